@@ -1,0 +1,1 @@
+//! What the run and the platforms tell each other: snapshots of pods and members, and Injections.

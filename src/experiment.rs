@@ -1,0 +1,1 @@
+//! An experiment as it exists inside: only valid values.

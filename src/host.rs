@@ -1,0 +1,1 @@
+//! The only home of unsafe code, system calls and child processes.

@@ -1,0 +1,1 @@
+//! The single record of a run: append-only JSON lines.

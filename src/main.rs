@@ -1,0 +1,3 @@
+//! The `seatrial` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Makes an Injection true on a host.

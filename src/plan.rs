@@ -1,0 +1,1 @@
+//! Who is hit, when, or why not.

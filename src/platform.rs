@@ -1,0 +1,1 @@
+//! Where a StatefulSet runs: the three traits and their implementations.

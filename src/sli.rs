@@ -1,0 +1,1 @@
+//! Samplers of service level indicators.

@@ -1,0 +1,1 @@
+//! The only door from text to an Experiment.

@@ -1,0 +1,1 @@
+//! Store adapters: members, roles, terms, positions, reads and writes.

@@ -1,0 +1,1 @@
+//! Write-ahead undo records, their replay, and the guardian.

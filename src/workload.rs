@@ -1,0 +1,1 @@
+//! Clients that read and write while faults happen.
