@@ -1,1 +1,18 @@
-//! What the run and the platforms tell each other: snapshots of pods and members, and Injections.
+//! What the run and the platforms tell each other: snapshots of pods, samples of members, and Injections.
+
+mod injection;
+mod members;
+mod snapshot;
+
+pub use injection::{
+    Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
+    Proof,
+};
+pub use members::{Member, MemberSample, Members, Role};
+pub use snapshot::{ContainerStatus, Pod, PodPhase, Snapshot};
+
+/// The number of a StatefulSet's pod.
+pub type Ordinal = u32;
+
+/// Nanoseconds of the run's monotonic clock since the run began.
+pub type Nanos = u64;

@@ -1,0 +1,156 @@
+//! The contract between a run and a node: the run writes the spec, the node writes the status, nothing else passes
+//! between them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Ordinal;
+
+/// What must be true of one pod for one step, and what is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injection {
+    /// Written by the run.
+    pub spec: InjectionSpec,
+    /// Written by the node; nothing before it has looked.
+    pub status: Option<InjectionStatus>,
+}
+
+/// The desired state of one fault on one pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InjectionSpec {
+    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`.
+    pub name: String,
+    /// The run that asks.
+    pub run: String,
+    /// The step it belongs to.
+    pub step: String,
+    /// Which occurrence of a repeated step, from 0.
+    pub occurrence: u32,
+    /// Whom it hits.
+    pub pod: PodRef,
+    /// The container whose processes are meant; all of them where none is named.
+    pub container: Option<String>,
+    /// The resolved fault.
+    pub fault: HostFault,
+    /// Whether the fault shall be there.
+    pub desired: Desired,
+    /// When it ends, whatever happens.
+    pub deadline: Deadline,
+    /// Whether the fault goes over to the ordinal's next pod when this one is re-created.
+    pub follow: bool,
+}
+
+/// A pod, and which one of its ordinal's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodRef {
+    /// The pod's name.
+    pub name: String,
+    /// Its ordinal.
+    pub ordinal: Ordinal,
+    /// The pod meant at the time of writing; with `follow`, the one that is there now.
+    pub uid: String,
+    /// The node it runs on.
+    pub node: String,
+}
+
+/// Whether a fault shall be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Desired {
+    /// It shall.
+    Injected,
+    /// It shall not, and nothing of it shall be left.
+    Reverted,
+}
+
+/// The absolute end of a fault, kept twice: the earlier of the two ends it, so that neither a changed wall clock nor a
+/// suspended machine prolongs a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// By the wall clock.
+    pub at: Timestamp,
+    /// From the moment of injection, by the node's boot-time clock.
+    pub within: Duration,
+}
+
+/// What a node is asked to do to one pod, with everything decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HostFault {
+    /// SIGKILL every process of the chosen container or containers, once.
+    Kill {},
+    /// Stop processes from running.
+    Pause {},
+    /// Drop packets to and from other members.
+    Partition {
+        /// Every other member that is cut off in some direction.
+        peers: Vec<Peer>,
+        /// Only these destination ports, of either side; all where empty.
+        ports: Vec<u16>,
+        /// Whether clients outside the StatefulSet are cut off as well.
+        clients: bool,
+    },
+    /// SIGKILL, forget what was not fsynced on these volumes, mount again. Done when the volumes are mounted again.
+    PowerLoss {
+        /// The claim templates whose volumes lose power; all where empty.
+        claims: Vec<String>,
+    },
+}
+
+/// A member on the other side of a cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its ordinal.
+    pub ordinal: Ordinal,
+    /// Its addresses now; empty while it has none.
+    pub addresses: Vec<IpAddr>,
+    /// Whether packets from it are dropped here.
+    pub drop_from: bool,
+    /// Whether packets to it are dropped here.
+    pub drop_to: bool,
+}
+
+/// What is true of an Injection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InjectionStatus {
+    /// Where it stands.
+    pub state: InjectionState,
+    /// Since when.
+    pub since: Timestamp,
+    /// The newest proof of effect; renewed about every second while injected.
+    pub proof: Option<Proof>,
+    /// For how long the effect was proven so far.
+    pub effective_for: Duration,
+    /// What went wrong, for a person. A revert that fails is retried and says so here.
+    pub error: Option<String>,
+}
+
+/// Where an Injection stands on its node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InjectionState {
+    /// Seen, nothing done yet.
+    Pending,
+    /// In force and verified; for a fault that happens once: done and verified.
+    Injected,
+    /// Was in force, but its effect can no longer be proven; the error says since when and why.
+    Lost,
+    /// Never came into force, nothing of it is left.
+    Failed,
+    /// Gone, verified.
+    Reverted,
+    /// Could not be taken back yet; being retried.
+    RevertFailed,
+}
+
+/// An observation on the host that the fault has effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// When it was observed.
+    pub at: Timestamp,
+    /// Whether the observation shows the effect.
+    pub holds: bool,
+    /// What was observed, for a person: `frozen, cpu time 0.42 s unchanged over 1.0 s`.
+    pub observed: String,
+}

@@ -1,0 +1,3 @@
+//! A StatefulSet on this machine, without Kubernetes: one process tree under an init of its own.
+
+pub mod pod_spec;

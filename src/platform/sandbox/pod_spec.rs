@@ -1,0 +1,211 @@
+//! What the sandbox runs: a StatefulSet reduced to what is honoured, with every reference already resolved per pod.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A StatefulSet with its headless Service, as the sandbox runs it. Made by `manifest` from YAML; sent as JSON to init.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetSpec {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`, `default` where none is given.
+    pub namespace: String,
+    /// The governing headless Service's name.
+    pub service: String,
+    /// `publishNotReadyAddresses` of that Service: whether names of pods that are not ready resolve.
+    pub publish_not_ready: bool,
+    /// Named and numbered ports of the Service: name → port.
+    pub service_ports: BTreeMap<String, u16>,
+    /// How many ordinals.
+    pub replicas: u32,
+    /// `spec.ordinals.start`.
+    pub first_ordinal: u32,
+    /// One after the other, or all at once.
+    pub start: StartOrder,
+    /// `minReadySeconds`.
+    pub min_ready: Duration,
+    /// The pod's template.
+    pub pod: PodTemplate,
+    /// `volumeClaimTemplates`.
+    pub claims: Vec<ClaimTemplate>,
+}
+
+/// `podManagementPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartOrder {
+    /// `OrderedReady`: the next ordinal starts when the one before it is Ready.
+    Ordered,
+    /// `Parallel`.
+    Parallel,
+}
+
+/// `spec.template`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodTemplate {
+    /// `metadata.labels` and `metadata.annotations`, for field references.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations, for field references.
+    pub annotations: BTreeMap<String, String>,
+    /// `serviceAccountName`, for field references.
+    pub service_account: String,
+    /// `initContainers`, run to completion in order before `containers`.
+    pub init_containers: Vec<Container>,
+    /// `containers`.
+    pub containers: Vec<Container>,
+    /// `emptyDir` volumes by name.
+    pub empty_dirs: Vec<EmptyDir>,
+    /// `terminationGracePeriodSeconds`.
+    pub grace: Duration,
+    /// `restartPolicy`: a StatefulSet allows only Always.
+    pub hostname_is_fqdn: bool,
+}
+
+/// One container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// The program and its arguments, before `$(NAME)` is expanded.
+    pub argv: Vec<String>,
+    /// `workingDir`.
+    pub working_dir: Option<PathBuf>,
+    /// Environment, in order; later ones may refer to earlier ones by `$(NAME)`.
+    pub env: Vec<EnvVar>,
+    /// Where volumes are mounted.
+    pub mounts: Vec<Mount>,
+    /// `securityContext.runAsUser`, of the container or else of the pod.
+    pub run_as_user: Option<u32>,
+    /// `securityContext.runAsGroup`.
+    pub run_as_group: Option<u32>,
+    /// Named ports, for probes: name → port.
+    pub ports: BTreeMap<String, u16>,
+    /// `readinessProbe`.
+    pub readiness: Option<Probe>,
+    /// `livenessProbe`.
+    pub liveness: Option<Probe>,
+    /// `startupProbe`: until it succeeds, the other two do not run.
+    pub startup: Option<Probe>,
+}
+
+/// An environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Where its value comes from.
+    pub value: EnvValue,
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EnvValue {
+    /// A text in which `$(NAME)` is expanded.
+    Text(String),
+    /// A `fieldRef`, by its path, for example `metadata.name` or `status.podIP`; only supported paths get here.
+    Field(FieldPath),
+}
+
+/// The field paths that the sandbox can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FieldPath {
+    /// `metadata.name`
+    PodName,
+    /// `metadata.namespace`
+    Namespace,
+    /// `metadata.uid`
+    PodUid,
+    /// `metadata.labels['KEY']` (also the labels that the StatefulSet controller adds:
+    /// `statefulset.kubernetes.io/pod-name`, `apps.kubernetes.io/pod-index`)
+    Label(String),
+    /// `metadata.annotations['KEY']`
+    Annotation(String),
+    /// `status.podIP`, `status.podIPs`
+    PodIp,
+    /// `status.hostIP`, `status.hostIPs`
+    HostIp,
+    /// `spec.nodeName`
+    NodeName,
+    /// `spec.serviceAccountName`
+    ServiceAccount,
+}
+
+/// A volume mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The emptyDir's or claim template's name.
+    pub volume: String,
+    /// Where, absolute.
+    pub path: PathBuf,
+    /// A folder inside the volume.
+    pub sub_path: Option<PathBuf>,
+    /// Whether it may only be read.
+    pub read_only: bool,
+}
+
+/// An `emptyDir` volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmptyDir {
+    /// Its name.
+    pub name: String,
+    /// `medium: Memory`.
+    pub in_memory: bool,
+    /// `sizeLimit` in bytes, honoured where it is in memory.
+    pub size: Option<u64>,
+}
+
+/// A claim of each ordinal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimTemplate {
+    /// Its name.
+    pub name: String,
+    /// The requested size in bytes.
+    pub size: u64,
+}
+
+/// A probe with its timing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// What is done.
+    pub check: ProbeCheck,
+    /// `initialDelaySeconds`.
+    pub initial_delay: Duration,
+    /// `periodSeconds`.
+    pub period: Duration,
+    /// `timeoutSeconds`.
+    pub timeout: Duration,
+    /// `successThreshold`.
+    pub success_threshold: u32,
+    /// `failureThreshold`.
+    pub failure_threshold: u32,
+}
+
+/// What a probe does. Ports are numbers here: names are resolved by `manifest`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProbeCheck {
+    /// `httpGet` by plain HTTP: 200 to 399 is success.
+    Http {
+        /// `host`, the pod's address where none is given.
+        host: Option<String>,
+        /// The port.
+        port: u16,
+        /// The path.
+        path: String,
+        /// `httpHeaders`.
+        headers: Vec<(String, String)>,
+    },
+    /// `tcpSocket`: a connection is success.
+    Tcp {
+        /// `host`, the pod's address where none is given.
+        host: Option<String>,
+        /// The port.
+        port: u16,
+    },
+    /// `exec`: exit code 0 is success.
+    Exec {
+        /// The program and its arguments.
+        argv: Vec<String>,
+    },
+}
