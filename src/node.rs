@@ -1,1 +1,73 @@
-//! Makes an Injection true on a host.
+//! Makes Injections true on one host.
+//!
+//! The node side of the contract: it hears desired specs over a [`Channel`], finds the processes of a pod through
+//! [`Locate`], and answers with statuses. It never learns which platform it serves.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::api::{InjectionSpec, InjectionStatus, Ordinal};
+
+/// What a node hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// This Injection exists with this spec; also sent for all that exist when the channel opens.
+    Put(InjectionSpec),
+    /// This Injection is gone; what it did must be reverted.
+    Gone(String),
+}
+
+/// The way between a node and whoever gives it orders. No RPC: orders may repeat, statuses replace each other.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// All Injections of this node, then every change; ends when the other side is gone.
+    async fn orders(&self) -> std::io::Result<mpsc::Receiver<Order>>;
+
+    /// Replaces the status of an Injection.
+    async fn report(&self, name: &str, status: InjectionStatus) -> std::io::Result<()>;
+}
+
+/// Finds what belongs to a pod on this host.
+#[async_trait]
+pub trait Locate: Send + Sync {
+    /// The pod that `ordinal` has now, if it runs here.
+    async fn pod(&self, ordinal: Ordinal) -> std::io::Result<Option<LocatedPod>>;
+}
+
+/// A running pod as its host sees it. Pids are of the pid namespace in which the node runs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LocatedPod {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// A process that lives as long as the pod's namespaces do (a pause process). It is not part of any container.
+    pub holder: i32,
+    /// The containers that run now.
+    pub containers: Vec<LocatedContainer>,
+    /// The pod's volumes from claims.
+    pub volumes: Vec<LocatedVolume>,
+}
+
+/// A running container.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LocatedContainer {
+    /// Its name.
+    pub name: String,
+    /// Its first process; the others are its descendants.
+    pub pid: i32,
+    /// Its own cgroup v2 folder, with `cgroup.freeze` and `cgroup.procs`, where the platform could make one. It holds
+    /// every process of the container and no other.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// A mounted claim.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LocatedVolume {
+    /// The claim template's name.
+    pub claim: String,
+    /// Where it is mounted, in the node's mount namespace.
+    pub path: PathBuf,
+    /// The block device, where it is a filesystem of its own.
+    pub device: Option<PathBuf>,
+}
