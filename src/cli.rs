@@ -1,1 +1,4 @@
-//! The command line: arguments in, exit codes out.
+//! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
+
+pub mod args;
+pub mod exit;
