@@ -224,7 +224,7 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
         broken.push((
             field("scope"),
             format!(
-                "`{}` could hold keys of others: write a prefix that ends in /, for example seatrial/",
+                "`{}` could hold keys of others: write a name that ends in /, for example seatrial/",
                 workload.scope.prefix
             ),
         ));

@@ -117,7 +117,7 @@ fn says_what_to_write_instead() {
     refused(
         "workload: {}",
         "workload: {scope: {prefix: /}}",
-        "x.yaml:8:20: spec.workload.scope:",
+        "x.yaml:8:21: spec.workload.scope:",
         "could hold keys of others",
     );
     refused(
