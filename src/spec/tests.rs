@@ -132,11 +132,15 @@ fn says_what_to_write_instead() {
         "x.yaml:5:3: spec.name:",
         "an Experiment's name is metadata.name",
     );
-    refused(
-        "    - name: cut\n",
-        "    - name: Cut Off\n",
-        "x.yaml:10:13: spec.steps[0].name:",
-        "lower-case letters",
+}
+
+#[test]
+fn says_how_a_step_is_named() {
+    let found = problems(&GOOD.replace("name: cut\n", "name: Cut Off\n"));
+    assert!(
+        found[0].starts_with("x.yaml:10:13: spec.steps[0].name: `Cut Off` is not a step's name"),
+        "{}",
+        found[0]
     );
 }
 
