@@ -1,1 +1,3 @@
 //! The single record of a run: append-only JSON lines.
+
+pub mod op;
