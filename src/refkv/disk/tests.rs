@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use super::fresh::Fresh;
 use super::log::Log;
+use super::record;
+use super::segments::Segments;
 use crate::refkv::bugs::Bugs;
 use crate::refkv::machine::Machine;
 use crate::refkv::replica::{Entry, Id, Types, Vote};
@@ -119,25 +121,36 @@ async fn refuses_a_damaged_vote() {
     assert!(Log::open(folder.path(), &Bugs::default()).is_err());
 }
 
-#[tokio::test]
-async fn removes_files_that_hold_nothing_needed() {
+#[test]
+fn removes_files_that_hold_nothing_needed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut log, _) = reopen(&folder, "").await;
-    let files = || fs::read_dir(folder.path()).expect("the folder").count();
-    for round in 0..12 {
-        log.blocking_append(entries(round * 20_000..(round + 1) * 20_000))
-            .await
-            .expect("room");
+    let mut segments = Segments::open(folder.path(), |_| Ok(None)).expect("an empty folder");
+    let mut record = Vec::new();
+    record::write(&mut record, &[7; 1024 * 1024]);
+    for index in 0..20 {
+        segments.append(&record, Some(index)).expect("room");
     }
-    let before = files();
-    assert!(before > 1, "the log spans several files");
-    log.purge(log_id(1, 0, 239_990)).await.expect("room");
-    drop(log);
-    assert!(files() < before);
-    assert_eq!(
-        reopen(&folder, "").await.1,
-        (239_991..240_000).collect::<Vec<_>>()
-    );
+    segments.sync().expect("a disk");
+    let names = || {
+        let files = fs::read_dir(folder.path()).expect("the folder");
+        let mut names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert!(before.len() == 3, "{before:?}");
+    segments.remove_upto(6).expect("files");
+    assert_eq!(names(), before, "the first file holds entry 7");
+    segments.remove_upto(7).expect("files");
+    assert_eq!(names(), before[1..]);
+    drop(segments);
+    let mut records = 0;
+    let count = |_: &[u8]| {
+        records += 1;
+        Ok(None)
+    };
+    Segments::open(folder.path(), count).expect("what is left");
+    assert_eq!(records, 12);
 }
 
 #[tokio::test]
