@@ -15,7 +15,9 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 pub mod boot;
+pub mod launch;
 mod stat;
+pub mod tree;
 
 pub use stat::{Stat, all, cpu_time, descendants};
 
