@@ -72,3 +72,15 @@ pub struct LocatedVolume {
     /// The block device, where it is a filesystem of its own.
     pub device: Option<PathBuf>,
 }
+
+impl LocatedPod {
+    /// The containers that a spec means: the named one, or all where none is named. `None` where it is not running.
+    pub fn chosen(&self, container: Option<&str>) -> Option<Vec<&LocatedContainer>> {
+        let chosen: Vec<&LocatedContainer> = self
+            .containers
+            .iter()
+            .filter(|candidate| container.is_none_or(|name| name == candidate.name))
+            .collect();
+        (!chosen.is_empty()).then_some(chosen)
+    }
+}

@@ -59,13 +59,10 @@ pub enum Command {
     #[cfg(feature = "refkv")]
     #[command(hide = true)]
     //REFKV,
-    /// A process of Seatrial itself; not for people
-    #[command(name = "__internal", hide = true)]
-    Internal {
-        /// Which one, and its arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<std::ffi::OsString>,
-    },
+    /// The built-in store, as a member of a StatefulSet runs it
+    #[cfg(feature = "refkv")]
+    #[command(hide = true)]
+    Refkv(crate::refkv::Options),
 }
 
 /// Experiment and manifest files.
