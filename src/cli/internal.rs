@@ -10,6 +10,10 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == crate::undo::guardian::SUBCOMMAND {
         return Some(crate::undo::guardian::guardian_main(rest));
     }
+    #[cfg(feature = "sandbox")]
+    if let Some(code) = crate::platform::sandbox::hidden_main(&word.to_string_lossy(), rest) {
+        return Some(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+    }
     None
 }
 
