@@ -86,7 +86,12 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     let (slots, never) = slots(&experiment.steps);
     let mut refusals: Vec<String> = never
         .into_iter()
-        .map(|step| format!("step {} never starts: what it waits for never ends", experiment.steps[step].name))
+        .map(|step| {
+            format!(
+                "step {} never starts: what it waits for never ends",
+                experiment.steps[step].name
+            )
+        })
         .collect();
     let mut occurrences: Vec<Planned> = Vec::new();
     let mut active: Vec<usize> = Vec::new();
@@ -106,7 +111,11 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         seed,
         settings: settings(experiment),
         notes,
-        faults_end: occurrences.iter().map(|planned| planned.end).max().unwrap_or_default(),
+        faults_end: occurrences
+            .iter()
+            .map(|planned| planned.end)
+            .max()
+            .unwrap_or_default(),
         occurrences,
         claims: experiment.hypothesis.iter().map(claim).collect(),
         refusals,
@@ -168,10 +177,17 @@ fn assumed_members(
     if members.is_some() || experiment.target.store.is_none() {
         return None;
     }
-    let view = View { snapshot, members: None };
+    let view = View {
+        snapshot,
+        members: None,
+    };
     let leader = Choice::new(view, seed, "", 0).shuffled().first().copied();
     let answer = |ordinal| MemberSample::Answer {
-        role: if Some(ordinal) == leader { Role::Leader } else { Role::Follower },
+        role: if Some(ordinal) == leader {
+            Role::Leader
+        } else {
+            Role::Follower
+        },
         term: 0,
         leader,
         position: 0,
@@ -190,9 +206,9 @@ fn assumed_members(
 }
 
 fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
-    let leader = assumed
-        .leader()
-        .map_or_else(String::new, |leader| format!(" and {}-{leader} led", snapshot.name));
+    let leader = assumed.leader().map_or_else(String::new, |leader| {
+        format!(" and {}-{leader} led", snapshot.name)
+    });
     format!(
         "no member was asked: planned as if all {} had a vote{leader}; decided again right before each injection",
         snapshot.replicas

@@ -34,7 +34,9 @@ pub(super) fn slots(steps: &[Step]) -> (Vec<Slot>, Vec<usize>) {
         }
     }
     slots.sort_by_key(|slot| (slot.start, slot.step, slot.occurrence));
-    let never = (0..steps.len()).filter(|&place| starts[place].is_none()).collect();
+    let never = (0..steps.len())
+        .filter(|&place| starts[place].is_none())
+        .collect();
     (slots, never)
 }
 
