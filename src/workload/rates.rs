@@ -9,6 +9,9 @@ use tokio::sync::watch;
 use super::record::Outcome;
 use crate::api::Nanos;
 
+/// The longest latency that is told apart, in microseconds: an hour.
+const LONGEST: u64 = 3_600_000_000;
+
 /// What happened in one second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rates {
@@ -64,7 +67,8 @@ impl Default for Meter {
         Self(Mutex::new(Counts {
             before: Totals::default(),
             second: Totals::default(),
-            latency: Histogram::new(3).expect("three digits are within the histogram's limits"),
+            latency: Histogram::new_with_bounds(1, LONGEST, 3)
+                .expect("the bounds are within the histogram's limits"),
         }))
     }
 }

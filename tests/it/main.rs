@@ -1,0 +1,5 @@
+//! Tests that need real processes.
+
+mod store_adapter;
+mod store_group;
+mod store_workload;
