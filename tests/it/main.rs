@@ -3,3 +3,8 @@
 
 mod sandbox_fixture;
 mod sandbox_lifecycle;
+//! Tests that need real processes.
+
+mod store_adapter;
+mod store_group;
+mod store_workload;
