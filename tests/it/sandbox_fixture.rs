@@ -53,9 +53,9 @@ impl Fixture {
     }
 
     pub fn wait_ready(&self) {
-        self.runtime
-            .block_on(self.client.wait_ready(LIMIT))
-            .expect("every pod becomes ready");
+        if let Err(error) = self.runtime.block_on(self.client.wait_ready(LIMIT)) {
+            panic!("{error}\n{}", self.all_logs());
+        }
     }
 
     /// Waits until a snapshot is as wanted.
@@ -82,6 +82,17 @@ impl Fixture {
             .pod(ordinal)
             .expect("the pod exists")
             .clone()
+    }
+
+    /// Every log of the sandbox, for the message of a failed test.
+    pub fn all_logs(&self) -> String {
+        let find = Command::new("find")
+            .arg(self.sandbox().dir().path())
+            .args(["-name", "*.log"])
+            .output();
+        let paths = String::from_utf8_lossy(&find.expect("find runs").stdout).into_owned();
+        let show = |path: &str| format!("== {path}\n{}", std::fs::read_to_string(path).unwrap_or_default());
+        paths.lines().map(show).collect()
     }
 
     pub fn log(&self, pod: &str, container: &str) -> String {
@@ -184,11 +195,11 @@ pub fn shell(name: &str, script: &str) -> Container {
     }
 }
 
-/// A claim `data` of 32 MiB, mounted at `/data`.
+/// A claim `data` of 512 MiB, mounted at `/data`.
 pub fn with_claim(mut spec: SetSpec) -> SetSpec {
     spec.claims.push(ClaimTemplate {
         name: "data".to_owned(),
-        size: 32 << 20,
+        size: 512 << 20,
     });
     spec.pod.containers[0].mounts.push(mount("data", "/data"));
     spec

@@ -1,5 +1,7 @@
 //! Collects what is to be said about the documents.
 
+use std::collections::HashSet;
+
 use super::tree::{Node, Place, Unreadable};
 use super::{Document, Note, Problem};
 
@@ -20,7 +22,7 @@ pub(super) struct Report<'a> {
     pub tree: &'a Node,
     findings: &'a mut Findings,
     /// Paths whose values have been refused: a later finding there would be a consequence.
-    refused: Vec<String>,
+    refused: HashSet<String>,
 }
 
 impl Findings {
@@ -64,7 +66,7 @@ impl<'a> Report<'a> {
             document,
             tree,
             findings,
-            refused: Vec::new(),
+            refused: HashSet::new(),
         }
     }
 
@@ -85,9 +87,7 @@ impl<'a> Report<'a> {
         if self.is_refused(path) {
             return;
         }
-        if self.refused.len() < MAX_PROBLEMS {
-            self.refused.push(path.to_owned());
-        }
+        self.refused.insert(path.to_owned());
         self.findings.push(Problem {
             file: self.document.file.to_owned(),
             line: self.document.line(place),
@@ -116,10 +116,9 @@ impl<'a> Report<'a> {
     }
 
     fn is_refused(&self, path: &str) -> bool {
-        self.refused.iter().any(|refused| {
-            path.strip_prefix(refused.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        let ends = path.match_indices(['.', '[']).map(|(end, _)| end);
+        ends.chain([path.len()])
+            .any(|end| self.refused.contains(&path[..end]))
     }
 }
 

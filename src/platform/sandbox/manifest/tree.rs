@@ -11,6 +11,9 @@ const MAX_BYTES: usize = 1536 * 1024;
 /// Far more than any StatefulSet has, and little enough to be read in a moment. Aliases count by what they stand for.
 const MAX_NODES: usize = 50_000;
 
+/// Deeper than any StatefulSet is, and little enough for a thread's stack.
+const MAX_DEPTH: usize = 24;
+
 /// A line and a column, from 1, within the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -179,6 +182,7 @@ fn options() -> Options {
             max_nodes: MAX_NODES,
             max_events: 4 * MAX_NODES,
             max_documents: 1,
+            max_depth: MAX_DEPTH,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
         duplicate_keys: DuplicateKeyPolicy::Error,

@@ -297,11 +297,13 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
                 hint,
             });
         }
-        visitor.visit_map(Fields {
-            of: self,
-            entries: entries.iter(),
-            value: None,
-        })
+        visitor
+            .visit_map(Fields {
+                of: self,
+                entries: entries.iter(),
+                value: None,
+            })
+            .map_err(|failed| self.placed(failed))
     }
 
     forward_to_deserialize_any! {

@@ -285,7 +285,7 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
         fields: &[
             ("host", Honoured),
-            ("httpHeaders", Honoured),
+            ("httpHeaders", Within),
             ("path", Honoured),
             ("port", Honoured),
             (
@@ -296,6 +296,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 },
             ),
         ],
+    },
+    Section {
+        at: &[
+            "spec.template.spec.containers[].livenessProbe.httpGet.httpHeaders[]",
+            "spec.template.spec.containers[].readinessProbe.httpGet.httpHeaders[]",
+            "spec.template.spec.containers[].startupProbe.httpGet.httpHeaders[]",
+        ],
+        fields: &[("name", Honoured), ("value", Honoured)],
     },
 ];
 
