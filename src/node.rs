@@ -23,6 +23,7 @@ pub use serve::{Options, ServeError, serve};
 
 /// What a node hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "orders are few and never stored")]
 pub enum Order {
     /// This Injection exists with this spec; also sent for all that exist when the channel opens.
     Put(InjectionSpec),
