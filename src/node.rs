@@ -10,6 +10,17 @@ use tokio::sync::mpsc;
 
 use crate::api::{InjectionSpec, InjectionStatus, Ordinal};
 
+mod actor;
+mod effect;
+mod serve;
+mod standing;
+mod status;
+mod watch;
+
+pub use effect::EffectError;
+use serve::Node;
+pub use serve::{Options, ServeError, serve};
+
 /// What a node hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "orders are few and never stored")]

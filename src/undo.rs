@@ -21,7 +21,7 @@ pub use replay::{Outcome, Scope, replay};
 pub use store::{Store, StoreError};
 
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
-use crate::fault::network_partition::host::Grip;
+use crate::host::nftables::Grip;
 
 /// Why a fault could not be taken back.
 #[derive(Debug, thiserror::Error)]

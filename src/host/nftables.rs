@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
@@ -27,15 +27,38 @@ pub use layout::{Cut, Members};
 pub use readback::Reading;
 pub use socket::Socket;
 
-use super::process::ProcessId;
+use super::process::{PidFd, ProcessId};
 
-/// What is held open in a network namespace in order to cut it and to look at the cut.
+/// The hold on one table. Whoever has it can change and remove the table; while anybody has it, the table stays.
 #[derive(Debug)]
-pub struct Sockets {
+pub struct Grip {
     /// Owns the table.
     pub owner: Socket,
     /// Reads back, so that replies never mix with those of another holder of `owner`.
     pub reader: Socket,
+}
+
+impl Grip {
+    /// What another process must inherit in order to have it too.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.owner.as_fd(), self.reader.as_fd()]
+    }
+
+    /// Copies what another process holds under these numbers.
+    pub fn from_holder(holder: &PidFd, descriptors: &[i32]) -> io::Result<Self> {
+        let [owner, reader] = descriptors else { return Err(io::ErrorKind::InvalidInput.into()) };
+        Ok(Self {
+            owner: Socket::from_fd(holder.descriptor(*owner)?),
+            reader: Socket::from_fd(holder.descriptor(*reader)?),
+        })
+    }
+}
+
+/// What is held open in a network namespace in order to cut it and to look at the cut.
+#[derive(Debug)]
+pub struct Sockets {
+    /// The hold on the table.
+    pub grip: Grip,
     probe_v4: UdpSocket,
     /// Where the kernel has IPv6.
     probe_v6: Option<UdpSocket>,
@@ -57,8 +80,7 @@ impl Sockets {
         }
         let sockets = inside(&namespace, || {
             Ok(Self {
-                owner: Socket::open()?,
-                reader: Socket::open()?,
+                grip: Grip { owner: Socket::open()?, reader: Socket::open()? },
                 probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
                 probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
             })
@@ -69,29 +91,19 @@ impl Sockets {
         Ok(Some((sockets, inode)))
     }
 
-    /// Replaces the socket that owns the table by one that came from another holder.
-    pub fn adopt_owner(&mut self, owner: Socket) {
-        self.owner = owner;
-    }
-
     /// Makes the table with everything in it in one transaction.
     pub fn install(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
-        self.owner.transact(&encode::install(table, cut, lifetime))
+        self.grip.owner.transact(&encode::install(table, cut, lifetime))
     }
 
     /// Exchanges the addresses in the sets in one transaction, so that no packet slips through in between.
     pub fn exchange(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
-        self.owner.transact(&encode::exchange(table, cut, lifetime))
-    }
-
-    /// Removes the table; one that is gone already is no error.
-    pub fn remove(&self, table: &str) -> io::Result<()> {
-        remove(&self.owner, table)
+        self.grip.owner.transact(&encode::exchange(table, cut, lifetime))
     }
 
     /// What the kernel holds now; `None` where there is no such table.
     pub fn read(&self, table: &str) -> io::Result<Option<Reading>> {
-        readback::read(&self.reader, table)
+        readback::read(&self.grip.reader, table)
     }
 
     /// Sends one byte towards `address` and says whether the output hook refused it (EPERM, send(2)).
@@ -129,7 +141,7 @@ pub fn exists(reader: &Socket, table: &str) -> io::Result<bool> {
 /// The names of all tables of the family that cuts use, in the namespace of `process`; empty where it is gone.
 pub fn tables_of(process: &ProcessId) -> io::Result<BTreeSet<String>> {
     match Sockets::open(process)? {
-        Some((sockets, _)) => readback::names(&sockets.reader),
+        Some((sockets, _)) => readback::names(&sockets.grip.reader),
         None => Ok(BTreeSet::new()),
     }
 }

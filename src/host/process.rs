@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 pub mod boot;
+pub mod ended;
 pub mod launch;
 mod stat;
 pub mod tree;

@@ -21,7 +21,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::{Record, Store, StoreError, undo};
-use crate::fault::network_partition::host::Grip;
+use crate::host::nftables::Grip;
 use crate::host::process::PidFd;
 
 mod launch;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::UndoError;
 use crate::api::{Deadline, InjectionSpec};
-use crate::fault::network_partition::host::Grip;
+use crate::host::nftables::Grip;
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
 use crate::host::process::boot::{Era, uptime};
 use crate::host::process::{PidFd, ProcessId};

@@ -7,14 +7,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::Peer;
-use crate::host::nftables::{self, Cut, Sockets, Socket};
-use crate::host::process::{PidFd, ProcessId};
+use crate::host::nftables::{self, Cut, Grip, Sockets};
+use crate::host::process::ProcessId;
 use crate::node::LocatedPod;
 
 /// Where probes go when no port is named: `discard` (RFC 863), where nobody minds one byte.
@@ -97,45 +96,37 @@ fn hint(source: &io::Error) -> &'static str {
     }
 }
 
-/// Both ends of the link that owns the table.
-#[derive(Debug)]
-pub struct Grip {
-    /// Owns the table.
-    pub owner: Socket,
-    /// Reads back.
-    pub reader: Socket,
+/// What is cut at this end.
+#[derive(Debug, Clone, Copy)]
+pub struct Links<'a> {
+    /// The members at the other ends.
+    pub peers: &'a [Peer],
+    /// Only these ports; all where empty.
+    pub ports: &'a [u16],
+    /// Whether everybody else is cut off too.
+    pub clients: bool,
 }
 
-impl Grip {
-    /// Takes copies of what another process holds.
-    pub fn from_holder(holder: &PidFd, descriptors: &[i32]) -> io::Result<Self> {
-        let [owner, reader] = descriptors else { return Err(io::ErrorKind::InvalidInput.into()) };
-        Ok(Self {
-            owner: Socket::from_fd(holder.descriptor(*owner)?),
-            reader: Socket::from_fd(holder.descriptor(*reader)?),
-        })
-    }
-}
-
-/// What a partition means for the member at this end.
-fn cut(peers: &[Peer], ports: &[u16], clients: bool) -> Cut {
-    let addresses = |chosen: fn(&Peer) -> bool| -> Vec<IpAddr> {
-        peers.iter().filter(|peer| chosen(peer)).flat_map(|peer| peer.addresses.iter().copied()).collect()
-    };
-    Cut {
-        from: addresses(|peer| peer.drop_from),
-        to: addresses(|peer| peer.drop_to),
-        ports: ports.to_vec(),
-        strangers: clients,
-        spared_from: addresses(|peer| !peer.drop_from),
-        spared_to: addresses(|peer| !peer.drop_to),
+impl Links<'_> {
+    fn cut(&self) -> Cut {
+        let addresses = |chosen: fn(&Peer) -> bool| -> Vec<IpAddr> {
+            self.peers.iter().filter(|peer| chosen(peer)).flat_map(|peer| peer.addresses.iter().copied()).collect()
+        };
+        Cut {
+            from: addresses(|peer| peer.drop_from),
+            to: addresses(|peer| peer.drop_to),
+            ports: self.ports.to_vec(),
+            strangers: self.clients,
+            spared_from: addresses(|peer| !peer.drop_from),
+            spared_to: addresses(|peer| !peer.drop_to),
+        }
     }
 }
 
 impl Target {
     /// Finds the namespace, opens what is needed there, and says whether it may be cut. Nothing is changed.
-    pub fn find(pod: &LocatedPod, table: String, peers: &[Peer], clients: bool) -> Result<(Self, Sockets), Error> {
-        if peers.is_empty() && !clients {
+    pub fn find(pod: &LocatedPod, table: String, links: Links<'_>) -> Result<(Self, Sockets), Error> {
+        if links.peers.is_empty() && !links.clients {
             return Err(Error::NobodyToCut);
         }
         let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
@@ -152,21 +143,21 @@ impl Target {
     /// removed it already; that is read back as well.
     pub fn revert(&self, grip: Option<&Grip>) -> Result<(), Error> {
         match grip {
-            Some(Grip { owner, reader }) => self.remove(owner, reader),
+            Some(grip) => self.remove(grip),
             None => {
                 let Some((sockets, inode)) = Sockets::open(&self.holder).map_err(Error::Enter)? else { return Ok(()) };
                 if inode != self.namespace {
                     return Ok(());
                 }
-                self.remove(&sockets.owner, &sockets.reader)
+                self.remove(&sockets.grip)
             }
         }
     }
 
-    fn remove(&self, owner: &Socket, reader: &Socket) -> Result<(), Error> {
+    fn remove(&self, grip: &Grip) -> Result<(), Error> {
         let table = self.table.clone();
-        nftables::remove(owner, &table).map_err(|source| Error::Remove { table: table.clone(), source })?;
-        match nftables::exists(reader, &table) {
+        nftables::remove(&grip.owner, &table).map_err(|source| Error::Remove { table: table.clone(), source })?;
+        match nftables::exists(&grip.reader, &table) {
             Ok(false) => Ok(()),
             Ok(true) => Err(Error::StillThere(table)),
             Err(source) => Err(Error::ReadBack { table, source }),
@@ -179,7 +170,6 @@ impl Target {
 pub struct Partition {
     target: Target,
     sockets: Sockets,
-    peers: Vec<Peer>,
     cut: Cut,
     /// Probes that were refused and so counted as dropped packets.
     probes: u64,
@@ -192,54 +182,54 @@ impl Partition {
     pub fn inject(
         target: &Target,
         sockets: Sockets,
-        (peers, ports, clients): (&[Peer], &[u16], bool),
+        links: Links<'_>,
         lifetime: Duration,
     ) -> Result<Self, Error> {
-        let cut = cut(peers, ports, clients);
+        let cut = links.cut();
         sockets
             .install(&target.table, &cut, lifetime)
             .map_err(|source| Error::Install { table: target.table.clone(), source })?;
-        Ok(Self { target: target.clone(), sockets, peers: peers.to_vec(), cut, probes: 0, dropped: 0 })
+        Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped: 0 })
     }
 
     /// Takes up a cut that an earlier process made, with its guardian's hold on it.
     pub fn adopt(
         target: &Target,
         grip: Grip,
-        (peers, ports, clients): (&[Peer], &[u16], bool),
+        links: Links<'_>,
     ) -> Result<Self, Error> {
         let (mut sockets, inode) = Sockets::open(&target.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
         if inode != target.namespace {
             return Err(Error::Gone);
         }
-        sockets.adopt_owner(grip.owner);
-        let cut = cut(peers, ports, clients);
+        sockets.grip = grip;
+        let cut = links.cut();
         // What an earlier process sent as probes is not known: counting starts with what is there.
         let dropped = sockets
             .read(&target.table)
             .map_err(|source| Error::ReadBack { table: target.table.clone(), source })?
             .ok_or(Error::Gone)?
             .dropped();
-        Ok(Self { target: target.clone(), sockets, peers: peers.to_vec(), cut, probes: 0, dropped })
+        Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped })
     }
 
-    /// What a guardian must hold.
-    pub fn descriptors(sockets: &Sockets) -> [std::os::fd::BorrowedFd<'_>; 2] {
-        [sockets.owner.as_fd(), sockets.reader.as_fd()]
+    /// The hold on the table.
+    pub fn grip(&self) -> &Grip {
+        &self.sockets.grip
     }
 
-    /// The sockets that are held.
-    pub fn sockets(&self) -> &Sockets {
-        &self.sockets
+    /// Gives the hold on the table away, for the one who removes it.
+    pub fn into_grip(self) -> Grip {
+        self.sockets.grip
     }
 
     /// Changes whom it cuts off, or when it ends, without a gap.
     pub fn change(
         &mut self,
-        (peers, ports, clients): (&[Peer], &[u16], bool),
+        links: Links<'_>,
         lifetime: Duration,
     ) -> Result<(), Error> {
-        let wanted = cut(peers, ports, clients);
+        let wanted = links.cut();
         if wanted.ports != self.cut.ports || wanted.strangers != self.cut.strangers {
             return Err(Error::Unchangeable);
         }
@@ -247,7 +237,6 @@ impl Partition {
         self.sockets
             .exchange(table, &wanted, lifetime)
             .map_err(|source| Error::Exchange { table: table.clone(), source })?;
-        self.peers = peers.to_vec();
         self.cut = wanted;
         Ok(())
     }

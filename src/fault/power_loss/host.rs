@@ -69,6 +69,9 @@ pub enum Error {
     /// The pod is gone.
     #[error("the pod is gone")]
     Gone,
+    /// Somebody died in the middle of it.
+    #[error("an earlier power cut of this pod was interrupted")]
+    Interrupted,
     /// See there.
     #[error("cannot stop the pod first: {0}")]
     Stop(#[source] process_pause::host::Error),

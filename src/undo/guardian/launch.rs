@@ -106,11 +106,6 @@ impl Armed {
     pub fn adopt(identity: &Guardian) -> io::Result<Option<Self>> {
         Ok(identity.open()?.map(|handle| Self { child: None, handle }))
     }
-
-    /// Whether it has ended.
-    pub fn is_gone(&self) -> bool {
-        self.handle.wait(Duration::ZERO).unwrap_or(true)
-    }
 }
 
 impl Drop for Armed {
