@@ -85,7 +85,11 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         environment: setup.environment.clone(),
         target: target.clone(),
     };
-    let recorder = Arc::new(Recorder::new(Writer::create(&setup.journal, &header)?, clock, &setup.experiment));
+    let recorder = Arc::new(Recorder::new(
+        Writer::create(&setup.journal, &header)?,
+        clock,
+        &setup.experiment,
+    ));
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
     let (answers, mut answered) = mpsc::channel(64);
@@ -155,7 +159,10 @@ impl Course {
         let effects = self.engine.step(now, &input);
         self.write(now, &Entry::Input(input));
         for (id, effect) in effects {
-            let entry = Entry::Effect { id, effect: effect.clone() };
+            let entry = Entry::Effect {
+                id,
+                effect: effect.clone(),
+            };
             self.write(now, &entry);
             self.finished |= matches!(effect, Effect::Finish {});
             self.hands.carry_out(id, effect);
@@ -195,14 +202,24 @@ impl Course {
 /// The statuses of this run's Injections only: a kept sandbox may hold those of an earlier one.
 fn status(run: &str, injection: Injection) -> Option<Input> {
     let status = injection.status?;
-    (injection.spec.run == run).then_some(Input::Injection { name: injection.spec.name, status })
+    (injection.spec.run == run).then_some(Input::Injection {
+        name: injection.spec.name,
+        status,
+    })
 }
 
 /// Rounds of questions to every member, where there is a store to ask.
 fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> {
-    let adapter = store::open(setup.experiment.target.store.as_ref()?, Arc::clone(&setup.platform.dial));
+    let adapter = store::open(
+        setup.experiment.target.store.as_ref()?,
+        Arc::clone(&setup.platform.dial),
+    );
     let members: Vec<_> = target.ordinals().collect();
-    let prefix = setup.experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
+    let prefix = setup
+        .experiment
+        .workload
+        .as_ref()
+        .map(|workload| workload.scope.prefix.clone());
     let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
     Some(sli::members::sample(&*adapter, &members, heartbeat))
 }

@@ -58,7 +58,9 @@ pub fn undo(path: &Path, record: &Record, grip: Option<&Grip>) -> Result<(), Und
     record.target.revert(grip.or(borrowed.as_ref()))?;
     stop_here("undone");
     if let Some(guardian) = &record.guardian {
-        guardian.end().map_err(|error| UndoError::Guardian(guardian.process, error))?;
+        guardian
+            .end()
+            .map_err(|error| UndoError::Guardian(guardian.process, error))?;
     }
     stop_here("guardian-ended");
     store::remove(path)?;

@@ -46,7 +46,9 @@ impl Grip {
 
     /// Copies what another process holds under these numbers.
     pub fn from_holder(holder: &PidFd, descriptors: &[i32]) -> io::Result<Self> {
-        let [owner, reader] = descriptors else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let [owner, reader] = descriptors else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         Ok(Self {
             owner: Socket::from_fd(holder.descriptor(*owner)?),
             reader: Socket::from_fd(holder.descriptor(*reader)?),
@@ -68,7 +70,9 @@ impl Sockets {
     /// Opens them in the network namespace of `process`, which is identified by the inode that comes back with them;
     /// `None` where the process is gone.
     pub fn open(process: &ProcessId) -> io::Result<Option<(Self, u64)>> {
-        let Some(inode) = process.namespace("net")? else { return Ok(None) };
+        let Some(inode) = process.namespace("net")? else {
+            return Ok(None);
+        };
         let namespace = match File::open(format!("/proc/{}/ns/net", process.pid)) {
             Ok(namespace) => namespace,
             Err(error) if super::process::is_gone(&error) => return Ok(None),
@@ -80,7 +84,10 @@ impl Sockets {
         }
         let sockets = inside(&namespace, || {
             Ok(Self {
-                grip: Grip { owner: Socket::open()?, reader: Socket::open()? },
+                grip: Grip {
+                    owner: Socket::open()?,
+                    reader: Socket::open()?,
+                },
                 probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
                 probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
             })
@@ -156,6 +163,10 @@ fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send
                 work()
             })
             .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
+            .unwrap_or_else(|_| {
+                Err(io::Error::other(
+                    "the thread inside the network namespace panicked",
+                ))
+            })
     })
 }

@@ -58,9 +58,17 @@ fn case(class: &str, name: &str, broken: Option<NonSuccessKind>, message: &str) 
 }
 
 fn of_claim(claim: &Claim) -> TestCase {
-    let mut shown = case(&format!("hypothesis.{}", claim.sli), &claim.name, broken(claim.verdict), &claim.sentence);
-    let lines: Vec<_> =
-        claim.findings.iter().map(|finding| format!("{}: {}", finding.verdict, finding.sentence)).collect();
+    let mut shown = case(
+        &format!("hypothesis.{}", claim.sli),
+        &claim.name,
+        broken(claim.verdict),
+        &claim.sentence,
+    );
+    let lines: Vec<_> = claim
+        .findings
+        .iter()
+        .map(|finding| format!("{}: {}", finding.verdict, finding.sentence))
+        .collect();
     if !lines.is_empty() {
         shown.set_system_out(lines.join("\n"));
     }
@@ -68,7 +76,11 @@ fn of_claim(claim: &Claim) -> TestCase {
 }
 
 fn of_step(step: &StepOutcome) -> TestCase {
-    let name = if step.occurrence == 0 { step.step.clone() } else { format!("{} #{}", step.step, step.occurrence + 1) };
+    let name = if step.occurrence == 0 {
+        step.step.clone()
+    } else {
+        format!("{} #{}", step.step, step.occurrence + 1)
+    };
     let unproven = step.unproven.as_deref();
     let mut shown = case(
         &format!("step.{}", step.fault),

@@ -62,8 +62,16 @@ impl Live {
 
     /// A view on anything.
     pub fn writing_to(experiment: &str, style: Style, out: Box<dyn Write + Send>) -> Self {
-        let state = State { experiment: experiment.into(), ..State::default() };
-        Self { style, out, state, drawn: 0 }
+        let state = State {
+            experiment: experiment.into(),
+            ..State::default()
+        };
+        Self {
+            style,
+            out,
+            state,
+            drawn: 0,
+        }
     }
 
     /// Takes notice of a journal entry.
@@ -103,7 +111,9 @@ impl Live {
 
     fn draw(&mut self, now: Nanos) {
         if self.style == Style::Screen {
-            let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns)).max(20);
+            let width = crossterm::terminal::size()
+                .map_or(80, |(columns, _)| usize::from(columns))
+                .max(20);
             let block = screen::block(&self.state, now, width);
             for line in &block {
                 let _ = writeln!(self.out, "{line}");
@@ -120,11 +130,26 @@ impl State {
             Entry::Input(Input::Pods(pods)) => self.pods = pods.clone(),
             Entry::Input(Input::Members(members)) => self.members = members.clone(),
             Entry::Input(Input::Unmet(waiting)) => self.waiting.clone_from(waiting),
-            Entry::Effect { effect: Effect::Phase(phase), .. } => self.phase = Some(*phase),
-            Entry::Effect { effect: Effect::Chosen { step, occurrence, members, .. }, .. } => {
+            Entry::Effect {
+                effect: Effect::Phase(phase),
+                ..
+            } => self.phase = Some(*phase),
+            Entry::Effect {
+                effect:
+                    Effect::Chosen {
+                        step,
+                        occurrence,
+                        members,
+                        ..
+                    },
+                ..
+            } => {
                 self.faults.push((key(step, *occurrence), event::who(members)));
             }
-            Entry::Effect { effect: Effect::Ended { step, occurrence, .. }, .. } => {
+            Entry::Effect {
+                effect: Effect::Ended { step, occurrence, .. },
+                ..
+            } => {
                 let ended = key(step, *occurrence);
                 self.faults.retain(|(step, _)| *step != ended);
             }
@@ -135,7 +160,11 @@ impl State {
 
 /// A step's occurrence in one word.
 fn key(step: &str, occurrence: u32) -> String {
-    if occurrence == 0 { step.into() } else { format!("{step} #{}", occurrence + 1) }
+    if occurrence == 0 {
+        step.into()
+    } else {
+        format!("{step} #{}", occurrence + 1)
+    }
 }
 
 /// Seconds with one digit.
@@ -146,9 +175,17 @@ fn stamp(now: Nanos) -> String {
 /// A member's role in a word.
 fn role(sample: &MemberSample) -> String {
     match sample {
-        MemberSample::Answer { role: Role::Leader, term, .. } => format!("leader (term {term})"),
-        MemberSample::Answer { role: Role::Follower, .. } => "follower".into(),
-        MemberSample::Answer { role: Role::Other, .. } => "no leader".into(),
+        MemberSample::Answer {
+            role: Role::Leader,
+            term,
+            ..
+        } => format!("leader (term {term})"),
+        MemberSample::Answer {
+            role: Role::Follower, ..
+        } => "follower".into(),
+        MemberSample::Answer {
+            role: Role::Other, ..
+        } => "no leader".into(),
         MemberSample::Unreachable(_) => "unreachable".into(),
         MemberSample::NotSampled(_) => "not asked".into(),
     }

@@ -10,7 +10,13 @@ use crate::judge::words;
 /// The whole text, ending in a line break.
 pub fn render(judgement: &Judgement) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}  {}  {}", mark(judgement.verdict), judgement.experiment, judgement.headline);
+    let _ = writeln!(
+        text,
+        "{}  {}  {}",
+        mark(judgement.verdict),
+        judgement.experiment,
+        judgement.headline
+    );
     for step in &judgement.steps {
         step_lines(&mut text, step);
     }
@@ -18,7 +24,10 @@ pub fn render(judgement: &Judgement) -> String {
         claim_lines(&mut text, claim);
     }
     for reason in &judgement.reasons {
-        let at = reason.at.map(|at| format!(" at {}", words::at(at))).unwrap_or_default();
+        let at = reason
+            .at
+            .map(|at| format!(" at {}", words::at(at)))
+            .unwrap_or_default();
         let _ = writeln!(text, "  {:<12}{}{at}", reason.verdict, reason.text);
     }
     for failed in &judgement.revert_failed {
@@ -36,7 +45,13 @@ pub fn render(judgement: &Judgement) -> String {
             load.rate / 1000
         );
     }
-    let _ = writeln!(text, "  seed {}, {}, {}", judgement.seed, words::time(judgement.lasted), judgement.environment);
+    let _ = writeln!(
+        text,
+        "  seed {}, {}, {}",
+        judgement.seed,
+        words::time(judgement.lasted),
+        judgement.environment
+    );
     text
 }
 
@@ -51,7 +66,11 @@ fn mark(verdict: Verdict) -> &'static str {
 }
 
 fn step_lines(text: &mut String, step: &StepOutcome) {
-    let name = if step.occurrence == 0 { step.step.clone() } else { format!("{} #{}", step.step, step.occurrence + 1) };
+    let name = if step.occurrence == 0 {
+        step.step.clone()
+    } else {
+        format!("{} #{}", step.step, step.occurrence + 1)
+    };
     let span = |from: Option<Nanos>, to: Option<Nanos>| match (from, to) {
         (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::at(to)),
         (Some(from), None) => format!("from {}", words::at(from)),
@@ -79,17 +98,30 @@ fn claim_lines(text: &mut String, claim: &Claim) {
     let _ = writeln!(text, "  {:<12}{}", claim.verdict, claim.name);
     let _ = writeln!(text, "              {}: {}", claim.sli, claim.sentence);
     if claim.verdict != Verdict::Pass {
-        for finding in claim.findings.iter().filter(|f| f.verdict != Verdict::Pass && f.sentence != claim.sentence) {
+        for finding in claim
+            .findings
+            .iter()
+            .filter(|f| f.verdict != Verdict::Pass && f.sentence != claim.sentence)
+        {
             let _ = writeln!(text, "              {}", finding.sentence);
         }
     }
     if let Some(recovered) = claim.recovery.as_ref().and_then(|recovery| {
-        recovery.recovered.map(|moment| moment.saturating_sub(recovery.from))
+        recovery
+            .recovered
+            .map(|moment| moment.saturating_sub(recovery.from))
     }) {
-        let _ = writeln!(text, "              good again {} after the last revert", words::time(recovered));
+        let _ = writeln!(
+            text,
+            "              good again {} after the last revert",
+            words::time(recovered)
+        );
     }
     for operation in &claim.witness {
-        let member = operation.member.map(|member| format!(" on member {member}")).unwrap_or_default();
+        let member = operation
+            .member
+            .map(|member| format!(" on member {member}"))
+            .unwrap_or_default();
         let until = operation.ret.map_or_else(|| "no answer".into(), words::at);
         let _ = writeln!(
             text,

@@ -13,7 +13,9 @@ pub struct Clock {
 impl Clock {
     /// Time 0 is now.
     pub fn start() -> Self {
-        Self { begin: Instant::now() }
+        Self {
+            begin: Instant::now(),
+        }
     }
 
     /// How long the run has gone on.
@@ -24,7 +26,9 @@ impl Clock {
     /// Returns at `moment`; never where there is none.
     pub async fn sleep_until(&self, moment: Option<Nanos>) {
         match moment {
-            Some(moment) => tokio::time::sleep_until((self.begin + Duration::from_nanos(moment)).into()).await,
+            Some(moment) => {
+                tokio::time::sleep_until((self.begin + Duration::from_nanos(moment)).into()).await
+            }
             None => std::future::pending().await,
         }
     }

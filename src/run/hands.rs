@@ -41,22 +41,33 @@ impl Hands {
         recorder: Arc<Recorder>,
         answers: mpsc::Sender<Answer>,
     ) -> Self {
-        let clients = setup.experiment.workload.as_ref().zip(setup.experiment.target.store.as_ref()).map(
-            |(workload, store)| Clients {
+        let clients = setup
+            .experiment
+            .workload
+            .as_ref()
+            .zip(setup.experiment.target.store.as_ref())
+            .map(|(workload, store)| Clients {
                 adapter: store::open(store, Arc::clone(&setup.platform.dial)),
                 members: target.ordinals().collect(),
                 spec: workload.clone(),
                 seed: setup.seed,
                 running: Arc::default(),
                 rates: Arc::default(),
-            },
-        );
-        Self { platform: setup.platform.clone(), clients, recorder, answers }
+            });
+        Self {
+            platform: setup.platform.clone(),
+            clients,
+            recorder,
+            answers,
+        }
     }
 
     /// How the clients fare.
     pub(super) fn rates(&self) -> Rates {
-        self.clients.as_ref().map(|clients| *clients.rates.borrow()).unwrap_or_default()
+        self.clients
+            .as_ref()
+            .map(|clients| *clients.rates.borrow())
+            .unwrap_or_default()
     }
 
     /// Removes the workload's keys, unless they are to be kept.
@@ -73,15 +84,22 @@ impl Hands {
         let Platform { cluster, nodes, .. } = self.platform.clone();
         match effect {
             Effect::Apply(spec) => {
-                self.spawn(id, async move { nodes.apply(spec).await.map_err(|error| error.to_string()) });
+                self.spawn(id, async move {
+                    nodes.apply(spec).await.map_err(|error| error.to_string())
+                });
             }
             Effect::DeletePod { ordinal, grace } => {
                 self.spawn(id, async move {
-                    cluster.delete_pod(ordinal, grace).await.map_err(|error| error.to_string())
+                    cluster
+                        .delete_pod(ordinal, grace)
+                        .await
+                        .map_err(|error| error.to_string())
                 });
             }
             Effect::Forget { name } => {
-                self.spawn(id, async move { nodes.forget(&name).await.map_err(|error| error.to_string()) });
+                self.spawn(id, async move {
+                    nodes.forget(&name).await.map_err(|error| error.to_string())
+                });
             }
             Effect::StartWorkload {} => self.with_clients(id, |clients, recorder| clients.start(recorder)),
             Effect::StopWorkload {} => self.with_clients(id, |clients, _| clients.stop()),
@@ -149,11 +167,18 @@ impl Clients {
     }
 
     async fn read_ledger(self, recorder: Arc<Recorder>) -> Result<(), String> {
-        let ledger =
-            workload::read_ledger(self.adapter, &self.members, &self.spec.scope.prefix, workload::CATCH_UP).await;
+        let ledger = workload::read_ledger(
+            self.adapter,
+            &self.members,
+            &self.spec.scope.prefix,
+            workload::CATCH_UP,
+        )
+        .await;
         for (member, held) in ledger {
             let now = recorder.clock().now();
-            recorder.entry(now, &Entry::FinalRead { member, held }).map_err(|error| error.to_string())?;
+            recorder
+                .entry(now, &Entry::FinalRead { member, held })
+                .map_err(|error| error.to_string())?;
         }
         Ok(())
     }

@@ -21,7 +21,10 @@ const ELEMENTS_PER_MESSAGE: usize = 500;
 const COMMENT: u8 = 0;
 
 pub(super) fn header() -> Nfgenmsg {
-    Nfgenmsg { nfgen_family: nix::libc::NFPROTO_INET as u8, ..Default::default() }
+    Nfgenmsg {
+        nfgen_family: nix::libc::NFPROTO_INET as u8,
+        ..Default::default()
+    }
 }
 
 fn c_string(text: &str) -> CString {
@@ -93,7 +96,11 @@ pub(super) fn exchange(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
 
 pub(super) fn remove(table: &str) -> Batch {
     Batch::of(|batch| {
-        batch.request().op_deltable_do(&header()).encode().push_name(&c_string(table));
+        batch
+            .request()
+            .op_deltable_do(&header())
+            .encode()
+            .push_name(&c_string(table));
     })
 }
 
@@ -133,7 +140,11 @@ fn add_rule(batch: &mut Chained, table: &str, rule: &Rule, sets: &[Set]) {
         expressions = add_test(expressions, test, sets);
     }
     if rule.counts() {
-        expressions = expressions.nested_elem().nested_data_counter().end_nested().end_nested();
+        expressions = expressions
+            .nested_elem()
+            .nested_data_counter()
+            .end_nested()
+            .end_nested();
     }
     expressions
         .nested_elem()
@@ -163,7 +174,10 @@ fn add_test<Prev: Pusher>(
             compare(compare(loaded, CmpOps::Gte, low), CmpOps::Lte, high)
         }
         Test::In(load, name) => {
-            let position = sets.iter().position(|set| set.name == *name).expect("a rule looks only into sets of its cut");
+            let position = sets
+                .iter()
+                .position(|set| set.name == *name)
+                .expect("a rule looks only into sets of its cut");
             add_load(expressions, *load)
                 .nested_elem()
                 .nested_data_lookup()
@@ -196,9 +210,12 @@ fn compare<Prev: Pusher>(
 fn add_load<Prev: Pusher>(expressions: PushExprListAttrs<Prev>, load: Load) -> PushExprListAttrs<Prev> {
     let expression = expressions.nested_elem();
     match load {
-        Load::Meta(key) => {
-            expression.nested_data_meta().push_dreg(REGISTER).push_key(key as u32).end_nested().end_nested()
-        }
+        Load::Meta(key) => expression
+            .nested_data_meta()
+            .push_dreg(REGISTER)
+            .push_key(key as u32)
+            .end_nested()
+            .end_nested(),
         Load::Payload { base, offset, len } => expression
             .nested_data_payload()
             .push_dreg(REGISTER)

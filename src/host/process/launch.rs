@@ -27,7 +27,12 @@ pub fn detached<'a>(
     };
     let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir("/");
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .current_dir("/");
     let prepare = move || {
         nix::unistd::setsid()?;
         if let Some(cgroup) = &cgroup {

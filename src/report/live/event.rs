@@ -26,13 +26,18 @@ fn heard(before: &State, input: &Input) -> Option<String> {
         }
         Input::Members(members) => leader_change(&before.members, members),
         Input::Injection { name, status } => match status.state {
-            InjectionState::Lost | InjectionState::Failed | InjectionState::RevertFailed => {
-                Some(format!("{name}: {}", status.error.as_deref().unwrap_or("no reason given")))
-            }
+            InjectionState::Lost | InjectionState::Failed | InjectionState::RevertFailed => Some(format!(
+                "{name}: {}",
+                status.error.as_deref().unwrap_or("no reason given")
+            )),
             InjectionState::Pending | InjectionState::Injected | InjectionState::Reverted => None,
         },
         Input::Unmet(unmet) => {
-            let new: Vec<_> = unmet.iter().filter(|text| !before.waiting.contains(text)).cloned().collect();
+            let new: Vec<_> = unmet
+                .iter()
+                .filter(|text| !before.waiting.contains(text))
+                .cloned()
+                .collect();
             match (new.is_empty(), unmet.is_empty()) {
                 (true, true) => (!before.waiting.is_empty()).then(|| "everything holds".into()),
                 (true, false) => None,
@@ -68,11 +73,22 @@ fn asked(effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen { step, occurrence, members, .. } => {
-            Some(format!("{}: injecting on {}", key(step, *occurrence), who(members)))
-        }
+        Effect::Chosen {
+            step,
+            occurrence,
+            members,
+            ..
+        } => Some(format!(
+            "{}: injecting on {}",
+            key(step, *occurrence),
+            who(members)
+        )),
         Effect::Began { step, occurrence } => Some(format!("{}: in force, proven", key(step, *occurrence))),
-        Effect::Ended { step, occurrence, unproven } => Some(match unproven {
+        Effect::Ended {
+            step,
+            occurrence,
+            unproven,
+        } => Some(match unproven {
             None => format!("{}: reverted, verified", key(step, *occurrence)),
             Some(why) => format!("{}: over, NOT PROVEN: {why}", key(step, *occurrence)),
         }),
@@ -92,6 +108,14 @@ fn asked(effect: &Effect) -> Option<String> {
 
 /// Members in words.
 pub(super) fn who(members: &[Ordinal]) -> String {
-    let list = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if members.len() == 1 { format!("member {list}") } else { format!("members {list}") }
+    let list = members
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if members.len() == 1 {
+        format!("member {list}")
+    } else {
+        format!("members {list}")
+    }
 }
