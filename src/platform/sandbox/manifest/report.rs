@@ -27,7 +27,7 @@ pub(super) struct Report<'a> {
 
 impl Findings {
     /// A problem of a document that is no tree.
-    pub(super) fn unreadable(&mut self, document: &Document<'_>, unreadable: Unreadable) {
+    pub(super) fn unreadable(&mut self, document: &Document<'_>, unreadable: &Unreadable) {
         self.push(Problem {
             file: document.file.to_owned(),
             line: document.line(unreadable.place),
