@@ -58,9 +58,12 @@ pub enum ProbeFailure {
     /// The request of the manifest is none that HTTP knows.
     #[error("the request cannot be sent")]
     Request(#[source] hyper::http::Error),
-    /// The connection broke before the answer.
+    /// What came over the connection is no HTTP, or it broke.
     #[error("the HTTP exchange failed")]
     Exchange(#[source] hyper::Error),
+    /// The connection ended before the answer.
+    #[error("the connection was closed without an answer")]
+    Closed,
     /// The answer is no success.
     #[error("answered with status {0}")]
     Status(u16),

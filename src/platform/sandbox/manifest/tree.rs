@@ -130,6 +130,15 @@ impl Node {
         }
     }
 
+    /// The value itself where it is a single one, for a person.
+    pub(super) fn shown(&self) -> String {
+        match &self.value {
+            Value::Bool(value) => value.to_string(),
+            Value::Text(text) => format!("{:?}", shortened(text)),
+            Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => self.kind(),
+        }
+    }
+
     /// Whether this says nothing: null, or an empty list or mapping.
     pub(super) fn is_empty(&self) -> bool {
         match &self.value {

@@ -213,7 +213,7 @@ fn notes_other_services_and_harmless_kinds() {
     ];
     let notes = read(&documents, &machine).expect("accepted").notes;
     let messages: Vec<_> = notes.iter().map(|note| note.message.as_str()).collect();
-    assert!(messages.contains(&"not run in the sandbox, where only the governing Service has a name"));
+    assert!(messages.contains(&"Service db-client is left out: only the governing Service has a name"));
     assert!(messages.contains(&"PodDisruptionBudget is left out: the sandbox evicts nobody"));
 }
 
