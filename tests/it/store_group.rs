@@ -198,6 +198,20 @@ impl Group {
         Members { members }
     }
 
+    /// Asks until every member holds this heartbeat itself.
+    pub async fn members_once_all_hold(&self, beat: u64) -> Members {
+        let until = in_(Duration::from_secs(5));
+        loop {
+            let members = self.members().await;
+            let holds = |member: &Member| matches!(member.sample, MemberSample::Answer { heartbeat, .. } if heartbeat == Some(beat));
+            if members.members.iter().all(holds) {
+                return members;
+            }
+            assert!(Instant::now() < until, "not replicated in time: {members:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The member that leads; waits for one.
     pub async fn leader(&self) -> Ordinal {
         let until = in_(Duration::from_secs(20));
