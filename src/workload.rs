@@ -75,7 +75,7 @@ impl Workload {
         let begin = self.record.now();
         let seen = Arc::new(Seen::new(self.spec.registers));
         for number in 0..self.spec.clients {
-            let endpoint = self.endpoint(number);
+            let endpoint = endpoint(self.spec.through, number, &self.members);
             let client = Client {
                 store: self.adapter.client(endpoint),
                 member: member_of(endpoint),
@@ -113,18 +113,19 @@ impl Workload {
             ticker,
         })
     }
+}
 
-    fn endpoint(&self, client: u32) -> Endpoint {
-        let pinned = match self.spec.through {
-            Through::Members => Some(client),
-            Through::Service => None,
-            // Half of the clients is pinned; these are spread over all members.
-            Through::Both => client.is_multiple_of(2).then_some(client / 2),
-        };
-        match (pinned, self.members.len()) {
-            (Some(turn), count @ 1..) => Endpoint::Member(self.members[turn as usize % count]),
-            (Some(_), 0) | (None, _) => Endpoint::Service,
-        }
+/// Which way client `number` goes.
+fn endpoint(through: Through, number: u32, members: &[Ordinal]) -> Endpoint {
+    let pinned = match through {
+        Through::Members => Some(number),
+        Through::Service => None,
+        // Half of the clients is pinned; these are spread over all members.
+        Through::Both => number.is_multiple_of(2).then_some(number / 2),
+    };
+    match pinned {
+        Some(turn) if !members.is_empty() => Endpoint::Member(members[turn as usize % members.len()]),
+        Some(_) | None => Endpoint::Service,
     }
 }
 
@@ -148,5 +149,19 @@ impl Running {
         while self.clients.join_next().await.is_some() {}
         self.ticker.shutdown().await;
         self.meter.totals()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pinned_clients_are_spread_over_all_members() {
+        let ways =
+            |through| [0, 1, 2, 3, 4, 5].map(|number| member_of(endpoint(through, number, &[3, 4, 5])));
+        assert_eq!(ways(Through::Members), [3, 4, 5, 3, 4, 5].map(Some));
+        assert_eq!(ways(Through::Service), [None; 6]);
+        assert_eq!(ways(Through::Both), [Some(3), None, Some(4), None, Some(5), None]);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -65,6 +65,14 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
         .iter()
         .map(|listener| listener.local_addr().expect("a bound address"))
         .collect()
+}
+
+/// A program that the kernel ends when the thread that starts it is gone, so that a test run that is killed leaves
+/// nothing behind (PR_SET_PDEATHSIG in prctl(2)). A test's root future stays on the test's own thread.
+fn bound_to_this_thread(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
 }
 
 impl Group {
@@ -127,7 +135,7 @@ impl Group {
             .iter()
             .map(|&other| format!("etcd-{other}=http://{}", self.peers[other as usize]))
             .collect();
-        let mut command = Command::new("etcd");
+        let mut command = bound_to_this_thread("etcd");
         for (flag, value) in [
             ("--name", format!("etcd-{member}")),
             (
@@ -158,7 +166,7 @@ impl Group {
             .iter()
             .map(|&other| format!("{other}={}", self.addresses[other as usize]))
             .collect();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
+        let mut command = bound_to_this_thread(env!("CARGO_BIN_EXE_seatrial"));
         command
             .arg("refkv")
             .args(["--id", &member.to_string()])
@@ -198,6 +206,20 @@ impl Group {
         Members { members }
     }
 
+    /// Asks until every member holds this heartbeat itself.
+    pub async fn members_once_all_hold(&self, beat: u64) -> Members {
+        let until = in_(Duration::from_secs(5));
+        loop {
+            let members = self.members().await;
+            let holds = |member: &Member| matches!(member.sample, MemberSample::Answer { heartbeat, .. } if heartbeat == Some(beat));
+            if members.members.iter().all(holds) {
+                return members;
+            }
+            assert!(Instant::now() < until, "not replicated in time: {members:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The member that leads; waits for one.
     pub async fn leader(&self) -> Ordinal {
         let until = in_(Duration::from_secs(20));
@@ -228,13 +250,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for process in self
-            .processes
-            .lock()
-            .expect("no other test shares it")
-            .iter_mut()
-            .flatten()
-        {
+        // A test that failed while it held the lock needs its processes ended all the more.
+        let processes = self.processes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for process in processes.iter_mut().flatten() {
             // One that ended by itself needs no end.
             let _ = process.kill();
             let _ = process.wait();

@@ -1,13 +1,16 @@
 //! The workload on real groups that lose members.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use seatrial::api::{Nanos, Ordinal};
 use seatrial::experiment;
 use seatrial::journal::entry::Held;
+use seatrial::journal::op::OpLine;
+use seatrial::judge::history::from_journal;
+use seatrial::judge::linearizability;
 use seatrial::platform::Endpoint;
 use seatrial::workload::{
     Action, Invocation, Outcome, Record, Running, ScopeError, Totals, Workload, clean_up, read_ledger,
@@ -23,15 +26,38 @@ struct Entry {
     end: Option<(Nanos, Outcome)>,
 }
 
-/// Keeps everything in memory.
+/// Keeps everything in memory, as entries and as a journal's lines.
 struct Notes {
     began: Instant,
-    entries: Mutex<Vec<Entry>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    entries: Vec<Entry>,
+    journal: Vec<u8>,
+    lines: u64,
+}
+
+impl Kept {
+    fn line<'a>(&mut self, line: impl FnOnce(u64) -> OpLine<'a>) {
+        line(self.lines).write(&mut self.journal);
+        self.journal.push(b'\n');
+        self.lines += 1;
+    }
 }
 
 impl Notes {
     fn entries(&self) -> Vec<Entry> {
-        self.entries.lock().expect("nobody panics with it").clone()
+        self.kept().entries.clone()
+    }
+
+    fn journal(&self) -> String {
+        String::from_utf8(self.kept().journal.clone()).expect("JSON is UTF-8")
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("nobody panics with it")
     }
 }
 
@@ -41,15 +67,9 @@ impl Record for Notes {
     }
 
     fn invoke(&self, start: Nanos, operation: &Invocation) {
-        let mut entries = self.entries.lock().expect("nobody panics with it");
-        let open = entries
-            .iter()
-            .find(|entry| entry.end.is_none() && entry.operation.process == operation.process);
-        assert!(
-            open.is_none(),
-            "a process has one operation in flight: {open:?} and {operation:?}"
-        );
-        entries.push(Entry {
+        let mut kept = self.kept();
+        kept.line(|index| operation.invoked(index, start));
+        kept.entries.push(Entry {
             operation: operation.clone(),
             start,
             end: None,
@@ -57,13 +77,15 @@ impl Record for Notes {
     }
 
     fn complete(&self, end: Nanos, operation: &Invocation, outcome: &Outcome) {
-        let mut entries = self.entries.lock().expect("nobody panics with it");
-        let open = entries
+        let mut kept = self.kept();
+        kept.line(|index| operation.ended(index, end, outcome));
+        let open = kept
+            .entries
             .iter_mut()
             .rev()
-            .find(|entry| entry.end.is_none() && entry.operation == *operation)
+            .find(|entry| entry.operation.process == operation.process)
             .expect("what ends has begun");
-        // An unknown outcome keeps its process busy for ever, which `invoke` would notice.
+        assert_eq!((&open.operation, &open.end), (operation, &None));
         open.end = Some((end, outcome.clone()));
     }
 }
@@ -75,7 +97,7 @@ fn spec() -> experiment::Workload {
 async fn start(group: &Group) -> (Arc<Notes>, Result<Running, ScopeError>) {
     let notes = Arc::new(Notes {
         began: Instant::now(),
-        entries: Mutex::default(),
+        kept: Mutex::default(),
     });
     let workload = Workload {
         adapter: Arc::clone(&group.adapter),
@@ -145,6 +167,14 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
     );
     assert!(totals.ok > 200 && totals.fail + totals.unknown > 0, "{totals:?}");
     one_value_is_written_once(&entries);
+    no_process_goes_on_after_an_unknown_outcome(&entries);
+    let history =
+        from_journal(&notes.journal(), 1, |key| key.starts_with("r/")).expect("lines that fit together");
+    let judged = linearizability::check(&history);
+    assert!(
+        matches!(judged, linearizability::Outcome::Linearizable { keys: 3, .. }),
+        "{judged:?}"
+    );
     let beats = entries.iter().filter(|entry| entry.operation.key == "heartbeat");
     assert!(
         beats
@@ -179,6 +209,48 @@ fn one_value_is_written_once(entries: &[Entry]) {
             Action::Write(value) | Action::Cas { value, .. } => assert!(values.insert(value), "{entry:?}"),
         }
     }
+}
+
+fn no_process_goes_on_after_an_unknown_outcome(entries: &[Entry]) {
+    let mut over = BTreeSet::new();
+    for entry in entries {
+        let process = entry.operation.process;
+        assert!(!over.contains(&process), "{entry:?}");
+        if matches!(&entry.end, Some((_, Outcome::Unknown(_)))) {
+            over.insert(process);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_does_not_catch_up_is_unreadable_and_not_empty() {
+    let group = Group::start(Kind::Etcd).await;
+    let leader = group.leader().await;
+    let mut client = group.adapter.client(Endpoint::Member(leader));
+    client
+        .write("seatrial/ledger/1", 1, in_(Duration::from_secs(2)))
+        .await
+        .expect("a write");
+    let (ended, lagging) = ((leader + 1) % 3, (leader + 2) % 3);
+    group.end(ended);
+    let limit = Duration::from_secs(1);
+    let held = read_ledger(Arc::clone(&group.adapter), &MEMBERS, "seatrial/", limit).await;
+    for (member, held) in held {
+        match held {
+            Held::Values(values) => assert_eq!((member != ended, values["ledger/1"]), (true, 1)),
+            Held::Unreadable(why) => {
+                assert_eq!((member, why.contains("does not answer")), (ended, true), "{why}")
+            }
+        }
+    }
+
+    // Without a majority nobody can tell what should be there.
+    group.end(lagging);
+    let held = read_ledger(Arc::clone(&group.adapter), &MEMBERS, "seatrial/", limit).await;
+    assert!(
+        held.iter().all(|(_, held)| matches!(held, Held::Unreadable(_))),
+        "{held:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,8 +89,9 @@ pub(super) struct Status {
 #[derive(Serialize)]
 pub(super) struct Range {
     key: Octets,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    range_end: Option<Octets>,
+    /// Without it only `key` is meant.
+    #[serde(rename = "range_end", skip_serializing_if = "Option::is_none")]
+    end: Option<Octets>,
     #[serde(skip_serializing_if = "is_zero")]
     limit: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -111,7 +112,7 @@ impl Range {
     pub(super) fn key(key: &str, mode: ReadMode) -> Self {
         Self {
             key: Octets(key.into()),
-            range_end: None,
+            end: None,
             limit: 0,
             revision: 0,
             serializable: match mode {
@@ -124,7 +125,7 @@ impl Range {
     /// The first page of the keys that start with `prefix`, as the member holds them.
     pub(super) fn prefix(prefix: &str, page: u64) -> Self {
         Self {
-            range_end: Some(end_of(prefix)),
+            end: Some(end_of(prefix)),
             limit: page,
             ..Self::key(prefix, ReadMode::Local)
         }
