@@ -7,3 +7,4 @@
 //! other damage is an error.
 
 pub mod entry;
+pub mod op;

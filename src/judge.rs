@@ -1,1 +1,4 @@
 //! From a journal to a verdict, purely.
+
+pub mod history;
+pub mod linearizability;

@@ -1,0 +1,10 @@
+//! Integration tests: they drive the program and the library against the real kernel, and never enter namespaces
+//! themselves.
+
+mod sandbox_fixture;
+mod sandbox_lifecycle;
+//! Tests that need real processes.
+
+mod store_adapter;
+mod store_group;
+mod store_workload;
