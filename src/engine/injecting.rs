@@ -105,10 +105,10 @@ impl Injecting {
         if self.status.as_ref().is_some_and(|known| is_older(status, known)) && !self.ends_it(status) {
             return;
         }
-        if let Some(known) = &self.status {
-            if status.effective_for < known.effective_for {
-                self.proven_earlier += known.effective_for;
-            }
+        if let Some(known) = &self.status
+            && status.effective_for < known.effective_for
+        {
+            self.proven_earlier += known.effective_for;
         }
         let brief = scene.brief;
         let why = status
