@@ -143,7 +143,7 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
     };
     let bugs = Arc::new(settings.bugs.clone());
     let fresh = Fresh::open(&options.data).map_err(opened)?;
-    let log = Log::open(&options.data, &bugs).map_err(opened)?;
+    let log = Log::open(&options.data, settings.id, &bugs).map_err(opened)?;
     let machine = Machine::open(&options.data).map_err(opened)?;
     let network = Network::new(&settings.members, CONNECT_TIMEOUT);
     let config = openraft::Config {
