@@ -22,6 +22,9 @@ pub mod proposals;
 pub mod reads;
 pub mod replica;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
