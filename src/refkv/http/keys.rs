@@ -124,9 +124,24 @@ impl Member {
     async fn ready_to_read(&self, promise: Promise) -> Result<(), Refusal> {
         match promise {
             Promise::Linearizable if self.bugs.has(Bug::StaleRead) => Ok(()),
+            Promise::Linearizable if self.bugs.has(Bug::AckBeforeQuorum) => {
+                let last = self.log.last_index();
+                self.reads.confirm().await?;
+                self.has_applied(last).await
+            }
             Promise::Linearizable => self.reads.confirm().await,
             Promise::Local => Ok(()),
         }
+    }
+
+    /// Returns when the entry at `index` is applied. With the bug `ack-before-quorum` a read would else miss a write
+    /// that was acknowledged a moment ago, and the bug would show without any fault.
+    async fn has_applied(&self, index: Option<u64>) -> Result<(), Refusal> {
+        let waiting = self.raft.wait(Some(self.request_timeout));
+        let in_time = waiting.applied_index_at_least(index, "a read").await;
+        in_time
+            .map(|_| ())
+            .map_err(|_| Refusal::Unavailable("the last writes are not applied yet".to_owned()))
     }
 
     async fn change(&self, command: Command) -> Result<Json<Done>, Refusal> {
