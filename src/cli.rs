@@ -66,6 +66,7 @@ fn dispatch(command: Command) -> Exit {
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => sandbox::main(command),
         #[cfg(feature = "sandbox")]
+        Command::Bench(_) | Command::Soak(_) => console::error("not built yet", Exit::Usage),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass

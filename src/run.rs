@@ -21,7 +21,7 @@ use self::record::Recorder;
 use crate::api::{Injection, Members, Snapshot};
 use crate::engine::{Engine, Limits};
 use crate::experiment::Experiment;
-use crate::journal::entry::{Effect, Entry, Header, Input, SCHEMA};
+use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
 use crate::journal::write::{WriteError, Writer};
 use crate::platform::{Cluster, Dial, Nodes, PlatformError};
 use crate::report::live::Live;
@@ -157,26 +157,31 @@ impl Course {
     fn hear(&mut self, input: Input) {
         let now = self.recorder.clock().now();
         let effects = self.engine.step(now, &input);
-        self.write(now, &Entry::Input(input));
+        self.write(Line {
+            time: now,
+            entry: Entry::Input(input),
+        });
         for (id, effect) in effects {
-            let entry = Entry::Effect {
-                id,
-                effect: effect.clone(),
-            };
-            self.write(now, &entry);
+            self.write(Line {
+                time: now,
+                entry: Entry::Effect {
+                    id,
+                    effect: effect.clone(),
+                },
+            });
             self.finished |= matches!(effect, Effect::Finish {});
             self.hands.carry_out(id, effect);
         }
     }
 
     /// A journal that cannot be written ends the run: what nobody can judge must not go on.
-    fn write(&mut self, now: u64, entry: &Entry) {
-        self.view.observe(now, entry);
-        if let Err(error) = self.recorder.entry(now, entry)
+    fn write(&mut self, line: Line) {
+        self.view.observe(line.time, &line.entry);
+        if let Err(error) = self.recorder.entry(&line)
             && self.broken.is_none()
         {
             self.broken = Some(error);
-            for (id, effect) in self.engine.step(now, &Input::Interrupted {}) {
+            for (id, effect) in self.engine.step(line.time, &Input::Interrupted {}) {
                 self.finished |= matches!(effect, Effect::Finish {});
                 self.hands.carry_out(id, effect);
             }

@@ -38,7 +38,11 @@ pub(super) fn plan(args: &args::Plan) -> Exit {
     };
     let plan = crate::plan::preview(&experiment, &target(&accepted.set), None, args.seed);
     console::data(&plan);
-    if plan.refusals.is_empty() { Exit::Pass } else { Exit::Refused }
+    if plan.refusals.is_empty() {
+        Exit::Pass
+    } else {
+        Exit::Refused
+    }
 }
 
 /// The StatefulSet before any of its pods is there.

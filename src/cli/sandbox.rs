@@ -1,7 +1,6 @@
 //! `seatrial sandbox`: a StatefulSet that keeps running on this machine; and the node process of every sandbox.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args;
@@ -13,9 +12,13 @@ use crate::node;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::pod_spec::SetSpec;
 use crate::platform::sandbox::{Options, Sandbox, SandboxError, StateDir, state_root};
+use crate::undo::guardian::Launch;
 
 /// How long pods may take to be Ready before `up` says that they are not.
 const READY_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long a node that was started again waits to hear of the faults that it found in force. Init answers at once.
+const ADOPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// `seatrial sandbox …`
 pub(super) fn main(command: args::Sandbox) -> Exit {
@@ -111,9 +114,17 @@ fn ls() -> Result<Exit, SandboxError> {
 pub(super) fn node(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = block_on(async {
-        let client = Arc::new(Client::connect(&dir).await.map_err(|error| error.to_string())?);
-        let options = node::Options::new(dir.undo(), Path::new("/proc/self/exe"));
-        node::serve(Arc::clone(&client), client, options)
+        let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
+        let guardian = Launch {
+            program: PathBuf::from("/proc/self/exe"),
+            cgroup: None,
+        };
+        let options = node::Options {
+            undo_dir: dir.undo(),
+            guardian,
+            adopt_within: ADOPT_WITHIN,
+        };
+        node::serve(client.clone(), client, options)
             .await
             .map_err(|error| error.to_string())
     });

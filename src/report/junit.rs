@@ -14,9 +14,9 @@ use crate::judge::judgement::{Claim, Judgement, StepOutcome};
 pub fn render(judgement: &Judgement) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new(judgement.experiment.clone());
     suite.set_time(Duration::from_nanos(judgement.lasted));
-    suite.add_property(("seed", judgement.seed.to_string()));
-    suite.add_property(("target", judgement.target.clone()));
-    suite.add_property(("verdict", judgement.verdict.to_string()));
+    suite.add_property(("seed", judgement.seed.to_string().as_str()));
+    suite.add_property(("target", judgement.target.as_str()));
+    suite.add_property(("verdict", judgement.verdict.to_string().as_str()));
     for claim in &judgement.claims {
         suite.add_test_case(of_claim(claim));
     }

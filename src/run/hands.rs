@@ -8,7 +8,7 @@ use super::record::Recorder;
 use super::{Platform, Setup};
 use crate::api::{Ordinal, Snapshot};
 use crate::experiment;
-use crate::journal::entry::{Effect, Entry};
+use crate::journal::entry::{Effect, Entry, Line};
 use crate::store::{self, Adapter};
 use crate::workload::{self, Rates, Running, Workload};
 
@@ -175,10 +175,11 @@ impl Clients {
         )
         .await;
         for (member, held) in ledger {
-            let now = recorder.clock().now();
-            recorder
-                .entry(now, &Entry::FinalRead { member, held })
-                .map_err(|error| error.to_string())?;
+            let line = Line {
+                time: recorder.clock().now(),
+                entry: Entry::FinalRead { member, held },
+            };
+            recorder.entry(&line).map_err(|error| error.to_string())?;
         }
         Ok(())
     }

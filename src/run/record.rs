@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::clock::Clock;
 use crate::api::Nanos;
 use crate::experiment::Experiment;
-use crate::journal::entry::Entry;
+use crate::journal::entry::Line;
 use crate::journal::op::OpLine;
 use crate::journal::write::{WriteError, Writer};
 use crate::judge::live::Live;
@@ -33,9 +33,9 @@ impl Recorder {
         self.clock
     }
 
-    pub(super) fn entry(&self, now: Nanos, entry: &Entry) -> Result<(), WriteError> {
-        self.live().entry(now, entry);
-        self.writer.entry(now, entry)
+    pub(super) fn entry(&self, line: &Line) -> Result<(), WriteError> {
+        self.live().observe(line);
+        self.writer.entry(line.time, &line.entry)
     }
 
     /// Which claims do not hold now.
@@ -45,7 +45,7 @@ impl Recorder {
 
     /// The abort condition that is true now, in words.
     pub(super) fn abort_condition(&self, now: Nanos) -> Option<String> {
-        self.live().abort_condition(now)
+        self.live().abort_conditions(now)
     }
 
     /// Why an operation could not be written, if one could not.
@@ -64,7 +64,7 @@ impl Recorder {
     }
 
     fn write(&self, line: OpLine<'_>) {
-        self.live().operation(&line);
+        self.live().observe_operation(&line);
         if let Err(error) = self.writer.operation(line) {
             self.broken
                 .lock()
