@@ -1,5 +1,11 @@
 //! Integration tests: they drive the program and the library against the real kernel, and never enter namespaces
 //! themselves.
 
+mod sandbox_containers;
+mod sandbox_end;
 mod sandbox_fixture;
 mod sandbox_lifecycle;
+mod sandbox_manifest;
+mod sandbox_platform;
+mod sandbox_unprivileged;
+mod sandbox_volumes;
