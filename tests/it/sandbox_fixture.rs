@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use seatrial::api::{Ordinal, Pod, Snapshot};
+use nix::unistd::Pid;
+use seatrial::api::{self, Ordinal, Snapshot};
+use seatrial::node::{Locate, LocatedPod};
 use seatrial::platform::Cluster;
 use seatrial::platform::sandbox::client::Client;
 use seatrial::platform::sandbox::pod_spec::{
@@ -75,7 +77,7 @@ impl Fixture {
         }
     }
 
-    pub fn pod(&self, ordinal: Ordinal) -> Pod {
+    pub fn pod(&self, ordinal: Ordinal) -> api::Pod {
         self.client
             .snapshots()
             .borrow()
@@ -104,19 +106,49 @@ impl Fixture {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// Waits until a log has a line that says so.
+    /// Waits until a log says so.
     pub fn wait_log(&self, pod: &str, container: &str, text: &str) {
         let deadline = std::time::Instant::now() + LIMIT;
         while !self.log(pod, container).contains(text) {
+            let is_late = std::time::Instant::now() >= deadline;
             assert!(
-                std::time::Instant::now() < deadline,
-                "no `{text}` in the log of {pod}: {}\n{:#?}\n{}",
-                self.log(pod, container),
-                self.client.snapshots().borrow(),
-                std::fs::read_to_string(self.sandbox().dir().diary()).unwrap_or_default(),
+                !is_late,
+                "no `{text}` in the log of {pod}/{container}\n{}",
+                self.all_logs()
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    pub fn locate(&self, ordinal: Ordinal) -> LocatedPod {
+        let found = self.runtime.block_on(Locate::pod(&self.client, ordinal));
+        found.expect("init answers").expect("the pod is there")
+    }
+
+    /// The pid in the test's namespace of a process of the sandbox.
+    pub fn pid_outside(&self, pid: i32) -> Pid {
+        let init = self.sandbox().dir().init().expect("init's pid is known");
+        let wanted = std::fs::read_link(format!("/proc/{init}/ns/pid")).expect("init lives");
+        let processes = std::fs::read_dir("/proc").expect("proc is mounted").flatten();
+        let of_sandbox = processes.filter_map(|entry| {
+            let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+            let numbers: Vec<i32> = numbers
+                .split_whitespace()
+                .filter_map(|number| number.parse().ok())
+                .collect();
+            // The first is ours, the second the sandbox's; only a process in or below its pid namespace has that.
+            let is_it = numbers.len() > 1 && numbers[1] == pid && is_below(numbers[0], init.as_raw());
+            is_it.then(|| Pid::from_raw(numbers[0]))
+        });
+        let found: Vec<Pid> = of_sandbox.collect();
+        assert_eq!(
+            found.len(),
+            1,
+            "one process has pid {pid} in {}",
+            wanted.display()
+        );
+        found[0]
     }
 
     /// Runs a program in the sandbox's network, in a process of its own.
@@ -128,6 +160,32 @@ impl Fixture {
             .output()
             .expect("nsenter runs")
     }
+}
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "not within {LIMIT:?}: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether `pid` descends from `ancestor`.
+fn is_below(pid: i32, ancestor: i32) -> bool {
+    let mut pid = pid;
+    while pid > 1 {
+        if pid == ancestor {
+            return true;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        pid = parent.and_then(|parent| parent.trim().parse().ok()).unwrap_or(0);
+    }
+    false
 }
 
 impl Drop for Fixture {
