@@ -1,6 +1,8 @@
 //! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
 //! namespaces themselves.
 
+mod node_faults;
+mod node_fixture;
 mod sandbox_containers;
 mod sandbox_end;
 mod sandbox_fixture;

@@ -21,10 +21,7 @@ const ELEMENTS_PER_MESSAGE: usize = 500;
 const COMMENT: u8 = 0;
 
 pub(super) fn header() -> Nfgenmsg {
-    Nfgenmsg {
-        nfgen_family: nix::libc::NFPROTO_INET as u8,
-        ..Default::default()
-    }
+    Nfgenmsg { nfgen_family: nix::libc::NFPROTO_INET as u8, ..Default::default() }
 }
 
 fn c_string(text: &str) -> CString {
@@ -57,8 +54,7 @@ pub(super) fn install(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
                 .push_policy(VerdictCode::Accept as u32)
                 .push_type(c"filter");
         }
-        let sets = cut.sets();
-        for (id, set) in (1..).zip(&sets) {
+        for (id, set) in (1..).zip(&cut.sets()) {
             batch
                 .request()
                 .set_create()
@@ -73,7 +69,7 @@ pub(super) fn install(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
             fill(batch, table, set, lifetime);
         }
         for rule in cut.rules() {
-            add_rule(batch, table, &rule, &sets);
+            add_rule(batch, table, &rule);
         }
     })
 }
@@ -96,11 +92,7 @@ pub(super) fn exchange(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
 
 pub(super) fn remove(table: &str) -> Batch {
     Batch::of(|batch| {
-        batch
-            .request()
-            .op_deltable_do(&header())
-            .encode()
-            .push_name(&c_string(table));
+        batch.request().op_deltable_do(&header()).encode().push_name(&c_string(table));
     })
 }
 
@@ -125,7 +117,7 @@ fn fill(batch: &mut Chained, table: &str, set: &Set, lifetime: Duration) {
     }
 }
 
-fn add_rule(batch: &mut Chained, table: &str, rule: &Rule, sets: &[Set]) {
+fn add_rule(batch: &mut Chained, table: &str, rule: &Rule) {
     let mut comment = vec![COMMENT, rule.name.len() as u8 + 1];
     comment.extend(rule.name.as_bytes());
     comment.push(0);
@@ -137,14 +129,10 @@ fn add_rule(batch: &mut Chained, table: &str, rule: &Rule, sets: &[Set]) {
         .push_userdata(&comment);
     let mut expressions = attributes.nested_expressions();
     for test in &rule.tests {
-        expressions = add_test(expressions, test, sets);
+        expressions = add_test(expressions, test);
     }
     if rule.counts() {
-        expressions = expressions
-            .nested_elem()
-            .nested_data_counter()
-            .end_nested()
-            .end_nested();
+        expressions = expressions.nested_elem().nested_data_counter().end_nested().end_nested();
     }
     expressions
         .nested_elem()
@@ -165,7 +153,6 @@ const REGISTER: u32 = Registers::Reg1 as u32;
 fn add_test<Prev: Pusher>(
     expressions: PushExprListAttrs<Prev>,
     test: &Test,
-    sets: &[Set],
 ) -> PushExprListAttrs<Prev> {
     match test {
         Test::Equals(load, value) => compare(add_load(expressions, *load), CmpOps::Eq, value),
@@ -173,20 +160,15 @@ fn add_test<Prev: Pusher>(
             let loaded = add_load(expressions, *load);
             compare(compare(loaded, CmpOps::Gte, low), CmpOps::Lte, high)
         }
-        Test::In(load, name) => {
-            let position = sets
-                .iter()
-                .position(|set| set.name == *name)
-                .expect("a rule looks only into sets of its cut");
-            add_load(expressions, *load)
-                .nested_elem()
-                .nested_data_lookup()
-                .push_set(&c_string(name))
-                .push_set_id(position as u32 + 1)
-                .push_sreg(REGISTER)
-                .end_nested()
-                .end_nested()
-        }
+        // The bindings mix up two attributes of a lookup: what they call the set's id is the source register
+        // (`NFTA_LOOKUP_SREG` in linux/netfilter/nf_tables.h). The set itself is found by its name.
+        Test::In(load, name) => add_load(expressions, *load)
+            .nested_elem()
+            .nested_data_lookup()
+            .push_set(&c_string(name))
+            .push_set_id(REGISTER)
+            .end_nested()
+            .end_nested(),
     }
 }
 
@@ -210,12 +192,9 @@ fn compare<Prev: Pusher>(
 fn add_load<Prev: Pusher>(expressions: PushExprListAttrs<Prev>, load: Load) -> PushExprListAttrs<Prev> {
     let expression = expressions.nested_elem();
     match load {
-        Load::Meta(key) => expression
-            .nested_data_meta()
-            .push_dreg(REGISTER)
-            .push_key(key as u32)
-            .end_nested()
-            .end_nested(),
+        Load::Meta(key) => {
+            expression.nested_data_meta().push_dreg(REGISTER).push_key(key as u32).end_nested().end_nested()
+        }
         Load::Payload { base, offset, len } => expression
             .nested_data_payload()
             .push_dreg(REGISTER)
