@@ -25,3 +25,6 @@ pub mod words;
 
 pub use judgement::Judgement;
 pub use summary::judge;
+
+#[cfg(test)]
+mod tests;

@@ -124,7 +124,7 @@ fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) ->
         ),
         (None, None) => format!(
             "the node counted {} of effect on member {member}, {share} of its time",
-            words::time(hit.effective_for)
+            words::time(hit.effective_for())
         ),
     })
 }
@@ -190,7 +190,7 @@ fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
         stretch(&mut held, last_proof, until);
     }
     // The node's count may lack what passed since its last renewal, where it was never asked again.
-    let counted = hit.effective_for.saturating_add(RENEWAL.min(until - last_proof));
+    let counted = hit.effective_for().saturating_add(RENEWAL.min(until - last_proof));
     held.proven = held.proven.min(counted);
     Some(held)
 }
