@@ -224,7 +224,8 @@ impl Live {
         match self.phase {
             Some(Phase::Faulting | Phase::Recovering) => {}
             None
-            | Some(Phase::Preflight | Phase::Baseline | Phase::Reverting | Phase::Settling | Phase::Judged) => {
+            | Some(Phase::Preflight | Phase::Baseline | Phase::Reverting | Phase::Settling | Phase::Judged) =>
+            {
                 return None;
             }
         }

@@ -134,7 +134,8 @@ impl Occurrence {
             hit.counted_before = hit.counted_before.saturating_add(hit.counted_now);
         }
         hit.counted_now = effective;
-        if hit.end_asked.is_none() {
+        // A status that is late, or of a new pod that the fault has not come to yet, says nothing about its effect.
+        if hit.end_asked.is_none() && status.state != InjectionState::Pending {
             let proof = status.proof.as_ref();
             hit.observations.push(Observation {
                 at: time,

@@ -33,7 +33,11 @@ fn an_effect_that_is_lost_is_inconclusive_and_says_when() {
     lines.insert(place, lost);
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(judgement.headline.contains("was lost at 9.0 s"), "{}", judgement.headline);
+    assert!(
+        judgement.headline.contains("was lost at 9.0 s"),
+        "{}",
+        judgement.headline
+    );
 }
 
 #[test]
@@ -51,7 +55,11 @@ fn a_status_told_twice_is_one_proof() {
     }
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(judgement.headline.contains("was not proven again after 7.1 s"), "{}", judgement.headline);
+    assert!(
+        judgement.headline.contains("was not proven again after 7.1 s"),
+        "{}",
+        judgement.headline
+    );
 }
 
 #[test]
@@ -81,7 +89,12 @@ fn an_aborted_run_is_aborted_and_does_not_judge_recovery() {
     let lines: Vec<String> = quorum()
         .lines()
         .into_iter()
-        .map(|line| line.replace("{\"phase\":\"recovering\"}", "{\"abort\":{\"reason\":\"a person asked to stop\"}}"))
+        .map(|line| {
+            line.replace(
+                "{\"phase\":\"recovering\"}",
+                "{\"abort\":{\"reason\":\"a person asked to stop\"}}",
+            )
+        })
         .collect();
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Aborted);
@@ -101,7 +114,10 @@ fn a_refusal_and_a_failed_revert_stand_beside_the_verdict() {
         })
         .collect();
     let judgement = judge(&read(&lines));
-    assert_eq!(judgement.refused.as_deref(), Some("step `pause`: 2 of 3 would be left"));
+    assert_eq!(
+        judgement.refused.as_deref(),
+        Some("step `pause`: 2 of 3 would be left")
+    );
     assert_eq!(judgement.revert_failed, ["pod db-0 is still frozen"]);
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
 }

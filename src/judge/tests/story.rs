@@ -47,7 +47,11 @@ pub(in crate::judge) fn led_by(leader: Ordinal, term: u64, now: Nanos) -> Member
 }
 
 pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, heartbeat: Nanos) -> Member {
-    let role = if ordinal == leader { Role::Leader } else { Role::Follower };
+    let role = if ordinal == leader {
+        Role::Leader
+    } else {
+        Role::Follower
+    };
     Member {
         ordinal,
         sample: MemberSample::Answer {
@@ -99,12 +103,18 @@ impl Story {
         effect(S, json!({"startWorkload": {}}));
         effect(6 * S, json!({"phase": "faulting"}));
         if self.injects {
-            effect(7 * S, json!({"chosen": {"step": "pause", "occurrence": 0, "members": [0],
-                                            "damage": {"down": [0], "cut": []}}}));
+            effect(
+                7 * S,
+                json!({"chosen": {"step": "pause", "occurrence": 0, "members": [0],
+                                            "damage": {"down": [0], "cut": []}}}),
+            );
             effect(7 * S, json!({"apply": injection("Injected")}));
             effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));
             effect(11 * S, json!({"apply": injection("Reverted")}));
-            effect(11_050 * MS, json!({"ended": {"step": "pause", "occurrence": 0, "unproven": null}}));
+            effect(
+                11_050 * MS,
+                json!({"ended": {"step": "pause", "occurrence": 0, "unproven": null}}),
+            );
         }
         effect(11_050 * MS, json!({"phase": "recovering"}));
         effect(16 * S, json!({"stopWorkload": {}}));
@@ -124,8 +134,11 @@ impl Story {
             told.push((at, json!({"input": {"members": (self.members)(at)}})));
         }
         for member in 0..3 {
-            let held = BTreeMap::from([("1".to_owned(), 1), ("2".to_owned(), 2)]);
-            told.push((16_500 * MS, json!({"finalRead": {"member": member, "held": {"values": held}}})));
+            let held = BTreeMap::from([("ledger/1".to_owned(), 1), ("ledger/2".to_owned(), 2)]);
+            told.push((
+                16_500 * MS,
+                json!({"finalRead": {"member": member, "held": {"values": held}}}),
+            ));
         }
         let mut lines: Vec<(Nanos, u8, String)> = told
             .into_iter()
@@ -143,9 +156,12 @@ impl Story {
                 line
             }
         });
-        std::iter::once(json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]))
-            .chain(body)
-            .collect()
+        std::iter::once(json_line(&[
+            ("time", json!(0)),
+            ("entry", json!({"header": self.header()})),
+        ]))
+        .chain(body)
+        .collect()
     }
 
     fn header(&self) -> Value {
@@ -165,7 +181,13 @@ impl Story {
 
     fn operations(&self) -> Vec<(Nanos, u8, String)> {
         let mut lines = Vec::new();
-        let mut tell = |process: u32, at: Nanos, f: &str, key: &str, value: Value, answer: Answer, seen: Value| {
+        let mut tell = |process: u32,
+                        at: Nanos,
+                        f: &str,
+                        key: &str,
+                        value: Value,
+                        answer: Answer,
+                        seen: Value| {
             let member = process % 3;
             let line = |time: Nanos, stage: &str, value: &Value| {
                 format!(
@@ -189,7 +211,15 @@ impl Story {
             let value = json!(number as u64 + 100);
             tell(writer, at, "write", "r/1", value.clone(), answer, value.clone());
             if answer == Answer::Ok(5 * MS) && (self.writes)(at.saturating_sub(10 * MS)) == answer {
-                tell(5, at + 6 * MS, "read", "r/1", Value::Null, Answer::Ok(2 * MS), value);
+                tell(
+                    5,
+                    at + 6 * MS,
+                    "read",
+                    "r/1",
+                    Value::Null,
+                    Answer::Ok(2 * MS),
+                    value,
+                );
             }
             if number % 10 == 0 {
                 let answer = match answer {
@@ -202,7 +232,15 @@ impl Story {
         for number in 1..=2u64 {
             let at = number * 2 * S;
             let answer = (self.writes)(at);
-            tell(7, at, "write", &format!("ledger/{number}"), json!(number), answer, json!(number));
+            tell(
+                7,
+                at,
+                "write",
+                &format!("ledger/{number}"),
+                json!(number),
+                answer,
+                json!(number),
+            );
         }
         lines
     }
