@@ -109,7 +109,7 @@ fn writes(evidence: &Evidence<'_>) -> Vec<LedgerWrite> {
 fn invoked(line: &OpLine<'_>, key: &str) -> Option<LedgerWrite> {
     let value = match (line.f, line.value) {
         (Function::Write, OpValue::Number(value)) | (Function::Cas, OpValue::Pair(_, value)) => value,
-        (Function::Read, _) | (Function::Write | Function::Cas, _) => return None,
+        (Function::Read | Function::Write | Function::Cas, _) => return None,
     };
     Some(LedgerWrite {
         index: line.index,

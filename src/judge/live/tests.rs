@@ -53,8 +53,8 @@ fn a_claim_is_unmet_until_it_was_good_for_long_enough_after_the_last_revert() {
     story.members = lost_quorum;
     let words = Some("one leader (quorum has not been good for 2 s yet)".to_owned());
     let answers = unmet(&story);
-    let [first, steady, .., lost, recovered] = answers.as_slice() else {
-        panic!("{answers:?}");
+    let [first, steady, lost, recovered] = answers.as_slice() else {
+        unreachable!("{answers:?}");
     };
     assert_eq!(first, &(0, words.clone()));
     // Nothing was known of its first tenth.

@@ -74,6 +74,10 @@ pub(in crate::judge) fn silent(ordinal: Ordinal) -> Member {
 
 impl Story {
     /// With one hypothesis, written as in a document.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it reads better with `json!` in place"
+    )]
     pub(in crate::judge) fn claiming(hypothesis: Value) -> Self {
         Self {
             hypothesis: json!([hypothesis]),
