@@ -5,10 +5,12 @@
 //! wins. Whatever could not be shown is never a Pass: no data, no target, no operation, a fault that was not proven or
 //! proven for less than 90 % of its time, a record that is torn or has no end.
 
+pub mod bench;
 mod bound;
 mod claim;
 mod data;
 pub mod defaults;
+pub mod durability;
 pub mod facts;
 pub mod history;
 pub mod judgement;
@@ -25,3 +27,6 @@ pub mod words;
 
 pub use judgement::Judgement;
 pub use summary::judge;
+
+#[cfg(test)]
+mod tests;

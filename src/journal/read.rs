@@ -148,6 +148,7 @@ impl Journal {
 }
 
 /// The number of the line at `offset`, from 1.
+#[expect(clippy::naive_bytecount, reason = "it is counted once, for an error")]
 fn line_at(bytes: &[u8], offset: usize) -> usize {
     1 + bytes[..offset.min(bytes.len())]
         .iter()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::judgement::{Finding, Outage, Scope};
-use super::limits::{Limits, NoBaseline, nanos};
+use super::limits::{Limits, nanos};
 use super::series::{Measure, Window};
 use super::signals::Signals;
 use super::words;
@@ -30,19 +30,13 @@ impl Bound<'_> {
         let subject = subject(self.sli);
         let when = self.when();
         let Some(value) = measure.value else {
-            let why = if measure.unreachable > 0 {
-                "no member answered"
-            } else {
-                "nothing was measured"
-            };
-            return self.finding(Verdict::Inconclusive, format!("{subject}: {why} {when}"));
+            let text = format!("{subject}: nothing was measured {when}");
+            return self.finding(Verdict::Inconclusive, text);
         };
-        let limits = match Limits::of(self.sli, self.budget, self.recovered, self.baseline) {
-            Ok(limits) => limits,
-            Err(NoBaseline) => {
-                let text = format!("{subject}: nothing was measured before the first fault to compare with");
-                return self.finding(Verdict::Inconclusive, text);
-            }
+        let limits = Limits::of(self.sli, self.budget, self.recovered, self.baseline);
+        let Ok(limits) = limits else {
+            let text = format!("{subject}: nothing was measured before the first fault to compare with");
+            return self.finding(Verdict::Inconclusive, text);
         };
         let counts_outages = self.budget.longest_outage.is_some() || self.budget.total_outage.is_some();
         let mut finding = match self.sli.unit() {
@@ -75,25 +69,21 @@ impl Bound<'_> {
         let is_violated =
             over(*longest_outage, longest_time) || over(*total_outage, total) || unbounded && total > 0;
         let bad = self.bad(limits);
-        let mut text = format!("{}: ", subject(self.sli));
-        match longest {
-            None => text.push_str(&format!("{} {}", self.good(limits), self.when())),
+        let seen = match longest {
+            None => format!("{} {}", self.good(limits), self.when()),
             Some(longest) => {
-                text.push_str(&format!(
+                let first = format!(
                     "{bad} for {} {} ({})",
                     words::time(longest_time),
                     self.when(),
                     because(longest)
-                ));
-                if outages.len() > 1 {
-                    text.push_str(&format!(
-                        ", {} times and {} in all",
-                        outages.len(),
-                        words::time(total)
-                    ));
+                );
+                match outages.len() {
+                    1 => first,
+                    many => format!("{first}, {many} times and {} in all", words::time(total)),
                 }
             }
-        }
+        };
         let allowed = match (longest_outage, total_outage) {
             (None, None) if longest.is_some() => ", allowed not at all".into(),
             (None, None) => String::new(),
@@ -105,7 +95,7 @@ impl Bound<'_> {
                 words::time(nanos(*total))
             ),
         };
-        text.push_str(&allowed);
+        let text = format!("{}: {seen}{allowed}", subject(self.sli));
         self.finding(self.violated(is_violated), text)
     }
 

@@ -238,7 +238,7 @@ fn concluded(
     let sentence = findings
         .iter()
         .filter(|finding| finding.verdict == verdict)
-        .max_by_key(|finding| (finding.scope == Scope::During, std::cmp::Reverse(finding.scope)))
+        .max_by_key(|finding| importance(finding.scope))
         .map_or_else(
             || format!("{}: nothing was measured", subject(&hypothesis.sli)),
             |finding| finding.sentence.clone(),
@@ -252,5 +252,16 @@ fn concluded(
         phases,
         recovery,
         witness: Vec::new(),
+    }
+}
+
+/// What people ask about first.
+fn importance(scope: Scope) -> u8 {
+    match scope {
+        Scope::During => 4,
+        Scope::After => 3,
+        Scope::Recovery => 2,
+        Scope::Always => 1,
+        Scope::Before => 0,
     }
 }

@@ -169,19 +169,16 @@ impl Facts {
         !self.aborts.is_empty() || !self.refusals.is_empty() || self.finished.is_none()
     }
 
-    /// `, while cut-leader hit member 0`, for sentences: the faults that were there at some time between two moments.
-    pub fn faults_between(&self, from: Nanos, to: Nanos) -> String {
+    /// `, while cut-leader hit member 0`, for sentences: the faults that were there at some time between two moments,
+    /// if any.
+    pub fn faults_between(&self, from: Nanos, to: Nanos) -> Option<String> {
         let active: Vec<String> = self
             .occurrences
             .iter()
             .filter(|occurrence| occurrence.chosen <= to && occurrence.ended.is_none_or(|ended| from < ended))
             .map(|occurrence| format!("{} hit {}", occurrence.step, words::members(&occurrence.members)))
             .collect();
-        if active.is_empty() {
-            ", while no fault was there".into()
-        } else {
-            format!(", while {}", active.join(" and "))
-        }
+        (!active.is_empty()).then(|| format!(", while {}", active.join(" and ")))
     }
 }
 

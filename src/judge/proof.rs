@@ -16,7 +16,7 @@ use crate::experiment::Experiment;
 pub const ENOUGH: u64 = 900;
 
 /// Proofs are renewed every second; one that comes later than this left a hole.
-pub const RENEWAL: Nanos = 2_000_000_000;
+pub const RENEWAL: Nanos = 1_750_000_000;
 
 /// What a report says of an occurrence.
 pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &Facts) -> StepOutcome {
@@ -124,7 +124,7 @@ fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) ->
         ),
         (None, None) => format!(
             "the node counted {} of effect on member {member}, {share} of its time",
-            words::time(hit.effective_for)
+            words::time(hit.effective_for())
         ),
     })
 }
@@ -161,8 +161,8 @@ fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
         hole: None,
     };
     let mut last_proof = began;
-    let stretch = |held: &mut Held, from: Nanos, to: Nanos| {
-        if to.saturating_sub(from) <= RENEWAL {
+    let stretch = |held: &mut Held, from: Nanos, to: Nanos, apart: Nanos| {
+        if apart <= RENEWAL {
             held.proven += to.saturating_sub(from);
         } else {
             held.hole = held.hole.or(Some(from));
@@ -175,9 +175,20 @@ fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
             if seen.proven_at <= newest {
                 continue;
             }
+            // A status may arrive late: the node's own times say how far two proofs are apart.
+            let by_node = seen
+                .proven_at
+                .zip(newest)
+                .map(|(now, before)| u64::try_from(now.duration_since(before).as_nanos()).unwrap_or(0));
             newest = seen.proven_at;
             if effective && seen.at > began {
-                stretch(&mut held, last_proof, seen.at);
+                let apart = seen.at.saturating_sub(last_proof);
+                stretch(
+                    &mut held,
+                    last_proof,
+                    seen.at,
+                    by_node.map_or(apart, |by_node| by_node.min(apart)),
+                );
             }
             last_proof = seen.at.max(began);
             effective = true;
@@ -187,10 +198,12 @@ fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
         }
     }
     if effective {
-        stretch(&mut held, last_proof, until);
+        stretch(&mut held, last_proof, until, until - last_proof);
     }
     // The node's count may lack what passed since its last renewal, where it was never asked again.
-    let counted = hit.effective_for.saturating_add(RENEWAL.min(until - last_proof));
+    let counted = hit
+        .effective_for()
+        .saturating_add(RENEWAL.min(until - last_proof));
     held.proven = held.proven.min(counted);
     Some(held)
 }

@@ -170,7 +170,7 @@ impl Signals {
             Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
             Sli::CommitLatency { quantile } => self
                 .commits
-                .series(windows, quantile.thousandths(), now)
+                .series(windows, quantile.thousandths(), now, bad)
                 .outages(windows, bad),
             Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
         }

@@ -44,8 +44,17 @@ pub struct Hit {
     pub end_asked: Option<Nanos>,
     /// What its node said while it was to be there, in order.
     pub observations: Vec<Observation>,
+    /// For how long its effect was proven on the newest pod, as its node counts.
+    counted_now: Nanos,
+    /// The same on earlier pods.
+    counted_before: Nanos,
+}
+
+impl Hit {
     /// For how long its effect was proven, as its node counted.
-    pub effective_for: Nanos,
+    pub fn effective_for(&self) -> Nanos {
+        self.counted_before.saturating_add(self.counted_now)
+    }
 }
 
 /// One status.
@@ -103,7 +112,8 @@ impl Occurrence {
                     asked: time,
                     end_asked: None,
                     observations: Vec::new(),
-                    effective_for: 0,
+                    counted_now: 0,
+                    counted_before: 0,
                 });
             }
             Desired::Reverted => {
@@ -119,8 +129,13 @@ impl Occurrence {
             return;
         };
         let effective = u64::try_from(status.effective_for.as_nanos()).unwrap_or(u64::MAX);
-        hit.effective_for = hit.effective_for.max(effective);
-        if hit.end_asked.is_none() {
+        // A fault that goes over to a new pod is counted from 0 again there.
+        if effective < hit.counted_now {
+            hit.counted_before = hit.counted_before.saturating_add(hit.counted_now);
+        }
+        hit.counted_now = effective;
+        // A status that is late, or of a new pod that the fault has not come to yet, says nothing about its effect.
+        if hit.end_asked.is_none() && status.state != InjectionState::Pending {
             let proof = status.proof.as_ref();
             hit.observations.push(Observation {
                 at: time,

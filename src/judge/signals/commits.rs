@@ -119,7 +119,7 @@ impl Commits {
     /// What the writes that were meant to begin in some windows say, with those that are still open at `now`.
     pub fn measure(&self, windows: &[Window], thousandths: u32, now: Nanos) -> Measure {
         let mut took: Vec<Nanos> = Vec::new();
-        let (mut acknowledged, mut unknown, mut failed) = (0, 0, 0);
+        let (mut acknowledged, mut unknown, mut failed, mut waiting) = (0, 0, 0, 0);
         for window in windows {
             let first = self.writes.partition_point(|write| write.intended < window.from);
             let last = self.writes.partition_point(|write| write.intended < window.to);
@@ -138,20 +138,20 @@ impl Commits {
             }
             for open in self.open.values() {
                 if open.value.is_some() && window.contains(open.intended) {
-                    unknown += 1;
+                    waiting += 1;
                     took.push(now.saturating_sub(open.intended));
                 }
             }
         }
-        let value = if acknowledged > 0 {
+        let value = if acknowledged + waiting > 0 {
             quantile(&mut took, thousandths)
         } else {
             (unknown + failed > 0).then_some(u64::MAX)
         };
         Measure {
-            samples: acknowledged + unknown + failed,
+            samples: acknowledged + unknown + failed + waiting,
             unreachable: unknown + failed,
-            not_sampled: 0,
+            not_sampled: waiting,
             unknown_time: 0,
             value,
             lowest: took.iter().min().copied(),
@@ -169,8 +169,15 @@ impl Commits {
             .count() as u64
     }
 
-    /// The quantile over time, one value for every half second.
-    pub(super) fn series(&self, windows: &[Window], thousandths: u32, now: Nanos) -> Series {
+    /// The quantile over time, one value for every half second. Writes that are still open show that a value is bad
+    /// once they have waited for too long, and nothing before.
+    pub(super) fn series(
+        &self,
+        windows: &[Window],
+        thousandths: u32,
+        now: Nanos,
+        bad: &dyn Fn(u64) -> bool,
+    ) -> Series {
         let mut series = Series::new(Kind::Changes);
         for window in windows {
             let mut from = window.from;
@@ -181,6 +188,9 @@ impl Commits {
                 let (sample, why) = match measure.value {
                     None => (Sample::NotSampled, String::new()),
                     Some(u64::MAX) => (Sample::Unreachable, "no write was acknowledged".into()),
+                    Some(value) if measure.not_sampled > 0 && !bad(value) => {
+                        (Sample::NotSampled, String::new())
+                    }
                     Some(value) => (Sample::Value(value), String::new()),
                 };
                 series.push(Point {
