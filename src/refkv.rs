@@ -22,6 +22,9 @@ pub mod proposals;
 pub mod reads;
 pub mod replica;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,7 +48,7 @@ use reads::Reads;
 use replica::{Id, Raft};
 
 /// How long a member with the bug `forgotten-vote` waits before it may campaign.
-const FORGETFUL_WAIT: Duration = Duration::from_secs(3);
+const FORGETFUL_WAIT: Duration = Duration::from_secs(5);
 /// How long connecting to another member may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long sending a snapshot may take.
@@ -143,7 +146,7 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
     };
     let bugs = Arc::new(settings.bugs.clone());
     let fresh = Fresh::open(&options.data).map_err(opened)?;
-    let log = Log::open(&options.data, &bugs).map_err(opened)?;
+    let log = Log::open(&options.data, settings.id, &bugs).map_err(opened)?;
     let machine = Machine::open(&options.data).map_err(opened)?;
     let network = Network::new(&settings.members, CONNECT_TIMEOUT);
     let config = openraft::Config {

@@ -68,9 +68,10 @@ impl Member {
         View {
             id: self.id,
             role,
-            term: metrics.current_term,
+            // openraft reports nothing for a moment after the start, when the log knows already.
+            term: metrics.current_term.max(self.log.term()),
             leader: metrics.current_leader,
-            last_log: metrics.last_log_index,
+            last_log: self.log.last_index(),
             committed: self.log.committed().max(applied).map(|committed| committed.index),
             applied: applied.map(|applied| applied.index),
             voter: metrics
