@@ -48,7 +48,7 @@ use reads::Reads;
 use replica::{Id, Raft};
 
 /// How long a member with the bug `forgotten-vote` waits before it may campaign.
-const FORGETFUL_WAIT: Duration = Duration::from_secs(3);
+const FORGETFUL_WAIT: Duration = Duration::from_secs(5);
 /// How long connecting to another member may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long sending a snapshot may take.

@@ -51,9 +51,9 @@ pub(super) struct Choice {
 }
 
 impl Mix {
-    /// The choices of client `number`, the same for the same seed and answers.
-    pub(super) fn new(seed: u64, number: u32, seen: Arc<Seen>) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
+    /// The choices of client `number`, the same for the same seed of the run and the same answers.
+    pub(super) fn new(run: u64, number: u32, seen: Arc<Seen>) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(run);
         // Streams of one seed are independent of each other.
         random.set_stream(u64::from(number));
         Self {

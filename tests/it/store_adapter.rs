@@ -66,18 +66,11 @@ async fn answers_every_question(kind: Kind) {
     let leader = members.leader().expect("a leader");
     assert_eq!(members.with_role(Role::Follower).count(), 2);
     for member in &members.members {
-        let MemberSample::Answer {
-            leader: seen,
-            term,
-            position,
-            voter,
-            ..
-        } = member.sample
-        else {
-            panic!("{member:?}");
-        };
-        assert_eq!((seen, voter), (Some(leader), true));
-        assert!(term > 0 && position > 0);
+        let agrees = matches!(
+            member.sample,
+            MemberSample::Answer { leader: seen, term: 1.., position: 1.., voter: true, .. } if seen == Some(leader)
+        );
+        assert!(agrees, "{member:?}");
     }
 
     // A listing of more than one page, and a removal that spares the neighbours.
@@ -188,7 +181,7 @@ async fn a_frozen_member_is_unreachable_and_delays_nobody() {
                     assert_eq!(member.ordinal, frozen);
                     unreachable += 1;
                 }
-                MemberSample::NotSampled(why) => panic!("round {number}: {why}"),
+                MemberSample::NotSampled(why) => assert_eq!(why, "", "round {number} was sampled"),
             }
         }
     }

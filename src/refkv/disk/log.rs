@@ -277,7 +277,9 @@ impl RaftLogStorage<Types> for Log {
         }
         let done = move |result: io::Result<()>| {
             if result.is_ok() {
-                tickets.iter().for_each(|ticket| ticket.advance(Stage::Durable));
+                for ticket in &tickets {
+                    ticket.advance(Stage::Durable);
+                }
             }
             callback.log_io_completed(result);
         };

@@ -127,7 +127,7 @@ fn removes_files_that_hold_nothing_needed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut segments = Segments::open(folder.path(), |_| Ok(None)).expect("an empty folder");
     let mut record = Vec::new();
-    record::write(&mut record, &[7; 1024 * 1024]);
+    record::write(&mut record, &vec![7; 1024 * 1024]);
     for index in 0..20 {
         segments.append(&record, Some(index)).expect("room");
     }
