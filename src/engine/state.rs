@@ -262,7 +262,9 @@ impl Engine {
             (since, why)
         });
         match endangered.clone() {
-            Some((since, why)) if self.passed(since, self.brief.limits.endangered) => {
+            Some((since, why))
+                if self.passed(since, self.brief.limits.endangered) && self.known.is_newer_than(since) =>
+            {
                 self.stop(why);
                 true
             }
