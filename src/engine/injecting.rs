@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::hit::Arming;
-use super::limits::{after, between};
+use super::limits::after;
 use super::scene::Scene;
 use crate::api::{
     Deadline, Desired, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, Pod, PodRef,

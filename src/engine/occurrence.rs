@@ -274,6 +274,6 @@ impl Occurrence {
         };
         let replace = scene.limits().replace;
         own.into_iter()
-            .chain(self.hits.iter().filter_map(move |hit| hit.timers(replace)))
+            .chain(self.hits.iter().filter_map(move |hit| hit.timer(replace)))
     }
 }

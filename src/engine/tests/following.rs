@@ -54,7 +54,7 @@ fn a_cut_learns_new_addresses_of_its_peers_at_once() {
     let (told_at, told) = applied[before];
     assert_eq!((told_at, told.name.as_str()), (at, "run.c.0.0"));
     let HostFault::Partition { peers, .. } = &told.fault else {
-        panic!("{told:?}")
+        unreachable!("{told:?}")
     };
     let address = rig.pods[2].ip.expect("it has one");
     assert!(
