@@ -7,3 +7,6 @@
 //! other damage is an error.
 
 pub mod entry;
+pub mod op;
+pub mod read;
+pub mod write;

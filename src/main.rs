@@ -1,3 +1,5 @@
 //! The `seatrial` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    seatrial::cli::main(std::env::args_os())
+}
