@@ -16,7 +16,7 @@ fn a_fault_is_injected_proven_held_reverted_and_forgotten() {
     let since = rig.entered(Phase::Faulting).expect("it came to that");
     let applied = rig.applied();
     let [(injected_at, injected), (reverted_at, reverted)] = applied.as_slice() else {
-        panic!("{applied:#?}")
+        unreachable!("{applied:#?}")
     };
     assert_eq!(*injected_at, since + 2 * SECOND);
     assert_eq!(injected.name, "run.p.0.1");

@@ -288,17 +288,14 @@ impl Rig {
             (Fate::Never, _) => return,
         };
         let first = self.now + delays.iter().min().copied().unwrap_or_default() * 1_000_000;
-        let status = match state {
-            InjectionState::Injected => {
-                self.injected.entry(spec.name.clone()).or_insert(first);
-                self.status(state, first, Duration::ZERO)
-            }
-            _ => {
-                let since = self.injected.get(&spec.name).copied().unwrap_or(first);
-                let real = between(since, first);
-                let proven = self.proven_for.get(&spec.name).copied().unwrap_or(real);
-                self.status(state, first, proven)
-            }
+        let status = if state == InjectionState::Injected {
+            self.injected.entry(spec.name.clone()).or_insert(first);
+            self.status(state, first, Duration::ZERO)
+        } else {
+            let since = self.injected.get(&spec.name).copied().unwrap_or(first);
+            let real = between(since, first);
+            let proven = self.proven_for.get(&spec.name).copied().unwrap_or(real);
+            self.status(state, first, proven)
         };
         for delay in delays {
             let name = spec.name.clone();
@@ -395,7 +392,7 @@ impl Rig {
         let mut lines = story.iter().filter(|line| line.starts_with(words));
         match (lines.next(), lines.next()) {
             (Some(line), None) => line.clone(),
-            _ => panic!("not exactly one `{words}` in {story:#?}"),
+            _ => unreachable!("not exactly one `{words}` in {story:#?}"),
         }
     }
 
