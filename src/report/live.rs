@@ -71,7 +71,14 @@ impl Live {
             experiment: experiment.into(),
             ..State::default()
         };
-        Self { style, out, state, drawn: 0, waiting_since: 0, waiting_told: false }
+        Self {
+            style,
+            out,
+            state,
+            drawn: 0,
+            waiting_since: 0,
+            waiting_told: false,
+        }
     }
 
     /// Takes notice of a journal entry.

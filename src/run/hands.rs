@@ -58,7 +58,13 @@ impl Hands {
                 running: Arc::default(),
                 rates: Arc::default(),
             });
-        Self { platform: setup.platform.clone(), clients, recorder, answers, said: HashMap::new() }
+        Self {
+            platform: setup.platform.clone(),
+            clients,
+            recorder,
+            answers,
+            said: HashMap::new(),
+        }
     }
 
     /// How the clients fare.
@@ -84,7 +90,9 @@ impl Hands {
         match effect {
             Effect::Apply(spec) => {
                 let name = spec.name.clone();
-                self.in_order(id, name, async move { nodes.apply(spec).await.map_err(|error| error.to_string()) });
+                self.in_order(id, name, async move {
+                    nodes.apply(spec).await.map_err(|error| error.to_string())
+                });
             }
             Effect::DeletePod { ordinal, grace } => {
                 self.spawn(id, async move {
@@ -96,7 +104,9 @@ impl Hands {
             }
             Effect::Forget { name } => {
                 let forgotten = name.clone();
-                self.in_order(id, name, async move { nodes.forget(&forgotten).await.map_err(|error| error.to_string()) });
+                self.in_order(id, name, async move {
+                    nodes.forget(&forgotten).await.map_err(|error| error.to_string())
+                });
             }
             Effect::StartWorkload {} => self.with_clients(id, |clients, recorder| clients.start(recorder)),
             Effect::StopWorkload {} => self.with_clients(id, |clients, _| clients.stop()),
@@ -115,7 +125,11 @@ impl Hands {
     }
 
     /// Dropping the handle lets the task go on.
-    fn spawn(&self, id: u64, work: impl Future<Output = Result<(), String>> + Send + 'static) -> JoinHandle<()> {
+    fn spawn(
+        &self,
+        id: u64,
+        work: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) -> JoinHandle<()> {
         let answers = self.answers.clone();
         tokio::spawn(async move {
             let error = work.await.err();
@@ -147,7 +161,7 @@ impl Hands {
         match self.clients.clone() {
             Some(clients) => self.spawn(id, work(clients, Arc::clone(&self.recorder))),
             None => self.spawn(id, async { Ok(()) }),
-        }
+        };
     }
 }
 
