@@ -167,7 +167,10 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
             .map_err(|error| Error::Configure(Box::new(error)))?,
     );
     let raft = Raft::new(settings.id, config, network.clone(), log.clone(), machine.clone());
-    let raft = raft.await.map_err(|fatal| Error::Consensus(Box::new(fatal)))?;
+    let stopped = |fatal| Error::Consensus(Box::new(fatal));
+    let raft = raft.await.map_err(stopped)?;
+    // Before its first report openraft says term 0, which would look as if this member had forgotten its term.
+    raft.with_raft_state(|_| ()).await.map_err(stopped)?;
     if bugs.has(Bug::ForgottenVote) && !fresh.is_fresh() {
         raft.runtime_config().elect(false);
         let raft = raft.clone();
