@@ -50,7 +50,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, NoBytes> {
     // The value is digits · 10^exponent · 2^binary, and 10^20 · 2^60 fits 128 bits.
     let number: u128 = digits.parse().map_err(|_| NoBytes::Malformed)?;
     let number = number << binary;
-    let exponent = decimal - fraction.len() as i32;
+    let exponent = decimal - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
     let value = match (u32::try_from(exponent), exponent.unsigned_abs()) {
         (Ok(exponent), _) => 10_u128
             .checked_pow(exponent)

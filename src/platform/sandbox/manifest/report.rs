@@ -1,6 +1,6 @@
 //! Collects what is to be said about the documents.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::tree::{Node, Place, Unreadable};
 use super::{Document, Note, Problem};
@@ -27,7 +27,7 @@ pub(super) struct Report<'a> {
 
 impl Findings {
     /// A problem of a document that is no tree.
-    pub(super) fn unreadable(&mut self, document: &Document<'_>, unreadable: Unreadable) {
+    pub(super) fn unreadable(&mut self, document: &Document<'_>, unreadable: &Unreadable) {
         self.push(Problem {
             file: document.file.to_owned(),
             line: document.line(unreadable.place),
@@ -46,7 +46,20 @@ impl Findings {
         }
     }
 
-    /// All problems in the order of the files, with a last one that says how many are left out.
+    /// Brings all into the order of the files and their lines.
+    pub(super) fn sort(&mut self, documents: &[Document<'_>]) {
+        let mut order = HashMap::new();
+        for (index, document) in documents.iter().enumerate() {
+            order.entry(document.file).or_insert(index);
+        }
+        let rank = |file: &str| order.get(file).copied();
+        self.problems
+            .sort_by_key(|problem| (rank(&problem.file), problem.line, problem.column));
+        self.notes
+            .sort_by_key(|note| (rank(&note.file), note.line, note.column));
+    }
+
+    /// All problems, with a last one that says how many are left out.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
         if let (Some(last), 1..) = (self.problems.last().cloned(), self.uncounted) {
             self.problems.push(Problem {

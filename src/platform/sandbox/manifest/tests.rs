@@ -81,7 +81,8 @@ pub(super) fn with_pod(lines: &str) -> String {
 }
 
 fn indented(lines: &str, by: usize) -> String {
-    lines.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+    let lines: Vec<_> = lines.lines().map(|line| format!("{:by$}{line}", "")).collect();
+    lines.join("\n") + "\n"
 }
 
 /// `file:line:column path: message (hint)` of each problem.

@@ -213,7 +213,7 @@ fn notes_other_services_and_harmless_kinds() {
     ];
     let notes = read(&documents, &machine).expect("accepted").notes;
     let messages: Vec<_> = notes.iter().map(|note| note.message.as_str()).collect();
-    assert!(messages.contains(&"not run in the sandbox, where only the governing Service has a name"));
+    assert!(messages.contains(&"Service db-client is left out: only the governing Service has a name"));
     assert!(messages.contains(&"PodDisruptionBudget is left out: the sandbox evicts nobody"));
 }
 
@@ -238,4 +238,67 @@ fn finds_real_programs_of_this_machine() {
     for nothing in ["", "no-such-program", "/etc/passwd", "/bin", "./sh"] {
         assert_eq!(on_this_machine(nothing), None, "{nothing}");
     }
+}
+
+#[test]
+fn reads_five_replicas_with_two_containers_and_two_claims() {
+    let set = "\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: queue, namespace: shop}
+spec:
+  serviceName: db
+  replicas: 5
+  ordinals: {start: 2}
+  podManagementPolicy: Parallel
+  minReadySeconds: 3
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db, tier: &tier back}, annotations: {tier: *tier}}
+    spec:
+      terminationGracePeriodSeconds: 5
+      initContainers:
+        - {name: prepare, image: busybox, args: [mkdir, -p, /data/log]}
+      containers:
+        - name: queue
+          image: etcd
+          volumeMounts: [{name: data, mountPath: /data}, {name: log, mountPath: /log}]
+        - name: metrics
+          image: example.org:5000/metrics@sha256:00
+          command: [/bin/sh, -c]
+          args: ['sleep 1000']
+          volumeMounts: [{name: log, mountPath: /log, readOnly: true}]
+  volumeClaimTemplates:
+    - metadata: {name: data}
+      spec: &claim {accessModes: [ReadWriteOnce], resources: {requests: {storage: 64Mi}}}
+    - metadata: {name: log}
+      spec: *claim
+";
+    let service = SERVICE.replace("name: db}", "name: db, namespace: shop}");
+    let set = read(&[document(set), document(&service)], &machine)
+        .expect("accepted")
+        .set;
+    assert_eq!(
+        (set.replicas, set.first_ordinal, set.start),
+        (5, 2, StartOrder::Parallel)
+    );
+    assert_eq!(
+        (set.min_ready, set.pod.grace),
+        (Duration::from_secs(3), Duration::from_secs(5))
+    );
+    assert_eq!(
+        set.pod.init_containers[0].argv,
+        ["/usr/bin/busybox", "mkdir", "-p", "/data/log"]
+    );
+    let names: Vec<_> = set
+        .pod
+        .containers
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect();
+    assert_eq!(names, ["queue", "metrics"]);
+    assert_eq!(set.pod.containers[1].argv, ["/usr/bin/sh", "-c", "sleep 1000"]);
+    assert_eq!(set.pod.annotations["tier"], "back");
+    let sizes: Vec<_> = set.claims.iter().map(|claim| claim.size).collect();
+    assert_eq!(sizes, [64 << 20, 64 << 20]);
 }

@@ -24,11 +24,13 @@ fn refuses_a_file_of_ten_megabytes() {
 
 #[test]
 fn refuses_yaml_bombs() {
-    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
-    for level in 1..30 {
-        let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
-    }
+    let level = |level: usize| {
+        let below = level
+            .checked_sub(1)
+            .map_or("x".to_owned(), |below| format!("*a{below}"));
+        format!("a{level}: &a{level} [{}]", vec![below; 9].join(", "))
+    };
+    let bomb = (0..30).map(level).collect::<Vec<_>>().join("\n");
     refused_soon(&format!("{SET}{bomb}"));
     refused_soon(&format!(
         "{SET}more: {}{}",
@@ -42,7 +44,10 @@ fn refuses_yaml_bombs() {
 
 #[test]
 fn says_how_many_problems_are_left_out() {
-    let typos: String = (0..5_000).map(|index| format!("typo{index}: 1\n")).collect();
+    let typos = (0..5_000)
+        .map(|index| format!("typo{index}: 1"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let problems = refused_soon(&with_pod(&typos));
     assert_eq!(problems.len(), 101);
     assert_eq!(problems[100].message, "and 4900 more problems");

@@ -66,8 +66,7 @@ fn tells_all_problems_of_all_documents_at_once() {
             text: "a: [",
         },
     ];
-    let mut problems = read(&documents, &machine).expect_err("refused");
-    problems.sort_by_key(|problem| (problem.file.clone(), problem.line));
+    let problems = read(&documents, &machine).expect_err("refused");
     let places: Vec<_> = problems
         .iter()
         .map(|problem| (problem.path.as_str(), problem.line))
