@@ -1,1 +1,210 @@
 //! The catalogue of faults.
+//!
+//! Each fault is one file with its parameters, its rules and what it does to whom, all pure: the same type serves YAML,
+//! the journal and (later) CRDs. What it does on a host lives beside it in `NAME/host.rs`. A new fault is those files
+//! and one line in the list below.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{HostFault, Ordinal};
+use crate::experiment::Selection;
+
+pub mod network_partition;
+pub mod pod_kill;
+pub mod power_loss;
+pub mod process_pause;
+
+/// What every fault says of itself.
+pub trait Kind {
+    /// Its name in documents.
+    const NAME: &'static str;
+    /// One line for catalogues.
+    const SUMMARY: &'static str;
+
+    /// Whether it stays until it is taken back, and so needs a duration.
+    fn must_last(&self) -> bool;
+
+    /// Whether it can stay, given whether it follows re-created pods.
+    fn may_last(&self, follow: bool) -> bool;
+
+    /// Whom it selects, for checks before any snapshot exists. Empty where it speaks of all members.
+    fn selection(&self) -> Option<&Selection>;
+
+    /// Whether it only makes sense for members that tell their role.
+    fn needs_roles(&self) -> bool {
+        matches!(self.selection(), Some(Selection::Role { .. }))
+    }
+
+    /// The fewest members that it makes sense for.
+    fn fewest_members(&self) -> u32 {
+        1
+    }
+
+    /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
+}
+
+/// Facts about the target now, and the run's seeded choices. Implemented by [`crate::plan`].
+pub trait Chooser {
+    /// Every ordinal of the target, ascending.
+    fn all(&self) -> Vec<Ordinal>;
+
+    /// The members that a selection means, ascending. Says why there are none.
+    fn pick(&mut self, selection: &Selection) -> Result<Vec<Ordinal>, String>;
+
+    /// All ordinals in an order that the seed decides.
+    fn shuffled(&mut self) -> Vec<Ordinal>;
+
+    /// Who leads now, if the store tells.
+    fn leader(&self) -> Option<Ordinal>;
+}
+
+/// What a fault means for the members that exist now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolved {
+    /// What is done to each hit member.
+    pub hits: BTreeMap<Ordinal, Action>,
+    /// What the group loses by it, for the quorum guard.
+    pub damage: Damage,
+}
+
+/// What is done to one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Its pod is deleted through the platform, with this grace period or its own.
+    DeletePod {
+        /// The grace period; the pod's own where none is given.
+        #[serde(default, with = "crate::experiment::duration::optional")]
+        grace: Option<Duration>,
+    },
+    /// SIGKILL to its processes.
+    Kill {},
+    /// Its processes stop running.
+    Pause {},
+    /// Packets between it and others are dropped.
+    Cut {
+        /// Members from which packets are dropped, at this member's end.
+        drop_from: BTreeSet<Ordinal>,
+        /// Members to which packets are dropped, at this member's end.
+        drop_to: BTreeSet<Ordinal>,
+        /// Only these ports; all where empty.
+        ports: Vec<u16>,
+        /// Whether clients are cut off as well.
+        clients: bool,
+    },
+    /// Its volumes lose what was not fsynced.
+    PowerLoss {
+        /// The claim templates; all where empty.
+        claims: Vec<String>,
+    },
+}
+
+impl Action {
+    /// The same for a host, with the addresses that members have now. `None` for what the platform does itself.
+    pub fn on_host(&self, addresses: &BTreeMap<Ordinal, IpAddr>) -> Option<HostFault> {
+        match self {
+            Self::DeletePod { .. } => None,
+            Self::Kill {} => Some(HostFault::Kill {}),
+            Self::Pause {} => Some(HostFault::Pause {}),
+            Self::Cut {
+                drop_from,
+                drop_to,
+                ports,
+                clients,
+            } => Some(HostFault::Partition {
+                peers: drop_from
+                    .union(drop_to)
+                    .map(|&ordinal| crate::api::Peer {
+                        ordinal,
+                        addresses: addresses.get(&ordinal).copied().into_iter().collect(),
+                        drop_from: drop_from.contains(&ordinal),
+                        drop_to: drop_to.contains(&ordinal),
+                    })
+                    .collect(),
+                ports: ports.clone(),
+                clients: *clients,
+            }),
+            Self::PowerLoss { claims } => Some(HostFault::PowerLoss {
+                claims: claims.clone(),
+            }),
+        }
+    }
+}
+
+/// What a fault takes away from a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Damage {
+    /// Members that do not answer.
+    pub down: BTreeSet<Ordinal>,
+    /// Directed links on which packets are lost, from → to.
+    pub cut: BTreeSet<(Ordinal, Ordinal)>,
+}
+
+/// Makes the enum and the catalogue from one list.
+macro_rules! faults {
+    ($($variant:ident = $type:ty),* $(,)?) => {
+        /// A fault with its parameters, as it is written: `{NAME: {…}}`.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub enum Fault {
+            $(
+                #[doc = concat!("See [`", stringify!($type), "`].")]
+                $variant($type),
+            )*
+        }
+
+        /// Every fault's name and summary, in the order of the list.
+        pub const CATALOGUE: &[(&str, &str)] = &[$((<$type as Kind>::NAME, <$type as Kind>::SUMMARY)),*];
+
+        impl Fault {
+            /// Its name in documents.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => <$type as Kind>::NAME),* }
+            }
+
+            /// See [`Kind::must_last`].
+            pub fn must_last(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.must_last()),* }
+            }
+
+            /// See [`Kind::may_last`].
+            pub fn may_last(&self, follow: bool) -> bool {
+                match self { $(Self::$variant(kind) => kind.may_last(follow)),* }
+            }
+
+            /// See [`Kind::selection`].
+            pub fn selection(&self) -> Option<&Selection> {
+                match self { $(Self::$variant(kind) => kind.selection()),* }
+            }
+
+            /// See [`Kind::needs_roles`].
+            pub fn needs_roles(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.needs_roles()),* }
+            }
+
+            /// See [`Kind::fewest_members`].
+            pub fn fewest_members(&self) -> u32 {
+                match self { $(Self::$variant(kind) => kind.fewest_members()),* }
+            }
+
+            /// See [`Kind::resolve`].
+            pub fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+                match self { $(Self::$variant(kind) => kind.resolve(chooser)),* }
+            }
+        }
+    };
+}
+
+faults! {
+    PodKill = pod_kill::PodKill,
+    ProcessPause = process_pause::ProcessPause,
+    NetworkPartition = network_partition::NetworkPartition,
+    PowerLoss = power_loss::PowerLoss,
+}

@@ -1,6 +1,8 @@
-//! Integration tests: they drive the program and the library against the real kernel, and never enter namespaces
-//! themselves.
+//! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
+//! namespaces themselves.
 
+mod node_faults;
+mod node_fixture;
 mod sandbox_containers;
 mod sandbox_end;
 mod sandbox_fixture;
@@ -9,3 +11,6 @@ mod sandbox_manifest;
 mod sandbox_platform;
 mod sandbox_unprivileged;
 mod sandbox_volumes;
+mod store_adapter;
+mod store_group;
+mod store_workload;

@@ -1,0 +1,138 @@
+//! What is measured.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A service level indicator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Sli {
+    /// M1: Ready ordinals over replicas, averaged over time.
+    PodAvailability {},
+    /// A majority of voters is up and agrees on one leader.
+    Quorum {},
+    /// M10: how often the leader changed; two leaders in one term fail whatever the budget.
+    LeaderElections {},
+    /// M3: how old the newest heartbeat is that the slowest replica holds locally.
+    ReplicationLag {},
+    /// M4: latency of acknowledged writes of the workload, from their intended start.
+    CommitLatency {
+        /// Which quantile. Default 0.99.
+        #[serde(default)]
+        quantile: Quantile,
+    },
+    /// Every acknowledged ledger write is held by every member that should hold it.
+    Durability {},
+    /// The registers' history has an order that explains every read.
+    Linearizability {},
+}
+
+/// In which unit an SLI is measured, and so which budgets it can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A ratio from 0 to 1 over time; low is bad.
+    Availability,
+    /// Good or bad over time: budgets are outages.
+    Condition,
+    /// A number of events; high is bad.
+    Events,
+    /// A duration; high is bad.
+    Latency,
+    /// Holds or is violated, over the whole run: no budget.
+    Property,
+}
+
+impl Sli {
+    /// Its name in documents.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PodAvailability {} => "podAvailability",
+            Self::Quorum {} => "quorum",
+            Self::LeaderElections {} => "leaderElections",
+            Self::ReplicationLag {} => "replicationLag",
+            Self::CommitLatency { .. } => "commitLatency",
+            Self::Durability {} => "durability",
+            Self::Linearizability {} => "linearizability",
+        }
+    }
+
+    /// Its unit.
+    pub fn unit(&self) -> Unit {
+        match self {
+            Self::PodAvailability {} => Unit::Availability,
+            Self::Quorum {} => Unit::Condition,
+            Self::LeaderElections {} => Unit::Events,
+            Self::ReplicationLag {} | Self::CommitLatency { .. } => Unit::Latency,
+            Self::Durability {} | Self::Linearizability {} => Unit::Property,
+        }
+    }
+
+    /// Whether it can only be measured with a workload.
+    pub fn needs_workload(&self) -> bool {
+        match self {
+            Self::PodAvailability {} | Self::Quorum {} | Self::LeaderElections {} => false,
+            Self::ReplicationLag {}
+            | Self::CommitLatency { .. }
+            | Self::Durability {}
+            | Self::Linearizability {} => true,
+        }
+    }
+
+    /// Whether it can only be measured through a store adapter.
+    pub fn needs_store(&self) -> bool {
+        match self {
+            Self::PodAvailability {} => false,
+            Self::Quorum {}
+            | Self::LeaderElections {}
+            | Self::ReplicationLag {}
+            | Self::CommitLatency { .. }
+            | Self::Durability {}
+            | Self::Linearizability {} => true,
+        }
+    }
+}
+
+/// A quantile in thousandths, above 0 and at most 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantile(u32);
+
+impl Quantile {
+    /// As a fraction.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+
+    /// In thousandths.
+    pub fn thousandths(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Quantile {
+    fn default() -> Self {
+        Self(990)
+    }
+}
+
+impl FromStr for Quantile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("`{text}` is not a quantile: write 0.5, 0.99 or 0.999");
+        let number: f64 = text.trim().parse().map_err(|_| refuse())?;
+        let thousandths = (number * 1000.0).round();
+        if (1.0..=1000.0).contains(&thousandths) {
+            Ok(Self(thousandths as u32))
+        } else {
+            Err(refuse())
+        }
+    }
+}
+
+impl fmt::Display for Quantile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.fraction())
+    }
+}

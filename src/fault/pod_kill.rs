@@ -1,0 +1,73 @@
+//! `podKill`: ends members.
+//!
+//! Changes: a pod is deleted through the platform (`graceful`, `force`), or the processes of its container get SIGKILL
+//! (`sigkill`). Undone: by the platform, which brings the ordinal back; there is nothing to undo. Left if the agent
+//! dies: nothing. Needs: nothing of the kernel. Proof: a new pod UID, or a new start time of the container's process.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Chooser, Damage, Kind, Resolved};
+use crate::experiment::Selection;
+
+pub mod host;
+
+/// Ends members. With `follow: true` and `for`, each new pod or process is ended as well during that time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodKill {
+    /// Whom.
+    pub members: Selection,
+    /// How. Default graceful.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+/// How a member ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// The pod is deleted; its processes get SIGTERM and the pod's own grace period.
+    #[default]
+    Graceful,
+    /// The pod is deleted without a grace period.
+    Force,
+    /// The container's processes get SIGKILL; the pod stays and restarts them.
+    Sigkill,
+}
+
+impl Kind for PodKill {
+    const NAME: &'static str = "podKill";
+    const SUMMARY: &'static str = "delete a pod (graceful, force) or SIGKILL its processes";
+
+    fn must_last(&self) -> bool {
+        false
+    }
+
+    fn may_last(&self, follow: bool) -> bool {
+        follow
+    }
+
+    fn selection(&self) -> Option<&Selection> {
+        Some(&self.members)
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+        let members = chooser.pick(&self.members)?;
+        let action = match self.mode {
+            Mode::Graceful => Action::DeletePod { grace: None },
+            Mode::Force => Action::DeletePod {
+                grace: Some(Duration::ZERO),
+            },
+            Mode::Sigkill => Action::Kill {},
+        };
+        Ok(Resolved {
+            hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
+            damage: Damage {
+                down: members.into_iter().collect(),
+                ..Damage::default()
+            },
+        })
+    }
+}

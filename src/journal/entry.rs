@@ -1,0 +1,211 @@
+//! The lines that are not operations of clients.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{InjectionSpec, InjectionStatus, Members, Nanos, Ordinal, Snapshot};
+use crate::experiment::Experiment;
+use crate::fault::Damage;
+
+/// The schema that this version writes; every released one can be read.
+pub const SCHEMA: u32 = 1;
+
+/// A line with the moment at which it became true for the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Since the run began.
+    pub time: Nanos,
+    /// What happened.
+    pub entry: Entry,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// The first line.
+    Header(Box<Header>),
+    /// What the engine heard, before it acted on it.
+    Input(Input),
+    /// What the engine asked for.
+    Effect {
+        /// Answers name it.
+        id: u64,
+        /// What shall be done.
+        effect: Effect,
+    },
+    /// What one member holds of the ledger in the end, read from itself.
+    FinalRead {
+        /// The member.
+        member: Ordinal,
+        /// Its ledger, or why it could not be read.
+        held: Held,
+    },
+}
+
+/// What everything else in the journal refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// See [`SCHEMA`].
+    pub schema: u32,
+    /// The version of Seatrial that wrote it.
+    pub version: String,
+    /// The run's name.
+    pub run: String,
+    /// The wall clock at time 0.
+    pub started_at: Timestamp,
+    /// The experiment with every default filled in.
+    pub experiment: Experiment,
+    /// Every random choice comes from this.
+    pub seed: u64,
+    /// Where it runs, for a person: `sandbox, Linux 6.1, 2 CPUs`.
+    pub environment: String,
+    /// The StatefulSet when the run began.
+    pub target: Snapshot,
+}
+
+/// What the engine hears.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Input {
+    /// Pods changed.
+    Pods(Snapshot),
+    /// Every member was asked.
+    Members(Members),
+    /// A node said how an Injection stands.
+    Injection {
+        /// The Injection.
+        name: String,
+        /// How it stands.
+        status: InjectionStatus,
+    },
+    /// Which claims do not hold now; all hold where empty. Told when it changes.
+    Unmet(Vec<String>),
+    /// An abort condition came true, with its words.
+    AbortCondition(String),
+    /// A person asked to stop.
+    Interrupted {},
+    /// An effect was carried out, or why not.
+    Answer {
+        /// The effect.
+        id: u64,
+        /// The reason, where it was not.
+        error: Option<String>,
+    },
+    /// The moment that the engine asked to be woken at has come.
+    Wake {},
+}
+
+/// What the engine asks the run to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Effect {
+    /// The run enters a phase; nothing to do but to say so.
+    Phase(Phase),
+    /// A step's occurrence was decided: whom it hits and what the group loses. Nothing to do but to say so.
+    Chosen {
+        /// The step.
+        step: String,
+        /// Which occurrence, from 0.
+        occurrence: u32,
+        /// Whom it hits.
+        members: Vec<Ordinal>,
+        /// What the group loses.
+        damage: Damage,
+    },
+    /// A step's occurrence has begun: every hit is proven (or done). Nothing to do but to say so.
+    Began {
+        /// The step.
+        step: String,
+        /// Which occurrence.
+        occurrence: u32,
+    },
+    /// A step's occurrence is over: every hit is reverted and verified. Nothing to do but to say so.
+    Ended {
+        /// The step.
+        step: String,
+        /// Which occurrence.
+        occurrence: u32,
+        /// Why its effect does not count as proven, where it does not.
+        unproven: Option<String>,
+    },
+    /// Make an Injection so. Used to inject, to change and to revert.
+    Apply(InjectionSpec),
+    /// Delete a pod through the platform.
+    DeletePod {
+        /// Whose.
+        ordinal: Ordinal,
+        /// With this grace period, or the pod's own.
+        #[serde(default, with = "crate::experiment::duration::optional")]
+        grace: Option<Duration>,
+    },
+    /// Forget an Injection whose end is verified.
+    Forget {
+        /// The Injection.
+        name: String,
+    },
+    /// Let the clients begin.
+    StartWorkload {},
+    /// Let the clients finish what they are at, and no more.
+    StopWorkload {},
+    /// Read the ledger from every member.
+    ReadLedger {},
+    /// Something could not be proven or decided: the run will not be a Pass, and goes on. Nothing to do but to say so.
+    Doubt {
+        /// Why.
+        reason: String,
+    },
+    /// The run is refused by a guard before anything was injected by this step.
+    Refused {
+        /// The step.
+        step: String,
+        /// The arithmetic, and the field that allows it.
+        reason: String,
+    },
+    /// The run stops early; everything is reverted first.
+    Abort {
+        /// Why.
+        reason: String,
+    },
+    /// A revert did not succeed in time; somebody has to look.
+    RevertFailed {
+        /// What and why.
+        reason: String,
+    },
+    /// Nothing more will happen.
+    Finish {},
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Phase {
+    /// Waiting for the target to be there and healthy.
+    Preflight,
+    /// The steady state must hold before anything is broken.
+    Baseline,
+    /// Steps happen.
+    Faulting,
+    /// Everything is reverted; waiting for the `after` budgets.
+    Recovering,
+    /// Stopped early; everything is being reverted.
+    Reverting,
+    /// Final reads from every member.
+    Settling,
+    /// Over.
+    Judged,
+}
+
+/// What a member holds of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Held {
+    /// Key (without the scope's prefix) → value.
+    Values(BTreeMap<String, u64>),
+    /// It could not be read, with the reason.
+    Unreadable(String),
+}

@@ -1,0 +1,205 @@
+//! etcd 3.4 and later, through the JSON gateway of its v3 API.
+//!
+//! The gateway is gRPC spelled as JSON: bytes are base64, 64-bit numbers are strings, and what has its default value is
+//! left out. Values of the workload are decimal numbers. Members are told apart by their ids; an id is known to be an
+//! ordinal's because that ordinal said so itself, or by the member's name (see [`ordinals`]).
+
+mod failure;
+mod ordinals;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use self::ordinals::Ordinals;
+use self::wire::{
+    Compare, DeleteRange, MemberList, Nothing, Put, Range, Ranged, RequestOp, Status, Txn, TxnDone,
+};
+use super::http::{Call, Connection, SMALL_ANSWER};
+use super::{Adapter, Client, Failure, Listing, ReadMode, Swap, changed_nothing};
+use crate::api::{MemberSample, Ordinal, Role};
+use crate::platform::{Dial, Endpoint};
+
+/// How many keys a page of a listing has.
+const PAGE: u64 = 1000;
+/// The largest page that is read: etcd itself refuses requests above 1.5 MiB, and our keys and values are short.
+const PAGE_ANSWER: usize = 16 * 1024 * 1024;
+
+/// An etcd cluster.
+pub(super) struct Etcd {
+    dial: Arc<dyn Dial>,
+    port: u16,
+    ordinals: Arc<Ordinals>,
+}
+
+impl Etcd {
+    /// Reaches members by `dial` on their client port.
+    pub(super) fn new(dial: Arc<dyn Dial>, port: u16) -> Self {
+        Self {
+            dial,
+            port,
+            ordinals: Arc::default(),
+        }
+    }
+}
+
+impl Adapter for Etcd {
+    fn client(&self, endpoint: Endpoint) -> Box<dyn Client> {
+        Box::new(EtcdClient {
+            connection: Connection::new(Arc::clone(&self.dial), endpoint, self.port),
+            own: match endpoint {
+                Endpoint::Member(ordinal) => Some(ordinal),
+                Endpoint::Service => None,
+            },
+            ordinals: Arc::clone(&self.ordinals),
+        })
+    }
+}
+
+/// One client of the cluster.
+struct EtcdClient {
+    connection: Connection,
+    own: Option<Ordinal>,
+    ordinals: Arc<Ordinals>,
+}
+
+impl EtcdClient {
+    async fn post<A: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        request: &(impl Serialize + Sync),
+        answer_limit: usize,
+        deadline: Instant,
+    ) -> Result<A, Failure> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| Failure::NotApplied(format!("cannot be written as JSON: {error}")))?;
+        let call = Call {
+            method: Method::POST,
+            path,
+            body,
+            answer_limit,
+            deadline,
+        };
+        let answer = self.connection.call(call).await?;
+        if answer.status != StatusCode::OK {
+            return Err(failure::classify(answer.status, &answer.body));
+        }
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| Failure::Unknown(format!("etcd's answer to {path} is not understood: {error}")))
+    }
+
+    async fn range(&mut self, range: &Range, limit: usize, deadline: Instant) -> Result<Ranged, Failure> {
+        self.post("/v3/kv/range", range, limit, deadline)
+            .await
+            .map_err(changed_nothing)
+    }
+
+    async fn status_and_heartbeat(
+        &mut self,
+        heartbeat: &str,
+        deadline: Instant,
+    ) -> Result<MemberSample, Failure> {
+        let status: Status = self
+            .post("/v3/maintenance/status", &Nothing {}, SMALL_ANSWER, deadline)
+            .await?;
+        let own = status.header.member_id;
+        if let Some(ordinal) = self.own {
+            self.ordinals.learn(own, ordinal);
+        }
+        if status.leader != 0 && self.ordinals.of(status.leader).is_none() {
+            // A plain list is answered from what this member holds, so it does not need a quorum.
+            let list: MemberList = self
+                .post("/v3/cluster/member/list", &Nothing {}, SMALL_ANSWER, deadline)
+                .await?;
+            self.ordinals.learn_names(&list);
+        }
+        let heartbeat = self.read(heartbeat, ReadMode::Local, deadline).await?;
+        Ok(MemberSample::Answer {
+            role: match status.leader {
+                leader if leader == own => Role::Leader,
+                0 => Role::Other,
+                _ if status.is_learner => Role::Other,
+                _ => Role::Follower,
+            },
+            term: status.raft_term,
+            leader: self.ordinals.of(status.leader),
+            position: status.raft_applied_index,
+            heartbeat,
+            voter: !status.is_learner,
+        })
+    }
+}
+
+#[async_trait]
+impl Client for EtcdClient {
+    async fn member(&mut self, heartbeat: &str, deadline: Instant) -> MemberSample {
+        self.status_and_heartbeat(heartbeat, deadline)
+            .await
+            .unwrap_or_else(|failure| MemberSample::Unreachable(failure.to_string()))
+    }
+
+    async fn read(&mut self, key: &str, mode: ReadMode, deadline: Instant) -> Result<Option<u64>, Failure> {
+        let range = Range::key(key, mode);
+        let found = self.range(&range, SMALL_ANSWER, deadline).await?;
+        found.single().map_err(Failure::NotApplied)
+    }
+
+    async fn write(&mut self, key: &str, value: u64, deadline: Instant) -> Result<(), Failure> {
+        let _: Nothing = self
+            .post("/v3/kv/put", &Put::new(key, value), SMALL_ANSWER, deadline)
+            .await?;
+        Ok(())
+    }
+
+    async fn cas(
+        &mut self,
+        key: &str,
+        expect: Option<u64>,
+        value: u64,
+        deadline: Instant,
+    ) -> Result<Swap, Failure> {
+        let txn = Txn {
+            compare: [Compare::value_is(key, expect)],
+            success: [RequestOp::Put(Put::new(key, value))],
+            failure: [RequestOp::Range(Range::key(key, ReadMode::Linearizable))],
+        };
+        let done: TxnDone = self.post("/v3/kv/txn", &txn, SMALL_ANSWER, deadline).await?;
+        if done.succeeded {
+            return Ok(Swap::Swapped);
+        }
+        // Nothing was set: the branch that etcd took only reads.
+        let current = done.current().map_err(Failure::NotApplied)?;
+        Ok(Swap::Mismatch { current })
+    }
+
+    async fn list(&mut self, prefix: &str, deadline: Instant) -> Result<Listing, Failure> {
+        let mut listing = Listing::default();
+        let mut page = Range::prefix(prefix, PAGE);
+        loop {
+            let found = self.range(&page, PAGE_ANSWER, deadline).await?;
+            let next = found.next_page(page);
+            found.add_to(&mut listing).map_err(Failure::NotApplied)?;
+            match next {
+                Some(next) => page = next,
+                None => return Ok(listing),
+            }
+        }
+    }
+
+    async fn remove(&mut self, prefix: &str, deadline: Instant) -> Result<(), Failure> {
+        let _: Nothing = self
+            .post(
+                "/v3/kv/deleterange",
+                &DeleteRange::prefix(prefix),
+                SMALL_ANSWER,
+                deadline,
+            )
+            .await?;
+        Ok(())
+    }
+}
