@@ -9,12 +9,17 @@ use crate::node_fixture::{Folder, Grouping, Node, Pod, cut, eventually, guardian
 const LONG: Duration = Duration::from_secs(60);
 
 fn reverted(spec: &InjectionSpec) -> InjectionSpec {
-    InjectionSpec { desired: Desired::Reverted, ..spec.clone() }
+    InjectionSpec {
+        desired: Desired::Reverted,
+        ..spec.clone()
+    }
 }
 
 fn nothing_is_left(folder: &Folder) {
     assert_eq!(folder.records(), Vec::<std::path::PathBuf>::new(), "no record");
-    eventually("no guardian", Duration::from_secs(2), || guardians(folder).is_empty().then_some(()));
+    eventually("no guardian", Duration::from_secs(2), || {
+        guardians(folder).is_empty().then_some(())
+    });
 }
 
 #[test]
@@ -25,12 +30,17 @@ fn a_pause_freezes_the_cgroup_until_it_is_reverted() {
     let spec = injection("pause", &pod, HostFault::Pause {}, LONG);
     node.put(&spec);
     let status = folder.await_state("pause", InjectionState::Injected);
-    assert!(status.proof.as_ref().is_some_and(|proof| proof.holds), "{status:?}");
+    assert!(
+        status.proof.as_ref().is_some_and(|proof| proof.holds),
+        "{status:?}"
+    );
     assert!(pod.is_frozen());
     assert_eq!(folder.records().len(), 1);
     assert_eq!(guardians(&folder).len(), 1);
     eventually("a renewed proof", Duration::from_secs(4), || {
-        folder.status("pause").filter(|status| status.effective_for >= Duration::from_millis(1900))
+        folder
+            .status("pause")
+            .filter(|status| status.effective_for >= Duration::from_millis(1900))
     });
     node.put(&reverted(&spec));
     let status = folder.await_state("pause", InjectionState::Reverted);

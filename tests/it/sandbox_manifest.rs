@@ -24,7 +24,8 @@ fn accepted(texts: &[&str]) -> SetSpec {
         })
         .collect();
     let read = read(&documents, &on_this_machine);
-    read.unwrap_or_else(|problems| panic!("{problems:#?}")).set
+    assert!(read.is_ok(), "{:#?}", read.err());
+    read.expect("it was just looked at").set
 }
 
 const ETCD_SERVICE: &str = r"
@@ -38,7 +39,7 @@ spec:
   ports: [{name: client, port: 2379}, {name: peer, port: 2380}]
 ";
 
-const ETCD: &str = r#"
+const ETCD: &str = r"
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: etcd}
@@ -71,7 +72,7 @@ spec:
   volumeClaimTemplates:
     - metadata: {name: data}
       spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 512Mi}}}
-"#;
+";
 
 #[test]
 fn etcd_becomes_a_cluster_and_keeps_its_data_when_a_member_is_replaced() {
@@ -117,7 +118,7 @@ metadata: {name: shop, namespace: trade}
 spec: {clusterIP: None, selector: {app: shop}, ports: [{name: web, port: 80, targetPort: web}]}
 ";
 
-const SHOP: &str = r#"
+const SHOP: &str = r"
 apiVersion: apps/v1
 kind: StatefulSet
 metadata: {name: shop, namespace: trade}
@@ -151,7 +152,7 @@ spec:
   volumeClaimTemplates:
     - {metadata: {name: www}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 16Mi}}}}
     - {metadata: {name: count}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 16Mi}}}}
-"#;
+";
 
 #[test]
 fn five_replicas_with_two_containers_and_two_claims_run() {
