@@ -1,1 +1,77 @@
-//! The command line: arguments in, exit codes out.
+//! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
+
+pub mod args;
+mod console;
+pub mod exit;
+pub mod input;
+mod internal;
+mod plan;
+mod recorded;
+#[cfg(feature = "sandbox")]
+mod revert;
+#[cfg(feature = "sandbox")]
+mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+#[cfg(feature = "sandbox")]
+mod scene;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Cli, Command};
+use self::exit::Exit;
+
+/// Everything that the binary does. A process of Seatrial itself never gets as far as the parser of people's words.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = internal::main(&arguments) {
+        return code;
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Help and version are told the same way as mistakes; printing to a closed pipe is nobody's problem.
+            let _ = told.print();
+            return if told.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Pass
+            }
+            .into();
+        }
+    };
+    #[cfg(feature = "refkv")]
+    if let Command::Refkv(options) = cli.command {
+        return internal::refkv(options);
+    }
+    internal::log();
+    dispatch(cli.command).into()
+}
+
+fn dispatch(command: Command) -> Exit {
+    match command {
+        #[cfg(feature = "sandbox")]
+        Command::Run(args) => run::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Validate(files) => plan::validate(&files),
+        #[cfg(feature = "sandbox")]
+        Command::Plan(args) => plan::plan(&args),
+        Command::Judge(args) => recorded::judge(&args),
+        Command::Report(args) => recorded::report(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Revert(args) => revert::revert(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(command) => sandbox::main(command),
+        #[cfg(feature = "sandbox")]
+        Command::Bench(_) | Command::Soak(_) => console::error("not built yet", Exit::Usage),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
+            Exit::Pass
+        }
+        #[cfg(feature = "refkv")]
+        Command::Refkv(_) => unreachable!("the store is started before anything else is looked at"),
+    }
+}

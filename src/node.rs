@@ -10,8 +10,20 @@ use tokio::sync::mpsc;
 
 use crate::api::{InjectionSpec, InjectionStatus, Ordinal};
 
+mod actor;
+mod effect;
+mod serve;
+mod standing;
+mod status;
+mod watch;
+
+pub use effect::EffectError;
+use serve::Node;
+pub use serve::{Options, ServeError, serve};
+
 /// What a node hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "orders are few and never stored")]
 pub enum Order {
     /// This Injection exists with this spec; also sent for all that exist when the channel opens.
     Put(InjectionSpec),
@@ -70,4 +82,16 @@ pub struct LocatedVolume {
     pub path: PathBuf,
     /// The block device, where it is a filesystem of its own.
     pub device: Option<PathBuf>,
+}
+
+impl LocatedPod {
+    /// The containers that a spec means: the named one, or all where none is named. `None` where it is not running.
+    pub fn chosen(&self, container: Option<&str>) -> Option<Vec<&LocatedContainer>> {
+        let chosen: Vec<&LocatedContainer> = self
+            .containers
+            .iter()
+            .filter(|candidate| container.is_none_or(|name| name == candidate.name))
+            .collect();
+        (!chosen.is_empty()).then_some(chosen)
+    }
 }

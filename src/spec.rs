@@ -1,1 +1,191 @@
-//! The only door from text to an Experiment.
+//! The only door from text to an [`Experiment`].
+//!
+//! Everything that can be wrong with a document is found in one go and told with its place and what to write instead;
+//! an unknown field is an error, because a typo must never widen a fault. Nothing that leaves this module is invalid.
+
+mod decode;
+pub mod document;
+pub mod problem;
+mod read;
+mod rules;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+
+use self::document::Document;
+use self::problem::Problem;
+use self::tree::{Entry, Node, Segment, Value};
+use crate::api::Ordinal;
+use crate::experiment::Experiment;
+
+/// The API group of our documents.
+pub const GROUP: &str = "seatrial.dev";
+/// The version that this build reads.
+pub const API_VERSION: &str = "seatrial.dev/v1alpha1";
+
+/// What a document says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+}
+
+impl Kind {
+    /// Whether it is one of ours.
+    pub fn is_ours(&self) -> bool {
+        self.api_version.split('/').next() == Some(GROUP)
+    }
+}
+
+/// Reads `apiVersion` and `kind` only.
+pub fn kind(document: &Document) -> Result<Kind, Problem> {
+    let tree = Node::read(document)?;
+    let field = |name: &str| {
+        tree.get(name)
+            .and_then(Node::text)
+            .map(str::to_owned)
+            .ok_or_else(|| {
+                Problem::new(
+                    document,
+                    tree.place,
+                    name.into(),
+                    format!("`{name}` is missing: is this a Kubernetes document?"),
+                )
+            })
+    };
+    Ok(Kind {
+        api_version: field("apiVersion")?,
+        kind: field("kind")?,
+    })
+}
+
+/// `metadata` of an Experiment.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "labels and annotations are allowed and mean nothing here"
+)]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    labels: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// The whole document.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(
+    dead_code,
+    reason = "apiVersion and kind are read by `kind` and only allowed here"
+)]
+struct Envelope {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: Experiment,
+}
+
+/// Reads an Experiment, or says everything that is wrong with it.
+pub fn experiment(document: &Document) -> Result<Experiment, Vec<Problem>> {
+    let mut tree = Node::read(document).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    carry_name(document, &mut tree, &mut problems);
+    let envelope: Option<Envelope> = read::section(document, &tree, &[], &mut problems);
+    let Some(envelope) = envelope else {
+        return Err(problems);
+    };
+    problems.extend(told(document, &tree, rules::check(&envelope.spec)));
+    if problems.is_empty() {
+        Ok(envelope.spec)
+    } else {
+        Err(problems)
+    }
+}
+
+/// What an experiment has to know of the StatefulSet that it will meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// Its name.
+    pub name: String,
+    /// Its first ordinal.
+    pub first: Ordinal,
+    /// How many members it has.
+    pub replicas: u32,
+    /// Its containers' names.
+    pub containers: Vec<String>,
+    /// Its claim templates' names.
+    pub claims: Vec<String>,
+}
+
+/// Checks an experiment against the StatefulSet that it will meet.
+pub fn against_target(
+    document: &Document,
+    experiment: &Experiment,
+    target: &TargetFacts,
+) -> Result<(), Vec<Problem>> {
+    let tree = Node::read(document).map_err(|problem| vec![problem])?;
+    let problems = told(document, &tree, rules::against_target(experiment, target));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+/// Broken rules with their places.
+fn told(document: &Document, tree: &Node, broken: Vec<rules::Broken>) -> Vec<Problem> {
+    broken
+        .into_iter()
+        .map(|(path, message)| {
+            Problem::new(document, tree.nearest(&path).place, tree::display(&path), message)
+        })
+        .collect()
+}
+
+/// An Experiment's name is `metadata.name`; inside, it belongs to the experiment.
+fn carry_name(document: &Document, tree: &mut Node, problems: &mut Vec<Problem>) {
+    let name = tree
+        .get("metadata")
+        .and_then(|metadata| metadata.get("name"))
+        .cloned();
+    let Value::Map(entries) = &mut tree.value else {
+        return;
+    };
+    let Some(spec) = entries.iter_mut().find(|entry| entry.key == "spec") else {
+        return;
+    };
+    let Value::Map(fields) = &mut spec.value.value else {
+        return;
+    };
+    if let Some(index) = fields.iter().position(|field| field.key == "name") {
+        let written = fields.remove(index);
+        let path = [Segment::Key("spec".into()), Segment::Key("name".into())];
+        let message = "unknown field `name`: an Experiment's name is metadata.name".into();
+        problems.push(Problem::new(
+            document,
+            written.place,
+            tree::display(&path),
+            message,
+        ));
+    }
+    let place = spec.value.place;
+    let value = name.unwrap_or(Node {
+        place,
+        value: Value::Text(String::new()),
+    });
+    fields.push(Entry {
+        place,
+        key: "name".into(),
+        value,
+    });
+}

@@ -1,1 +1,69 @@
 //! Write-ahead undo records, their replay, and the guardian.
+//!
+//! Guarantees:
+//! - A [`Record`] is on the disk, and its folder too, before the first change that it tells how to undo.
+//! - Undoing is idempotent, reads back what it did, and counts what is gone as undone. Only then is the record removed.
+//! - Everything is named by boot, pid and start time, or inode: a record never hits a stranger.
+//! - A [`guardian`] ends a fault at its deadline when nobody else does, whatever happens to the node.
+//! - A record that cannot be read is kept aside and reported, never guessed at.
+
+use std::path::Path;
+
+mod failpoint;
+pub mod guardian;
+mod record;
+mod replay;
+mod store;
+
+pub use failpoint::{POINTS, stop_here};
+pub use record::{Expiry, Guardian, Record, Target};
+pub use replay::{Outcome, Scope, replay};
+pub use store::{Store, StoreError};
+
+use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
+use crate::host::nftables::Grip;
+
+/// Why a fault could not be taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    /// A pause.
+    #[error(transparent)]
+    Pause(#[from] process_pause::host::Error),
+    /// A partition.
+    #[error(transparent)]
+    Partition(#[from] network_partition::host::Error),
+    /// A power loss.
+    #[error(transparent)]
+    PowerLoss(#[from] power_loss::host::Error),
+    /// A kill.
+    #[error(transparent)]
+    Kill(#[from] pod_kill::host::Error),
+    /// The guardian did not end.
+    #[error("cannot end the guardian, {0}: {1}")]
+    Guardian(crate::host::process::ProcessId, #[source] std::io::Error),
+    /// The record is still there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes back what a record tells, ends its guardian and removes it; each step only after the one before it.
+///
+/// `grip` is the caller's own hold on a partition's table, where it has one.
+pub fn undo(path: &Path, record: &Record, grip: Option<&Grip>) -> Result<(), UndoError> {
+    stop_here("revert-begun");
+    let borrowed = match grip {
+        Some(_) => None,
+        None => record.guardian.as_ref().and_then(Guardian::grip),
+    };
+    record.target.revert(grip.or(borrowed.as_ref()))?;
+    stop_here("undone");
+    if let Some(guardian) = &record.guardian {
+        guardian
+            .end()
+            .map_err(|error| UndoError::Guardian(guardian.process, error))?;
+    }
+    stop_here("guardian-ended");
+    store::remove(path)?;
+    stop_here("record-removed");
+    Ok(())
+}

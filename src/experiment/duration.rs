@@ -127,7 +127,6 @@ pub mod optional {
     struct Wrapped(#[serde(with = "super")] Duration);
 
     /// Writes the duration or nothing.
-    #[expect(clippy::ref_option, reason = "serde's `with` passes a reference to the field")]
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         match duration {
             Some(duration) => super::serialize(duration, serializer),

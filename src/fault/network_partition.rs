@@ -12,6 +12,8 @@ use super::{Action, Chooser, Damage, Kind, Resolved};
 use crate::api::Ordinal;
 use crate::experiment::Selection;
 
+pub mod host;
+
 /// Cuts links between members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]

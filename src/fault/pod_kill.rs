@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Chooser, Damage, Kind, Resolved};
 use crate::experiment::Selection;
 
+pub mod host;
+
 /// Ends members. With `follow: true` and `for`, each new pod or process is ended as well during that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

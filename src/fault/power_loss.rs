@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Chooser, Damage, Kind, Resolved};
 use crate::experiment::Selection;
 
+pub mod host;
+
 /// Cuts the power of members, all at the same moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

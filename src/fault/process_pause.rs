@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Chooser, Damage, Kind, Resolved};
 use crate::experiment::Selection;
 
+pub mod host;
+
 /// Pauses every process of the target's container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -17,8 +17,8 @@ pub struct SetSpec {
     pub service: String,
     /// `publishNotReadyAddresses` of that Service: whether names of pods that are not ready resolve.
     pub publish_not_ready: bool,
-    /// Named and numbered ports of the Service: name → port.
-    pub service_ports: BTreeMap<String, u16>,
+    /// `ports` of that Service, in the order of the manifest.
+    pub service_ports: Vec<ServicePort>,
     /// How many ordinals.
     pub replicas: u32,
     /// `spec.ordinals.start`.
@@ -33,6 +33,27 @@ pub struct SetSpec {
     pub claims: Vec<ClaimTemplate>,
 }
 
+/// A port of the governing Service, for SRV records. A headless Service translates no ports, so that clients reach a
+/// pod on `target`, whatever the Service's own number is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServicePort {
+    /// `name`; only a Service with a single port may leave it out.
+    pub name: Option<String>,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `targetPort` as a number: a name is resolved by the containers' ports.
+    pub target: u16,
+}
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// `TCP`
+    Tcp,
+    /// `UDP`
+    Udp,
+}
+
 /// `podManagementPolicy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StartOrder {
@@ -45,9 +66,9 @@ pub enum StartOrder {
 /// `spec.template`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodTemplate {
-    /// `metadata.labels` and `metadata.annotations`, for field references.
+    /// `metadata.labels`, for field references.
     pub labels: BTreeMap<String, String>,
-    /// Annotations, for field references.
+    /// `metadata.annotations`, for field references.
     pub annotations: BTreeMap<String, String>,
     /// `serviceAccountName`, for field references.
     pub service_account: String,
@@ -59,8 +80,12 @@ pub struct PodTemplate {
     pub empty_dirs: Vec<EmptyDir>,
     /// `terminationGracePeriodSeconds`.
     pub grace: Duration,
-    /// `restartPolicy`: a StatefulSet allows only Always.
+    /// `setHostnameAsFQDN`: whether the pod's hostname is its whole name in the cluster.
     pub hostname_is_fqdn: bool,
+    /// `securityContext.fsGroup`: volumes belong to this group, may be written by it, and every process is in it.
+    pub fs_group: Option<u32>,
+    /// `securityContext.supplementalGroups` of every process.
+    pub supplemental_groups: Vec<u32>,
 }
 
 /// One container.

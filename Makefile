@@ -1,0 +1,26 @@
+# `make test` installs what the tests need and runs all of them, as continuous integration does.
+
+.PHONY: build test lint install
+
+build:
+	cargo build --release
+
+test: install lint
+	cargo test --all-features
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets --all-features -- -D warnings
+	cargo check --no-default-features
+	cargo check --no-default-features --features sandbox
+
+# Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
+install:
+	@missing=""; \
+	for package in etcd-server nftables busybox-static e2fsprogs iproute2; do \
+	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; \
+	  $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
+	fi

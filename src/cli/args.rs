@@ -1,0 +1,182 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A chaos-engineering fault injector for Kubernetes StatefulSets.
+///
+/// Breaks a StatefulSet as an experiment file says, proves that it was broken, puts it back whatever happens, and answers
+/// with one verdict.
+#[derive(Debug, Parser)]
+#[command(name = "seatrial", version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  seatrial run experiments/quickstart.yaml           run the StatefulSet of that file here and break it
+  seatrial run my-experiment.yaml my-statefulset.yaml
+  seatrial plan experiments/etcd/leader-cut.yaml     who would be hit, when
+  seatrial judge runs/NAME                           judge a recorded run again
+
+Exit codes:
+  0 pass, 1 unexpected error, 2 usage, 10 hypothesis failed, 11 inconclusive, 12 aborted, 20 invalid experiment,
+  21 refused by a guard, 22 preflight unmet, 30 cluster unreachable, 40 a revert failed";
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an experiment and answer with its verdict
+    Run(Run),
+    /// Check files without running anything
+    Validate(Files),
+    /// Show who would be hit, when, and what a guard says
+    Plan(Plan),
+    /// Judge a recorded run again
+    Judge(Recorded),
+    /// Write the reports of a recorded run again
+    Report(Recorded),
+    /// Take back every fault in a kept sandbox
+    Revert(Named),
+    /// Keep a StatefulSet running on this machine
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+    /// Measure how fast this build judges and injects
+    #[command(subcommand)]
+    Bench(Bench),
+    /// Kill runs at random moments and check that nothing is left behind
+    Soak(Soak),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The built-in store, as a member of a StatefulSet runs it
+    #[cfg(feature = "refkv")]
+    #[command(hide = true)]
+    //REFKV,
+    /// The built-in store, as a member of a StatefulSet runs it
+    #[cfg(feature = "refkv")]
+    #[command(hide = true)]
+    Refkv(crate::refkv::Options),
+}
+
+/// Experiment and manifest files.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// YAML files: one Experiment, and the StatefulSet and Service that it breaks; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `seatrial run`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seatrial run experiments/quickstart.yaml
+  seatrial run experiment.yaml statefulset.yaml --seed 7 --out runs/try-7
+  seatrial sandbox up statefulset.yaml --name dev && seatrial run experiment.yaml --sandbox dev")]
+pub struct Run {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// Repeat every random choice of a run that had this seed
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// Write journal, reports and logs to this new folder [default: runs/NAME-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the verdict only
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Run in this kept sandbox instead of a new one
+    #[arg(long, value_name = "NAME")]
+    pub sandbox: Option<String>,
+}
+
+/// `seatrial plan`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  seatrial plan experiments/etcd/leader-cut.yaml --seed 7")]
+pub struct Plan {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// The seed of the choices [default: 0]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    pub seed: u64,
+}
+
+/// A recorded run.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  seatrial judge runs/quickstart-20260102-030405")]
+pub struct Recorded {
+    /// The run's folder, or its journal
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Write the reports to this folder [default: the run's own]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the verdict only
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// A kept sandbox.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The sandbox's name, as `seatrial sandbox ls` shows it
+    #[arg(value_name = "SANDBOX")]
+    pub name: String,
+}
+
+/// `seatrial sandbox`
+#[derive(Debug, Subcommand)]
+pub enum Sandbox {
+    /// Start a StatefulSet here and keep it running
+    #[command(after_help = "Example:\n  seatrial sandbox up statefulset.yaml --name dev")]
+    Up {
+        /// The files.
+        #[command(flatten)]
+        files: Files,
+        /// Its name [default: the StatefulSet's]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Stop a kept sandbox and remove all of it, its volumes too
+    Down(Named),
+    /// List kept sandboxes
+    Ls,
+}
+
+/// `seatrial bench`
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Parse and judge a history
+    Judge {
+        /// How many operations
+        #[arg(long, default_value_t = 1_000_000)]
+        operations: u64,
+    },
+    /// Inject and revert partitions and pauses in a sandbox of the built-in store
+    Inject {
+        /// How often each
+        #[arg(long, default_value_t = 200)]
+        rounds: u32,
+    },
+}
+
+/// `seatrial soak`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  seatrial soak --rounds 200 --seed 1")]
+pub struct Soak {
+    /// How many runs are killed
+    #[arg(long, default_value_t = 200)]
+    pub rounds: u32,
+    /// The seed of the moments
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}

@@ -1,0 +1,48 @@
+//! Decides one occurrence on what is known right now.
+
+use super::scene::Scene;
+use crate::experiment::Step;
+use crate::fault::{Action, Damage, Resolved};
+use crate::plan::Choice;
+
+/// Why an occurrence does not start now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Somebody is missing who may come back: a leader, a pod.
+    Undecided(String),
+    /// The guard refuses it now, because of members that are down and may come back.
+    Endangers(String),
+    /// The guard refuses it even if everybody were up.
+    Refused(String),
+}
+
+/// Whom the occurrence hits now, with everything that it `held` meanwhile; or what is in the way.
+pub(super) fn decide(
+    step: &Step,
+    occurrence: u32,
+    held: &[&Damage],
+    scene: &Scene<'_>,
+) -> Result<Resolved, Obstacle> {
+    let (brief, known) = (scene.brief, scene.known);
+    let mut choice = Choice::new(known.view(), brief.seed, &step.name, occurrence);
+    let resolved = step.fault.resolve(&mut choice).map_err(Obstacle::Undecided)?;
+    for (&ordinal, action) in &resolved.hits {
+        let pod = known
+            .running(ordinal)
+            .ok_or_else(|| Obstacle::Undecided(format!("{} has no running pod", known.name(ordinal))))?;
+        if matches!(action, Action::Cut { .. }) && pod.ip.is_none() {
+            return Err(Obstacle::Undecided(format!("{} has no address yet", pod.name)));
+        }
+    }
+    if !brief.experiment.guards.allow_quorum_loss {
+        let ruling = known.standing().judge(held, &resolved.damage);
+        if !ruling.holds {
+            return Err(if ruling.would_hold_if_all_were_up {
+                Obstacle::Endangers(ruling.refusal())
+            } else {
+                Obstacle::Refused(ruling.refusal())
+            });
+        }
+    }
+    Ok(resolved)
+}

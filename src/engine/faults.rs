@@ -1,0 +1,303 @@
+//! All steps of the experiment: when each occurrence is due, which are there, and which are over.
+
+use std::time::Duration;
+
+use super::decide::{Obstacle, decide};
+use super::limits::after;
+use super::occurrence::Occurrence;
+use super::scene::Scene;
+use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
+use crate::experiment::{Start, Step};
+use crate::fault::Damage;
+use crate::journal::entry::Effect;
+use crate::plan::{Standing, guard};
+
+/// The steps of a run, each with how far it is.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    begun_at: Nanos,
+    progress: Vec<Progress>,
+    active: Vec<(usize, Occurrence)>,
+    took_down: Vec<(Ordinal, String)>,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy)]
+enum Progress {
+    /// The step that it comes after is not over.
+    Waiting,
+    /// Occurrence `next` starts when its time has come.
+    Due {
+        base: Nanos,
+        next: u32,
+        undecided_since: Option<Nanos>,
+    },
+    /// Occurrence `number` is there.
+    Running { base: Nanos, number: u32 },
+    /// Its last occurrence ended.
+    Over { at: Nanos },
+}
+
+/// What came of the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing more can happen at this moment.
+    Quiet,
+    /// Something changed: look again.
+    Moved,
+    /// The guard refused a step, which was told.
+    Refused,
+}
+
+impl Faults {
+    /// The steps begin now.
+    pub(super) fn begin(steps: usize, now: Nanos) -> Self {
+        Self {
+            begun_at: now,
+            progress: vec![Progress::Waiting; steps],
+            ..Self::default()
+        }
+    }
+
+    /// Takes a status in.
+    pub(super) fn hear(&mut self, name: &str, status: &InjectionStatus, scene: &Scene<'_>) {
+        for (_, occurrence) in &mut self.active {
+            occurrence.hear(name, status, scene);
+        }
+    }
+
+    /// Goes on with what is there; starts nothing new.
+    pub(super) fn carry_on(&mut self, scene: &mut Scene<'_>) -> Outcome {
+        let mut has_moved = false;
+        for (place, occurrence) in &mut self.active {
+            has_moved |= occurrence.advance(scene);
+            if occurrence.is_over() {
+                for ordinal in occurrence.took_down() {
+                    self.took_down.push((ordinal, occurrence.step().into()));
+                }
+                if let Progress::Running { base, number } = self.progress[*place] {
+                    let step = &scene.brief.experiment.steps[*place];
+                    self.progress[*place] = next(step, base, number, scene.now);
+                }
+            }
+        }
+        self.active.retain(|(_, occurrence)| !occurrence.is_over());
+        if has_moved { Outcome::Moved } else { Outcome::Quiet }
+    }
+
+    /// Starts at most one occurrence whose time has come.
+    pub(super) fn start_due(&mut self, scene: &mut Scene<'_>) -> Outcome {
+        let steps = &scene.brief.experiment.steps;
+        for (place, step) in steps.iter().enumerate() {
+            match self.progress[place] {
+                Progress::Waiting => {
+                    if let Some(base) = self.base(steps, step) {
+                        self.progress[place] = Progress::Due {
+                            base,
+                            next: 0,
+                            undecided_since: None,
+                        };
+                        return Outcome::Moved;
+                    }
+                }
+                Progress::Due {
+                    base,
+                    next,
+                    undecided_since,
+                } if scene.now >= due_at(step, base, next) => {
+                    let outcome = self.try_start(place, step, base, next, undecided_since, scene);
+                    if outcome != Outcome::Quiet {
+                        return outcome;
+                    }
+                }
+                Progress::Due { .. } | Progress::Running { .. } | Progress::Over { .. } => {}
+            }
+        }
+        Outcome::Quiet
+    }
+
+    fn try_start(
+        &mut self,
+        place: usize,
+        step: &Step,
+        base: Nanos,
+        number: u32,
+        undecided_since: Option<Nanos>,
+        scene: &mut Scene<'_>,
+    ) -> Outcome {
+        let held: Vec<&Damage> = self.damages().collect();
+        let obstacle = match decide(step, number, &held, scene) {
+            Ok(resolved) => {
+                let occurrence = Occurrence::start(step, number, resolved, scene);
+                self.active.push((place, occurrence));
+                self.progress[place] = Progress::Running { base, number };
+                return Outcome::Moved;
+            }
+            Err(obstacle) => obstacle,
+        };
+        let since = undecided_since.unwrap_or(scene.now);
+        self.progress[place] = Progress::Due {
+            base,
+            next: number,
+            undecided_since: Some(since),
+        };
+        let limit = scene.limits().decide;
+        let is_late = scene.passed(since, limit);
+        match obstacle {
+            Obstacle::Undecided(_) | Obstacle::Endangers(_) if !is_late => Outcome::Quiet,
+            Obstacle::Undecided(why) => {
+                let limit = crate::experiment::duration::format(limit);
+                let reason = format!("step {} was left out after {limit}: {why}", step.name);
+                scene.outbox.say(Effect::Doubt { reason });
+                self.progress[place] = next(step, base, number, scene.now);
+                Outcome::Moved
+            }
+            Obstacle::Endangers(reason) | Obstacle::Refused(reason) => {
+                scene.outbox.say(Effect::Refused {
+                    step: step.name.clone(),
+                    reason,
+                });
+                Outcome::Refused
+            }
+        }
+    }
+
+    /// When the first occurrence of a step is due, once that is known.
+    fn base(&self, steps: &[Step], step: &Step) -> Option<Nanos> {
+        match &step.start {
+            Start::At(at) => Some(after(self.begun_at, *at)),
+            Start::After(name) => {
+                let other = steps.iter().position(|other| &other.name == name)?;
+                match self.progress[other] {
+                    Progress::Over { at } => Some(at),
+                    Progress::Waiting | Progress::Due { .. } | Progress::Running { .. } => None,
+                }
+            }
+        }
+    }
+
+    /// Ends everything that is there.
+    pub(super) fn cut_short(&mut self, scene: &mut Scene<'_>) {
+        for (_, occurrence) in &mut self.active {
+            occurrence.cut_short(scene);
+        }
+    }
+
+    /// What the group loses now by everything that is there.
+    pub(super) fn damages(&self) -> impl Iterator<Item = &Damage> {
+        self.active.iter().map(|(_, occurrence)| occurrence.damage())
+    }
+
+    /// Whether the group keeps its majority meanwhile; nothing to say where no fault is in force.
+    pub(super) fn still_holds(&self, standing: &Standing) -> Result<(), String> {
+        let is_any_there = self
+            .active
+            .iter()
+            .any(|(_, occurrence)| occurrence.desired() == Desired::Injected);
+        if !is_any_there {
+            return Ok(());
+        }
+        let held: Vec<&Damage> = self.damages().collect();
+        guard::still_holds(standing, &held)
+    }
+
+    /// Members that faults have taken down since the last call and that are not there any more.
+    pub(super) fn take_down(&mut self) -> Vec<(Ordinal, String)> {
+        std::mem::take(&mut self.took_down)
+    }
+
+    /// Whether every step is over.
+    pub(super) fn are_over(&self) -> bool {
+        self.progress
+            .iter()
+            .all(|progress| matches!(progress, Progress::Over { .. }))
+    }
+
+    /// Whether nothing is left, or only what could not be reverted in time.
+    pub(super) fn is_rest_overdue(&self) -> bool {
+        self.active.iter().all(|(_, occurrence)| occurrence.is_overdue())
+    }
+
+    /// Whether something could not be reverted in time.
+    pub(super) fn is_any_overdue(&self) -> bool {
+        self.active.iter().any(|(_, occurrence)| occurrence.is_overdue())
+    }
+
+    /// Whether an occurrence is still to come.
+    pub(super) fn are_more_to_come(&self, steps: &[Step]) -> bool {
+        self.progress
+            .iter()
+            .zip(steps)
+            .any(|(progress, step)| match progress {
+                Progress::Waiting | Progress::Due { .. } => true,
+                Progress::Running { number, .. } => number + 1 < step.repeat.times,
+                Progress::Over { .. } => false,
+            })
+    }
+
+    /// What is being waited for, for a person.
+    pub(super) fn waiting_for(&self, scene: &Scene<'_>) -> Option<String> {
+        if let Some((_, occurrence)) = self.active.first() {
+            return Some(occurrence.waiting_for());
+        }
+        let steps = &scene.brief.experiment.steps;
+        self.progress
+            .iter()
+            .zip(steps)
+            .find_map(|(progress, step)| match progress {
+                Progress::Due {
+                    next,
+                    undecided_since,
+                    ..
+                } => Some(match undecided_since {
+                    Some(_) => match decide(step, *next, &[], scene) {
+                        Ok(_) => format!("the start of step {}", step.name),
+                        Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
+                            format!("step {} to become possible: {why}", step.name)
+                        }
+                    },
+                    None => format!("the start of step {}", step.name),
+                }),
+                Progress::Waiting | Progress::Running { .. } | Progress::Over { .. } => None,
+            })
+    }
+
+    /// Moments at which it has to be looked at.
+    pub(super) fn timers(&self, scene: &Scene<'_>) -> Vec<Nanos> {
+        let mut timers = Vec::new();
+        for (_, occurrence) in &self.active {
+            timers.extend(occurrence.timers(scene));
+        }
+        for (progress, step) in self.progress.iter().zip(&scene.brief.experiment.steps) {
+            if let Progress::Due {
+                base,
+                next,
+                undecided_since,
+            } = *progress
+            {
+                timers.push(due_at(step, base, next));
+                timers.extend(undecided_since.map(|since| after(since, scene.limits().decide)));
+            }
+        }
+        timers
+    }
+}
+
+/// When an occurrence starts.
+fn due_at(step: &Step, base: Nanos, number: u32) -> Nanos {
+    let every: Duration = step.repeat.every.saturating_mul(number);
+    after(base, every)
+}
+
+/// What comes after occurrence `number`.
+fn next(step: &Step, base: Nanos, number: u32, now: Nanos) -> Progress {
+    if number + 1 < step.repeat.times {
+        Progress::Due {
+            base,
+            next: number + 1,
+            undecided_since: None,
+        }
+    } else {
+        Progress::Over { at: now }
+    }
+}

@@ -1,0 +1,107 @@
+//! One member that a fault hits, whichever way: through its node or through the platform.
+
+use crate::api::{InjectionStatus, Nanos, Ordinal};
+use crate::fault::Action;
+
+use super::deletion::Deletion;
+use super::injecting::Injecting;
+use super::scene::Scene;
+use crate::experiment::Step;
+use std::time::Duration;
+
+/// How far a hit is on its way into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Arming {
+    /// Asked for; not proven yet.
+    Pending,
+    /// Its effect was observed.
+    Proven,
+    /// It will not come into force.
+    Failed(String),
+}
+
+/// A member and what is done to it.
+#[derive(Debug)]
+pub(super) enum Hit {
+    /// Its node makes it so.
+    Node(Box<Injecting>),
+    /// The platform deletes its pod.
+    Platform(Deletion),
+}
+
+impl Hit {
+    /// Asks for it. The member has a running pod: who decides has checked that.
+    pub(super) fn start(
+        step: &Step,
+        occurrence: u32,
+        ordinal: Ordinal,
+        action: &Action,
+        scene: &mut Scene<'_>,
+    ) -> Option<Self> {
+        match action {
+            Action::DeletePod { grace } => {
+                Deletion::start(ordinal, *grace, step.follow, scene).map(Self::Platform)
+            }
+            Action::Kill {} | Action::Pause {} | Action::Cut { .. } | Action::PowerLoss { .. } => {
+                Injecting::start(step, occurrence, ordinal, action, scene)
+                    .map(|hit| Self::Node(Box::new(hit)))
+            }
+        }
+    }
+
+    /// Takes a status in, if it is about this hit.
+    pub(super) fn hear(&mut self, name: &str, status: &InjectionStatus, scene: &Scene<'_>) {
+        match self {
+            Self::Node(hit) if hit.name() == name => hit.hear(status, scene),
+            Self::Node(_) | Self::Platform(_) => {}
+        }
+    }
+
+    /// Reacts to what changed: follows pods and addresses, asks again.
+    pub(super) fn advance(&mut self, scene: &mut Scene<'_>) {
+        match self {
+            Self::Node(hit) => hit.advance(scene),
+            Self::Platform(deletion) => deletion.advance(scene),
+        }
+    }
+
+    /// How far it is on its way into force.
+    pub(super) fn arming(&self) -> Arming {
+        match self {
+            Self::Node(hit) => hit.arming(),
+            Self::Platform(deletion) => deletion.arming(),
+        }
+    }
+
+    /// Asks for its end.
+    pub(super) fn end(&mut self, scene: &mut Scene<'_>) {
+        match self {
+            Self::Node(hit) => hit.revert(scene),
+            Self::Platform(deletion) => deletion.end(scene),
+        }
+    }
+
+    /// Whether nothing of it is left, or nobody waits for it any more.
+    pub(super) fn is_over(&self, scene: &Scene<'_>) -> bool {
+        match self {
+            Self::Node(hit) => hit.is_reverted(),
+            Self::Platform(deletion) => deletion.is_over(scene),
+        }
+    }
+
+    /// Why its effect does not count as proven for the time `asked`, if so.
+    pub(super) fn shortfall(&self, asked: Duration) -> Option<String> {
+        match self {
+            Self::Node(hit) => hit.shortfall(asked),
+            Self::Platform(deletion) => deletion.shortfall(),
+        }
+    }
+
+    /// When it has to be looked at next; a deleted pod's successor may take as long as `replace`.
+    pub(super) fn timer(&self, replace: Duration) -> Option<Nanos> {
+        match self {
+            Self::Node(hit) => hit.timer(),
+            Self::Platform(deletion) => deletion.timer(replace),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! One Injection, from the first Apply to the verified revert, as seen by the run.
+//!
+//! Statuses may be late, repeated or out of order: an older one never replaces a newer one, by the node's own times.
+//! Once the revert is asked for it is asked for again and again until it is verified.
+
+use std::time::Duration;
+
+use super::hit::Arming;
+use super::limits::after;
+use super::scene::Scene;
+use crate::api::{
+    Deadline, Desired, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, Pod, PodRef,
+};
+use crate::experiment::{Step, duration};
+use crate::fault::Action;
+use crate::journal::entry::Effect;
+
+/// An Injection that this run made.
+#[derive(Debug)]
+pub(super) struct Injecting {
+    spec: InjectionSpec,
+    action: Action,
+    /// When the fault ends by itself.
+    deadline: Nanos,
+    status: Option<InjectionStatus>,
+    /// The last Apply that was not answered.
+    asked: Option<u64>,
+    /// When it is asked again.
+    again: Option<Nanos>,
+    is_proven: bool,
+    failed: Option<String>,
+    /// The first moment from which the effect was not proven, and why.
+    lost: Option<String>,
+    /// For how long the effect was proven according to a node process that is gone: a new one counts from zero.
+    proven_earlier: Duration,
+}
+
+impl Injecting {
+    /// Asks the node of the ordinal's running pod for the fault.
+    pub(super) fn start(
+        step: &Step,
+        occurrence: u32,
+        ordinal: Ordinal,
+        action: &Action,
+        scene: &mut Scene<'_>,
+    ) -> Option<Self> {
+        let (brief, limits) = (scene.brief, scene.limits());
+        // A fault that happens once is over when it is proven; its deadline only ends the attempt.
+        let lasting = if step.lasting.is_zero() {
+            limits.once
+        } else {
+            step.lasting
+        };
+        let within = lasting + limits.margin;
+        let deadline = after(scene.now, within);
+        let spec = InjectionSpec {
+            name: format!("{}.{}.{occurrence}.{ordinal}", brief.run, step.name),
+            run: brief.run.clone(),
+            step: step.name.clone(),
+            occurrence,
+            pod: reference(scene.known.running(ordinal)?),
+            container: brief.experiment.target.container.clone(),
+            fault: action.on_host(scene.known.addresses())?,
+            desired: Desired::Injected,
+            deadline: Deadline {
+                at: brief.wall_clock(deadline),
+                within,
+            },
+            follow: step.follow,
+        };
+        let mut hit = Self {
+            spec,
+            action: action.clone(),
+            deadline,
+            status: None,
+            asked: None,
+            again: None,
+            is_proven: false,
+            failed: None,
+            lost: None,
+            proven_earlier: Duration::ZERO,
+        };
+        hit.apply(scene);
+        Some(hit)
+    }
+
+    /// The Injection's name.
+    pub(super) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    fn apply(&mut self, scene: &mut Scene<'_>) {
+        if let Some(id) = self.asked.take() {
+            scene.outbox.ignore(id);
+        }
+        let effect = Effect::Apply(self.spec.clone());
+        self.asked = Some(scene.outbox.ask(effect, scene.now, scene.brief.limits.answer));
+        self.again = match self.spec.desired {
+            Desired::Injected => None,
+            Desired::Reverted => Some(after(scene.now, scene.limits().retry)),
+        };
+    }
+
+    /// Takes a status in.
+    pub(super) fn hear(&mut self, status: &InjectionStatus, scene: &Scene<'_>) {
+        if self.status.as_ref().is_some_and(|known| is_older(status, known)) && !self.ends_it(status) {
+            return;
+        }
+        if let Some(known) = &self.status
+            && status.effective_for < known.effective_for
+        {
+            self.proven_earlier += known.effective_for;
+        }
+        let brief = scene.brief;
+        let why = status
+            .error
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {why}"));
+        match (status.state, self.spec.desired) {
+            (InjectionState::Injected, Desired::Injected) => match &status.proof {
+                Some(proof) if proof.holds => self.is_proven = true,
+                Some(proof) => {
+                    let lost = format!(
+                        "the proof was lost {}: {}",
+                        brief.moment(proof.at),
+                        proof.observed
+                    );
+                    self.lost.get_or_insert(lost);
+                }
+                None => {}
+            },
+            (InjectionState::Lost, _) => {
+                let lost = format!("the proof was lost {}{why}", brief.moment(status.since));
+                self.lost.get_or_insert(lost);
+            }
+            (InjectionState::Reverted, Desired::Injected) => {
+                let lost = format!("it ended by itself {}{why}", brief.moment(status.since));
+                self.failed.get_or_insert_with(|| lost.clone());
+                self.lost.get_or_insert(lost);
+            }
+            (InjectionState::Failed, Desired::Injected) => {
+                let lost = format!("it failed {}{why}", brief.moment(status.since));
+                self.failed.get_or_insert_with(|| lost.clone());
+                self.lost.get_or_insert(lost);
+            }
+            (InjectionState::Pending | InjectionState::RevertFailed, _)
+            | (
+                InjectionState::Injected | InjectionState::Reverted | InjectionState::Failed,
+                Desired::Reverted,
+            ) => {}
+        }
+        self.status = Some(status.clone());
+    }
+
+    /// Whether a status says that nothing is left, after that was asked for: true whatever the node's clock did.
+    fn ends_it(&self, status: &InjectionStatus) -> bool {
+        self.spec.desired == Desired::Reverted && is_clean(status)
+    }
+
+    /// Follows the pod and its peers' addresses while injected; asks again for the revert afterwards.
+    pub(super) fn advance(&mut self, scene: &mut Scene<'_>) {
+        match (self.asked.and_then(|id| scene.outbox.take(id)), self.spec.desired) {
+            (Some(Err(error)), Desired::Injected) => {
+                self.asked = None;
+                let why = format!("{} was not asked for: {error}", self.spec.name);
+                if self.is_proven {
+                    self.again = Some(after(scene.now, scene.limits().retry));
+                    self.lost.get_or_insert(why);
+                } else {
+                    self.failed.get_or_insert(why);
+                }
+            }
+            (Some(Ok(())), _) | (Some(Err(_)), Desired::Reverted) => self.asked = None,
+            (None, _) => {}
+        }
+        let is_due = self.again.is_some_and(|again| again <= scene.now);
+        match self.spec.desired {
+            Desired::Injected if scene.now >= self.deadline => self.again = None,
+            Desired::Injected => {
+                let has_moved = self.follow(scene);
+                if has_moved || is_due {
+                    self.apply(scene);
+                }
+            }
+            Desired::Reverted if self.is_reverted() => self.again = None,
+            // Also where a revert that was verified is denied later.
+            Desired::Reverted if is_due || self.again.is_none() => self.apply(scene),
+            Desired::Reverted => {}
+        }
+    }
+
+    /// Brings the spec up to date with the pod and its peers' addresses. True where it changed.
+    fn follow(&mut self, scene: &Scene<'_>) -> bool {
+        let ordinal = self.spec.pod.ordinal;
+        let before = self.spec.clone();
+        match scene.known.pod(ordinal) {
+            Some(pod) if pod.uid != self.spec.pod.uid => {
+                if !self.spec.follow {
+                    let lost = format!(
+                        "{} was re-created {}, and the step does not follow",
+                        pod.name,
+                        scene.brief.moment(scene.brief.wall_clock(scene.now))
+                    );
+                    self.lost.get_or_insert(lost);
+                    return false;
+                }
+                let Some(pod) = scene.known.running(ordinal) else {
+                    return false;
+                };
+                self.spec.pod = reference(pod);
+                // What the node said was about the old pod, and must not be taken for the end of the new one.
+                if let Some(status) = self.status.as_mut().filter(|status| is_clean(status)) {
+                    status.state = InjectionState::Pending;
+                }
+            }
+            Some(_) | None => {}
+        }
+        // What ended by itself is not brought back by a peer's new address.
+        let is_over = self.status.as_ref().is_some_and(is_clean);
+        if let Some(fault) = self.action.on_host(scene.known.addresses()).filter(|_| !is_over) {
+            self.spec.fault = fault;
+        }
+        self.spec != before
+    }
+
+    /// See [`Arming`].
+    pub(super) fn arming(&self) -> Arming {
+        match (&self.failed, self.is_proven) {
+            (_, true) => Arming::Proven,
+            (Some(why), false) => Arming::Failed(why.clone()),
+            (None, false) => Arming::Pending,
+        }
+    }
+
+    /// Asks for the revert.
+    pub(super) fn revert(&mut self, scene: &mut Scene<'_>) {
+        if self.spec.desired == Desired::Injected {
+            self.spec.desired = Desired::Reverted;
+            self.apply(scene);
+        }
+    }
+
+    /// Whether the node says that nothing of it is left.
+    pub(super) fn is_reverted(&self) -> bool {
+        self.spec.desired == Desired::Reverted && self.status.as_ref().is_some_and(is_clean)
+    }
+
+    /// What the node says of a revert that is not verified.
+    pub(super) fn complaint(&self) -> String {
+        let said = self.status.as_ref().map_or_else(
+            || "its node says nothing".into(),
+            |status| {
+                let why = status.error.as_deref().unwrap_or("no error is told");
+                format!("its node says {:?}: {why}", status.state)
+            },
+        );
+        format!("{} on {}: {said}", self.spec.name, self.spec.pod.node)
+    }
+
+    /// Why its effect does not count as proven for nine tenths of `asked`, if so.
+    pub(super) fn shortfall(&self, asked: Duration) -> Option<String> {
+        let proven = self.proven_earlier
+            + self
+                .status
+                .as_ref()
+                .map_or(Duration::ZERO, |status| status.effective_for);
+        let happens_once = match self.action {
+            Action::Kill {} | Action::PowerLoss { .. } => true,
+            Action::Pause {} | Action::Cut { .. } | Action::DeletePod { .. } => false,
+        };
+        let is_enough = self.is_proven && (happens_once || proven * 10 >= asked * 9);
+        let why = match (&self.failed, &self.lost) {
+            _ if is_enough => return None,
+            (_, Some(lost)) => format!("; {lost}"),
+            (Some(failed), None) => format!("; {failed}"),
+            (None, None) => String::new(),
+        };
+        Some(format!(
+            "{} was proven for {} of {}{why}",
+            self.spec.name,
+            duration::format(Duration::from_millis(proven.as_millis() as u64)),
+            duration::format(asked),
+        ))
+    }
+
+    /// When it is asked again.
+    pub(super) fn timer(&self) -> Option<Nanos> {
+        self.again
+    }
+
+    /// When the revert counts as failed: soon after the deadline, or, where that is far, some time after it was asked.
+    pub(super) fn latest_revert(&self, asked_at: Nanos, scene: &Scene<'_>) -> Nanos {
+        let limits = scene.limits();
+        after(asked_at, limits.revert).min(after(self.deadline.max(asked_at), limits.overdue))
+    }
+}
+
+fn reference(pod: &Pod) -> PodRef {
+    PodRef {
+        name: pod.name.clone(),
+        ordinal: pod.ordinal,
+        uid: pod.uid.clone(),
+        node: pod.node.clone(),
+    }
+}
+
+/// Whether nothing of the fault is left.
+fn is_clean(status: &InjectionStatus) -> bool {
+    match status.state {
+        InjectionState::Reverted | InjectionState::Failed => true,
+        InjectionState::Pending
+        | InjectionState::Injected
+        | InjectionState::Lost
+        | InjectionState::RevertFailed => false,
+    }
+}
+
+/// Whether the node wrote `one` before `other`.
+fn is_older(one: &InjectionStatus, other: &InjectionStatus) -> bool {
+    let written = |status: &InjectionStatus| (status.since, status.proof.as_ref().map(|proof| proof.at));
+    written(one) < written(other)
+}

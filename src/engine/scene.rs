@@ -1,0 +1,53 @@
+//! What every part of the engine sees while it takes a step.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::known::Known;
+use super::limits::{Limits, after};
+use super::outbox::Outbox;
+use crate::api::Nanos;
+use crate::experiment::Experiment;
+
+/// What never changes during a run.
+#[derive(Debug)]
+pub(super) struct Brief {
+    pub(super) experiment: Experiment,
+    pub(super) run: String,
+    pub(super) seed: u64,
+    pub(super) started_at: Timestamp,
+    pub(super) limits: Limits,
+}
+
+impl Brief {
+    /// A moment of the run by the wall clock.
+    pub(super) fn wall_clock(&self, moment: Nanos) -> Timestamp {
+        let since = SignedDuration::from_nanos(i64::try_from(moment).unwrap_or(i64::MAX));
+        self.started_at.saturating_add(since).unwrap_or(Timestamp::MAX)
+    }
+
+    /// A moment told by a node, as a person reads it.
+    pub(super) fn moment(&self, at: Timestamp) -> String {
+        let tenths = at.duration_since(self.started_at).as_millis() / 100;
+        format!("{}.{}s into the run ({at})", tenths / 10, (tenths % 10).abs())
+    }
+}
+
+/// The world at one instant, and the way out.
+pub(super) struct Scene<'a> {
+    pub(super) brief: &'a Brief,
+    pub(super) known: &'a Known,
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) now: Nanos,
+}
+
+impl Scene<'_> {
+    /// The limits of this run.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.brief.limits
+    }
+
+    /// Whether `wait` has passed since.
+    pub(super) fn passed(&self, since: Nanos, wait: std::time::Duration) -> bool {
+        self.now >= after(since, wait)
+    }
+}

@@ -1,0 +1,293 @@
+//! A power cut on a host.
+//!
+//! In order: processes stop, so that nobody sees a half-dead disk; a synced and an unsynced marker file are written to
+//! each volume; each filesystem is shut down without flushing its log; everything of the pod gets SIGKILL. The platform
+//! mounts and starts again. Proven when the pod is back with the synced marker there and the unsynced one gone; then the
+//! markers are removed.
+//!
+//! There is nothing to undo once the processes are dead. An interruption before that is resolved by whoever finds the
+//! record: where no filesystem is shut down yet, the processes go on; where one is, the power cut is finished, because
+//! only a new mount brings the volume back.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{pod_kill, process_pause};
+use crate::host::process::ProcessId;
+use crate::host::shutdown;
+use crate::node::{LocatedPod, LocatedVolume};
+
+/// For how long the pod's holder may take to end after SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whom and what a power cut hits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The process that keeps the pod's namespaces.
+    pub holder: ProcessId,
+    /// How its processes are stopped first.
+    pub stop: process_pause::host::Target,
+    /// Its processes.
+    pub kill: pod_kill::host::Target,
+    /// The volumes.
+    pub volumes: Vec<Volume>,
+    /// In the names of the marker files.
+    pub mark: String,
+}
+
+/// A volume that loses what was not synced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// The claim template's name.
+    pub claim: String,
+    /// Where it is mounted, in the node's mount namespace.
+    pub path: PathBuf,
+}
+
+/// Why a power cut could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing to cut the power of.
+    #[error("the pod has no volume from a claim; a power loss needs one")]
+    NoVolume,
+    /// No such claim.
+    #[error("the pod has no volume from a claim template {0}")]
+    UnknownClaim(String),
+    /// A folder of another filesystem.
+    #[error(
+        "the volume {0} is not a filesystem of its own (no block device), so that its power cannot be cut alone; run as root, so that volumes are ext4 images"
+    )]
+    NoDevice(String),
+    /// Neither ext4 nor xfs.
+    #[error("the filesystem of volume {0} is neither ext4 nor xfs and cannot be shut down")]
+    UnknownFilesystem(String),
+    /// The pod is gone.
+    #[error("the pod is gone")]
+    Gone,
+    /// Somebody died in the middle of it.
+    #[error("an earlier power cut of this pod was interrupted")]
+    Interrupted,
+    /// See there.
+    #[error("cannot stop the pod first: {0}")]
+    Stop(#[source] process_pause::host::Error),
+    /// See there.
+    #[error(transparent)]
+    Kill(#[from] pod_kill::host::Error),
+    /// The volume refused.
+    #[error("cannot {what} volume {claim}: {source}")]
+    Volume {
+        /// What was tried.
+        what: &'static str,
+        /// Which.
+        claim: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The holder could not be ended.
+    #[error("cannot end the pod's {holder}: {source}")]
+    Holder {
+        /// Who.
+        holder: ProcessId,
+        /// The answer.
+        source: io::Error,
+    },
+}
+
+fn volume<'a>(what: &'static str, claim: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
+    move |source| Error::Volume {
+        what,
+        claim: claim.to_owned(),
+        source,
+    }
+}
+
+impl Target {
+    /// Finds whom and what a power cut hits, and whether it can. Nothing is changed.
+    pub fn find(pod: &LocatedPod, claims: &[String], mark: String) -> Result<Self, Error> {
+        if let Some(unknown) = claims
+            .iter()
+            .find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
+        {
+            return Err(Error::UnknownClaim(unknown.clone()));
+        }
+        let volumes: Vec<Volume> = pod
+            .volumes
+            .iter()
+            .filter(|candidate| claims.is_empty() || claims.contains(&candidate.claim))
+            .map(Volume::check)
+            .collect::<Result<_, _>>()?;
+        if volumes.is_empty() {
+            return Err(Error::NoVolume);
+        }
+        let holder = ProcessId::of(pod.holder)
+            .map_err(|_| Error::Gone)?
+            .ok_or(Error::Gone)?;
+        let stop = process_pause::host::Target::find(pod, None).map_err(Error::Stop)?;
+        let kill = pod_kill::host::Target::find(pod, None)?;
+        Ok(Self {
+            holder,
+            stop,
+            kill,
+            volumes,
+            mark,
+        })
+    }
+
+    /// Cuts the power.
+    pub fn cut(&self) -> Result<(), Error> {
+        process_pause::host::Pause::inject(&self.stop).map_err(Error::Stop)?;
+        for volume in &self.volumes {
+            volume.mark(&self.mark)?;
+        }
+        for chosen in &self.volumes {
+            shutdown::shut_down(&chosen.path).map_err(volume("shut down", &chosen.claim))?;
+        }
+        self.kill_everything()
+    }
+
+    fn kill_everything(&self) -> Result<(), Error> {
+        self.kill.kill()?;
+        let failed = |source| Error::Holder {
+            holder: self.holder,
+            source,
+        };
+        if let Some(holder) = self.holder.open().map_err(failed)? {
+            holder.signal(Signal::SIGKILL).map_err(failed)?;
+            if !holder.wait(PATIENCE).map_err(failed)? {
+                return Err(failed(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings an interrupted power cut to an end, forwards or backwards, and removes the markers.
+    pub fn settle(&self) -> Result<(), Error> {
+        if self.holder.is_alive().map_err(|_| Error::Gone)? {
+            if self.volumes.iter().any(|volume| volume.is_shut_down(&self.mark)) {
+                return self.kill_everything();
+            }
+            self.stop.revert().map_err(Error::Stop)?;
+        }
+        self.volumes
+            .iter()
+            .try_for_each(|volume| volume.remove_markers(&self.mark))
+    }
+
+    /// Whether the pod is back and what its volumes remember; `None` while it is not.
+    pub fn verify(&self, pod: &LocatedPod) -> Result<Option<(bool, String)>, Error> {
+        let Some(holder) = ProcessId::of(pod.holder).map_err(|_| Error::Gone)? else {
+            return Ok(None);
+        };
+        if holder == self.holder {
+            return Ok(None);
+        }
+        let mut seen = Vec::new();
+        for lost in &self.volumes {
+            let Some(mounted) = pod.volumes.iter().find(|volume| volume.claim == lost.claim) else {
+                return Ok(None);
+            };
+            let look = |kind| {
+                exists(&marker(&mounted.path, &self.mark, kind)).map_err(volume("look into", &lost.claim))
+            };
+            match (look(SYNCED)?, look(UNSYNCED)?) {
+                (false, _) => return Ok(None),
+                (true, true) => {
+                    return Ok(Some((
+                        false,
+                        format!("the unsynced marker on volume {} survived", lost.claim),
+                    )));
+                }
+                (true, false) => seen.push(format!(
+                    "volume {}: synced marker there, unsynced gone",
+                    lost.claim
+                )),
+            }
+        }
+        for lost in &self.volumes {
+            let mounted = pod.volumes.iter().find(|volume| volume.claim == lost.claim);
+            let path = mounted.map_or(&lost.path, |mounted| &mounted.path);
+            remove(&marker(path, &self.mark, SYNCED))
+                .map_err(volume("remove the marker from", &lost.claim))?;
+        }
+        Ok(Some((
+            true,
+            format!("{}; the pod's new holder is {holder}", seen.join("; ")),
+        )))
+    }
+}
+
+const SYNCED: &str = "synced";
+const UNSYNCED: &str = "unsynced";
+
+fn marker(root: &Path, mark: &str, kind: &str) -> PathBuf {
+    root.join(format!(".seatrial-{mark}.{kind}"))
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+impl Volume {
+    fn check(located: &LocatedVolume) -> Result<Self, Error> {
+        let claim = located.claim.clone();
+        if located.device.is_none() {
+            return Err(Error::NoDevice(claim));
+        }
+        if !shutdown::is_supported(&located.path).map_err(volume("look at", &claim))? {
+            return Err(Error::UnknownFilesystem(claim));
+        }
+        Ok(Self {
+            claim,
+            path: located.path.clone(),
+        })
+    }
+
+    fn mark(&self, mark: &str) -> Result<(), Error> {
+        let write = || {
+            let mut synced = File::create_new(marker(&self.path, mark, SYNCED))?;
+            synced.write_all(mark.as_bytes())?;
+            synced.sync_all()?;
+            File::open(&self.path)?.sync_all()?;
+            File::create_new(marker(&self.path, mark, UNSYNCED))?.write_all(mark.as_bytes())
+        };
+        write().map_err(volume("write markers to", &self.claim))
+    }
+
+    /// A filesystem that was shut down answers every attempt to create a file with EIO.
+    fn is_shut_down(&self, mark: &str) -> bool {
+        let path = marker(&self.path, mark, "check");
+        match File::create(&path) {
+            Ok(_) => remove(&path).is_err(),
+            Err(error) => error.raw_os_error() == Some(nix::libc::EIO),
+        }
+    }
+
+    fn remove_markers(&self, mark: &str) -> Result<(), Error> {
+        for kind in [SYNCED, UNSYNCED] {
+            match remove(&marker(&self.path, mark, kind)) {
+                // Not mounted any more, or not mounted again yet: the markers are out of reach and hurt nobody.
+                Err(error) if error.raw_os_error() == Some(nix::libc::EIO) => {}
+                result => result.map_err(volume("remove the markers from", &self.claim))?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,362 @@
+//! Freezes and thaws on a host.
+//!
+//! Guarantees: a cgroup that somebody else has frozen is refused and never thawed by us; a revert reaches only the
+//! cgroups and processes that the record names, by inode and by start time; a revert may be repeated.
+
+use std::io;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::freezer::{CgroupId, Freezer};
+use crate::host::process::tree::Tree;
+use crate::host::process::{ProcessId, cpu_time};
+use crate::node::{LocatedContainer, LocatedPod};
+
+/// For how long processes may take to stop, or to go on.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the first look at the CPU time lasts, so that the first proof is one.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// CPU time that a paused process may seem to use: the kernel counts some of it in ticks.
+const STANDSTILL: Duration = Duration::from_millis(10);
+
+/// What a pause holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Each chosen container.
+    pub containers: Vec<Paused>,
+}
+
+/// One container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Paused {
+    /// Its name.
+    pub name: String,
+    /// Its first process.
+    pub first: ProcessId,
+    /// How it is held.
+    pub by: By,
+}
+
+/// How a container is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum By {
+    /// The freezer of its own cgroup.
+    Freezer(CgroupId),
+    /// SIGSTOP to each of its processes.
+    Signal(Tree),
+}
+
+/// Why a pause could not be made or taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pod has no such container, or it is not running.
+    #[error("no running container to pause in this pod{}", .0.as_ref().map(|name| format!(" is called {name}")).unwrap_or_default())]
+    NoContainer(Option<String>),
+    /// The container ended.
+    #[error("container {0} has no process any more")]
+    Gone(String),
+    /// Somebody else holds it.
+    #[error("the cgroup {0} is frozen already, by somebody else or by an overlapping step; thaw it first")]
+    AlreadyFrozen(String),
+    /// A freeze would hold the one who must take it back.
+    #[error("the cgroup {0} also holds this node's own process")]
+    OwnCgroup(String),
+    /// The kernel did not say that all have stopped.
+    #[error("container {name} did not stop within {} s: expected {expected}", PATIENCE.as_secs())]
+    DidNotStop {
+        /// Which.
+        name: String,
+        /// What was waited for.
+        expected: &'static str,
+    },
+    /// The kernel did not say that all go on.
+    #[error("container {name} did not go on within {} s: expected {expected}", PATIENCE.as_secs())]
+    DidNotGoOn {
+        /// Which.
+        name: String,
+        /// What was waited for.
+        expected: &'static str,
+    },
+    /// The kernel refused.
+    #[error("cannot {what} container {name}: {source}")]
+    Kernel {
+        /// What was tried.
+        what: &'static str,
+        /// On which container.
+        name: String,
+        /// The answer.
+        source: io::Error,
+    },
+}
+
+fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
+    move |source| Error::Kernel {
+        what,
+        name: name.to_owned(),
+        source,
+    }
+}
+
+impl Target {
+    /// Finds what is to be paused, and whether it may be.
+    pub fn find(pod: &LocatedPod, container: Option<&str>) -> Result<Self, Error> {
+        let chosen = pod
+            .chosen(container)
+            .ok_or_else(|| Error::NoContainer(container.map(str::to_owned)))?;
+        let is_whole_pod = chosen.len() == pod.containers.len();
+        let containers = chosen
+            .into_iter()
+            .map(|chosen| Paused::find(pod, chosen, is_whole_pod))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { containers })
+    }
+
+    /// The first processes, with whose end the pause of their container ends.
+    pub fn anchors(&self) -> Vec<ProcessId> {
+        self.containers.iter().map(|container| container.first).collect()
+    }
+
+    /// Lets everybody go on, and reads back that they do. What is gone needs no revert.
+    pub fn revert(&self) -> Result<(), Error> {
+        for container in &self.containers {
+            container.go_on()?;
+        }
+        Ok(())
+    }
+}
+
+impl Paused {
+    fn find(pod: &LocatedPod, container: &LocatedContainer, is_whole_pod: bool) -> Result<Self, Error> {
+        let name = &container.name;
+        let process = |pid| {
+            ProcessId::of(pid)
+                .map_err(kernel("look at", name))?
+                .ok_or_else(|| Error::Gone(name.clone()))
+        };
+        let first = process(container.pid)?;
+        let by = match &container.cgroup {
+            Some(path) => By::Freezer(CgroupId::at(path).map_err(kernel("find the cgroup of", name))?),
+            // Orphans are adopted by the pod's holder; whose they were can only be told when all are meant.
+            None if is_whole_pod => By::Signal(Tree {
+                roots: vec![first],
+                spared: Some(process(pod.holder)?),
+            }),
+            None => By::Signal(Tree {
+                roots: vec![first],
+                spared: None,
+            }),
+        };
+        let paused = Self {
+            name: name.clone(),
+            first,
+            by,
+        };
+        if let Some((freezer, path)) = paused.freezer()? {
+            if freezer
+                .is_asked_to_freeze()
+                .map_err(kernel("read the freezer of", name))?
+            {
+                return Err(Error::AlreadyFrozen(path));
+            }
+            let members = freezer
+                .processes()
+                .map_err(kernel("list the processes of", name))?;
+            if members.contains(&(std::process::id() as i32)) {
+                return Err(Error::OwnCgroup(path));
+            }
+        }
+        Ok(paused)
+    }
+
+    fn freezer(&self) -> Result<Option<(Freezer, String)>, Error> {
+        match &self.by {
+            By::Freezer(cgroup) => {
+                let freezer = cgroup.open().map_err(kernel("open the freezer of", &self.name))?;
+                Ok(freezer.map(|freezer| (freezer, cgroup.path.display().to_string())))
+            }
+            By::Signal(_) => Ok(None),
+        }
+    }
+
+    fn stop(&self) -> Result<Hold, Error> {
+        let name = &self.name;
+        match &self.by {
+            By::Freezer(cgroup) => {
+                let freezer = cgroup.open().map_err(kernel("open the freezer of", name))?;
+                let freezer = freezer.ok_or_else(|| Error::Gone(name.clone()))?;
+                if !freezer.freeze(PATIENCE).map_err(kernel("freeze", name))? {
+                    return Err(Error::DidNotStop {
+                        name: name.clone(),
+                        expected: "`frozen 1` in cgroup.events",
+                    });
+                }
+                Ok(Hold::Frozen(freezer))
+            }
+            By::Signal(tree) => {
+                if !tree.stop(PATIENCE).map_err(kernel("stop", name))? {
+                    return Err(Error::DidNotStop {
+                        name: name.clone(),
+                        expected: "state T of every process",
+                    });
+                }
+                Ok(Hold::Stopped(tree.clone()))
+            }
+        }
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
+        let name = &self.name;
+        match &self.by {
+            By::Freezer(_) => match self.freezer()? {
+                Some((freezer, _)) if !freezer.thaw(PATIENCE).map_err(kernel("thaw", name))? => {
+                    Err(Error::DidNotGoOn {
+                        name: name.clone(),
+                        expected: "`frozen 0` in cgroup.events",
+                    })
+                }
+                Some(_) | None => Ok(()),
+            },
+            By::Signal(tree) => {
+                if !tree.go_on(PATIENCE).map_err(kernel("continue", name))? {
+                    return Err(Error::DidNotGoOn {
+                        name: name.clone(),
+                        expected: "no process in state T",
+                    });
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A pause in force.
+#[derive(Debug)]
+pub struct Pause {
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    container: Paused,
+    hold: Hold,
+    cpu: Duration,
+}
+
+#[derive(Debug)]
+enum Hold {
+    Frozen(Freezer),
+    Stopped(Tree),
+}
+
+impl Hold {
+    fn cpu_time(&self) -> io::Result<Duration> {
+        match self {
+            Self::Frozen(freezer) => freezer.cpu_time(),
+            Self::Stopped(tree) => cpu_time(&tree.members()?),
+        }
+    }
+
+    /// What contradicts the hold, if anything does.
+    fn contradiction(&self) -> io::Result<Option<String>> {
+        Ok(match self {
+            Self::Frozen(freezer) if freezer.is_frozen()? => None,
+            Self::Frozen(_) => {
+                Some("its cgroup is not frozen: expected `frozen 1`, found `frozen 0`".to_owned())
+            }
+            Self::Stopped(tree) => {
+                let (all, stopped) = (tree.members()?, tree.stopped()?);
+                (all.len() != stopped.len())
+                    .then(|| format!("{} of its {} processes run", all.len() - stopped.len(), all.len()))
+            }
+        })
+    }
+}
+
+impl Pause {
+    /// Stops everything that `target` names.
+    pub fn inject(target: &Target) -> Result<Self, Error> {
+        let mut held = Vec::new();
+        for container in &target.containers {
+            let hold = container.stop()?;
+            let cpu = hold
+                .cpu_time()
+                .map_err(kernel("read the CPU time of", &container.name))?;
+            held.push(Held {
+                container: container.clone(),
+                hold,
+                cpu,
+            });
+        }
+        std::thread::sleep(FIRST_LOOK);
+        Ok(Self { held })
+    }
+
+    /// Takes up a pause that an earlier process made.
+    pub fn adopt(target: &Target) -> Result<Self, Error> {
+        let mut held = Vec::new();
+        for container in &target.containers {
+            let hold = match &container.by {
+                By::Freezer(_) => match container.freezer()? {
+                    Some((freezer, _)) => Hold::Frozen(freezer),
+                    None => return Err(Error::Gone(container.name.clone())),
+                },
+                By::Signal(tree) => Hold::Stopped(tree.clone()),
+            };
+            let cpu = hold
+                .cpu_time()
+                .map_err(kernel("read the CPU time of", &container.name))?;
+            held.push(Held {
+                container: container.clone(),
+                hold,
+                cpu,
+            });
+        }
+        Ok(Self { held })
+    }
+
+    /// Looks whether everything still stands still, since the last look.
+    pub fn verify(&mut self) -> (bool, String) {
+        let mut seen = Vec::new();
+        for held in &mut self.held {
+            match held.verify() {
+                Ok(text) => seen.push(text),
+                Err(text) => return (false, text),
+            }
+        }
+        (true, seen.join("; "))
+    }
+}
+
+impl Held {
+    fn verify(&mut self) -> Result<String, String> {
+        let Paused { name, first, .. } = &self.container;
+        let unreadable = |error: io::Error| format!("cannot look at container {name}: {error}");
+        if !first.is_alive().map_err(unreadable)? {
+            return Err(format!("{first} of container {name} is gone"));
+        }
+        if let Some(contradiction) = self.hold.contradiction().map_err(unreadable)? {
+            return Err(format!("container {name} runs: {contradiction}"));
+        }
+        let now = self.hold.cpu_time().map_err(unreadable)?;
+        let used = now.saturating_sub(std::mem::replace(&mut self.cpu, now));
+        if used >= STANDSTILL {
+            return Err(format!(
+                "container {name} used {} ms of CPU time since the last look",
+                used.as_millis()
+            ));
+        }
+        let how = match self.hold {
+            Hold::Frozen(_) => "frozen",
+            Hold::Stopped(_) => "stopped",
+        };
+        Ok(format!(
+            "container {name} {how}, CPU time {:.3} s, {} ms since the last look",
+            now.as_secs_f64(),
+            used.as_millis()
+        ))
+    }
+}

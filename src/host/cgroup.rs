@@ -1,0 +1,68 @@
+//! cgroup v2 folders without controllers: a handle on all processes of a container (cgroups(7)).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::unistd::geteuid;
+
+/// A folder below which this process may make cgroups, if there is one: at the root of the hierarchy as root, below
+/// its own cgroup otherwise.
+pub fn delegated_root() -> Option<PathBuf> {
+    let mount = fs::read_to_string("/proc/self/mountinfo")
+        .ok()?
+        .lines()
+        .find(|line| line.contains(" - cgroup2 "))
+        .and_then(|line| line.split(' ').nth(4).map(PathBuf::from))?;
+    if geteuid().is_root() {
+        return Some(mount);
+    }
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
+    Some(mount.join(own))
+}
+
+/// Makes a new, empty, thawed cgroup at `path`; one that is there already is emptied and replaced.
+pub fn create_fresh(path: &Path) -> io::Result<()> {
+    remove(path, Duration::from_secs(5))?;
+    match fs::create_dir_all(path) {
+        // Somebody has just removed the empty folder above, which nobody needed then.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path),
+        other => other,
+    }
+}
+
+/// Moves the calling process into it.
+pub fn join(path: &Path) -> io::Result<()> {
+    fs::write(path.join("cgroup.procs"), "0")
+}
+
+/// Kills every process in it and below, and removes it and all below; an absent one is fine. Killed processes take a
+/// moment to go, at most `limit`.
+pub fn remove(path: &Path, limit: Duration) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let deadline = Instant::now() + limit;
+    // Linux 5.14 and later; without it the caller's own kill has to do.
+    let _ = fs::write(path.join("cgroup.kill"), "1");
+    loop {
+        match remove_folders(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
+
+fn remove_folders(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_folders(&entry.path())?;
+        }
+    }
+    fs::remove_dir(path)
+}

@@ -1,0 +1,172 @@
+//! Our own nftables table in another network namespace, which ends by itself.
+//!
+//! One [`Cut`] is one table. It drops packets to and from the addresses in its sets, established connections included.
+//! Three things end it, whichever comes first: its removal, the timeout that every element of its sets carries, and the
+//! closing of the netlink socket that made it, because the table is *owned* by that socket (`NFT_TABLE_F_OWNER`,
+//! "flags owner" in nft(8)): nobody else can change it, a foreign `nft flush ruleset` skips it, and the kernel removes it
+//! when the last holder of the socket is gone. Nothing is shared with other tables, and nothing else is changed.
+//!
+//! [`Sockets`] are opened inside the namespace and work from anywhere afterwards. While they are open they keep the
+//! namespace alive, so that they must be closed when its pod is gone.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
+
+mod encode;
+mod layout;
+mod readback;
+mod socket;
+
+pub use layout::{Cut, Members};
+pub use readback::Reading;
+pub use socket::Socket;
+
+use super::process::{PidFd, ProcessId};
+
+/// The hold on one table. Whoever has it can change and remove the table; while anybody has it, the table stays.
+#[derive(Debug)]
+pub struct Grip {
+    /// Owns the table.
+    pub owner: Socket,
+    /// Reads back, so that replies never mix with those of another holder of `owner`.
+    pub reader: Socket,
+}
+
+impl Grip {
+    /// What another process must inherit in order to have it too.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.owner.as_fd(), self.reader.as_fd()]
+    }
+
+    /// Copies what another process holds under these numbers.
+    pub fn from_holder(holder: &PidFd, descriptors: &[i32]) -> io::Result<Self> {
+        let [owner, reader] = descriptors else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        Ok(Self {
+            owner: Socket::from_fd(holder.descriptor(*owner)?),
+            reader: Socket::from_fd(holder.descriptor(*reader)?),
+        })
+    }
+}
+
+/// What is held open in a network namespace in order to cut it and to look at the cut.
+#[derive(Debug)]
+pub struct Sockets {
+    /// The hold on the table.
+    pub grip: Grip,
+    probe_v4: UdpSocket,
+    /// Where the kernel has IPv6.
+    probe_v6: Option<UdpSocket>,
+}
+
+impl Sockets {
+    /// Opens them in the network namespace of `process`, which is identified by the inode that comes back with them;
+    /// `None` where the process is gone.
+    pub fn open(process: &ProcessId) -> io::Result<Option<(Self, u64)>> {
+        let Some(inode) = process.namespace("net")? else {
+            return Ok(None);
+        };
+        let namespace = match File::open(format!("/proc/{}/ns/net", process.pid)) {
+            Ok(namespace) => namespace,
+            Err(error) if super::process::is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        use std::os::unix::fs::MetadataExt;
+        if !process.is_alive()? || namespace.metadata()?.ino() != inode {
+            return Ok(None);
+        }
+        let sockets = inside(&namespace, || {
+            Ok(Self {
+                grip: Grip {
+                    owner: Socket::open()?,
+                    reader: Socket::open()?,
+                },
+                probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+                probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
+            })
+        })?;
+        for probe in std::iter::once(&sockets.probe_v4).chain(&sockets.probe_v6) {
+            probe.set_nonblocking(true)?;
+        }
+        Ok(Some((sockets, inode)))
+    }
+
+    /// Makes the table with everything in it in one transaction.
+    pub fn install(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
+        self.grip.owner.transact(&encode::install(table, cut, lifetime))
+    }
+
+    /// Exchanges the addresses in the sets in one transaction, so that no packet slips through in between.
+    pub fn exchange(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
+        self.grip.owner.transact(&encode::exchange(table, cut, lifetime))
+    }
+
+    /// What the kernel holds now; `None` where there is no such table.
+    pub fn read(&self, table: &str) -> io::Result<Option<Reading>> {
+        readback::read(&self.grip.reader, table)
+    }
+
+    /// Sends one byte towards `address` and says whether the output hook refused it (EPERM, send(2)).
+    pub fn is_refused(&self, address: IpAddr, port: u16) -> io::Result<bool> {
+        let probe = match (address, &self.probe_v6) {
+            (IpAddr::V4(_), _) => &self.probe_v4,
+            (IpAddr::V6(_), Some(probe)) => probe,
+            (IpAddr::V6(_), None) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        loop {
+            match probe.send_to(&[0], (address, port)) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(true),
+                // An earlier probe that got through may have been answered by ICMP; that error is not about this one.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Ok(_) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Removes a table by the socket that owns it; one that is gone already is no error.
+pub fn remove(owner: &Socket, table: &str) -> io::Result<()> {
+    match owner.transact(&encode::remove(table)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Whether a table of this name exists, as a socket of its namespace sees it.
+pub fn exists(reader: &Socket, table: &str) -> io::Result<bool> {
+    readback::exists(reader, table)
+}
+
+/// The names of all tables of the family that cuts use, in the namespace of `process`; empty where it is gone.
+pub fn tables_of(process: &ProcessId) -> io::Result<BTreeSet<String>> {
+    match Sockets::open(process)? {
+        Some((sockets, _)) => readback::names(&sockets.grip.reader),
+        None => Ok(BTreeSet::new()),
+    }
+}
+
+/// Runs `work` in a network namespace, on a thread of its own, because setns(2) moves only the calling thread and a
+/// thread that cannot be trusted to be moved back must end.
+fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
+                work()
+            })
+            .join()
+            .unwrap_or_else(|_| {
+                Err(io::Error::other(
+                    "the thread inside the network namespace panicked",
+                ))
+            })
+    })
+}

@@ -1,0 +1,51 @@
+//! Starts a process that outlives its parent.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use nix::errno::Errno;
+use nix::libc;
+
+/// Starts `program` in a session of its own, so that no signal to the parent's group or terminal reaches it, and in
+/// `cgroup`, so that no signal to the parent's cgroup does.
+///
+/// It keeps the descriptors `inherited` open under their numbers; its standard input and output are pipes.
+pub fn detached<'a>(
+    program: &Path,
+    arguments: impl IntoIterator<Item = &'a OsStr>,
+    inherited: &[BorrowedFd<'_>],
+    cgroup: Option<&Path>,
+) -> io::Result<Child> {
+    let cgroup: Option<File> = match cgroup {
+        Some(folder) => Some(OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?),
+        None => None,
+    };
+    let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .current_dir("/");
+    let prepare = move || {
+        nix::unistd::setsid()?;
+        if let Some(cgroup) = &cgroup {
+            // "0" means the writer itself, in whichever pid namespace it is (cgroups(7)).
+            nix::unistd::write(cgroup, b"0")?;
+        }
+        for number in &numbers {
+            // SAFETY: fcntl(2) with F_SETFD takes integers only; it drops FD_CLOEXEC in the child's table alone.
+            Errno::result(unsafe { libc::fcntl(*number, libc::F_SETFD, 0) })?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes only async-signal-safe system calls and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
+}

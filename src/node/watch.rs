@@ -1,0 +1,34 @@
+//! Waits for the end of processes.
+
+use futures::FutureExt;
+use futures::future::select_all;
+
+use crate::host::process::ProcessId;
+use crate::host::process::ended::Ended;
+
+/// Some processes whose end is awaited.
+pub(super) struct Watch(Vec<Ended>);
+
+impl Watch {
+    /// Watches those that live.
+    pub(super) fn new(processes: &[ProcessId]) -> Self {
+        let handles = processes
+            .iter()
+            .filter_map(|process| process.open().ok().flatten());
+        Self(handles.filter_map(|handle| Ended::new(handle).ok()).collect())
+    }
+
+    /// Whether there is nobody left to wait for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Waits until the next of them has ended, each of which is told once; for ever where none is left.
+    pub(super) async fn next_end(&mut self) {
+        if self.0.is_empty() {
+            return std::future::pending().await;
+        }
+        let ((), ended, _) = select_all(self.0.iter().map(|process| process.wait().boxed())).await;
+        self.0.swap_remove(ended);
+    }
+}

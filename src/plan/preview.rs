@@ -1,0 +1,293 @@
+//! Lays out a whole experiment in time: when, whom, what the group loses, and what the guard says of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::guard::{Ruling, Standing};
+use super::select::{Choice, View};
+use super::timeline::{Slot, slots};
+use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot};
+use crate::experiment::{Experiment, Hypothesis, duration};
+use crate::fault::{Chooser, Damage};
+
+/// What would happen if the target stayed as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The experiment's name.
+    pub experiment: String,
+    /// `NAMESPACE/NAME` of the StatefulSet.
+    pub target: String,
+    /// How many members it asks for.
+    pub replicas: u32,
+    /// Every choice below comes from this.
+    pub seed: u64,
+    /// Everything that has a default, as it is in force: field → value.
+    pub settings: Vec<(String, String)>,
+    /// What the plan had to assume.
+    pub notes: Vec<String>,
+    /// What happens, by time.
+    pub occurrences: Vec<Planned>,
+    /// When the last fault ends, from the end of the baseline.
+    #[serde(with = "duration")]
+    pub faults_end: Duration,
+    /// What must hold, in the words of the experiment, with its budgets.
+    pub claims: Vec<String>,
+    /// Why a run would be refused or could not do a step; nothing where it can go as planned.
+    pub refusals: Vec<String>,
+}
+
+/// One occurrence of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    /// The step.
+    pub step: String,
+    /// The fault's name.
+    pub fault: String,
+    /// From 0.
+    pub occurrence: u32,
+    /// How many there are of this step.
+    pub times: u32,
+    /// From the end of the baseline.
+    #[serde(with = "duration")]
+    pub start: Duration,
+    /// The same as `start` for a fault that happens once.
+    #[serde(with = "duration")]
+    pub end: Duration,
+    /// Whether it goes over to re-created pods.
+    pub follow: bool,
+    /// Whom it would hit, or why that cannot be told.
+    pub hits: Result<BTreeSet<Ordinal>, String>,
+    /// What the group would lose.
+    pub damage: Damage,
+    /// What the guard says, with everything that overlaps.
+    pub guard: Option<Ruling>,
+}
+
+/// Lays out `experiment` on the target as it is. Where nothing runs yet, or nobody was asked, everyone is taken for
+/// healthy and the seed names a stand-in for the leader; the notes say so.
+pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Members>, seed: u64) -> Plan {
+    let mut notes = Vec::new();
+    let assumed = assumed_members(experiment, snapshot, members, seed);
+    if let Some(assumed) = &assumed {
+        notes.push(assumption(snapshot, assumed));
+    }
+    let view = View {
+        snapshot,
+        members: assumed.as_ref().or(members),
+    };
+    let mut standing = Standing::of(view, &BTreeSet::new());
+    if snapshot.pods.is_empty() {
+        standing = standing.as_if_all_were_up();
+    }
+    let (slots, never) = slots(&experiment.steps);
+    let mut refusals: Vec<String> = never
+        .into_iter()
+        .map(|step| {
+            format!(
+                "step {} never starts: what it waits for never ends",
+                experiment.steps[step].name
+            )
+        })
+        .collect();
+    let mut occurrences: Vec<Planned> = Vec::new();
+    let mut active: Vec<usize> = Vec::new();
+    for slot in &slots {
+        active.retain(|&place| occurrences[place].end > slot.start);
+        let held: Vec<&Damage> = active.iter().map(|&place| &occurrences[place].damage).collect();
+        let planned = plan_one(experiment, view, &standing, seed, slot, &held);
+        refusals.extend(refusal(experiment, &planned));
+        active.push(occurrences.len());
+        occurrences.push(planned);
+    }
+    refusals.dedup();
+    Plan {
+        experiment: experiment.name.clone(),
+        target: format!("{}/{}", snapshot.namespace, snapshot.name),
+        replicas: snapshot.replicas,
+        seed,
+        settings: settings(experiment),
+        notes,
+        faults_end: occurrences
+            .iter()
+            .map(|planned| planned.end)
+            .max()
+            .unwrap_or_default(),
+        occurrences,
+        claims: experiment.hypothesis.iter().map(claim).collect(),
+        refusals,
+    }
+}
+
+fn plan_one(
+    experiment: &Experiment,
+    view: View<'_>,
+    standing: &Standing,
+    seed: u64,
+    slot: &Slot,
+    held: &[&Damage],
+) -> Planned {
+    let step = &experiment.steps[slot.step];
+    let resolved = step
+        .fault
+        .resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
+    let guard = resolved
+        .as_ref()
+        .ok()
+        .map(|resolved| standing.judge(held, &resolved.damage));
+    let (hits, damage) = match resolved {
+        Ok(resolved) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
+        Err(why) => (Err(why), Damage::default()),
+    };
+    Planned {
+        step: step.name.clone(),
+        fault: step.fault.name().into(),
+        occurrence: slot.occurrence,
+        times: step.repeat.times,
+        start: slot.start,
+        end: slot.end,
+        follow: step.follow,
+        hits,
+        damage,
+        guard,
+    }
+}
+
+/// Why this occurrence would not happen.
+fn refusal(experiment: &Experiment, planned: &Planned) -> Option<String> {
+    match (&planned.hits, &planned.guard) {
+        (Err(why), _) => Some(format!("step {}: {why}", planned.step)),
+        (Ok(_), Some(ruling)) if !ruling.holds && !experiment.guards.allow_quorum_loss => {
+            Some(format!("step {}: {}", planned.step, ruling.refusal()))
+        }
+        (Ok(_), _) => None,
+    }
+}
+
+/// Members as they will be once the target runs; `None` where they were asked, or where no store tells.
+fn assumed_members(
+    experiment: &Experiment,
+    snapshot: &Snapshot,
+    members: Option<&Members>,
+    seed: u64,
+) -> Option<Members> {
+    if members.is_some() || experiment.target.store.is_none() {
+        return None;
+    }
+    let view = View {
+        snapshot,
+        members: None,
+    };
+    let leader = Choice::new(view, seed, "", 0).shuffled().first().copied();
+    let answer = |ordinal| MemberSample::Answer {
+        role: if Some(ordinal) == leader {
+            Role::Leader
+        } else {
+            Role::Follower
+        },
+        term: 0,
+        leader,
+        position: 0,
+        heartbeat: None,
+        voter: true,
+    };
+    Some(Members {
+        members: snapshot
+            .ordinals()
+            .map(|ordinal| Member {
+                ordinal,
+                sample: answer(ordinal),
+            })
+            .collect(),
+    })
+}
+
+fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
+    let leader = assumed.leader().map_or_else(String::new, |leader| {
+        format!(" and {}-{leader} led", snapshot.name)
+    });
+    format!(
+        "no member was asked: planned as if all {} had a vote{leader}; decided again right before each injection",
+        snapshot.replicas
+    )
+}
+
+/// Everything that has a default, as it is in force.
+fn settings(experiment: &Experiment) -> Vec<(String, String)> {
+    let mut settings = vec![
+        ("baseline", duration::format(experiment.baseline)),
+        ("recovery", duration::format(experiment.recovery)),
+        (
+            "guards.maxDuration",
+            duration::format(experiment.guards.max_duration),
+        ),
+        (
+            "guards.allowQuorumLoss",
+            experiment.guards.allow_quorum_loss.to_string(),
+        ),
+    ];
+    if let Some(workload) = &experiment.workload {
+        settings.extend([
+            ("workload.clients", workload.clients.to_string()),
+            ("workload.rate", format!("{} operations/s", workload.rate)),
+            ("workload.registers", workload.registers.to_string()),
+            ("workload.timeout", duration::format(workload.timeout)),
+            ("workload.scope.prefix", workload.scope.prefix.clone()),
+            ("workload.scope.keep", workload.scope.keep.to_string()),
+            ("workload.reads", name_of(&workload.reads)),
+            ("workload.through", name_of(&workload.through)),
+        ]);
+    }
+    settings
+        .into_iter()
+        .map(|(field, value)| (field.to_string(), value))
+        .collect()
+}
+
+/// A value of a document as it is written there.
+fn name_of(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => name,
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// `NAME (SLI): budgets`.
+fn claim(hypothesis: &Hypothesis) -> String {
+    let mut text = format!("{} ({})", hypothesis.name, hypothesis.sli.name());
+    let written = serde_json::to_value(hypothesis).unwrap_or_default();
+    let budgets: Vec<_> = ["before", "during", "after", "always", "recoverWithin"]
+        .into_iter()
+        .filter_map(|field| Some(format!("{field} {}", plain(written.get(field)?))))
+        .collect();
+    if !budgets.is_empty() {
+        text.push_str(": ");
+        text.push_str(&budgets.join("; "));
+    }
+    text
+}
+
+/// `{longestOutage: 5s}` instead of JSON's quotes.
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Object(fields) => {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| format!("{name} {}", plain(value)))
+                .collect();
+            fields.join(", ")
+        }
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::Array(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Turns a selection into ordinals, on a view of the target, with the run's seed.
+//!
+//! A choice is a function of (seed, step, occurrence) and the view. It draws one order of all ordinals and takes every
+//! answer from that: whoever asks twice is told the same.
+
+use rand::rngs::ChaCha12Rng;
+use rand::{Rng, SeedableRng};
+
+use crate::api::{Members, Ordinal, Role, Snapshot};
+use crate::experiment::{Count, Selection};
+use crate::fault::Chooser;
+
+/// The target as the platform and, where a store is named, its own members see it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// As the platform sees it.
+    pub snapshot: &'a Snapshot,
+    /// As its members see it; nobody asked them where this is `None`.
+    pub members: Option<&'a Members>,
+}
+
+impl View<'_> {
+    /// The pod name that goes with an ordinal.
+    pub fn name(&self, ordinal: Ordinal) -> String {
+        format!("{}-{ordinal}", self.snapshot.name)
+    }
+
+    /// Pod names, as a list for a person.
+    pub fn names(&self, ordinals: impl IntoIterator<Item = Ordinal>) -> String {
+        let names: Vec<_> = ordinals.into_iter().map(|ordinal| self.name(ordinal)).collect();
+        names.join(", ")
+    }
+}
+
+/// The choices of one occurrence of one step.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    view: View<'a>,
+    order: Vec<Ordinal>,
+}
+
+impl<'a> Choice<'a> {
+    /// The choices that `seed` makes for this occurrence of `step`.
+    pub fn new(view: View<'a>, seed: u64, step: &str, occurrence: u32) -> Self {
+        let mut generator = generator(seed, step, occurrence);
+        let mut drawn: Vec<(u64, Ordinal)> = view
+            .snapshot
+            .ordinals()
+            .map(|ordinal| (generator.next_u64(), ordinal))
+            .collect();
+        drawn.sort_unstable();
+        Self {
+            view,
+            order: drawn.into_iter().map(|(_, ordinal)| ordinal).collect(),
+        }
+    }
+
+    /// `count` of `eligible`, the first in the drawn order, ascending.
+    fn take(&self, count: Count, eligible: &[Ordinal], what: &str) -> Result<Vec<Ordinal>, String> {
+        let there = eligible.len() as u32;
+        let wanted = count.of(there);
+        if wanted == 0 {
+            return Err(format!("{count} of {there} {what} is nobody"));
+        }
+        if wanted > there {
+            return Err(format!("asks for {wanted} {what}, but there are {there}"));
+        }
+        let mut taken: Vec<_> = self
+            .order
+            .iter()
+            .copied()
+            .filter(|ordinal| eligible.contains(ordinal))
+            .take(wanted as usize)
+            .collect();
+        taken.sort_unstable();
+        Ok(taken)
+    }
+}
+
+/// A generator for this occurrence alone. Each distinct key of ChaCha is a stream of its own; the name enters by its
+/// FNV-1a hash. Keys are sorted by draws instead of being shuffled by the rand crate, whose shuffle may differ from
+/// version to version, because a seed must mean the same a year later.
+fn generator(seed: u64, step: &str, occurrence: u32) -> ChaCha12Rng {
+    let name = step.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&name.to_le_bytes());
+    key[16..20].copy_from_slice(&occurrence.to_le_bytes());
+    ChaCha12Rng::from_seed(key)
+}
+
+impl Chooser for Choice<'_> {
+    fn all(&self) -> Vec<Ordinal> {
+        self.view.snapshot.ordinals().collect()
+    }
+
+    fn pick(&mut self, selection: &Selection) -> Result<Vec<Ordinal>, String> {
+        let all = self.all();
+        match selection {
+            Selection::Ordinals(set) => match set.iter().find(|ordinal| !all.contains(ordinal)) {
+                Some(stranger) => Err(no_such_ordinal(stranger, &all, &self.view)),
+                None => Ok(set.iter().collect()),
+            },
+            Selection::Role { role, count } => {
+                let members = self
+                    .view
+                    .members
+                    .ok_or("nobody tells who has which role: name the store in spec.target.store")?;
+                let (eligible, what): (Vec<_>, _) = match role {
+                    Role::Leader => (members.leader().into_iter().collect(), "leader"),
+                    Role::Follower => (members.with_role(Role::Follower).collect(), "follower"),
+                    Role::Other => (members.with_role(Role::Other).collect(), "member without a role"),
+                };
+                if eligible.is_empty() {
+                    return Err(format!("there is no {what} now"));
+                }
+                self.take(count.unwrap_or(Count::All), &eligible, &format!("{what}s"))
+            }
+            Selection::Count(count) => self.take(*count, &all, "members"),
+        }
+    }
+
+    fn shuffled(&mut self) -> Vec<Ordinal> {
+        self.order.clone()
+    }
+
+    fn leader(&self) -> Option<Ordinal> {
+        self.view.members?.leader()
+    }
+}
+
+/// Says which ordinals there are.
+fn no_such_ordinal(stranger: Ordinal, all: &[Ordinal], view: &View<'_>) -> String {
+    match all {
+        [] => format!(
+            "there is no ordinal {stranger}: {} has no replicas",
+            view.snapshot.name
+        ),
+        [only] => format!("there is no ordinal {stranger}: the only one is {only}"),
+        [first, .., last] => format!("there is no ordinal {stranger}: write {first} to {last}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

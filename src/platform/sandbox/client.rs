@@ -1,0 +1,276 @@
+//! How a run and a node talk to a sandbox: the platform's traits over the control socket.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{mpsc, watch};
+
+use super::StateDir;
+use super::dns;
+use super::network::GATEWAY;
+use super::protocol::{InjectionEvent, Reply, Request, short_path};
+use crate::api::{Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
+use crate::node::{Channel, Locate, LocatedPod, Order};
+use crate::platform::{Cluster, Dial, Endpoint, Nodes, PlatformError};
+
+/// How long init may take to answer a request that only changes its memory.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// How many events a slow reader may be behind before its watch waits.
+const BACKLOG: usize = 1024;
+
+/// A client of one sandbox.
+#[derive(Clone)]
+pub struct Client {
+    socket: PathBuf,
+    snapshots: watch::Receiver<Snapshot>,
+    service: String,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Client {
+    /// Connects to a sandbox that runs and follows its snapshots; the first one is there already.
+    pub async fn connect(dir: &StateDir) -> io::Result<Self> {
+        let socket = dir.socket();
+        let mut lines = open_watch(&socket, &Request::WatchSnapshots {}).await?;
+        let first: Snapshot = next(&mut lines).await?.ok_or_else(gone)?;
+        let setup = dir.setup()?;
+        let service = format!(
+            "{}.{}.svc.cluster.local",
+            setup.spec.service, setup.spec.namespace
+        );
+        let (sender, snapshots) = watch::channel(first);
+        tokio::spawn(async move {
+            while let Ok(Some(snapshot)) = next(&mut lines).await {
+                if sender.send(snapshot).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            socket,
+            snapshots,
+            service,
+            turn: Arc::default(),
+        })
+    }
+
+    /// Waits until every ordinal is ready; otherwise says which containers wait for what.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), PlatformError> {
+        let mut snapshots = self.snapshots.clone();
+        let all_ready = snapshots.wait_for(|now| now.ready() == now.replicas as usize);
+        match tokio::time::timeout(limit, all_ready).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(PlatformError::Unreachable(gone().to_string())),
+            Err(_) => {
+                let waiting = describe(&self.snapshots.borrow());
+                Err(PlatformError::Refused(format!(
+                    "not ready within {} s: {waiting}",
+                    limit.as_secs()
+                )))
+            }
+        }
+    }
+
+    async fn ask(&self, request: &Request) -> Result<Reply, PlatformError> {
+        let exchange = async {
+            let mut lines = send(&self.socket, request).await?;
+            next(&mut lines).await?.ok_or_else(gone)
+        };
+        match tokio::time::timeout(ANSWER_LIMIT, exchange).await {
+            Ok(Ok(Reply::Refused(reason))) => Err(PlatformError::Refused(reason)),
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(PlatformError::Unreachable(error.to_string())),
+            Err(_) => Err(PlatformError::Unreachable(
+                "the sandbox's init does not answer".to_owned(),
+            )),
+        }
+    }
+
+    /// Injections as they change; the channel ends when init is gone or nobody listens.
+    async fn watch_injections<T: Send + 'static>(
+        &self,
+        pick: impl Fn(InjectionEvent) -> Option<T> + Send + 'static,
+    ) -> io::Result<mpsc::Receiver<T>> {
+        let mut lines = open_watch(&self.socket, &Request::WatchInjections {}).await?;
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    event = next(&mut lines) => event,
+                    () = sender.closed() => return,
+                };
+                let Ok(Some(event)) = event else { return };
+                if let Some(picked) = pick(event)
+                    && sender.send(picked).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    /// One of the service's addresses, another one each time.
+    async fn service_address(&self) -> io::Result<IpAddr> {
+        let server = SocketAddr::from((GATEWAY, 53));
+        let addresses = dns::lookup(server, &self.service, ANSWER_LIMIT).await?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        addresses
+            .get(turn % addresses.len().max(1))
+            .copied()
+            .ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::HostUnreachable,
+                    format!("{} has no ready pod", self.service),
+                )
+            })
+    }
+
+    fn member_address(&self, ordinal: Ordinal) -> io::Result<IpAddr> {
+        let snapshot = self.snapshots.borrow();
+        snapshot.pod(ordinal).and_then(|pod| pod.ip).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::HostUnreachable,
+                format!("ordinal {ordinal} has no address now"),
+            )
+        })
+    }
+}
+
+#[async_trait]
+impl Cluster for Client {
+    fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+
+    async fn delete_pod(&self, ordinal: Ordinal, grace: Option<Duration>) -> Result<(), PlatformError> {
+        self.ask(&Request::DeletePod { ordinal, grace }).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Nodes for Client {
+    async fn apply(&self, spec: InjectionSpec) -> Result<(), PlatformError> {
+        self.ask(&Request::PutInjection(Box::new(spec))).await.map(drop)
+    }
+
+    async fn forget(&self, name: &str) -> Result<(), PlatformError> {
+        self.ask(&Request::ForgetInjection(name.to_owned()))
+            .await
+            .map(drop)
+    }
+
+    async fn statuses(&self) -> Result<mpsc::Receiver<Injection>, PlatformError> {
+        let pick = |event| match event {
+            InjectionEvent::Put(injection) => Some(*injection),
+            InjectionEvent::Gone(_) => None,
+        };
+        self.watch_injections(pick)
+            .await
+            .map_err(|error| PlatformError::Unreachable(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Dial for Client {
+    async fn dial(&self, endpoint: Endpoint, port: u16) -> io::Result<TcpStream> {
+        let address = match endpoint {
+            Endpoint::Member(ordinal) => self.member_address(ordinal)?,
+            Endpoint::Service => self.service_address().await?,
+        };
+        TcpStream::connect((address, port)).await
+    }
+}
+
+#[async_trait]
+impl Channel for Client {
+    async fn orders(&self) -> io::Result<mpsc::Receiver<Order>> {
+        self.watch_injections(|event| match event {
+            InjectionEvent::Put(injection) => Some(Order::Put(injection.spec)),
+            InjectionEvent::Gone(name) => Some(Order::Gone(name)),
+        })
+        .await
+    }
+
+    async fn report(&self, name: &str, status: InjectionStatus) -> io::Result<()> {
+        let request = Request::Report {
+            name: name.to_owned(),
+            status: Box::new(status),
+        };
+        self.ask(&request).await.map(drop).map_err(io::Error::other)
+    }
+}
+
+#[async_trait]
+impl Locate for Client {
+    async fn pod(&self, ordinal: Ordinal) -> io::Result<Option<LocatedPod>> {
+        match self
+            .ask(&Request::Locate(ordinal))
+            .await
+            .map_err(io::Error::other)?
+        {
+            Reply::Located(pod) => Ok(pod),
+            Reply::Ok {} | Reply::Refused(_) => {
+                Err(io::Error::other("the sandbox's init gave another answer"))
+            }
+        }
+    }
+}
+
+async fn send(socket: &std::path::Path, request: &Request) -> io::Result<Lines<BufReader<UnixStream>>> {
+    let (_folder, short) = short_path(socket)?;
+    let mut stream = UnixStream::connect(short).await?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    Ok(BufReader::new(stream).lines())
+}
+
+async fn open_watch(socket: &std::path::Path, request: &Request) -> io::Result<Lines<BufReader<UnixStream>>> {
+    let mut lines = send(socket, request).await?;
+    match next(&mut lines).await? {
+        Some(Reply::Ok {}) => Ok(lines),
+        Some(Reply::Refused(reason)) => Err(io::Error::other(reason)),
+        Some(Reply::Located(_)) | None => Err(gone()),
+    }
+}
+
+async fn next<T: DeserializeOwned>(lines: &mut Lines<BufReader<UnixStream>>) -> io::Result<Option<T>> {
+    match lines.next_line().await? {
+        Some(line) => Ok(Some(serde_json::from_str(&line)?)),
+        None => Ok(None),
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the sandbox's init is gone")
+}
+
+fn describe(snapshot: &Snapshot) -> String {
+    let missing = snapshot
+        .ordinals()
+        .filter(|&ordinal| !snapshot.pod(ordinal).is_some_and(|pod| pod.ready));
+    let described = missing.map(|ordinal| {
+        let Some(pod) = snapshot.pod(ordinal) else {
+            return format!("{}-{ordinal} does not exist yet", snapshot.name);
+        };
+        let containers = pod.containers.iter().filter(|container| !container.ready);
+        let waits = containers.map(|container| {
+            let why = container
+                .waiting
+                .as_deref()
+                .unwrap_or("runs, its readiness probe fails");
+            format!("{}: {why}", container.name)
+        });
+        format!("{} ({})", pod.name, waits.collect::<Vec<_>>().join(", "))
+    });
+    described.collect::<Vec<_>>().join("; ")
+}

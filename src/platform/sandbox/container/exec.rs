@@ -1,0 +1,49 @@
+//! Running another program in a container that runs, as an exec probe does.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+
+use nix::sched::CloneFlags;
+use nix::unistd::Pid;
+
+use super::{ExecPlan, process, with_plan};
+use crate::host::cgroup;
+use crate::host::namespace::enter;
+use crate::host::pidfd::PidFd;
+
+/// `seatrial __sandbox-exec`: enters the container, runs the program and ends as it does.
+pub fn exec_main() -> i32 {
+    with_plan(|plan: ExecPlan, report| {
+        let container = PidFd::open(Pid::from_raw(plan.container))?;
+        if let Some(cgroup) = &plan.process.cgroup {
+            cgroup::join(cgroup)?;
+        }
+        let null: OwnedFd = std::fs::File::open("/dev/null")?.into();
+        enter(&container, CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?;
+        process::become_user(&plan.process)?;
+        let Some((program, arguments)) = plan.process.argv.split_first() else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "there is no program to run",
+            ));
+        };
+        let environment = plan.process.env.iter().map(|(name, value)| (name, value));
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(environment)
+            .current_dir(&plan.process.working_dir)
+            .stdin(Stdio::from(null))
+            .spawn()?;
+        drop(report.take());
+        Ok(exit_code(child.wait()?))
+    })
+}
+
+fn exit_code(status: std::process::ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}

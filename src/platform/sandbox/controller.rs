@@ -1,0 +1,98 @@
+//! The StatefulSet controller: which ordinals have a pod.
+//!
+//! As in Kubernetes, ordered start means that an ordinal whose pod is missing gets one only when every ordinal before
+//! it is ready (and has been for `minReadySeconds`), at the first start as well as after a deletion.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::board::Availability;
+use super::init::World;
+use super::pod;
+use super::pod_spec::StartOrder;
+use crate::api::Ordinal;
+
+/// A wish to delete the pod of an ordinal.
+pub struct Deletion {
+    ordinal: Ordinal,
+    grace: Option<Duration>,
+    taken: oneshot::Sender<bool>,
+}
+
+impl Deletion {
+    /// The wish, and whether there was such a pod.
+    pub fn new(ordinal: Ordinal, grace: Option<Duration>) -> (Self, oneshot::Receiver<bool>) {
+        let (taken, answer) = oneshot::channel();
+        (
+            Self {
+                ordinal,
+                grace,
+                taken,
+            },
+            answer,
+        )
+    }
+}
+
+/// Keeps the StatefulSet as its spec says, for ever.
+pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
+    let mut pods: BTreeMap<Ordinal, watch::Sender<pod::Deadline>> = BTreeMap::new();
+    let mut tasks = JoinSet::new();
+    let mut snapshots = world.board.snapshots();
+    loop {
+        snapshots.mark_unchanged();
+        let now = Instant::now();
+        let mut wake = None;
+        for ordinal in world.ordinals() {
+            pods.entry(ordinal).or_insert_with(|| {
+                let (deletion, deleted) = watch::channel(None);
+                let world = Arc::clone(&world);
+                tasks.spawn(async move {
+                    pod::run(world, ordinal, deleted).await;
+                    ordinal
+                });
+                deletion
+            });
+            if world.setup.spec.start == StartOrder::Parallel {
+                continue;
+            }
+            match world.board.availability(ordinal, now) {
+                Availability::Now => {}
+                Availability::At(time) => {
+                    wake = Some(time);
+                    break;
+                }
+                Availability::No => break,
+            }
+        }
+        let woken = async {
+            match wake {
+                Some(time) => tokio::time::sleep_until(time.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some(ended) = tasks.join_next() => match ended {
+                Ok(ordinal) => {
+                    pods.remove(&ordinal);
+                }
+                Err(error) => tracing::error!(%error, "a pod's task broke"),
+            },
+            Some(Deletion { ordinal, grace, taken }) = deletions.recv() => {
+                let pod = pods.get(&ordinal);
+                if let Some(pod) = pod {
+                    let ends = now + grace.unwrap_or(world.setup.spec.pod.grace);
+                    // A later wish can only shorten the grace.
+                    pod.send_modify(|deadline| *deadline = Some(deadline.map_or(ends, |known| known.min(ends))));
+                }
+                let _ = taken.send(pod.is_some());
+            }
+            _ = snapshots.changed() => {}
+            () = woken => {}
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The first process of a sandbox: its API server, kubelet and StatefulSet controller.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::mount::MsFlags;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{dup2_stdin, dup2_stdout, sethostname};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+
+use super::board::Board;
+use super::injections::Injections;
+use super::network::{GATEWAY, Network};
+use super::reaper::Reaper;
+use super::state_dir::{Setup, StateDir};
+use super::sweeper::{LOCK_DESCRIPTOR, explain};
+use super::{control, controller, dns, node_process};
+use crate::api::Ordinal;
+use crate::host::mount;
+use crate::host::namespace::inherited;
+
+/// What init says on stdout when it answers on its socket.
+pub const READY: &str = "ready";
+
+/// Everything that init's tasks share.
+pub struct World {
+    /// What runs, and how.
+    pub setup: Setup,
+    /// Where files are.
+    pub dir: StateDir,
+    /// The pods.
+    pub board: Board,
+    /// The Injections.
+    pub injections: Injections,
+    /// Init's children.
+    pub reaper: Reaper,
+    /// Addresses and cables.
+    pub network: Network,
+}
+
+impl World {
+    /// Every ordinal that the StatefulSet asks for.
+    pub fn ordinals(&self) -> std::ops::Range<Ordinal> {
+        let first = self.setup.spec.first_ordinal;
+        first..first + self.setup.spec.replicas
+    }
+
+    /// The hostname of a pod.
+    pub fn hostname(&self, pod: &str) -> String {
+        let spec = &self.setup.spec;
+        if spec.pod.hostname_is_fqdn {
+            format!("{pod}.{}.{}.svc.cluster.local", spec.service, spec.namespace)
+        } else {
+            pod.to_owned()
+        }
+    }
+
+    /// The group that volumes belong to, where we may give them to a group.
+    pub fn fs_group(&self) -> Option<u32> {
+        self.setup.spec.pod.fs_group.filter(|_| self.setup.is_root)
+    }
+
+    /// The cgroup of a pod; its containers' are below it.
+    pub fn pod_cgroup(&self, uid: &str) -> Option<PathBuf> {
+        self.setup
+            .cgroup
+            .as_deref()
+            .map(|sandbox: &Path| sandbox.join(format!("pod{uid}")))
+    }
+
+    /// The cgroup of a container.
+    pub fn container_cgroup(&self, uid: &str, container: &str) -> Option<PathBuf> {
+        self.pod_cgroup(uid).map(|pod| pod.join(container))
+    }
+}
+
+/// `seatrial __sandbox-init DIR`, as process 1 of the sandbox.
+pub fn init_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+    let Some(path) = arguments.into_iter().next() else {
+        eprintln!("seatrial: the sandbox's folder is missing");
+        return 2;
+    };
+    match start(StateDir::at(PathBuf::from(path))) {
+        Ok(never) => match never {},
+        Err(error) => {
+            // Until init is ready, whoever waits for it reads the reason there.
+            println!("{error}");
+            eprintln!("seatrial: the sandbox's init failed: {error}");
+            1
+        }
+    }
+}
+
+fn start(dir: StateDir) -> io::Result<std::convert::Infallible> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .init();
+    let _alive = inherited(LOCK_DESCRIPTOR)?;
+    dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
+    let setup = dir.setup()?;
+    let network = isolate(&setup).map_err(|error| {
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        if is_denied {
+            io::Error::new(error.kind(), explain(&error, setup.is_root))
+        } else {
+            error
+        }
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(setup, dir, network))
+}
+
+/// Makes this mount and network namespace our own.
+fn isolate(setup: &Setup) -> io::Result<Network> {
+    mount::follow_parent()?;
+    mount::filesystem(
+        "proc",
+        Path::new("/proc"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        "",
+    )?;
+    sethostname(&setup.options.name)?;
+    Network::create()
+}
+
+async fn serve(setup: Setup, dir: StateDir, network: Network) -> io::Result<std::convert::Infallible> {
+    let world = Arc::new(World {
+        board: Board::new(&setup.spec),
+        injections: Injections::new(),
+        reaper: Reaper::start()?,
+        setup,
+        dir,
+        network,
+    });
+    let server = SocketAddr::from((GATEWAY, 53));
+    let (udp, tcp) = (UdpSocket::bind(server).await?, TcpListener::bind(server).await?);
+    tokio::spawn(dns::serve(udp, tcp, world.board.records()));
+    let listener = control::listen(&world)?;
+    let (deletions, wishes) = mpsc::channel(16);
+    tokio::spawn(control::serve(listener, Arc::clone(&world), deletions));
+    if let Some(arguments) = world.setup.options.node.clone() {
+        tokio::spawn(node_process::keep_running(Arc::clone(&world), arguments));
+    }
+    report_ready()?;
+    controller::run(world, wishes).await;
+    Err(io::Error::other("the controller ended"))
+}
+
+fn report_ready() -> io::Result<()> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{READY}")?;
+    stdout.flush()?;
+    Ok(dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?)
+}

@@ -1,0 +1,190 @@
+//! From an ordinary StatefulSet manifest to what the sandbox runs.
+//!
+//! Every field of a StatefulSet, its pods, claims and governing Service is **honoured**, **noted** (its absence changes
+//! nothing that a test of this set can tell, and the user is told so) or **refused** (leaving it out would change what
+//! the test means). Nothing is dropped in silence: a field that this module does not know is refused, and a test walks
+//! all fields of the Kubernetes types to see that each has its treatment.
+//!
+//! All problems of all documents are reported at once, each with its place. No text, however large, nested or broken,
+//! makes this module panic or work for long.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Service;
+
+use self::report::{Findings, Report};
+use super::pod_spec::SetSpec;
+
+mod fields;
+mod find;
+mod kinds;
+mod names;
+mod nearest;
+mod pod;
+mod program;
+mod quantity;
+mod report;
+mod service;
+mod set;
+mod treatments;
+mod tree;
+mod typed;
+
+pub use find::on_this_machine;
+
+#[cfg(test)]
+mod tests;
+
+/// One YAML document of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Document<'a> {
+    /// The file's name, as the user wrote it.
+    pub file: &'a str,
+    /// The line of the file at which `text` begins; the first line is 1.
+    pub first_line: usize,
+    /// The document.
+    pub text: &'a str,
+}
+
+/// Something of a manifest that cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file's name; empty where there is no document at all.
+    pub file: String,
+    /// The line in the file, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The field, for example `spec.template.spec.containers[0].image`; empty for the document itself.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A field that is left out, or met in another way than a cluster would, without a change for the test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The file's name.
+    pub file: String,
+    /// The line in the file, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// The field.
+    pub path: String,
+    /// What the sandbox does instead.
+    pub message: String,
+}
+
+/// A manifest that can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What to run.
+    pub set: SetSpec,
+    /// What the user has to know about it.
+    pub notes: Vec<Note>,
+}
+
+/// How a program is found on this machine: the absolute path of an executable file, from a name (by `PATH`) or from an
+/// absolute path (itself, if it is there).
+pub type FindProgram<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
+
+/// Reads the manifest in `documents`, which must hold one StatefulSet and its governing headless Service. `find` says
+/// which programs there are; [`on_this_machine`] is the usual one.
+///
+/// The error holds all problems of all documents, in their order.
+pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accepted, Vec<Problem>> {
+    let mut findings = Findings::default();
+    let trees = kinds::sort(documents, &mut findings);
+    let set = match trees.sets.as_slice() {
+        // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
+        [] => {
+            if findings.problems.is_empty() {
+                findings.push(no_set(documents));
+            }
+            None
+        }
+        [(document, tree), others @ ..] => {
+            for (document, tree) in others {
+                Report::new(**document, tree, &mut findings).refuse(
+                    "kind",
+                    "is the second StatefulSet",
+                    "run one StatefulSet at a time",
+                );
+            }
+            let mut report = Report::new(**document, tree, &mut findings);
+            let typed = typed::read::<StatefulSet>(&mut report);
+            treatments::apply(&mut report, &fields::STATEFUL_SET);
+            typed.map(|typed| set::Set::read(&typed, find, &mut report))
+        }
+    };
+    let spec = set.and_then(|set| {
+        let service = govern(&set, &trees, &mut findings)?;
+        Some(set.governed_by(service))
+    });
+    // Several documents are read one after the other and some twice; a person reads them from above.
+    findings.sort(documents);
+    match spec {
+        Some(set) if findings.problems.is_empty() => Ok(Accepted {
+            set,
+            notes: findings.notes,
+        }),
+        Some(_) | None => Err(findings.into_problems()),
+    }
+}
+
+/// Finds the Service that `set` names and says what becomes of the others.
+fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Option<service::Governing> {
+    let mut governing = None;
+    for (document, tree) in &trees.services {
+        let mut report = Report::new(**document, tree, findings);
+        let typed = typed::read::<Service>(&mut report);
+        let Some(typed) = typed else { continue };
+        let namespace = typed.metadata.namespace.as_deref().unwrap_or("default");
+        let name = typed.metadata.name.as_deref().unwrap_or_default();
+        if name != set.service || namespace != set.namespace {
+            let message = format!("Service {name} is left out: only the governing Service has a name");
+            report.note("metadata.name", message);
+            continue;
+        }
+        if governing.is_some() {
+            report.refuse(
+                "metadata.name",
+                format!("is the second Service {name}"),
+                "leave one of them out",
+            );
+            continue;
+        }
+        treatments::apply(&mut report, &fields::SERVICE);
+        governing = Some(service::read(&typed, set, &mut report));
+    }
+    if governing.is_none()
+        && !set.service.is_empty()
+        && let [(document, tree), ..] = trees.sets.as_slice()
+    {
+        Report::new(**document, tree, findings).refuse(
+            "spec.serviceName",
+            format!(
+                "there is no Service {} in namespace {}",
+                set.service, set.namespace
+            ),
+            "add a headless Service of that name to the manifest (clusterIP: None)",
+        );
+    }
+    governing
+}
+
+fn no_set(documents: &[Document<'_>]) -> Problem {
+    let first = documents.first();
+    Problem {
+        file: first.map(|document| document.file.to_owned()).unwrap_or_default(),
+        line: first.map_or(1, |document| document.first_line),
+        column: 1,
+        path: String::new(),
+        message: "there is no StatefulSet to run".to_owned(),
+        hint: Some("add a document with apiVersion: apps/v1 and kind: StatefulSet".to_owned()),
+    }
+}

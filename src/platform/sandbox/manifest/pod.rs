@@ -1,0 +1,165 @@
+//! The pod template.
+
+use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
+
+use super::names::{LABEL_HINT, refuse_label};
+use super::report::Report;
+use super::set::seconds;
+use super::{FindProgram, quantity};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, Container, EmptyDir, PodTemplate};
+
+mod container;
+mod env;
+mod identity;
+mod mounts;
+mod probes;
+
+const SPEC: &str = "spec.template.spec";
+
+/// Kubernetes gives a pod this many seconds to end.
+const DEFAULT_GRACE: i64 = 30;
+
+/// What the containers of a pod need to know of the pod and the manifest.
+struct Around<'a> {
+    find: &'a FindProgram<'a>,
+    security: Option<&'a PodSecurityContext>,
+    /// Names of emptyDirs and claims that may be mounted.
+    volumes: Vec<&'a str>,
+}
+
+/// Reads the template; what it refuses is in the report.
+pub(super) fn read(
+    template: &PodTemplateSpec,
+    claims: &[ClaimTemplate],
+    find: &FindProgram<'_>,
+    report: &mut Report<'_>,
+) -> PodTemplate {
+    let empty = PodSpec::default();
+    let spec = template.spec.as_ref().unwrap_or(&empty);
+    let volumes = spec.volumes.as_deref().unwrap_or_default();
+    let empty_dirs = empty_dirs(volumes, claims, report);
+    let claim_names = claims.iter().map(|claim| claim.name.as_str());
+    // A volume that the table refuses is mounted by name all the same; one refusal says enough.
+    let volume_names = volumes.iter().map(|volume| volume.name.as_str());
+    let security = spec.security_context.as_ref();
+    let around = Around {
+        find,
+        security,
+        volumes: claim_names.chain(volume_names).collect(),
+    };
+
+    if spec.containers.is_empty() {
+        report.refuse(
+            &format!("{SPEC}.containers"),
+            "a pod needs a container",
+            "write at least one",
+        );
+    }
+    let mut names = Vec::new();
+    let init = spec.init_containers.as_deref().unwrap_or_default();
+    let init_containers = containers(init, "initContainers", &around, &mut names, report);
+    let containers = containers(&spec.containers, "containers", &around, &mut names, report);
+    let metadata = template.metadata.clone().unwrap_or_default();
+    PodTemplate {
+        labels: metadata.labels.unwrap_or_default(),
+        annotations: metadata.annotations.unwrap_or_default(),
+        service_account: spec
+            .service_account_name
+            .clone()
+            .or_else(|| spec.service_account.clone())
+            .unwrap_or_else(|| "default".to_owned()),
+        init_containers,
+        containers,
+        empty_dirs,
+        grace: seconds(
+            &format!("{SPEC}.terminationGracePeriodSeconds"),
+            spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE),
+            0,
+            report,
+        ),
+        hostname_is_fqdn: spec.set_hostname_as_fqdn.unwrap_or(false),
+        fs_group: security
+            .and_then(|security| security.fs_group)
+            .and_then(|id| identity::id(id, &format!("{SPEC}.securityContext.fsGroup"), report)),
+        supplemental_groups: security
+            .and_then(|security| security.supplemental_groups.as_deref())
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .filter_map(|(index, id)| {
+                identity::id(
+                    *id,
+                    &format!("{SPEC}.securityContext.supplementalGroups[{index}]"),
+                    report,
+                )
+            })
+            .collect(),
+    }
+}
+
+/// The containers of one list; `names` holds those of both lists, because they share one space of names.
+fn containers(
+    list: &[k8s_openapi::api::core::v1::Container],
+    field: &str,
+    around: &Around<'_>,
+    names: &mut Vec<String>,
+    report: &mut Report<'_>,
+) -> Vec<Container> {
+    let mut read = Vec::new();
+    for (index, container) in list.iter().enumerate() {
+        let path = format!("{SPEC}.{field}[{index}]");
+        let name = &container.name;
+        if let Some(message) = refuse_label(name, 63) {
+            report.refuse(&format!("{path}.name"), message, LABEL_HINT);
+        } else if names.contains(name) {
+            let message = format!("there is another container {name}");
+            report.refuse(&format!("{path}.name"), message, "give it another name");
+        }
+        names.push(name.clone());
+        read.push(container::read(container, &path, around, report));
+    }
+    read
+}
+
+fn empty_dirs(volumes: &[Volume], claims: &[ClaimTemplate], report: &mut Report<'_>) -> Vec<EmptyDir> {
+    let mut dirs: Vec<EmptyDir> = Vec::new();
+    for (index, volume) in volumes.iter().enumerate() {
+        let path = format!("{SPEC}.volumes[{index}]");
+        if let Some(message) = refuse_label(&volume.name, 63) {
+            report.refuse(&format!("{path}.name"), message, LABEL_HINT);
+        } else if dirs.iter().any(|dir| dir.name == volume.name) {
+            let message = format!("there is another volume {}", volume.name);
+            report.refuse(&format!("{path}.name"), message, "give it another name");
+        }
+        if claims.iter().any(|claim| claim.name == volume.name) {
+            report.note(
+                &path,
+                "the claim template of the same name takes its place, as in a cluster",
+            );
+            continue;
+        }
+        // Without any source a volume is an emptyDir, as in a cluster; other sources are refused by the table.
+        let source = volume.empty_dir.clone().unwrap_or_default();
+        let in_memory = source.medium.as_deref() == Some("Memory");
+        let size_path = format!("{path}.emptyDir.sizeLimit");
+        let size = source
+            .size_limit
+            .and_then(|limit| match quantity::bytes(&limit.0) {
+                Ok(bytes) => Some(bytes),
+                Err(error) => {
+                    let message = format!("{:?} {error}", super::tree::shortened(&limit.0));
+                    report.refuse(&size_path, message, "write for example 1Gi");
+                    None
+                }
+            });
+        if size.is_some() && !in_memory {
+            report.note(&size_path, "not enforced in the sandbox, except in memory");
+        }
+        dirs.push(EmptyDir {
+            name: volume.name.clone(),
+            in_memory,
+            size,
+        });
+    }
+    dirs
+}

@@ -1,0 +1,246 @@
+//! One pod, from its creation to its end: what a kubelet does for it.
+//!
+//! A pod outlives its pod sandbox (its first process with the namespaces): when that dies, volumes are unmounted and
+//! mounted again, a new one is made with a new address, and the containers start again in the same pod with the same
+//! UID. A deleted pod gets its grace period, then everything of it is killed and removed; its claims stay.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use super::holder::Holder;
+use super::init::World;
+use super::network::GATEWAY;
+use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase};
+use crate::host::cgroup;
+use crate::node::LocatedPod;
+
+mod backoff;
+mod environment;
+mod plan;
+mod probing;
+mod status;
+mod supervise;
+mod volumes;
+
+use environment::PodFacts;
+use supervise::History;
+use volumes::Volumes;
+
+/// How long to wait after a pod sandbox that could not be made.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// When a deleted pod's grace ends; `None` while it is not deleted.
+pub type Deadline = Option<Instant>;
+
+/// A pod sandbox that is up, as its containers' supervisors see it.
+struct PodSandbox<'a> {
+    world: &'a World,
+    facts: &'a PodFacts,
+    volumes: &'a Volumes,
+    holder: &'a Holder,
+    /// Whether the pod is going.
+    stopping: watch::Receiver<bool>,
+}
+
+/// What the containers of a pod have behind them.
+struct Histories {
+    init: Vec<History>,
+    main: Vec<History>,
+}
+
+/// Runs the pod of `ordinal` to its end.
+pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Receiver<Deadline>) {
+    let uid = new_uid();
+    let name = format!("{}-{ordinal}", world.setup.spec.name);
+    world.board.insert(pending(&world, &name, ordinal, &uid));
+    let template = &world.setup.spec.pod;
+    let mut histories = Histories {
+        init: vec![History::default(); template.init_containers.len()],
+        main: vec![History::default(); template.containers.len()],
+    };
+    while deletion.borrow().is_none() {
+        if let Err(error) = run_sandbox(&world, ordinal, &name, &uid, &mut histories, &mut deletion).await {
+            tracing::warn!(pod = name, %error, "the pod sandbox failed");
+            world.board.update(ordinal, |entry| {
+                for status in &mut entry.pod.containers {
+                    status.waiting = Some(format!("ContainerCreating ({error})"));
+                }
+            });
+            let _ = tokio::time::timeout(RETRY, deletion.wait_for(Option::is_some)).await;
+        }
+    }
+    if let Err(error) = volumes::remove_empty_dirs(&world, &uid).await {
+        tracing::warn!(pod = name, %error, "cannot remove the pod's emptyDirs");
+    }
+    world.board.remove(ordinal);
+}
+
+/// Makes a pod sandbox and runs the pod in it, until one of them ends; nothing of it is left then.
+async fn run_sandbox(
+    world: &Arc<World>,
+    ordinal: Ordinal,
+    name: &str,
+    uid: &str,
+    histories: &mut Histories,
+    deletion: &mut watch::Receiver<Deadline>,
+) -> io::Result<()> {
+    let mut volumes = Volumes::mount(world, name, uid).await?;
+    let result = run_with_volumes(world, ordinal, name, uid, &volumes, histories, deletion).await;
+    world.board.update(ordinal, |entry| {
+        entry.located = None;
+        entry.pod.ip = None;
+        for status in &mut entry.pod.containers {
+            status.running = false;
+            status.ready = false;
+        }
+    });
+    if let Some(path) = world.pod_cgroup(uid) {
+        let removed =
+            tokio::task::spawn_blocking(move || cgroup::remove(&path, Duration::from_secs(5))).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(pod = name, %error, "cannot remove the pod's cgroup");
+        }
+    }
+    result.and(volumes.unmount().await)
+}
+
+async fn run_with_volumes(
+    world: &Arc<World>,
+    ordinal: Ordinal,
+    name: &str,
+    uid: &str,
+    volumes: &Volumes,
+    histories: &mut Histories,
+    deletion: &mut watch::Receiver<Deadline>,
+) -> io::Result<()> {
+    let holder = Holder::start(world, &world.hostname(name))?;
+    let result = async {
+        let lease = world.network.lease();
+        world.network.connect(lease, holder.pid())?;
+        holder.configure_network(lease.address).await?;
+        world.board.update(ordinal, |entry| {
+            entry.pod.ip = Some(IpAddr::V4(lease.address));
+            entry.located = Some(LocatedPod {
+                uid: uid.to_owned(),
+                holder: holder.pid().as_raw(),
+                containers: Vec::new(),
+                volumes: volumes.located(),
+            });
+        });
+        let facts = PodFacts {
+            name: name.to_owned(),
+            ordinal,
+            uid: uid.to_owned(),
+            address: lease.address,
+            host: GATEWAY,
+            node: world.setup.options.name.clone(),
+        };
+        live(world, &facts, volumes, &holder, histories, deletion).await;
+        Ok(())
+    }
+    .await;
+    holder.kill();
+    holder.ended().await;
+    result
+}
+
+/// Runs the containers until the pod's first process dies, or the pod is deleted and its containers have ended or its
+/// grace has.
+async fn live(
+    world: &World,
+    facts: &PodFacts,
+    volumes: &Volumes,
+    holder: &Holder,
+    histories: &mut Histories,
+    deletion: &mut watch::Receiver<Deadline>,
+) {
+    let (stop, stopping) = watch::channel(false);
+    let pod = PodSandbox {
+        world,
+        facts,
+        volumes,
+        holder,
+        stopping,
+    };
+    let containers = async {
+        for (place, history) in histories.init.iter_mut().enumerate() {
+            if !pod.complete(place, history).await {
+                return;
+            }
+        }
+        let main = histories.main.iter_mut().enumerate();
+        join_all(main.map(|(place, history)| pod.keep_running(place, history))).await;
+    };
+    tokio::pin!(containers);
+    loop {
+        let deadline = *deletion.borrow_and_update();
+        if deadline.is_some() {
+            world
+                .board
+                .update(facts.ordinal, |entry| entry.pod.phase = PodPhase::Terminating);
+            stop.send_replace(true);
+        }
+        let grace_ends = async {
+            match deadline {
+                Some(time) => tokio::time::sleep_until(time.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = holder.ended() => return,
+            () = &mut containers => {
+                // They end because the pod is going, or because its first process is.
+                if deadline.is_some() {
+                    return;
+                }
+                return holder.ended().await;
+            }
+            _ = deletion.changed() => {}
+            () = grace_ends => return,
+        }
+    }
+}
+
+fn pending(world: &World, name: &str, ordinal: Ordinal, uid: &str) -> Pod {
+    let containers = world.setup.spec.pod.containers.iter();
+    Pod {
+        name: name.to_owned(),
+        ordinal,
+        uid: uid.to_owned(),
+        ip: None,
+        node: world.setup.options.name.clone(),
+        phase: PodPhase::Pending,
+        ready: false,
+        containers: containers
+            .map(|container| ContainerStatus {
+                name: container.name.clone(),
+                running: false,
+                ready: false,
+                restarts: 0,
+                waiting: Some("ContainerCreating".to_owned()),
+            })
+            .collect(),
+    }
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn new_uid() -> String {
+    let bits = rand::random::<u128>();
+    let bits = bits & !(0xf << 76) | (4 << 76);
+    let bits = bits & !(0x3 << 62) | (2 << 62);
+    let hex = format!("{bits:032x}");
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}

@@ -1,0 +1,137 @@
+//! Environment and arguments of a container, by the rules of Kubernetes.
+//!
+//! `$(NAME)` is replaced by a variable that comes earlier in the list, `$$` is a dollar sign, and what cannot be
+//! replaced stays as it is written.
+
+use std::net::Ipv4Addr;
+
+use crate::platform::sandbox::pod_spec::{Container, EnvValue, FieldPath, SetSpec};
+
+/// What a pod knows about itself.
+#[derive(Debug, Clone)]
+pub struct PodFacts {
+    /// Its name.
+    pub name: String,
+    /// Its ordinal.
+    pub ordinal: u32,
+    /// Its UID.
+    pub uid: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its node's address.
+    pub host: Ipv4Addr,
+    /// Its node's name.
+    pub node: String,
+}
+
+/// Arguments and environment of `container`.
+pub fn resolve(
+    container: &Container,
+    spec: &SetSpec,
+    facts: &PodFacts,
+) -> (Vec<String>, Vec<(String, String)>) {
+    let mut env: Vec<(String, String)> = Vec::new();
+    for variable in &container.env {
+        let value = match &variable.value {
+            EnvValue::Text(text) => expand(text, &env),
+            EnvValue::Field(path) => field(path, spec, facts),
+        };
+        env.retain(|(name, _)| *name != variable.name);
+        env.push((variable.name.clone(), value));
+    }
+    let argv = container
+        .argv
+        .iter()
+        .map(|argument| expand(argument, &env))
+        .collect();
+    let defaults = [
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
+        ("HOSTNAME", facts.name.as_str()),
+        (
+            "HOME",
+            if container.run_as_user.unwrap_or(0) == 0 {
+                "/root"
+            } else {
+                "/"
+            },
+        ),
+    ];
+    for (name, value) in defaults {
+        if !env.iter().any(|(known, _)| known == name) {
+            env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    (argv, env)
+}
+
+fn field(path: &FieldPath, spec: &SetSpec, facts: &PodFacts) -> String {
+    match path {
+        FieldPath::PodName => facts.name.clone(),
+        FieldPath::Namespace => spec.namespace.clone(),
+        FieldPath::PodUid => facts.uid.clone(),
+        FieldPath::Label(key) => match key.as_str() {
+            "statefulset.kubernetes.io/pod-name" => facts.name.clone(),
+            "apps.kubernetes.io/pod-index" => facts.ordinal.to_string(),
+            _ => spec.pod.labels.get(key).cloned().unwrap_or_default(),
+        },
+        FieldPath::Annotation(key) => spec.pod.annotations.get(key).cloned().unwrap_or_default(),
+        FieldPath::PodIp => facts.address.to_string(),
+        FieldPath::HostIp => facts.host.to_string(),
+        FieldPath::NodeName => facts.node.clone(),
+        FieldPath::ServiceAccount => spec.pod.service_account.clone(),
+    }
+}
+
+fn expand(text: &str, env: &[(String, String)]) -> String {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|open| open.split_once(')')) {
+            match env.iter().find(|(known, _)| known == name) {
+                Some((_, value)) => expanded.push_str(value),
+                None => expanded.push_str(&format!("$({name})")),
+            }
+            rest = after;
+        } else {
+            expanded.push('$');
+        }
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expand;
+
+    fn env() -> Vec<(String, String)> {
+        vec![
+            ("A".to_owned(), "1".to_owned()),
+            ("B".to_owned(), "two".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn expands_as_kubernetes_documents_it() {
+        let cases = [
+            ("$(A)-$(B)", "1-two"),
+            ("$$(A)", "$(A)"),
+            ("$$$(A)", "$1"),
+            ("$(MISSING)", "$(MISSING)"),
+            ("$(A", "$(A"),
+            ("$A costs 5$", "$A costs 5$"),
+            ("", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(expand(text, &env()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! From a container of the manifest to what is started.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::environment::{PodFacts, resolve};
+use super::volumes::Volumes;
+use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, ProcessPlan, RootPlan};
+use crate::platform::sandbox::init::World;
+use crate::platform::sandbox::network::GATEWAY;
+use crate::platform::sandbox::pod_spec::{Container, Mount};
+
+/// Where every container finds our own program, for images that are built into it.
+const PROGRAM: &str = "/usr/local/bin/seatrial";
+
+/// The plan of `container`'s start number `start`, from 1.
+pub fn container(
+    world: &World,
+    facts: &PodFacts,
+    volumes: &Volumes,
+    container: &Container,
+    start: u32,
+) -> io::Result<ContainerPlan> {
+    let logs = world.dir.logs().join(&facts.name);
+    fs::create_dir_all(&logs)?;
+    let mut binds = container
+        .mounts
+        .iter()
+        .map(|mount| bind(mount, volumes))
+        .collect::<io::Result<Vec<_>>>()?;
+    binds.sort_by_key(|bind| bind.target.components().count());
+    binds.push(Bind {
+        source: world.dir.program(),
+        target: PathBuf::from(PROGRAM),
+        read_only: true,
+    });
+    Ok(ContainerPlan {
+        headline: format!(
+            "--- start {start} of {} in {} at {}",
+            container.name,
+            facts.name,
+            jiff::Timestamp::now()
+        ),
+        log: logs.join(format!("{}.log", container.name)),
+        root: RootPlan {
+            scratch: world.dir.scratch(),
+            hidden: vec![world.dir.root().to_owned()],
+            files: files(world, facts),
+            binds,
+            is_root: world.setup.is_root,
+        },
+        process: process(
+            world,
+            facts,
+            container,
+            resolve(container, &world.setup.spec, facts),
+        ),
+    })
+}
+
+/// The plan of running `argv` in `container`.
+pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[String]) -> ExecPlan {
+    let (_, env) = resolve(container, &world.setup.spec, facts);
+    ExecPlan {
+        container: 0,
+        process: process(world, facts, container, (argv.to_vec(), env)),
+    }
+}
+
+fn process(
+    world: &World,
+    facts: &PodFacts,
+    container: &Container,
+    (argv, env): (Vec<String>, Vec<(String, String)>),
+) -> ProcessPlan {
+    let template = &world.setup.spec.pod;
+    let groups = template
+        .supplemental_groups
+        .iter()
+        .copied()
+        .chain(template.fs_group)
+        .collect();
+    ProcessPlan {
+        cgroup: world.container_cgroup(&facts.uid, &container.name),
+        argv,
+        env,
+        working_dir: container
+            .working_dir
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/")),
+        uid: container.run_as_user.unwrap_or(0),
+        gid: container.run_as_group.unwrap_or(0),
+        groups: world.setup.is_root.then_some(groups),
+    }
+}
+
+fn bind(mount: &Mount, volumes: &Volumes) -> io::Result<Bind> {
+    let volume = volumes.path(&mount.volume).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("there is no volume named {}", mount.volume),
+        )
+    })?;
+    let source = match &mount.sub_path {
+        None => volume.to_owned(),
+        Some(sub_path) => make_sub_path(volume, sub_path)?,
+    };
+    Ok(Bind {
+        source,
+        target: mount.path.clone(),
+        read_only: mount.read_only,
+    })
+}
+
+/// The folder inside the volume, never one outside of it.
+fn make_sub_path(volume: &Path, sub_path: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let is_below = sub_path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let folder = volume.join(sub_path);
+    if is_below && folder.exists() && fs::canonicalize(&folder)?.starts_with(fs::canonicalize(volume)?) {
+        return Ok(folder);
+    }
+    if !is_below || folder.symlink_metadata().is_ok() {
+        let text = format!("subPath {} leads out of its volume", sub_path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    fs::create_dir_all(&folder)?;
+    let volume = fs::metadata(volume)?;
+    chown(&folder, None, Some(volume.gid()))?;
+    fs::set_permissions(&folder, fs::Permissions::from_mode(volume.permissions().mode()))?;
+    Ok(folder)
+}
+
+fn files(world: &World, facts: &PodFacts) -> Vec<(PathBuf, String)> {
+    let spec = &world.setup.spec;
+    let (pod, namespace) = (&facts.name, &spec.namespace);
+    let domain = format!("{namespace}.svc.cluster.local");
+    let hosts = format!(
+        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{}\t{pod}.{}.{domain}\t{pod}\n",
+        facts.address, spec.service
+    );
+    let resolver =
+        format!("search {domain} svc.cluster.local cluster.local\nnameserver {GATEWAY}\noptions ndots:5\n");
+    vec![
+        (PathBuf::from("/etc/hosts"), hosts),
+        (
+            PathBuf::from("/etc/hostname"),
+            format!("{}\n", world.hostname(pod)),
+        ),
+        (PathBuf::from("/etc/resolv.conf"), resolver),
+    ]
+}

@@ -1,0 +1,180 @@
+//! Keeps one container of a pod running, as its kubelet would.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::PodSandbox;
+use super::backoff::Backoff;
+use super::{plan, probing};
+use crate::host::cgroup;
+use crate::platform::sandbox::holder::{Ended, NotStarted, Running};
+use crate::platform::sandbox::pod_spec::Container;
+
+/// What is remembered of a container over all its starts.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    starts: u32,
+    backoff: Backoff,
+    /// Why it does not run, and for how long it must wait before it is started again.
+    last: Option<(String, Duration)>,
+}
+
+/// Which list of the template a container is in, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// An init container.
+    Init(usize),
+    /// A container whose status is shown at this place.
+    Main(usize),
+}
+
+/// How one start of a container came to its end.
+enum Outcome {
+    Ended {
+        exit_code: i32,
+        ran: Duration,
+    },
+    NotStarted(String),
+    /// The pod is gone or going.
+    Over,
+}
+
+impl PodSandbox<'_> {
+    /// Runs an init container until it succeeds; whether to go on.
+    pub(super) async fn complete(&self, place: usize, history: &mut History) -> bool {
+        let container = &self.world.setup.spec.pod.init_containers[place];
+        loop {
+            if !self.wait_for_turn(container, Place::Init(place), history).await {
+                return false;
+            }
+            match self.run_once(container, Place::Init(place), history).await {
+                Outcome::Ended { exit_code: 0, .. } => return true,
+                Outcome::Over => return false,
+                other => history.note(other),
+            }
+        }
+    }
+
+    /// Runs a container and starts it again whenever it ends, until the pod is going.
+    pub(super) async fn keep_running(&self, place: usize, history: &mut History) {
+        let container = &self.world.setup.spec.pod.containers[place];
+        loop {
+            if !self.wait_for_turn(container, Place::Main(place), history).await {
+                return;
+            }
+            match self.run_once(container, Place::Main(place), history).await {
+                Outcome::Over => return,
+                other => history.note(other),
+            }
+        }
+    }
+
+    /// Waits as long as earlier crashes demand; whether to start then.
+    async fn wait_for_turn(&self, container: &Container, place: Place, history: &History) -> bool {
+        let Some((why, wait)) = &history.last else {
+            return !*self.stopping.borrow();
+        };
+        if !wait.is_zero() {
+            let reason = match place {
+                Place::Init(_) => format!("Init:CrashLoopBackOff ({}: {why})", container.name),
+                Place::Main(_) => format!("CrashLoopBackOff ({why})"),
+            };
+            self.show_waiting(place, &reason);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(*wait) => true,
+            () = self.stopped() => false,
+        }
+    }
+
+    /// Waits until the pod is going.
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // It cannot close: the pod holds the other end for as long as this is polled.
+        let _ = stopping.wait_for(|&stopping| stopping).await;
+    }
+
+    async fn run_once(&self, container: &Container, place: Place, history: &mut History) -> Outcome {
+        let since = Instant::now();
+        history.starts += 1;
+        let mut running = match self.start(container, history.starts).await {
+            Ok(running) => running,
+            Err(StartError::Plan(error)) => return Outcome::NotStarted(error.to_string()),
+            Err(StartError::Holder(NotStarted::Program(reason))) => return Outcome::NotStarted(reason),
+            Err(StartError::Holder(NotStarted::HolderDied)) => return Outcome::Over,
+        };
+        self.show_running(container, place, &running, history.starts);
+        let ended = self.watch(container, place, &mut running).await;
+        self.show_ended(container, place, ended.as_ref());
+        match ended {
+            None => Outcome::Over,
+            Some(ended) => Outcome::Ended {
+                exit_code: ended.exit_code,
+                ran: since.elapsed(),
+            },
+        }
+    }
+
+    async fn start(&self, container: &Container, start: u32) -> Result<Running, StartError> {
+        if let Some(path) = self.world.container_cgroup(&self.facts.uid, &container.name) {
+            // A new folder for each start: nothing that was frozen or left over holds the new process.
+            tokio::task::spawn_blocking(move || cgroup::create_fresh(&path))
+                .await
+                .map_err(io::Error::other)??;
+        }
+        let plan = plan::container(self.world, self.facts, self.volumes, container, start)?;
+        Ok(self.holder.start_container(plan).await?)
+    }
+
+    /// Waits for the end of a start, and brings it about where a probe or the pod's deletion demands it.
+    async fn watch(&self, container: &Container, place: Place, running: &mut Running) -> Option<Ended> {
+        let id = running.id;
+        tokio::select! {
+            ended = running.ended() => return ended,
+            () = self.stopped() => {
+                // The pod's own deadline ends what does not end by itself.
+                self.holder.signal(id, Signal::SIGTERM);
+                return running.ended().await;
+            }
+            () = probing::watch(self, container, place, id) => {}
+        }
+        self.holder.signal(id, Signal::SIGTERM);
+        let ended = tokio::time::timeout(self.world.setup.spec.pod.grace, running.ended()).await;
+        if let Ok(ended) = ended {
+            return ended;
+        }
+        self.holder.signal(id, Signal::SIGKILL);
+        running.ended().await
+    }
+}
+
+impl History {
+    fn note(&mut self, outcome: Outcome) {
+        self.last = match outcome {
+            Outcome::Ended { exit_code, ran } => {
+                Some((format!("exit code {exit_code}"), self.backoff.after(ran)))
+            }
+            Outcome::NotStarted(reason) => Some((reason, self.backoff.after(Duration::ZERO))),
+            Outcome::Over => None,
+        };
+    }
+}
+
+enum StartError {
+    Plan(io::Error),
+    Holder(NotStarted),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl From<NotStarted> for StartError {
+    fn from(error: NotStarted) -> Self {
+        Self::Holder(error)
+    }
+}

@@ -1,0 +1,260 @@
+//! A pod's volumes: claims, which outlive it, and emptyDirs, which do not.
+//!
+//! As root a claim is an image file with an ext4 filesystem on a loop device, mounted once in init's mount namespace
+//! and bound from there into containers. It is attached anew for every pod sandbox, and only when no device has the
+//! image any more: a filesystem that was shut down, or whose last user still lives, is never used again. As an ordinary
+//! user a claim is a folder.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::mount::MsFlags;
+
+use crate::host::loop_device::{self, LoopDevice};
+use crate::host::mount;
+use crate::node::LocatedVolume;
+use crate::platform::sandbox::init::World;
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir};
+
+/// How long the last users of a volume may take to go.
+const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+/// Below this there is no room for a journal.
+const SMALLEST_IMAGE: u64 = 16 << 20;
+
+/// The volumes of one pod sandbox, mounted.
+#[derive(Debug, Default)]
+pub struct Volumes {
+    claims: Vec<Claim>,
+    empty_dirs: Vec<(String, PathBuf)>,
+}
+
+#[derive(Debug)]
+struct Claim {
+    located: LocatedVolume,
+    image: Option<PathBuf>,
+}
+
+impl Volumes {
+    /// Makes what is not there yet and mounts it.
+    pub async fn mount(world: &Arc<World>, pod: &str, uid: &str) -> io::Result<Self> {
+        let mut volumes = Self::default();
+        for template in &world.setup.spec.claims {
+            match mount_claim(world, pod, template).await {
+                Ok(claim) => volumes.claims.push(claim),
+                Err(error) => {
+                    let _ = volumes.unmount().await;
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("claim {}: {error}", template.name),
+                    ));
+                }
+            }
+        }
+        for template in &world.setup.spec.pod.empty_dirs {
+            let path = world.dir.pod_volumes(uid).join(&template.name);
+            make_empty_dir(template, &path, world.fs_group())?;
+            volumes.empty_dirs.push((template.name.clone(), path));
+        }
+        Ok(volumes)
+    }
+
+    /// Where a volume is, by its name.
+    pub fn path(&self, name: &str) -> Option<&Path> {
+        let claim = self.claims.iter().find(|claim| claim.located.claim == name);
+        let claim = claim.map(|claim| claim.located.path.as_path());
+        claim.or_else(|| {
+            self.empty_dirs
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, path)| path.as_path())
+        })
+    }
+
+    /// The claims, for the node.
+    pub fn located(&self) -> Vec<LocatedVolume> {
+        self.claims.iter().map(|claim| claim.located.clone()).collect()
+    }
+
+    /// Unmounts the claims; returns when no device is attached any more. The pod's processes must be gone.
+    pub async fn unmount(&mut self) -> io::Result<()> {
+        let claims = std::mem::take(&mut self.claims);
+        let unmount = move || {
+            for claim in claims {
+                if let Some(image) = &claim.image {
+                    unmount_patiently(&claim.located.path)?;
+                    wait_until_detached(image)?;
+                }
+            }
+            Ok(())
+        };
+        tokio::task::spawn_blocking(unmount)
+            .await
+            .map_err(io::Error::other)?
+    }
+}
+
+/// Forgets the emptyDirs of a pod that is gone for good.
+pub async fn remove_empty_dirs(world: &World, uid: &str) -> io::Result<()> {
+    let folder = world.dir.pod_volumes(uid);
+    let in_memory = world
+        .setup
+        .spec
+        .pod
+        .empty_dirs
+        .iter()
+        .filter(|template| template.in_memory);
+    let in_memory: Vec<PathBuf> = in_memory.map(|template| folder.join(&template.name)).collect();
+    let remove = move || {
+        for path in in_memory {
+            if path.exists() && is_mount_point(&path)? {
+                unmount_patiently(&path)?;
+            }
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)
+        } else {
+            Ok(())
+        }
+    };
+    tokio::task::spawn_blocking(remove)
+        .await
+        .map_err(io::Error::other)?
+}
+
+async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::Result<Claim> {
+    let path = world.dir.volumes().join(format!("{}-{pod}", template.name));
+    let is_new = !path.exists();
+    fs::create_dir_all(&path)?;
+    let mut located = LocatedVolume {
+        claim: template.name.clone(),
+        path: path.clone(),
+        device: None,
+    };
+    if !world.setup.is_root {
+        open_to_all(&path, is_new, None)?;
+        return Ok(Claim { located, image: None });
+    }
+    let image = path.with_extension("img");
+    let is_new = !image.exists();
+    if is_new {
+        format_image(world, &image, template.size).await?;
+    }
+    let mounted = path.clone();
+    let attached = image.clone();
+    let group = world.fs_group();
+    let mount = move || {
+        // An earlier attempt may have failed half-way.
+        if is_mount_point(&mounted)? {
+            unmount_patiently(&mounted)?;
+        }
+        wait_until_detached(&attached)?;
+        let device = LoopDevice::attach(&attached)?;
+        mount::device(device.path(), "ext4", &mounted)?;
+        let _ = fs::remove_dir(mounted.join("lost+found"));
+        open_to_all(&mounted, is_new, group)?;
+        Ok::<_, io::Error>(device.path().to_owned())
+    };
+    located.device = Some(
+        tokio::task::spawn_blocking(mount)
+            .await
+            .map_err(io::Error::other)??,
+    );
+    Ok(Claim {
+        located,
+        image: Some(image),
+    })
+}
+
+/// A sparse file with an empty filesystem; appears under its name only when it is complete.
+async fn format_image(world: &World, image: &Path, size: u64) -> io::Result<()> {
+    let unfinished = image.with_extension("new");
+    fs::File::create(&unfinished)?.set_len(size.max(SMALLEST_IMAGE))?;
+    let mut format = Command::new("mkfs.ext4");
+    format
+        .args([
+            "-q",
+            "-F",
+            "-m",
+            "0",
+            "-E",
+            "lazy_itable_init=1,lazy_journal_init=1",
+        ])
+        .arg(&unfinished)
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin",
+        )
+        .stdin(Stdio::null());
+    let formatted = world.reaper.run(&mut format).await.map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("cannot run mkfs.ext4: {error}; hint: install e2fsprogs"),
+        )
+    })?;
+    if !formatted {
+        return Err(io::Error::other("mkfs.ext4 failed; its words are in sandbox.log"));
+    }
+    fs::rename(unfinished, image)
+}
+
+/// Any user may write to a new volume, as with the provisioners of local clusters; with an fsGroup its group may.
+fn open_to_all(path: &Path, is_new: bool, group: Option<u32>) -> io::Result<()> {
+    if let Some(group) = group {
+        chown(path, None, Some(group))?;
+        let mode = fs::metadata(path)?.permissions().mode();
+        return fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o2770));
+    }
+    if is_new {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777))
+    } else {
+        Ok(())
+    }
+}
+
+fn make_empty_dir(template: &EmptyDir, path: &Path, group: Option<u32>) -> io::Result<()> {
+    let is_new = !path.exists();
+    fs::create_dir_all(path)?;
+    if template.in_memory && !is_mount_point(path)? {
+        let size = template
+            .size
+            .map_or(String::new(), |size| format!("size={size},"));
+        mount::filesystem("tmpfs", path, MsFlags::MS_NODEV, &format!("{size}mode=777"))?;
+    }
+    open_to_all(path, is_new, group)
+}
+
+fn is_mount_point(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let parent = path.parent().unwrap_or(path);
+    Ok(fs::metadata(path)?.dev() != fs::metadata(parent)?.dev())
+}
+
+/// The mount namespaces of dead containers go a moment after their processes.
+fn unmount_patiently(path: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + RELEASE_LIMIT;
+    loop {
+        match mount::unmount(path) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn wait_until_detached(image: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + RELEASE_LIMIT;
+    while loop_device::is_attached(image)? {
+        if Instant::now() >= deadline {
+            let text = format!("somebody still uses the old mount of {}", image.display());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}

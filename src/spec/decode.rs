@@ -1,0 +1,342 @@
+//! Reads a type from a tree, so that serde's errors know the node at which they arose.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+};
+
+use super::tree::{Entry, Node, Segment, Value};
+
+/// What a type said of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DecodeError {
+    /// From the root to the node, innermost last. Built from the inside out while the error travels.
+    pub(super) path: Vec<Segment>,
+    /// Whether the key is meant and not its value.
+    pub(super) at_key: bool,
+    /// What is wrong.
+    pub(super) message: String,
+    /// The field that is missing, where that is what is wrong.
+    pub(super) missing: Option<&'static str>,
+}
+
+impl DecodeError {
+    fn new(message: String) -> Self {
+        Self {
+            path: Vec::new(),
+            at_key: false,
+            message,
+            missing: None,
+        }
+    }
+
+    fn within(mut self, segment: Segment) -> Self {
+        self.path.insert(0, segment);
+        self
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+impl de::Error for DecodeError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(format!("{} is not {}", shown(found), wanted(expected)))
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new(format!("{} is not {}", shown(found), wanted(expected)))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!("unknown field `{field}`{}", instead(field, expected)))
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!(
+            "`{variant}` is not known here{}",
+            instead(variant, expected)
+        ))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self {
+            missing: Some(field),
+            ..Self::new(format!("`{field}` is missing"))
+        }
+    }
+}
+
+/// A found value in the words of YAML.
+fn shown(found: de::Unexpected<'_>) -> String {
+    match found {
+        de::Unexpected::Unit | de::Unexpected::Option => "nothing".into(),
+        de::Unexpected::Seq => "a list".into(),
+        de::Unexpected::Map => "a mapping".into(),
+        de::Unexpected::Str(text) => format!("the text `{text}`"),
+        de::Unexpected::Bool(value) => format!("`{value}`"),
+        de::Unexpected::Unsigned(value) => format!("the number {value}"),
+        de::Unexpected::Signed(value) => format!("the number {value}"),
+        de::Unexpected::Float(value) => format!("the number {value}"),
+        other => other.to_string(),
+    }
+}
+
+/// What a type expects, in the words of YAML.
+fn wanted(expected: &dyn de::Expected) -> String {
+    let expected = expected.to_string();
+    match expected.as_str() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".into(),
+        "a string" => "a text".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "a list".into(),
+        other if other.starts_with("struct ") => "a mapping".into(),
+        _ => expected,
+    }
+}
+
+/// What could have been written: the nearest name first.
+fn instead(written: &str, expected: &[&str]) -> String {
+    if expected.is_empty() {
+        return ": nothing is expected here".into();
+    }
+    let list = expected
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    match nearest(written, expected) {
+        Some(name) => format!(": did you mean `{name}`? Known are {list}"),
+        None => format!(": known are {list}"),
+    }
+}
+
+/// The name with the smallest edit distance, if it is near enough to be a slip of the finger.
+pub(super) fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    names
+        .iter()
+        .map(|name| (distance(&written, &name.to_lowercase()), *name))
+        .min()
+        .filter(|&(distance, name)| distance <= 1 + name.len() / 4)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's edit distance, over a bounded length.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (diagonal + usize::from(x != *y)).min(above + 1).min(row[j] + 1);
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+impl<'de> Deserializer<'de> for &'de Node {
+    type Error = DecodeError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match &self.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Signed(value) => visitor.visit_i64(*value),
+            Value::Unsigned(value) => visitor.visit_u64(*value),
+            Value::Float(value) => visitor.visit_f64(*value),
+            Value::Text(value) => visitor.visit_str(value),
+            Value::List(items) => visitor.visit_seq(Items {
+                items: items.iter().enumerate(),
+            }),
+            Value::Map(entries) => visitor.visit_map(Entries {
+                entries: entries.iter(),
+                current: None,
+            }),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
+        match self.value {
+            Value::Null => visitor.visit_none(),
+            Value::Bool(_)
+            | Value::Signed(_)
+            | Value::Unsigned(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_) => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        match &self.value {
+            Value::Text(text) => visitor.visit_enum(text.as_str().into_deserializer()),
+            Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0] }),
+            Value::Map(entries) if entries.len() > 1 => {
+                let names = entries
+                    .iter()
+                    .map(|entry| format!("`{}`", entry.key))
+                    .collect::<Vec<_>>()
+                    .join(" and ");
+                Err(DecodeError::new(format!(
+                    "says {names} at once: keep one of them"
+                )))
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Signed(_)
+            | Value::Unsigned(_)
+            | Value::Float(_)
+            | Value::List(_)
+            | Value::Map(_) => {
+                let known = variants
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                Err(DecodeError::new(format!(
+                    "is not a {}: write one of {known}",
+                    name.to_lowercase()
+                )))
+            }
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct identifier ignored_any
+    }
+}
+
+struct Items<'de> {
+    items: std::iter::Enumerate<std::slice::Iter<'de, Node>>,
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = DecodeError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, DecodeError> {
+        let Some((index, node)) = self.items.next() else {
+            return Ok(None);
+        };
+        seed.deserialize(node)
+            .map(Some)
+            .map_err(|error| error.within(Segment::Item(index)))
+    }
+}
+
+struct Entries<'de> {
+    entries: std::slice::Iter<'de, Entry>,
+    current: Option<&'de Entry>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = DecodeError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
+        self.current = self.entries.next();
+        let Some(entry) = self.current else {
+            return Ok(None);
+        };
+        let key: StrDeserializer<'_, DecodeError> = entry.key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some).map_err(|error| {
+            DecodeError {
+                at_key: true,
+                ..error
+            }
+            .within(Segment::Key(entry.key.clone()))
+        })
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
+        let entry = self.current.expect("serde asks for a value only after its key");
+        seed.deserialize(&entry.value)
+            .map_err(|error| error.within(Segment::Key(entry.key.clone())))
+    }
+}
+
+struct Variant<'de> {
+    entry: &'de Entry,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = DecodeError;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), DecodeError> {
+        let key: StrDeserializer<'_, DecodeError> = self.entry.key.as_str().into_deserializer();
+        let value = seed.deserialize(key).map_err(|error| {
+            DecodeError {
+                at_key: true,
+                ..error
+            }
+            .within(Segment::Key(self.entry.key.clone()))
+        })?;
+        Ok((value, self))
+    }
+}
+
+impl<'de> Variant<'de> {
+    fn inside<T>(self, read: impl FnOnce(&'de Node) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+        read(&self.entry.value).map_err(|error| error.within(Segment::Key(self.entry.key.clone())))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = DecodeError;
+
+    fn unit_variant(self) -> Result<(), DecodeError> {
+        Err(DecodeError::new(format!(
+            "takes no parameters: write just `{}`",
+            self.entry.key
+        )))
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, DecodeError> {
+        self.inside(|node| seed.deserialize(node))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, DecodeError> {
+        self.inside(|node| node.deserialize_any(visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.inside(|node| node.deserialize_any(visitor))
+    }
+}

@@ -1,0 +1,120 @@
+//! Cuts files into YAML documents that still know where they stood.
+
+/// The largest file that is read. Real experiments and manifests have a few kilobytes.
+pub const LARGEST_FILE: usize = 1 << 20;
+
+/// One YAML document of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The file's name as it was given, `<stdin>` for standard input.
+    pub file: String,
+    /// The line of the file on which this document's text begins, from 1.
+    pub first_line: usize,
+    /// Its text, without document markers.
+    pub text: String,
+}
+
+/// Why a file has no documents.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// Larger than [`LARGEST_FILE`].
+    #[error("is larger than 1 MiB: an experiment has a few kilobytes, is this the right file?")]
+    TooLarge,
+    /// Not text.
+    #[error("is not UTF-8 text (byte {0} is not): is this the right file?")]
+    NotText(usize),
+    /// Text, but of control characters.
+    #[error("has the control character U+{code:04X} on line {line}: is this the right file?")]
+    Control {
+        /// The character.
+        code: u32,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// Nothing in it.
+    #[error("has no YAML document in it")]
+    Empty,
+}
+
+/// Cuts `bytes` of `file` at its document markers. Documents that hold nothing but comments are left out.
+pub fn split(file: &str, bytes: &[u8]) -> Result<Vec<Document>, DocumentError> {
+    if bytes.len() > LARGEST_FILE {
+        return Err(DocumentError::TooLarge);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| DocumentError::NotText(error.valid_up_to()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((place, character)) = text
+        .char_indices()
+        .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    {
+        let line = 1 + text[..place].bytes().filter(|&b| b == b'\n').count();
+        return Err(DocumentError::Control {
+            code: u32::from(character),
+            line,
+        });
+    }
+    let mut documents = Vec::new();
+    let mut current = Document {
+        file: file.into(),
+        first_line: 1,
+        text: String::new(),
+    };
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        if is_marker(line, "---") || is_marker(line, "...") {
+            let rest = &line[3..];
+            let next = Document {
+                file: file.into(),
+                first_line: index + 1,
+                text: format!("   {rest}"),
+            };
+            documents.push(std::mem::replace(&mut current, next));
+        } else {
+            current.text.push_str(line);
+        }
+    }
+    documents.push(current);
+    documents.retain(|document| {
+        document
+            .text
+            .lines()
+            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+    });
+    if documents.is_empty() {
+        Err(DocumentError::Empty)
+    } else {
+        Ok(documents)
+    }
+}
+
+/// Whether a line is this document marker, alone or followed by content.
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_know_their_lines() {
+        let text = "# a comment\n---\na: 1\n---\n# nothing\n--- # third\nb: 2\n...\n";
+        let documents = split("f", text.as_bytes()).expect("two documents");
+        let places: Vec<_> = documents.iter().map(|d| (d.first_line, d.text.trim())).collect();
+        assert_eq!(places, [(2, "a: 1"), (6, "# third\nb: 2")]);
+    }
+
+    #[test]
+    fn refuses_what_is_no_text() {
+        assert_eq!(split("f", &[0xff, 0xfe]), Err(DocumentError::NotText(0)));
+        assert_eq!(
+            split("f", b"a: 1\nb: \x01"),
+            Err(DocumentError::Control { code: 1, line: 2 })
+        );
+        assert_eq!(
+            split("f", &vec![b'a'; LARGEST_FILE + 1]),
+            Err(DocumentError::TooLarge)
+        );
+        assert_eq!(split("f", b"# only\n---\n"), Err(DocumentError::Empty));
+    }
+}

@@ -1,0 +1,329 @@
+//! What no single section can know: names that refer to each other, faults that contradict each other, and what the
+//! store or the target cannot do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::TargetFacts;
+use super::tree::Segment;
+use crate::api::Ordinal;
+use crate::experiment::{Experiment, Selection, Start, Step};
+use crate::fault::Fault;
+
+/// A broken rule: where, and what to write instead.
+pub(super) type Broken = (Vec<Segment>, String);
+
+/// Every broken rule of an experiment.
+pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    hypotheses(experiment, &mut broken);
+    names(experiment, &mut broken);
+    references(experiment, &mut broken);
+    store(experiment, &mut broken);
+    contradictions(experiment, &mut broken);
+    workload(experiment, &mut broken);
+    broken
+}
+
+/// What an experiment names must exist in the target.
+pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    let spec = |field: &str| {
+        ["spec", "target", field]
+            .map(|key| Segment::Key(key.into()))
+            .to_vec()
+    };
+    let name = &target.name;
+    if experiment.target.stateful_set != *name {
+        broken.push((
+            spec("statefulSet"),
+            format!(
+                "there is no StatefulSet `{}`: the manifest has `{name}`",
+                experiment.target.stateful_set
+            ),
+        ));
+    }
+    if let Some(container) = experiment
+        .target
+        .container
+        .as_ref()
+        .filter(|name| !target.containers.contains(name))
+    {
+        let known = target.containers.join("`, `");
+        broken.push((
+            spec("container"),
+            format!("`{name}` has no container `{container}`: it has `{known}`"),
+        ));
+    }
+    let last = (target.first + target.replicas).saturating_sub(1);
+    for (index, step) in experiment.steps.iter().enumerate() {
+        if let Some(Selection::Ordinals(set)) = step.fault.selection() {
+            for ordinal in set
+                .iter()
+                .filter(|&ordinal| ordinal < target.first || ordinal > last)
+            {
+                let message = format!(
+                    "ordinal {ordinal} does not exist: `{name}` has {} to {last}",
+                    target.first
+                );
+                broken.push((at("steps", index, &["fault"]), message));
+            }
+        }
+        if let Fault::PowerLoss(power) = &step.fault {
+            for claim in power.claims.iter().filter(|claim| !target.claims.contains(claim)) {
+                let known = target.claims.join("`, `");
+                let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
+                broken.push((at("steps", index, &["fault"]), message));
+            }
+        }
+        let fewest = step.fault.fewest_members();
+        if target.replicas < fewest {
+            let message = format!(
+                "this needs at least {fewest} members: `{name}` has {}",
+                target.replicas
+            );
+            broken.push((at("steps", index, &["fault"]), message));
+        }
+    }
+    broken
+}
+
+/// `LIST[INDEX].FIELD…` under `spec`.
+fn at(list: &str, index: usize, fields: &[&str]) -> Vec<Segment> {
+    let mut path = vec![
+        Segment::Key("spec".into()),
+        Segment::Key(list.into()),
+        Segment::Item(index),
+    ];
+    path.extend(fields.iter().map(|field| Segment::Key((*field).into())));
+    path
+}
+
+fn hypotheses(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    if experiment.hypothesis.is_empty() {
+        broken.push((
+            vec![Segment::Key("spec".into()), Segment::Key("hypothesis".into())],
+            "claims nothing, so nothing could be judged: add for example - {name: a majority keeps one leader, sli: {quorum: {}}}"
+                .into(),
+        ));
+    }
+}
+
+fn names(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    let steps = experiment.steps.iter().map(|step| step.name.as_str());
+    let claims = experiment
+        .hypothesis
+        .iter()
+        .map(|hypothesis| hypothesis.name.as_str());
+    for (list, index, name) in twice(steps)
+        .map(|(index, name)| ("steps", index, name))
+        .chain(twice(claims).map(|(index, name)| ("hypothesis", index, name)))
+    {
+        broken.push((
+            at(list, index, &["name"]),
+            format!("`{name}` is used twice: give each one a name of its own"),
+        ));
+    }
+    for (index, step) in experiment.steps.iter().enumerate() {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if step.name.is_empty() || step.name.len() > 63 || !step.name.chars().all(fits) {
+            broken.push((
+                at("steps", index, &["name"]),
+                format!("`{}` is not a step's name: write lower-case letters, digits and hyphens, for example cut-leader", step.name),
+            ));
+        }
+    }
+}
+
+/// Items that were there before, with their index.
+fn twice<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (usize, &'a str)> {
+    let mut seen = BTreeSet::new();
+    names.enumerate().filter(move |(_, name)| !seen.insert(*name))
+}
+
+fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    let known: Vec<&str> = experiment.steps.iter().map(|step| step.name.as_str()).collect();
+    let refuse = |name: &str| match super::decode::nearest(name, &known) {
+        Some(near) => format!("there is no step `{name}`: did you mean `{near}`?"),
+        None => format!("there is no step `{name}`"),
+    };
+    for (index, step) in experiment.steps.iter().enumerate() {
+        if let Start::After(before) = &step.start {
+            if !known.contains(&before.as_str()) {
+                broken.push((at("steps", index, &["after"]), refuse(before)));
+            } else if waits_for_itself(experiment, step) {
+                broken.push((
+                    at("steps", index, &["after"]),
+                    format!("`{}` would wait for itself", step.name),
+                ));
+            }
+        }
+    }
+    for (index, hypothesis) in experiment.hypothesis.iter().enumerate() {
+        if let Some(step) = hypothesis.during.as_ref().and_then(|during| during.step.as_ref())
+            && !known.contains(&step.as_str())
+        {
+            broken.push((at("hypothesis", index, &["during", "step"]), refuse(step)));
+        }
+    }
+}
+
+fn waits_for_itself(experiment: &Experiment, step: &Step) -> bool {
+    let mut here = step;
+    for _ in 0..=experiment.steps.len() {
+        let Start::After(before) = &here.start else {
+            return false;
+        };
+        let Some(next) = experiment.steps.iter().find(|step| &step.name == before) else {
+            return false;
+        };
+        here = next;
+    }
+    true
+}
+
+fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    let store = experiment.target.store.as_ref();
+    for (index, step) in experiment.steps.iter().enumerate() {
+        if step.fault.needs_roles() && !store.is_some_and(crate::experiment::Store::tells_roles) {
+            let why = match store {
+                Some(store) => format!(
+                    "`{}` does not tell its members' roles: select by ordinals or count",
+                    store.name()
+                ),
+                None => {
+                    "roles are known only from a store: name it, for example spec.target.store: {etcd: {}}"
+                        .into()
+                }
+            };
+            broken.push((at("steps", index, &["fault"]), why));
+        }
+    }
+    for (index, hypothesis) in experiment.hypothesis.iter().enumerate() {
+        if hypothesis.sli.needs_store() && store.is_none() {
+            broken.push((
+                at("hypothesis", index, &["sli"]),
+                format!(
+                    "`{}` is asked of a store: name it, for example spec.target.store: {{etcd: {{}}}}",
+                    hypothesis.sli.name()
+                ),
+            ));
+        }
+        if hypothesis.sli.needs_workload() && experiment.workload.is_none() {
+            broken.push((
+                at("hypothesis", index, &["sli"]),
+                format!(
+                    "`{}` needs clients that read and write: add spec.workload: {{}}",
+                    hypothesis.sli.name()
+                ),
+            ));
+        }
+    }
+    if experiment.workload.is_some() && store.is_none() {
+        broken.push((
+            vec![Segment::Key("spec".into()), Segment::Key("workload".into())],
+            "clients need a store to speak to: name it, for example spec.target.store: {etcd: {}}".into(),
+        ));
+    }
+}
+
+fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    let Some(workload) = &experiment.workload else {
+        return;
+    };
+    let field = |name: &str| {
+        ["spec", "workload", name]
+            .map(|key| Segment::Key(key.into()))
+            .to_vec()
+    };
+    for (name, value, most) in [
+        ("clients", workload.clients, 1000),
+        ("rate", workload.rate, 100_000),
+        ("registers", workload.registers, 100_000),
+    ] {
+        if value == 0 || value > most {
+            broken.push((
+                field(name),
+                format!("{value} is not possible: write a number from 1 to {most}"),
+            ));
+        }
+    }
+    if workload.timeout.is_zero() {
+        broken.push((
+            field("timeout"),
+            "a client has to wait for an answer: write for example 1s".into(),
+        ));
+    }
+    if workload.scope.prefix.len() < 2 || !workload.scope.prefix.ends_with('/') {
+        broken.push((
+            field("scope"),
+            format!(
+                "`{}` could hold keys of others: write a name that ends in /, for example seatrial/",
+                workload.scope.prefix
+            ),
+        ));
+    }
+}
+
+/// A step's occurrences as far as they are certain before the run: from the start of Faulting.
+fn windows(step: &Step) -> Vec<(Duration, Duration)> {
+    match step.start {
+        Start::At(at) => (0..step.repeat.times.min(1000))
+            .map(|n| {
+                (
+                    at + step.repeat.every * n,
+                    at + step.repeat.every * n + step.lasting,
+                )
+            })
+            .collect(),
+        Start::After(_) => Vec::new(),
+    }
+}
+
+/// The ordinals that a step hits for certain.
+fn certain(step: &Step) -> BTreeSet<Ordinal> {
+    match step.fault.selection() {
+        Some(Selection::Ordinals(set)) => set.iter().collect(),
+        Some(Selection::Role { .. } | Selection::Count(_)) | None => BTreeSet::new(),
+    }
+}
+
+/// Whether two faults cannot both be true of one member.
+fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
+    match (a, b) {
+        (Fault::ProcessPause(_), Fault::ProcessPause(_)) => Some("it is paused already"),
+        (Fault::ProcessPause(_), Fault::PodKill(_) | Fault::PowerLoss(_))
+        | (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::ProcessPause(_)) => {
+            Some("a member that is killed is not paused any more")
+        }
+        (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::PodKill(_) | Fault::PowerLoss(_)) => {
+            Some("a member that is down cannot be killed again")
+        }
+        (Fault::NetworkPartition(_), _) | (_, Fault::NetworkPartition(_)) => None,
+    }
+}
+
+fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    for (index, later) in experiment.steps.iter().enumerate() {
+        for earlier in &experiment.steps[..index] {
+            let Some(why) = contradict(&earlier.fault, &later.fault) else {
+                continue;
+            };
+            let Some(ordinal) = certain(earlier).intersection(&certain(later)).next().copied() else {
+                continue;
+            };
+            let meets = windows(earlier)
+                .iter()
+                .any(|a| windows(later).iter().any(|b| a.0 <= b.1 && b.0 <= a.1));
+            if meets {
+                broken.push((
+                    at("steps", index, &["fault"]),
+                    format!(
+                        "contradicts step `{}`, which hits ordinal {ordinal} at the same time: {why}",
+                        earlier.name
+                    ),
+                ));
+            }
+        }
+    }
+}

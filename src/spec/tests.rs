@@ -1,0 +1,289 @@
+//! Every mistake a person can make in an Experiment has a test for its text.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use super::*;
+
+const GOOD: &str = "\
+apiVersion: seatrial.dev/v1alpha1
+kind: Experiment
+metadata: {name: good}
+spec:
+  target:
+    statefulSet: etcd
+    store: {etcd: {}}
+  workload: {}
+  steps:
+    - name: cut
+      at: 1s
+      for: 10s
+      fault: {networkPartition: {isolate: {role: leader}}}
+  hypothesis:
+    - name: a majority keeps one leader
+      sli: {quorum: {}}
+      during: {step: cut, longestOutage: 5s}
+";
+
+fn document(text: &str) -> Document {
+    document::split("x.yaml", text.as_bytes()).unwrap().remove(0)
+}
+
+fn problems(text: &str) -> Vec<String> {
+    experiment(&document(text)).map_or_else(|p| p.iter().map(ToString::to_string).collect(), |_| Vec::new())
+}
+
+/// Replaces `from` in the good document and expects exactly one problem that starts and goes on as told.
+fn refused(from: &str, to: &str, place: &str, words: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    let found = problems(&GOOD.replacen(from, to, 1));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].starts_with(place) && found[0].contains(words),
+        "{}",
+        found[0]
+    );
+}
+
+#[test]
+fn accepts_the_good_one_and_fills_in_defaults() {
+    let experiment = experiment(&document(GOOD)).unwrap();
+    assert_eq!(
+        (experiment.name.as_str(), experiment.workload.unwrap().clients),
+        ("good", 8)
+    );
+}
+
+#[test]
+fn says_what_to_write_instead() {
+    refused(
+        "at: 1s",
+        "att: 1s",
+        "x.yaml:11:7: spec.steps[0].att:",
+        "unknown field `att`: did you mean `at`?",
+    );
+    refused(
+        "for: 10s",
+        "for: 10",
+        "x.yaml:12:12: spec.steps[0].for:",
+        "`10` has no unit: write a number with a unit",
+    );
+    refused(
+        "for: 10s",
+        "for: []",
+        "x.yaml:12:12: spec.steps[0].for:",
+        "a list is not a duration",
+    );
+    refused(
+        "      for: 10s\n",
+        "",
+        "x.yaml:10:7: spec.steps[0]:",
+        "stays until it is taken back: say how long",
+    );
+    refused(
+        "role: leader",
+        "role: king",
+        "x.yaml:13:50:",
+        "`king` is not known here: known are `leader`, `follower`",
+    );
+    refused(
+        "role: leader",
+        "role: leader, ordinals: [0]",
+        "x.yaml:13:43:",
+        "leave `role` and `count` out",
+    );
+    refused(
+        "networkPartition",
+        "netPartition",
+        "x.yaml:13:15: spec.steps[0].fault.netPartition:",
+        "did you mean `networkPartition`? Known are `podKill`",
+    );
+    refused(
+        "step: cut",
+        "step: cutt",
+        "x.yaml:17:22: spec.hypothesis[0].during.step:",
+        "did you mean `cut`?",
+    );
+    refused(
+        "longestOutage: 5s",
+        "max: 3",
+        "x.yaml:15:7: spec.hypothesis[0]:",
+        "bound it by longestOutage or totalOutage",
+    );
+    refused(
+        "workload: {}",
+        "workload: {clients: 0}",
+        "x.yaml:8:23: spec.workload.clients:",
+        "write a number from 1 to 1000",
+    );
+    refused(
+        "workload: {}",
+        "workload: {scope: {prefix: /}}",
+        "x.yaml:8:21: spec.workload.scope:",
+        "could hold keys of others",
+    );
+    refused(
+        "metadata: {name: good}",
+        "metadata: {}",
+        "x.yaml:3:11: metadata:",
+        "`name` is missing",
+    );
+    refused(
+        "spec:\n",
+        "spec:\n  name: x\n",
+        "x.yaml:5:3: spec.name:",
+        "an Experiment's name is metadata.name",
+    );
+}
+
+#[test]
+fn says_how_a_step_is_named() {
+    let found = problems(&GOOD.replace("name: cut\n", "name: Cut Off\n"));
+    assert!(
+        found[0].starts_with("x.yaml:10:13: spec.steps[0].name: `Cut Off` is not a step's name"),
+        "{}",
+        found[0]
+    );
+}
+
+#[test]
+fn says_what_needs_a_store() {
+    let found = problems(&GOOD.replace("    store: {etcd: {}}\n  workload: {}\n", ""));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("x.yaml:11:14: spec.steps[0].fault: roles are known only from a store"),
+        "{}",
+        found[0]
+    );
+    assert!(
+        found[1].starts_with("x.yaml:14:12: spec.hypothesis[0].sli: `quorum` is asked of a store"),
+        "{}",
+        found[1]
+    );
+}
+
+#[test]
+fn refuses_an_empty_hypothesis() {
+    let text = format!("{}  hypothesis: []\n", GOOD.split("  hypothesis").next().unwrap());
+    let found = problems(&text);
+    assert!(
+        found.len() == 1 && found[0].contains("claims nothing"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn finds_all_problems_at_once() {
+    let text = GOOD
+        .replace("at: 1s", "at: 1")
+        .replace("for: 10s", "for: soon")
+        .replace("role: leader", "role: king")
+        .replace("workload: {}", "workload: {rat: 5, clients: many}")
+        .replace("longestOutage: 5s", "longestOutage: 5");
+    let found = problems(&text);
+    assert_eq!(found.len(), 6, "{found:#?}");
+}
+
+#[test]
+fn refuses_names_used_twice_and_steps_that_wait_for_themselves() {
+    let second = "    - name: cut\n      after: cut\n      for: 1s\n      fault: {networkPartition: {halves: {}}}\n  hypothesis:";
+    let found = problems(&GOOD.replace("  hypothesis:", second));
+    assert!(
+        found.iter().any(|text| text.contains("`cut` is used twice")),
+        "{found:#?}"
+    );
+    let alone = GOOD.replace("at: 1s", "after: cut");
+    assert!(problems(&alone)[0].contains("would wait for itself"));
+}
+
+#[test]
+fn refuses_faults_that_contradict_each_other() {
+    let steps = "    - {name: pause, at: 1s, for: 10s, fault: {processPause: {members: {ordinals: [0, 1]}}}}
+    - {name: kill, at: 5s, fault: {podKill: {members: {ordinals: [1]}}}}
+  hypothesis:";
+    let found = problems(&GOOD.replace("  hypothesis:", steps));
+    assert!(
+        found.len() == 1 && found[0].contains("contradicts step `pause`, which hits ordinal 1"),
+        "{found:#?}"
+    );
+    let apart = steps.replace("at: 5s", "at: 15s");
+    assert_eq!(
+        problems(&GOOD.replace("  hypothesis:", &apart)),
+        Vec::<String>::new()
+    );
+}
+
+fn facts() -> TargetFacts {
+    TargetFacts {
+        name: "etcd".into(),
+        first: 0,
+        replicas: 3,
+        containers: vec!["etcd".into()],
+        claims: vec!["data".into()],
+    }
+}
+
+#[test]
+fn refuses_a_target_that_does_not_have_what_is_named() {
+    let text = GOOD.replace("statefulSet: etcd", "statefulSet: etcdd\n    container: web");
+    let document = document(&text);
+    let experiment = experiment(&document).unwrap();
+    let found: Vec<_> = against_target(&document, &experiment, &facts()).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("x.yaml:6:18: spec.target.statefulSet: there is no StatefulSet `etcdd`"),
+        "{}",
+        found[0]
+    );
+    assert!(
+        found[1].contains("has no container `web`: it has `etcd`"),
+        "{}",
+        found[1]
+    );
+}
+
+#[test]
+fn refuses_ordinals_that_do_not_exist() {
+    let text = GOOD.replace("role: leader", "ordinals: [1, 3]");
+    let document = document(&text);
+    let experiment = experiment(&document).unwrap();
+    let found = against_target(&document, &experiment, &facts()).unwrap_err();
+    assert!(
+        found.len() == 1
+            && found[0]
+                .to_string()
+                .contains("ordinal 3 does not exist: `etcd` has 0 to 2"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn survives_bombs_and_junk() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let below = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![below; 9].join(", ")));
+    }
+    assert!(!problems(&bomb).is_empty());
+    let deep = format!("apiVersion: {}1{}", "[".repeat(50_000), "]".repeat(50_000));
+    assert!(!problems(&deep).is_empty());
+    assert!(!problems("\t:\n- ]{").is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(text in "[ -~\n]{0,200}", at in 0usize..400) {
+        if let Ok(documents) = document::split("x.yaml", text.as_bytes()) {
+            for document in documents {
+                let _ = experiment(&document);
+            }
+        }
+        let mut mutated = GOOD.to_owned();
+        let at = at.min(mutated.len());
+        mutated.insert_str(at, &text);
+        if let Ok(documents) = document::split("x.yaml", mutated.as_bytes()) {
+            for document in documents {
+                let _ = experiment(&document);
+            }
+        }
+    }
+}

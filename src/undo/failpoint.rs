@@ -1,0 +1,31 @@
+//! Named points at which a test can let the node die.
+//!
+//! In a debug build, a process whose environment says `SEATRIAL_KILL_AT=POINT` kills itself with SIGKILL when it gets
+//! there; a release build has no such points.
+
+/// Every point, in the order in which an injection and its revert pass them.
+pub const POINTS: &[&str] = &[
+    "guardian-started",
+    "record-written",
+    "guardian-armed",
+    "acted",
+    "verified",
+    "reported",
+    "revert-begun",
+    "undone",
+    "guardian-ended",
+    "record-removed",
+];
+
+/// Dies here if a test asked for it.
+pub fn stop_here(point: &str) {
+    #[cfg(debug_assertions)]
+    {
+        debug_assert!(POINTS.contains(&point), "{point} is not in the list");
+        if std::env::var_os("SEATRIAL_KILL_AT").is_some_and(|wanted| wanted == point) {
+            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+    #[cfg(not(debug_assertions))]
+    let _ = point;
+}

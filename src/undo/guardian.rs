@@ -1,0 +1,140 @@
+//! The guardian: a small process that ends one fault at its deadline when nobody else does.
+//!
+//! It lives in a session and, where the platform names one, a cgroup of its own, so that what kills the node does not
+//! kill it. It holds what it needs from the beginning: of a partition, the socket that owns the table, so that the table
+//! goes when both the node and the guardian are dead. It is locked in memory, keeps its parents' files out and starts no
+//! thread.
+//!
+//! It ends when its record is gone (somebody else has taken the fault back), when its deadline has passed by a little
+//! (so that the node, if it lives, comes first) and it has taken the fault back itself, when the target is gone, or when
+//! SIGTERM asks it to take the fault back at once. It never ends with the fault in force: a revert that fails is noted in
+//! the record and tried again.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::{Record, Store, StoreError, undo};
+use crate::host::nftables::Grip;
+use crate::host::process::PidFd;
+
+mod launch;
+
+pub use launch::{Armed, Launch, LaunchError, Started};
+
+/// The hidden subcommand that runs [`guardian_main`].
+pub const SUBCOMMAND: &str = "__guardian";
+
+/// How long after the deadline it acts.
+const AFTER_DEADLINE: Duration = Duration::from_millis(250);
+/// How often it looks whether its record is still there, and at the wall clock.
+const TICK: Duration = Duration::from_millis(500);
+/// How long it waits after a revert that failed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What follows [`SUBCOMMAND`] on the command line: the record's path.
+pub fn guardian_main(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    let Some(path) = arguments.next() else {
+        return ExitCode::from(2);
+    };
+    match guard(Path::new(&path)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let mut asked = SigSet::empty();
+    asked.add(Signal::SIGTERM);
+    asked.thread_block()?;
+    let release = SignalFd::with_flags(&asked, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    // A word from the node says that the record is written. If the node dies before that, the end of the file says it,
+    // and the record tells whether there is anything to guard.
+    let _ = std::io::stdin().read(&mut [0])?;
+    let Some(mut record) = read(path)? else {
+        return Ok(());
+    };
+    let grip = own_grip(&record);
+    let anchors = anchors_of(&record);
+    // Once a node has died, nobody reads this any more.
+    let _ = std::io::stdout()
+        .write_all(b"!")
+        .and_then(|()| std::io::stdout().flush());
+    stay_in_memory();
+    loop {
+        let left = record.expires.left_after(AFTER_DEADLINE);
+        if left.is_zero() || is_asked(&release) || record.target.is_gone() {
+            break;
+        }
+        sleep(&release, &anchors, left.min(TICK));
+        match read(path)? {
+            Some(newer) => record = newer,
+            None => return Ok(()),
+        }
+    }
+    loop {
+        match undo(path, &record, grip.as_ref()) {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                // The record may have been removed in the meantime; writing it would bring it back.
+                if path.exists() {
+                    record.failure = Some(format!("the guardian cannot take the fault back: {error}"));
+                    let _ = Store::write(path, &record);
+                }
+            }
+        }
+        std::thread::sleep(RETRY);
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Record>, StoreError> {
+    match Store::read(path) {
+        Ok(record) => Ok(Some(record)),
+        Err(StoreError::Read(_, error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The descriptors that it inherited, as the record tells their numbers.
+fn own_grip(record: &Record) -> Option<Grip> {
+    let guardian = record.guardian.as_ref()?;
+    let own = guardian.process.open().ok().flatten()?;
+    Grip::from_holder(&own, &guardian.descriptors).ok()
+}
+
+fn anchors_of(record: &Record) -> Vec<PidFd> {
+    record
+        .target
+        .anchors()
+        .iter()
+        .filter_map(|process| process.open().ok().flatten())
+        .collect()
+}
+
+fn is_asked(release: &SignalFd) -> bool {
+    matches!(release.read_signal(), Ok(Some(_)))
+}
+
+fn sleep(release: &SignalFd, anchors: &[PidFd], limit: Duration) {
+    let living = anchors
+        .iter()
+        .filter(|anchor| !anchor.wait(Duration::ZERO).unwrap_or(true));
+    let mut fds = vec![PollFd::new(release.as_fd(), PollFlags::POLLIN)];
+    fds.extend(living.map(|anchor| PollFd::new(anchor.as_fd(), PollFlags::POLLIN)));
+    let limit = PollTimeout::from(u16::try_from(limit.as_millis()).unwrap_or(u16::MAX).max(1));
+    // Whatever wakes it, and even an error, only makes it look again.
+    let _ = poll(&mut fds, limit);
+}
+
+/// As far as it is permitted: a machine that is short of memory must not lose the one who ends the fault.
+fn stay_in_memory() {
+    use nix::sys::mman::{MlockAllFlags, mlockall};
+    let _ = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE);
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+}

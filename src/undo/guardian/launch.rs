@@ -1,0 +1,130 @@
+//! The node's side of a guardian: start, arm, watch.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::SUBCOMMAND;
+use crate::host::process::launch::detached;
+use crate::host::process::{PidFd, ProcessId};
+use crate::undo::Guardian;
+
+/// For how long a guardian may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How guardians are started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program that knows the hidden subcommand; `/proc/self/exe` where the caller is that program.
+    pub program: PathBuf,
+    /// A cgroup v2 folder outside the node's own, where there is one.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// Why there is no guardian.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// It could not be started.
+    #[error("cannot start the guardian {0}: {1}")]
+    Start(PathBuf, #[source] io::Error),
+    /// It ended or did not answer.
+    #[error("the guardian did not say that it is ready: {0}")]
+    Arm(#[source] io::Error),
+}
+
+impl Launch {
+    /// Starts a guardian for the record at `path`, which need not be there yet. Until it is armed it does nothing but
+    /// wait; if the caller dies, it reads the record if there is one, and ends if there is none.
+    pub fn start(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Started, LaunchError> {
+        let failed = |error| LaunchError::Start(self.program.clone(), error);
+        let arguments = [SUBCOMMAND.as_ref(), path.as_os_str()];
+        let mut child = detached(&self.program, arguments, held, self.cgroup.as_deref()).map_err(failed)?;
+        let pid = child.id() as i32;
+        let Some(process) = ProcessId::of(pid).map_err(failed)? else {
+            // It has not been reaped, so that the kernel cannot have forgotten it.
+            let _ = child.kill();
+            return Err(failed(io::ErrorKind::NotFound.into()));
+        };
+        let descriptors = held.iter().map(AsRawFd::as_raw_fd).collect();
+        Ok(Started {
+            child,
+            identity: Guardian { process, descriptors },
+        })
+    }
+}
+
+/// A guardian that waits for its record.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    /// What the record must say of it.
+    pub identity: Guardian,
+}
+
+impl Started {
+    /// Tells it that its record is on the disk, and waits until it has read it.
+    pub fn arm(mut self) -> Result<Armed, LaunchError> {
+        match self.await_answer() {
+            Ok(handle) => Ok(Armed {
+                child: Some(self.child),
+                handle,
+            }),
+            Err(error) => {
+                self.dismiss();
+                Err(LaunchError::Arm(error))
+            }
+        }
+    }
+
+    /// Ends it before it had anything to guard.
+    pub fn dismiss(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn await_answer(&mut self) -> io::Result<PidFd> {
+        self.child
+            .stdin
+            .take()
+            .ok_or(io::ErrorKind::BrokenPipe)?
+            .write_all(b"!")?;
+        let mut answer = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let timeout = PollTimeout::from(PATIENCE.as_millis() as u16);
+        if poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        answer.read_exact(&mut [0])?;
+        self.identity
+            .open()?
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A guardian on its watch.
+#[derive(Debug)]
+pub struct Armed {
+    /// Present where this process started it, and so must reap it.
+    child: Option<Child>,
+    /// Becomes readable when it ends.
+    pub handle: PidFd,
+}
+
+impl Armed {
+    /// One that an earlier process started; `None` where it is gone.
+    pub fn adopt(identity: &Guardian) -> io::Result<Option<Self>> {
+        Ok(identity.open()?.map(|handle| Self { child: None, handle }))
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        // A guardian that still watches is meant to outlive this process; one that has ended must be reaped.
+        if let Some(child) = &mut self.child {
+            let _ = child.try_wait();
+        }
+    }
+}

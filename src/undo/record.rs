@@ -1,0 +1,178 @@
+//! What a record says.
+
+use std::io;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use super::UndoError;
+use crate::api::{Deadline, InjectionSpec};
+use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
+use crate::host::nftables::Grip;
+use crate::host::process::boot::{Era, uptime};
+use crate::host::process::{PidFd, ProcessId};
+
+/// For how long a guardian may take to end after SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How to take back one fault from one incarnation of one pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The version of this layout.
+    pub schema: u32,
+    /// Distinguishes the records of one Injection that follows its ordinal from pod to pod.
+    pub generation: u64,
+    /// When it was written.
+    pub written: Timestamp,
+    /// In which boot and pid namespace its pids mean something.
+    pub era: Era,
+    /// What was asked for.
+    pub spec: InjectionSpec,
+    /// The pod that was hit.
+    pub pod: String,
+    /// When the fault must be over.
+    pub expires: Expiry,
+    /// What was done to whom.
+    pub target: Target,
+    /// Who ends it when nobody else does. None where nothing stays that would have to be ended.
+    pub guardian: Option<Guardian>,
+    /// Why the last attempt to take it back failed.
+    pub failure: Option<String>,
+}
+
+impl Record {
+    /// The layout that this version writes and reads.
+    pub const SCHEMA: u32 = 1;
+}
+
+/// A [`Deadline`] as two points in time; the earlier counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Expiry {
+    /// By the wall clock.
+    pub at: Timestamp,
+    /// By the time since boot.
+    pub uptime: Duration,
+}
+
+impl Expiry {
+    /// When a fault ends that begins at `began`, in time since boot.
+    pub fn new(deadline: &Deadline, began: Duration) -> Self {
+        Self {
+            at: deadline.at,
+            uptime: began.saturating_add(deadline.within),
+        }
+    }
+
+    /// How much of it is left; zero when it is over.
+    pub fn left(&self) -> Duration {
+        let by_wall_clock = Duration::try_from(self.at.duration_since(Timestamp::now())).unwrap_or_default();
+        by_wall_clock.min(self.uptime.saturating_sub(uptime()))
+    }
+
+    /// How much is left until `later` than it.
+    pub fn left_after(&self, later: Duration) -> Duration {
+        let at = self
+            .at
+            .checked_add(jiff::SignedDuration::try_from(later).unwrap_or_default())
+            .unwrap_or(self.at);
+        Self {
+            at,
+            uptime: self.uptime.saturating_add(later),
+        }
+        .left()
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// What was done to whom, as far as it must be known to take it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Target {
+    /// Killed: nothing to take back.
+    Kill(pod_kill::host::Target),
+    /// Paused.
+    Pause(process_pause::host::Target),
+    /// Cut off.
+    Partition(network_partition::host::Target),
+    /// Without power: nothing to take back once it is done.
+    PowerLoss(power_loss::host::Target),
+}
+
+impl Target {
+    /// The processes with whose end the fault ends.
+    pub fn anchors(&self) -> Vec<ProcessId> {
+        match self {
+            Self::Kill(_) => Vec::new(),
+            Self::Pause(target) => target.anchors(),
+            Self::Partition(target) => vec![target.holder],
+            Self::PowerLoss(target) => vec![target.holder],
+        }
+    }
+
+    /// Whether every process that the fault lived in is gone, and with them whatever was done to them.
+    pub fn is_gone(&self) -> bool {
+        let anchors = self.anchors();
+        !anchors.is_empty()
+            && anchors
+                .iter()
+                .all(|process| matches!(process.is_alive(), Ok(false)))
+    }
+
+    /// Takes the fault back and reads back that it is. May be repeated.
+    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), UndoError> {
+        match self {
+            Self::Kill(_) => Ok(()),
+            Self::Pause(target) => Ok(target.revert()?),
+            Self::Partition(target) => Ok(target.revert(grip)?),
+            Self::PowerLoss(target) => Ok(target.settle()?),
+        }
+    }
+}
+
+/// A guardian process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guardian {
+    /// Who it is.
+    pub process: ProcessId,
+    /// The descriptors that it holds for the fault: of a partition, the socket that owns the table and one to read.
+    pub descriptors: Vec<i32>,
+}
+
+impl Guardian {
+    /// Its hold on a partition's table, where it lives and has one.
+    pub fn grip(&self) -> Option<Grip> {
+        let handle = self.process.open().ok().flatten()?;
+        Grip::from_holder(&handle, &self.descriptors).ok()
+    }
+
+    /// A handle to it, if it lives.
+    pub fn open(&self) -> io::Result<Option<PidFd>> {
+        self.process.open()
+    }
+
+    /// Ends it, without letting it act any more. One that is gone is no error, and neither is ending oneself: a
+    /// guardian that takes a fault back ends right afterwards.
+    pub fn end(&self) -> io::Result<()> {
+        if self.process.pid == std::process::id() as i32 {
+            return Ok(());
+        }
+        let Some(handle) = self.process.open()? else {
+            return Ok(());
+        };
+        handle.signal(Signal::SIGKILL)?;
+        if handle.wait(PATIENCE)? {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Ordinary manifests, from their text to ready pods.
