@@ -108,7 +108,7 @@ fn line(round: u32, rounds: u32, plan: &Plan, report: &Report) -> String {
         "{round:>width$} of {rounds}  {} {:<16} +{:.3} s  {end}\n",
         plan.words(),
         report.stage.words(),
-        report.delay.as_secs_f64(),
+        report.after.as_secs_f64(),
     )
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -23,6 +23,8 @@ pub(super) struct Diary {
     pending: Vec<u8>,
     /// How far the run has come; nothing before its baseline.
     stage: Option<Stage>,
+    /// When it was seen to be there.
+    since: Instant,
     /// When the last of its faults must be over; none before one was asked for.
     deadline: Option<Timestamp>,
 }
@@ -34,6 +36,7 @@ impl Diary {
             file: None,
             pending: Vec::new(),
             stage: None,
+            since: Instant::now(),
             deadline: None,
         }
     }
@@ -41,6 +44,11 @@ impl Diary {
     /// How far the run has come.
     pub(super) fn stage(&self) -> Stage {
         self.stage.unwrap_or(Stage::Before)
+    }
+
+    /// Since when.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 
     /// When the last fault that was asked for must be over.
@@ -97,6 +105,9 @@ impl Diary {
             Effect::Began { .. } => Stage::Holding,
             _ => return,
         };
-        self.stage = self.stage.max(Some(stage));
+        if self.stage < Some(stage) {
+            self.stage = Some(stage);
+            self.since = Instant::now();
+        }
     }
 }

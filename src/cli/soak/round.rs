@@ -27,7 +27,7 @@ const REACH: Duration = Duration::from_mins(1);
 /// How long the sandbox may take to start the node again; it waits longer after each start.
 const RESTART: Duration = Duration::from_secs(15);
 /// How long to go on looking when something was left too long, to tell how long it stays.
-const AFTERMATH: Duration = Duration::from_secs(20);
+const AFTERMATH: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// What came of a round.
@@ -35,8 +35,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 pub(super) struct Report {
     /// Where the run was when it was killed.
     pub stage: Stage,
-    /// How long it had been there by the plan.
-    pub delay: Duration,
+    /// For how long it had been there.
+    pub after: Duration,
     pub end: End,
 }
 
@@ -82,10 +82,11 @@ pub(super) async fn play(
     run.kill()
         .await
         .map_err(|error| format!("cannot kill the run: {error}"))?;
+    let killed = Instant::now();
     diary.read().map_err(unreadable)?;
     let report = |end| Report {
         stage: diary.stage(),
-        delay: plan.delay,
+        after: killed.duration_since(diary.since().into()),
         end,
     };
     if let Some(why) = ended {
