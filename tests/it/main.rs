@@ -3,6 +3,7 @@
 
 mod node_faults;
 mod node_fixture;
+mod purity;
 mod sandbox_containers;
 mod sandbox_end;
 mod sandbox_fixture;
