@@ -3,5 +3,7 @@
 
 mod node_faults;
 mod node_fixture;
+mod node_kill;
+mod node_power;
 mod sandbox_fixture;
 mod sandbox_lifecycle;
