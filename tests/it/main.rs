@@ -3,6 +3,8 @@
 
 mod node_faults;
 mod node_fixture;
+mod node_kill;
+mod node_power;
 mod purity;
 mod sandbox_containers;
 mod sandbox_end;
