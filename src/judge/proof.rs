@@ -40,6 +40,7 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         occurrence: occurrence.occurrence,
         fault: fault.to_owned(),
         members: occurrence.members.clone(),
+        affected: occurrence.affected.clone(),
         chosen: occurrence.chosen,
         began: occurrence.began,
         ended: occurrence.ended,
