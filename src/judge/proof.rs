@@ -121,7 +121,7 @@ fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) ->
         ),
         (None, Some(at)) => format!(
             "its effect on member {member} was not proven again after {} (proven for {share} of its time)",
-            words::at(at).trim_start_matches("at ")
+            words::moment(at)
         ),
         (None, None) => format!(
             "the node counted {} of effect on member {member}, {share} of its time",
