@@ -1,15 +1,15 @@
 //! The only home of unsafe code, system calls and child processes.
 
-pub mod freezer;
-pub mod nftables;
-pub mod process;
-pub mod shutdown;
 pub mod capabilities;
 pub mod cgroup;
+pub mod freezer;
 pub mod loop_device;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod nftables;
 pub mod pidfd;
+pub mod process;
+pub mod shutdown;
 pub mod signals;
 pub mod user_namespace;

@@ -9,11 +9,11 @@
 //! [`Sockets`] are opened inside the namespace and work from anywhere afterwards. While they are open they keep the
 //! namespace alive, so that they must be closed when its pod is gone.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
@@ -46,7 +46,9 @@ impl Grip {
 
     /// Copies what another process holds under these numbers.
     pub fn from_holder(holder: &PidFd, descriptors: &[i32]) -> io::Result<Self> {
-        let [owner, reader] = descriptors else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let [owner, reader] = descriptors else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         Ok(Self {
             owner: Socket::from_fd(holder.descriptor(*owner)?),
             reader: Socket::from_fd(holder.descriptor(*reader)?),
@@ -68,19 +70,23 @@ impl Sockets {
     /// Opens them in the network namespace of `process`, which is identified by the inode that comes back with them;
     /// `None` where the process is gone.
     pub fn open(process: &ProcessId) -> io::Result<Option<(Self, u64)>> {
-        let Some(inode) = process.namespace("net")? else { return Ok(None) };
+        let Some(inode) = process.namespace("net")? else {
+            return Ok(None);
+        };
         let namespace = match File::open(format!("/proc/{}/ns/net", process.pid)) {
             Ok(namespace) => namespace,
             Err(error) if super::process::is_gone(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        use std::os::unix::fs::MetadataExt;
         if !process.is_alive()? || namespace.metadata()?.ino() != inode {
             return Ok(None);
         }
         let sockets = inside(&namespace, || {
             Ok(Self {
-                grip: Grip { owner: Socket::open()?, reader: Socket::open()? },
+                grip: Grip {
+                    owner: Socket::open()?,
+                    reader: Socket::open()?,
+                },
                 probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
                 probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
             })
@@ -138,14 +144,6 @@ pub fn exists(reader: &Socket, table: &str) -> io::Result<bool> {
     readback::exists(reader, table)
 }
 
-/// The names of all tables of the family that cuts use, in the namespace of `process`; empty where it is gone.
-pub fn tables_of(process: &ProcessId) -> io::Result<BTreeSet<String>> {
-    match Sockets::open(process)? {
-        Some((sockets, _)) => readback::names(&sockets.grip.reader),
-        None => Ok(BTreeSet::new()),
-    }
-}
-
 /// Runs `work` in a network namespace, on a thread of its own, because setns(2) moves only the calling thread and a
 /// thread that cannot be trusted to be moved back must end.
 fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
@@ -156,6 +154,10 @@ fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send
                 work()
             })
             .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
+            .unwrap_or_else(|_| {
+                Err(io::Error::other(
+                    "the thread inside the network namespace panicked",
+                ))
+            })
     })
 }

@@ -34,12 +34,17 @@ pub struct ProcessId {
 impl ProcessId {
     /// Who has `pid` now; `None` where nobody has.
     pub fn of(pid: i32) -> io::Result<Option<Self>> {
-        Ok(stat::read(pid)?.map(|stat| Self { pid, start: stat.start }))
+        Ok(stat::read(pid)?.map(|stat| Self {
+            pid,
+            start: stat.start,
+        }))
     }
 
     /// A handle to the process; `None` where it is gone, or a zombie that only waits to be reaped.
     pub fn open(&self) -> io::Result<Option<PidFd>> {
-        let Some(handle) = PidFd::open(self.pid)? else { return Ok(None) };
+        let Some(handle) = PidFd::open(self.pid)? else {
+            return Ok(None);
+        };
         // The handle was opened first: if the start time still fits now, it fits the handle too.
         match stat::read(self.pid)? {
             Some(stat) if stat.start == self.start && !stat.has_ended() => Ok(Some(handle)),
@@ -128,7 +133,8 @@ impl PidFd {
         let until = std::time::Instant::now() + limit;
         loop {
             let left = until.saturating_duration_since(std::time::Instant::now());
-            let timeout = PollTimeout::try_from(left.as_millis().min(60_000) as i32).unwrap_or(PollTimeout::MAX);
+            let timeout =
+                PollTimeout::try_from(left.as_millis().min(60_000) as i32).unwrap_or(PollTimeout::MAX);
             // A pidfd becomes readable when its process ends (pidfd_open(2)).
             let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, timeout) {

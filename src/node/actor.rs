@@ -13,7 +13,7 @@ use super::status::Status;
 use super::watch::Watch;
 use super::{Channel, Locate, LocatedPod, Node};
 use crate::api::{Desired, HostFault, InjectionSpec, InjectionState};
-use crate::undo::{Outcome, Record, stop_here};
+use crate::undo::{Expiry, Outcome, Record, stop_here};
 
 /// How often a proof is renewed.
 const PROOF: Duration = Duration::from_secs(1);
@@ -68,6 +68,8 @@ pub(super) struct Actor<C, L> {
     pub name: String,
     pub wishes: mpsc::UnboundedReceiver<Wish>,
     pub status: Status,
+    /// When it was first heard of, in time since boot.
+    pub began: Duration,
     /// The newest one; none before the first order.
     pub spec: Option<Box<InjectionSpec>>,
 }
@@ -81,7 +83,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             },
             Begin::Found(path, record) => self.adopt(path, *record).await,
             Begin::Stuck(path, record, error) => {
-                self.status.fail(InjectionState::RevertFailed, error);
+                self.status.fail(InjectionState::RevertFailed, &error);
                 self.report().await;
                 Phase::TakingBack(leftover(path, *record), Next::Reverted)
             }
@@ -128,28 +130,52 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let Some(spec) = &self.spec else { return Ok(None) };
         match timeout(LOCATE_LIMIT, self.node.locate.pod(spec.pod.ordinal)).await {
             Ok(Ok(pod)) => Ok(pod),
-            Ok(Err(error)) => Err(format!("cannot find the processes of pod {}: {error}", spec.pod.name)),
-            Err(_) => Err(format!("nobody says within {} s where pod {} is", LOCATE_LIMIT.as_secs(), spec.pod.name)),
+            Ok(Err(error)) => Err(format!(
+                "cannot find the processes of pod {}: {error}",
+                spec.pod.name
+            )),
+            Err(_) => Err(format!(
+                "nobody says within {} s where pod {} is",
+                LOCATE_LIMIT.as_secs(),
+                spec.pod.name
+            )),
         }
     }
 
     /// Tries to inject, once, or where the Injection follows its ordinal until it works or is over.
     async fn wait(&mut self) -> Phase {
         loop {
-            let Some(spec) = self.spec.clone() else { return Phase::End };
+            let Some(spec) = self.spec.clone() else {
+                return Phase::End;
+            };
+            if Expiry::new(&spec.deadline, self.began).is_over() {
+                // What was in force before has been taken back; what never was is no success.
+                if self.status.state() == InjectionState::Pending {
+                    self.status.fail(InjectionState::Failed, &StandingError::TooLate);
+                } else {
+                    self.status.enter(InjectionState::Reverted);
+                }
+                self.report().await;
+                return Phase::Over;
+            }
             let failure = match self.locate().await {
                 Err(error) => error,
-                Ok(Some(pod)) if spec.follow || pod.uid == spec.pod.uid => match self.inject(*spec, pod).await {
-                    Ok(phase) => return phase,
-                    Err(error) => error,
-                },
+                Ok(Some(pod)) if spec.follow || pod.uid == spec.pod.uid => {
+                    match self.inject(*spec, pod).await {
+                        Ok(phase) => return phase,
+                        Err(error) => error,
+                    }
+                }
                 Ok(Some(pod)) => {
-                    format!("pod {} is another one now: expected uid {}, found {}", spec.pod.name, spec.pod.uid, pod.uid)
+                    format!(
+                        "pod {} is another one now: expected uid {}, found {}",
+                        spec.pod.name, spec.pod.uid, pod.uid
+                    )
                 }
                 Ok(None) => format!("pod {} does not run on this node", spec.pod.name),
             };
             if !self.follows() {
-                self.status.fail(InjectionState::Failed, failure);
+                self.status.fail(InjectionState::Failed, &failure);
                 self.report().await;
                 return Phase::Over;
             }
@@ -171,27 +197,21 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     /// What comes next, or why nothing could be injected now and nothing of it is left.
     async fn inject(&mut self, spec: InjectionSpec, pod: LocatedPod) -> Result<Phase, String> {
-        let (options, era) = (self.node.options.clone(), self.node.era.clone());
-        match blocking(move || inject(&options, era, spec, &pod)).await {
+        let (options, since) = (self.node.options.clone(), (self.node.era.clone(), self.began));
+        match blocking(move || inject(&options, since, spec, &pod)).await {
             Ok((standing, look)) => {
                 self.status.see(look);
                 self.report().await;
                 stop_here("reported");
                 Ok(Phase::Standing(Box::new(standing)))
             }
-            Err(Attempt { why: StandingError::TooLate, left: None }) if self.status.state() != InjectionState::Pending => {
-                self.status.enter(InjectionState::Reverted);
-                self.report().await;
-                Ok(Phase::Over)
-            }
-            Err(Attempt { why: why @ StandingError::TooLate, left: None }) => {
-                self.status.fail(InjectionState::Failed, why);
-                self.report().await;
-                Ok(Phase::Over)
-            }
             Err(Attempt { why, left: None }) => Err(why.to_string()),
-            Err(Attempt { why, left: Some((left, error)) }) => {
-                self.status.fail(InjectionState::RevertFailed, format!("{why}; and then: {error}"));
+            Err(Attempt {
+                why,
+                left: Some((left, error)),
+            }) => {
+                self.status
+                    .fail(InjectionState::RevertFailed, &format!("{why}; and then: {error}"));
                 self.report().await;
                 Ok(Phase::TakingBack(left, Next::Failed(why.to_string())))
             }
@@ -200,6 +220,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     /// Decides what becomes of a record whose fault may still be wanted.
     async fn adopt(&mut self, path: PathBuf, record: Record) -> Phase {
+        self.began = record.began;
         let patience = self.node.options.adopt_within.min(record.expires.left());
         let spec = match timeout(patience, self.wishes.recv()).await {
             Ok(Some(Wish::Put(spec))) if spec.desired == Desired::Injected => spec,
@@ -215,17 +236,22 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let options = self.node.options.clone();
         match blocking(move || Standing::adopt(&options, path, record, *spec)).await {
             Ok((standing, Look::Fails(observed))) => {
-                self.status.note(&format!("found without effect after a restart of the node, injected again: {observed}"));
+                self.status.note(&format!(
+                    "found without effect after a restart of the node, injected again: {observed}"
+                ));
                 Phase::TakingBack(Box::new(standing.into()), Next::Again)
             }
             Ok((standing, look @ (Look::Holds(_) | Look::NotYet))) => {
-                self.status.note("taken over after a restart of the node; the time before is not counted as proven");
+                self.status
+                    .note("taken over after a restart of the node; the time before is not counted as proven");
                 self.status.see(look);
                 self.report().await;
                 Phase::Standing(Box::new(standing))
             }
             Err((left, error)) => {
-                self.status.note(&format!("could not be taken over after a restart of the node, injected again: {error}"));
+                self.status.note(&format!(
+                    "could not be taken over after a restart of the node, injected again: {error}"
+                ));
                 Phase::TakingBack(left, Next::Again)
             }
         }
@@ -308,7 +334,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     /// Looks for the pod that is there now, as far as the fault depends on it; whether there is news.
     async fn search(&mut self, mut standing: Box<Standing>) -> (Box<Standing>, bool) {
-        let Ok(Some(pod)) = self.locate().await else { return (standing, false) };
+        let Ok(Some(pod)) = self.locate().await else {
+            return (standing, false);
+        };
         let (standing, result) = blocking(move || {
             if standing.effect.needs_pod() {
                 let is_news = !matches!(standing.effect.look(Some(&pod)), Look::NotYet);
@@ -370,7 +398,11 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let why = "the processes that it held ended";
         self.status.lose(why);
         self.report().await;
-        let next = if self.follows() { Next::Again } else { Next::Lost(why.to_owned()) };
+        let next = if self.follows() {
+            Next::Again
+        } else {
+            Next::Lost(why.to_owned())
+        };
         Phase::TakingBack(Box::new((*standing).into()), next)
     }
 
@@ -389,8 +421,14 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             if self.status.state() == InjectionState::RevertFailed {
                 self.status.note(&failure);
             } else {
-                let before = self.status.get().error.map(|before| format!("{before}; ")).unwrap_or_default();
-                self.status.fail(InjectionState::RevertFailed, format!("{before}{failure}"));
+                let before = self
+                    .status
+                    .get()
+                    .error
+                    .map(|before| format!("{before}; "))
+                    .unwrap_or_default();
+                self.status
+                    .fail(InjectionState::RevertFailed, &format!("{before}{failure}"));
             }
             self.report().await;
             let retry = Instant::now() + pause;
@@ -418,7 +456,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         match next {
             Next::Again => return Phase::Waiting,
             Next::Reverted => self.status.enter(InjectionState::Reverted),
-            Next::Failed(why) => self.status.fail(InjectionState::Failed, why),
+            Next::Failed(why) => self.status.fail(InjectionState::Failed, &why),
             Next::Lost(why) => self.status.lose(&why),
             Next::End => {
                 self.status.enter(InjectionState::Reverted);
@@ -447,7 +485,12 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 }
 
 fn leftover(path: PathBuf, record: Record) -> Box<Leftover> {
-    Box::new(Leftover { path, record, grip: None, guardian: None })
+    Box::new(Leftover {
+        path,
+        record,
+        grip: None,
+        guardian: None,
+    })
 }
 
 fn guardian_of(record: &Record) -> Vec<crate::host::process::ProcessId> {
@@ -468,7 +511,10 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 pub(super) fn begin(outcome: Outcome) -> Option<(String, Begin)> {
     match outcome {
         Outcome::Reverted(record) => {
-            tracing::info!(injection = record.spec.name, "took back what an earlier process left behind");
+            tracing::info!(
+                injection = record.spec.name,
+                "took back what an earlier process left behind"
+            );
             None
         }
         Outcome::AnotherBoot(record) => {

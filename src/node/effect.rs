@@ -44,8 +44,18 @@ pub(super) enum Prepared {
 
 fn links(fault: &HostFault) -> Result<Links<'_>, EffectError> {
     match fault {
-        HostFault::Partition { peers, ports, clients } => Ok(Links { peers, ports, clients: *clients }),
-        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => Err(EffectError::AnotherFault),
+        HostFault::Partition {
+            peers,
+            ports,
+            clients,
+        } => Ok(Links {
+            peers,
+            ports,
+            clients: *clients,
+        }),
+        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => {
+            Err(EffectError::AnotherFault)
+        }
     }
 }
 
@@ -131,13 +141,21 @@ pub(super) enum Look {
 
 impl From<(bool, String)> for Look {
     fn from((holds, observed): (bool, String)) -> Self {
-        if holds { Self::Holds(observed) } else { Self::Fails(observed) }
+        if holds {
+            Self::Holds(observed)
+        } else {
+            Self::Fails(observed)
+        }
     }
 }
 
 impl Effect {
     /// Takes up what an earlier process of this node began.
-    pub(super) fn adopt(target: &Target, spec: &InjectionSpec, grip: Option<Grip>) -> Result<Self, EffectError> {
+    pub(super) fn adopt(
+        target: &Target,
+        spec: &InjectionSpec,
+        grip: Option<Grip>,
+    ) -> Result<Self, EffectError> {
         Ok(match target {
             Target::Kill(target) => {
                 target.kill()?;
@@ -148,9 +166,10 @@ impl Effect {
                 let grip = grip.ok_or(network_partition::host::Error::Gone)?;
                 Self::Partition(Box::new(Partition::adopt(target, grip, links(&spec.fault)?)?))
             }
-            Target::PowerLoss(target) if matches!(target.holder.is_alive(), Ok(false)) => {
-                Self::PowerLoss { target: target.clone(), seen: None }
-            }
+            Target::PowerLoss(target) if matches!(target.holder.is_alive(), Ok(false)) => Self::PowerLoss {
+                target: target.clone(),
+                seen: None,
+            },
             Target::PowerLoss(_) => return Err(power_loss::host::Error::Interrupted.into()),
         })
     }

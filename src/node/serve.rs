@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::actor::{Actor, Begin, Wish, begin, blocking};
 use super::status::Status;
 use super::{Channel, Locate, Order};
-use crate::host::process::boot::Era;
+use crate::host::process::boot::{Era, uptime};
 use crate::undo::guardian::Launch;
 use crate::undo::{Scope, StoreError, replay};
 
@@ -71,8 +71,17 @@ pub async fn serve(
     let era = Era::current().map_err(ServeError::Era)?;
     let folder = options.undo_dir.clone();
     let outcomes = blocking(move || replay(&folder, Scope::Leftover)).await?;
-    let node = Arc::new(Node { channel, locate, options, era });
-    let mut actors = Actors { node: Arc::clone(&node), wishes: HashMap::new(), tasks: JoinSet::new() };
+    let node = Arc::new(Node {
+        channel,
+        locate,
+        options,
+        era,
+    });
+    let mut actors = Actors {
+        node: Arc::clone(&node),
+        wishes: HashMap::new(),
+        tasks: JoinSet::new(),
+    };
     for (name, beginning) in outcomes.into_iter().filter_map(begin) {
         actors.begin(name, beginning);
     }
@@ -91,8 +100,14 @@ pub async fn serve(
 impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
     fn begin(&mut self, name: String, beginning: Begin) -> mpsc::UnboundedSender<Wish> {
         let (sender, wishes) = mpsc::unbounded_channel();
-        let actor =
-            Actor { node: Arc::clone(&self.node), name: name.clone(), wishes, status: Status::new(), spec: None };
+        let actor = Actor {
+            node: Arc::clone(&self.node),
+            name: name.clone(),
+            wishes,
+            status: Status::new(),
+            began: uptime(),
+            spec: None,
+        };
         // An older record of the same Injection hears nothing and is taken back.
         self.wishes.insert(name.clone(), sender.clone());
         self.tasks.spawn(async move {
@@ -127,7 +142,11 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
     fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
         match ended {
             Ok(name) => {
-                if self.wishes.get(&name).is_some_and(mpsc::UnboundedSender::is_closed) {
+                if self
+                    .wishes
+                    .get(&name)
+                    .is_some_and(mpsc::UnboundedSender::is_closed)
+                {
                     self.wishes.remove(&name);
                 }
             }
@@ -140,18 +159,16 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
             let _ = sender.send(Wish::Gone);
         }
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        match timeout(FAREWELL, all).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                let mut names: Vec<String> = self
-                    .wishes
-                    .iter()
-                    .filter(|(_, sender)| !sender.is_closed())
-                    .map(|(name, _)| name.clone())
-                    .collect();
-                names.sort();
-                Err(ServeError::LeftBehind(names))
-            }
+        if timeout(FAREWELL, all).await.is_ok() {
+            return Ok(());
         }
+        let mut names: Vec<String> = self
+            .wishes
+            .iter()
+            .filter(|(_, sender)| !sender.is_closed())
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        Err(ServeError::LeftBehind(names))
     }
 }

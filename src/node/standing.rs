@@ -56,14 +56,21 @@ pub(super) struct Attempt {
 
 impl<E: Into<StandingError>> From<E> for Attempt {
     fn from(why: E) -> Self {
-        Self { why: why.into(), left: None }
+        Self {
+            why: why.into(),
+            left: None,
+        }
     }
 }
 
 /// Prepares, writes the record, starts the guardian, acts, and looks.
-pub(super) fn inject(options: &Options, era: Era, spec: InjectionSpec, pod: &LocatedPod) -> Result<(Standing, Look), Attempt> {
-    let began = uptime();
-    let generation = began.as_nanos() as u64;
+pub(super) fn inject(
+    options: &Options,
+    (era, began): (Era, Duration),
+    spec: InjectionSpec,
+    pod: &LocatedPod,
+) -> Result<(Standing, Look), Attempt> {
+    let generation = uptime().as_nanos() as u64;
     let expires = Expiry::new(&spec.deadline, began);
     if expires.is_over() {
         return Err(StandingError::TooLate.into());
@@ -82,6 +89,7 @@ pub(super) fn inject(options: &Options, era: Era, spec: InjectionSpec, pod: &Loc
         schema: Record::SCHEMA,
         generation,
         written: Timestamp::now(),
+        began,
         era,
         pod: pod.uid.clone(),
         expires,
@@ -91,21 +99,48 @@ pub(super) fn inject(options: &Options, era: Era, spec: InjectionSpec, pod: &Loc
         spec,
     };
     if let Err(error) = Store::write(&path, &record) {
-        started.map(Started::dismiss);
+        if let Some(started) = started {
+            started.dismiss();
+        }
         return Err(error.into());
     }
     stop_here("record-written");
     let guardian = match started.map(Started::arm).transpose() {
         Ok(guardian) => guardian,
-        Err(error) => return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian: None })),
+        Err(error) => {
+            return Err(give_up(
+                error.into(),
+                Leftover {
+                    path,
+                    record,
+                    grip: None,
+                    guardian: None,
+                },
+            ));
+        }
     };
     stop_here("guardian-armed");
     let effect = match prepared.inject(&record.spec, record.expires.left()) {
         Ok(effect) => effect,
-        Err(error) => return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian })),
+        Err(error) => {
+            return Err(give_up(
+                error.into(),
+                Leftover {
+                    path,
+                    record,
+                    grip: None,
+                    guardian,
+                },
+            ));
+        }
     };
     stop_here("acted");
-    let mut standing = Standing { path, record, effect, guardian };
+    let mut standing = Standing {
+        path,
+        record,
+        effect,
+        guardian,
+    };
     let look = standing.effect.look(Some(pod));
     stop_here("verified");
     match look {
@@ -118,13 +153,28 @@ pub(super) fn inject(options: &Options, era: Era, spec: InjectionSpec, pod: &Loc
 fn give_up(why: StandingError, left: Leftover) -> Attempt {
     match left.take_back() {
         Ok(()) => Attempt { why, left: None },
-        Err((left, error)) => Attempt { why, left: Some((left, error)) },
+        Err((left, error)) => Attempt {
+            why,
+            left: Some((left, error)),
+        },
     }
 }
 
 impl From<Standing> for Leftover {
-    fn from(Standing { path, record, effect, guardian }: Standing) -> Self {
-        Self { path, record, grip: effect.into_grip(), guardian }
+    fn from(
+        Standing {
+            path,
+            record,
+            effect,
+            guardian,
+        }: Standing,
+    ) -> Self {
+        Self {
+            path,
+            record,
+            grip: effect.into_grip(),
+            guardian,
+        }
     }
 }
 
@@ -153,7 +203,17 @@ impl Standing {
         let grip = record.guardian.as_ref().and_then(crate::undo::Guardian::grip);
         let mut effect = match Effect::adopt(&record.target, &record.spec, grip) {
             Ok(effect) => effect,
-            Err(error) => return Err((Box::new(Leftover { path, record, grip: None, guardian: None }), error.into())),
+            Err(error) => {
+                return Err((
+                    Box::new(Leftover {
+                        path,
+                        record,
+                        grip: None,
+                        guardian: None,
+                    }),
+                    error.into(),
+                ));
+            }
         };
         let guardian = match &record.guardian {
             Some(identity) => match Armed::adopt(identity) {
@@ -161,21 +221,40 @@ impl Standing {
                 Err(error) => {
                     let error = StandingError::Guardian(LaunchError::Arm(error));
                     let grip = effect.into_grip();
-                    return Err((Box::new(Leftover { path, record, grip, guardian: None }), error));
+                    return Err((
+                        Box::new(Leftover {
+                            path,
+                            record,
+                            grip,
+                            guardian: None,
+                        }),
+                        error,
+                    ));
                 }
             },
             None => None,
         };
         if record.spec.deadline != spec.deadline {
-            record.expires = Expiry::new(&spec.deadline, Duration::from_nanos(record.generation));
+            record.expires = Expiry::new(&spec.deadline, record.began);
         }
         record.spec = spec;
         let needs_guardian = record.guardian.is_some() && guardian.is_none();
         // What was in force may be older than the record that was to change it, so that it is made anew in any case.
-        let changed = effect.change(&record.spec, record.expires.left()).map_err(StandingError::from);
-        let mut standing = Self { path, record, effect, guardian };
+        let changed = effect
+            .change(&record.spec, record.expires.left())
+            .map_err(StandingError::from);
+        let mut standing = Self {
+            path,
+            record,
+            effect,
+            guardian,
+        };
         let ready = changed.and_then(|()| {
-            if needs_guardian { standing.replace_guardian(options) } else { Ok(Store::write(&standing.path, &standing.record)?) }
+            if needs_guardian {
+                standing.replace_guardian(options)
+            } else {
+                Ok(Store::write(&standing.path, &standing.record)?)
+            }
         });
         match ready {
             Ok(()) => {
@@ -189,7 +268,10 @@ impl Standing {
     /// Starts another guardian in place of one that died.
     pub(super) fn replace_guardian(&mut self, options: &Options) -> Result<(), StandingError> {
         let started = options.guardian.start(&self.path, &self.effect.descriptors())?;
-        let record = Record { guardian: Some(started.identity.clone()), ..self.record.clone() };
+        let record = Record {
+            guardian: Some(started.identity.clone()),
+            ..self.record.clone()
+        };
         if let Err(error) = Store::write(&self.path, &record) {
             started.dismiss();
             return Err(error.into());
@@ -201,9 +283,12 @@ impl Standing {
 
     /// Makes it what `spec` says now: other peers, another deadline.
     pub(super) fn change(&mut self, spec: InjectionSpec) -> Result<(), StandingError> {
-        let mut record = Record { spec, ..self.record.clone() };
+        let mut record = Record {
+            spec,
+            ..self.record.clone()
+        };
         if record.spec.deadline != self.record.spec.deadline {
-            record.expires = Expiry::new(&record.spec.deadline, Duration::from_nanos(record.generation));
+            record.expires = Expiry::new(&record.spec.deadline, record.began);
         }
         Store::write(&self.path, &record)?;
         match self.effect.change(&record.spec, record.expires.left()) {
@@ -220,13 +305,21 @@ impl Standing {
 
     /// Kills who came after those that were killed before; whether there was anybody.
     pub(super) fn kill_next(&mut self, pod: &LocatedPod) -> Result<bool, StandingError> {
-        let Target::Kill(known) = &self.record.target else { return Ok(false) };
+        let Target::Kill(known) = &self.record.target else {
+            return Ok(false);
+        };
         let container = self.record.spec.container.as_deref();
-        let Ok(found) = crate::fault::pod_kill::host::Target::find(pod, container) else { return Ok(false) };
+        let Ok(found) = crate::fault::pod_kill::host::Target::find(pod, container) else {
+            return Ok(false);
+        };
         if !known.misses(&found) {
             return Ok(false);
         }
-        let record = Record { target: Target::Kill(found.clone()), pod: pod.uid.clone(), ..self.record.clone() };
+        let record = Record {
+            target: Target::Kill(found.clone()),
+            pod: pod.uid.clone(),
+            ..self.record.clone()
+        };
         Store::write(&self.path, &record)?;
         self.record = record;
         found.kill().map_err(EffectError::from)?;

@@ -47,7 +47,7 @@ impl Status {
         }
     }
 
-    pub(super) fn fail(&mut self, state: InjectionState, error: impl ToString) {
+    pub(super) fn fail(&mut self, state: InjectionState, error: &impl ToString) {
         self.enter(state);
         self.current.error = Some(error.to_string());
     }
@@ -68,7 +68,12 @@ impl Status {
             return;
         }
         let now = Timestamp::now();
-        let seen = self.current.proof.as_ref().filter(|proof| proof.holds).map(|proof| proof.at);
+        let seen = self
+            .current
+            .proof
+            .as_ref()
+            .filter(|proof| proof.holds)
+            .map(|proof| proof.at);
         let lost = match seen {
             Some(seen) => format!("lost between {seen:.3} and {now:.3}: {why}"),
             None => format!("lost before {now:.3}: {why}"),
@@ -95,6 +100,10 @@ impl Status {
                 (false, observed)
             }
         };
-        self.current.proof = Some(Proof { at: Timestamp::now(), holds, observed });
+        self.current.proof = Some(Proof {
+            at: Timestamp::now(),
+            holds,
+            observed,
+        });
     }
 }

@@ -40,7 +40,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// What follows [`SUBCOMMAND`] on the command line: the record's path.
 pub fn guardian_main(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let Some(path) = arguments.next() else { return ExitCode::from(2) };
+    let Some(path) = arguments.next() else {
+        return ExitCode::from(2);
+    };
     match guard(Path::new(&path)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -55,11 +57,15 @@ fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     // A word from the node says that the record is written. If the node dies before that, the end of the file says it,
     // and the record tells whether there is anything to guard.
     let _ = std::io::stdin().read(&mut [0])?;
-    let Some(mut record) = read(path)? else { return Ok(()) };
+    let Some(mut record) = read(path)? else {
+        return Ok(());
+    };
     let grip = own_grip(&record);
     let anchors = anchors_of(&record);
     // Once a node has died, nobody reads this any more.
-    let _ = std::io::stdout().write_all(b"!").and_then(|()| std::io::stdout().flush());
+    let _ = std::io::stdout()
+        .write_all(b"!")
+        .and_then(|()| std::io::stdout().flush());
     stay_in_memory();
     loop {
         let left = record.expires.left_after(AFTER_DEADLINE);
@@ -103,7 +109,12 @@ fn own_grip(record: &Record) -> Option<Grip> {
 }
 
 fn anchors_of(record: &Record) -> Vec<PidFd> {
-    record.target.anchors().iter().filter_map(|process| process.open().ok().flatten()).collect()
+    record
+        .target
+        .anchors()
+        .iter()
+        .filter_map(|process| process.open().ok().flatten())
+        .collect()
 }
 
 fn is_asked(release: &SignalFd) -> bool {
@@ -111,7 +122,9 @@ fn is_asked(release: &SignalFd) -> bool {
 }
 
 fn sleep(release: &SignalFd, anchors: &[PidFd], limit: Duration) {
-    let living = anchors.iter().filter(|anchor| !anchor.wait(Duration::ZERO).unwrap_or(true));
+    let living = anchors
+        .iter()
+        .filter(|anchor| !anchor.wait(Duration::ZERO).unwrap_or(true));
     let mut fds = vec![PollFd::new(release.as_fd(), PollFlags::POLLIN)];
     fds.extend(living.map(|anchor| PollFd::new(anchor.as_fd(), PollFlags::POLLIN)));
     let limit = PollTimeout::from(u16::try_from(limit.as_millis()).unwrap_or(u16::MAX).max(1));

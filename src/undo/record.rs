@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::UndoError;
 use crate::api::{Deadline, InjectionSpec};
-use crate::host::nftables::Grip;
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
+use crate::host::nftables::Grip;
 use crate::host::process::boot::{Era, uptime};
 use crate::host::process::{PidFd, ProcessId};
 
@@ -27,6 +27,8 @@ pub struct Record {
     pub generation: u64,
     /// When it was written.
     pub written: Timestamp,
+    /// When the Injection began, in time since boot: its duration counts from here, however often it is made anew.
+    pub began: Duration,
     /// In which boot and pid namespace its pids mean something.
     pub era: Era,
     /// What was asked for.
@@ -61,7 +63,10 @@ pub struct Expiry {
 impl Expiry {
     /// When a fault ends that begins at `began`, in time since boot.
     pub fn new(deadline: &Deadline, began: Duration) -> Self {
-        Self { at: deadline.at, uptime: began.saturating_add(deadline.within) }
+        Self {
+            at: deadline.at,
+            uptime: began.saturating_add(deadline.within),
+        }
     }
 
     /// How much of it is left; zero when it is over.
@@ -72,8 +77,15 @@ impl Expiry {
 
     /// How much is left until `later` than it.
     pub fn left_after(&self, later: Duration) -> Duration {
-        let at = self.at.checked_add(jiff::SignedDuration::try_from(later).unwrap_or_default()).unwrap_or(self.at);
-        Self { at, uptime: self.uptime.saturating_add(later) }.left()
+        let at = self
+            .at
+            .checked_add(jiff::SignedDuration::try_from(later).unwrap_or_default())
+            .unwrap_or(self.at);
+        Self {
+            at,
+            uptime: self.uptime.saturating_add(later),
+        }
+        .left()
     }
 
     /// Whether it is over.
@@ -110,7 +122,10 @@ impl Target {
     /// Whether every process that the fault lived in is gone, and with them whatever was done to them.
     pub fn is_gone(&self) -> bool {
         let anchors = self.anchors();
-        !anchors.is_empty() && anchors.iter().all(|process| matches!(process.is_alive(), Ok(false)))
+        !anchors.is_empty()
+            && anchors
+                .iter()
+                .all(|process| matches!(process.is_alive(), Ok(false)))
     }
 
     /// Takes the fault back and reads back that it is. May be repeated.
@@ -149,11 +164,17 @@ impl Guardian {
     /// Ends it, without letting it act any more. One that is gone is no error, and neither is ending oneself: a
     /// guardian that takes a fault back ends right afterwards.
     pub fn end(&self) -> io::Result<()> {
-        if self.process.pid == std::process::id() as i32 {
+        if self.process.pid == std::process::id().cast_signed() {
             return Ok(());
         }
-        let Some(handle) = self.process.open()? else { return Ok(()) };
+        let Some(handle) = self.process.open()? else {
+            return Ok(());
+        };
         handle.signal(Signal::SIGKILL)?;
-        if handle.wait(PATIENCE)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+        if handle.wait(PATIENCE)? {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::TimedOut.into())
+        }
     }
 }

@@ -52,7 +52,9 @@ impl Folder {
 
     /// Undo records that are there now.
     pub fn records(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.undo_dir()) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.undo_dir()) else {
+            return Vec::new();
+        };
         entries.map(|entry| entry.expect("readable").path()).collect()
     }
 
@@ -66,11 +68,17 @@ impl Folder {
     /// Every status that nodes of this folder have told, oldest first.
     pub fn statuses(&self) -> Vec<(String, InjectionStatus)> {
         let text = fs::read_to_string(self.path().join("statuses")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     pub fn status(&self, name: &str) -> Option<InjectionStatus> {
-        self.statuses().into_iter().rev().find(|(of, _)| of == name).map(|(_, status)| status)
+        self.statuses()
+            .into_iter()
+            .rev()
+            .find(|(of, _)| of == name)
+            .map(|(_, status)| status)
     }
 
     pub fn await_state(&self, name: &str, state: InjectionState) -> InjectionStatus {
@@ -100,7 +108,12 @@ impl Node {
     pub fn start_with(folder: &Folder, kill_at: Option<&str>) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("known"));
         command
-            .args(["--exact", "node_fixture::node_process", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "node_fixture::node_process",
+                "--ignored",
+                "--nocapture",
+            ])
             .env("SEATRIAL_TEST_NODE", folder.path())
             .env_remove("SEATRIAL_KILL_AT")
             .stdin(Stdio::piped())
@@ -108,7 +121,9 @@ impl Node {
         if let Some(point) = kill_at {
             command.env("SEATRIAL_KILL_AT", point);
         }
-        Self { child: command.spawn().expect("this test binary can be started") }
+        Self {
+            child: command.spawn().expect("this test binary can be started"),
+        }
     }
 
     pub fn put(&mut self, spec: &InjectionSpec) {
@@ -122,7 +137,12 @@ impl Node {
 
     fn say(&mut self, line: &str) {
         // A node that was told to die may be dead by now.
-        let _ = self.child.stdin.as_mut().expect("piped").write_all(line.as_bytes());
+        let _ = self
+            .child
+            .stdin
+            .as_mut()
+            .expect("piped")
+            .write_all(line.as_bytes());
     }
 
     /// SIGKILL, as by the kernel when memory is short.
@@ -160,7 +180,11 @@ impl Channel for FileChannel {
 
     async fn report(&self, name: &str, status: InjectionStatus) -> io::Result<()> {
         let line = format!("{}\n", serde_json::to_string(&(name, status))?);
-        OpenOptions::new().create(true).append(true).open(self.0.join("statuses"))?.write_all(line.as_bytes())
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.0.join("statuses"))?
+            .write_all(line.as_bytes())
     }
 }
 
@@ -180,7 +204,10 @@ impl Locate for FileLocate {
 pub fn options(undo_dir: PathBuf) -> Options {
     Options {
         undo_dir,
-        guardian: Launch { program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")), cgroup: None },
+        guardian: Launch {
+            program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")),
+            cgroup: None,
+        },
         adopt_within: Duration::from_secs(2),
     }
 }
@@ -188,16 +215,27 @@ pub fn options(undo_dir: PathBuf) -> Options {
 #[test]
 #[ignore = "the node process that other tests start"]
 fn node_process() {
-    let Some(folder) = std::env::var_os("SEATRIAL_TEST_NODE").map(PathBuf::from) else { return };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let Some(folder) = std::env::var_os("SEATRIAL_TEST_NODE").map(PathBuf::from) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let options = options(folder.join("undo"));
-    runtime.block_on(serve(FileChannel(folder.clone()), FileLocate(folder), options)).expect("serves");
+    runtime
+        .block_on(serve(FileChannel(folder.clone()), FileLocate(folder), options))
+        .expect("serves");
 }
 
 /// The cgroup v2 hierarchy, alone or beside version 1.
 fn cgroups() -> PathBuf {
     let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
-    if hybrid.join("cgroup.procs").exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
+    if hybrid.join("cgroup.procs").exists() {
+        hybrid
+    } else {
+        PathBuf::from("/sys/fs/cgroup")
+    }
 }
 
 /// Whether a container of a hand-made pod has a cgroup of its own.
@@ -225,7 +263,7 @@ fn spawn(program: &str, arguments: &[&str]) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
+        .expect("the tools of the tests are installed")
 }
 
 impl Pod {
@@ -235,13 +273,14 @@ impl Pod {
         let path = format!("/proc/{}/ns/net", holder.id());
         eventually("a network namespace", Duration::from_secs(5), || {
             let program = fs::read_link(format!("/proc/{}/exe", holder.id())).ok()?;
-            let is_there = program.ends_with("sleep") || program.ends_with("busybox") || program.ends_with("coreutils");
+            let is_there =
+                program.ends_with("sleep") || program.ends_with("busybox") || program.ends_with("coreutils");
             (is_there && fs::metadata(&path).ok()?.ino() != own).then_some(())
         });
         let mut pod = Self {
             located: LocatedPod {
                 uid: format!("uid-{}", holder.id()),
-                holder: holder.id() as i32,
+                holder: holder.id().cast_signed(),
                 containers: Vec::new(),
                 volumes: Vec::new(),
             },
@@ -266,14 +305,20 @@ impl Pod {
             None => String::new(),
         };
         let _ = self.container.wait();
-        self.container = spawn("nsenter", &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")]);
-        let pid = self.container.id() as i32;
+        self.container = spawn(
+            "nsenter",
+            &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")],
+        );
+        let pid = self.container.id().cast_signed();
         eventually("a running container", Duration::from_secs(5), || {
             let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             (!tasks.trim().is_empty()).then_some(())
         });
-        self.located.containers =
-            vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: self.cgroup.clone() }];
+        self.located.containers = vec![LocatedContainer {
+            name: "main".to_owned(),
+            pid,
+            cgroup: self.cgroup.clone(),
+        }];
     }
 
     pub fn cgroup(&self) -> &Path {
@@ -281,12 +326,15 @@ impl Pod {
     }
 
     pub fn is_frozen(&self) -> bool {
-        fs::read_to_string(self.cgroup().join("cgroup.events")).expect("readable").contains("frozen 1")
+        fs::read_to_string(self.cgroup().join("cgroup.events"))
+            .expect("readable")
+            .contains("frozen 1")
     }
 
     /// Whether the container's first process is stopped by a signal.
     pub fn is_stopped(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.located.containers[0].pid)).expect("alive");
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.located.containers[0].pid)).expect("alive");
         stat.rsplit_once(") ").expect("well formed").1.starts_with('T')
     }
 
@@ -305,8 +353,12 @@ impl Pod {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
         // A test that fails may leave stopped processes, which outlive their parents.
-        if let Ok(Some(first)) = ProcessId::of(self.container.id() as i32) {
-            let _ = Tree { roots: vec![first], spared: None }.kill(Duration::from_secs(2));
+        if let Ok(Some(first)) = ProcessId::of(self.container.id().cast_signed()) {
+            let _ = Tree {
+                roots: vec![first],
+                spared: None,
+            }
+            .kill(Duration::from_secs(2));
         }
         let _ = self.container.kill();
         let _ = self.container.wait();
@@ -332,34 +384,67 @@ impl Pod {
 
     pub fn must_run(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Joins two pods by a cable: .1 and ::1 here, .2 and ::2 there.
     pub fn connect(&self, other: &Self) {
         let there = other.located.holder.to_string();
-        self.must_run(&["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &there]);
+        self.must_run(&[
+            "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &there,
+        ]);
         for (pod, last) in [(self, 1), (other, 2)] {
-            pod.must_run(&["ip", "address", "add", &format!("10.99.0.{last}/24"), "dev", "eth0"]);
-            pod.must_run(&["ip", "address", "add", &format!("fd99::{last}/64"), "dev", "eth0", "nodad"]);
+            pod.must_run(&[
+                "ip",
+                "address",
+                "add",
+                &format!("10.99.0.{last}/24"),
+                "dev",
+                "eth0",
+            ]);
+            pod.must_run(&[
+                "ip",
+                "address",
+                "add",
+                &format!("fd99::{last}/64"),
+                "dev",
+                "eth0",
+                "nodad",
+            ]);
             pod.must_run(&["ip", "link", "set", "lo", "up"]);
             pod.must_run(&["ip", "link", "set", "eth0", "up"]);
         }
-        eventually("a cable", Duration::from_secs(5), || self.reaches("10.99.0.2").then_some(()));
-        eventually("a cable for IPv6", Duration::from_secs(5), || self.reaches("fd99::2").then_some(()));
+        eventually("a cable", Duration::from_secs(5), || {
+            self.reaches("10.99.0.2").then_some(())
+        });
+        eventually("a cable for IPv6", Duration::from_secs(5), || {
+            self.reaches("fd99::2").then_some(())
+        });
     }
 
     pub fn reaches(&self, address: &str) -> bool {
-        self.run(&["busybox", "ping", "-c", "1", "-W", "1", address]).status.success()
+        self.run(&["busybox", "ping", "-c", "1", "-W", "1", address])
+            .status
+            .success()
     }
 
     /// How many pings have come in.
     pub fn pings_heard(&self) -> u64 {
         let text = self.must_run(&["cat", "/proc/net/snmp"]);
-        let mut lines = text.lines().filter(|line| line.starts_with("Icmp:")).map(str::split_ascii_whitespace);
+        let mut lines = text
+            .lines()
+            .filter(|line| line.starts_with("Icmp:"))
+            .map(str::split_ascii_whitespace);
         let (names, values) = (lines.next().expect("there"), lines.next().expect("there"));
-        let (_, heard) = names.zip(values).find(|(name, _)| *name == "InEchos").expect("there");
+        let (_, heard) = names
+            .zip(values)
+            .find(|(name, _)| *name == "InEchos")
+            .expect("there");
         heard.parse().expect("a number")
     }
 
@@ -383,11 +468,19 @@ pub fn injection(name: &str, pod: &Pod, fault: HostFault, lasts: Duration) -> In
         run: "run".to_owned(),
         step: "step".to_owned(),
         occurrence: 0,
-        pod: PodRef { name: "db-0".to_owned(), ordinal: 0, uid: pod.located.uid.clone(), node: "here".to_owned() },
+        pod: PodRef {
+            name: "db-0".to_owned(),
+            ordinal: 0,
+            uid: pod.located.uid.clone(),
+            node: "here".to_owned(),
+        },
         container: None,
         fault,
         desired: Desired::Injected,
-        deadline: Deadline { at: Timestamp::now() + lasts, within: lasts },
+        deadline: Deadline {
+            at: Timestamp::now() + lasts,
+            within: lasts,
+        },
         follow: false,
     }
 }
@@ -397,7 +490,10 @@ pub fn cut(addresses: &[&str]) -> HostFault {
     HostFault::Partition {
         peers: vec![Peer {
             ordinal: 1,
-            addresses: addresses.iter().map(|address| address.parse::<IpAddr>().expect("an address")).collect(),
+            addresses: addresses
+                .iter()
+                .map(|address| address.parse::<IpAddr>().expect("an address"))
+                .collect(),
             drop_from: true,
             drop_to: true,
         }],
@@ -411,7 +507,13 @@ pub fn guardians(folder: &Folder) -> Vec<i32> {
     let folder = folder.path().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("readable").filter_map(Result::ok) {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
         let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).into_owned();
         if words.contains("__guardian") && words.contains(&folder) {

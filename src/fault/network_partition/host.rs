@@ -91,7 +91,9 @@ pub enum Error {
 fn hint(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
         Some(nix::libc::EPERM) => "; this needs CAP_NET_ADMIN over the pod's network namespace",
-        Some(nix::libc::EOPNOTSUPP | nix::libc::EPROTONOSUPPORT) => "; this needs a kernel with nf_tables, 5.12 or later",
+        Some(nix::libc::EOPNOTSUPP | nix::libc::EPROTONOSUPPORT) => {
+            "; this needs a kernel with nf_tables, 5.12 or later"
+        }
         Some(_) | None => "",
     }
 }
@@ -110,7 +112,11 @@ pub struct Links<'a> {
 impl Links<'_> {
     fn cut(&self) -> Cut {
         let addresses = |chosen: fn(&Peer) -> bool| -> Vec<IpAddr> {
-            self.peers.iter().filter(|peer| chosen(peer)).flat_map(|peer| peer.addresses.iter().copied()).collect()
+            self.peers
+                .iter()
+                .filter(|peer| chosen(peer))
+                .flat_map(|peer| peer.addresses.iter().copied())
+                .collect()
         };
         Cut {
             from: addresses(|peer| peer.drop_from),
@@ -129,34 +135,48 @@ impl Target {
         if links.peers.is_empty() && !links.clients {
             return Err(Error::NobodyToCut);
         }
-        let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        let namespace = holder.namespace("net").map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        let own = ProcessId::of(std::process::id() as i32).map_err(Error::Enter)?.ok_or(Error::Gone)?;
+        let holder = ProcessId::of(pod.holder)
+            .map_err(Error::Enter)?
+            .ok_or(Error::Gone)?;
+        let namespace = holder
+            .namespace("net")
+            .map_err(Error::Enter)?
+            .ok_or(Error::Gone)?;
+        let own = ProcessId::of(std::process::id().cast_signed())
+            .map_err(Error::Enter)?
+            .ok_or(Error::Gone)?;
         if own.namespace("net").map_err(Error::Enter)? == Some(namespace) {
             return Err(Error::HostNetwork);
         }
         let (sockets, inode) = Sockets::open(&holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        Ok((Self { holder, namespace: inode, table }, sockets))
+        Ok((
+            Self {
+                holder,
+                namespace: inode,
+                table,
+            },
+            sockets,
+        ))
     }
 
     /// Removes the table and reads back that it is gone. Where nobody holds the owning socket any more, the kernel has
     /// removed it already; that is read back as well.
     pub fn revert(&self, grip: Option<&Grip>) -> Result<(), Error> {
-        match grip {
-            Some(grip) => self.remove(grip),
-            None => {
-                let Some((sockets, inode)) = Sockets::open(&self.holder).map_err(Error::Enter)? else { return Ok(()) };
-                if inode != self.namespace {
-                    return Ok(());
-                }
-                self.remove(&sockets.grip)
-            }
+        if let Some(grip) = grip {
+            return self.remove(grip);
+        }
+        match Sockets::open(&self.holder).map_err(Error::Enter)? {
+            Some((sockets, inode)) if inode == self.namespace => self.remove(&sockets.grip),
+            Some(_) | None => Ok(()),
         }
     }
 
     fn remove(&self, grip: &Grip) -> Result<(), Error> {
         let table = self.table.clone();
-        nftables::remove(&grip.owner, &table).map_err(|source| Error::Remove { table: table.clone(), source })?;
+        nftables::remove(&grip.owner, &table).map_err(|source| Error::Remove {
+            table: table.clone(),
+            source,
+        })?;
         match nftables::exists(&grip.reader, &table) {
             Ok(false) => Ok(()),
             Ok(true) => Err(Error::StillThere(table)),
@@ -188,17 +208,24 @@ impl Partition {
         let cut = links.cut();
         sockets
             .install(&target.table, &cut, lifetime)
-            .map_err(|source| Error::Install { table: target.table.clone(), source })?;
-        Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped: 0 })
+            .map_err(|source| Error::Install {
+                table: target.table.clone(),
+                source,
+            })?;
+        Ok(Self {
+            target: target.clone(),
+            sockets,
+            cut,
+            probes: 0,
+            dropped: 0,
+        })
     }
 
     /// Takes up a cut that an earlier process made, with its guardian's hold on it.
-    pub fn adopt(
-        target: &Target,
-        grip: Grip,
-        links: Links<'_>,
-    ) -> Result<Self, Error> {
-        let (mut sockets, inode) = Sockets::open(&target.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
+    pub fn adopt(target: &Target, grip: Grip, links: Links<'_>) -> Result<Self, Error> {
+        let (mut sockets, inode) = Sockets::open(&target.holder)
+            .map_err(Error::Enter)?
+            .ok_or(Error::Gone)?;
         if inode != target.namespace {
             return Err(Error::Gone);
         }
@@ -207,10 +234,19 @@ impl Partition {
         // What an earlier process sent as probes is not known: counting starts with what is there.
         let dropped = sockets
             .read(&target.table)
-            .map_err(|source| Error::ReadBack { table: target.table.clone(), source })?
+            .map_err(|source| Error::ReadBack {
+                table: target.table.clone(),
+                source,
+            })?
             .ok_or(Error::Gone)?
             .dropped();
-        Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped })
+        Ok(Self {
+            target: target.clone(),
+            sockets,
+            cut,
+            probes: 0,
+            dropped,
+        })
     }
 
     /// The hold on the table.
@@ -224,11 +260,7 @@ impl Partition {
     }
 
     /// Changes whom it cuts off, or when it ends, without a gap.
-    pub fn change(
-        &mut self,
-        links: Links<'_>,
-        lifetime: Duration,
-    ) -> Result<(), Error> {
+    pub fn change(&mut self, links: Links<'_>, lifetime: Duration) -> Result<(), Error> {
         let wanted = links.cut();
         if wanted.ports != self.cut.ports || wanted.strangers != self.cut.strangers {
             return Err(Error::Unchangeable);
@@ -236,7 +268,10 @@ impl Partition {
         let table = &self.target.table;
         self.sockets
             .exchange(table, &wanted, lifetime)
-            .map_err(|source| Error::Exchange { table: table.clone(), source })?;
+            .map_err(|source| Error::Exchange {
+                table: table.clone(),
+                source,
+            })?;
         self.cut = wanted;
         Ok(())
     }
@@ -257,7 +292,9 @@ impl Partition {
             .map_err(|error| format!("cannot read the nftables table {table}: {error}"))?
             .ok_or_else(|| format!("the nftables table {table} is gone"))?;
         if let Some(difference) = reading.difference(&self.cut) {
-            return Err(format!("the nftables table {table} is not as it was made: {difference}"));
+            return Err(format!(
+                "the nftables table {table} is not as it was made: {difference}"
+            ));
         }
         let refused = self.probe()?;
         let dropped = reading.dropped().saturating_sub(self.probes);

@@ -61,7 +61,11 @@ pub enum Error {
 }
 
 fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Kernel { what, name: name.to_owned(), source }
+    move |source| Error::Kernel {
+        what,
+        name: name.to_owned(),
+        source,
+    }
 }
 
 impl Target {
@@ -90,7 +94,12 @@ impl Target {
             match first.is_alive() {
                 Ok(false) => gone.push(format!("{first} of container {name} is gone")),
                 Ok(true) => return (false, format!("{first} of container {name} is still there")),
-                Err(error) => return (false, format!("cannot look at {first} of container {name}: {error}")),
+                Err(error) => {
+                    return (
+                        false,
+                        format!("cannot look at {first} of container {name}: {error}"),
+                    );
+                }
             }
         }
         (true, gone.join("; "))
@@ -98,7 +107,10 @@ impl Target {
 
     /// Whether `other` names an incarnation that this one does not.
     pub fn misses(&self, other: &Self) -> bool {
-        other.containers.iter().any(|victim| self.containers.iter().all(|known| known.first != victim.first))
+        other
+            .containers
+            .iter()
+            .any(|victim| self.containers.iter().all(|known| known.first != victim.first))
     }
 }
 
@@ -106,7 +118,9 @@ impl Victim {
     /// `None` where the container has no process any more.
     pub fn find(container: &LocatedContainer) -> Result<Option<Self>, Error> {
         let name = container.name.clone();
-        let Some(first) = ProcessId::of(container.pid).map_err(kernel("look at", &name))? else { return Ok(None) };
+        let Some(first) = ProcessId::of(container.pid).map_err(kernel("look at", &name))? else {
+            return Ok(None);
+        };
         if !first.is_alive().map_err(kernel("look at", &name))? {
             return Ok(None);
         }
@@ -130,7 +144,10 @@ impl Victim {
             (_, None) => return Ok(()),
             (Some(freezer), Some(_)) => freezer.kill_all().map_err(kernel("kill", name))?,
             (None, Some(_)) => {
-                let tree = Tree { roots: vec![self.first], spared: None };
+                let tree = Tree {
+                    roots: vec![self.first],
+                    spared: None,
+                };
                 if !tree.kill(PATIENCE).map_err(kernel("kill", name))? {
                     return Err(Error::Survived { name: name.clone() });
                 }
@@ -138,7 +155,11 @@ impl Victim {
         }
         let until = Instant::now() + PATIENCE;
         let left = until.saturating_duration_since(Instant::now());
-        match handle.map(|handle| handle.wait(left)).transpose().map_err(kernel("wait for", name))? {
+        match handle
+            .map(|handle| handle.wait(left))
+            .transpose()
+            .map_err(kernel("wait for", name))?
+        {
             Some(false) => Err(Error::Survived { name: name.clone() }),
             Some(true) | None => Ok(()),
         }

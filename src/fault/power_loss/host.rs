@@ -64,7 +64,9 @@ pub enum Error {
     #[error("the pod has no volume from a claim template {0}")]
     UnknownClaim(String),
     /// A folder of another filesystem.
-    #[error("the volume {0} is not a filesystem of its own (no block device), so that its power cannot be cut alone; run as root, so that volumes are ext4 images")]
+    #[error(
+        "the volume {0} is not a filesystem of its own (no block device), so that its power cannot be cut alone; run as root, so that volumes are ext4 images"
+    )]
     NoDevice(String),
     /// Neither ext4 nor xfs.
     #[error("the filesystem of volume {0} is neither ext4 nor xfs and cannot be shut down")]
@@ -102,13 +104,20 @@ pub enum Error {
 }
 
 fn volume<'a>(what: &'static str, claim: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Volume { what, claim: claim.to_owned(), source }
+    move |source| Error::Volume {
+        what,
+        claim: claim.to_owned(),
+        source,
+    }
 }
 
 impl Target {
     /// Finds whom and what a power cut hits, and whether it can. Nothing is changed.
     pub fn find(pod: &LocatedPod, claims: &[String], mark: String) -> Result<Self, Error> {
-        if let Some(unknown) = claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim)) {
+        if let Some(unknown) = claims
+            .iter()
+            .find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
+        {
             return Err(Error::UnknownClaim(unknown.clone()));
         }
         let volumes: Vec<Volume> = pod
@@ -120,10 +129,18 @@ impl Target {
         if volumes.is_empty() {
             return Err(Error::NoVolume);
         }
-        let holder = ProcessId::of(pod.holder).map_err(|_| Error::Gone)?.ok_or(Error::Gone)?;
+        let holder = ProcessId::of(pod.holder)
+            .map_err(|_| Error::Gone)?
+            .ok_or(Error::Gone)?;
         let stop = process_pause::host::Target::find(pod, None).map_err(Error::Stop)?;
         let kill = pod_kill::host::Target::find(pod, None)?;
-        Ok(Self { holder, stop, kill, volumes, mark })
+        Ok(Self {
+            holder,
+            stop,
+            kill,
+            volumes,
+            mark,
+        })
     }
 
     /// Cuts the power.
@@ -144,7 +161,10 @@ impl Target {
 
     fn kill_everything(&self) -> Result<(), Error> {
         self.kill.kill()?;
-        let failed = |source| Error::Holder { holder: self.holder, source };
+        let failed = |source| Error::Holder {
+            holder: self.holder,
+            source,
+        };
         if let Some(holder) = self.holder.open().map_err(failed)? {
             holder.signal(Signal::SIGKILL).map_err(failed)?;
             if !holder.wait(PATIENCE).map_err(failed)? {
@@ -162,35 +182,51 @@ impl Target {
             }
             self.stop.revert().map_err(Error::Stop)?;
         }
-        self.volumes.iter().try_for_each(|volume| volume.remove_markers(&self.mark))
+        self.volumes
+            .iter()
+            .try_for_each(|volume| volume.remove_markers(&self.mark))
     }
 
     /// Whether the pod is back and what its volumes remember; `None` while it is not.
     pub fn verify(&self, pod: &LocatedPod) -> Result<Option<(bool, String)>, Error> {
-        let Some(holder) = ProcessId::of(pod.holder).map_err(|_| Error::Gone)? else { return Ok(None) };
+        let Some(holder) = ProcessId::of(pod.holder).map_err(|_| Error::Gone)? else {
+            return Ok(None);
+        };
         if holder == self.holder {
             return Ok(None);
         }
         let mut seen = Vec::new();
         for lost in &self.volumes {
-            let Some(mounted) = pod.volumes.iter().find(|volume| volume.claim == lost.claim) else { return Ok(None) };
+            let Some(mounted) = pod.volumes.iter().find(|volume| volume.claim == lost.claim) else {
+                return Ok(None);
+            };
             let look = |kind| {
                 exists(&marker(&mounted.path, &self.mark, kind)).map_err(volume("look into", &lost.claim))
             };
             match (look(SYNCED)?, look(UNSYNCED)?) {
                 (false, _) => return Ok(None),
                 (true, true) => {
-                    return Ok(Some((false, format!("the unsynced marker on volume {} survived", lost.claim))));
+                    return Ok(Some((
+                        false,
+                        format!("the unsynced marker on volume {} survived", lost.claim),
+                    )));
                 }
-                (true, false) => seen.push(format!("volume {}: synced marker there, unsynced gone", lost.claim)),
+                (true, false) => seen.push(format!(
+                    "volume {}: synced marker there, unsynced gone",
+                    lost.claim
+                )),
             }
         }
         for lost in &self.volumes {
             let mounted = pod.volumes.iter().find(|volume| volume.claim == lost.claim);
             let path = mounted.map_or(&lost.path, |mounted| &mounted.path);
-            remove(&marker(path, &self.mark, SYNCED)).map_err(volume("remove the marker from", &lost.claim))?;
+            remove(&marker(path, &self.mark, SYNCED))
+                .map_err(volume("remove the marker from", &lost.claim))?;
         }
-        Ok(Some((true, format!("{}; the pod's new holder is {holder}", seen.join("; ")))))
+        Ok(Some((
+            true,
+            format!("{}; the pod's new holder is {holder}", seen.join("; ")),
+        )))
     }
 }
 
@@ -225,7 +261,10 @@ impl Volume {
         if !shutdown::is_supported(&located.path).map_err(volume("look at", &claim))? {
             return Err(Error::UnknownFilesystem(claim));
         }
-        Ok(Self { claim, path: located.path.clone() })
+        Ok(Self {
+            claim,
+            path: located.path.clone(),
+        })
     }
 
     fn mark_synced(&self, mark: &str) -> Result<(), Error> {

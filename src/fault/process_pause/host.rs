@@ -94,16 +94,24 @@ pub enum Error {
 }
 
 fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Kernel { what, name: name.to_owned(), source }
+    move |source| Error::Kernel {
+        what,
+        name: name.to_owned(),
+        source,
+    }
 }
 
 impl Target {
     /// Finds what is to be paused, and whether it may be.
     pub fn find(pod: &LocatedPod, container: Option<&str>) -> Result<Self, Error> {
-        let chosen = pod.chosen(container).ok_or_else(|| Error::NoContainer(container.map(str::to_owned)))?;
+        let chosen = pod
+            .chosen(container)
+            .ok_or_else(|| Error::NoContainer(container.map(str::to_owned)))?;
         let is_whole_pod = chosen.len() == pod.containers.len();
-        let containers =
-            chosen.into_iter().map(|chosen| Paused::find(pod, chosen, is_whole_pod)).collect::<Result<_, _>>()?;
+        let containers = chosen
+            .into_iter()
+            .map(|chosen| Paused::find(pod, chosen, is_whole_pod))
+            .collect::<Result<_, _>>()?;
         Ok(Self { containers })
     }
 
@@ -125,22 +133,39 @@ impl Paused {
     fn find(pod: &LocatedPod, container: &LocatedContainer, is_whole_pod: bool) -> Result<Self, Error> {
         let name = &container.name;
         let process = |pid| {
-            ProcessId::of(pid).map_err(kernel("look at", name))?.ok_or_else(|| Error::Gone(name.clone()))
+            ProcessId::of(pid)
+                .map_err(kernel("look at", name))?
+                .ok_or_else(|| Error::Gone(name.clone()))
         };
         let first = process(container.pid)?;
         let by = match &container.cgroup {
             Some(path) => By::Freezer(CgroupId::at(path).map_err(kernel("find the cgroup of", name))?),
             // Orphans are adopted by the pod's holder; whose they were can only be told when all are meant.
-            None if is_whole_pod => By::Signal(Tree { roots: vec![first], spared: Some(process(pod.holder)?) }),
-            None => By::Signal(Tree { roots: vec![first], spared: None }),
+            None if is_whole_pod => By::Signal(Tree {
+                roots: vec![first],
+                spared: Some(process(pod.holder)?),
+            }),
+            None => By::Signal(Tree {
+                roots: vec![first],
+                spared: None,
+            }),
         };
-        let paused = Self { name: name.clone(), first, by };
+        let paused = Self {
+            name: name.clone(),
+            first,
+            by,
+        };
         if let Some((freezer, path)) = paused.freezer()? {
-            if freezer.is_asked_to_freeze().map_err(kernel("read the freezer of", name))? {
+            if freezer
+                .is_asked_to_freeze()
+                .map_err(kernel("read the freezer of", name))?
+            {
                 return Err(Error::AlreadyFrozen(path));
             }
-            let members = freezer.processes().map_err(kernel("list the processes of", name))?;
-            if members.contains(&(std::process::id() as i32)) {
+            let members = freezer
+                .processes()
+                .map_err(kernel("list the processes of", name))?;
+            if members.contains(&(std::process::id().cast_signed())) {
                 return Err(Error::OwnCgroup(path));
             }
         }
@@ -164,13 +189,19 @@ impl Paused {
                 let freezer = cgroup.open().map_err(kernel("open the freezer of", name))?;
                 let freezer = freezer.ok_or_else(|| Error::Gone(name.clone()))?;
                 if !freezer.freeze(PATIENCE).map_err(kernel("freeze", name))? {
-                    return Err(Error::DidNotStop { name: name.clone(), expected: "`frozen 1` in cgroup.events" });
+                    return Err(Error::DidNotStop {
+                        name: name.clone(),
+                        expected: "`frozen 1` in cgroup.events",
+                    });
                 }
                 Ok(Hold::Frozen(freezer))
             }
             By::Signal(tree) => {
                 if !tree.stop(PATIENCE).map_err(kernel("stop", name))? {
-                    return Err(Error::DidNotStop { name: name.clone(), expected: "state T of every process" });
+                    return Err(Error::DidNotStop {
+                        name: name.clone(),
+                        expected: "state T of every process",
+                    });
                 }
                 Ok(Hold::Stopped(tree.clone()))
             }
@@ -182,13 +213,19 @@ impl Paused {
         match &self.by {
             By::Freezer(_) => match self.freezer()? {
                 Some((freezer, _)) if !freezer.thaw(PATIENCE).map_err(kernel("thaw", name))? => {
-                    Err(Error::DidNotGoOn { name: name.clone(), expected: "`frozen 0` in cgroup.events" })
+                    Err(Error::DidNotGoOn {
+                        name: name.clone(),
+                        expected: "`frozen 0` in cgroup.events",
+                    })
                 }
                 Some(_) | None => Ok(()),
             },
             By::Signal(tree) => {
                 if !tree.go_on(PATIENCE).map_err(kernel("continue", name))? {
-                    return Err(Error::DidNotGoOn { name: name.clone(), expected: "no process in state T" });
+                    return Err(Error::DidNotGoOn {
+                        name: name.clone(),
+                        expected: "no process in state T",
+                    });
                 }
                 Ok(())
             }
@@ -227,7 +264,9 @@ impl Hold {
     fn contradiction(&self) -> io::Result<Option<String>> {
         Ok(match self {
             Self::Frozen(freezer) if freezer.is_frozen()? => None,
-            Self::Frozen(_) => Some("its cgroup is not frozen: expected `frozen 1`, found `frozen 0`".to_owned()),
+            Self::Frozen(_) => {
+                Some("its cgroup is not frozen: expected `frozen 1`, found `frozen 0`".to_owned())
+            }
             Self::Stopped(tree) => {
                 let (all, stopped) = (tree.members()?, tree.stopped()?);
                 (all.len() != stopped.len())
@@ -240,19 +279,25 @@ impl Hold {
 impl Pause {
     /// Stops everything that `target` names.
     pub fn inject(target: &Target) -> Result<Self, Error> {
-        let mut held = Vec::new();
+        let mut all = Vec::new();
         for container in &target.containers {
             let hold = container.stop()?;
-            let cpu = hold.cpu_time().map_err(kernel("read the CPU time of", &container.name))?;
-            held.push(Held { container: container.clone(), hold, cpu });
+            let cpu = hold
+                .cpu_time()
+                .map_err(kernel("read the CPU time of", &container.name))?;
+            all.push(Held {
+                container: container.clone(),
+                hold,
+                cpu,
+            });
         }
         std::thread::sleep(FIRST_LOOK);
-        Ok(Self { held })
+        Ok(Self { held: all })
     }
 
     /// Takes up a pause that an earlier process made.
     pub fn adopt(target: &Target) -> Result<Self, Error> {
-        let mut held = Vec::new();
+        let mut all = Vec::new();
         for container in &target.containers {
             let hold = match &container.by {
                 By::Freezer(_) => match container.freezer()? {
@@ -261,10 +306,16 @@ impl Pause {
                 },
                 By::Signal(tree) => Hold::Stopped(tree.clone()),
             };
-            let cpu = hold.cpu_time().map_err(kernel("read the CPU time of", &container.name))?;
-            held.push(Held { container: container.clone(), hold, cpu });
+            let cpu = hold
+                .cpu_time()
+                .map_err(kernel("read the CPU time of", &container.name))?;
+            all.push(Held {
+                container: container.clone(),
+                hold,
+                cpu,
+            });
         }
-        Ok(Self { held })
+        Ok(Self { held: all })
     }
 
     /// Looks whether everything still stands still, since the last look.
@@ -293,12 +344,19 @@ impl Held {
         let now = self.hold.cpu_time().map_err(unreadable)?;
         let used = now.saturating_sub(std::mem::replace(&mut self.cpu, now));
         if used >= STANDSTILL {
-            return Err(format!("container {name} used {} ms of CPU time since the last look", used.as_millis()));
+            return Err(format!(
+                "container {name} used {} ms of CPU time since the last look",
+                used.as_millis()
+            ));
         }
         let how = match self.hold {
             Hold::Frozen(_) => "frozen",
             Hold::Stopped(_) => "stopped",
         };
-        Ok(format!("container {name} {how}, CPU time {:.3} s, {} ms since the last look", now.as_secs_f64(), used.as_millis()))
+        Ok(format!(
+            "container {name} {how}, CPU time {:.3} s, {} ms since the last look",
+            now.as_secs_f64(),
+            used.as_millis()
+        ))
     }
 }

@@ -13,7 +13,8 @@ use netlink_bindings::traits::{NetlinkChained, NetlinkRequest, Protocol};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt, socket,
+    sockopt,
 };
 
 /// `NFNL_SUBSYS_NFTABLES`, to which a batch speaks.
@@ -42,7 +43,11 @@ impl Batch {
         fill(&mut chained);
         chained.request().op_batch_end_do(&edge);
         let finished = chained.finalize();
-        Self { len: finished.chain_len() as u32, bytes: finished.payload().to_vec(), first }
+        Self {
+            len: finished.chain_len() as u32,
+            bytes: finished.payload().to_vec(),
+            first,
+        }
     }
 
     fn place_of(&self, sequence: u32) -> Option<u32> {
@@ -80,7 +85,9 @@ impl Socket {
         let mut acknowledged = 0;
         let mut failure = None;
         self.receive(|header, payload| {
-            let Some(place) = batch.place_of(header.seq) else { return };
+            let Some(place) = batch.place_of(header.seq) else {
+                return;
+            };
             if i32::from(header.r#type) == libc::NLMSG_ERROR {
                 match error_code(payload) {
                     0 if place != 0 && place != batch.len - 1 => acknowledged += 1,
@@ -131,7 +138,9 @@ impl Socket {
                     code => Err(io::Error::from_raw_os_error(-code)),
                 },
                 // The ruleset changed while it was being read: half of it may be old.
-                _ if header.flags & libc::NLM_F_DUMP_INTR as u16 != 0 => Err(io::ErrorKind::Interrupted.into()),
+                _ if header.flags & libc::NLM_F_DUMP_INTR as u16 != 0 => {
+                    Err(io::ErrorKind::Interrupted.into())
+                }
                 _ => each(Request::decode_reply(payload)),
             };
         })?;
@@ -178,7 +187,9 @@ impl Socket {
 
 /// The error number at the head of an error or done message, 0 for an acknowledgement.
 fn error_code(payload: &[u8]) -> i32 {
-    payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes))
+    payload
+        .first_chunk()
+        .map_or(0, |bytes| i32::from_ne_bytes(*bytes))
 }
 
 impl AsFd for Socket {
