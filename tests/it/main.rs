@@ -5,6 +5,8 @@ mod kill_host;
 mod kill_soak;
 mod node_faults;
 mod node_fixture;
+mod node_kill;
+mod node_power;
 mod purity;
 mod sandbox_containers;
 mod sandbox_end;

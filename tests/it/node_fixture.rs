@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use seatrial::api::{
     Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal, Peer, PodRef,
 };
+use seatrial::host::process::ProcessId;
+use seatrial::host::process::tree::Tree;
 use seatrial::node::{Channel, Locate, LocatedContainer, LocatedPod, Options, Order, serve};
 use seatrial::undo::guardian::Launch;
 use tokio::sync::mpsc;
@@ -186,7 +188,7 @@ impl Channel for FileChannel {
     }
 }
 
-struct FileLocate(PathBuf);
+pub struct FileLocate(pub PathBuf);
 
 #[async_trait]
 impl Locate for FileLocate {
@@ -259,8 +261,9 @@ fn spawn(program: &str, arguments: &[&str]) -> Child {
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
+        .expect("the tools of the tests are installed")
 }
 
 impl Pod {
@@ -277,7 +280,7 @@ impl Pod {
         let mut pod = Self {
             located: LocatedPod {
                 uid: format!("uid-{}", holder.id()),
-                holder: holder.id() as i32,
+                holder: holder.id().cast_signed(),
                 containers: Vec::new(),
                 volumes: Vec::new(),
             },
@@ -306,7 +309,7 @@ impl Pod {
             "nsenter",
             &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")],
         );
-        let pid = self.container.id() as i32;
+        let pid = self.container.id().cast_signed();
         eventually("a running container", Duration::from_secs(5), || {
             let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             (!tasks.trim().is_empty()).then_some(())
@@ -335,7 +338,6 @@ impl Pod {
         stat.rsplit_once(") ").expect("well formed").1.starts_with('T')
     }
 
-    /// The CPU time that the container and its dead children have used, in ticks.
     pub fn container_is_alive(&mut self) -> bool {
         self.container.try_wait().expect("ours").is_none()
     }
@@ -349,6 +351,14 @@ impl Pod {
     pub fn remove(&mut self) {
         if let Some(cgroup) = &self.cgroup {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+        }
+        // A test that fails may leave stopped processes, which outlive their parents.
+        if let Ok(Some(first)) = ProcessId::of(self.container.id().cast_signed()) {
+            let _ = Tree {
+                roots: vec![first],
+                spared: None,
+            }
+            .kill(Duration::from_secs(2));
         }
         let _ = self.container.kill();
         let _ = self.container.wait();
@@ -421,6 +431,21 @@ impl Pod {
         self.run(&["busybox", "ping", "-c", "1", "-W", "1", address])
             .status
             .success()
+    }
+
+    /// How many pings have come in.
+    pub fn pings_heard(&self) -> u64 {
+        let text = self.must_run(&["cat", "/proc/net/snmp"]);
+        let mut lines = text
+            .lines()
+            .filter(|line| line.starts_with("Icmp:"))
+            .map(str::split_ascii_whitespace);
+        let (names, values) = (lines.next().expect("there"), lines.next().expect("there"));
+        let (_, heard) = names
+            .zip(values)
+            .find(|(name, _)| *name == "InEchos")
+            .expect("there");
+        heard.parse().expect("a number")
     }
 
     /// The names of the nftables tables in it.
