@@ -1,14 +1,25 @@
 //! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
 
 pub mod args;
+mod console;
 pub mod exit;
 pub mod input;
 mod internal;
+mod plan;
+mod recorded;
+#[cfg(feature = "sandbox")]
+mod revert;
+#[cfg(feature = "sandbox")]
+mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+#[cfg(feature = "sandbox")]
+mod scene;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use self::args::{Cli, Command};
 use self::exit::Exit;
@@ -24,12 +35,43 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(told) => {
             // Help and version are told the same way as mistakes; printing to a closed pipe is nobody's problem.
             let _ = told.print();
-            return if told.use_stderr() { Exit::Usage } else { Exit::Pass }.into();
+            return if told.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Pass
+            }
+            .into();
         }
     };
-    match cli.command {
+    #[cfg(feature = "refkv")]
+    if let Command::Refkv(options) = cli.command {
+        return internal::refkv(options);
+    }
+    internal::log();
+    dispatch(cli.command).into()
+}
+
+fn dispatch(command: Command) -> Exit {
+    match command {
+        #[cfg(feature = "sandbox")]
+        Command::Run(args) => run::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Validate(files) => plan::validate(&files),
+        #[cfg(feature = "sandbox")]
+        Command::Plan(args) => plan::plan(&args),
+        Command::Judge(args) => recorded::judge(&args),
+        Command::Report(args) => recorded::report(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Revert(args) => revert::revert(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(command) => sandbox::main(command),
+        #[cfg(feature = "sandbox")]
+        Command::Bench(_) | Command::Soak(_) => console::error("not built yet", Exit::Usage),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
+            Exit::Pass
+        }
         #[cfg(feature = "refkv")]
-        Command::Refkv(options) => internal::refkv(options),
-        _ => Exit::Usage.into(),
+        Command::Refkv(_) => unreachable!("the store is started before anything else is looked at"),
     }
 }

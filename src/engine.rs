@@ -26,6 +26,7 @@ mod occurrence;
 mod outbox;
 mod scene;
 mod state;
+mod transitions;
 
 use jiff::Timestamp;
 

@@ -8,3 +8,5 @@
 
 pub mod entry;
 pub mod op;
+pub mod read;
+pub mod write;

@@ -22,6 +22,9 @@ pub mod proposals;
 pub mod reads;
 pub mod replica;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,7 +48,7 @@ use reads::Reads;
 use replica::{Id, Raft};
 
 /// How long a member with the bug `forgotten-vote` waits before it may campaign.
-const FORGETFUL_WAIT: Duration = Duration::from_secs(3);
+const FORGETFUL_WAIT: Duration = Duration::from_secs(5);
 /// How long connecting to another member may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long sending a snapshot may take.
@@ -85,10 +88,10 @@ pub enum Error {
     Signals(#[source] io::Error),
     /// The timers do not fit together.
     #[error("cannot configure the consensus")]
-    Configure(#[from] openraft::ConfigError),
+    Configure(#[source] Box<openraft::ConfigError>),
     /// The consensus cannot start, or stopped because the disk failed or a promise of it was broken.
     #[error("the consensus stopped")]
-    Consensus(#[from] openraft::error::Fatal<Id>),
+    Consensus(#[source] Box<openraft::error::Fatal<Id>>),
     /// The consensus ended without saying why, which it does when it finds a contradiction, such as two leaders in
     /// one term.
     #[error("the consensus found a contradiction and stopped")]
@@ -143,7 +146,7 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
     };
     let bugs = Arc::new(settings.bugs.clone());
     let fresh = Fresh::open(&options.data).map_err(opened)?;
-    let log = Log::open(&options.data, &bugs).map_err(opened)?;
+    let log = Log::open(&options.data, settings.id, &bugs).map_err(opened)?;
     let machine = Machine::open(&options.data).map_err(opened)?;
     let network = Network::new(&settings.members, CONNECT_TIMEOUT);
     let config = openraft::Config {
@@ -158,8 +161,16 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
         replication_lag_threshold: options.snapshot_every.saturating_mul(2),
         ..openraft::Config::default()
     };
-    let config = Arc::new(config.validate()?);
-    let raft = Raft::new(settings.id, config, network.clone(), log.clone(), machine.clone()).await?;
+    let config = Arc::new(
+        config
+            .validate()
+            .map_err(|error| Error::Configure(Box::new(error)))?,
+    );
+    let raft = Raft::new(settings.id, config, network.clone(), log.clone(), machine.clone());
+    let stopped = |fatal| Error::Consensus(Box::new(fatal));
+    let raft = raft.await.map_err(stopped)?;
+    // Before its first report openraft says term 0, which would look as if this member had forgotten its term.
+    raft.with_raft_state(|_| ()).await.map_err(stopped)?;
     if bugs.has(Bug::ForgottenVote) && !fresh.is_fresh() {
         raft.runtime_config().elect(false);
         let raft = raft.clone();
@@ -199,7 +210,7 @@ async fn consensus_end(raft: &Raft) -> Error {
     let mut metrics = raft.metrics();
     loop {
         if let Err(fatal) = &metrics.borrow_and_update().running_state {
-            return Error::Consensus(fatal.clone());
+            return Error::Consensus(Box::new(fatal.clone()));
         }
         if metrics.changed().await.is_err() {
             return Error::Contradiction;

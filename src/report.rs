@@ -1,1 +1,8 @@
 //! What a person or a machine reads of a run.
+//!
+//! Everything here is made from a [`Judgement`](crate::judge::judgement::Judgement) or from the journal's lines, so that
+//! a report made a year later on another machine says the same. Nothing here decides anything.
+
+pub mod junit;
+pub mod live;
+pub mod summary;

@@ -1,1 +1,237 @@
-//! The one loop that owns clock, seed, tasks and journal.
+//! The one loop that owns the clock, the seed, the tasks, cancellation and the journal.
+//!
+//! It hears the platform, the members, the clients' clock and the person, writes each input into the journal before the
+//! engine acts on it, writes each effect, and carries it out in a task of its own whose answer is the next input. It
+//! decides nothing: the engine does. Killed, it leaves what nodes hold: every fault ends by its own deadline.
+
+mod clock;
+mod hands;
+mod record;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use self::clock::Clock;
+use self::hands::Hands;
+use self::record::Recorder;
+use crate::api::{Injection, Members, Snapshot};
+use crate::engine::{Engine, Limits};
+use crate::experiment::Experiment;
+use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
+use crate::journal::write::{WriteError, Writer};
+use crate::platform::{Cluster, Dial, Nodes, PlatformError};
+use crate::report::live::Live;
+use crate::{sli, store, workload};
+
+/// How often budgets are looked at and the view is drawn.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Where a run happens.
+#[derive(Clone)]
+pub struct Platform {
+    /// Pods.
+    pub cluster: Arc<dyn Cluster>,
+    /// Injections.
+    pub nodes: Arc<dyn Nodes>,
+    /// Connections.
+    pub dial: Arc<dyn Dial>,
+}
+
+/// Everything that a run needs.
+pub struct Setup {
+    /// What is done and claimed.
+    pub experiment: Experiment,
+    /// The run's name.
+    pub run: String,
+    /// Every random choice comes from it.
+    pub seed: u64,
+    /// The journal's path; the file must not exist.
+    pub journal: PathBuf,
+    /// Where it runs, for a person.
+    pub environment: String,
+    /// Where it runs.
+    pub platform: Platform,
+}
+
+/// Why a run has no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal could not be written; everything was reverted.
+    #[error("the journal could not be written; every fault was taken back")]
+    Journal(#[from] WriteError),
+    /// The platform did not answer at the beginning.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+}
+
+/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `interrupts` is a
+/// person who asks to stop.
+pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -> Result<(), RunError> {
+    let started_at = Timestamp::now();
+    let clock = Clock::start();
+    let mut pods = setup.platform.cluster.snapshots();
+    let target = pods.borrow_and_update().clone();
+    let header = Header {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").into(),
+        run: setup.run.clone(),
+        started_at,
+        experiment: setup.experiment.clone(),
+        seed: setup.seed,
+        environment: setup.environment.clone(),
+        target: target.clone(),
+    };
+    let recorder = Arc::new(Recorder::new(
+        Writer::create(&setup.journal, &header)?,
+        clock,
+        &setup.experiment,
+    ));
+    let mut statuses = setup.platform.nodes.statuses().await?;
+    let mut members = sampler(&setup, &target);
+    let (answers, mut answered) = mpsc::channel(64);
+    let mut course = Course {
+        engine: Engine::new(
+            setup.experiment.clone(),
+            setup.run.clone(),
+            setup.seed,
+            started_at,
+            Limits::default(),
+        ),
+        hands: Hands::new(&setup, &target, Arc::clone(&recorder), answers),
+        recorder,
+        view,
+        broken: None,
+        finished: false,
+    };
+    course.view.observe(0, &Entry::Header(Box::new(header)));
+    course.hear(Input::Pods(target));
+    let mut glance = tokio::time::interval(GLANCE);
+    glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut unmet = None;
+    let mut pods_open = true;
+    while !course.finished {
+        let input = tokio::select! {
+            // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
+            biased;
+            Some(()) = interrupts.recv() => Some(Input::Interrupted {}),
+            Some((id, error)) = answered.recv() => Some(Input::Answer { id, error }),
+            Some(injection) = statuses.recv() => status(&setup.run, injection),
+            changed = pods.changed(), if pods_open => {
+                pods_open = changed.is_ok();
+                let snapshot: Snapshot = pods.borrow_and_update().clone();
+                pods_open.then_some(Input::Pods(snapshot))
+            }
+            Some(round) = next_round(&mut members) => Some(Input::Members(round)),
+            _ = glance.tick() => course.glance(&mut unmet),
+            () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
+        };
+        if let Some(input) = input {
+            course.hear(input);
+        }
+    }
+    course.view.finish();
+    course.hands.clean_up(&setup).await;
+    course.recorder.sync();
+    match course.broken.or_else(|| course.recorder.broken()) {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+/// The engine with its eyes and hands.
+struct Course {
+    engine: Engine,
+    hands: Hands,
+    recorder: Arc<Recorder>,
+    view: Live,
+    broken: Option<WriteError>,
+    finished: bool,
+}
+
+impl Course {
+    /// Writes an input, lets the engine act on it, writes and carries out what it asks for.
+    fn hear(&mut self, input: Input) {
+        let now = self.recorder.clock().now();
+        let effects = self.engine.step(now, &input);
+        self.write(Line {
+            time: now,
+            entry: Entry::Input(input),
+        });
+        for (id, effect) in effects {
+            self.write(Line {
+                time: now,
+                entry: Entry::Effect {
+                    id,
+                    effect: effect.clone(),
+                },
+            });
+            self.finished |= matches!(effect, Effect::Finish {});
+            self.hands.carry_out(id, effect);
+        }
+    }
+
+    /// A journal that cannot be written ends the run: what nobody can judge must not go on.
+    fn write(&mut self, line: Line) {
+        self.view.observe(line.time, &line.entry);
+        if let Err(error) = self.recorder.entry(&line)
+            && self.broken.is_none()
+        {
+            self.broken = Some(error);
+            for (id, effect) in self.engine.step(line.time, &Input::Interrupted {}) {
+                self.finished |= matches!(effect, Effect::Finish {});
+                self.hands.carry_out(id, effect);
+            }
+        }
+    }
+
+    /// Looks at the budgets and draws.
+    fn glance(&mut self, told: &mut Option<Vec<String>>) -> Option<Input> {
+        let now = self.recorder.clock().now();
+        self.view.tick(now, self.hands.rates(), self.engine.waiting_for());
+        if let Some(words) = self.recorder.abort_condition(now) {
+            return Some(Input::AbortCondition(words));
+        }
+        let unmet = self.recorder.unmet(now);
+        if told.as_ref() == Some(&unmet) {
+            return None;
+        }
+        *told = Some(unmet.clone());
+        Some(Input::Unmet(unmet))
+    }
+}
+
+/// The statuses of this run's Injections only: a kept sandbox may hold those of an earlier one.
+fn status(run: &str, injection: Injection) -> Option<Input> {
+    let status = injection.status?;
+    (injection.spec.run == run).then_some(Input::Injection {
+        name: injection.spec.name,
+        status,
+    })
+}
+
+/// Rounds of questions to every member, where there is a store to ask.
+fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> {
+    let adapter = store::open(
+        setup.experiment.target.store.as_ref()?,
+        Arc::clone(&setup.platform.dial),
+    );
+    let members: Vec<_> = target.ordinals().collect();
+    let prefix = setup
+        .experiment
+        .workload
+        .as_ref()
+        .map(|workload| workload.scope.prefix.clone());
+    let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
+    Some(sli::members::sample(&*adapter, &members, heartbeat))
+}
+
+async fn next_round(members: &mut Option<mpsc::Receiver<Members>>) -> Option<Members> {
+    match members {
+        Some(rounds) => rounds.recv().await,
+        None => None,
+    }
+}

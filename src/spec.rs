@@ -112,19 +112,29 @@ pub fn experiment(document: &Document) -> Result<Experiment, Vec<Problem>> {
     }
 }
 
+/// What an experiment has to know of the StatefulSet that it will meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// Its name.
+    pub name: String,
+    /// Its first ordinal.
+    pub first: Ordinal,
+    /// How many members it has.
+    pub replicas: u32,
+    /// Its containers' names.
+    pub containers: Vec<String>,
+    /// Its claim templates' names.
+    pub claims: Vec<String>,
+}
+
 /// Checks an experiment against the StatefulSet that it will meet.
 pub fn against_target(
     document: &Document,
     experiment: &Experiment,
-    first: Ordinal,
-    replicas: u32,
+    target: &TargetFacts,
 ) -> Result<(), Vec<Problem>> {
     let tree = Node::read(document).map_err(|problem| vec![problem])?;
-    let problems = told(
-        document,
-        &tree,
-        rules::against_target(experiment, first, replicas),
-    );
+    let problems = told(document, &tree, rules::against_target(experiment, target));
     if problems.is_empty() {
         Ok(())
     } else {

@@ -1,14 +1,27 @@
-//! Processes of Seatrial itself: the guardian, a sandbox's init, a pod's first process, the node.
+//! Processes of Seatrial itself: the guardian, a sandbox's init, a pod's first process, the node; and the store.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::process::ExitCode;
+
+use super::console;
+use super::exit::Exit;
+
+/// The word that makes a process a sandbox's node.
+#[cfg(feature = "sandbox")]
+pub(super) const NODE: &str = "__node";
 
 /// Becomes such a process if the arguments say so.
 pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     let word = arguments.get(1)?;
-    let rest = arguments.iter().skip(2).cloned();
+    let mut rest = arguments.iter().skip(2).cloned();
     if word == crate::undo::guardian::SUBCOMMAND {
         return Some(crate::undo::guardian::guardian_main(rest));
+    }
+    #[cfg(feature = "sandbox")]
+    if word == NODE {
+        log();
+        return Some(super::sandbox::node(rest.next().unwrap_or_default().into()).into());
     }
     #[cfg(feature = "sandbox")]
     if let Some(code) = crate::platform::sandbox::hidden_main(&word.to_string_lossy(), rest) {
@@ -17,25 +30,32 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     None
 }
 
+/// Sends what is logged to standard error; `RUST_LOG` says how much of it, warnings where it says nothing.
+pub(super) fn log() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
 /// Runs one member of the built-in store until it is told to end.
 #[cfg(feature = "refkv")]
 pub(super) fn refkv(options: crate::refkv::Options) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start: {error}");
-            return super::exit::Exit::Unexpected.into();
-        }
+        Err(error) => return console::failure(&error, Exit::Unexpected).into(),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
     match runtime.block_on(crate::refkv::serve(options)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            super::exit::Exit::Unexpected.into()
-        }
+        Err(error) => console::failure(&error, Exit::Unexpected).into(),
     }
 }

@@ -97,11 +97,11 @@ impl Hit {
         }
     }
 
-    /// Moments at which it has to be looked at.
-    pub(super) fn timers(&self, scene_limit: Duration) -> Option<Nanos> {
+    /// When it has to be looked at next; a deleted pod's successor may take as long as `replace`.
+    pub(super) fn timer(&self, replace: Duration) -> Option<Nanos> {
         match self {
             Self::Node(hit) => hit.timer(),
-            Self::Platform(deletion) => deletion.timer(scene_limit),
+            Self::Platform(deletion) => deletion.timer(replace),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::hit::Arming;
-use super::limits::{after, between};
+use super::limits::after;
 use super::scene::Scene;
 use crate::api::{
     Deadline, Desired, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, Pod, PodRef,
@@ -31,7 +31,7 @@ pub(super) struct Injecting {
     failed: Option<String>,
     /// The first moment from which the effect was not proven, and why.
     lost: Option<String>,
-    /// For how long the effect was proven on pods that are gone.
+    /// For how long the effect was proven according to a node process that is gone: a new one counts from zero.
     proven_earlier: Duration,
 }
 
@@ -45,8 +45,9 @@ impl Injecting {
         scene: &mut Scene<'_>,
     ) -> Option<Self> {
         let (brief, limits) = (scene.brief, scene.limits());
+        // A fault that happens once is over when it is proven; its deadline only ends the attempt.
         let lasting = if step.lasting.is_zero() {
-            limits.inject
+            limits.once
         } else {
             step.lasting
         };
@@ -105,10 +106,10 @@ impl Injecting {
         if self.status.as_ref().is_some_and(|known| is_older(status, known)) && !self.ends_it(status) {
             return;
         }
-        if let Some(known) = &self.status {
-            if status.effective_for < known.effective_for {
-                self.proven_earlier += known.effective_for;
-            }
+        if let Some(known) = &self.status
+            && status.effective_for < known.effective_for
+        {
+            self.proven_earlier += known.effective_for;
         }
         let brief = scene.brief;
         let why = status
@@ -207,11 +208,10 @@ impl Injecting {
                     return false;
                 };
                 self.spec.pod = reference(pod);
-                self.spec.deadline.within = between(scene.now, self.deadline);
-                self.proven_earlier += self
-                    .status
-                    .take()
-                    .map_or(Duration::ZERO, |status| status.effective_for);
+                // What the node said was about the old pod, and must not be taken for the end of the new one.
+                if let Some(status) = self.status.as_mut().filter(|status| is_clean(status)) {
+                    status.state = InjectionState::Pending;
+                }
             }
             Some(_) | None => {}
         }

@@ -92,6 +92,11 @@ impl Known {
                 .any(|member| matches!(member.sample, MemberSample::Answer { .. }))
     }
 
+    /// Whether more was heard after `since` about who is away. Pods are told when they change, rounds again and again.
+    pub(super) fn is_newer_than(&self, since: Nanos) -> bool {
+        !self.has_store || self.members_at > since
+    }
+
     /// For selections.
     pub(super) fn view(&self) -> View<'_> {
         View {

@@ -13,8 +13,10 @@ pub struct Limits {
     pub baseline: Duration,
     /// For a step to become decidable: a leader during a failover, a pod that is being re-created.
     pub decide: Duration,
-    /// From asking for a fault to its proof.
+    /// From asking for a fault that stays to its proof.
     pub inject: Duration,
+    /// From asking for a fault that happens once to its proof, which may need the container to be started again.
+    pub once: Duration,
     /// From the deletion of a pod to the pod that takes its place; longer than the usual grace period of 30s.
     pub replace: Duration,
     /// What a fault's deadline has on top of its duration. Half of it may be spent on injecting: a fault that takes
@@ -32,7 +34,8 @@ pub struct Limits {
     pub ledger: Duration,
     /// For which every claim must hold after the last revert to count as recovered.
     pub stable: Duration,
-    /// For which a majority must be missing before a fault is reverted for it: one lost answer is not a death.
+    /// For which a majority must be missing, in more than one round of questions, before a fault is reverted for it:
+    /// one lost answer is not a death.
     pub endangered: Duration,
     /// For which a member that was killed is not taken for healthy, because what was heard may be older than the kill.
     pub stale: Duration,
@@ -45,6 +48,7 @@ impl Default for Limits {
             baseline: Duration::from_mins(1),
             decide: Duration::from_secs(15),
             inject: Duration::from_secs(10),
+            once: Duration::from_secs(30),
             replace: Duration::from_mins(1),
             margin: Duration::from_secs(2),
             overdue: Duration::from_secs(10),

@@ -107,7 +107,7 @@ impl Occurrence {
                 Arming::Failed(why) => failed = failed.or(Some(why)),
             }
         }
-        let limit = scene.limits().inject;
+        let limit = self.arming_limit(scene);
         if failed.is_none() && pending > 0 && scene.passed(self.asked_at, limit) {
             let limit = crate::experiment::duration::format(limit);
             failed = Some(format!(
@@ -137,6 +137,14 @@ impl Occurrence {
             until: after(scene.now, self.lasting).min(latest).max(scene.now),
         };
         true
+    }
+
+    fn arming_limit(&self, scene: &Scene<'_>) -> Duration {
+        if self.lasting.is_zero() {
+            scene.limits().once
+        } else {
+            scene.limits().inject
+        }
     }
 
     /// Ends it early; what is ending already goes on ending.
@@ -259,13 +267,13 @@ impl Occurrence {
     /// Moments at which it has to be looked at.
     pub(super) fn timers<'a>(&'a self, scene: &'a Scene<'_>) -> impl Iterator<Item = Nanos> + 'a {
         let own: Vec<Nanos> = match self.stage {
-            Stage::Arming => vec![after(self.asked_at, scene.limits().inject)],
+            Stage::Arming => vec![after(self.asked_at, self.arming_limit(scene))],
             Stage::Holding { until, .. } => vec![until],
             Stage::Ending { since, .. } => self.late_reverts(since, scene).map(|(limit, _)| limit).collect(),
             Stage::Over => Vec::new(),
         };
         let replace = scene.limits().replace;
         own.into_iter()
-            .chain(self.hits.iter().filter_map(move |hit| hit.timers(replace)))
+            .chain(self.hits.iter().filter_map(move |hit| hit.timer(replace)))
     }
 }

@@ -1,1 +1,10 @@
+//! The rules of a run, each told as one. The platform is scripted: it is polite unless a test says otherwise.
 
+mod any_order;
+mod ending;
+mod faulting;
+mod following;
+mod guarding;
+mod proving;
+mod rig;
+mod starting;

@@ -103,6 +103,11 @@ impl Quantile {
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 1000.0
     }
+
+    /// In thousandths.
+    pub fn thousandths(self) -> u32 {
+        self.0
+    }
 }
 
 impl Default for Quantile {

@@ -25,8 +25,12 @@ pub fn delegated_root() -> Option<PathBuf> {
 
 /// Makes a new, empty, thawed cgroup at `path`; one that is there already is emptied and replaced.
 pub fn create_fresh(path: &Path) -> io::Result<()> {
-    remove(path, Duration::from_secs(2))?;
-    fs::create_dir_all(path)
+    remove(path, Duration::from_secs(5))?;
+    match fs::create_dir_all(path) {
+        // Somebody has just removed the empty folder above, which nobody needed then.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path),
+        other => other,
+    }
 }
 
 /// Moves the calling process into it.

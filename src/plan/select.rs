@@ -42,11 +42,11 @@ pub struct Choice<'a> {
 impl<'a> Choice<'a> {
     /// The choices that `seed` makes for this occurrence of `step`.
     pub fn new(view: View<'a>, seed: u64, step: &str, occurrence: u32) -> Self {
-        let mut draws = generator(seed, step, occurrence);
+        let mut generator = generator(seed, step, occurrence);
         let mut drawn: Vec<(u64, Ordinal)> = view
             .snapshot
             .ordinals()
-            .map(|ordinal| (draws.next_u64(), ordinal))
+            .map(|ordinal| (generator.next_u64(), ordinal))
             .collect();
         drawn.sort_unstable();
         Self {

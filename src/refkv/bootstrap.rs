@@ -1,13 +1,12 @@
 //! The first start of a cluster.
 //!
 //! All members are told the same fixed membership. The one with the lowest number writes it as the first entry of
-//! the log and asks for votes, but only after a majority of members (itself included) has answered that they have
-//! no cluster, and nobody has answered that there is one. So a restart changes nothing, and neither does the loss of
-//! its disk: it finds the cluster at the others, waits to be told the log, and votes again once it has caught up
-//! (see [`super::disk::fresh`]). If a majority has lost their disks nothing is elected any more: acknowledged
-//! writes are gone, and a store that went on would hide it.
+//! the log and asks for votes, but only after every other member has answered that it has no log. So a restart
+//! changes nothing, and neither does the loss of its disk: it finds the cluster at the others, waits to be told the
+//! log, and votes again once it has caught up (see [`super::disk::fresh`]). If a majority has lost their disks
+//! nothing is elected any more: acknowledged writes may be gone, and a store that went on would hide it.
 //!
-//! Members look for each other, so a StatefulSet needs `podManagementPolicy: Parallel`, and its Service
+//! All members must be up once for a cluster to form. They look for each other, so a StatefulSet needs `podManagementPolicy: Parallel`, and its Service
 //! `publishNotReadyAddresses: true`, if `/readyz` is its readiness probe.
 
 use std::collections::BTreeMap;
@@ -24,12 +23,11 @@ use super::replica::Id;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Forms the cluster if this member is the one to do it; returns when this member is part of one.
+/// Forms the cluster if this member is the one to do it; returns when this member has a log or another has that task.
 pub async fn form_cluster(member: Member, members: BTreeMap<Id, String>) {
     if members.keys().next() != Some(&member.id) {
         return;
     }
-    let majority = members.len() / 2 + 1;
     let nodes: BTreeMap<_, _> = members
         .into_iter()
         .map(|(id, address)| (id, BasicNode::new(address)))
@@ -37,8 +35,7 @@ pub async fn form_cluster(member: Member, members: BTreeMap<Id, String>) {
     while matches!(member.raft.is_initialized().await, Ok(false)) {
         let answers =
             futures::future::join_all(member.network.others(member.id).map(|link| has_cluster(link))).await;
-        let empty = 1 + answers.iter().filter(|answer| **answer == Some(false)).count();
-        if empty >= majority && !answers.contains(&Some(true)) {
+        if answers.iter().all(|answer| *answer == Some(false)) {
             match member.raft.initialize(nodes.clone()).await {
                 Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => return,
                 Err(error) => tracing::error!(%error, "cannot form the cluster"),

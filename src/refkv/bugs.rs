@@ -32,18 +32,22 @@ pub enum Bug {
     ///
     /// Who had it: etcd before `quorum=true` reads, Consul's default mode, MongoDB's majority reads on a deposed
     /// primary.
-    /// Seen by: cutting a member off (or pausing it) while clients still reach it and others write.
+    /// Seen by: cutting a member off while clients still reach it and others write. The longer the cut, the staler;
+    /// without any fault a follower's read is stale by its replication lag only, a few milliseconds.
     StaleRead,
     /// The hard state (term, voted-for and commit index, one record in most implementations) is written but not
     /// read back on start, so that a restarted member accepts a leader of an older term and votes again in a term
-    /// in which it has voted. It also waits three seconds before it campaigns, instead of one election timeout: a
+    /// in which it has voted. It also waits five seconds before it campaigns, instead of one election timeout: a
     /// member without a term that campaigns at once is usually told the current term before anything happens,
     /// which hides the bug.
     ///
     /// Who had it: several Raft implementations that wrote the vote without fsync; MongoDB's old election protocol
     /// kept votes in memory for thirty seconds only.
-    /// Seen by: pausing the leader until another one is elected and has acknowledged writes, killing the others
-    /// shortly before the pause ends: the old leader goes on in its old term and overwrites them.
+    /// Seen by: cutting the leader off until another one is elected and has acknowledged writes, then killing all
+    /// the others one to two seconds before the cut ends: the old leader goes on in its old term and overwrites
+    /// them. Killing all members at once, repeatedly, makes terms go back and soon shows two leaders in one term.
+    /// (A pause instead of the cut hides it sometimes: what the new leader sent meanwhile waits in the sockets of
+    /// the paused one and tells it the new term.)
     ForgottenVote,
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::TargetFacts;
 use super::tree::Segment;
 use crate::api::Ordinal;
 use crate::experiment::{Experiment, Selection, Start, Step};
@@ -24,31 +25,64 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     broken
 }
 
-/// Every ordinal that a selection names must exist among `first..first + replicas`.
-pub(super) fn against_target(experiment: &Experiment, first: Ordinal, replicas: u32) -> Vec<Broken> {
+/// What an experiment names must exist in the target.
+pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> Vec<Broken> {
     let mut broken = Vec::new();
-    let last = (first + replicas).saturating_sub(1);
+    let spec = |field: &str| {
+        ["spec", "target", field]
+            .map(|key| Segment::Key(key.into()))
+            .to_vec()
+    };
+    let name = &target.name;
+    if experiment.target.stateful_set != *name {
+        broken.push((
+            spec("statefulSet"),
+            format!(
+                "there is no StatefulSet `{}`: the manifest has `{name}`",
+                experiment.target.stateful_set
+            ),
+        ));
+    }
+    if let Some(container) = experiment
+        .target
+        .container
+        .as_ref()
+        .filter(|name| !target.containers.contains(name))
+    {
+        let known = target.containers.join("`, `");
+        broken.push((
+            spec("container"),
+            format!("`{name}` has no container `{container}`: it has `{known}`"),
+        ));
+    }
+    let last = (target.first + target.replicas).saturating_sub(1);
     for (index, step) in experiment.steps.iter().enumerate() {
         if let Some(Selection::Ordinals(set)) = step.fault.selection() {
-            for ordinal in set.iter().filter(|&ordinal| ordinal < first || ordinal > last) {
-                broken.push((
-                    at("steps", index, &["fault"]),
-                    format!(
-                        "ordinal {ordinal} does not exist: `{}` has {first} to {last}",
-                        experiment.target.stateful_set
-                    ),
-                ));
+            for ordinal in set
+                .iter()
+                .filter(|&ordinal| ordinal < target.first || ordinal > last)
+            {
+                let message = format!(
+                    "ordinal {ordinal} does not exist: `{name}` has {} to {last}",
+                    target.first
+                );
+                broken.push((at("steps", index, &["fault"]), message));
             }
         }
-        if replicas < step.fault.fewest_members() {
-            broken.push((
-                at("steps", index, &["fault"]),
-                format!(
-                    "this needs at least {} members: `{}` has {replicas}",
-                    step.fault.fewest_members(),
-                    experiment.target.stateful_set
-                ),
-            ));
+        if let Fault::PowerLoss(power) = &step.fault {
+            for claim in power.claims.iter().filter(|claim| !target.claims.contains(claim)) {
+                let known = target.claims.join("`, `");
+                let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
+                broken.push((at("steps", index, &["fault"]), message));
+            }
+        }
+        let fewest = step.fault.fewest_members();
+        if target.replicas < fewest {
+            let message = format!(
+                "this needs at least {fewest} members: `{name}` has {}",
+                target.replicas
+            );
+            broken.push((at("steps", index, &["fault"]), message));
         }
     }
     broken

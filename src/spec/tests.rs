@@ -211,12 +211,42 @@ fn refuses_faults_that_contradict_each_other() {
     );
 }
 
+fn facts() -> TargetFacts {
+    TargetFacts {
+        name: "etcd".into(),
+        first: 0,
+        replicas: 3,
+        containers: vec!["etcd".into()],
+        claims: vec!["data".into()],
+    }
+}
+
+#[test]
+fn refuses_a_target_that_does_not_have_what_is_named() {
+    let text = GOOD.replace("statefulSet: etcd", "statefulSet: etcdd\n    container: web");
+    let document = document(&text);
+    let experiment = experiment(&document).unwrap();
+    let found: Vec<_> = against_target(&document, &experiment, &facts()).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("x.yaml:6:18: spec.target.statefulSet: there is no StatefulSet `etcdd`"),
+        "{}",
+        found[0]
+    );
+    assert!(
+        found[1].contains("has no container `web`: it has `etcd`"),
+        "{}",
+        found[1]
+    );
+}
+
 #[test]
 fn refuses_ordinals_that_do_not_exist() {
     let text = GOOD.replace("role: leader", "ordinals: [1, 3]");
     let document = document(&text);
     let experiment = experiment(&document).unwrap();
-    let found = against_target(&document, &experiment, 0, 3).unwrap_err();
+    let found = against_target(&document, &experiment, &facts()).unwrap_err();
     assert!(
         found.len() == 1
             && found[0]

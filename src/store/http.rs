@@ -172,3 +172,6 @@ async fn exchange(
         .to_bytes();
     Ok(Answer { status, body })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use seatrial::api::{Ordinal, Pod, Snapshot};
+use nix::unistd::Pid;
+use seatrial::api::{self, Ordinal, Snapshot};
+use seatrial::node::{Locate, LocatedPod};
 use seatrial::platform::Cluster;
 use seatrial::platform::sandbox::client::Client;
 use seatrial::platform::sandbox::pod_spec::{
@@ -53,9 +55,8 @@ impl Fixture {
     }
 
     pub fn wait_ready(&self) {
-        self.runtime
-            .block_on(self.client.wait_ready(LIMIT))
-            .expect("every pod becomes ready");
+        let ready = self.runtime.block_on(self.client.wait_ready(LIMIT));
+        assert!(ready.is_ok(), "{ready:?}\n{}", self.all_logs());
     }
 
     /// Waits until a snapshot is as wanted.
@@ -66,22 +67,34 @@ impl Fixture {
                 .await
                 .map(|found| found.map(|now| now.clone()))
         });
-        match found {
-            Ok(Ok(snapshot)) => snapshot,
-            other => panic!(
-                "{what}: {other:?}; the last snapshot: {:#?}",
-                self.client.snapshots().borrow()
-            ),
-        }
+        let last = self.client.snapshots().borrow().clone();
+        assert!(
+            matches!(found, Ok(Ok(_))),
+            "{what}: not within {LIMIT:?}; the last snapshot: {last:#?}"
+        );
+        found
+            .expect("it was just looked at")
+            .expect("it was just looked at")
     }
 
-    pub fn pod(&self, ordinal: Ordinal) -> Pod {
+    pub fn pod(&self, ordinal: Ordinal) -> api::Pod {
         self.client
             .snapshots()
             .borrow()
             .pod(ordinal)
             .expect("the pod exists")
             .clone()
+    }
+
+    /// Every log of the sandbox, for the message of a failed test.
+    pub fn all_logs(&self) -> String {
+        let find = Command::new("find")
+            .arg(self.sandbox().dir().path())
+            .args(["-name", "*.log"])
+            .output();
+        let paths = String::from_utf8_lossy(&find.expect("find runs").stdout).into_owned();
+        let show = |path: &str| format!("== {path}\n{}", std::fs::read_to_string(path).unwrap_or_default());
+        paths.lines().map(show).collect()
     }
 
     pub fn log(&self, pod: &str, container: &str) -> String {
@@ -93,19 +106,49 @@ impl Fixture {
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// Waits until a log has a line that says so.
+    /// Waits until a log says so.
     pub fn wait_log(&self, pod: &str, container: &str, text: &str) {
         let deadline = std::time::Instant::now() + LIMIT;
         while !self.log(pod, container).contains(text) {
+            let is_late = std::time::Instant::now() >= deadline;
             assert!(
-                std::time::Instant::now() < deadline,
-                "no `{text}` in the log of {pod}: {}\n{:#?}\n{}",
-                self.log(pod, container),
-                self.client.snapshots().borrow(),
-                std::fs::read_to_string(self.sandbox().dir().diary()).unwrap_or_default(),
+                !is_late,
+                "no `{text}` in the log of {pod}/{container}\n{}",
+                self.all_logs()
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    pub fn locate(&self, ordinal: Ordinal) -> LocatedPod {
+        let found = self.runtime.block_on(Locate::pod(&self.client, ordinal));
+        found.expect("init answers").expect("the pod is there")
+    }
+
+    /// The pid in the test's namespace of a process of the sandbox.
+    pub fn pid_outside(&self, pid: i32) -> Pid {
+        let init = self.sandbox().dir().init().expect("init's pid is known");
+        let wanted = std::fs::read_link(format!("/proc/{init}/ns/pid")).expect("init lives");
+        let processes = std::fs::read_dir("/proc").expect("proc is mounted").flatten();
+        let of_sandbox = processes.filter_map(|entry| {
+            let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+            let numbers: Vec<i32> = numbers
+                .split_whitespace()
+                .filter_map(|number| number.parse().ok())
+                .collect();
+            // The first is ours, the second the sandbox's; only a process in or below its pid namespace has that.
+            let is_it = numbers.len() > 1 && numbers[1] == pid && is_below(numbers[0], init.as_raw());
+            is_it.then(|| Pid::from_raw(numbers[0]))
+        });
+        let found: Vec<Pid> = of_sandbox.collect();
+        assert_eq!(
+            found.len(),
+            1,
+            "one process has pid {pid} in {}",
+            wanted.display()
+        );
+        found[0]
     }
 
     /// Runs a program in the sandbox's network, in a process of its own.
@@ -117,6 +160,32 @@ impl Fixture {
             .output()
             .expect("nsenter runs")
     }
+}
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "not within {LIMIT:?}: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether `pid` descends from `ancestor`.
+fn is_below(pid: i32, ancestor: i32) -> bool {
+    let mut pid = pid;
+    while pid > 1 {
+        if pid == ancestor {
+            return true;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        pid = parent.and_then(|parent| parent.trim().parse().ok()).unwrap_or(0);
+    }
+    false
 }
 
 impl Drop for Fixture {
@@ -184,11 +253,11 @@ pub fn shell(name: &str, script: &str) -> Container {
     }
 }
 
-/// A claim `data` of 32 MiB, mounted at `/data`.
+/// A claim `data` of 512 MiB, mounted at `/data`.
 pub fn with_claim(mut spec: SetSpec) -> SetSpec {
     spec.claims.push(ClaimTemplate {
         name: "data".to_owned(),
-        size: 32 << 20,
+        size: 512 << 20,
     });
     spec.pod.containers[0].mounts.push(mount("data", "/data"));
     spec

@@ -81,14 +81,16 @@ impl<'a> Restriction<'a> {
 
     /// Leaves out operations as long as the rest stays wrong. The part must be closed and wrong.
     pub(super) fn minimise(&self, mut part: Vec<Place>, limit: usize) -> Vec<Place> {
-        let mut position = 0;
-        while position < part.len() {
-            let smaller = self.without(&part, part[position]);
+        // Where nothing can be left out for a whole round, nothing can.
+        let mut needed = 0;
+        while needed < part.len() {
+            let smaller = self.without(&part, part[0]);
             if self.search(&smaller, limit) == Answer::NotLinearizable {
                 part = smaller;
-                position = 0;
+                needed = 0;
             } else {
-                position += 1;
+                part.rotate_left(1);
+                needed += 1;
             }
         }
         part

@@ -5,6 +5,9 @@ mod brute;
 mod cases;
 mod generate;
 mod million;
+mod porcupine;
+mod properties;
+mod recorded;
 
 use super::*;
 use crate::judge::history::{CasOutcome, Kind};

@@ -1,1 +1,289 @@
+//! What leaves a majority and what does not.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::{Member, Members, Pod, Role, Snapshot};
+use crate::experiment::Step;
+use crate::plan::Choice;
+
+fn pod(ordinal: Ordinal, ready: bool) -> Pod {
+    Pod {
+        name: format!("etcd-{ordinal}"),
+        ordinal,
+        uid: format!("uid-{ordinal}"),
+        ip: None,
+        node: "node".into(),
+        phase: PodPhase::Running,
+        ready,
+        containers: Vec::new(),
+    }
+}
+
+fn snapshot(replicas: u32) -> Snapshot {
+    Snapshot {
+        name: "etcd".into(),
+        namespace: "default".into(),
+        replicas,
+        first_ordinal: 0,
+        pods: (0..replicas).map(|ordinal| pod(ordinal, true)).collect(),
+    }
+}
+
+fn answer(voter: bool) -> MemberSample {
+    MemberSample::Answer {
+        role: Role::Follower,
+        term: 1,
+        leader: Some(0),
+        position: 1,
+        heartbeat: None,
+        voter,
+    }
+}
+
+fn members(samples: Vec<MemberSample>) -> Members {
+    Members {
+        members: samples
+            .into_iter()
+            .zip(0..)
+            .map(|(sample, ordinal)| Member { ordinal, sample })
+            .collect(),
+    }
+}
+
+fn standing(samples: Vec<MemberSample>) -> Standing {
+    let snapshot = snapshot(samples.len() as u32);
+    let members = members(samples);
+    let view = View {
+        snapshot: &snapshot,
+        members: Some(&members),
+    };
+    Standing::of(view, &BTreeSet::new())
+}
+
+fn healthy(members: u32) -> Standing {
+    standing((0..members).map(|_| answer(true)).collect())
+}
+
+fn down(ordinals: &[Ordinal]) -> Damage {
+    Damage {
+        down: ordinals.iter().copied().collect(),
+        ..Damage::default()
+    }
+}
+
+/// The damage of a partition on a healthy group.
+fn cut(members: u32, shape: &str) -> Damage {
+    let json = format!(r#"{{"name":"s","for":"1s","fault":{{"networkPartition":{shape}}}}}"#);
+    let step: Step = serde_json::from_str(&json).expect("a step");
+    let snapshot = snapshot(members);
+    let view = View {
+        snapshot: &snapshot,
+        members: None,
+    };
+    let mut choice = Choice::new(view, 1, "s", 0);
+    step.fault.resolve(&mut choice).expect("resolves").damage
+}
+
+#[test]
+fn tells_the_arithmetic_with_who_is_down_already() {
+    let silent = MemberSample::Unreachable("timed out".into());
+    let ruling = standing(vec![answer(true), answer(true), silent]).judge(&[], &down(&[0]));
+    assert!(!ruling.holds && ruling.would_hold_if_all_were_up);
+    assert_eq!(
+        ruling.refusal(),
+        "3 voters, 1 already down (etcd-2: unreachable), this takes 1 (etcd-0): 1 of 3 left, a majority is 2; \
+         spec.guards.allowQuorumLoss: true allows it"
+    );
+}
+
+#[test]
+fn a_member_that_is_down_already_can_be_taken_again() {
+    let silent = MemberSample::Unreachable("timed out".into());
+    let ruling = standing(vec![answer(true), answer(true), silent]).judge(&[], &down(&[2]));
+    assert!(ruling.holds, "{}", ruling.arithmetic);
+}
+
+#[test]
+fn one_or_two_members_are_a_plain_answer() {
+    let ruling = healthy(1).judge(&[], &down(&[0]));
+    assert!(!ruling.holds && !ruling.would_hold_if_all_were_up);
+    assert_eq!(
+        ruling.arithmetic,
+        "1 voter, this takes 1 (etcd-0): 0 of 1 left, a majority is 1"
+    );
+    let ruling = healthy(2).judge(&[], &down(&[1]));
+    assert_eq!(
+        ruling.arithmetic,
+        "2 voters, this takes 1 (etcd-1): 1 of 2 left, a majority is 2"
+    );
+    assert!(!ruling.holds);
+}
+
+#[test]
+fn who_has_no_vote_may_go() {
+    let learner = || standing(vec![answer(true), answer(true), answer(true), answer(false)]);
+    assert!(learner().judge(&[], &down(&[3])).holds);
+    assert!(learner().judge(&[], &down(&[0, 3])).holds);
+    assert!(!learner().judge(&[], &down(&[0, 1])).holds);
+    let snapshot = snapshot(4);
+    let silent = members(vec![
+        answer(true),
+        answer(true),
+        answer(true),
+        MemberSample::Unreachable("timed out".into()),
+    ]);
+    let view = View {
+        snapshot: &snapshot,
+        members: Some(&silent),
+    };
+    assert!(
+        Standing::of(view, &BTreeSet::from([3]))
+            .judge(&[], &down(&[0]))
+            .holds
+    );
+    assert!(
+        !Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0])).holds,
+        "a voter until it is told"
+    );
+}
+
+#[test]
+fn without_a_store_ready_pods_are_up_and_the_text_says_so() {
+    let mut snapshot = snapshot(3);
+    snapshot.pods[2].ready = false;
+    let view = View {
+        snapshot: &snapshot,
+        members: None,
+    };
+    let ruling = Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0]));
+    assert!(!ruling.holds);
+    assert_eq!(
+        ruling.arithmetic,
+        "3 voters, 1 already down (etcd-2: not ready), this takes 1 (etcd-0): 1 of 3 left, a majority is 2 \
+         (members were not asked: every replica counts as a voter, every Ready pod as up)"
+    );
+}
+
+#[test]
+fn cutting_off_a_minority_leaves_a_majority_and_halves_do_not() {
+    for (members, shape, holds) in [
+        (3, r#"{"isolate":{"ordinals":[0]}}"#, true),
+        (3, r#"{"isolate":{"ordinals":[0,1]}}"#, false),
+        (3, r#"{"halves":{}}"#, true),
+        (4, r#"{"halves":{}}"#, false),
+        (2, r#"{"halves":{}}"#, false),
+        (5, r#"{"majorityMinority":{}}"#, true),
+    ] {
+        let ruling = healthy(members).judge(&[], &cut(members, shape));
+        assert_eq!(ruling.holds, holds, "{members} {shape}: {}", ruling.arithmetic);
+    }
+}
+
+#[test]
+fn one_direction_is_as_good_as_none() {
+    for direction in ["inbound", "outbound"] {
+        let shape = format!(r#"{{"isolate":{{"ordinals":[0,1]}},"direction":"{direction}"}}"#);
+        assert!(!healthy(3).judge(&[], &cut(3, &shape)).holds, "{direction}");
+    }
+}
+
+#[test]
+fn a_ring_and_a_bridge_leave_a_leader_possible() {
+    for members in 4..9 {
+        assert!(
+            healthy(members).judge(&[], &cut(members, r#"{"ring":{}}"#)).holds,
+            "ring of {members}"
+        );
+    }
+    for members in 3..9 {
+        let ruling = healthy(members).judge(&[], &cut(members, r#"{"bridge":{}}"#));
+        assert!(ruling.holds, "bridge of {members}");
+    }
+}
+
+#[test]
+fn what_overlaps_counts_together() {
+    let ring = cut(5, r#"{"ring":{}}"#);
+    let ruling = healthy(5).judge(&[&ring], &down(&[0]));
+    assert!(
+        ruling.holds,
+        "who is opposite still sees three: {}",
+        ruling.arithmetic
+    );
+    let opposite = (1..5)
+        .find(|&other| ring.cut.contains(&(0, other)))
+        .expect("a ring cuts");
+    let ruling = healthy(5).judge(&[&ring, &down(&[0])], &down(&[opposite]));
+    assert!(!ruling.holds);
+    let start = format!(
+        "5 voters, 1 held down by this run (etcd-0), 10 links cut by this run, this takes 1 (etcd-{opposite})"
+    );
+    assert!(ruling.arithmetic.starts_with(&start), "{}", ruling.arithmetic);
+}
+
+#[test]
+fn still_holds_blames_only_what_the_run_did_not_do() {
+    let silent = || MemberSample::Unreachable("timed out".into());
+    let held = down(&[0]);
+    assert_eq!(
+        still_holds(&standing(vec![silent(), answer(true), answer(true)]), &[&held]),
+        Ok(())
+    );
+    let why = still_holds(&standing(vec![silent(), answer(true), silent()]), &[&held]);
+    assert_eq!(
+        why,
+        Err(
+            "the fault leaves no quorum any more: 3 voters, 1 already down (etcd-2: unreachable), \
+             1 held down by this run (etcd-0): 1 of 3 left, a majority is 2"
+                .into()
+        )
+    );
+}
+
+#[test]
+fn a_member_that_we_failed_to_ask_is_not_taken_for_dead() {
+    let unasked = MemberSample::NotSampled("the sampler was busy".into());
+    assert!(
+        standing(vec![answer(true), answer(true), unasked])
+            .judge(&[], &down(&[0]))
+            .holds
+    );
+}
+
+/// Tries every group and every leader in it, as the definition says.
+fn by_brute_force(voters: u32, gone: &BTreeSet<Ordinal>, cut: &BTreeSet<(Ordinal, Ordinal)>) -> bool {
+    (0_u32..1 << voters).any(|group| {
+        let inside: Vec<_> = (0..voters).filter(|ordinal| group >> ordinal & 1 == 1).collect();
+        inside.len() * 2 > voters as usize
+            && inside.iter().all(|ordinal| !gone.contains(ordinal))
+            && inside.iter().any(|&leader| {
+                inside.iter().all(|&other| {
+                    other == leader || (!cut.contains(&(leader, other)) && !cut.contains(&(other, leader)))
+                })
+            })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_trying_every_leader(
+        voters in 1_u32..7,
+        silent in prop::collection::btree_set(0_u32..7, 0..3),
+        taken in prop::collection::btree_set(0_u32..7, 0..3),
+        cut in prop::collection::btree_set((0_u32..7, 0_u32..7), 0..24),
+    ) {
+        let standing = standing((0..voters).map(|ordinal| if silent.contains(&ordinal) {
+            MemberSample::Unreachable("timed out".into())
+        } else {
+            answer(true)
+        }).collect());
+        let damage = Damage { down: taken.clone(), cut: cut.clone() };
+        let gone = silent.union(&taken).copied().collect();
+        let holds = by_brute_force(voters, &gone, &cut);
+        prop_assert_eq!(standing.judge(&[], &damage).holds, holds);
+        prop_assert_eq!(still_holds(&standing, &[&damage]).is_ok(), holds);
+    }
+}

@@ -1,1 +1,117 @@
+//! What a plan says before anything is done.
 
+use super::*;
+use crate::api::{Pod, PodPhase};
+
+fn experiment(steps: &str, guards: &str) -> Experiment {
+    let text = format!(
+        r#"{{"name":"etcd-leader-cut","target":{{"statefulSet":"etcd","store":{{"etcd":{{}}}}}},"workload":{{}},
+            "steps":{steps},"guards":{guards},
+            "hypothesis":[{{"name":"a majority keeps one leader","sli":{{"quorum":{{}}}},
+                "during":{{"step":"cut","longestOutage":"5s"}},"recoverWithin":"15s"}}]}}"#
+    );
+    serde_json::from_str(&text).expect("a valid experiment")
+}
+
+fn snapshot(replicas: u32) -> Snapshot {
+    Snapshot {
+        name: "etcd".into(),
+        namespace: "default".into(),
+        replicas,
+        first_ordinal: 0,
+        pods: Vec::new(),
+    }
+}
+
+const CUT: &str = r#"[
+    {"name":"cut","at":"10s","for":"20s","fault":{"networkPartition":{"isolate":{"role":"leader"}}}},
+    {"name":"kill","after":"cut","every":"20s","times":2,"fault":{"podKill":{"members":{"count":1}}}}]"#;
+
+#[test]
+fn a_plan_is_readable_at_eighty_columns() {
+    let plan = preview(&experiment(CUT, "{}"), &snapshot(3), None, 42);
+    let text = plan.to_string();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_plan_and_the_plan_reads_what_it_writes() {
+    let plan = |seed| preview(&experiment(CUT, "{}"), &snapshot(5), None, seed);
+    assert_eq!(plan(1), plan(1));
+    assert!((2..20).any(|seed| plan(seed).occurrences != plan(1).occurrences));
+    let written = serde_json::to_string(&plan(1)).expect("serialises");
+    assert_eq!(serde_json::from_str::<Plan>(&written).expect("reads"), plan(1));
+}
+
+#[test]
+fn what_overlaps_is_judged_together() {
+    let steps = r#"[
+        {"name":"a","for":"10s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
+        {"name":"b","at":"5s","for":"1s","fault":{"processPause":{"members":{"ordinals":[1]}}}},
+        {"name":"c","at":"10s","for":"1s","fault":{"processPause":{"members":{"ordinals":[2]}}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    let holds: Vec<_> = plan
+        .occurrences
+        .iter()
+        .map(|planned| planned.guard.as_ref().is_some_and(|ruling| ruling.holds))
+        .collect();
+    assert_eq!(
+        holds,
+        [true, false, true],
+        "the third one starts when the first one ends"
+    );
+    assert_eq!(plan.refusals.len(), 1);
+    assert!(plan.refusals[0].starts_with("step b: 3 voters, 1 held down by this run (etcd-0)"));
+    let allowed = experiment(steps, r#"{"allowQuorumLoss":true}"#);
+    assert!(preview(&allowed, &snapshot(3), None, 1).refusals.is_empty());
+}
+
+#[test]
+fn a_selector_that_matches_nobody_is_refused_with_its_reason() {
+    let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"ordinals":[9]}}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    assert_eq!(plan.refusals, ["step p: there is no ordinal 9: write 0 to 2"]);
+    assert!(plan.to_string().contains("nobody: there is no ordinal 9"));
+}
+
+#[test]
+fn counts_members_that_are_down_where_the_target_runs() {
+    let mut running = snapshot(3);
+    running.pods = (0..3)
+        .map(|ordinal| Pod {
+            name: format!("etcd-{ordinal}"),
+            ordinal,
+            uid: String::new(),
+            ip: None,
+            node: String::new(),
+            phase: PodPhase::Running,
+            ready: true,
+            containers: Vec::new(),
+        })
+        .collect();
+    let answer = |role| MemberSample::Answer {
+        role,
+        term: 1,
+        leader: Some(1),
+        position: 0,
+        heartbeat: None,
+        voter: true,
+    };
+    let members = Members {
+        members: [
+            answer(Role::Follower),
+            answer(Role::Leader),
+            MemberSample::Unreachable("gone".into()),
+        ]
+        .into_iter()
+        .zip(0..)
+        .map(|(sample, ordinal)| Member { ordinal, sample })
+        .collect(),
+    };
+    let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"role":"leader"}}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &running, Some(&members), 1);
+    assert_eq!(plan.occurrences[0].hits, Ok(BTreeSet::from([1])));
+    assert!(plan.notes.is_empty());
+    assert!(plan.refusals[0].contains("1 already down (etcd-2: unreachable), this takes 1 (etcd-1)"));
+}

@@ -100,8 +100,11 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
     let mut findings = Findings::default();
     let trees = kinds::sort(documents, &mut findings);
     let set = match trees.sets.as_slice() {
+        // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
         [] => {
-            findings.push(no_set(documents));
+            if findings.problems.is_empty() {
+                findings.push(no_set(documents));
+            }
             None
         }
         [(document, tree), others @ ..] => {
@@ -122,6 +125,8 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
         let service = govern(&set, &trees, &mut findings)?;
         Some(set.governed_by(service))
     });
+    // Several documents are read one after the other and some twice; a person reads them from above.
+    findings.sort(documents);
     match spec {
         Some(set) if findings.problems.is_empty() => Ok(Accepted {
             set,
@@ -141,10 +146,8 @@ fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) ->
         let namespace = typed.metadata.namespace.as_deref().unwrap_or("default");
         let name = typed.metadata.name.as_deref().unwrap_or_default();
         if name != set.service || namespace != set.namespace {
-            report.note(
-                "metadata.name",
-                "not run in the sandbox, where only the governing Service has a name",
-            );
+            let message = format!("Service {name} is left out: only the governing Service has a name");
+            report.note("metadata.name", message);
             continue;
         }
         if governing.is_some() {

@@ -1,6 +1,6 @@
 //! Readiness, liveness and startup probes, with the kubelet's meaning.
 //!
-//! [`check`] asks once and never longer than the probe's own timeout. [`Probes`] is pure: it says when to ask again and
+//! [`check`] asks once, within the probe's own timeout. [`Probes`] is pure: it says when to ask again and
 //! what an answer changes, by the thresholds of the manifest. A probe reaches a pod as the kubelet does, from outside
 //! of it, so that a cut between members is not seen by probes.
 
@@ -58,9 +58,12 @@ pub enum ProbeFailure {
     /// The request of the manifest is none that HTTP knows.
     #[error("the request cannot be sent")]
     Request(#[source] hyper::http::Error),
-    /// The connection broke before the answer.
+    /// What came over the connection is no HTTP, or it broke.
     #[error("the HTTP exchange failed")]
     Exchange(#[source] hyper::Error),
+    /// The connection ended before the answer.
+    #[error("the connection was closed without an answer")]
+    Closed,
     /// The answer is no success.
     #[error("answered with status {0}")]
     Status(u16),
@@ -91,11 +94,19 @@ pub enum ProbeFailure {
     },
 }
 
-/// Executes `probe` once on the pod with the address `pod`; takes at most the probe's timeout.
+/// How much longer than its limit an [`Exec`] may take to end the program that it ran.
+const TO_END: Duration = Duration::from_secs(1);
+
+/// Executes `probe` once on the pod with the address `pod`. Takes at most the probe's timeout, and a second more where
+/// a program has to be ended.
 pub async fn check(probe: &Probe, pod: IpAddr, exec: &dyn Exec) -> Result<(), ProbeFailure> {
-    tokio::time::timeout(probe.timeout, ask(probe, pod, exec))
-        .await
-        .unwrap_or(Err(ProbeFailure::TimedOut(probe.timeout)))
+    let limit = match probe.check {
+        ProbeCheck::Http { .. } | ProbeCheck::Tcp { .. } => probe.timeout,
+        // It must not be cancelled at the moment at which it ends its program.
+        ProbeCheck::Exec { .. } => probe.timeout + TO_END,
+    };
+    let asked = tokio::time::timeout(limit, ask(probe, pod, exec)).await;
+    asked.unwrap_or(Err(ProbeFailure::TimedOut(probe.timeout)))
 }
 
 async fn ask(probe: &Probe, pod: IpAddr, exec: &dyn Exec) -> Result<(), ProbeFailure> {

@@ -188,12 +188,16 @@ impl StateDir {
 
     /// Removes what a dead sandbox left outside itself: its cgroups.
     pub fn sweep_cgroups(&self) -> io::Result<()> {
-        match self.setup() {
-            Ok(Setup {
-                cgroup: Some(path), ..
-            }) => cgroup::remove(&path, CGROUP_LIMIT),
-            Ok(Setup { cgroup: None, .. }) | Err(_) => Ok(()),
-        }
+        let Ok(Setup {
+            cgroup: Some(path), ..
+        }) = self.setup()
+        else {
+            return Ok(());
+        };
+        cgroup::remove(&path, CGROUP_LIMIT)?;
+        // The folder of all sandboxes goes with the last one; the kernel keeps it while there is another.
+        let _ = path.parent().map(fs::remove_dir);
+        Ok(())
     }
 
     /// Removes cgroups and folder of a dead sandbox.

@@ -44,9 +44,13 @@ impl Fresh {
         self.is_fresh.load(Ordering::Acquire)
     }
 
-    /// It has caught up.
+    /// It has caught up. More than one task may find that out.
     pub fn clear(&self) -> io::Result<()> {
-        fs::remove_file(self.folder.join("fresh"))?;
+        match fs::remove_file(self.folder.join("fresh")) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         replace::sync_folder(&self.folder)?;
         self.is_fresh.store(false, Ordering::Release);
         Ok(())

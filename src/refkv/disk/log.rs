@@ -100,7 +100,11 @@ pub struct Log {
 
 impl Log {
     /// Reads what is in `folder` and starts the thread that writes to it.
-    pub fn open(folder: &Path, bugs: &Bugs) -> io::Result<Self> {
+    ///
+    /// A member that led when it went down comes back as one that only voted for itself, so that it has to be elected
+    /// again. openraft would let it lead on in its old term; but how far it had committed is not synced, and until it
+    /// commits anew it would answer linearizable reads from before that point.
+    pub fn open(folder: &Path, id: Id, bugs: &Bugs) -> io::Result<Self> {
         let mut memory = Memory::default();
         let segments = Segments::open(folder, |payload| memory.replay(payload))?;
         if let Some(purged) = memory.purged {
@@ -109,7 +113,9 @@ impl Log {
         memory.forget_committed_beyond_the_log();
         if let Some(bytes) = replace::read(folder, "vote")? {
             let (payload, _) = record::read_whole(&bytes, "vote")?;
-            memory.vote = Some(serde_json::from_slice(payload)?);
+            let mut vote: Vote = serde_json::from_slice(payload)?;
+            vote.committed &= vote.leader_id.voted_for() != Some(id);
+            memory.vote = Some(vote);
         }
         if bugs.has(Bug::ForgottenVote) {
             memory.vote = None;
@@ -130,6 +136,11 @@ impl Log {
     /// The highest entry that this member knows to be committed.
     pub fn committed(&self) -> Option<LogId> {
         self.memory().committed
+    }
+
+    /// The index of the last entry, committed or not.
+    pub fn last_index(&self) -> Option<u64> {
+        self.memory().last().map(|last| last.index)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -261,7 +272,9 @@ impl RaftLogStorage<Types> for Log {
         }
         let done = move |result: io::Result<()>| {
             if result.is_ok() {
-                tickets.iter().for_each(|ticket| ticket.advance(Stage::Durable));
+                for ticket in &tickets {
+                    ticket.advance(Stage::Durable);
+                }
             }
             callback.log_io_completed(result);
         };

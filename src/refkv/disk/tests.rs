@@ -19,7 +19,7 @@ struct InFolder;
 impl StoreBuilder<Types, Log, Machine, TempDir> for InFolder {
     async fn build(&self) -> Result<(TempDir, Log, Machine), StorageError<Id>> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let log = Log::open(folder.path(), &Bugs::default()).expect("an empty folder");
+        let log = Log::open(folder.path(), 0, &Bugs::default()).expect("an empty folder");
         let machine = Machine::open(folder.path()).expect("an empty folder");
         Ok((folder, log, machine))
     }
@@ -35,7 +35,8 @@ fn entries(indexes: std::ops::Range<u64>) -> Vec<Entry> {
 }
 
 async fn reopen(folder: &TempDir, bugs: &str) -> (Log, Vec<u64>) {
-    let mut log = Log::open(folder.path(), &bugs.parse().expect("a bug's name")).expect("what was written");
+    let mut log =
+        Log::open(folder.path(), 0, &bugs.parse().expect("a bug's name")).expect("what was written");
     let held = log.try_get_log_entries(..).await.expect("entries in memory");
     (log, held.iter().map(|entry| entry.log_id.index).collect())
 }
@@ -101,7 +102,7 @@ async fn refuses_a_log_that_is_damaged_before_its_last_file() {
     bytes[20] ^= 1;
     fs::write(&first, bytes).expect("room");
     fs::write(folder.path().join("log-00000000000000000002"), b"").expect("room");
-    let error = Log::open(folder.path(), &Bugs::default())
+    let error = Log::open(folder.path(), 0, &Bugs::default())
         .err()
         .expect("damage")
         .to_string();
@@ -118,7 +119,7 @@ async fn refuses_a_damaged_vote() {
     log.save_vote(&Vote::new(3, 1)).await.expect("room");
     drop(log);
     fs::write(folder.path().join("vote"), b"garbage").expect("room");
-    assert!(Log::open(folder.path(), &Bugs::default()).is_err());
+    assert!(Log::open(folder.path(), 0, &Bugs::default()).is_err());
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn removes_files_that_hold_nothing_needed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut segments = Segments::open(folder.path(), |_| Ok(None)).expect("an empty folder");
     let mut record = Vec::new();
-    record::write(&mut record, &[7; 1024 * 1024]);
+    record::write(&mut record, &vec![7; 1024 * 1024]);
     for index in 0..20 {
         segments.append(&record, Some(index)).expect("room");
     }
@@ -164,6 +165,24 @@ async fn forgets_its_vote_only_with_the_bug() {
     drop(log);
     let (mut log, _) = reopen(&folder, "").await;
     assert_eq!(log.read_vote().await.expect("a vote"), Some(Vote::new(3, 1)));
+}
+
+#[tokio::test]
+async fn does_not_lead_on_in_its_old_term_after_a_restart() {
+    for (leader, is_committed) in [(0, false), (1, true)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (mut log, _) = reopen(&folder, "").await;
+        log.save_vote(&Vote::new_committed(3, leader))
+            .await
+            .expect("room");
+        drop(log);
+        let vote = reopen(&folder, "").await.0.read_vote().await.expect("a vote");
+        let expected = Vote {
+            committed: is_committed,
+            ..Vote::new(3, leader)
+        };
+        assert_eq!(vote, Some(expected), "member 0, when {leader} led");
+    }
 }
 
 #[test]

@@ -130,7 +130,7 @@ impl Thread {
                 done(
                     result
                         .as_ref()
-                        .map(|()| ())
+                        .copied()
                         .map_err(|error| io::Error::new(error.kind(), error.to_string())),
                 );
             }

@@ -8,6 +8,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::forward::LARGEST_BODY;
 use crate::refkv::bugs::Bug;
@@ -45,7 +46,7 @@ pub struct Wanted {
 }
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct Read {
     key: String,
     found: bool,
     value: Option<Value>,
@@ -71,23 +72,6 @@ struct CompareAndSet {
     #[serde(deserialize_with = "Option::deserialize")]
     expect: Option<Value>,
     value: Value,
-}
-
-/// The body of a success.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase", tag = "applied")]
-enum Done {
-    Yes(Outcome),
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Outcome {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    swapped: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    current: Option<Option<Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deleted: Option<u64>,
 }
 
 type Key = Result<Path<String>, PathRejection>;
@@ -124,33 +108,44 @@ impl Member {
     async fn ready_to_read(&self, promise: Promise) -> Result<(), Refusal> {
         match promise {
             Promise::Linearizable if self.bugs.has(Bug::StaleRead) => Ok(()),
+            Promise::Linearizable if self.bugs.has(Bug::AckBeforeQuorum) => {
+                let last = self.log.last_index();
+                self.reads.confirm().await?;
+                self.has_applied(last).await
+            }
             Promise::Linearizable => self.reads.confirm().await,
             Promise::Local => Ok(()),
         }
     }
 
-    async fn change(&self, command: Command) -> Result<Json<Done>, Refusal> {
+    /// Returns when the entry at `index` is applied. With the bug `ack-before-quorum` a read would else miss a write
+    /// that was acknowledged a moment ago, and the bug would show without any fault.
+    async fn has_applied(&self, index: Option<u64>) -> Result<(), Refusal> {
+        let waiting = self.raft.wait(Some(self.request_timeout));
+        let in_time = waiting.applied_index_at_least(index, "a read").await;
+        in_time
+            .map(|_| ())
+            .map_err(|_| Refusal::Unavailable("the last writes are not applied yet".to_owned()))
+    }
+
+    /// Has the command written; the answer says what came of it.
+    async fn change(&self, command: Command) -> Result<Json<serde_json::Value>, Refusal> {
         let outcome = match self.proposals.submit(command).await? {
-            Answer::Put => Outcome::default(),
-            Answer::CompareAndSet { swapped, current } => Outcome {
-                swapped: Some(swapped),
-                current: Some(current),
-                deleted: None,
-            },
-            Answer::Deleted(count) => Outcome {
-                deleted: Some(count),
-                ..Outcome::default()
-            },
+            Answer::Put => json!({"applied": "yes"}),
+            Answer::CompareAndSet { swapped, current } => {
+                json!({"applied": "yes", "swapped": swapped, "current": current})
+            }
+            Answer::Deleted(count) => json!({"applied": "yes", "deleted": count}),
         };
-        Ok(Json(Done::Yes(outcome)))
+        Ok(Json(outcome))
     }
 }
 
-async fn read(State(member): State<Member>, path: Key, query: Options) -> Result<Json<Found>, Refusal> {
+async fn read(State(member): State<Member>, path: Key, query: Options) -> Result<Json<Read>, Refusal> {
     let (key, wanted) = (key(path)?, options(query)?);
     member.ready_to_read(wanted.read).await?;
     let value = member.machine.get(&key);
-    Ok(Json(Found {
+    Ok(Json(Read {
         key,
         found: value.is_some(),
         value,
@@ -170,13 +165,21 @@ async fn list(State(member): State<Member>, query: Options) -> Result<Json<Listi
     }))
 }
 
-async fn put(State(member): State<Member>, path: Key, text: Text) -> Result<Json<Done>, Refusal> {
+async fn put(
+    State(member): State<Member>,
+    path: Key,
+    text: Text,
+) -> Result<Json<serde_json::Value>, Refusal> {
     let key = key(path)?;
     let Put { value } = body(text, r#"{"value": number or string}"#)?;
     member.change(Command::Put { key, value }).await
 }
 
-async fn compare_and_set(State(member): State<Member>, path: Key, text: Text) -> Result<Json<Done>, Refusal> {
+async fn compare_and_set(
+    State(member): State<Member>,
+    path: Key,
+    text: Text,
+) -> Result<Json<serde_json::Value>, Refusal> {
     let path = path.map(|Path(path)| path.strip_suffix("/cas").map(str::to_owned));
     let path = path.map(|key| key.map(Path)).transpose();
     let path =
@@ -187,7 +190,7 @@ async fn compare_and_set(State(member): State<Member>, path: Key, text: Text) ->
     member.change(Command::CompareAndSet { key, expect, value }).await
 }
 
-async fn delete(State(member): State<Member>, query: Options) -> Result<Json<Done>, Refusal> {
+async fn delete(State(member): State<Member>, query: Options) -> Result<Json<serde_json::Value>, Refusal> {
     let prefix = options(query)?.prefix.filter(|prefix| !prefix.is_empty());
     let nothing = || Refusal::Bad("say which keys: DELETE /v1/kv?prefix=P".to_owned());
     member

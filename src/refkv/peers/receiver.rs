@@ -4,7 +4,6 @@ use std::io::Cursor;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -16,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::refkv::disk::record;
 use crate::refkv::member::Member;
+use crate::refkv::outcome::Refusal;
 use crate::refkv::replica::{Id, Types, Vote};
 
 /// The routes under `/raft/`.
@@ -28,15 +28,15 @@ pub fn routes() -> Router<Member> {
         .layer(DefaultBodyLimit::disable())
 }
 
-fn read<Question: DeserializeOwned>(body: &[u8]) -> Result<Question, Response> {
-    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()).into_response())
+fn read<Question: DeserializeOwned>(body: &[u8]) -> Result<Question, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::Bad(error.to_string()))
 }
 
 fn answer(answer: &impl Serialize) -> Response {
     Json(answer).into_response()
 }
 
-async fn append(State(member): State<Member>, body: Bytes) -> Result<Response, Response> {
+async fn append(State(member): State<Member>, body: Bytes) -> Result<Response, Refusal> {
     let request: AppendEntriesRequest<Types> = read(&body)?;
     let term = request.vote.leader_id.term;
     let settled = request
@@ -53,7 +53,7 @@ async fn append(State(member): State<Member>, body: Bytes) -> Result<Response, R
     Ok(answer(&outcome))
 }
 
-async fn vote(State(member): State<Member>, body: Bytes) -> Result<Response, Response> {
+async fn vote(State(member): State<Member>, body: Bytes) -> Result<Response, Refusal> {
     let request: VoteRequest<Id> = read(&body)?;
     let has_log = request.last_log_id.is_some_and(|last| last.index > 0);
     if has_log && member.fresh.is_fresh() {
@@ -66,9 +66,9 @@ async fn vote(State(member): State<Member>, body: Bytes) -> Result<Response, Res
     Ok(answer(&member.raft.vote(request).await))
 }
 
-async fn snapshot(State(member): State<Member>, body: Bytes) -> Result<Response, Response> {
+async fn snapshot(State(member): State<Member>, body: Bytes) -> Result<Response, Refusal> {
     let Some((head, state)) = record::read(&body) else {
-        return Err((StatusCode::BAD_REQUEST, "the head of the snapshot is damaged").into_response());
+        return Err(Refusal::Bad("the head of the snapshot is damaged".to_owned()));
     };
     let (vote, meta): (Vote, SnapshotMeta<Id, BasicNode>) = read(head)?;
     let snapshot = Snapshot {

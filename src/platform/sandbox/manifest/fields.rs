@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 mod container;
 mod pod;
+mod probe;
 mod service;
 mod set;
 
@@ -57,7 +58,7 @@ pub(super) struct Table(HashMap<String, Treatment>);
 
 /// The fields of a StatefulSet.
 pub(super) static STATEFUL_SET: LazyLock<Table> =
-    LazyLock::new(|| Table::new([set::SECTIONS, pod::SECTIONS, container::SECTIONS]));
+    LazyLock::new(|| Table::new([set::SECTIONS, pod::SECTIONS, container::SECTIONS, probe::SECTIONS]));
 
 /// The fields of the governing Service.
 pub(super) static SERVICE: LazyLock<Table> = LazyLock::new(|| Table::new([service::SECTIONS]));

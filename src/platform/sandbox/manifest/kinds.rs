@@ -88,7 +88,7 @@ pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -
             }) => continue,
             Ok(tree) => tree,
             Err(unreadable) => {
-                findings.unreadable(document, unreadable);
+                findings.unreadable(document, &unreadable);
                 continue;
             }
         };

@@ -50,7 +50,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, NoBytes> {
     // The value is digits · 10^exponent · 2^binary, and 10^20 · 2^60 fits 128 bits.
     let number: u128 = digits.parse().map_err(|_| NoBytes::Malformed)?;
     let number = number << binary;
-    let exponent = decimal - fraction.len() as i32;
+    let exponent = decimal - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
     let value = match (u32::try_from(exponent), exponent.unsigned_abs()) {
         (Ok(exponent), _) => 10_u128
             .checked_pow(exponent)
@@ -92,4 +92,61 @@ fn scale(suffix: &str) -> Option<(u32, i32)> {
             (0, exponent.clamp(-1_000_000, 1_000_000))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NoBytes, bytes};
+
+    #[test]
+    fn reads_every_suffix_exactly() {
+        for (text, expected) in [
+            ("0", 0),
+            ("1", 1),
+            ("1Ki", 1024),
+            ("1.5Gi", 1_610_612_736),
+            ("100M", 100_000_000),
+            ("1e3", 1000),
+            ("1E3", 1000),
+            ("1E", 1_000_000_000_000_000_000),
+            ("12e-1", 2),
+            ("+5k", 5000),
+            (".5Ki", 512),
+            ("5.Ki", 5120),
+            ("0.1Gi", 107_374_183),
+            ("7Ei", 7 << 60),
+            ("9223372036854775807", i64::MAX.unsigned_abs()),
+            ("1.00000000000000000000000000Ki", 1024),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn rounds_parts_of_a_byte_up_as_kubernetes_does() {
+        for (text, expected) in [
+            ("500m", 1),
+            ("1500m", 2),
+            ("1n", 1),
+            ("1e-30", 1),
+            ("0.0001Ki", 1),
+            ("2000m", 2),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_number_of_bytes() {
+        for text in [
+            "", "Gi", "1GiB", "1 Gi", "1gi", "1.2.3", ".", "-", "e3", "1e", "1e1.5", "0x10", "१",
+        ] {
+            assert_eq!(bytes(text), Err(NoBytes::Malformed), "{text}");
+        }
+        assert_eq!(bytes("-1Gi"), Err(NoBytes::Negative));
+        for text in ["8Ei", "1e19", "9223372036854775808", "1e999999999"] {
+            assert_eq!(bytes(text), Err(NoBytes::TooLarge), "{text}");
+        }
+        assert_eq!(bytes("1.234567890123456789012345"), Err(NoBytes::TooManyDigits));
+    }
 }

@@ -1,5 +1,7 @@
 //! Collects what is to be said about the documents.
 
+use std::collections::{HashMap, HashSet};
+
 use super::tree::{Node, Place, Unreadable};
 use super::{Document, Note, Problem};
 
@@ -20,12 +22,12 @@ pub(super) struct Report<'a> {
     pub tree: &'a Node,
     findings: &'a mut Findings,
     /// Paths whose values have been refused: a later finding there would be a consequence.
-    refused: Vec<String>,
+    refused: HashSet<String>,
 }
 
 impl Findings {
     /// A problem of a document that is no tree.
-    pub(super) fn unreadable(&mut self, document: &Document<'_>, unreadable: Unreadable) {
+    pub(super) fn unreadable(&mut self, document: &Document<'_>, unreadable: &Unreadable) {
         self.push(Problem {
             file: document.file.to_owned(),
             line: document.line(unreadable.place),
@@ -44,7 +46,20 @@ impl Findings {
         }
     }
 
-    /// All problems in the order of the files, with a last one that says how many are left out.
+    /// Brings all into the order of the files and their lines.
+    pub(super) fn sort(&mut self, documents: &[Document<'_>]) {
+        let mut order = HashMap::new();
+        for (index, document) in documents.iter().enumerate() {
+            order.entry(document.file).or_insert(index);
+        }
+        let rank = |file: &str| order.get(file).copied();
+        self.problems
+            .sort_by_key(|problem| (rank(&problem.file), problem.line, problem.column));
+        self.notes
+            .sort_by_key(|note| (rank(&note.file), note.line, note.column));
+    }
+
+    /// All problems, with a last one that says how many are left out.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
         if let (Some(last), 1..) = (self.problems.last().cloned(), self.uncounted) {
             self.problems.push(Problem {
@@ -64,7 +79,7 @@ impl<'a> Report<'a> {
             document,
             tree,
             findings,
-            refused: Vec::new(),
+            refused: HashSet::new(),
         }
     }
 
@@ -85,9 +100,7 @@ impl<'a> Report<'a> {
         if self.is_refused(path) {
             return;
         }
-        if self.refused.len() < MAX_PROBLEMS {
-            self.refused.push(path.to_owned());
-        }
+        self.refused.insert(path.to_owned());
         self.findings.push(Problem {
             file: self.document.file.to_owned(),
             line: self.document.line(place),
@@ -116,10 +129,9 @@ impl<'a> Report<'a> {
     }
 
     fn is_refused(&self, path: &str) -> bool {
-        self.refused.iter().any(|refused| {
-            path.strip_prefix(refused.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        let ends = path.match_indices(['.', '[']).map(|(end, _)| end);
+        ends.chain([path.len()])
+            .any(|end| self.refused.contains(&path[..end]))
     }
 }
 

@@ -48,7 +48,7 @@ impl Walk<'_, '_> {
             Treatment::Honoured => {}
             Treatment::Only { values, hint } => {
                 if let Some(other) = other_than(&entry.value, values) {
-                    let message = format!("the sandbox cannot do {}", other.kind());
+                    let message = format!("{} is not supported in the sandbox", other.shown());
                     self.report.refuse_at(other.place, path, message, hint);
                 }
             }

@@ -1,15 +1,18 @@
 //! A YAML document as a tree of values that know their places.
 
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Location, Options, Spanned};
+use serde_saphyr::{Location, Options};
+
+mod visit;
 
 /// Larger objects are refused by a cluster as well: etcd takes 1.5 MiB.
 const MAX_BYTES: usize = 1536 * 1024;
 
 /// Far more than any StatefulSet has, and little enough to be read in a moment. Aliases count by what they stand for.
 const MAX_NODES: usize = 50_000;
+
+/// Deeper than any StatefulSet is, and little enough for a thread's stack.
+const MAX_DEPTH: usize = 24;
 
 /// A line and a column, from 1, within the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +130,15 @@ impl Node {
         }
     }
 
+    /// The value itself where it is a single one, for a person.
+    pub(super) fn shown(&self) -> String {
+        match &self.value {
+            Value::Bool(value) => value.to_string(),
+            Value::Text(text) => format!("{:?}", shortened(text)),
+            Value::Null | Value::Int(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => self.kind(),
+        }
+    }
+
     /// Whether this says nothing: null, or an empty list or mapping.
     pub(super) fn is_empty(&self) -> bool {
         match &self.value {
@@ -179,115 +191,10 @@ fn options() -> Options {
             max_nodes: MAX_NODES,
             max_events: 4 * MAX_NODES,
             max_documents: 1,
+            max_depth: MAX_DEPTH,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
         duplicate_keys: DuplicateKeyPolicy::Error,
         with_snippet: false,
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self {
-            place: spanned.referenced.into(),
-            value: spanned.value,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue)
-    }
-}
-
-/// A key: a text, or a number or truth value as a text, as JSON has it.
-struct Key(String);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Text(text) => Ok(Self(text)),
-            Value::Int(value) => Ok(Self(value.to_string())),
-            Value::Float(value) => Ok(Self(value.to_string())),
-            Value::Bool(value) => Ok(Self(value.to_string())),
-            Value::Null | Value::List(_) | Value::Map(_) => Err(D::Error::custom("a key must be a text")),
-        }
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
-    }
-
-    fn visit_u128<E>(self, value: u128) -> Result<Value, E> {
-        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.visit_string(text.to_owned())
-    }
-
-    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
-        if text.contains('\0') {
-            return Err(E::custom(
-                "a text with a zero byte can be neither an argument nor a name",
-            ));
-        }
-        Ok(Value::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Value::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Vec::new();
-        while let Some((key, value)) = entries.next_entry::<Spanned<Key>, Node>()? {
-            map.push(Entry {
-                key: key.value.0,
-                place: key.referenced.into(),
-                value,
-            });
-        }
-        Ok(Value::Map(map))
     }
 }

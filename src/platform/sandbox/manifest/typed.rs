@@ -7,12 +7,17 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, Expected, Visitor};
 use serde::forward_to_deserialize_any;
 
+use self::access::{Fields, Items};
+use self::path::{Path, Step};
 use super::nearest::nearest;
 use super::report::Report;
 use super::tree::{Entry, Node, Place, Value};
+
+mod access;
+mod path;
 
 /// Reads the document of `report` as `T`; `None` where not even the rest of it can be read.
 pub(super) fn read<T: DeserializeOwned>(report: &mut Report<'_>) -> Option<T> {
@@ -74,36 +79,6 @@ impl de::Error for Failed {
     }
 }
 
-/// The way from the root to a value, written only where there is something to say.
-#[derive(Clone, Copy)]
-struct Path<'a> {
-    above: Option<&'a Path<'a>>,
-    step: Step<'a>,
-}
-
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Root,
-    Field(&'a str),
-    Item(usize),
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(above) = self.above {
-            above.fmt(formatter)?;
-        }
-        match self.step {
-            Step::Root => Ok(()),
-            Step::Item(index) => write!(formatter, "[{index}]"),
-            Step::Field(name) if self.above.is_none_or(|above| matches!(above.step, Step::Root)) => {
-                formatter.write_str(name)
-            }
-            Step::Field(name) => write!(formatter, ".{name}"),
-        }
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Typed<'a, 'p> {
     node: &'a Node,
@@ -147,6 +122,14 @@ impl<'a> Typed<'a, '_> {
         }
     }
 
+    fn is_int_or_text(self) -> bool {
+        match self.node.value {
+            Value::Int(value) => i32::try_from(value).is_ok(),
+            Value::Text(_) => true,
+            Value::Null | Value::Bool(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => false,
+        }
+    }
+
     fn entries(self, must_be: &str) -> &'a [Entry] {
         match &self.node.value {
             Value::Map(entries) => entries,
@@ -163,6 +146,11 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
     type Error = Failed;
 
     fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Failed> {
+        // The type takes these only, and says no more about itself than its name.
+        if (&visitor as &dyn Expected).to_string() == "IntOrString" && !self.is_int_or_text() {
+            self.wrong("a number or a name", "");
+            return visitor.visit_i64(1);
+        }
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
@@ -242,6 +230,10 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
             self.wrong("a quantity", "write for example 1Gi, 100M or 500m");
             return visitor.visit_newtype_struct(BorrowedStrDeserializer::new(""));
         }
+        if name == "Time" {
+            // A cluster writes times and nothing here reads them, so that their form does not matter.
+            return visitor.visit_newtype_struct(BorrowedStrDeserializer::new("1970-01-01T00:00:00Z"));
+        }
         visitor
             .visit_newtype_struct(self)
             .map_err(|failed| self.placed(failed))
@@ -297,73 +289,18 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
                 hint,
             });
         }
-        visitor.visit_map(Fields {
-            of: self,
-            entries: entries.iter(),
-            value: None,
-        })
+        visitor
+            .visit_map(Fields {
+                of: self,
+                entries: entries.iter(),
+                value: None,
+            })
+            .map_err(|failed| self.placed(failed))
     }
 
     forward_to_deserialize_any! {
         <V: Visitor<'a>>
         i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct enum
         identifier ignored_any
-    }
-}
-
-struct Items<'a, 'p> {
-    of: Typed<'a, 'p>,
-    items: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
-}
-
-impl<'a> SeqAccess<'a> for Items<'a, '_> {
-    type Error = Failed;
-
-    fn next_element_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Failed> {
-        let Some((index, node)) = self.items.next() else {
-            return Ok(None);
-        };
-        let path = Path {
-            above: Some(self.of.path),
-            step: Step::Item(index),
-        };
-        seed.deserialize(Typed {
-            node,
-            path: &path,
-            wrong: self.of.wrong,
-        })
-        .map(Some)
-    }
-}
-
-struct Fields<'a, 'p> {
-    of: Typed<'a, 'p>,
-    entries: std::slice::Iter<'a, Entry>,
-    value: Option<&'a Entry>,
-}
-
-impl<'a> MapAccess<'a> for Fields<'a, '_> {
-    type Error = Failed;
-
-    fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Failed> {
-        self.value = self.entries.next();
-        let Some(entry) = self.value else { return Ok(None) };
-        seed.deserialize(BorrowedStrDeserializer::new(&entry.key))
-            .map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, Failed> {
-        let Some(entry) = self.value.take() else {
-            return Err(de::Error::custom("a value without a key"));
-        };
-        let path = Path {
-            above: Some(self.of.path),
-            step: Step::Field(&entry.key),
-        };
-        seed.deserialize(Typed {
-            node: &entry.value,
-            path: &path,
-            wrong: self.of.wrong,
-        })
     }
 }

@@ -12,9 +12,6 @@ use crate::host::cgroup;
 use crate::platform::sandbox::holder::{Ended, NotStarted, Running};
 use crate::platform::sandbox::pod_spec::Container;
 
-/// How long processes of an earlier start may take to leave their cgroup.
-const CGROUP_LIMIT: Duration = Duration::from_secs(5);
-
 /// What is remembered of a container over all its starts.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -123,11 +120,7 @@ impl PodSandbox<'_> {
     async fn start(&self, container: &Container, start: u32) -> Result<Running, StartError> {
         if let Some(path) = self.world.container_cgroup(&self.facts.uid, &container.name) {
             // A new folder for each start: nothing that was frozen or left over holds the new process.
-            let fresh = move || {
-                cgroup::remove(&path, CGROUP_LIMIT)?;
-                std::fs::create_dir_all(&path)
-            };
-            tokio::task::spawn_blocking(fresh)
+            tokio::task::spawn_blocking(move || cgroup::create_fresh(&path))
                 .await
                 .map_err(io::Error::other)??;
         }

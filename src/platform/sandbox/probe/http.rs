@@ -75,15 +75,16 @@ async fn exchange(
         .await
         .map_err(ProbeFailure::Exchange)?;
     let answer = sender.send_request(request);
-    tokio::pin!(connection);
+    tokio::pin!(answer, connection);
+    // A target that closes right after its answer ends the connection in the same moment; the answer still counts.
     let response = tokio::select! {
-        answer = answer => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => return Err(ProbeFailure::Status(0)),
-            Err(error) => Err(error),
-        },
+        response = &mut answer => response,
+        _ended = &mut connection => answer.await,
     }
-    .map_err(ProbeFailure::Exchange)?;
+    .map_err(|error| match error {
+        error if error.is_incomplete_message() || error.is_canceled() => ProbeFailure::Closed,
+        error => ProbeFailure::Exchange(error),
+    })?;
     let location = response
         .headers()
         .get(LOCATION)
@@ -131,5 +132,35 @@ impl Url {
                 .path_and_query()
                 .map_or_else(|| "/".to_owned(), ToString::to_string),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Url;
+
+    #[test]
+    fn follows_a_location_from_where_it_is() {
+        let at = Url {
+            host: "10.0.0.1".into(),
+            port: 8080,
+            path: "/a/b?c".into(),
+        };
+        for (location, host, port, path) in [
+            ("/x?y", "10.0.0.1", 8080, "/x?y"),
+            ("x", "10.0.0.1", 8080, "/a/x"),
+            ("http://10.0.0.1:9/z", "10.0.0.1", 9, "/z"),
+            ("//other", "other", 80, "/"),
+            ("http://[fd00::1]:9/z", "fd00::1", 9, "/z"),
+        ] {
+            let expected = Url {
+                host: host.into(),
+                port,
+                path: path.into(),
+            };
+            assert_eq!(at.join(location), Some(expected), "{location}");
+        }
+        assert_eq!(at.join("https://10.0.0.1/"), None);
+        assert_eq!(at.join("http://"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Containers and init containers, with their probes.
+//! Containers and init containers, without their probes.
 
 use super::pod::{NO_CONFINEMENT, NO_LIMITS};
 use super::{Section, Treatment};
@@ -229,70 +229,6 @@ pub(super) const SECTIONS: &[Section] = &[
                 Refused {
                     why: "the sandbox runs Linux programs",
                     hint: "leave it out",
-                },
-            ),
-        ],
-    },
-    Section {
-        at: &[
-            "spec.template.spec.containers[].livenessProbe",
-            "spec.template.spec.containers[].readinessProbe",
-            "spec.template.spec.containers[].startupProbe",
-        ],
-        fields: &[
-            ("exec", Within),
-            ("failureThreshold", Honoured),
-            (
-                "grpc",
-                Refused {
-                    why: "the sandbox does not speak gRPC",
-                    hint: "use httpGet, tcpSocket or exec",
-                },
-            ),
-            ("httpGet", Within),
-            ("initialDelaySeconds", Honoured),
-            ("periodSeconds", Honoured),
-            ("successThreshold", Honoured),
-            ("tcpSocket", Within),
-            (
-                "terminationGracePeriodSeconds",
-                Noted("the pod's own grace period is used"),
-            ),
-            ("timeoutSeconds", Honoured),
-        ],
-    },
-    Section {
-        at: &[
-            "spec.template.spec.containers[].livenessProbe.exec",
-            "spec.template.spec.containers[].readinessProbe.exec",
-            "spec.template.spec.containers[].startupProbe.exec",
-        ],
-        fields: &[("command", Honoured)],
-    },
-    Section {
-        at: &[
-            "spec.template.spec.containers[].livenessProbe.tcpSocket",
-            "spec.template.spec.containers[].readinessProbe.tcpSocket",
-            "spec.template.spec.containers[].startupProbe.tcpSocket",
-        ],
-        fields: &[("host", Honoured), ("port", Honoured)],
-    },
-    Section {
-        at: &[
-            "spec.template.spec.containers[].livenessProbe.httpGet",
-            "spec.template.spec.containers[].readinessProbe.httpGet",
-            "spec.template.spec.containers[].startupProbe.httpGet",
-        ],
-        fields: &[
-            ("host", Honoured),
-            ("httpHeaders", Honoured),
-            ("path", Honoured),
-            ("port", Honoured),
-            (
-                "scheme",
-                Only {
-                    values: &["HTTP"],
-                    hint: "the sandbox's probes do not speak TLS: use HTTP, tcpSocket or exec",
                 },
             ),
         ],

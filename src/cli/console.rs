@@ -1,0 +1,58 @@
+//! What commands say: data on standard output, everything else on standard error. A reader that goes away is nobody's
+//! problem.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use super::exit::Exit;
+use crate::spec::problem::Problem;
+
+/// Prints data.
+pub fn data(text: impl Display) {
+    let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
+/// Says something to the person.
+pub fn say(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Says what went wrong, and how the command ends for it.
+pub fn error(text: impl Display, exit: Exit) -> Exit {
+    say(format_args!("error: {text}"));
+    exit
+}
+
+/// Says an error with its causes.
+pub fn failure(error: &dyn std::error::Error, exit: Exit) -> Exit {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    self::error(text, exit)
+}
+
+/// Says every problem of the files.
+pub fn problems(problems: &[Problem]) -> Exit {
+    for problem in problems {
+        say(problem);
+    }
+    let count = problems.len();
+    error(
+        format_args!(
+            "{count} problem{} found, nothing was started",
+            if count == 1 { "" } else { "s" }
+        ),
+        Exit::Invalid,
+    )
+}
+
+/// Gives advice.
+pub fn hint(text: impl Display) {
+    say(format_args!("hint: {text}"));
+}

@@ -1,0 +1,63 @@
+//! `seatrial validate` and `seatrial plan`: what would happen, without anything happening.
+
+use super::args::{self, PlanFormat};
+use super::console;
+use super::exit::Exit;
+use super::scene::{self, Scene, Set};
+use crate::api::Snapshot;
+use crate::platform::sandbox::pod_spec::SetSpec;
+
+/// `seatrial validate FILE…`
+pub(super) fn validate(files: &args::Files) -> Exit {
+    match scene::experiment(&files.files, None) {
+        Ok(Scene { experiment, set }) => {
+            let beside = match &set {
+                Set::Manifest(accepted) => {
+                    scene::tell_notes(accepted);
+                    format!(" against StatefulSet {}", accepted.set.name)
+                }
+                Set::Absent => String::new(),
+            };
+            console::data(format_args!("{} is valid{beside}\n", experiment.name));
+            Exit::Pass
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// `seatrial plan FILE…`
+pub(super) fn plan(args: &args::Plan) -> Exit {
+    let Scene { experiment, set } = match scene::experiment(&args.files.files, None) {
+        Ok(scene) => scene,
+        Err(exit) => return exit,
+    };
+    let Set::Manifest(accepted) = set else {
+        let exit = console::error("the files hold no StatefulSet to plan against", Exit::Usage);
+        console::hint("give the manifest as well: seatrial plan experiment.yaml statefulset.yaml");
+        return exit;
+    };
+    let plan = crate::plan::preview(&experiment, &target(&accepted.set), None, args.seed);
+    match args.output {
+        PlanFormat::Text => console::data(&plan),
+        PlanFormat::Yaml => match serde_yaml::to_string(&plan) {
+            Ok(text) => console::data(text),
+            Err(error) => return console::failure(&error, Exit::Unexpected),
+        },
+    }
+    if plan.refusals.is_empty() {
+        Exit::Pass
+    } else {
+        Exit::Refused
+    }
+}
+
+/// The StatefulSet before any of its pods is there.
+fn target(set: &SetSpec) -> Snapshot {
+    Snapshot {
+        name: set.name.clone(),
+        namespace: set.namespace.clone(),
+        replicas: set.replicas,
+        first_ordinal: set.first_ordinal,
+        pods: Vec::new(),
+    }
+}

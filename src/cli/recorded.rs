@@ -1,0 +1,106 @@
+//! `seatrial judge` and `seatrial report`: a recorded run, judged again from its journal alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::args::Recorded;
+use super::console;
+use super::exit::Exit;
+use crate::experiment::Verdict;
+use crate::journal::entry::Phase;
+use crate::journal::read::Journal;
+use crate::judge::judgement::Judgement;
+use crate::report::{junit, summary};
+
+/// The journal's name in a run's folder.
+pub(super) const JOURNAL: &str = "journal.jsonl";
+const JSON: &str = "report.json";
+const JUNIT: &str = "junit.xml";
+
+/// `seatrial judge RUN`
+pub(super) fn judge(args: &Recorded) -> Exit {
+    match read(&args.run) {
+        Ok(judgement) => {
+            tell(&judgement, args.quiet);
+            exit_of(&judgement)
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// `seatrial report RUN`
+pub(super) fn report(args: &Recorded) -> Exit {
+    let judgement = match read(&args.run) {
+        Ok(judgement) => judgement,
+        Err(exit) => return exit,
+    };
+    let beside = journal_of(&args.run)
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    let folder = args.out.clone().unwrap_or(beside);
+    if let Err(error) = fs::create_dir_all(&folder) {
+        return console::error(
+            format_args!("cannot create {}: {error}", folder.display()),
+            Exit::Unexpected,
+        );
+    }
+    write(&judgement, &folder);
+    tell(&judgement, args.quiet);
+    exit_of(&judgement)
+}
+
+/// Judges a run's journal.
+pub(super) fn read(run: &Path) -> Result<Judgement, Exit> {
+    let path = journal_of(run);
+    match Journal::read(&path) {
+        Ok(journal) => Ok(crate::judge::judge(&journal)),
+        Err(error) => {
+            let exit = console::failure(&error, Exit::Unexpected);
+            console::hint("give a run's folder, for example runs/quickstart-20260102-030405, or its journal");
+            Err(exit)
+        }
+    }
+}
+
+fn journal_of(run: &Path) -> PathBuf {
+    if run.is_dir() {
+        run.join(JOURNAL)
+    } else {
+        run.to_owned()
+    }
+}
+
+/// Writes every report into a folder. One that cannot be written is a warning: the journal holds everything.
+pub(super) fn write(judgement: &Judgement, folder: &Path) {
+    let junit = junit::render(judgement).map_err(|error| error.to_string());
+    for (name, text) in [(JSON, Ok(judgement.to_json())), (JUNIT, junit)] {
+        let path = folder.join(name);
+        if let Err(why) = text.and_then(|text| fs::write(&path, text).map_err(|error| error.to_string())) {
+            tracing::warn!("{} was not written: {why}", path.display());
+        }
+    }
+}
+
+/// Prints the verdict.
+pub(super) fn tell(judgement: &Judgement, is_quiet: bool) {
+    if is_quiet {
+        console::data(format_args!("{}\n", judgement.verdict));
+    } else {
+        console::data(summary::render(judgement));
+    }
+}
+
+/// How a command ends for a verdict: what could not be taken back comes first, because somebody has to act on it.
+pub(super) fn exit_of(judgement: &Judgement) -> Exit {
+    let began = judgement.phases.iter().any(|span| span.phase == Phase::Baseline);
+    if !judgement.revert_failed.is_empty() {
+        Exit::RevertFailed
+    } else if judgement.refused.is_some() {
+        Exit::Refused
+    } else if judgement.verdict == Verdict::Inconclusive && judgement.finished && !began {
+        Exit::PreflightUnmet
+    } else {
+        judgement.verdict.into()
+    }
+}

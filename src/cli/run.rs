@@ -1,0 +1,207 @@
+//! `seatrial run`: an experiment from its file to its verdict.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::args;
+use super::console;
+use super::exit::Exit;
+use super::recorded::{self, JOURNAL};
+use super::sandbox::{self, block_on};
+use super::scene::{self, Scene, Set};
+use crate::experiment::Experiment;
+use crate::platform::sandbox::client::Client;
+use crate::platform::sandbox::{Sandbox, state_root};
+use crate::report::live::{Live, Style};
+use crate::run::{Platform, Setup};
+
+/// `seatrial run FILE…`
+pub(super) fn run(args: &args::Run) -> Exit {
+    let (experiment, sandbox) = match prepare(args) {
+        Ok(prepared) => prepared,
+        Err(exit) => return exit,
+    };
+    let name = name_of(&experiment);
+    let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
+    let exit = match create(&folder) {
+        Ok(folder) => experiment_in(&sandbox, experiment, name, &folder, args),
+        Err(why) => console::error(why, Exit::Usage),
+    };
+    if args.sandbox.is_none()
+        && let Err(error) = sandbox.stop()
+    {
+        console::failure(&error, Exit::Unexpected);
+    }
+    exit
+}
+
+/// Reads the files and starts, or finds, the sandbox. Nothing is started until everything is valid.
+fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
+    let unmet = |error| console::failure(&error, Exit::PreflightUnmet);
+    if let Some(name) = &args.sandbox {
+        let sandbox = state_root()
+            .and_then(|root| Sandbox::attach(&root, name))
+            .map_err(unmet)?;
+        let known = sandbox
+            .dir()
+            .setup()
+            .map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
+        let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
+        return Ok((experiment, sandbox));
+    }
+    let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
+    let Set::Manifest(accepted) = set else {
+        let exit = console::error(
+            "the files hold an Experiment but no StatefulSet to break",
+            Exit::Usage,
+        );
+        console::hint(format_args!(
+            "give the manifest as well: seatrial run {} statefulset.yaml",
+            args.files.files[0].display()
+        ));
+        return Err(exit);
+    };
+    if !args.quiet {
+        scene::tell_notes(&accepted);
+    }
+    let name = format!("run-{}", std::process::id());
+    let sandbox = sandbox::start(accepted.set, name, false).map_err(unmet)?;
+    Ok((experiment, sandbox))
+}
+
+/// Runs in a sandbox that is there, judges the journal, writes the reports.
+fn experiment_in(
+    sandbox: &Sandbox,
+    experiment: Experiment,
+    name: String,
+    folder: &Path,
+    args: &args::Run,
+) -> Exit {
+    if let Err(error) = sandbox.enter() {
+        return console::failure(&error, Exit::PreflightUnmet);
+    }
+    let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+    let view = Live::new(&experiment.name, Style::detect(args.quiet));
+    let journal = folder.join(JOURNAL);
+    let done = block_on(async {
+        let client = Client::connect(sandbox.dir())
+            .await
+            .map_err(|error| error.to_string())?;
+        let client = Arc::new(client);
+        let platform = Platform {
+            cluster: Arc::clone(&client) as _,
+            nodes: Arc::clone(&client) as _,
+            dial: client,
+        };
+        let setup = Setup {
+            experiment,
+            run: name,
+            seed,
+            journal: journal.clone(),
+            environment: environment(),
+            platform,
+        };
+        crate::run::run(setup, interrupts(), view).await.map_err(|error| {
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            format!("{error}{cause}")
+        })
+    });
+    if args.sandbox.is_none()
+        && let Err(error) = copy_folder(&sandbox.logs_dir(), &folder.join("logs"))
+    {
+        tracing::warn!("the containers' logs were not kept: {error}");
+    }
+    if let Err(why) = done {
+        return console::error(why, Exit::Unexpected);
+    }
+    match recorded::read(&journal) {
+        Ok(judgement) => {
+            recorded::write(&judgement, folder);
+            recorded::tell(&judgement, args.quiet);
+            if !args.quiet {
+                console::hint(format_args!(
+                    "journal, reports and logs are in {}",
+                    folder.display()
+                ));
+            }
+            recorded::exit_of(&judgement)
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// `NAME-YYYYMMDD-HHMMSS`, by the wall clock in UTC.
+fn name_of(experiment: &Experiment) -> String {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    format!("{}-{}", experiment.name, now.strftime("%Y%m%d-%H%M%S"))
+}
+
+/// Makes the run's folder; one that holds a journal is never written into. The path is absolute, because the process
+/// changes its view of the machine later.
+fn create(folder: &Path) -> Result<PathBuf, String> {
+    let told = |error: std::io::Error| format!("cannot create {}: {error}", folder.display());
+    fs::create_dir_all(folder).map_err(told)?;
+    if folder.join(JOURNAL).exists() {
+        return Err(format!(
+            "{} holds a run already: choose another --out",
+            folder.display()
+        ));
+    }
+    fs::canonicalize(folder).map_err(told)
+}
+
+/// Where a run happens, for a person.
+fn environment() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let user = if nix::unistd::geteuid().is_root() {
+        "root"
+    } else {
+        "an ordinary user"
+    };
+    format!("sandbox, Linux {}, {cpus} CPUs, as {user}", kernel.trim())
+}
+
+/// A message for each Ctrl-C or SIGTERM.
+fn interrupts() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            tracing::warn!("signals cannot be heard: Ctrl-C will end the run at once");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Copies files and folders; links and special files are left out.
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &to.join(entry.file_name()))?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

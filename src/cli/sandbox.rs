@@ -1,0 +1,148 @@
+//! `seatrial sandbox`: a StatefulSet that keeps running on this machine; and the node process of every sandbox.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args;
+use super::console;
+use super::exit::Exit;
+use super::internal::NODE;
+use super::scene;
+use crate::node;
+use crate::platform::sandbox::client::Client;
+use crate::platform::sandbox::pod_spec::SetSpec;
+use crate::platform::sandbox::{Options, Sandbox, SandboxError, StateDir, state_root};
+use crate::undo::guardian::Launch;
+
+/// How long pods may take to be Ready before `up` says that they are not.
+const READY_LIMIT: Duration = Duration::from_mins(2);
+
+/// How long a node that was started again waits to hear of the faults that it found in force. Init answers at once.
+const ADOPT_WITHIN: Duration = Duration::from_secs(2);
+
+/// `seatrial sandbox …`
+pub(super) fn main(command: args::Sandbox) -> Exit {
+    let done = match command {
+        args::Sandbox::Up { files, name } => up(&files.files, name),
+        args::Sandbox::Down(named) => down(&named.name),
+        args::Sandbox::Ls => ls(),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(error) => console::failure(&error, Exit::PreflightUnmet),
+    }
+}
+
+/// Starts a sandbox with a node in it.
+pub(super) fn start(set: SetSpec, name: String, keep: bool) -> Result<Sandbox, SandboxError> {
+    let state_root = state_root()?;
+    let folder = StateDir::of(&state_root, &name)?.path().to_owned();
+    let node = vec![NODE.to_owned(), folder.display().to_string()];
+    let program = PathBuf::from("/proc/self/exe");
+    Sandbox::up(
+        set,
+        Options {
+            name,
+            state_root,
+            keep,
+            program,
+            node: Some(node),
+        },
+    )
+}
+
+fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
+    let accepted = match scene::manifest(files) {
+        Ok(accepted) => accepted,
+        Err(exit) => return Ok(exit),
+    };
+    scene::tell_notes(&accepted);
+    let name = name.unwrap_or_else(|| accepted.set.name.clone());
+    let sandbox = start(accepted.set, name, true)?;
+    let waited = block_on(async {
+        let client = Client::connect(sandbox.dir())
+            .await
+            .map_err(|error| error.to_string())?;
+        client
+            .wait_ready(READY_LIMIT)
+            .await
+            .map_err(|error| error.to_string())
+    });
+    let name = sandbox.name();
+    match waited {
+        Ok(()) => console::data(format_args!("{name}\n")),
+        Err(why) => {
+            let exit = console::error(
+                format_args!("sandbox `{name}` is up, but {why}"),
+                Exit::PreflightUnmet,
+            );
+            console::hint(format_args!("its logs are in {}", sandbox.logs_dir().display()));
+            return Ok(exit);
+        }
+    }
+    console::hint(format_args!(
+        "seatrial run EXPERIMENT --sandbox {name}; seatrial sandbox down {name} removes it"
+    ));
+    Ok(Exit::Pass)
+}
+
+fn down(name: &str) -> Result<Exit, SandboxError> {
+    Sandbox::down(&state_root()?, name)?;
+    Ok(Exit::Pass)
+}
+
+fn ls() -> Result<Exit, SandboxError> {
+    let sandboxes = Sandbox::list(&state_root()?);
+    let widest = sandboxes
+        .iter()
+        .map(|listed| listed.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(4);
+    console::data(format_args!("{:<widest$}  {:<7}  STATEFULSET\n", "NAME", "STATE"));
+    for listed in sandboxes {
+        let state = if listed.is_alive { "running" } else { "dead" };
+        console::data(format_args!(
+            "{:<widest$}  {state:<7}  {}\n",
+            listed.name, listed.stateful_set
+        ));
+    }
+    Ok(Exit::Pass)
+}
+
+/// The node process of the sandbox whose folder this is. Ends when init is gone.
+pub(super) fn node(folder: PathBuf) -> Exit {
+    let dir = StateDir::at(folder);
+    let served = block_on(async {
+        let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
+        let guardian = Launch {
+            program: PathBuf::from("/proc/self/exe"),
+            cgroup: None,
+        };
+        let options = node::Options {
+            undo_dir: dir.undo(),
+            guardian,
+            adopt_within: ADOPT_WITHIN,
+        };
+        node::serve(client.clone(), client, options)
+            .await
+            .map_err(|error| error.to_string())
+    });
+    match served {
+        Ok(()) => Exit::Pass,
+        Err(why) => console::error(why, Exit::Unexpected),
+    }
+}
+
+/// Runs a future on a runtime of its own.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let done = runtime.block_on(work);
+    // What still waits for a peer that is gone must not keep the command from ending.
+    runtime.shutdown_background();
+    done
+}

@@ -1,0 +1,147 @@
+//! What the files of a command mean together: an experiment and the StatefulSet that it meets here.
+
+use std::path::PathBuf;
+
+use super::console;
+use super::exit::Exit;
+use super::input::Documents;
+use crate::experiment::Experiment;
+use crate::platform::sandbox::manifest::{self, Accepted};
+use crate::platform::sandbox::pod_spec::SetSpec;
+use crate::spec::document::Document;
+use crate::spec::problem::{Place, Problem};
+use crate::spec::{self, TargetFacts};
+
+/// An experiment with its manifest, both valid and fitting each other.
+pub struct Scene {
+    /// What is done and claimed.
+    pub experiment: Experiment,
+    /// What it is done to.
+    pub set: Set,
+}
+
+/// The StatefulSet of a command.
+pub enum Set {
+    /// One that the files hold, with notes for the person.
+    Manifest(Box<Accepted>),
+    /// The files hold none.
+    Absent,
+}
+
+/// Reads an experiment and, if the files hold one, its StatefulSet. `known` is a StatefulSet that runs already. All
+/// problems of all files are told at once.
+pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, Exit> {
+    let mut documents = Documents::read(files);
+    let experiment = documents.experiment();
+    let set = manifest_of(&mut documents);
+    if let Some((document, experiment)) = &experiment {
+        let manifest = match &set {
+            Set::Manifest(accepted) => Some(&accepted.set),
+            Set::Absent => known,
+        };
+        if let Some(manifest) = manifest
+            && let Err(problems) = spec::against_target(document, experiment, &facts(manifest))
+        {
+            documents.problems.extend(problems);
+        }
+    }
+    if !documents.problems.is_empty() {
+        return Err(console::problems(&documents.problems));
+    }
+    match experiment {
+        Some((_, experiment)) => Ok(Scene { experiment, set }),
+        None => {
+            let exit = console::error("the files hold no Experiment", Exit::Usage);
+            console::hint("give the experiment's file, for example experiments/quickstart.yaml");
+            Err(exit)
+        }
+    }
+}
+
+/// Reads a StatefulSet alone; an experiment beside it is ignored.
+pub fn manifest(files: &[PathBuf]) -> Result<Accepted, Exit> {
+    let mut documents = Documents::read(files);
+    let set = manifest_of(&mut documents);
+    if !documents.problems.is_empty() {
+        return Err(console::problems(&documents.problems));
+    }
+    match set {
+        Set::Manifest(accepted) => Ok(*accepted),
+        Set::Absent => Err(console::error("the files hold no StatefulSet", Exit::Usage)),
+    }
+}
+
+/// Says what the sandbox does otherwise than a cluster would.
+pub fn tell_notes(accepted: &Accepted) {
+    for note in &accepted.notes {
+        console::say(format_args!(
+            "note: {}:{}: {}: {}",
+            note.file, note.line, note.path, note.message
+        ));
+    }
+}
+
+fn manifest_of(documents: &mut Documents) -> Set {
+    if documents.manifests.is_empty() {
+        return Set::Absent;
+    }
+    let borrowed: Vec<_> = documents.manifests.iter().map(borrow).collect();
+    match manifest::read(&borrowed, &manifest::on_this_machine) {
+        Ok(accepted) => Set::Manifest(Box::new(accepted)),
+        Err(problems) => {
+            let problems = problems
+                .into_iter()
+                .map(|problem| told(&documents.manifests, problem))
+                .collect::<Vec<_>>();
+            documents.problems.extend(problems);
+            Set::Absent
+        }
+    }
+}
+
+fn borrow(document: &Document) -> manifest::Document<'_> {
+    manifest::Document {
+        file: &document.file,
+        first_line: document.first_line,
+        text: &document.text,
+    }
+}
+
+/// A manifest's problem in the same shape as an experiment's.
+fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
+    let message = match problem.hint {
+        Some(hint) => format!("{}: {hint}", problem.message),
+        None => problem.message,
+    };
+    let excerpt = documents
+        .iter()
+        .filter(|document| document.file == problem.file && document.first_line <= problem.line)
+        .max_by_key(|document| document.first_line)
+        .and_then(|document| document.text.lines().nth(problem.line - document.first_line))
+        .map(|line| line.trim_end().to_owned());
+    Problem {
+        file: problem.file,
+        place: Some(Place {
+            line: problem.line,
+            column: problem.column,
+        }),
+        field: problem.path,
+        message,
+        excerpt,
+    }
+}
+
+fn facts(set: &SetSpec) -> TargetFacts {
+    TargetFacts {
+        name: set.name.clone(),
+        first: set.first_ordinal,
+        replicas: set.replicas,
+        containers: set
+            .pod
+            .containers
+            .iter()
+            .map(|container| container.name.clone())
+            .collect(),
+        claims: set.claims.iter().map(|claim| claim.name.clone()).collect(),
+    }
+}

@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::journal::op::{Current, Function, OpValue, Stage};
+use crate::journal::write::{WriteError, Writer};
+
+const HEADER: &str = r#"{"time":0,"entry":{"header":{"schema":1,"version":"0.1.0","run":"r","startedAt":"2026-01-01T00:00:00Z","experiment":{"name":"t","target":{"statefulSet":"db"},"steps":[],"hypothesis":[]},"seed":1,"environment":"here","target":{"name":"db","namespace":"default","replicas":0,"first_ordinal":0,"pods":[]}}}}"#;
+
+const WAKE: &str = r#"{"time":5,"entry":{"input":{"wake":{}}}}"#;
+
+fn operation(index: u64, key: &str) -> OpLine<'_> {
+    OpLine {
+        index,
+        time: 10 + index,
+        process: 1,
+        stage: Stage::Invoke,
+        f: Function::Write,
+        key: key.into(),
+        value: OpValue::Number(index),
+        current: Current::NotObserved,
+        member: Some(2),
+        intended: Some(9),
+    }
+}
+
+fn line(index: u64) -> String {
+    let mut bytes = Vec::new();
+    operation(index, "k").write(&mut bytes);
+    String::from_utf8(bytes).expect("JSON is text")
+}
+
+fn refusal(text: &str) -> String {
+    Journal::parse(text.as_bytes())
+        .expect_err("it is damaged")
+        .to_string()
+}
+
+#[test]
+fn many_tasks_write_whole_lines_that_are_read_back_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    let header = Journal::parse(format!("{HEADER}\n").as_bytes())
+        .expect("a header is a journal")
+        .header;
+    let writer = Arc::new(Writer::create(&path, &header).expect("a new file"));
+    std::thread::scope(|scope| {
+        for task in 0..4u64 {
+            let writer = &writer;
+            scope.spawn(move || {
+                for number in 0..500 {
+                    let key = format!("key/{task}/{}", number % 7);
+                    writer.operation(operation(0, &key)).expect("written");
+                    let entry = Entry::Input(crate::journal::entry::Input::Wake {});
+                    writer.entry(number, &entry).expect("written");
+                }
+            });
+        }
+    });
+    writer.sync().expect("stored");
+    let journal = Journal::read(&path).expect("a whole journal");
+    assert!(!journal.torn);
+    assert_eq!(journal.header, header);
+    assert_eq!((journal.operations().len(), journal.lines.len()), (2000, 2000));
+    let indexes: Vec<u64> = journal.operations().map(|operation| operation.index).collect();
+    assert!(indexes.is_sorted() && indexes.last() == Some(&1999));
+    let keys = journal
+        .operations()
+        .filter(|operation| operation.key == "key/3/6");
+    assert_eq!(keys.count(), 71);
+    assert!(matches!(
+        Writer::create(&path, &header),
+        Err(WriteError::Create { .. })
+    ));
+}
+
+#[test]
+fn a_torn_last_line_is_left_out_and_reported() {
+    for torn in [
+        r#"{"time":9,"ent"#,
+        "{\"time\":9,\"ent\n",
+        WAKE,
+        "{\"index\":0,\"ti",
+        "\u{e4}",
+    ] {
+        let text = format!("{HEADER}\n{WAKE}\n{torn}");
+        let journal = Journal::parse(text.as_bytes()).expect(torn);
+        assert!(journal.torn, "{torn}");
+        assert_eq!(journal.lines.len(), 1, "{torn}");
+    }
+    let mut cut_in_a_letter = format!("{HEADER}\n{WAKE}\n").into_bytes();
+    cut_in_a_letter.push(0xc3);
+    assert!(Journal::parse(&cut_in_a_letter).expect("torn").torn);
+}
+
+#[test]
+fn other_damage_is_named_with_its_line() {
+    let cut_inside = format!("{HEADER}\n{{\"time\":9,\"ent\n{WAKE}\n");
+    assert!(
+        refusal(&cut_inside).starts_with("the journal is damaged in line 2: EOF"),
+        "{}",
+        refusal(&cut_inside)
+    );
+    let unknown = format!("{HEADER}\n{WAKE}\n{{\"time\":1,\"entry\":{{\"gossip\":1}}}}\n");
+    assert!(
+        refusal(&unknown).contains("line 3: unknown variant `gossip`"),
+        "{}",
+        refusal(&unknown)
+    );
+    let twice = format!("{HEADER}\n{HEADER}\n");
+    assert!(refusal(&twice).contains("line 2: a second header"));
+    let missing = format!("{HEADER}\n{WAKE}\n{}\n{}\n", line(0), line(2));
+    assert_eq!(
+        refusal(&missing),
+        "the journal is damaged in line 4: operation 1 was expected here, this one is 2"
+    );
+    let mut binary = format!("{HEADER}\n").into_bytes();
+    binary.extend([0xff, 0xfe, b'\n']);
+    let error = Journal::parse(&binary).expect_err("not text");
+    assert_eq!(
+        error.to_string(),
+        "the journal is damaged in line 2: it is not UTF-8 text"
+    );
+}
+
+#[test]
+fn what_is_no_journal_is_refused_by_its_first_line() {
+    assert_eq!(refusal(""), "this is no journal: it has no whole first line");
+    assert!(refusal("apiVersion: v1\n").starts_with("this is no journal: its first line is not a header"));
+    assert!(refusal(&format!("{WAKE}\n{HEADER}\n")).starts_with("this is no journal"));
+    let newer = HEADER.replace(
+        "\"schema\":1,\"version\":\"0.1.0\"",
+        "\"schema\":2,\"version\":\"3.0.0\"",
+    );
+    assert_eq!(
+        refusal(&format!("{newer}\n")),
+        "the journal has schema 2, this version reads up to 1: use Seatrial 3.0.0 or later"
+    );
+}
+
+#[test]
+fn two_threads_read_what_one_reads() {
+    let lines: Vec<String> = (0..6000)
+        .map(|index| {
+            let mut bytes = Vec::new();
+            operation(index, &format!("key/{}", index % 100)).write(&mut bytes);
+            String::from_utf8(bytes).expect("JSON is text")
+        })
+        .collect();
+    let text = format!("{HEADER}\n{}\n", lines.join("\n"));
+    let journal = Journal::parse(text.as_bytes()).expect("a whole journal");
+    let again: Vec<String> = journal
+        .operations()
+        .map(|operation| {
+            let mut bytes = Vec::new();
+            operation.write(&mut bytes);
+            String::from_utf8(bytes).expect("JSON is text")
+        })
+        .collect();
+    assert_eq!(again, lines);
+    let middle = text.len() / 2;
+    let damaged = format!("{}\n{WAKE}{}", &text[..middle], &text[middle..]);
+    let expected = 1 + text[..middle].matches('\n').count();
+    assert!(refusal(&damaged).starts_with(&format!("the journal is damaged in line {expected}: ")));
+}
+
+proptest! {
+    #[test]
+    fn junk_is_refused_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        let _ = Journal::parse(&bytes);
+        let mut after_header = format!("{HEADER}\n").into_bytes();
+        after_header.extend(bytes);
+        let _ = Journal::parse(&after_header);
+    }
+
+    #[test]
+    fn a_changed_byte_never_panics(place in 0usize..4000, byte in any::<u8>()) {
+        let mut bytes = format!("{HEADER}\n{WAKE}\n{}\n{}\n", line(0), line(1)).into_bytes();
+        let place = place % bytes.len();
+        bytes[place] = byte;
+        let _ = Journal::parse(&bytes);
+    }
+}

@@ -1,0 +1,232 @@
+//! One bound against what was measured: a verdict and a sentence.
+
+use std::time::Duration;
+
+use super::judgement::{Finding, Outage, Scope};
+use super::limits::{Limits, nanos};
+use super::series::{Measure, Window};
+use super::signals::Signals;
+use super::words;
+use crate::api::Nanos;
+use crate::experiment::{Budget, Sli, Unit, Verdict};
+
+/// A bound and everything that is needed to judge it.
+pub(super) struct Bound<'a> {
+    pub sli: &'a Sli,
+    pub budget: &'a Budget,
+    /// What tells good from bad where the budget only bounds outages.
+    pub recovered: Option<&'a Budget>,
+    /// The SLI's value before the first fault.
+    pub baseline: Option<u64>,
+    pub scope: Scope,
+    pub step: Option<&'a str>,
+    pub windows: &'a [Window],
+}
+
+impl Bound<'_> {
+    /// Judges it. `now` is the moment up to which open operations have waited.
+    pub(super) fn judge(&self, signals: &Signals, now: Nanos) -> Finding {
+        let measure = signals.measure(self.sli, self.windows, now);
+        let subject = subject(self.sli);
+        let when = self.when();
+        let Some(value) = measure.value else {
+            let text = format!("{subject}: nothing was measured {when}");
+            return self.finding(Verdict::Inconclusive, text);
+        };
+        let limits = Limits::of(self.sli, self.budget, self.recovered, self.baseline);
+        let Ok(limits) = limits else {
+            let text = format!("{subject}: nothing was measured before the first fault to compare with");
+            return self.finding(Verdict::Inconclusive, text);
+        };
+        let counts_outages = self.budget.longest_outage.is_some() || self.budget.total_outage.is_some();
+        let mut finding = match self.sli.unit() {
+            Unit::Condition => self.outages(signals, limits, now),
+            Unit::Availability | Unit::Latency if counts_outages => self.outages(signals, limits, now),
+            Unit::Availability | Unit::Latency | Unit::Events | Unit::Property => {
+                self.value(signals, limits, value, now)
+            }
+        };
+        if finding.verdict == Verdict::Pass
+            && let Some(text) = too_little_known(&measure, self.windows)
+        {
+            finding = self.finding(Verdict::Inconclusive, format!("{subject}: {text} {when}"));
+        }
+        finding
+    }
+
+    fn outages(&self, signals: &Signals, limits: Limits, now: Nanos) -> Finding {
+        let outages = signals.outages(self.sli, self.windows, now, &|value| !limits.allow(value));
+        let longest = outages.iter().max_by_key(|outage| outage.to - outage.from);
+        let longest_time = longest.map_or(0, |outage| outage.to - outage.from);
+        let total: Nanos = outages.iter().map(|outage| outage.to - outage.from).sum();
+        let Budget {
+            longest_outage,
+            total_outage,
+            ..
+        } = self.budget;
+        let over = |allowed: Option<Duration>, time| allowed.is_some_and(|allowed| time > nanos(allowed));
+        let unbounded = longest_outage.is_none() && total_outage.is_none();
+        let is_violated =
+            over(*longest_outage, longest_time) || over(*total_outage, total) || unbounded && total > 0;
+        let bad = self.bad(limits);
+        let seen = match longest {
+            None => format!("{} {}", self.good(limits), self.when()),
+            Some(longest) => {
+                let first = format!(
+                    "{bad} for {} {} ({})",
+                    words::time(longest_time),
+                    self.when(),
+                    because(longest)
+                );
+                match outages.len() {
+                    1 => first,
+                    many => format!("{first}, {many} times and {} in all", words::time(total)),
+                }
+            }
+        };
+        let allowed = match (longest_outage, total_outage) {
+            (None, None) if longest.is_some() => ", allowed not at all".into(),
+            (None, None) => String::new(),
+            (Some(longest), None) => format!(", allowed {}", words::time(nanos(*longest))),
+            (None, Some(total)) => format!(", allowed {} in all", words::time(nanos(*total))),
+            (Some(longest), Some(total)) => format!(
+                ", allowed {} at a time and {} in all",
+                words::time(nanos(*longest)),
+                words::time(nanos(*total))
+            ),
+        };
+        let text = format!("{}: {seen}{allowed}", subject(self.sli));
+        self.finding(self.violated(is_violated), text)
+    }
+
+    fn value(&self, signals: &Signals, limits: Limits, value: u64, now: Nanos) -> Finding {
+        let unit = self.sli.unit();
+        let shown = words::value(unit, value);
+        let subject = subject(self.sli);
+        let when = self.when();
+        let allowed = match (limits.min, limits.max) {
+            (None, None) => String::new(),
+            (Some(min), None) => format!(", at least {}", words::value(unit, min)),
+            (None, Some(max)) => format!(", allowed {}", words::value(unit, max)),
+            (Some(min), Some(max)) => format!(
+                ", allowed {} to {}",
+                words::value(unit, min),
+                words::value(unit, max)
+            ),
+        };
+        let is_violated = !limits.allow(value);
+        let because = if is_violated {
+            signals
+                .outages(self.sli, self.windows, now, &|value| !limits.allow(value))
+                .first()
+                .map(|outage| format!(" ({})", because(outage)))
+                .unwrap_or_default()
+        } else {
+            String::new()
+        };
+        let compared = match (self.budget.max_increase, self.baseline) {
+            (Some(factor), Some(baseline)) => {
+                format!(" ({factor} of {} before)", words::value(unit, baseline))
+            }
+            (Some(_) | None, _) => String::new(),
+        };
+        self.finding(
+            self.violated(is_violated),
+            format!("{subject}: {shown} {when}{because}{allowed}{compared}"),
+        )
+    }
+
+    /// Where the steady state does not hold before anything is broken, nothing can be said about the fault.
+    fn violated(&self, is_violated: bool) -> Verdict {
+        match (is_violated, self.scope) {
+            (false, _) => Verdict::Pass,
+            (true, Scope::Before) => Verdict::Inconclusive,
+            (true, Scope::During | Scope::Recovery | Scope::After | Scope::Always) => Verdict::Fail,
+        }
+    }
+
+    fn finding(&self, verdict: Verdict, sentence: String) -> Finding {
+        Finding {
+            scope: self.scope,
+            step: self.step.map(ToOwned::to_owned),
+            verdict,
+            sentence,
+        }
+    }
+
+    fn when(&self) -> String {
+        match (self.scope, self.step) {
+            (Scope::Before, _) => "before the first fault".into(),
+            (Scope::During, None) => "while faults were there".into(),
+            (Scope::During, Some(step)) => format!("during {step}"),
+            (Scope::Recovery, _) => "after the last revert".into(),
+            (Scope::After, _) => "after recovery".into(),
+            (Scope::Always, _) => "over the whole run".into(),
+        }
+    }
+
+    fn bad(&self, limits: Limits) -> String {
+        let unit = self.sli.unit();
+        match (unit, limits.min, limits.max) {
+            (Unit::Condition, _, _) => "lost".into(),
+            (_, Some(min), None) => format!("below {}", words::value(unit, min)),
+            (_, None, Some(max)) => format!("above {}", words::value(unit, max)),
+            (_, None, None) => "unreachable".into(),
+            (_, Some(min), Some(max)) => format!(
+                "outside {} to {}",
+                words::value(unit, min),
+                words::value(unit, max)
+            ),
+        }
+    }
+
+    fn good(&self, limits: Limits) -> String {
+        match self.sli.unit() {
+            Unit::Condition => "held without a break".into(),
+            Unit::Availability | Unit::Latency | Unit::Events | Unit::Property => {
+                format!("never {}", self.bad(limits))
+            }
+        }
+    }
+}
+
+/// More than a tenth of a time without samples of ours leaves room for anything.
+fn too_little_known(measure: &Measure, windows: &[Window]) -> Option<String> {
+    let length: Nanos = windows.iter().map(|window| window.length()).sum();
+    let many = measure.not_sampled.saturating_mul(10) > measure.samples;
+    (measure.unknown_time.saturating_mul(10) > length || many).then(|| {
+        format!(
+            "not sampled for {} of {}",
+            words::time(measure.unknown_time),
+            words::time(length)
+        )
+    })
+}
+
+fn because(outage: &Outage) -> String {
+    let from = words::at(outage.from);
+    if outage.why.is_empty() {
+        format!("from {}", from.trim_start_matches("at "))
+    } else {
+        format!("{from}: {}", outage.why)
+    }
+}
+
+/// An SLI in sentences: `commitLatency p99`.
+pub(super) fn subject(sli: &Sli) -> String {
+    match sli {
+        Sli::CommitLatency { quantile } => {
+            let thousandths = quantile.thousandths();
+            match (thousandths / 10, thousandths % 10) {
+                (percent, 0) => format!("commitLatency p{percent}"),
+                (percent, tenth) => format!("commitLatency p{percent}.{tenth}"),
+            }
+        }
+        Sli::PodAvailability {}
+        | Sli::Quorum {}
+        | Sli::LeaderElections {}
+        | Sli::ReplicationLag {}
+        | Sli::Durability {}
+        | Sli::Linearizability {} => sli.name().into(),
+    }
+}

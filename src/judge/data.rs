@@ -1,0 +1,65 @@
+//! The claims about data: checks of the whole history, told in one sentence with times, members and the fault that was
+//! there.
+
+mod ledger;
+mod registers;
+
+use super::claim::Evidence;
+use super::judgement::{Claim, Finding, Scope, WitnessOperation};
+use crate::experiment::{Hypothesis, Sli, Verdict};
+
+/// Violations that are told; further ones are counted.
+const TOLD: usize = 5;
+
+/// What a check says.
+struct Said {
+    verdict: Verdict,
+    sentences: Vec<String>,
+    witness: Vec<WitnessOperation>,
+}
+
+impl Said {
+    fn inconclusive(why: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Inconclusive,
+            sentences: vec![why.into()],
+            witness: Vec::new(),
+        }
+    }
+}
+
+/// Judges a hypothesis about data.
+pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
+    let said = match hypothesis.sli {
+        Sli::Linearizability {} => registers::judge(evidence),
+        Sli::Durability {} => ledger::judge(evidence),
+        Sli::PodAvailability {}
+        | Sli::Quorum {}
+        | Sli::LeaderElections {}
+        | Sli::ReplicationLag {}
+        | Sli::CommitLatency { .. } => Said::inconclusive("it is measured, not checked"),
+    };
+    let name = hypothesis.sli.name();
+    let findings: Vec<Finding> = said
+        .sentences
+        .iter()
+        .map(|sentence| Finding {
+            scope: Scope::Always,
+            step: None,
+            verdict: said.verdict,
+            sentence: format!("{name}: {sentence}"),
+        })
+        .collect();
+    Claim {
+        name: hypothesis.name.clone(),
+        sli: name.into(),
+        verdict: said.verdict,
+        sentence: findings
+            .first()
+            .map_or_else(String::new, |finding| finding.sentence.clone()),
+        findings,
+        phases: Vec::new(),
+        recovery: None,
+        witness: said.witness,
+    }
+}

@@ -1,0 +1,121 @@
+//! What holds where a hypothesis says nothing, so that a claim without numbers is still a claim.
+//!
+//! A hypothesis that bounds no phase at all gets every default bound of its SLI. One that bounds some phase is taken at
+//! its word for the others, except that *recovered* always means something: the `after` bound, or the default one.
+
+use std::time::Duration;
+
+use crate::experiment::{Amount, Budget, DuringBudget, Hypothesis, Sli};
+
+/// For how long without a break an SLI must be good to count as recovered.
+pub const STABLE_FOR: Duration = Duration::from_secs(2);
+
+/// Heartbeats are at most this old on every member once recovered.
+pub const LAG_AFTER: Duration = Duration::from_millis(200);
+
+/// The quantile of commits is at most this slow once recovered.
+pub const COMMIT_AFTER: Duration = Duration::from_millis(50);
+
+/// The bounds of one hypothesis with everything filled in. `plan` shows them, the judge applies them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Before the first fault.
+    pub before: Option<Budget>,
+    /// While faults are there.
+    pub during: Option<DuringBudget>,
+    /// From the moment of recovery.
+    pub after: Option<Budget>,
+    /// From the steady state to the last sample.
+    pub always: Option<Budget>,
+    /// What *recovered* means; none for an SLI that is judged over the whole run, or that counts events.
+    pub recovered: Option<Budget>,
+}
+
+/// The bounds that a hypothesis is judged by.
+pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
+    let own = Bounds {
+        before: hypothesis.before.clone(),
+        during: hypothesis.during.clone(),
+        after: hypothesis.after.clone(),
+        always: hypothesis.always.clone(),
+        recovered: None,
+    };
+    let says_nothing = own == Bounds::default();
+    let recovered = match hypothesis.sli {
+        Sli::PodAvailability {} | Sli::Quorum {} | Sli::ReplicationLag {} | Sli::CommitLatency { .. } => {
+            own.after.clone().or_else(|| after(&hypothesis.sli))
+        }
+        Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => None,
+    };
+    if says_nothing {
+        Bounds {
+            before: before(&hypothesis.sli),
+            after: after(&hypothesis.sli),
+            recovered,
+            ..Bounds::default()
+        }
+    } else {
+        Bounds { recovered, ..own }
+    }
+}
+
+/// What holds of an SLI before anything is broken, where a hypothesis does not say.
+pub fn before(sli: &Sli) -> Option<Budget> {
+    match sli {
+        Sli::PodAvailability {} => Some(Budget {
+            min: Some(Amount::Ratio(1_000_000)),
+            ..Budget::default()
+        }),
+        Sli::Quorum {} => Some(Budget::default()),
+        Sli::LeaderElections {} => Some(Budget {
+            max: Some(Amount::Count(0)),
+            ..Budget::default()
+        }),
+        Sli::ReplicationLag {} | Sli::CommitLatency { .. } | Sli::Durability {} | Sli::Linearizability {} => {
+            None
+        }
+    }
+}
+
+/// What holds of an SLI once everything has recovered, where a hypothesis does not say.
+pub fn after(sli: &Sli) -> Option<Budget> {
+    let at_most = |time| {
+        Some(Budget {
+            max: Some(Amount::Time(time)),
+            ..Budget::default()
+        })
+    };
+    match sli {
+        Sli::PodAvailability {} | Sli::Quorum {} => before(sli),
+        Sli::ReplicationLag {} => at_most(LAG_AFTER),
+        Sli::CommitLatency { .. } => at_most(COMMIT_AFTER),
+        Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hypothesis(text: &str) -> Hypothesis {
+        serde_json::from_str(text).expect("a valid hypothesis")
+    }
+
+    #[test]
+    fn a_claim_without_numbers_gets_the_defaults() {
+        let bounds = bounds(&hypothesis(r#"{"name":"lag","sli":{"replicationLag":{}}}"#));
+        assert_eq!(
+            bounds.after.and_then(|after| after.max),
+            Some(Amount::Time(LAG_AFTER))
+        );
+    }
+
+    #[test]
+    fn a_claim_about_one_phase_is_not_bounded_in_others_but_knows_what_recovered_means() {
+        let bounds = bounds(&hypothesis(
+            r#"{"name":"q","sli":{"quorum":{}},"during":{"longestOutage":"5s"},"recoverWithin":"15s"}"#,
+        ));
+        assert_eq!((bounds.before, bounds.after), (None, None));
+        assert_eq!(bounds.recovered, Some(Budget::default()));
+    }
+}

@@ -1,0 +1,173 @@
+//! One occurrence of a step, with everything that was observed of its effect.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::api::{
+    Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, PodPhase, Snapshot,
+};
+
+/// One occurrence of a step.
+#[derive(Debug, Clone)]
+pub struct Occurrence {
+    /// The step.
+    pub step: String,
+    /// Which occurrence, from 0.
+    pub occurrence: u32,
+    /// Whom it hits.
+    pub members: Vec<Ordinal>,
+    /// When it was decided.
+    pub chosen: Nanos,
+    /// When the engine took every hit for proven.
+    pub began: Option<Nanos>,
+    /// When the engine took every hit for reverted.
+    pub ended: Option<Nanos>,
+    /// Why the engine does not take its effect for proven.
+    pub unproven: Option<String>,
+    /// Its Injections, by name.
+    pub hits: BTreeMap<String, Hit>,
+    /// Its deleted pods.
+    pub deletions: Vec<Deletion>,
+}
+
+/// An Injection and what its node said.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// Whom it hits.
+    pub ordinal: Ordinal,
+    /// Whether it happens once, so that there is nothing to hold.
+    pub is_once: bool,
+    /// When it was asked for.
+    pub asked: Nanos,
+    /// When its end was asked for.
+    pub end_asked: Option<Nanos>,
+    /// What its node said while it was to be there, in order.
+    pub observations: Vec<Observation>,
+    /// For how long its effect was proven on the newest pod, as its node counts.
+    counted_now: Nanos,
+    /// The same on earlier pods.
+    counted_before: Nanos,
+}
+
+impl Hit {
+    /// For how long its effect was proven, as its node counted.
+    pub fn effective_for(&self) -> Nanos {
+        self.counted_before.saturating_add(self.counted_now)
+    }
+}
+
+/// One status.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// When the run heard it.
+    pub at: Nanos,
+    /// Where the Injection stood.
+    pub state: InjectionState,
+    /// When its newest proof was taken, by the node's wall clock.
+    pub proven_at: Option<Timestamp>,
+    /// Whether that proof shows the effect.
+    pub holds: bool,
+    /// What the proof or the error says.
+    pub words: String,
+}
+
+/// A pod that was deleted through the platform.
+#[derive(Debug, Clone)]
+pub struct Deletion {
+    /// Whose.
+    pub ordinal: Ordinal,
+    /// When it was asked for.
+    pub asked: Nanos,
+    /// When the ordinal was seen without that pod: gone, terminating, or with another UID.
+    pub effective: Option<Nanos>,
+    /// The UID that it had.
+    uid: Option<String>,
+}
+
+impl Occurrence {
+    pub(super) fn chosen(step: &str, occurrence: u32, members: &[Ordinal], time: Nanos) -> Self {
+        Self {
+            step: step.to_owned(),
+            occurrence,
+            members: members.to_vec(),
+            chosen: time,
+            began: None,
+            ended: None,
+            unproven: None,
+            hits: BTreeMap::new(),
+            deletions: Vec::new(),
+        }
+    }
+
+    pub(super) fn asked(&mut self, time: Nanos, spec: &InjectionSpec) {
+        match spec.desired {
+            Desired::Injected => {
+                self.hits.entry(spec.name.clone()).or_insert_with(|| Hit {
+                    ordinal: spec.pod.ordinal,
+                    is_once: match spec.fault {
+                        HostFault::Kill {} | HostFault::PowerLoss { .. } => true,
+                        HostFault::Pause {} | HostFault::Partition { .. } => false,
+                    },
+                    asked: time,
+                    end_asked: None,
+                    observations: Vec::new(),
+                    counted_now: 0,
+                    counted_before: 0,
+                });
+            }
+            Desired::Reverted => {
+                if let Some(hit) = self.hits.get_mut(&spec.name) {
+                    hit.end_asked = hit.end_asked.or(Some(time));
+                }
+            }
+        }
+    }
+
+    pub(super) fn heard(&mut self, time: Nanos, name: &str, status: &InjectionStatus) {
+        let Some(hit) = self.hits.get_mut(name) else {
+            return;
+        };
+        let effective = u64::try_from(status.effective_for.as_nanos()).unwrap_or(u64::MAX);
+        // A fault that goes over to a new pod is counted from 0 again there.
+        if effective < hit.counted_now {
+            hit.counted_before = hit.counted_before.saturating_add(hit.counted_now);
+        }
+        hit.counted_now = effective;
+        // A status that is late, or of a new pod that the fault has not come to yet, says nothing about its effect.
+        if hit.end_asked.is_none() && status.state != InjectionState::Pending {
+            let proof = status.proof.as_ref();
+            hit.observations.push(Observation {
+                at: time,
+                state: status.state,
+                proven_at: proof.map(|proof| proof.at),
+                holds: proof.is_some_and(|proof| proof.holds),
+                words: status
+                    .error
+                    .clone()
+                    .or_else(|| proof.map(|proof| proof.observed.clone()))
+                    .unwrap_or_default(),
+            });
+        }
+    }
+
+    pub(super) fn deleted(&mut self, time: Nanos, ordinal: Ordinal, uid: Option<String>) {
+        self.deletions.push(Deletion {
+            ordinal,
+            asked: time,
+            effective: None,
+            uid,
+        });
+    }
+
+    pub(super) fn saw_pods(&mut self, time: Nanos, snapshot: &Snapshot) {
+        for deletion in &mut self.deletions {
+            let is_there = snapshot.pod(deletion.ordinal).is_some_and(|pod| {
+                Some(&pod.uid) == deletion.uid.as_ref() && pod.phase != PodPhase::Terminating
+            });
+            if deletion.effective.is_none() && !is_there {
+                deletion.effective = Some(time);
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! From lines to the samples of every SLI. The judge and the running run share this code, so that what a run waits for
+//! is what it is judged by.
+
+mod commits;
+mod elections;
+mod lag;
+mod quorum;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::judgement::Outage;
+use super::series::{Kind, Measure, Point, Sample, Series, Window};
+use crate::api::{Members, Nanos, Ordinal, Snapshot};
+use crate::experiment::Sli;
+use crate::journal::entry::{Effect, Entry, Input, Line};
+use crate::journal::op::OpLine;
+
+pub use commits::{Commits, Totals, quantile};
+pub use elections::Elections;
+pub(in crate::judge) use quorum::voters;
+
+/// All of a pod set, in millionths.
+pub const ALL: u64 = 1_000_000;
+
+/// Every SLI's samples so far.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    pods: Series,
+    quorum: quorum::Quorum,
+    lag: lag::Lag,
+    /// Who led when.
+    pub elections: Elections,
+    /// What the clients wrote, and how long it took.
+    pub commits: Commits,
+    faulted: BTreeMap<(String, u32), Vec<Ordinal>>,
+}
+
+impl Signals {
+    /// Without samples. `voters` are members already known to vote.
+    pub fn new(voters: BTreeSet<Ordinal>) -> Self {
+        Self {
+            pods: Series::new(Kind::Changes),
+            quorum: quorum::Quorum::new(voters),
+            lag: lag::Lag::default(),
+            elections: Elections::default(),
+            commits: Commits::default(),
+            faulted: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a line of the journal. Operations up to its time must have been taken before.
+    pub fn line(&mut self, line: &Line) {
+        match &line.entry {
+            Entry::Header(header) => self.snapshot(line.time, &header.target),
+            Entry::Input(Input::Pods(snapshot)) => self.snapshot(line.time, snapshot),
+            Entry::Input(Input::Members(members)) => self.members(line.time, members),
+            Entry::Effect { effect, .. } => self.effect(effect),
+            Entry::FinalRead { .. }
+            | Entry::Input(
+                Input::Injection { .. }
+                | Input::Unmet(_)
+                | Input::AbortCondition(_)
+                | Input::Interrupted {}
+                | Input::Answer { .. }
+                | Input::Wake {},
+            ) => {}
+        }
+    }
+
+    /// Takes a line of an operation.
+    pub fn operation(&mut self, line: &OpLine<'_>) {
+        if let Some(value) = self.commits.take(line)
+            && line.key.ends_with("heartbeat")
+        {
+            self.lag.acknowledged(value, line.time);
+        }
+    }
+
+    /// A snapshot of the pods.
+    pub fn snapshot(&mut self, time: Nanos, snapshot: &Snapshot) {
+        if snapshot.replicas == 0 {
+            return;
+        }
+        let ready = snapshot.ready() as u64;
+        self.pods.push(Point {
+            at: time,
+            sample: Sample::Value(ready * ALL / u64::from(snapshot.replicas)),
+            why: format!("{ready} of {} pods are ready", snapshot.replicas),
+        });
+    }
+
+    fn members(&mut self, time: Nanos, members: &Members) {
+        let faulted = self.faulted.values().flatten().copied().collect();
+        self.quorum.take(time, members);
+        self.lag.take(time, members, &faulted);
+        self.elections.take(time, members);
+    }
+
+    fn effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Chosen {
+                step,
+                occurrence,
+                members,
+                ..
+            } => {
+                self.faulted.insert((step.clone(), *occurrence), members.clone());
+            }
+            Effect::Ended { step, occurrence, .. } => {
+                self.faulted.remove(&(step.clone(), *occurrence));
+            }
+            Effect::Phase(_)
+            | Effect::Began { .. }
+            | Effect::Apply(_)
+            | Effect::DeletePod { .. }
+            | Effect::Forget { .. }
+            | Effect::StartWorkload {}
+            | Effect::StopWorkload {}
+            | Effect::ReadLedger {}
+            | Effect::Doubt { .. }
+            | Effect::Refused { .. }
+            | Effect::Abort { .. }
+            | Effect::RevertFailed { .. }
+            | Effect::Finish {} => {}
+        }
+    }
+
+    /// Forgets what no window from `before` on can see.
+    pub fn forget(&mut self, before: Nanos) {
+        self.pods.forget(before);
+        self.quorum.series.forget(before);
+        self.lag.forget(before);
+        self.elections.forget(before);
+        self.commits.forget(before);
+    }
+
+    /// What the samples in some windows say together. `now` is the moment up to which open operations have waited.
+    pub fn measure(&self, sli: &Sli, windows: &[Window], now: Nanos) -> Measure {
+        match sli {
+            Sli::PodAvailability {} => self.pods.measure(windows),
+            Sli::Quorum {} => self.quorum.series.measure(windows),
+            Sli::ReplicationLag {} => {
+                let measure = self.lag.series.measure(windows);
+                Measure {
+                    value: if measure.unreachable > 0 {
+                        Some(u64::MAX)
+                    } else {
+                        measure.highest
+                    },
+                    ..measure
+                }
+            }
+            Sli::LeaderElections {} => self.elections.measure(windows, &self.quorum.series),
+            Sli::CommitLatency { quantile } => self.commits.measure(windows, quantile.thousandths(), now),
+            Sli::Durability {} | Sli::Linearizability {} => Measure::default(),
+        }
+    }
+
+    /// The times in some windows in which values were bad.
+    pub fn outages(
+        &self,
+        sli: &Sli,
+        windows: &[Window],
+        now: Nanos,
+        bad: &dyn Fn(u64) -> bool,
+    ) -> Vec<Outage> {
+        match sli {
+            Sli::PodAvailability {} => self.pods.outages(windows, bad),
+            Sli::Quorum {} => self.quorum.series.outages(windows, bad),
+            Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
+            Sli::CommitLatency { quantile } => self
+                .commits
+                .series(windows, quantile.thousandths(), now, bad)
+                .outages(windows, bad),
+            Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
+        }
+    }
+
+    /// The moments in a window at which the answer about an SLI can change.
+    pub fn moments(&self, sli: &Sli, window: Window) -> Vec<Nanos> {
+        match sli {
+            Sli::PodAvailability {} => self.pods.moments(window),
+            Sli::Quorum {} => self.quorum.series.moments(window),
+            Sli::ReplicationLag {} => self.lag.series.moments(window),
+            Sli::CommitLatency { .. } => (window.from..window.to)
+                .step_by(commits::MOMENT as usize)
+                .collect(),
+            Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A run of three members, told second by second, that a test changes in one place.
+//!
+//! The story: ready at once, baseline from 1 s, workload from 1 s, faulting from 6 s, `pause` hits member 0 from 7 s to
+//! 11 s (proven every second), recovering from 11 s, settling from 16 s, the end at 17 s. Everything is sampled every
+//! 100 ms. Writes begin every 10 ms and take 5 ms; reads see them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::api::{Member, MemberSample, Members, Nanos, Ordinal, Role};
+use crate::journal::read::Journal;
+use crate::judge::{Judgement, judge};
+
+pub(in crate::judge) const MS: Nanos = 1_000_000;
+pub(in crate::judge) const S: Nanos = 1_000 * MS;
+
+/// What a write does when it begins at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::judge) enum Answer {
+    Ok(Nanos),
+    Unknown(Nanos),
+    Fail(Nanos),
+}
+
+pub(in crate::judge) struct Story {
+    pub(in crate::judge) hypothesis: Value,
+    pub(in crate::judge) steps: Value,
+    pub(in crate::judge) guards: Value,
+    pub(in crate::judge) members: fn(Nanos) -> Members,
+    pub(in crate::judge) writes: fn(Nanos) -> Answer,
+    /// When how many pods are ready.
+    pub(in crate::judge) ready: Vec<(Nanos, u32)>,
+    pub(in crate::judge) injects: bool,
+    pub(in crate::judge) proofs: Vec<Nanos>,
+}
+
+/// All three answer, member 0 leads term 1, and nobody is late.
+pub(in crate::judge) fn healthy(now: Nanos) -> Members {
+    led_by(0, 1, now)
+}
+
+pub(in crate::judge) fn led_by(leader: Ordinal, term: u64, now: Nanos) -> Members {
+    Members {
+        members: (0..3).map(|ordinal| member(ordinal, leader, term, now)).collect(),
+    }
+}
+
+pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, heartbeat: Nanos) -> Member {
+    let role = if ordinal == leader {
+        Role::Leader
+    } else {
+        Role::Follower
+    };
+    Member {
+        ordinal,
+        sample: MemberSample::Answer {
+            role,
+            term,
+            leader: Some(leader),
+            position: 1,
+            heartbeat: Some(heartbeat),
+            voter: true,
+        },
+    }
+}
+
+pub(in crate::judge) fn silent(ordinal: Ordinal) -> Member {
+    Member {
+        ordinal,
+        sample: MemberSample::Unreachable("timed out".into()),
+    }
+}
+
+impl Story {
+    /// With one hypothesis, written as in a document.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it reads better with `json!` in place"
+    )]
+    pub(in crate::judge) fn claiming(hypothesis: Value) -> Self {
+        Self {
+            hypothesis: json!([hypothesis]),
+            steps: json!([{"name": "pause", "at": "1s", "for": "4s",
+                           "fault": {"processPause": {"members": {"ordinals": [0]}}}}]),
+            guards: json!({}),
+            members: healthy,
+            writes: |_| Answer::Ok(5 * MS),
+            ready: Vec::new(),
+            injects: true,
+            proofs: vec![7100 * MS, 8100 * MS, 9100 * MS, 10_100 * MS],
+        }
+    }
+
+    pub(in crate::judge) fn judged(&self) -> Judgement {
+        judge(&read(&self.lines()))
+    }
+
+    /// The record, line by line.
+    pub(in crate::judge) fn lines(&self) -> Vec<String> {
+        let mut told: Vec<(Nanos, Value)> = Vec::new();
+        let mut effect = |time, effect: Value| {
+            told.push((time, json!({"effect": {"id": 1, "effect": effect}})));
+        };
+        effect(0, json!({"phase": "preflight"}));
+        effect(S, json!({"phase": "baseline"}));
+        effect(S, json!({"startWorkload": {}}));
+        effect(6 * S, json!({"phase": "faulting"}));
+        if self.injects {
+            effect(
+                7 * S,
+                json!({"chosen": {"step": "pause", "occurrence": 0, "members": [0],
+                                            "damage": {"down": [0], "cut": []}}}),
+            );
+            effect(7 * S, json!({"apply": injection("Injected")}));
+            effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));
+            effect(11 * S, json!({"apply": injection("Reverted")}));
+            effect(
+                11_050 * MS,
+                json!({"ended": {"step": "pause", "occurrence": 0, "unproven": null}}),
+            );
+        }
+        effect(11_050 * MS, json!({"phase": "recovering"}));
+        effect(16 * S, json!({"stopWorkload": {}}));
+        effect(16 * S, json!({"phase": "settling"}));
+        effect(17 * S, json!({"phase": "judged"}));
+        effect(17 * S, json!({"finish": {}}));
+        if self.injects {
+            for &at in &self.proofs {
+                told.push((at, status("Injected", at, at - 7100 * MS)));
+            }
+            told.push((11_050 * MS, status("Reverted", 11 * S, 3900 * MS)));
+        }
+        for &(at, ready) in &self.ready {
+            told.push((at, json!({"input": {"pods": snapshot(ready)}})));
+        }
+        for at in (500 * MS..16_500 * MS).step_by(100 * MS as usize) {
+            told.push((at, json!({"input": {"members": (self.members)(at)}})));
+        }
+        for member in 0..3 {
+            let held = BTreeMap::from([("ledger/1".to_owned(), 1), ("ledger/2".to_owned(), 2)]);
+            told.push((
+                16_500 * MS,
+                json!({"finalRead": {"member": member, "held": {"values": held}}}),
+            ));
+        }
+        let mut lines: Vec<(Nanos, u8, String)> = told
+            .into_iter()
+            .map(|(at, entry)| (at, 1, json_line(&[("time", json!(at)), ("entry", entry)])))
+            .collect();
+        lines.extend(self.operations());
+        // What is proven at a moment is heard before the engine draws its conclusion.
+        lines.sort_by_key(|(at, rank, line)| (*at, *rank, !line.contains("\"proof\"")));
+        let mut numbered = 0u64;
+        let body = lines.into_iter().map(|(_, _, line)| {
+            if line.contains("INDEX") {
+                numbered += 1;
+                line.replace("INDEX", &(numbered - 1).to_string())
+            } else {
+                line
+            }
+        });
+        std::iter::once(json_line(&[
+            ("time", json!(0)),
+            ("entry", json!({"header": self.header()})),
+        ]))
+        .chain(body)
+        .collect()
+    }
+
+    fn header(&self) -> Value {
+        json!({
+            "schema": 1, "version": "0.1.0", "run": "run-1", "startedAt": "2026-01-01T00:00:00Z",
+            "experiment": {
+                "name": "story",
+                "target": {"statefulSet": "db", "store": {"refkv": {}}},
+                "workload": {},
+                "steps": self.steps,
+                "hypothesis": self.hypothesis,
+                "guards": self.guards,
+            },
+            "seed": 7, "environment": "a test", "target": snapshot(3),
+        })
+    }
+
+    fn operations(&self) -> Vec<(Nanos, u8, String)> {
+        let mut lines = Vec::new();
+        let mut tell = |process: u32,
+                        at: Nanos,
+                        f: &str,
+                        key: &str,
+                        value: Value,
+                        answer: Answer,
+                        seen: Value| {
+            let member = process % 3;
+            let line = |time: Nanos, stage: &str, value: &Value| {
+                format!(
+                    "{{\"index\":INDEX,\"time\":{time},\"process\":{process},\"type\":\"{stage}\",\"f\":\"{f}\",\
+                     \"key\":\"seatrial/{key}\",\"value\":{value},\"member\":{member},\"intended\":{at}}}"
+                )
+            };
+            lines.push((at, 2, line(at, "invoke", &value)));
+            let (took, stage) = match answer {
+                Answer::Ok(took) => (took, "ok"),
+                Answer::Unknown(took) => (took, "info"),
+                Answer::Fail(took) => (took, "fail"),
+            };
+            let value = if stage == "ok" { &seen } else { &value };
+            lines.push((at + took, 0, line(at + took, stage, value)));
+        };
+        for (number, at) in (S..16 * S).step_by(10 * MS as usize).enumerate() {
+            let answer = (self.writes)(at);
+            // A client has one operation in flight: slow ones are spread over many clients.
+            let writer = 10 + number as u32 % 1000;
+            let value = json!(number as u64 + 100);
+            tell(writer, at, "write", "r/1", value.clone(), answer, value.clone());
+            if answer == Answer::Ok(5 * MS) && (self.writes)(at.saturating_sub(10 * MS)) == answer {
+                tell(
+                    5,
+                    at + 6 * MS,
+                    "read",
+                    "r/1",
+                    Value::Null,
+                    Answer::Ok(2 * MS),
+                    value,
+                );
+            }
+            if number % 10 == 0 {
+                let answer = match answer {
+                    Answer::Ok(_) | Answer::Unknown(_) => Answer::Ok(3 * MS),
+                    Answer::Fail(_) => answer,
+                };
+                tell(6, at, "write", "heartbeat", json!(at), answer, json!(at));
+            }
+        }
+        for number in 1..=2u64 {
+            let at = number * 2 * S;
+            let answer = (self.writes)(at);
+            tell(
+                7,
+                at,
+                "write",
+                &format!("ledger/{number}"),
+                json!(number),
+                answer,
+                json!(number),
+            );
+        }
+        lines
+    }
+}
+
+/// An object with its fields in this order, as a run writes them.
+fn json_line(fields: &[(&str, Value)]) -> String {
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
+    format!("{{{}}}", fields.join(","))
+}
+
+fn injection(desired: &str) -> Value {
+    json!({
+        "name": "run-1.pause.0.0", "run": "run-1", "step": "pause", "occurrence": 0,
+        "pod": {"name": "db-0", "ordinal": 0, "uid": "uid-0", "node": "here"},
+        "container": null, "fault": {"pause": {}}, "desired": desired,
+        "deadline": {"at": "2026-01-01T00:01:00Z", "within": {"secs": 10, "nanos": 0}}, "follow": false,
+    })
+}
+
+pub(in crate::judge) fn status(state: &str, at: Nanos, effective: Nanos) -> Value {
+    let when = format!("2026-01-01T00:00:{:02}.{:09}Z", at / S, at % S);
+    json!({"input": {"injection": {"name": "run-1.pause.0.0", "status": {
+        "state": state, "since": when,
+        "proof": {"at": when, "holds": state == "Injected", "observed": "frozen, cpu time stands still"},
+        "effective_for": {"secs": effective / S, "nanos": effective % S},
+        "error": null,
+    }}}})
+}
+
+fn snapshot(ready: u32) -> Value {
+    let pods: Vec<Value> = (0..3)
+        .map(|ordinal| {
+            json!({"name": format!("db-{ordinal}"), "ordinal": ordinal, "uid": format!("uid-{ordinal}"),
+                   "ip": null, "node": "here", "phase": "running", "ready": ordinal < ready, "containers": []})
+        })
+        .collect();
+    json!({"name": "db", "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
+}
+
+/// Reads a record as a run's.
+pub(in crate::judge) fn read(lines: &[String]) -> Journal {
+    let text = lines.join("\n") + "\n";
+    Journal::parse(text.as_bytes()).expect("the story is a whole journal")
+}

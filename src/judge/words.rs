@@ -1,0 +1,82 @@
+//! Numbers as people read them, made from integers.
+
+use crate::api::{Nanos, Ordinal};
+use crate::experiment::Unit;
+
+/// `3.2 s`, `45 ms`, `0.8 ms`.
+pub fn time(nanos: Nanos) -> String {
+    let (whole, tenth, unit) = match nanos {
+        0 => return "0 s".into(),
+        1..1_000_000 => (nanos / 1_000, 0, "µs"),
+        1_000_000..10_000_000 => (nanos / 1_000_000, nanos / 100_000 % 10, "ms"),
+        10_000_000..1_000_000_000 => (nanos / 1_000_000, 0, "ms"),
+        1_000_000_000.. => (nanos / 1_000_000_000, nanos / 100_000_000 % 10, "s"),
+    };
+    match tenth {
+        0 => format!("{whole} {unit}"),
+        tenth => format!("{whole}.{tenth} {unit}"),
+    }
+}
+
+/// A moment of the run: `at 12.3 s`.
+pub fn at(moment: Nanos) -> String {
+    format!("at {}.{} s", moment / 1_000_000_000, moment / 100_000_000 % 10)
+}
+
+/// Millionths: `66.7 %`. Cut off, never rounded up, so that nothing below 100 % is shown as 100 %.
+pub fn ratio(millionths: u64) -> String {
+    match millionths / 1_000 % 10 {
+        0 => format!("{} %", millionths / 10_000),
+        tenth => format!("{}.{tenth} %", millionths / 10_000),
+    }
+}
+
+/// A value in its unit.
+pub fn value(unit: Unit, value: u64) -> String {
+    match (unit, value) {
+        (Unit::Latency, u64::MAX) => "no end".into(),
+        (Unit::Latency, nanos) => time(nanos),
+        (Unit::Availability, millionths) => ratio(millionths),
+        (Unit::Events | Unit::Property, count) => count.to_string(),
+        (Unit::Condition, 0) => "lost".into(),
+        (Unit::Condition, _) => "held".into(),
+    }
+}
+
+/// `member 2`, `members 0 and 2`, `members 0, 1 and 2`.
+pub fn members(ordinals: &[Ordinal]) -> String {
+    match ordinals {
+        [] => "no member".into(),
+        [only] => format!("member {only}"),
+        [most @ .., last] => {
+            let most: Vec<String> = most.iter().map(ToString::to_string).collect();
+            format!("members {} and {last}", most.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_times_with_as_many_digits_as_matter() {
+        assert_eq!(time(3_249_000_000), "3.2 s");
+        assert_eq!(time(45_600_000), "45 ms");
+        assert_eq!(time(1_250_000), "1.2 ms");
+        assert_eq!(time(20_000_000_000), "20 s");
+        assert_eq!(time(900), "0 µs");
+    }
+
+    #[test]
+    fn never_shows_less_than_all_as_all() {
+        assert_eq!(ratio(999_999), "99.9 %");
+        assert_eq!(ratio(1_000_000), "100 %");
+    }
+
+    #[test]
+    fn names_members_as_a_person_would() {
+        assert_eq!(members(&[2]), "member 2");
+        assert_eq!(members(&[0, 1, 2]), "members 0, 1 and 2");
+    }
+}

@@ -1,0 +1,131 @@
+//! Members go and come back.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::json;
+
+use super::cluster::Cluster;
+
+async fn holds(cluster: &Cluster, id: u64, keys: u64) {
+    let (status, list) = cluster.ask(id, Method::GET, "/v1/kv?prefix=k", None).await;
+    assert_eq!(status, 200, "{list}");
+    assert_eq!(list["entries"].as_object().expect("entries").len() as u64, keys);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn goes_on_with_another_leader_and_takes_the_old_one_back() {
+    let mut cluster = Cluster::start(3, &[]).await;
+    let first = cluster.leader().await;
+    for key in 0..20 {
+        cluster.put(key % 3, &format!("k{key}"), key).await;
+    }
+    let term = cluster.view(first).await.term;
+    cluster.stop(first).await;
+    let second = cluster.leader().await;
+    assert_ne!(first, second);
+    assert!(cluster.view(second).await.term > term);
+    for key in 20..40 {
+        cluster.put(second, &format!("k{key}"), key).await;
+    }
+    cluster.restart(first).await;
+    cluster.leader().await;
+    holds(&cluster, first, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn has_every_acknowledged_write_after_all_members_went_down() {
+    let mut cluster = Cluster::start(3, &[]).await;
+    cluster.leader().await;
+    for key in 0..30 {
+        cluster.put(key % 3, &format!("k{key}"), key).await;
+    }
+    for id in 0..3 {
+        cluster.stop(id).await;
+    }
+    for id in 0..3 {
+        cluster.restart(id).await;
+    }
+    cluster.leader().await;
+    holds(&cluster, 1, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sends_a_snapshot_to_a_member_that_was_away_for_long() {
+    let mut cluster = Cluster::start(3, &["--snapshot-every", "20"]).await;
+    let leader = cluster.leader().await;
+    let away = (leader + 1) % 3;
+    cluster.stop(away).await;
+    for key in 0..200 {
+        cluster.put(leader, &format!("k{key}"), key).await;
+    }
+    cluster.restart(away).await;
+    cluster
+        .until(away, "caught up", |view| view.applied >= Some(200))
+        .await;
+    let (_, list) = cluster
+        .ask(away, Method::GET, "/v1/kv?prefix=k&read=local", None)
+        .await;
+    assert_eq!(list["entries"].as_object().expect("entries").len(), 200);
+    // What came as a snapshot is on its disk as well.
+    cluster.stop(away).await;
+    cluster.restart(away).await;
+    cluster
+        .until(away, "restored its state", |view| view.applied >= Some(200))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_a_member_back_that_lost_its_disk_and_lets_it_vote_when_it_has_caught_up() {
+    let mut cluster = Cluster::start(3, &[]).await;
+    cluster.leader().await;
+    for key in 0..10 {
+        cluster.put(0, &format!("k{key}"), key).await;
+    }
+    // Member 0 is the one that forms clusters.
+    cluster.stop(0).await;
+    cluster.wipe(0);
+    cluster.leader().await;
+    cluster.restart(0).await;
+    cluster
+        .until(0, "caught up", |view| view.applied >= Some(10))
+        .await;
+    for _ in 0..500 {
+        if !cluster.is_fresh(0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!cluster.is_fresh(0), "it has caught up and says so");
+    holds(&cluster, 0, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elects_nobody_when_a_majority_has_lost_its_disks() {
+    let mut cluster = Cluster::start(3, &[]).await;
+    cluster.leader().await;
+    cluster.put(0, "k", 1).await;
+    for id in 0..3 {
+        cluster
+            .until(id, "has the write", |view| view.applied >= Some(2))
+            .await;
+    }
+    for id in 0..3 {
+        cluster.stop(id).await;
+    }
+    cluster.wipe(0);
+    cluster.wipe(1);
+    for id in 0..3 {
+        cluster.restart(id).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for id in 0..3 {
+        let (status, _) = cluster
+            .ask(id, Method::PUT, "/v1/kv/k", Some(json!({"value": 2})))
+            .await;
+        assert_eq!(
+            status, 503,
+            "member {id} must not make a cluster that has forgotten a write"
+        );
+    }
+}

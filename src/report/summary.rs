@@ -1,0 +1,135 @@
+//! The verdict for a terminal: what was broken, what was claimed, what came of it. Readable without colour.
+
+use std::fmt::Write as _;
+
+use crate::api::Nanos;
+use crate::experiment::Verdict;
+use crate::judge::judgement::{Claim, Judgement, StepOutcome};
+use crate::judge::words;
+
+/// The whole text, ending in a line break.
+pub fn render(judgement: &Judgement) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{}  {}  {}",
+        mark(judgement.verdict),
+        judgement.experiment,
+        judgement.headline
+    );
+    for step in &judgement.steps {
+        step_lines(&mut text, step);
+    }
+    for claim in &judgement.claims {
+        claim_lines(&mut text, claim);
+    }
+    for reason in &judgement.reasons {
+        let at = reason
+            .at
+            .map(|at| format!(" ({})", words::at(at)))
+            .unwrap_or_default();
+        let _ = writeln!(text, "  {:<13} {}{at}", reason.verdict, reason.text);
+    }
+    for failed in &judgement.revert_failed {
+        let _ = writeln!(text, "  REVERT FAILED: {failed}");
+    }
+    let load = &judgement.workload;
+    if load.ok + load.failed + load.unknown > 0 {
+        let _ = writeln!(
+            text,
+            "  {} operations: {} ok, {} failed, {} unknown, {} per second",
+            load.ok + load.failed + load.unknown,
+            load.ok,
+            load.failed,
+            load.unknown,
+            load.rate / 1000
+        );
+    }
+    let _ = writeln!(
+        text,
+        "  seed {}, {}, {}",
+        judgement.seed,
+        words::time(judgement.lasted),
+        judgement.environment
+    );
+    text
+}
+
+/// A verdict as it begins a line.
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+        Verdict::Aborted => "ABORTED",
+        Verdict::Fail => "FAIL",
+    }
+}
+
+fn step_lines(text: &mut String, step: &StepOutcome) {
+    let name = if step.occurrence == 0 {
+        step.step.clone()
+    } else {
+        format!("{} #{}", step.step, step.occurrence + 1)
+    };
+    let span = |from: Option<Nanos>, to: Option<Nanos>| match (from, to) {
+        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::time(to)),
+        (Some(from), None) => format!("{} on", words::at(from)),
+        (None, _) => "never in force".into(),
+    };
+    let _ = writeln!(
+        text,
+        "  step          {name}: {} on {}, {}",
+        step.fault,
+        words::members(&step.members),
+        span(step.began, step.ended)
+    );
+    match (&step.unproven, &step.proof) {
+        (Some(why), _) => {
+            let _ = writeln!(text, "                not proven: {why}");
+        }
+        (None, Some(proof)) => {
+            let _ = writeln!(text, "                proof: {proof}");
+        }
+        (None, None) => {}
+    }
+}
+
+fn claim_lines(text: &mut String, claim: &Claim) {
+    let _ = writeln!(text, "  {:<13} {}", claim.verdict, claim.name);
+    let _ = writeln!(text, "                {}", claim.sentence);
+    if claim.verdict != Verdict::Pass {
+        for finding in claim
+            .findings
+            .iter()
+            .filter(|f| f.verdict != Verdict::Pass && f.sentence != claim.sentence)
+        {
+            let _ = writeln!(text, "                {}", finding.sentence);
+        }
+    }
+    if let Some(recovered) = claim.recovery.as_ref().and_then(|recovery| {
+        recovery
+            .recovered
+            .map(|moment| moment.saturating_sub(recovery.from))
+    }) {
+        let _ = writeln!(
+            text,
+            "                good again {} after the last revert",
+            words::time(recovered)
+        );
+    }
+    for operation in &claim.witness {
+        let member = operation
+            .member
+            .map(|member| format!(" on member {member}"))
+            .unwrap_or_default();
+        let until = operation.ret.map_or_else(|| "no answer".into(), words::time);
+        let _ = writeln!(
+            text,
+            "                client {:>3}{member}: {:<24} {} to {until}  (operation {})",
+            operation.process,
+            operation.what,
+            words::at(operation.call),
+            operation.index
+        );
+    }
+}

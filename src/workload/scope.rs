@@ -1,0 +1,152 @@
+//! The keys that belong to the workload.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::Ordinal;
+use crate::experiment;
+use crate::platform::Endpoint;
+use crate::store::{Adapter, Failure};
+
+/// The heartbeat's key, without the prefix.
+pub(super) const HEARTBEAT: &str = "heartbeat";
+/// What every ledger key starts with, without the prefix.
+pub(super) const LEDGER: &str = "ledger/";
+
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(5);
+/// How long the store may take to come back before the scope is left as it is.
+const CLEAN_UP: Duration = Duration::from_secs(15);
+
+/// Why a scope could not be emptied.
+#[derive(Debug, thiserror::Error)]
+pub enum ScopeError {
+    /// The prefix is empty: the scope would be everything.
+    #[error(
+        "`scope.prefix` is empty, so the workload would own every key of the store: write for example seatrial/"
+    )]
+    Everything,
+    /// Somebody else's data is there.
+    #[error(
+        "{count} keys below `{prefix}` (for example `{example}`) have values that no workload wrote, and they will not be \
+         touched: choose another `scope.prefix`"
+    )]
+    Foreign {
+        /// The scope.
+        prefix: String,
+        /// How many.
+        count: usize,
+        /// One of them.
+        example: String,
+    },
+    /// No member could list or remove it.
+    #[error("cannot empty `{prefix}`: {reason}")]
+    Refused {
+        /// The scope.
+        prefix: String,
+        /// What the last member said.
+        reason: String,
+    },
+    /// The removal may still happen, and would then take what the workload writes.
+    #[error(
+        "it is not known whether `{prefix}` was emptied ({reason}): run again when the store answers quickly"
+    )]
+    Unknown {
+        /// The scope.
+        prefix: String,
+        /// Why it is not known.
+        reason: String,
+    },
+}
+
+/// The whole key of the heartbeat.
+pub fn heartbeat_key(prefix: &str) -> String {
+    format!("{prefix}{HEARTBEAT}")
+}
+
+/// Removes what an earlier run left, before the first operation, so that every key is known not to exist. A removal is
+/// sent again only if it provably did not happen: one that happens late would take new keys with it.
+pub(super) async fn empty(
+    adapter: &dyn Adapter,
+    members: &[Ordinal],
+    prefix: &str,
+) -> Result<(), ScopeError> {
+    refuse_foreign(adapter, members, prefix).await?;
+    let mut last = "the target has no members".to_owned();
+    for &member in members {
+        let mut client = adapter.client(Endpoint::Member(member));
+        match client.remove(prefix, Instant::now() + REQUEST).await {
+            Ok(()) => return Ok(()),
+            Err(Failure::NotApplied(reason)) => last = format!("member {member}: {reason}"),
+            Err(Failure::Unknown(reason)) => {
+                return Err(ScopeError::Unknown {
+                    prefix: prefix.into(),
+                    reason: format!("member {member}: {reason}"),
+                });
+            }
+        }
+    }
+    Err(ScopeError::Refused {
+        prefix: prefix.into(),
+        reason: last,
+    })
+}
+
+/// Removes every key of the scope after the last operation and the last read, unless it is to be kept. Sends the
+/// removal again, through one member after the other, until one says that it is done, for 15 seconds at most.
+pub async fn clean_up(
+    adapter: &dyn Adapter,
+    members: &[Ordinal],
+    scope: &experiment::Scope,
+) -> Result<(), ScopeError> {
+    if scope.keep {
+        return Ok(());
+    }
+    let prefix = &scope.prefix;
+    refuse_foreign(adapter, members, prefix).await?;
+    let until = Instant::now() + CLEAN_UP;
+    let mut turns = members.iter().cycle();
+    let mut last = "the target has no members".to_owned();
+    while let Some(&member) = turns.next().filter(|_| Instant::now() < until) {
+        let mut client = adapter.client(Endpoint::Member(member));
+        let deadline = (Instant::now() + REQUEST).min(until);
+        match client.remove(prefix, deadline).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => last = format!("member {member}: {failure}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(ScopeError::Refused {
+        prefix: prefix.clone(),
+        reason: last,
+    })
+}
+
+/// Looks at the scope before anything of it is removed, as the first member that answers holds it.
+async fn refuse_foreign(adapter: &dyn Adapter, members: &[Ordinal], prefix: &str) -> Result<(), ScopeError> {
+    if prefix.is_empty() {
+        return Err(ScopeError::Everything);
+    }
+    let mut last = "the target has no members".to_owned();
+    for &member in members {
+        let mut client = adapter.client(Endpoint::Member(member));
+        match client.list(prefix, Instant::now() + REQUEST).await {
+            Ok(found) => {
+                return match found.foreign.first() {
+                    None => Ok(()),
+                    Some(example) => Err(ScopeError::Foreign {
+                        prefix: prefix.into(),
+                        count: found.foreign.len(),
+                        example: example.clone(),
+                    }),
+                };
+            }
+            Err(failure) => last = format!("member {member}: {failure}"),
+        }
+    }
+    Err(ScopeError::Refused {
+        prefix: prefix.into(),
+        reason: last,
+    })
+}

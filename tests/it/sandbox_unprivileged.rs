@@ -1,0 +1,89 @@
+//! An ordinary user gets a sandbox as well, as far as the kernel lets them.
+
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::unistd::geteuid;
+use seatrial::platform::Cluster;
+use seatrial::platform::sandbox::{Sandbox, SandboxError};
+use tempfile::TempDir;
+
+use crate::sandbox_fixture::{Fixture, options, probe, shell_set, with_claim};
+use seatrial::platform::sandbox::pod_spec::ProbeCheck;
+
+const NOBODY: u32 = 65534;
+
+/// Runs another test of this file as an ordinary user, in a process of its own.
+fn as_nobody(test: &str) {
+    if !geteuid().is_root() {
+        return;
+    }
+    let state = TempDir::new().expect("a temporary folder can be made");
+    chown(state.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+        .arg(std::env::current_exe().expect("this is a program"))
+        .args([
+            "--exact",
+            &format!("sandbox_unprivileged::{test}"),
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("SEATRIAL_STATE", state.path())
+        .env("TMPDIR", state.path())
+        .output()
+        .expect("setpriv is installed");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(!state.path().join("sandboxes/user").exists());
+}
+
+#[test]
+fn pods_of_an_ordinary_user_serve_probe_and_come_back() {
+    as_nobody("serve");
+}
+
+#[test]
+#[ignore = "other tests start this as another user"]
+fn serve() {
+    assert!(!geteuid().is_root());
+    let script = "echo x >> /data/starts; wc -l < /data/starts; id -u; hostname -f; mkdir /srv/www; \
+                  exec busybox httpd -f -p 80 -h /srv/www";
+    let mut spec = with_claim(shell_set(3, script));
+    spec.pod.containers[0].readiness = Some(probe(ProbeCheck::Tcp { host: None, port: 80 }));
+    spec.pod.containers[0].liveness = Some(probe(ProbeCheck::Exec {
+        argv: ["test", "-d", "/srv/www"].map(str::to_owned).to_vec(),
+    }));
+    let fixture = Fixture::up("user", spec);
+    fixture.wait_ready();
+    fixture.wait_log("web-2", "main", "1\n0\nweb-2.web.default.svc.cluster.local\n");
+    let located = fixture.locate(2);
+    assert_eq!(located.volumes[0].device, None);
+    let uid = fixture.pod(2).uid;
+    fixture
+        .runtime
+        .block_on(fixture.client.delete_pod(2, None))
+        .expect("there is such a pod");
+    fixture.wait_for("another pod", |now| {
+        now.pod(2).is_some_and(|pod| pod.uid != uid && pod.ready)
+    });
+    fixture.wait_log("web-2", "main", "\n2\n0\n");
+    assert_eq!(fixture.pod(2).containers[0].restarts, 0);
+}
+
+#[test]
+fn another_user_is_refused_with_what_to_do() {
+    as_nobody("refuse_user");
+}
+
+#[test]
+#[ignore = "other tests start this as another user"]
+fn refuse_user() {
+    let state = PathBuf::from(std::env::var_os("SEATRIAL_STATE").expect("the other test says where"));
+    let mut spec = shell_set(1, "exec sleep 1");
+    spec.pod.containers[0].run_as_user = Some(1000);
+    let refused = Sandbox::up(spec, options("user", &state)).expect_err("nobody can become 1000");
+    assert!(matches!(refused, SandboxError::RunAs { id: 1000, .. }));
+    assert!(refused.to_string().contains("sudo"), "{refused}");
+}

@@ -1,0 +1,273 @@
+//! A real group of three members on the loopback: Debian's etcd, or the built-in store.
+
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seatrial::api::{Member, MemberSample, Members, Ordinal};
+use seatrial::experiment::Store;
+use seatrial::platform::{Dial, Endpoint};
+use seatrial::store::{Adapter, open};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+pub const MEMBERS: [Ordinal; 3] = [0, 1, 2];
+pub const HEARTBEAT: &str = "seatrial/heartbeat";
+
+/// Which store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Etcd,
+    Refkv,
+}
+
+/// Three processes, ended when this is dropped.
+pub struct Group {
+    kind: Kind,
+    folder: TempDir,
+    addresses: Arc<Vec<SocketAddr>>,
+    peers: Vec<SocketAddr>,
+    processes: Mutex<Vec<Option<Child>>>,
+    pub adapter: Arc<dyn Adapter>,
+}
+
+/// Dials members by ordinal, and the service in turns.
+struct Loopback {
+    addresses: Arc<Vec<SocketAddr>>,
+    turn: AtomicUsize,
+}
+
+#[async_trait]
+impl Dial for Loopback {
+    async fn dial(&self, endpoint: Endpoint, _port: u16) -> io::Result<TcpStream> {
+        let member = match endpoint {
+            Endpoint::Member(ordinal) => ordinal as usize,
+            Endpoint::Service => self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len(),
+        };
+        TcpStream::connect(self.addresses[member]).await
+    }
+}
+
+/// Free ports, all held at once so that they differ.
+fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().expect("a bound address"))
+        .collect()
+}
+
+/// A program that the kernel ends when the thread that starts it is gone, so that a test run that is killed leaves
+/// nothing behind (PR_SET_PDEATHSIG in prctl(2)). A test's root future stays on the test's own thread.
+fn bound_to_this_thread(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
+}
+
+impl Group {
+    /// Starts three members and waits until all agree on a leader.
+    pub async fn start(kind: Kind) -> Self {
+        let addresses = Arc::new(free_addresses(3));
+        let dial = Arc::new(Loopback {
+            addresses: Arc::clone(&addresses),
+            turn: AtomicUsize::new(0),
+        });
+        let store: Store = match kind {
+            Kind::Etcd => serde_json::from_str(r#"{"etcd":{}}"#),
+            Kind::Refkv => serde_json::from_str(r#"{"refkv":{}}"#),
+        }
+        .expect("a store");
+        let group = Self {
+            kind,
+            folder: tempfile::tempdir().expect("a folder"),
+            addresses,
+            peers: free_addresses(3),
+            processes: Mutex::new(vec![None, None, None]),
+            adapter: open(&store, dial),
+        };
+        for member in MEMBERS {
+            group.run(member);
+        }
+        group.wait_until_all_follow().await;
+        group
+    }
+
+    /// Starts a member, again with the same data where it ran before.
+    pub fn run(&self, member: Ordinal) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(format!("{member}.log")))
+            .expect("a log file");
+        let data = self.folder.path().join(format!("data-{member}"));
+        let mut command = match self.kind {
+            Kind::Etcd => self.etcd(member),
+            Kind::Refkv => self.refkv(member),
+        };
+        let (flag, errors) = match self.kind {
+            Kind::Etcd => ("--data-dir", log.try_clone()),
+            Kind::Refkv => ("--data", log.try_clone()),
+        };
+        let process = command
+            .env("RUST_LOG", "seatrial=info,openraft=info")
+            .arg(flag)
+            .arg(data)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors.expect("a second descriptor"))
+            .spawn()
+            .expect("the store is installed");
+        self.processes.lock().expect("no other test shares it")[member as usize] = Some(process);
+    }
+
+    fn etcd(&self, member: Ordinal) -> Command {
+        let all: Vec<String> = MEMBERS
+            .iter()
+            .map(|&other| format!("etcd-{other}=http://{}", self.peers[other as usize]))
+            .collect();
+        let mut command = bound_to_this_thread("etcd");
+        for (flag, value) in [
+            ("--name", format!("etcd-{member}")),
+            (
+                "--listen-client-urls",
+                format!("http://{}", self.addresses[member as usize]),
+            ),
+            (
+                "--advertise-client-urls",
+                format!("http://{}", self.addresses[member as usize]),
+            ),
+            (
+                "--listen-peer-urls",
+                format!("http://{}", self.peers[member as usize]),
+            ),
+            (
+                "--initial-advertise-peer-urls",
+                format!("http://{}", self.peers[member as usize]),
+            ),
+            ("--initial-cluster", all.join(",")),
+        ] {
+            command.arg(flag).arg(value);
+        }
+        command
+    }
+
+    fn refkv(&self, member: Ordinal) -> Command {
+        let all: Vec<String> = MEMBERS
+            .iter()
+            .map(|&other| format!("{other}={}", self.addresses[other as usize]))
+            .collect();
+        let mut command = bound_to_this_thread(env!("CARGO_BIN_EXE_seatrial"));
+        command
+            .arg("refkv")
+            .args(["--id", &member.to_string()])
+            .args(["--listen", &self.addresses[member as usize].to_string()])
+            .args(["--peers", &all.join(",")]);
+        command
+    }
+
+    /// Where a member's clients connect to.
+    pub fn address(&self, member: Ordinal) -> SocketAddr {
+        self.addresses[member as usize]
+    }
+
+    /// Sends a signal to a member's process.
+    pub fn signal(&self, member: Ordinal, signal: Signal) {
+        let processes = self.processes.lock().expect("no other test shares it");
+        let process = processes[member as usize].as_ref().expect("it runs");
+        kill(Pid::from_raw(process.id().cast_signed()), signal).expect("a child can be signalled");
+    }
+
+    /// Ends a member at once.
+    pub fn end(&self, member: Ordinal) {
+        let process = self.processes.lock().expect("no other test shares it")[member as usize].take();
+        let mut process = process.expect("it runs");
+        process.kill().expect("a child can be killed");
+        process.wait().expect("a child can be waited for");
+    }
+
+    /// Asks every member once.
+    pub async fn members(&self) -> Members {
+        let mut members = Vec::new();
+        for ordinal in MEMBERS {
+            let mut client = self.adapter.client(Endpoint::Member(ordinal));
+            let sample = client.member(HEARTBEAT, in_(Duration::from_secs(1))).await;
+            members.push(Member { ordinal, sample });
+        }
+        Members { members }
+    }
+
+    /// Asks until every member holds this heartbeat itself.
+    pub async fn members_once_all_hold(&self, beat: u64) -> Members {
+        let until = in_(Duration::from_secs(5));
+        loop {
+            let members = self.members().await;
+            let holds = |member: &Member| matches!(member.sample, MemberSample::Answer { heartbeat, .. } if heartbeat == Some(beat));
+            if members.members.iter().all(holds) {
+                return members;
+            }
+            assert!(Instant::now() < until, "not replicated in time: {members:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The member that leads; waits for one.
+    pub async fn leader(&self) -> Ordinal {
+        let until = in_(Duration::from_secs(20));
+        loop {
+            let members = self.members().await;
+            if let Some(leader) = members.leader() {
+                return leader;
+            }
+            assert!(Instant::now() < until, "nobody leads: {members:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn wait_until_all_follow(&self) {
+        let until = in_(Duration::from_secs(30));
+        loop {
+            let members = self.members().await;
+            let leader = members.leader();
+            let agree = |member: &Member| matches!(&member.sample, MemberSample::Answer { leader: seen, .. } if *seen == leader);
+            if leader.is_some() && members.members.iter().all(agree) {
+                return;
+            }
+            assert!(Instant::now() < until, "no group in time: {members:?}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A test that failed while it held the lock needs its processes ended all the more.
+        let processes = self.processes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for process in processes.iter_mut().flatten() {
+            // One that ended by itself needs no end.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            for member in MEMBERS {
+                let log = std::fs::read_to_string(self.folder.path().join(format!("{member}.log")));
+                eprintln!("--- member {member} said:\n{}", log.unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// A moment from now.
+pub fn in_(time: Duration) -> Instant {
+    Instant::now() + time
+}
