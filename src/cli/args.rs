@@ -46,8 +46,10 @@ pub enum Command {
     #[command(subcommand)]
     Sandbox(Sandbox),
     /// Measure how fast this build judges and injects
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
     #[command(subcommand)]
     Bench(Bench),
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
     /// Kill runs at random moments and check that nothing is left behind
     Soak(Soak),
     /// Print a completion script for a shell

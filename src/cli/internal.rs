@@ -23,6 +23,10 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
         log();
         return Some(super::sandbox::node(rest.next().unwrap_or_default().into()).into());
     }
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
+    if word == super::soak::INSPECT {
+        return Some(super::soak::inspect(rest.next().unwrap_or_default().into()).into());
+    }
     #[cfg(feature = "sandbox")]
     if let Some(code) = crate::platform::sandbox::hidden_main(&word.to_string_lossy(), rest) {
         return Some(ExitCode::from(u8::try_from(code).unwrap_or(1)));

@@ -1,6 +1,8 @@
 //! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
 //! namespaces themselves.
 
+mod kill_host;
+mod kill_soak;
 mod node_faults;
 mod node_fixture;
 mod node_kill;
