@@ -20,6 +20,12 @@ use crate::run::{Platform, Setup};
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
+    // Before anything is started: it is the cheapest mistake to tell.
+    if let Some(folder) = &args.out
+        && let Err(why) = refuse_used(folder)
+    {
+        return console::error(why, Exit::Usage);
+    }
     let (experiment, sandbox) = match prepare(args) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
@@ -146,13 +152,20 @@ fn name_of(experiment: &Experiment) -> String {
 fn create(folder: &Path) -> Result<PathBuf, String> {
     let told = |error: std::io::Error| format!("cannot create {}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(told)?;
+    refuse_used(folder)?;
+    fs::canonicalize(folder).map_err(told)
+}
+
+/// Refuses a folder that holds a run.
+fn refuse_used(folder: &Path) -> Result<(), String> {
     if folder.join(JOURNAL).exists() {
-        return Err(format!(
+        Err(format!(
             "{} holds a run already: choose another --out",
             folder.display()
-        ));
+        ))
+    } else {
+        Ok(())
     }
-    fs::canonicalize(folder).map_err(told)
 }
 
 /// Where a run happens, for a person.

@@ -65,6 +65,11 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
+/// A moment of the run within a span: `12.3 s`.
+fn moment(at: Nanos) -> String {
+    words::at(at).trim_start_matches("at ").to_owned()
+}
+
 fn step_lines(text: &mut String, step: &StepOutcome) {
     let name = if step.occurrence == 0 {
         step.step.clone()
@@ -72,8 +77,8 @@ fn step_lines(text: &mut String, step: &StepOutcome) {
         format!("{} #{}", step.step, step.occurrence + 1)
     };
     let span = |from: Option<Nanos>, to: Option<Nanos>| match (from, to) {
-        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::at(to)),
-        (Some(from), None) => format!("from {}", words::at(from)),
+        (Some(from), Some(to)) => format!("from {} to {}", moment(from), moment(to)),
+        (Some(from), None) => format!("from {}", moment(from)),
         (None, _) => "never in force".into(),
     };
     let _ = writeln!(
@@ -96,7 +101,7 @@ fn step_lines(text: &mut String, step: &StepOutcome) {
 
 fn claim_lines(text: &mut String, claim: &Claim) {
     let _ = writeln!(text, "  {:<12}{}", claim.verdict, claim.name);
-    let _ = writeln!(text, "              {}: {}", claim.sli, claim.sentence);
+    let _ = writeln!(text, "              {}", claim.sentence);
     if claim.verdict != Verdict::Pass {
         for finding in claim
             .findings
@@ -122,13 +127,13 @@ fn claim_lines(text: &mut String, claim: &Claim) {
             .member
             .map(|member| format!(" on member {member}"))
             .unwrap_or_default();
-        let until = operation.ret.map_or_else(|| "no answer".into(), words::at);
+        let until = operation.ret.map_or_else(|| "no answer".into(), moment);
         let _ = writeln!(
             text,
-            "              client {:>3}{member}: {:<24} {} to {until}  (operation {})",
+            "              client {:>3}{member}: {:<24} from {} to {until}  (operation {})",
             operation.process,
             operation.what,
-            words::at(operation.call),
+            moment(operation.call),
             operation.index
         );
     }
