@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use crate::api::{InjectionSpec, InjectionStatus, Ordinal};
 
 mod actor;
+mod bench;
 mod effect;
 mod serve;
 mod standing;
 mod status;
 mod watch;
 
+pub use bench::{BenchError, Latencies, bench_rounds};
 pub use effect::EffectError;
 use serve::Node;
 pub use serve::{Options, ServeError, serve};

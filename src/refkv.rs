@@ -88,10 +88,10 @@ pub enum Error {
     Signals(#[source] io::Error),
     /// The timers do not fit together.
     #[error("cannot configure the consensus")]
-    Configure(#[from] openraft::ConfigError),
+    Configure(#[source] Box<openraft::ConfigError>),
     /// The consensus cannot start, or stopped because the disk failed or a promise of it was broken.
     #[error("the consensus stopped")]
-    Consensus(#[from] openraft::error::Fatal<Id>),
+    Consensus(#[source] Box<openraft::error::Fatal<Id>>),
     /// The consensus ended without saying why, which it does when it finds a contradiction, such as two leaders in
     /// one term.
     #[error("the consensus found a contradiction and stopped")]
@@ -161,8 +161,16 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
         replication_lag_threshold: options.snapshot_every.saturating_mul(2),
         ..openraft::Config::default()
     };
-    let config = Arc::new(config.validate()?);
-    let raft = Raft::new(settings.id, config, network.clone(), log.clone(), machine.clone()).await?;
+    let config = Arc::new(
+        config
+            .validate()
+            .map_err(|error| Error::Configure(Box::new(error)))?,
+    );
+    let raft = Raft::new(settings.id, config, network.clone(), log.clone(), machine.clone());
+    let stopped = |fatal| Error::Consensus(Box::new(fatal));
+    let raft = raft.await.map_err(stopped)?;
+    // Before its first report openraft says term 0, which would look as if this member had forgotten its term.
+    raft.with_raft_state(|_| ()).await.map_err(stopped)?;
     if bugs.has(Bug::ForgottenVote) && !fresh.is_fresh() {
         raft.runtime_config().elect(false);
         let raft = raft.clone();
@@ -202,7 +210,7 @@ async fn consensus_end(raft: &Raft) -> Error {
     let mut metrics = raft.metrics();
     loop {
         if let Err(fatal) = &metrics.borrow_and_update().running_state {
-            return Error::Consensus(fatal.clone());
+            return Error::Consensus(Box::new(fatal.clone()));
         }
         if metrics.changed().await.is_err() {
             return Error::Contradiction;

@@ -191,7 +191,7 @@ impl Course {
     /// Looks at the budgets and draws.
     fn glance(&mut self, told: &mut Option<Vec<String>>) -> Option<Input> {
         let now = self.recorder.clock().now();
-        self.view.tick(now, self.hands.rates());
+        self.view.tick(now, self.hands.rates(), self.engine.waiting_for());
         if let Some(words) = self.recorder.abort_condition(now) {
             return Some(Input::AbortCondition(words));
         }

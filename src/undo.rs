@@ -46,7 +46,8 @@ pub enum UndoError {
     Store(#[from] StoreError),
 }
 
-/// Takes back what a record tells, ends its guardian and removes it; each step only after the one before it.
+/// Takes back what a record tells, removes it and ends its guardian; each step only after the one before it. The
+/// guardian comes last, because it ends by itself when it finds no record, while nobody else would remove a record.
 ///
 /// `grip` is the caller's own hold on a partition's table, where it has one.
 pub fn undo(path: &Path, record: &Record, grip: Option<&Grip>) -> Result<(), UndoError> {
@@ -57,13 +58,13 @@ pub fn undo(path: &Path, record: &Record, grip: Option<&Grip>) -> Result<(), Und
     };
     record.target.revert(grip.or(borrowed.as_ref()))?;
     stop_here("undone");
+    store::remove(path)?;
+    stop_here("record-removed");
     if let Some(guardian) = &record.guardian {
         guardian
             .end()
             .map_err(|error| UndoError::Guardian(guardian.process, error))?;
     }
     stop_here("guardian-ended");
-    store::remove(path)?;
-    stop_here("record-removed");
     Ok(())
 }

@@ -85,7 +85,8 @@ pub enum HostFault {
     Pause {},
     /// Drop packets to and from other members.
     Partition {
-        /// Every other member that is cut off in some direction.
+        /// Every other member that is cut off in some direction. With `clients`, a direction that is not cut is spared,
+        /// so that a member is no client.
         peers: Vec<Peer>,
         /// Only these destination ports, of either side; all where empty.
         ports: Vec<u16>,

@@ -108,6 +108,18 @@ pub struct Plan {
     /// The seed of the choices [default: 0]
     #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
     pub seed: u64,
+    /// As what it is printed
+    #[arg(long, short, value_name = "FORMAT", default_value = "text")]
+    pub output: PlanFormat,
+}
+
+/// As what a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// For programs
+    Yaml,
 }
 
 /// A recorded run.

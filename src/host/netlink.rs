@@ -81,7 +81,7 @@ pub fn add_veth(name: &str, bridge: &str, peer_name: &str, peer: Pid) -> io::Res
 /// Switches an interface on.
 pub fn set_up(name: &str) -> io::Result<()> {
     let header = rt_link::Ifinfomsg {
-        ifi_index: index_of(name)? as i32,
+        ifi_index: index_of(name)?.cast_signed(),
         ifi_flags: libc::IFF_UP as u32,
         ifi_change: libc::IFF_UP as u32,
         ..rt_link::Ifinfomsg::default()

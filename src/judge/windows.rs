@@ -15,7 +15,7 @@ pub(super) struct Windows {
     pub first_fault: Nanos,
     /// When the last fault was over; none where that is not on record.
     pub last_end: Option<Nanos>,
-    /// When the final reads began: nothing is measured after that.
+    /// When the clients were told to stop: nothing is measured after that.
     pub until: Nanos,
     faults: Vec<FaultTime>,
 }
@@ -30,11 +30,14 @@ struct FaultTime {
 
 impl Windows {
     pub(super) fn of(experiment: &Experiment, facts: &Facts) -> Self {
-        let until = facts
-            .entered(Phase::Settling)
-            .or(facts.entered(Phase::Judged))
-            .or(facts.finished)
-            .unwrap_or(facts.end);
+        // Clients that were told to stop measure nothing any more, and neither do final reads.
+        let ends = [
+            facts.workload_ended,
+            facts.entered(Phase::Settling),
+            facts.entered(Phase::Judged),
+            facts.finished,
+        ];
+        let until = ends.into_iter().flatten().min().unwrap_or(facts.end);
         let faulting = facts.entered(Phase::Faulting);
         let baseline = facts.entered(Phase::Baseline);
         let asked = u64::try_from(experiment.baseline.as_nanos()).unwrap_or(u64::MAX);

@@ -36,12 +36,17 @@ impl Style {
     }
 }
 
+/// How long something is waited for before plain lines say so, in nanoseconds.
+const PATIENCE: Nanos = 5_000_000_000;
+
 /// The live view of one run.
 pub struct Live {
     style: Style,
     out: Box<dyn Write + Send>,
     state: State,
     drawn: u16,
+    waiting_since: Nanos,
+    waiting_told: bool,
 }
 
 /// What the block shows.
@@ -52,7 +57,7 @@ struct State {
     pods: Snapshot,
     members: Members,
     faults: Vec<(String, String)>,
-    waiting: Vec<String>,
+    waiting: Option<String>,
     rates: Rates,
 }
 
@@ -73,6 +78,8 @@ impl Live {
             out,
             state,
             drawn: 0,
+            waiting_since: 0,
+            waiting_told: false,
         }
     }
 
@@ -93,9 +100,20 @@ impl Live {
     }
 
     /// Draws the block again with the newest numbers.
-    pub fn tick(&mut self, now: Nanos, rates: Rates) {
+    pub fn tick(&mut self, now: Nanos, rates: Rates, waiting: Option<String>) {
         self.state.rates = rates;
+        if self.state.waiting != waiting {
+            self.state.waiting = waiting;
+            self.waiting_since = now;
+            self.waiting_told = false;
+        }
         self.erase();
+        if let (Style::Lines, Some(waiting), false) = (self.style, &self.state.waiting, self.waiting_told)
+            && now.saturating_sub(self.waiting_since) >= PATIENCE
+        {
+            let _ = writeln!(self.out, "{:>8}  waiting for {waiting}", stamp(now));
+            self.waiting_told = true;
+        }
         self.draw(now);
     }
 
@@ -133,7 +151,6 @@ impl State {
         match entry {
             Entry::Input(Input::Pods(pods)) => self.pods = pods.clone(),
             Entry::Input(Input::Members(members)) => self.members = members.clone(),
-            Entry::Input(Input::Unmet(waiting)) => self.waiting.clone_from(waiting),
             Entry::Effect {
                 effect: Effect::Phase(phase),
                 ..

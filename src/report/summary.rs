@@ -26,9 +26,9 @@ pub fn render(judgement: &Judgement) -> String {
     for reason in &judgement.reasons {
         let at = reason
             .at
-            .map(|at| format!(" at {}", words::at(at)))
+            .map(|at| format!(" ({})", words::at(at)))
             .unwrap_or_default();
-        let _ = writeln!(text, "  {:<12}{}{at}", reason.verdict, reason.text);
+        let _ = writeln!(text, "  {:<13} {}{at}", reason.verdict, reason.text);
     }
     for failed in &judgement.revert_failed {
         let _ = writeln!(text, "  REVERT FAILED: {failed}");
@@ -65,11 +65,6 @@ fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A moment of the run within a span: `12.3 s`.
-fn moment(at: Nanos) -> String {
-    words::at(at).trim_start_matches("at ").to_owned()
-}
-
 fn step_lines(text: &mut String, step: &StepOutcome) {
     let name = if step.occurrence == 0 {
         step.step.clone()
@@ -77,38 +72,38 @@ fn step_lines(text: &mut String, step: &StepOutcome) {
         format!("{} #{}", step.step, step.occurrence + 1)
     };
     let span = |from: Option<Nanos>, to: Option<Nanos>| match (from, to) {
-        (Some(from), Some(to)) => format!("from {} to {}", moment(from), moment(to)),
-        (Some(from), None) => format!("from {}", moment(from)),
+        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::time(to)),
+        (Some(from), None) => format!("{} on", words::at(from)),
         (None, _) => "never in force".into(),
     };
     let _ = writeln!(
         text,
-        "  step        {name}: {} on {}, {}",
+        "  step          {name}: {} on {}, {}",
         step.fault,
         words::members(&step.members),
         span(step.began, step.ended)
     );
     match (&step.unproven, &step.proof) {
         (Some(why), _) => {
-            let _ = writeln!(text, "              not proven: {why}");
+            let _ = writeln!(text, "                not proven: {why}");
         }
         (None, Some(proof)) => {
-            let _ = writeln!(text, "              proof: {proof}");
+            let _ = writeln!(text, "                proof: {proof}");
         }
         (None, None) => {}
     }
 }
 
 fn claim_lines(text: &mut String, claim: &Claim) {
-    let _ = writeln!(text, "  {:<12}{}", claim.verdict, claim.name);
-    let _ = writeln!(text, "              {}", claim.sentence);
+    let _ = writeln!(text, "  {:<13} {}", claim.verdict, claim.name);
+    let _ = writeln!(text, "                {}", claim.sentence);
     if claim.verdict != Verdict::Pass {
         for finding in claim
             .findings
             .iter()
             .filter(|f| f.verdict != Verdict::Pass && f.sentence != claim.sentence)
         {
-            let _ = writeln!(text, "              {}", finding.sentence);
+            let _ = writeln!(text, "                {}", finding.sentence);
         }
     }
     if let Some(recovered) = claim.recovery.as_ref().and_then(|recovery| {
@@ -118,7 +113,7 @@ fn claim_lines(text: &mut String, claim: &Claim) {
     }) {
         let _ = writeln!(
             text,
-            "              good again {} after the last revert",
+            "                good again {} after the last revert",
             words::time(recovered)
         );
     }
@@ -127,13 +122,13 @@ fn claim_lines(text: &mut String, claim: &Claim) {
             .member
             .map(|member| format!(" on member {member}"))
             .unwrap_or_default();
-        let until = operation.ret.map_or_else(|| "no answer".into(), moment);
+        let until = operation.ret.map_or_else(|| "no answer".into(), words::time);
         let _ = writeln!(
             text,
-            "              client {:>3}{member}: {:<24} from {} to {until}  (operation {})",
+            "                client {:>3}{member}: {:<24} {} to {until}  (operation {})",
             operation.process,
             operation.what,
-            moment(operation.call),
+            words::at(operation.call),
             operation.index
         );
     }

@@ -1,8 +1,10 @@
 //! Carries out what the engine asks for: each effect in a task of its own, whose answer is an input.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::record::Recorder;
 use super::{Platform, Setup};
@@ -21,6 +23,8 @@ pub(super) struct Hands {
     clients: Option<Clients>,
     recorder: Arc<Recorder>,
     answers: mpsc::Sender<Answer>,
+    /// The newest word about each Injection: a later one waits for it, so that an old spec never replaces a new one.
+    said: HashMap<String, JoinHandle<()>>,
 }
 
 /// The workload, before, while and after it works.
@@ -59,6 +63,7 @@ impl Hands {
             clients,
             recorder,
             answers,
+            said: HashMap::new(),
         }
     }
 
@@ -80,11 +85,12 @@ impl Hands {
     }
 
     /// Begins to carry out an effect.
-    pub(super) fn carry_out(&self, id: u64, effect: Effect) {
+    pub(super) fn carry_out(&mut self, id: u64, effect: Effect) {
         let Platform { cluster, nodes, .. } = self.platform.clone();
         match effect {
             Effect::Apply(spec) => {
-                self.spawn(id, async move {
+                let name = spec.name.clone();
+                self.in_order(id, name, async move {
                     nodes.apply(spec).await.map_err(|error| error.to_string())
                 });
             }
@@ -97,8 +103,9 @@ impl Hands {
                 });
             }
             Effect::Forget { name } => {
-                self.spawn(id, async move {
-                    nodes.forget(&name).await.map_err(|error| error.to_string())
+                let forgotten = name.clone();
+                self.in_order(id, name, async move {
+                    nodes.forget(&forgotten).await.map_err(|error| error.to_string())
                 });
             }
             Effect::StartWorkload {} => self.with_clients(id, |clients, recorder| clients.start(recorder)),
@@ -117,13 +124,34 @@ impl Hands {
         }
     }
 
-    fn spawn(&self, id: u64, work: impl Future<Output = Result<(), String>> + Send + 'static) {
+    /// Dropping the handle lets the task go on.
+    fn spawn(
+        &self,
+        id: u64,
+        work: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) -> JoinHandle<()> {
         let answers = self.answers.clone();
         tokio::spawn(async move {
             let error = work.await.err();
             // Nobody listens only when the run is over.
             let _ = answers.send((id, error)).await;
+        })
+    }
+
+    fn in_order(
+        &mut self,
+        id: u64,
+        name: String,
+        work: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
+        let before = self.said.remove(&name);
+        let said = self.spawn(id, async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            work.await
         });
+        self.said.insert(name, said);
     }
 
     fn with_clients<F>(&self, id: u64, work: impl FnOnce(Clients, Arc<Recorder>) -> F)
@@ -133,7 +161,7 @@ impl Hands {
         match self.clients.clone() {
             Some(clients) => self.spawn(id, work(clients, Arc::clone(&self.recorder))),
             None => self.spawn(id, async { Ok(()) }),
-        }
+        };
     }
 }
 

@@ -4,8 +4,10 @@
 //! left out. Values of the workload are decimal numbers. Members are told apart by their ids; an id is known to be an
 //! ordinal's because that ordinal said so itself, or by the member's name (see [`ordinals`]).
 
+mod change;
 mod failure;
 mod ordinals;
+mod range;
 mod wire;
 
 use std::sync::Arc;
@@ -16,10 +18,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use self::change::{Compare, Put, RequestOp, Txn, TxnDone};
 use self::ordinals::Ordinals;
-use self::wire::{
-    Compare, DeleteRange, MemberList, Nothing, Put, Range, Ranged, RequestOp, Status, Txn, TxnDone,
-};
+use self::range::{DeleteRange, Range, Ranged};
+use self::wire::{MemberList, Nothing, Status};
 use super::http::{Call, Connection, SMALL_ANSWER};
 use super::{Adapter, Client, Failure, Listing, ReadMode, Swap, changed_nothing};
 use crate::api::{MemberSample, Ordinal, Role};

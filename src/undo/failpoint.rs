@@ -13,8 +13,8 @@ pub const POINTS: &[&str] = &[
     "reported",
     "revert-begun",
     "undone",
-    "guardian-ended",
     "record-removed",
+    "guardian-ended",
 ];
 
 /// Dies here if a test asked for it.

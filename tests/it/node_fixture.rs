@@ -16,6 +16,8 @@ use jiff::Timestamp;
 use seatrial::api::{
     Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal, Peer, PodRef,
 };
+use seatrial::host::process::ProcessId;
+use seatrial::host::process::tree::Tree;
 use seatrial::node::{Channel, Locate, LocatedContainer, LocatedPod, Options, Order, serve};
 use seatrial::undo::guardian::Launch;
 use tokio::sync::mpsc;
@@ -186,7 +188,7 @@ impl Channel for FileChannel {
     }
 }
 
-struct FileLocate(PathBuf);
+pub struct FileLocate(pub PathBuf);
 
 #[async_trait]
 impl Locate for FileLocate {
@@ -259,6 +261,7 @@ fn spawn(program: &str, arguments: &[&str]) -> Child {
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
 }
@@ -335,7 +338,6 @@ impl Pod {
         stat.rsplit_once(") ").expect("well formed").1.starts_with('T')
     }
 
-    /// The CPU time that the container and its dead children have used, in ticks.
     pub fn container_is_alive(&mut self) -> bool {
         self.container.try_wait().expect("ours").is_none()
     }
@@ -349,6 +351,10 @@ impl Pod {
     pub fn remove(&mut self) {
         if let Some(cgroup) = &self.cgroup {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+        }
+        // A test that fails may leave stopped processes, which outlive their parents.
+        if let Ok(Some(first)) = ProcessId::of(self.container.id() as i32) {
+            let _ = Tree { roots: vec![first], spared: None }.kill(Duration::from_secs(2));
         }
         let _ = self.container.kill();
         let _ = self.container.wait();
@@ -421,6 +427,15 @@ impl Pod {
         self.run(&["busybox", "ping", "-c", "1", "-W", "1", address])
             .status
             .success()
+    }
+
+    /// How many pings have come in.
+    pub fn pings_heard(&self) -> u64 {
+        let text = self.must_run(&["cat", "/proc/net/snmp"]);
+        let mut lines = text.lines().filter(|line| line.starts_with("Icmp:")).map(str::split_ascii_whitespace);
+        let (names, values) = (lines.next().expect("there"), lines.next().expect("there"));
+        let (_, heard) = names.zip(values).find(|(name, _)| *name == "InEchos").expect("there");
+        heard.parse().expect("a number")
     }
 
     /// The names of the nftables tables in it.

@@ -101,7 +101,7 @@ fn hold() {
     let keep = options.keep;
     let _sandbox = Sandbox::up(with_claim(shell_set(1, "exec sleep 1000")), options).expect("it starts");
     if !keep {
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        std::thread::sleep(std::time::Duration::from_mins(10));
     }
 }
 

@@ -55,9 +55,8 @@ impl Fixture {
     }
 
     pub fn wait_ready(&self) {
-        if let Err(error) = self.runtime.block_on(self.client.wait_ready(LIMIT)) {
-            panic!("{error}\n{}", self.all_logs());
-        }
+        let ready = self.runtime.block_on(self.client.wait_ready(LIMIT));
+        assert!(ready.is_ok(), "{ready:?}\n{}", self.all_logs());
     }
 
     /// Waits until a snapshot is as wanted.
@@ -68,13 +67,14 @@ impl Fixture {
                 .await
                 .map(|found| found.map(|now| now.clone()))
         });
-        match found {
-            Ok(Ok(snapshot)) => snapshot,
-            other => panic!(
-                "{what}: {other:?}; the last snapshot: {:#?}",
-                self.client.snapshots().borrow()
-            ),
-        }
+        let last = self.client.snapshots().borrow().clone();
+        assert!(
+            matches!(found, Ok(Ok(_))),
+            "{what}: not within {LIMIT:?}; the last snapshot: {last:#?}"
+        );
+        found
+            .expect("it was just looked at")
+            .expect("it was just looked at")
     }
 
     pub fn pod(&self, ordinal: Ordinal) -> api::Pod {

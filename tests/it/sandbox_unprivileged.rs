@@ -34,8 +34,8 @@ fn as_nobody(test: &str) {
         .env("TMPDIR", state.path())
         .output()
         .expect("setpriv is installed");
-    let text = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
     assert!(!state.path().join("sandboxes/user").exists());
 }
 

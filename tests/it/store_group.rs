@@ -120,6 +120,7 @@ impl Group {
             Kind::Refkv => ("--data", log.try_clone()),
         };
         let process = command
+            .env("RUST_LOG", "seatrial=info,openraft=info")
             .arg(flag)
             .arg(data)
             .stdin(Stdio::null())
@@ -256,6 +257,12 @@ impl Drop for Group {
             // One that ended by itself needs no end.
             let _ = process.kill();
             let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            for member in MEMBERS {
+                let log = std::fs::read_to_string(self.folder.path().join(format!("{member}.log")));
+                eprintln!("--- member {member} said:\n{}", log.unwrap_or_default());
+            }
         }
     }
 }

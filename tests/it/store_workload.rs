@@ -13,8 +13,10 @@ use seatrial::judge::history::from_journal;
 use seatrial::judge::linearizability;
 use seatrial::platform::Endpoint;
 use seatrial::workload::{
-    Action, Invocation, Outcome, Record, Running, ScopeError, Totals, Workload, clean_up, read_ledger,
+    Action, Invocation, Outcome, Rates, Record, Running, ScopeError, Totals, Workload, clean_up, read_ledger,
 };
+
+use tokio::sync::watch;
 
 use super::store_group::{Group, Kind, MEMBERS, in_};
 
@@ -154,11 +156,12 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
     let (notes, running) = start(&group).await;
     let running = running.expect("an empty scope");
     let mut rates = running.rates();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(rates.borrow_and_update().ok > 60, "{:?}", *rates.borrow());
+    wait_until_most_are_answered(&mut rates).await;
     let leader = group.leader().await;
     group.end(leader);
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // One second, at least, begins after the leader's end and is counted whole.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    wait_until_most_are_answered(&mut rates).await;
     group.run(leader);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let totals = running.stop().await;
@@ -168,7 +171,7 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
         entries.iter().all(|entry| entry.end.is_some()),
         "what began has an end"
     );
-    assert!(totals.ok > 200 && totals.fail + totals.unknown > 0, "{totals:?}");
+    assert!(totals.ok > 150 && totals.fail + totals.unknown > 0, "{totals:?}");
     one_value_is_written_once(&entries);
     no_process_goes_on_after_an_unknown_outcome(&entries);
     let history =
@@ -203,6 +206,15 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
         .await
         .expect("a listing");
     assert_eq!(left.values.len(), 0);
+}
+
+/// A client that is pinned to a member that is down has no answers, so half of the rate is most of it.
+async fn wait_until_most_are_answered(rates: &mut watch::Receiver<Rates>) {
+    let answered = rates.wait_for(|second| second.ok > 60);
+    let answered = tokio::time::timeout(Duration::from_secs(30), answered).await;
+    answered
+        .expect("within half a minute")
+        .expect("a running workload");
 }
 
 fn one_value_is_written_once(entries: &[Entry]) {

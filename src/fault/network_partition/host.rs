@@ -306,7 +306,7 @@ impl Partition {
         let new = dropped.saturating_sub(std::mem::replace(&mut self.dropped, dropped));
         self.probes += refused;
         let shown = match refused {
-            0 => "by its rules and addresses alone, as nothing is dropped on the way out".to_owned(),
+            0 => "no probe possible: shown by its rules and addresses alone".to_owned(),
             probes => format!("{probes} probes refused (EPERM)"),
         };
         Ok(format!(

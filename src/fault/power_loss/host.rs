@@ -1,8 +1,9 @@
 //! A power cut on a host.
 //!
-//! In order: processes stop, so that nobody sees a half-dead disk; a synced and an unsynced marker file are written to
-//! each volume; each filesystem is shut down without flushing its log; everything of the pod gets SIGKILL. The platform
-//! mounts and starts again. Proven when the pod is back with the synced marker there and the unsynced one gone; then the
+//! In order: a synced marker file is written to each volume; the processes go on for a moment, because a sync of one
+//! file commits everybody's metadata, and what a store leaves unsynced must be at risk; they stop, so that nobody sees a
+//! half-dead disk; an unsynced marker follows; each filesystem is shut down without flushing its log; everything of the
+//! pod gets SIGKILL. The platform mounts and starts again. Proven when the pod is back with the synced marker there and the unsynced one gone; then the
 //! markers are removed.
 //!
 //! There is nothing to undo once the processes are dead. An interruption before that is resolved by whoever finds the
@@ -24,6 +25,8 @@ use crate::node::{LocatedPod, LocatedVolume};
 
 /// For how long the pod's holder may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the store works on between our own sync and the cut.
+const AT_RISK: Duration = Duration::from_millis(200);
 
 /// Whom and what a power cut hits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,9 +145,13 @@ impl Target {
 
     /// Cuts the power.
     pub fn cut(&self) -> Result<(), Error> {
+        for volume in &self.volumes {
+            volume.mark_synced(&self.mark)?;
+        }
+        std::thread::sleep(AT_RISK);
         process_pause::host::Pause::inject(&self.stop).map_err(Error::Stop)?;
         for volume in &self.volumes {
-            volume.mark(&self.mark)?;
+            volume.mark_unsynced(&self.mark)?;
         }
         for chosen in &self.volumes {
             shutdown::shut_down(&chosen.path).map_err(volume("shut down", &chosen.claim))?;
@@ -153,18 +160,19 @@ impl Target {
     }
 
     fn kill_everything(&self) -> Result<(), Error> {
-        self.kill.kill()?;
         let failed = |source| Error::Holder {
             holder: self.holder,
             source,
         };
+        // The holder first: its death ends every process of the pod at once (pid_namespaces(7)), so that the platform
+        // never starts a container again on the dead filesystem.
         if let Some(holder) = self.holder.open().map_err(failed)? {
             holder.signal(Signal::SIGKILL).map_err(failed)?;
             if !holder.wait(PATIENCE).map_err(failed)? {
                 return Err(failed(io::ErrorKind::TimedOut.into()));
             }
         }
-        Ok(())
+        Ok(self.kill.kill()?)
     }
 
     /// Brings an interrupted power cut to an end, forwards or backwards, and removes the markers.
@@ -260,15 +268,19 @@ impl Volume {
         })
     }
 
-    fn mark(&self, mark: &str) -> Result<(), Error> {
+    fn mark_synced(&self, mark: &str) -> Result<(), Error> {
         let write = || {
             let mut synced = File::create_new(marker(&self.path, mark, SYNCED))?;
             synced.write_all(mark.as_bytes())?;
             synced.sync_all()?;
-            File::open(&self.path)?.sync_all()?;
-            File::create_new(marker(&self.path, mark, UNSYNCED))?.write_all(mark.as_bytes())
+            File::open(&self.path)?.sync_all()
         };
-        write().map_err(volume("write markers to", &self.claim))
+        write().map_err(volume("write a synced marker to", &self.claim))
+    }
+
+    fn mark_unsynced(&self, mark: &str) -> Result<(), Error> {
+        let write = || File::create_new(marker(&self.path, mark, UNSYNCED))?.write_all(mark.as_bytes());
+        write().map_err(volume("write an unsynced marker to", &self.claim))
     }
 
     /// A filesystem that was shut down answers every attempt to create a file with EIO.

@@ -14,7 +14,8 @@ use nix::libc;
 /// Starts `program` in a session of its own, so that no signal to the parent's group or terminal reaches it, and in
 /// `cgroup`, so that no signal to the parent's cgroup does.
 ///
-/// It keeps the descriptors `inherited` open under their numbers; its standard input and output are pipes.
+/// It keeps the descriptors `inherited` open under their numbers; its standard input and output are pipes, and its
+/// environment is empty.
 pub fn detached<'a>(
     program: &Path,
     arguments: impl IntoIterator<Item = &'a OsStr>,
@@ -27,12 +28,8 @@ pub fn detached<'a>(
     };
     let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .current_dir("/");
+    command.args(arguments).env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let prepare = move || {
         nix::unistd::setsid()?;
         if let Some(cgroup) = &cgroup {

@@ -25,6 +25,9 @@ pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> 
             format!("a guard refused it: {why}"),
         );
     }
+    for (at, why) in &facts.doubts {
+        reasons.add(Verdict::Inconclusive, Some(*at), why.clone());
+    }
     if facts.finished.is_none() {
         let text = "the record ends before the run did".into();
         reasons.add(Verdict::Inconclusive, Some(facts.end), text);
@@ -50,9 +53,6 @@ pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> 
                 reasons.add(Verdict::Inconclusive, None, text);
             }
         }
-    }
-    for (at, why) in &facts.doubts {
-        reasons.add(Verdict::Inconclusive, Some(*at), why.clone());
     }
     if experiment.hypothesis.is_empty() {
         reasons.add(
@@ -91,9 +91,10 @@ fn missing(step: &Step, steps: &[StepOutcome]) -> Option<String> {
 struct Reasons(Vec<Reason>);
 
 impl Reasons {
-    /// Adds a reason, unless one that is there says the same or more.
+    /// Adds a reason, unless one that is there says the same: the engine's doubts come back as a step's lack of proof.
     fn add(&mut self, verdict: Verdict, at: Option<Nanos>, text: String) {
-        if !self.0.iter().any(|known| known.text.contains(&text)) {
+        let is_known = |known: &Reason| known.text.contains(&text) || text.contains(&known.text);
+        if !self.0.iter().any(is_known) {
             self.0.push(Reason { verdict, at, text });
         }
     }

@@ -121,3 +121,76 @@ fn a_refusal_and_a_failed_revert_stand_beside_the_verdict() {
     assert_eq!(judgement.revert_failed, ["pod db-0 is still frozen"]);
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
 }
+
+/// The story with a pod that is deleted at 7 s and gone at 7.05 s, where the step is over at 7.2 s.
+fn deleted(hypothesis: serde_json::Value, is_seen_gone: bool) -> Vec<String> {
+    let mut story = Story::claiming(hypothesis);
+    story.steps =
+        json!([{"name": "pause", "at": "1s", "fault": {"podKill": {"members": {"ordinals": [0]}}}}]);
+    story.ready = vec![(7050 * MS, 2), (9 * S, 3)];
+    let delete = format!(
+        "{{\"time\":{},\"entry\":{{\"effect\":{{\"id\":2,\"effect\":{{\"deletePod\":{{\"ordinal\":0,\"grace\":null}}}}}}}}}}",
+        7 * S
+    );
+    let mut lines = Vec::new();
+    for line in story.lines() {
+        if line.contains("{\"apply\"") || line.contains("{\"injection\"") {
+            continue;
+        }
+        let is_chosen = line.contains("{\"chosen\"");
+        let line = if line.contains("{\"ended\"") {
+            line.replace(&(11_050 * MS).to_string(), &(7200 * MS).to_string())
+        } else if line.contains("{\"pods\"") && is_seen_gone {
+            line.replace("uid-0", "uid-0-new")
+        } else {
+            line
+        };
+        lines.push(line);
+        if is_chosen {
+            lines.push(delete.clone());
+        }
+    }
+    lines.sort_by_key(|line| {
+        let time = line
+            .split("\"time\":")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next());
+        time.and_then(|time| time.parse::<u64>().ok())
+    });
+    lines
+}
+
+#[test]
+fn a_deleted_pod_is_proven_by_the_platform() {
+    let claim = json!({"name": "up", "sli": {"podAvailability": {}}, "recoverWithin": "5s"});
+    let lines = deleted(claim.clone(), true);
+    let judgement = judge(&read(&lines));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
+    let recovery = judgement.claims[0].recovery.clone().expect("it is told");
+    assert_eq!((recovery.from, recovery.recovered), (7200 * MS, Some(9 * S)));
+    let lines = deleted(claim, false);
+    let judgement = judge(&read(&lines));
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    assert!(
+        judgement.headline.contains("was never seen gone"),
+        "{}",
+        judgement.headline
+    );
+}
+
+#[test]
+fn what_follows_a_fault_that_happens_once_belongs_to_its_time() {
+    let claim = |longest: &str| json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"step": "pause", "longestOutage": longest}});
+    let lines = deleted(claim("1s"), true);
+    let judgement = judge(&read(&lines));
+    assert_eq!(judgement.verdict, Verdict::Fail, "{:#?}", judgement.claims);
+    assert!(
+        judgement
+            .headline
+            .contains("below 100 % for 1.9 s during pause (at 7.0 s: 2 of 3 pods are ready), allowed 1 s"),
+        "{}",
+        judgement.headline
+    );
+    let lines = deleted(claim("2s"), true);
+    assert_eq!(judge(&read(&lines)).verdict, Verdict::Pass);
+}

@@ -17,6 +17,7 @@ use crate::host::namespace::inherited;
 mod exec;
 mod process;
 mod root;
+mod stage;
 
 pub use exec::exec_main;
 
@@ -99,7 +100,7 @@ pub fn container_main() -> i32 {
             cgroup::join(cgroup).map_err(|error| named("cannot join the container's cgroup", &error))?;
         }
         redirect_output(&plan)?;
-        root::enter(&plan.root)?;
+        root::enter(&plan.root).map_err(|error| named("cannot make the container's root", &error))?;
         process::become_program(&plan.process)
     })
 }

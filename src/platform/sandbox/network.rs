@@ -55,7 +55,7 @@ impl Network {
     }
 
     /// Connects the pod under `holder` to the bridge. The cable goes away with the pod's network namespace.
-    pub fn connect(&self, lease: Lease, holder: Pid) -> io::Result<()> {
+    pub fn connect(lease: Lease, holder: Pid) -> io::Result<()> {
         netlink::add_veth(&format!("pod{}", lease.number), BRIDGE, POD_INTERFACE, holder)
     }
 }

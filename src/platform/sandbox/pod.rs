@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::holder::Holder;
 use super::init::World;
-use super::network::GATEWAY;
+use super::network::{GATEWAY, Network};
 use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase};
 use crate::host::cgroup;
 use crate::node::LocatedPod;
@@ -121,7 +121,7 @@ async fn run_with_volumes(
     let holder = Holder::start(world, &world.hostname(name))?;
     let result = async {
         let lease = world.network.lease();
-        world.network.connect(lease, holder.pid())?;
+        Network::connect(lease, holder.pid())?;
         holder.configure_network(lease.address).await?;
         world.board.update(ordinal, |entry| {
             entry.pod.ip = Some(IpAddr::V4(lease.address));

@@ -49,7 +49,7 @@ impl Reaper {
     /// Runs a program to its end; whether it succeeded.
     pub async fn run(&self, command: &mut Command) -> io::Result<bool> {
         let child = command.spawn()?;
-        let ended = self.adopt(Pid::from_raw(child.id() as i32));
+        let ended = self.adopt(Pid::from_raw(child.id().cast_signed()));
         Ok(matches!(ended.await, Ok(WaitStatus::Exited(_, 0))))
     }
 

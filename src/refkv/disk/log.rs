@@ -138,11 +138,6 @@ impl Log {
         self.memory().committed
     }
 
-    /// The term of the vote that this member remembers.
-    pub fn term(&self) -> u64 {
-        self.memory().vote.map_or(0, |vote| vote.leader_id.term)
-    }
-
     /// The index of the last entry, committed or not.
     pub fn last_index(&self) -> Option<u64> {
         self.memory().last().map(|last| last.index)

@@ -55,7 +55,8 @@ pub struct View {
 }
 
 impl Member {
-    /// What this member thinks.
+    /// What this member thinks. Role, term and leader come from one report: pieced together from two moments they
+    /// could show a deposed leader in the term of the next.
     pub fn view(&self) -> View {
         let metrics = self.raft.metrics().borrow().clone();
         let role = match metrics.state {
@@ -68,8 +69,7 @@ impl Member {
         View {
             id: self.id,
             role,
-            // openraft reports nothing for a moment after the start, when the log knows already.
-            term: metrics.current_term.max(self.log.term()),
+            term: metrics.current_term,
             leader: metrics.current_leader,
             last_log: self.log.last_index(),
             committed: self.log.committed().max(applied).map(|committed| committed.index),

@@ -185,9 +185,7 @@ impl Link {
     }
 
     async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let Ok(turn) = Arc::clone(&self.resolving).try_lock_owned() else {
-            return Err(io::Error::other("the name is still being looked up"));
-        };
+        let turn = Arc::clone(&self.resolving).lock_owned().await;
         let address = self.address.clone();
         // A task of its own, because the lookup goes on when nobody waits for it any more.
         let lookup = tokio::spawn(async move {

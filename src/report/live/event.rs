@@ -32,22 +32,10 @@ fn heard(before: &State, input: &Input) -> Option<String> {
             )),
             InjectionState::Pending | InjectionState::Injected | InjectionState::Reverted => None,
         },
-        Input::Unmet(unmet) => {
-            let new: Vec<_> = unmet
-                .iter()
-                .filter(|text| !before.waiting.contains(text))
-                .cloned()
-                .collect();
-            match (new.is_empty(), unmet.is_empty()) {
-                (true, true) => (!before.waiting.is_empty()).then(|| "everything holds".into()),
-                (true, false) => None,
-                (false, _) => Some(format!("waiting: {}", new.join("; "))),
-            }
-        }
         Input::AbortCondition(why) => Some(format!("abort condition: {why}")),
         Input::Interrupted {} => Some("interrupted: everything is reverted first".into()),
         Input::Answer { error, .. } => error.clone(),
-        Input::Wake {} => None,
+        Input::Unmet(_) | Input::Wake {} => None,
     }
 }
 

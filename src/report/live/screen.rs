@@ -68,8 +68,8 @@ pub(super) fn block(state: &State, now: Nanos, width: usize) -> Vec<String> {
             latency(rates.p99)
         ));
     }
-    if !state.waiting.is_empty() {
-        lines.push(format!("  waiting {}", state.waiting.join("; ")));
+    if let Some(waiting) = &state.waiting {
+        lines.push(format!("  waiting for {waiting}"));
     }
     for line in &mut lines {
         if line.chars().count() > width {

@@ -57,11 +57,22 @@ fn tells_a_change_once() {
 }
 
 #[test]
+fn plain_lines_say_what_takes_long_once() {
+    let page = Page::default();
+    let mut live = Live::writing_to("x", Style::Lines, Box::new(page.clone()));
+    for second in 0..20 {
+        live.tick(second * 1_000_000_000, Rates::default(), Some("a leader".into()));
+    }
+    let text = String::from_utf8(page.0.lock().expect("unlocked").clone()).expect("text");
+    assert_eq!(text, "    5.0s  waiting for a leader\n");
+}
+
+#[test]
 fn quiet_is_silent() {
     let page = Page::default();
     let mut live = Live::writing_to("x", Style::Quiet, Box::new(page.clone()));
     live.observe(1, &members(0));
-    live.tick(2, Rates::default());
+    live.tick(2, Rates::default(), None);
     live.finish();
     assert!(page.0.lock().expect("unlocked").is_empty());
 }
@@ -77,7 +88,7 @@ fn the_block_is_never_wider_than_the_terminal() {
         replicas: 3,
         ..Snapshot::default()
     };
-    state.waiting = vec!["quorum: no majority agrees on a leader".into(); 5];
+    state.waiting = Some("quorum: no majority agrees on a leader".repeat(5));
     state.rates = Rates {
         ok: 200,
         fail: 1,

@@ -1,27 +1,35 @@
-//! The root of a container: an overlay over the host's read-only `/`, forgotten when the container ends.
+//! The root of a container: overlays over the host's read-only folders, forgotten when the container ends.
 //!
 //! What a container writes outside of its volumes lives in memory, and only for this start of it, as in Kubernetes.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
 
-use super::RootPlan;
+use super::{RootPlan, stage};
 use crate::host::mount::{self, Access};
 
 /// As much as a container may write outside of its volumes.
 const OVERLAY_LIMIT: &str = "size=1g,mode=755";
 /// What the container gets afresh, and nothing of the host's.
-const OWN: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
+pub(super) const OWN: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Builds the root and moves the process into it.
 pub fn enter(plan: &RootPlan) -> io::Result<()> {
     mount::make_private()?;
-    let root = overlay(plan)?;
+    mount::filesystem("tmpfs", &plan.scratch, MsFlags::MS_NODEV, OVERLAY_LIMIT)?;
+    let [upper, work, root] = ["upper", "work", "root"].map(|name| plan.scratch.join(name));
+    fs::create_dir(&root)?;
+    // The new root must be a mount (pivot_root(2)).
+    mount::bind(&root, &root, Access::ReadWrite)?;
+    // Mount points and files are put into the upper layer before it is mounted: in a user namespace nobody may make
+    // them in folders of the host's root afterwards.
+    let points = stage::stage(plan, &upper)?;
+    overlay(plan, &upper, &work, &root)?;
     show_host_mounts(plan, &root)?;
     mount_own(&root)?;
     for hidden in &plan.hidden {
@@ -35,12 +43,21 @@ pub fn enter(plan: &RootPlan) -> io::Result<()> {
             )?;
         }
     }
-    for (path, content) in &plan.files {
-        write_file(&inside(&root, path), content)?;
+    for (path, content) in &points.files {
+        let place = inside(&root, path);
+        // The host has mounted something there, as container engines do: cover it.
+        if !fs::read_to_string(&place).is_ok_and(|found| found == *content) {
+            mount::bind(&inside(&upper, path), &place, Access::ReadWrite)?;
+        }
     }
-    for bind in &plan.binds {
+    for bind in &points.binds {
         let target = inside(&root, &bind.target);
-        mount::make_point(&bind.source, &target)?;
+        mount::make_point(&bind.source, &target).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot make the place {}: {error}", bind.target.display()),
+            )
+        })?;
         let access = if bind.read_only {
             Access::ReadOnly
         } else {
@@ -51,44 +68,73 @@ pub fn enter(plan: &RootPlan) -> io::Result<()> {
     mount::become_root(&root)
 }
 
-fn overlay(plan: &RootPlan) -> io::Result<PathBuf> {
-    mount::filesystem("tmpfs", &plan.scratch, MsFlags::MS_NODEV, OVERLAY_LIMIT)?;
-    let [upper, work, root] = ["upper", "work", "root"].map(|name| plan.scratch.join(name));
-    for folder in [&upper, &work, &root] {
-        fs::create_dir(folder)?;
+/// An overlay over each folder of the host's `/`: over `/` as a whole the kernel allows none in a user namespace, where
+/// it would show what lies below the mounts that came along (mount_namespaces(7)).
+fn overlay(plan: &RootPlan, upper: &Path, work: &Path, root: &Path) -> io::Result<()> {
+    for entry in fs::read_dir("/")? {
+        let lower = entry?.path();
+        let place = inside(root, &lower);
+        if OWN.iter().any(|own| lower.starts_with(own)) {
+            continue;
+        }
+        if lower.is_symlink() {
+            symlink(fs::read_link(&lower)?, place)?;
+        } else if lower.is_dir() {
+            let layers = [inside(upper, &lower), inside(work, &lower)];
+            overlay_folder(plan, &lower, &layers, &place)?;
+        }
     }
+    Ok(())
+}
+
+fn overlay_folder(plan: &RootPlan, lower: &Path, layers: &[PathBuf; 2], place: &Path) -> io::Result<()> {
+    let [upper, work] = layers;
+    stage::make_folder_like(lower, upper, plan.is_root)?;
+    fs::create_dir_all(work)?;
+    fs::create_dir(place)?;
     // Trusted attributes need root outside (overlayfs documentation, "User extended attributes").
     let attributes = if plan.is_root { "" } else { ",userxattr" };
     let options = format!(
-        "lowerdir=/,upperdir={},workdir={}{attributes}",
-        upper.display(),
-        work.display()
+        "lowerdir={},upperdir={},workdir={}{attributes}",
+        escaped(lower),
+        escaped(upper),
+        escaped(work)
     );
-    mount::filesystem("overlay", &root, MsFlags::MS_NODEV, &options)?;
-    Ok(root)
+    let mounted = mount::filesystem("overlay", place, MsFlags::MS_NODEV, &options);
+    if plan.is_root {
+        return mounted;
+    }
+    // A folder in which the host has mounted something is shown as it is.
+    mounted.or_else(|_| mount::bind_tree(lower, place, Access::ReadOnly))
 }
 
-/// An overlay does not show what is mounted on the host below `/`: programs may live there.
+/// Colons separate lower folders, commas options; a backslash takes their meaning away.
+fn escaped(path: &Path) -> String {
+    path.display()
+        .to_string()
+        .replace('\\', "\\\\")
+        .replace(':', "\\:")
+        .replace(',', "\\,")
+}
+
+/// An overlay does not show what the host has mounted inside of its folder, and programs may live there. In a user
+/// namespace such a folder is shown with everything in it already.
 fn show_host_mounts(plan: &RootPlan, root: &Path) -> io::Result<()> {
+    if !plan.is_root {
+        return Ok(());
+    }
     let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
     let mut shown: Vec<PathBuf> = mount_points(&mountinfo)
-        .filter(|point| point != Path::new("/"))
+        .filter(|point| point.components().count() > 2)
         .filter(|point| !OWN.iter().any(|own| point.starts_with(own)))
         .filter(|point| !plan.hidden.iter().any(|hidden| point.starts_with(hidden)))
         .collect();
     shown.sort();
     shown.dedup();
     for point in shown {
-        let target = inside(root, &point);
-        // In a user namespace what lies below a mount must come along (mount_namespaces(7)); as root a plain bind
-        // brings no volume of another pod.
-        let result = if plan.is_root {
-            mount::bind(&point, &target, Access::ReadOnly)
-        } else {
-            mount::bind_tree(&point, &target, Access::ReadOnly)
-        };
-        // A place that cannot be shown (an autofs, a stale network mount) is absent inside, which a program will say.
-        let _ = result;
+        // Alone, lest it brings a volume of another pod. A place that cannot be shown (an autofs, a stale network
+        // mount) is absent inside, which a program will say.
+        let _ = mount::bind(&point, &inside(root, &point), Access::ReadOnly);
     }
     Ok(())
 }
@@ -159,20 +205,8 @@ fn mount_own(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the file, which on the host may be a link to somewhere else.
-fn write_file(path: &Path, content: &str) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, content)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
-}
-
-fn inside(root: &Path, path: &Path) -> PathBuf {
+/// A path of the container, below where its root is now.
+pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 

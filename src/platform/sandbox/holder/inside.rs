@@ -54,7 +54,7 @@ fn hold(hostname: &std::ffi::OsStr, program: OsString) -> io::Result<()> {
         if !is_readable(control.as_fd())? {
             continue;
         }
-        let mut buffer = [0; 65536];
+        let mut buffer = [0; 8192];
         let length = control.read(&mut buffer)?;
         if length == 0 {
             return Ok(());

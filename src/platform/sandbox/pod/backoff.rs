@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// A container that ran this long starts over.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
 
 /// The kubelet's rule: the first restart is immediate, then 10 s, 20 s, 40 s and so on up to 5 min; forgotten after
 /// 10 min of running.
@@ -53,7 +53,7 @@ mod tests {
         let mut backoff = Backoff::default();
         backoff.after(Duration::ZERO);
         backoff.after(Duration::ZERO);
-        assert_eq!(backoff.after(Duration::from_secs(600)), Duration::ZERO);
+        assert_eq!(backoff.after(Duration::from_mins(10)), Duration::ZERO);
         assert_eq!(backoff.after(Duration::ZERO), Duration::from_secs(10));
     }
 }

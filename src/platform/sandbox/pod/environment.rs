@@ -97,7 +97,7 @@ fn expand(text: &str, env: &[(String, String)]) -> String {
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|open| open.split_once(')')) {
             match env.iter().find(|(known, _)| known == name) {
                 Some((_, value)) => expanded.push_str(value),
-                None => expanded.push_str(&format!("$({name})")),
+                None => expanded.extend(["$(", name, ")"]),
             }
             rest = after;
         } else {

@@ -1,0 +1,217 @@
+//! SIGKILL of the node at every point between the first step of an injection and the last of its revert, and of the
+//! guardian too: nothing is left after the deadline, or after the next start.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState};
+use seatrial::undo::POINTS;
+
+use crate::node_fixture::{Folder, Grouping, Node, Pod, cut, eventually, guardians, injection};
+
+const SHORT: Duration = Duration::from_millis(1500);
+/// What the promise allows after the deadline.
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Freeze,
+    Stop,
+    Partition,
+}
+
+struct Scene {
+    folder: Folder,
+    kind: Kind,
+    pod: Pod,
+    /// At the other end of the cable.
+    _peer: Option<Pod>,
+}
+
+impl Scene {
+    fn new(kind: Kind) -> Self {
+        let pod = Pod::new(if kind == Kind::Freeze { Grouping::OwnCgroup } else { Grouping::None });
+        let peer = (kind == Kind::Partition).then(|| Pod::new(Grouping::None));
+        if let Some(peer) = &peer {
+            pod.connect(peer);
+        }
+        let folder = Folder::new();
+        folder.show(0, &pod.located);
+        Self { folder, kind, pod, _peer: peer }
+    }
+
+    fn spec(&self, name: &str, lasts: Duration) -> InjectionSpec {
+        let fault = match self.kind {
+            Kind::Freeze | Kind::Stop => HostFault::Pause {},
+            Kind::Partition => cut(&["10.99.0.2", "fd99::2"]),
+        };
+        injection(name, &self.pod, fault, lasts)
+    }
+
+    fn is_in_force(&self) -> bool {
+        match self.kind {
+            Kind::Freeze => self.pod.is_frozen(),
+            Kind::Stop => self.pod.is_stopped(),
+            Kind::Partition => !self.pod.tables().is_empty(),
+        }
+    }
+
+    fn leftovers(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.folder.records().iter().map(|path| path.display().to_string()).collect();
+        found.extend(guardians(&self.folder).iter().map(|pid| format!("guardian {pid}")));
+        if self.is_in_force() {
+            found.push("the fault".to_owned());
+        }
+        found
+    }
+
+    fn is_clean_by(&self, until: Instant, when: &str) {
+        loop {
+            let left = self.leftovers();
+            if left.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < until, "left {when}: {left:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if self.kind == Kind::Partition {
+            assert!(self.pod.reaches("10.99.0.2"), "packets flow again {when}");
+        }
+    }
+
+    /// A node that dies at `point`, without a successor.
+    fn dies_at(&self, point: &str) {
+        let mut node = Node::start_with(&self.folder, Some(point));
+        let spec = self.spec(&format!("dies-at-{point}"), SHORT);
+        let deadline = Instant::now() + SHORT;
+        node.put(&spec);
+        // Points of the revert are reached when it is asked for.
+        let asked = Instant::now();
+        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
+            if asked.elapsed() > Duration::from_millis(300) {
+                node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(node.child.try_wait().expect("ours").is_some(), "the node never got to {point}");
+        node.child.wait().expect("ours");
+        self.is_clean_by(deadline + ONE_SECOND, &format!("by a node killed at {point}"));
+    }
+
+    /// A node that dies at `point`, together with every guardian, and a successor that nobody tells anything.
+    fn dies_with_its_guardian_at(&self, point: &str) {
+        let mut node = Node::start_with(&self.folder, Some(point));
+        let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_secs(60));
+        node.put(&spec);
+        let asked = Instant::now();
+        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
+            if asked.elapsed() > Duration::from_millis(300) {
+                node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        node.child.wait().expect("ours");
+        for guardian in guardians(&self.folder) {
+            let _ = kill(Pid::from_raw(guardian), Signal::SIGKILL);
+        }
+        let next = Node::start(&self.folder);
+        self.is_clean_by(
+            Instant::now() + Duration::from_secs(5),
+            &format!("after the start that follows a death of both at {point}"),
+        );
+        next.end();
+    }
+}
+
+fn at_every_point(kind: Kind) {
+    let scene = Scene::new(kind);
+    for point in POINTS {
+        scene.dies_at(point);
+    }
+    for point in POINTS {
+        scene.dies_with_its_guardian_at(point);
+    }
+}
+
+#[test]
+fn a_node_killed_at_any_point_leaves_nothing_of_a_freeze() {
+    at_every_point(Kind::Freeze);
+}
+
+#[test]
+fn a_node_killed_at_any_point_leaves_nothing_of_stopped_processes() {
+    at_every_point(Kind::Stop);
+}
+
+#[test]
+fn a_node_killed_at_any_point_leaves_nothing_of_a_partition() {
+    at_every_point(Kind::Partition);
+}
+
+#[test]
+fn a_restarted_node_takes_over_what_is_still_wanted() {
+    for kind in [Kind::Freeze, Kind::Partition] {
+        let scene = Scene::new(kind);
+        let mut node = Node::start(&scene.folder);
+        let spec = scene.spec("kept", Duration::from_secs(60));
+        node.put(&spec);
+        scene.folder.await_state("kept", InjectionState::Injected);
+        let records: Vec<PathBuf> = scene.folder.records();
+        let guardian = guardians(&scene.folder);
+        let told = scene.folder.statuses().len();
+        node.kill();
+        assert!(scene.is_in_force());
+        let mut node = Node::start(&scene.folder);
+        node.put(&spec);
+        let status = eventually("a status of the new node", Duration::from_secs(5), || {
+            let status = scene.folder.status("kept")?;
+            (scene.folder.statuses().len() > told && status.state == InjectionState::Injected).then_some(status)
+        });
+        assert!(status.error.is_some_and(|note| note.contains("taken over")));
+        assert_eq!(scene.folder.records(), records, "the same record");
+        assert_eq!(guardians(&scene.folder), guardian, "the same guardian");
+        assert!(scene.is_in_force());
+        node.put(&InjectionSpec { desired: Desired::Reverted, ..spec });
+        scene.folder.await_state("kept", InjectionState::Reverted);
+        scene.is_clean_by(Instant::now() + ONE_SECOND, "by the new node");
+        node.end();
+    }
+}
+
+#[test]
+fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
+    let scene = Scene::new(Kind::Freeze);
+    let mut node = Node::start(&scene.folder);
+    node.put(&scene.spec("orphan", Duration::from_secs(60)));
+    scene.folder.await_state("orphan", InjectionState::Injected);
+    node.kill();
+    let node = Node::start(&scene.folder);
+    scene.is_clean_by(Instant::now() + Duration::from_secs(5), "by a node that hears of nothing");
+    node.end();
+}
+
+#[test]
+fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
+    for kind in [Kind::Freeze, Kind::Partition] {
+        let scene = Scene::new(kind);
+        let mut node = Node::start(&scene.folder);
+        node.put(&scene.spec("guarded", Duration::from_secs(60)));
+        scene.folder.await_state("guarded", InjectionState::Injected);
+        let first = guardians(&scene.folder);
+        kill(Pid::from_raw(first[0]), Signal::SIGKILL).expect("there");
+        let second = eventually("another guardian", Duration::from_secs(3), || {
+            guardians(&scene.folder).first().copied().filter(|pid| !first.contains(pid))
+        });
+        let status = eventually("a status that says so", Duration::from_secs(3), || {
+            scene.folder.status("guarded").filter(|status| status.error.is_some())
+        });
+        assert_eq!(status.state, InjectionState::Injected);
+        assert!(status.error.is_some_and(|note| note.contains("was replaced")));
+        // The new one is as good as the old one.
+        node.kill();
+        kill(Pid::from_raw(second), Signal::SIGTERM).expect("there");
+        scene.is_clean_by(Instant::now() + Duration::from_secs(2), "by a guardian that is asked to take back");
+    }
+}
