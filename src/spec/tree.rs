@@ -122,7 +122,7 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
         serde_saphyr::Error::Budget {
             breach: BudgetBreach::Depth { .. },
             ..
-        } => format!("is nested deeper than {MAX_DEPTH} levels: no document of Kubernetes is"),
+        } => too_deep(),
         serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
             format!(
                 "is larger than {MAX_NODES} values, aliases counted by what they stand for: is this the right file?"
@@ -132,9 +132,17 @@ fn unreadable(error: &serde_saphyr::Error) -> String {
             let message = other.to_string();
             let message = message.lines().next().unwrap_or_default();
             let message = message.split(" at line ").next().unwrap_or_default();
+            // The scanner has a limit of its own, and comes first where everything stands on one line.
+            if message.contains("recursion limit exceeded") {
+                return too_deep();
+            }
             format!("is not valid YAML: {message}")
         }
     }
+}
+
+fn too_deep() -> String {
+    format!("is nested deeper than {MAX_DEPTH} levels: no document of Kubernetes is")
 }
 
 /// A step on the way from the root to a node.

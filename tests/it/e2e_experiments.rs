@@ -108,7 +108,8 @@ fn every_bug_is_caught_by_the_check_meant_for_it() {
             .filter(|claim| claim["verdict"] == "Fail")
             .filter_map(|claim| claim["sli"].as_str())
             .collect();
-        assert_eq!(failed, [sli], "{}", file.display());
+        // What is lost is often read stale as well: others may fail beside it.
+        assert!(failed.contains(&sli), "{} is caught by {failed:?}", file.display());
     }
 }
 

@@ -4,20 +4,27 @@ use std::process::Stdio;
 
 use crate::e2e_fixture::{Desk, Done, experiments_in, quickstart_with, shipped, text_of};
 
-/// Changes the quickstart and expects `validate` to refuse it with exit 20 and these words.
-fn refused(changes: &[(&str, &str)], words: &[&str]) -> Done {
+/// Changes the quickstart and expects `validate` to refuse it with exit 20. Each expectation is a text of the line that
+/// is blamed, and the column with what is said.
+fn refused(changes: &[(&str, &str)], expected: &[(&str, &str)]) {
     let desk = Desk::new();
-    desk.write("x.yaml", quickstart_with(changes));
+    let text = quickstart_with(changes);
+    desk.write("x.yaml", &text);
     let mut done = desk.run(&["validate", "x.yaml"]).exits(20);
-    for words in words {
-        done = done.says(words);
+    for (blamed, words) in expected {
+        done = done.says(&format!("x.yaml:{}:{words}", line_of(&text, blamed)));
     }
     assert_eq!(done.out, "", "data is for what is valid");
     // A run tells the same before it starts anything.
     let run = desk.run(&["run", "x.yaml", "--out", "out"]).exits(20);
     assert_eq!(run.err, done.err);
     assert!(!desk.path("out").exists());
-    done
+}
+
+/// The number of the first line that holds this, from 1.
+fn line_of(text: &str, part: &str) -> usize {
+    let found = text.lines().position(|line| line.contains(part));
+    1 + found.unwrap_or_else(|| panic!("no line has `{part}`"))
 }
 
 #[test]
@@ -39,31 +46,52 @@ fn every_shipped_experiment_is_valid_and_can_be_planned() {
 fn tells_every_mistake_with_its_place_and_what_to_write_instead() {
     refused(
         &[("      at: 1s\n", "      att: 1s\n")],
-        &["x.yaml:19:7: spec.steps[0].att: unknown field `att`: did you mean `at`?"],
+        &[(
+            "att: 1s",
+            "7: spec.steps[0].att: unknown field `att`: did you mean `at`?",
+        )],
     );
     refused(
         &[("clients: 8", "clients: many")],
-        &["x.yaml:15:14: spec.workload.clients: the text `many` is not a whole number"],
+        &[(
+            "clients: many",
+            "14: spec.workload.clients: the text `many` is not a whole number",
+        )],
     );
     refused(
         &[("isolate: {role: leader}", "isolate: {ordinals: [3]}")],
-        &["x.yaml:21:14: spec.steps[0].fault: ordinal 3 does not exist: `refkv` has 0 to 2"],
+        &[(
+            "isolate:",
+            "14: spec.steps[0].fault: ordinal 3 does not exist: `refkv` has 0 to 2",
+        )],
     );
     refused(
         &[("for: 8s", "for: 8")],
-        &["x.yaml:20:12: spec.steps[0].for: `8` has no unit: write a number with a unit"],
+        &[(
+            "for: 8",
+            "12: spec.steps[0].for: `8` has no unit: write a number with a unit",
+        )],
     );
     refused(
         &[("    store: {refkv: {}}\n", "")],
         &[
-            "spec.steps[0].fault: roles are known only from a store",
-            "spec.hypothesis[0].sli: `quorum` is asked of a store",
-            "spec.workload: clients need a store to speak to",
+            (
+                "isolate:",
+                "14: spec.steps[0].fault: roles are known only from a store",
+            ),
+            (
+                "sli: {quorum: {}}",
+                "12: spec.hypothesis[0].sli: `quorum` is asked of a store",
+            ),
+            ("clients: 8", "5: spec.workload: clients need a store to speak to"),
         ],
     );
     refused(
         &[("sli: {quorum: {}}", "sli: {quorumm: {}}")],
-        &["did you mean `quorum`?"],
+        &[(
+            "quorumm",
+            "13: spec.hypothesis[0].sli.quorumm: `quorumm` is not known here: did you mean `quorum`?",
+        )],
     );
 }
 
@@ -73,16 +101,20 @@ fn tells_what_steps_do_to_each_other() {
         "  steps:\n    - {name: cut-leader, at: 30s, for: 1s, fault: {networkPartition: {halves: {}}}}\n";
     refused(
         &[("  steps:\n", twice)],
-        &["spec.steps[1].name: `cut-leader` is used twice: give each one a name of its own"],
+        &[(
+            "- name: cut-leader",
+            "13: spec.steps[1].name: `cut-leader` is used twice: give each one a name of its own",
+        )],
     );
     let both = "  steps:
     - {name: pause, at: 1s, for: 9s, fault: {processPause: {members: {ordinals: [1]}}}}
     - {name: kill, at: 2s, fault: {podKill: {members: {ordinals: [1, 2]}}}}\n";
     refused(
         &[("  steps:\n", both)],
-        &[
-            "x.yaml:19:35: spec.steps[1].fault: contradicts step `pause`, which hits ordinal 1 at the same time",
-        ],
+        &[(
+            "name: kill",
+            "35: spec.steps[1].fault: contradicts step `pause`, which hits ordinal 1 at the same time",
+        )],
     );
 }
 
@@ -92,30 +124,32 @@ fn an_experiment_that_claims_or_does_nothing_is_refused() {
     let (before, rest) = text.split_once("  hypothesis:\n").expect("it has hypotheses");
     let (_, after) = rest.split_once("---\n").expect("it has manifests");
     let desk = Desk::new();
-    desk.write("x.yaml", format!("{before}  hypothesis: []\n---\n{after}"));
-    desk.run(&["validate", "x.yaml"])
-        .exits(20)
-        .says("x.yaml:22:15: spec.hypothesis: claims nothing, so nothing could be judged");
+    let claimless = format!("{before}  hypothesis: []\n---\n{after}");
+    desk.write("x.yaml", &claimless);
+    let line = line_of(&claimless, "hypothesis: []");
+    desk.run(&["validate", "x.yaml"]).exits(20).says(&format!(
+        "x.yaml:{line}:15: spec.hypothesis: claims nothing, so nothing could be judged"
+    ));
 
     let (before, rest) = text.split_once("  steps:\n").expect("it has steps");
     let (_, after) = rest.split_once("  hypothesis:\n").expect("it has hypotheses");
-    desk.write("x.yaml", format!("{before}  steps: []\n  hypothesis:\n{after}"));
-    desk.run(&["validate", "x.yaml"])
-        .exits(20)
-        .says("x.yaml:17:10: spec.steps: breaks nothing, so nothing would be tried");
+    let idle = format!("{before}  steps: []\n  hypothesis:\n{after}");
+    desk.write("x.yaml", &idle);
+    let line = line_of(&idle, "steps: []");
+    desk.run(&["validate", "x.yaml"]).exits(20).says(&format!(
+        "x.yaml:{line}:10: spec.steps: breaks nothing, so nothing would be tried"
+    ));
 }
 
 #[test]
 fn all_problems_of_all_files_are_told_at_once() {
     let desk = Desk::new();
-    desk.write(
-        "x.yaml",
-        quickstart_with(&[
-            ("clients: 8", "clients: 0"),
-            ("for: 8s", "for: soon"),
-            ("longestOutage: 5s", "longestOutage: 5"),
-        ]),
-    );
+    let text = quickstart_with(&[
+        ("clients: 8", "clients: eight"),
+        ("for: 8s", "for: soon"),
+        ("longestOutage: 5s", "longestOutage: 5"),
+    ]);
+    desk.write("x.yaml", &text);
     desk.write(
         "y.yaml",
         "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: y}\nspec: {replicaz: 3}\n",
@@ -221,14 +255,16 @@ fn standard_input_is_a_file_as_well() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
+    let text = quickstart_with(&[("at: 1s", "at: 1")]);
     child
         .stdin
         .take()
         .expect("it is piped")
-        .write_all(quickstart_with(&[("at: 1s", "at: 1")]).as_bytes())
+        .write_all(text.as_bytes())
         .expect("the program reads");
     let output = child.wait_with_output().expect("the program ends");
-    Done::of(output)
-        .exits(20)
-        .says("<stdin>:19:11: spec.steps[0].at: `1` has no unit");
+    Done::of(output).exits(20).says(&format!(
+        "<stdin>:{}:11: spec.steps[0].at: `1` has no unit",
+        line_of(&text, "at: 1")
+    ));
 }

@@ -354,7 +354,11 @@ impl Pod {
         }
         // A test that fails may leave stopped processes, which outlive their parents.
         if let Ok(Some(first)) = ProcessId::of(self.container.id() as i32) {
-            let _ = Tree { roots: vec![first], spared: None }.kill(Duration::from_secs(2));
+            let _ = Tree {
+                roots: vec![first],
+                spared: None,
+            }
+            .kill(Duration::from_secs(2));
         }
         let _ = self.container.kill();
         let _ = self.container.wait();
@@ -432,9 +436,15 @@ impl Pod {
     /// How many pings have come in.
     pub fn pings_heard(&self) -> u64 {
         let text = self.must_run(&["cat", "/proc/net/snmp"]);
-        let mut lines = text.lines().filter(|line| line.starts_with("Icmp:")).map(str::split_ascii_whitespace);
+        let mut lines = text
+            .lines()
+            .filter(|line| line.starts_with("Icmp:"))
+            .map(str::split_ascii_whitespace);
         let (names, values) = (lines.next().expect("there"), lines.next().expect("there"));
-        let (_, heard) = names.zip(values).find(|(name, _)| *name == "InEchos").expect("there");
+        let (_, heard) = names
+            .zip(values)
+            .find(|(name, _)| *name == "InEchos")
+            .expect("there");
         heard.parse().expect("a number")
     }
 

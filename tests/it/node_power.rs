@@ -24,8 +24,14 @@ struct Disk {
 
 impl Disk {
     fn new(folder: &Path) -> Self {
-        let disk = Self { image: folder.join("disk.img"), mount: folder.join("disk") };
-        File::create(&disk.image).expect("writable").set_len(32 << 20).expect("writable");
+        let disk = Self {
+            image: folder.join("disk.img"),
+            mount: folder.join("disk"),
+        };
+        File::create(&disk.image)
+            .expect("writable")
+            .set_len(32 << 20)
+            .expect("writable");
         fs::create_dir(&disk.mount).expect("writable");
         must("mkfs.ext4", &["-q", "-F", disk.image.to_str().expect("text")]);
         disk.mount();
@@ -33,7 +39,15 @@ impl Disk {
     }
 
     fn mount(&self) {
-        must("mount", &["-o", "loop", self.image.to_str().expect("text"), self.mount.to_str().expect("text")]);
+        must(
+            "mount",
+            &[
+                "-o",
+                "loop",
+                self.image.to_str().expect("text"),
+                self.mount.to_str().expect("text"),
+            ],
+        );
     }
 
     fn unmount(&self) {
@@ -41,7 +55,11 @@ impl Disk {
     }
 
     fn volume(&self) -> LocatedVolume {
-        LocatedVolume { claim: "data".to_owned(), path: self.mount.clone(), device: Some(self.image.clone()) }
+        LocatedVolume {
+            claim: "data".to_owned(),
+            path: self.mount.clone(),
+            device: Some(self.image.clone()),
+        }
     }
 }
 
@@ -61,11 +79,20 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
     let mut synced = File::create(disk.mount.join("synced")).expect("writable");
     synced.write_all(b"kept").expect("writable");
     synced.sync_all().expect("writable");
-    File::open(&disk.mount).and_then(|root| root.sync_all()).expect("writable");
+    File::open(&disk.mount)
+        .and_then(|root| root.sync_all())
+        .expect("writable");
     let mut node = Node::start(&folder);
     fs::write(disk.mount.join("unsynced"), "lost").expect("writable");
-    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new() }, Duration::from_secs(60)));
-    eventually("the container is dead", Duration::from_secs(5), || (!pod.container_is_alive()).then_some(()));
+    node.put(&injection(
+        "power",
+        &pod,
+        HostFault::PowerLoss { claims: Vec::new() },
+        Duration::from_secs(60),
+    ));
+    eventually("the container is dead", Duration::from_secs(5), || {
+        (!pod.container_is_alive()).then_some(())
+    });
     drop(synced);
     // What a platform does: mount again, start again.
     pod.remove();
@@ -76,15 +103,30 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
     folder.show(0, &next.located);
     let status = folder.await_state("power", InjectionState::Injected);
     let observed = status.proof.expect("proven").observed;
-    assert!(observed.contains("synced marker there, unsynced gone"), "{observed}");
-    assert_eq!(fs::read_to_string(disk.mount.join("synced")).expect("kept"), "kept");
+    assert!(
+        observed.contains("synced marker there, unsynced gone"),
+        "{observed}"
+    );
+    assert_eq!(
+        fs::read_to_string(disk.mount.join("synced")).expect("kept"),
+        "kept"
+    );
     // Its name may have got to the disk with somebody else's sync; what was written to it did not.
-    assert_ne!(fs::read_to_string(disk.mount.join("unsynced")).unwrap_or_default(), "lost");
+    assert_ne!(
+        fs::read_to_string(disk.mount.join("unsynced")).unwrap_or_default(),
+        "lost"
+    );
     node.gone("power");
-    eventually("no record", Duration::from_secs(2), || folder.records().is_empty().then_some(()));
+    eventually("no record", Duration::from_secs(2), || {
+        folder.records().is_empty().then_some(())
+    });
     let markers: Vec<_> = fs::read_dir(&disk.mount)
         .expect("readable")
-        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".seatrial")))
+        .filter(|entry| {
+            entry
+                .as_ref()
+                .is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".seatrial"))
+        })
         .collect();
     assert!(markers.is_empty(), "{markers:?}");
     node.end();
@@ -92,21 +134,31 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
 
 #[test]
 fn rounds_are_measured_and_leave_nothing() {
-    let rounds = std::env::var("SEATRIAL_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    for (name, grouping, fault) in
-        [("pause", Grouping::OwnCgroup, HostFault::Pause {}), ("partition", Grouping::None, cut(&["10.99.0.2", "fd99::2"]))]
-    {
+    let rounds = std::env::var("SEATRIAL_BENCH_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(3);
+    for (name, grouping, fault) in [
+        ("pause", Grouping::OwnCgroup, HostFault::Pause {}),
+        ("partition", Grouping::None, cut(&["10.99.0.2", "fd99::2"])),
+    ] {
         let (folder, pod, peer) = (Folder::new(), Pod::new(grouping), Pod::new(Grouping::None));
         pod.connect(&peer);
         folder.show(0, &pod.located);
         let spec = injection(name, &pod, fault, Duration::from_secs(60));
         let locate = FileLocate(folder.path().to_owned());
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let measured = runtime.block_on(bench_rounds(locate, options(folder.undo_dir()), &spec, rounds)).expect("done");
+        let measured = runtime
+            .block_on(bench_rounds(locate, options(folder.undo_dir()), &spec, rounds))
+            .expect("done");
         assert_eq!((measured.inject.len(), measured.revert.len()), (rounds, rounds));
         for (what, mut times) in [("inject", measured.inject), ("revert", measured.revert)] {
             times.sort();
-            println!("{name} {what}: p50 {:?}, p99 {:?}", times[rounds / 2], times[rounds * 99 / 100]);
+            println!(
+                "{name} {what}: p50 {:?}, p99 {:?}",
+                times[rounds / 2],
+                times[rounds * 99 / 100]
+            );
         }
         assert!(folder.records().is_empty());
     }
