@@ -9,11 +9,11 @@
 //! [`Sockets`] are opened inside the namespace and work from anywhere afterwards. While they are open they keep the
 //! namespace alive, so that they must be closed when its pod is gone.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
@@ -78,7 +78,6 @@ impl Sockets {
             Err(error) if super::process::is_gone(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        use std::os::unix::fs::MetadataExt;
         if !process.is_alive()? || namespace.metadata()?.ino() != inode {
             return Ok(None);
         }
@@ -143,14 +142,6 @@ pub fn remove(owner: &Socket, table: &str) -> io::Result<()> {
 /// Whether a table of this name exists, as a socket of its namespace sees it.
 pub fn exists(reader: &Socket, table: &str) -> io::Result<bool> {
     readback::exists(reader, table)
-}
-
-/// The names of all tables of the family that cuts use, in the namespace of `process`; empty where it is gone.
-pub fn tables_of(process: &ProcessId) -> io::Result<BTreeSet<String>> {
-    match Sockets::open(process)? {
-        Some((sockets, _)) => readback::names(&sockets.grip.reader),
-        None => Ok(BTreeSet::new()),
-    }
 }
 
 /// Runs `work` in a network namespace, on a thread of its own, because setns(2) moves only the calling thread and a

@@ -13,7 +13,7 @@ use super::status::Status;
 use super::watch::Watch;
 use super::{Channel, Locate, LocatedPod, Node};
 use crate::api::{Desired, HostFault, InjectionSpec, InjectionState};
-use crate::undo::{Outcome, Record, stop_here};
+use crate::undo::{Expiry, Outcome, Record, stop_here};
 
 /// How often a proof is renewed.
 const PROOF: Duration = Duration::from_secs(1);
@@ -68,6 +68,8 @@ pub(super) struct Actor<C, L> {
     pub name: String,
     pub wishes: mpsc::UnboundedReceiver<Wish>,
     pub status: Status,
+    /// When it was first heard of, in time since boot.
+    pub began: Duration,
     /// The newest one; none before the first order.
     pub spec: Option<Box<InjectionSpec>>,
 }
@@ -81,7 +83,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             },
             Begin::Found(path, record) => self.adopt(path, *record).await,
             Begin::Stuck(path, record, error) => {
-                self.status.fail(InjectionState::RevertFailed, error);
+                self.status.fail(InjectionState::RevertFailed, &error);
                 self.report().await;
                 Phase::TakingBack(leftover(path, *record), Next::Reverted)
             }
@@ -146,6 +148,16 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             let Some(spec) = self.spec.clone() else {
                 return Phase::End;
             };
+            if Expiry::new(&spec.deadline, self.began).is_over() {
+                // What was in force before has been taken back; what never was is no success.
+                if self.status.state() == InjectionState::Pending {
+                    self.status.fail(InjectionState::Failed, &StandingError::TooLate);
+                } else {
+                    self.status.enter(InjectionState::Reverted);
+                }
+                self.report().await;
+                return Phase::Over;
+            }
             let failure = match self.locate().await {
                 Err(error) => error,
                 Ok(Some(pod)) if spec.follow || pod.uid == spec.pod.uid => {
@@ -163,7 +175,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 Ok(None) => format!("pod {} does not run on this node", spec.pod.name),
             };
             if !self.follows() {
-                self.status.fail(InjectionState::Failed, failure);
+                self.status.fail(InjectionState::Failed, &failure);
                 self.report().await;
                 return Phase::Over;
             }
@@ -185,29 +197,13 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     /// What comes next, or why nothing could be injected now and nothing of it is left.
     async fn inject(&mut self, spec: InjectionSpec, pod: LocatedPod) -> Result<Phase, String> {
-        let (options, era) = (self.node.options.clone(), self.node.era.clone());
-        match blocking(move || inject(&options, era, spec, &pod)).await {
+        let (options, since) = (self.node.options.clone(), (self.node.era.clone(), self.began));
+        match blocking(move || inject(&options, since, spec, &pod)).await {
             Ok((standing, look)) => {
                 self.status.see(look);
                 self.report().await;
                 stop_here("reported");
                 Ok(Phase::Standing(Box::new(standing)))
-            }
-            Err(Attempt {
-                why: StandingError::TooLate,
-                left: None,
-            }) if self.status.state() != InjectionState::Pending => {
-                self.status.enter(InjectionState::Reverted);
-                self.report().await;
-                Ok(Phase::Over)
-            }
-            Err(Attempt {
-                why: why @ StandingError::TooLate,
-                left: None,
-            }) => {
-                self.status.fail(InjectionState::Failed, why);
-                self.report().await;
-                Ok(Phase::Over)
             }
             Err(Attempt { why, left: None }) => Err(why.to_string()),
             Err(Attempt {
@@ -215,7 +211,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 left: Some((left, error)),
             }) => {
                 self.status
-                    .fail(InjectionState::RevertFailed, format!("{why}; and then: {error}"));
+                    .fail(InjectionState::RevertFailed, &format!("{why}; and then: {error}"));
                 self.report().await;
                 Ok(Phase::TakingBack(left, Next::Failed(why.to_string())))
             }
@@ -224,6 +220,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     /// Decides what becomes of a record whose fault may still be wanted.
     async fn adopt(&mut self, path: PathBuf, record: Record) -> Phase {
+        self.began = record.began;
         let patience = self.node.options.adopt_within.min(record.expires.left());
         let spec = match timeout(patience, self.wishes.recv()).await {
             Ok(Some(Wish::Put(spec))) if spec.desired == Desired::Injected => spec,
@@ -431,7 +428,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                     .map(|before| format!("{before}; "))
                     .unwrap_or_default();
                 self.status
-                    .fail(InjectionState::RevertFailed, format!("{before}{failure}"));
+                    .fail(InjectionState::RevertFailed, &format!("{before}{failure}"));
             }
             self.report().await;
             let retry = Instant::now() + pause;
@@ -459,7 +456,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         match next {
             Next::Again => return Phase::Waiting,
             Next::Reverted => self.status.enter(InjectionState::Reverted),
-            Next::Failed(why) => self.status.fail(InjectionState::Failed, why),
+            Next::Failed(why) => self.status.fail(InjectionState::Failed, &why),
             Next::Lost(why) => self.status.lose(&why),
             Next::End => {
                 self.status.enter(InjectionState::Reverted);

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::actor::{Actor, Begin, Wish, begin, blocking};
 use super::status::Status;
 use super::{Channel, Locate, Order};
-use crate::host::process::boot::Era;
+use crate::host::process::boot::{Era, uptime};
 use crate::undo::guardian::Launch;
 use crate::undo::{Scope, StoreError, replay};
 
@@ -105,6 +105,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
             name: name.clone(),
             wishes,
             status: Status::new(),
+            began: uptime(),
             spec: None,
         };
         // An older record of the same Injection hears nothing and is taken back.
@@ -158,18 +159,16 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
             let _ = sender.send(Wish::Gone);
         }
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        match timeout(FAREWELL, all).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                let mut names: Vec<String> = self
-                    .wishes
-                    .iter()
-                    .filter(|(_, sender)| !sender.is_closed())
-                    .map(|(name, _)| name.clone())
-                    .collect();
-                names.sort();
-                Err(ServeError::LeftBehind(names))
-            }
+        if timeout(FAREWELL, all).await.is_ok() {
+            return Ok(());
         }
+        let mut names: Vec<String> = self
+            .wishes
+            .iter()
+            .filter(|(_, sender)| !sender.is_closed())
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        Err(ServeError::LeftBehind(names))
     }
 }

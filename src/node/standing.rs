@@ -66,12 +66,11 @@ impl<E: Into<StandingError>> From<E> for Attempt {
 /// Prepares, writes the record, starts the guardian, acts, and looks.
 pub(super) fn inject(
     options: &Options,
-    era: Era,
+    (era, began): (Era, Duration),
     spec: InjectionSpec,
     pod: &LocatedPod,
 ) -> Result<(Standing, Look), Attempt> {
-    let began = uptime();
-    let generation = began.as_nanos() as u64;
+    let generation = uptime().as_nanos() as u64;
     let expires = Expiry::new(&spec.deadline, began);
     if expires.is_over() {
         return Err(StandingError::TooLate.into());
@@ -90,6 +89,7 @@ pub(super) fn inject(
         schema: Record::SCHEMA,
         generation,
         written: Timestamp::now(),
+        began,
         era,
         pod: pod.uid.clone(),
         expires,
@@ -99,7 +99,9 @@ pub(super) fn inject(
         spec,
     };
     if let Err(error) = Store::write(&path, &record) {
-        started.map(Started::dismiss);
+        if let Some(started) = started {
+            started.dismiss();
+        }
         return Err(error.into());
     }
     stop_here("record-written");
@@ -233,7 +235,7 @@ impl Standing {
             None => None,
         };
         if record.spec.deadline != spec.deadline {
-            record.expires = Expiry::new(&spec.deadline, Duration::from_nanos(record.generation));
+            record.expires = Expiry::new(&spec.deadline, record.began);
         }
         record.spec = spec;
         let needs_guardian = record.guardian.is_some() && guardian.is_none();
@@ -286,7 +288,7 @@ impl Standing {
             ..self.record.clone()
         };
         if record.spec.deadline != self.record.spec.deadline {
-            record.expires = Expiry::new(&record.spec.deadline, Duration::from_nanos(record.generation));
+            record.expires = Expiry::new(&record.spec.deadline, record.began);
         }
         Store::write(&self.path, &record)?;
         match self.effect.change(&record.spec, record.expires.left()) {

@@ -47,7 +47,7 @@ impl Status {
         }
     }
 
-    pub(super) fn fail(&mut self, state: InjectionState, error: impl ToString) {
+    pub(super) fn fail(&mut self, state: InjectionState, error: &impl ToString) {
         self.enter(state);
         self.current.error = Some(error.to_string());
     }

@@ -27,6 +27,8 @@ pub struct Record {
     pub generation: u64,
     /// When it was written.
     pub written: Timestamp,
+    /// When the Injection began, in time since boot: its duration counts from here, however often it is made anew.
+    pub began: Duration,
     /// In which boot and pid namespace its pids mean something.
     pub era: Era,
     /// What was asked for.
@@ -162,7 +164,7 @@ impl Guardian {
     /// Ends it, without letting it act any more. One that is gone is no error, and neither is ending oneself: a
     /// guardian that takes a fault back ends right afterwards.
     pub fn end(&self) -> io::Result<()> {
-        if self.process.pid == std::process::id() as i32 {
+        if self.process.pid == std::process::id().cast_signed() {
             return Ok(());
         }
         let Some(handle) = self.process.open()? else {

@@ -11,7 +11,7 @@ use seatrial::undo::{Outcome, Scope, Store, Target, replay};
 
 use crate::node_fixture::{Folder, Grouping, Node, Pod, cut, eventually, guardians, injection};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn reverted(spec: &InjectionSpec) -> InjectionSpec {
     InjectionSpec {
@@ -239,7 +239,7 @@ fn the_kernel_ends_a_cut_when_node_and_guardian_are_stopped() {
     let lasts = Duration::from_secs(2);
     node.put(&injection("expires", &pod, cut(&["10.99.0.2", "fd99::2"]), lasts));
     folder.await_state("expires", InjectionState::Injected);
-    let ours = [node.child.id() as i32, guardians(&folder)[0]].map(Pid::from_raw);
+    let ours = [node.child.id().cast_signed(), guardians(&folder)[0]].map(Pid::from_raw);
     for process in ours {
         kill(process, Signal::SIGSTOP).expect("ours");
     }
@@ -404,7 +404,7 @@ fn refuses_another_pod_a_frozen_cgroup_and_the_nodes_own_network() {
     fs::write(pod.cgroup().join("cgroup.freeze"), "0").expect("writable");
 
     let mut own = pod.located.clone();
-    own.holder = std::process::id() as i32;
+    own.holder = std::process::id().cast_signed();
     folder.show(0, &own);
     node.put(&injection("own", &pod, cut(&["10.99.0.2"]), LONG));
     let error = folder

@@ -263,7 +263,7 @@ fn spawn(program: &str, arguments: &[&str]) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
+        .expect("the tools of the tests are installed")
 }
 
 impl Pod {
@@ -280,7 +280,7 @@ impl Pod {
         let mut pod = Self {
             located: LocatedPod {
                 uid: format!("uid-{}", holder.id()),
-                holder: holder.id() as i32,
+                holder: holder.id().cast_signed(),
                 containers: Vec::new(),
                 volumes: Vec::new(),
             },
@@ -309,7 +309,7 @@ impl Pod {
             "nsenter",
             &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")],
         );
-        let pid = self.container.id() as i32;
+        let pid = self.container.id().cast_signed();
         eventually("a running container", Duration::from_secs(5), || {
             let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             (!tasks.trim().is_empty()).then_some(())
@@ -353,7 +353,7 @@ impl Pod {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
         }
         // A test that fails may leave stopped processes, which outlive their parents.
-        if let Ok(Some(first)) = ProcessId::of(self.container.id() as i32) {
+        if let Ok(Some(first)) = ProcessId::of(self.container.id().cast_signed()) {
             let _ = Tree {
                 roots: vec![first],
                 spared: None,

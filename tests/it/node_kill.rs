@@ -127,7 +127,7 @@ impl Scene {
     /// A node that dies at `point`, together with every guardian, and a successor that nobody tells anything.
     fn dies_with_its_guardian_at(&self, point: &str) {
         let mut node = Node::start_with(&self.folder, Some(point));
-        let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_secs(60));
+        let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_mins(1));
         node.put(&spec);
         let asked = Instant::now();
         while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
@@ -182,7 +182,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
     for kind in [Kind::Freeze, Kind::Partition] {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
-        let spec = scene.spec("kept", Duration::from_secs(60));
+        let spec = scene.spec("kept", Duration::from_mins(1));
         node.put(&spec);
         scene.folder.await_state("kept", InjectionState::Injected);
         let records: Vec<PathBuf> = scene.folder.records();
@@ -215,7 +215,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
 fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
     let scene = Scene::new(Kind::Freeze);
     let mut node = Node::start(&scene.folder);
-    node.put(&scene.spec("orphan", Duration::from_secs(60)));
+    node.put(&scene.spec("orphan", Duration::from_mins(1)));
     scene.folder.await_state("orphan", InjectionState::Injected);
     node.kill();
     let node = Node::start(&scene.folder);
@@ -231,7 +231,7 @@ fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
     for kind in [Kind::Freeze, Kind::Partition] {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
-        node.put(&scene.spec("guarded", Duration::from_secs(60)));
+        node.put(&scene.spec("guarded", Duration::from_mins(1)));
         scene.folder.await_state("guarded", InjectionState::Injected);
         let first = guardians(&scene.folder);
         kill(Pid::from_raw(first[0]), Signal::SIGKILL).expect("there");

@@ -88,7 +88,7 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
         "power",
         &pod,
         HostFault::PowerLoss { claims: Vec::new() },
-        Duration::from_secs(60),
+        Duration::from_mins(1),
     ));
     eventually("the container is dead", Duration::from_secs(5), || {
         (!pod.container_is_alive()).then_some(())
@@ -145,7 +145,7 @@ fn rounds_are_measured_and_leave_nothing() {
         let (folder, pod, peer) = (Folder::new(), Pod::new(grouping), Pod::new(Grouping::None));
         pod.connect(&peer);
         folder.show(0, &pod.located);
-        let spec = injection(name, &pod, fault, Duration::from_secs(60));
+        let spec = injection(name, &pod, fault, Duration::from_mins(1));
         let locate = FileLocate(folder.path().to_owned());
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let measured = runtime

@@ -142,7 +142,7 @@ impl Target {
             .namespace("net")
             .map_err(Error::Enter)?
             .ok_or(Error::Gone)?;
-        let own = ProcessId::of(std::process::id() as i32)
+        let own = ProcessId::of(std::process::id().cast_signed())
             .map_err(Error::Enter)?
             .ok_or(Error::Gone)?;
         if own.namespace("net").map_err(Error::Enter)? == Some(namespace) {
@@ -162,17 +162,12 @@ impl Target {
     /// Removes the table and reads back that it is gone. Where nobody holds the owning socket any more, the kernel has
     /// removed it already; that is read back as well.
     pub fn revert(&self, grip: Option<&Grip>) -> Result<(), Error> {
-        match grip {
-            Some(grip) => self.remove(grip),
-            None => {
-                let Some((sockets, inode)) = Sockets::open(&self.holder).map_err(Error::Enter)? else {
-                    return Ok(());
-                };
-                if inode != self.namespace {
-                    return Ok(());
-                }
-                self.remove(&sockets.grip)
-            }
+        if let Some(grip) = grip {
+            return self.remove(grip);
+        }
+        match Sockets::open(&self.holder).map_err(Error::Enter)? {
+            Some((sockets, inode)) if inode == self.namespace => self.remove(&sockets.grip),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -165,7 +165,7 @@ impl Paused {
             let members = freezer
                 .processes()
                 .map_err(kernel("list the processes of", name))?;
-            if members.contains(&(std::process::id() as i32)) {
+            if members.contains(&(std::process::id().cast_signed())) {
                 return Err(Error::OwnCgroup(path));
             }
         }
@@ -279,25 +279,25 @@ impl Hold {
 impl Pause {
     /// Stops everything that `target` names.
     pub fn inject(target: &Target) -> Result<Self, Error> {
-        let mut held = Vec::new();
+        let mut all = Vec::new();
         for container in &target.containers {
             let hold = container.stop()?;
             let cpu = hold
                 .cpu_time()
                 .map_err(kernel("read the CPU time of", &container.name))?;
-            held.push(Held {
+            all.push(Held {
                 container: container.clone(),
                 hold,
                 cpu,
             });
         }
         std::thread::sleep(FIRST_LOOK);
-        Ok(Self { held })
+        Ok(Self { held: all })
     }
 
     /// Takes up a pause that an earlier process made.
     pub fn adopt(target: &Target) -> Result<Self, Error> {
-        let mut held = Vec::new();
+        let mut all = Vec::new();
         for container in &target.containers {
             let hold = match &container.by {
                 By::Freezer(_) => match container.freezer()? {
@@ -309,13 +309,13 @@ impl Pause {
             let cpu = hold
                 .cpu_time()
                 .map_err(kernel("read the CPU time of", &container.name))?;
-            held.push(Held {
+            all.push(Held {
                 container: container.clone(),
                 hold,
                 cpu,
             });
         }
-        Ok(Self { held })
+        Ok(Self { held: all })
     }
 
     /// Looks whether everything still stands still, since the last look.

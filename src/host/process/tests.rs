@@ -14,7 +14,7 @@ fn sleeper() -> std::process::Child {
 #[test]
 fn a_process_with_another_start_time_is_another_process() {
     let mut child = sleeper();
-    let real = ProcessId::of(child.id() as i32)
+    let real = ProcessId::of(child.id().cast_signed())
         .expect("readable")
         .expect("alive");
     let stranger = ProcessId {
@@ -30,7 +30,7 @@ fn a_process_with_another_start_time_is_another_process() {
 #[test]
 fn a_handle_sees_the_end_of_its_process_even_before_it_is_reaped() {
     let mut child = sleeper();
-    let process = ProcessId::of(child.id() as i32)
+    let process = ProcessId::of(child.id().cast_signed())
         .expect("readable")
         .expect("alive");
     let handle = process.open().expect("readable").expect("alive");
@@ -51,7 +51,7 @@ fn the_tree_below_a_process_is_found_and_nobody_else() {
         .stdin(Stdio::null())
         .spawn()
         .expect("sh exists everywhere");
-    let root = ProcessId::of(shell.id() as i32)
+    let root = ProcessId::of(shell.id().cast_signed())
         .expect("readable")
         .expect("alive");
     let until = std::time::Instant::now() + Duration::from_secs(5);

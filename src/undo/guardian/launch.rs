@@ -43,7 +43,7 @@ impl Launch {
         let failed = |error| LaunchError::Start(self.program.clone(), error);
         let arguments = [SUBCOMMAND.as_ref(), path.as_os_str()];
         let mut child = detached(&self.program, arguments, held, self.cgroup.as_deref()).map_err(failed)?;
-        let pid = child.id() as i32;
+        let pid = child.id().cast_signed();
         let Some(process) = ProcessId::of(pid).map_err(failed)? else {
             // It has not been reaped, so that the kernel cannot have forgotten it.
             let _ = child.kill();
