@@ -13,6 +13,8 @@ use super::recorded::{self, JOURNAL};
 use super::sandbox::{self, block_on};
 use super::scene::{self, Scene, Set};
 use crate::experiment::Experiment;
+use crate::fault::Fault;
+use crate::host::user_namespace::is_root_of_machine;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{Sandbox, state_root};
 use crate::report::live::{Live, Style};
@@ -56,6 +58,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
             .setup()
             .map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
         let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
+        refuse_what_needs_root(&experiment, known.is_root)?;
         return Ok((experiment, sandbox));
     }
     let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
@@ -70,12 +73,34 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
         ));
         return Err(exit);
     };
+    refuse_what_needs_root(&experiment, is_root_of_machine())?;
     if !args.quiet {
         scene::tell_notes(&accepted);
     }
     let name = format!("run-{}", std::process::id());
     let sandbox = sandbox::start(accepted.set, name, false).map_err(unmet)?;
     Ok((experiment, sandbox))
+}
+
+/// Says before anything is started which step an ordinary user cannot have.
+fn refuse_what_needs_root(experiment: &Experiment, is_root: bool) -> Result<(), Exit> {
+    let refused = experiment.steps.iter().find(|step| match step.fault {
+        Fault::PowerLoss(_) => !is_root,
+        Fault::PodKill(_) | Fault::ProcessPause(_) | Fault::NetworkPartition(_) => false,
+    });
+    let Some(step) = refused else {
+        return Ok(());
+    };
+    let exit = console::error(
+        format_args!(
+            "step {} cannot be done here: {} takes a volume with a filesystem of its own, which only root can mount",
+            step.name,
+            step.fault.name()
+        ),
+        Exit::PreflightUnmet,
+    );
+    console::hint("run it as root, for example with sudo");
+    Err(exit)
 }
 
 /// Runs in a sandbox that is there, judges the journal, writes the reports.
@@ -86,6 +111,8 @@ fn experiment_in(
     folder: &Path,
     args: &args::Run,
 ) -> Exit {
+    // Before entering: inside, everybody is root.
+    let environment = environment();
     if let Err(error) = sandbox.enter() {
         return console::failure(&error, Exit::PreflightUnmet);
     }
@@ -107,7 +134,7 @@ fn experiment_in(
             run: name,
             seed,
             journal: journal.clone(),
-            environment: environment(),
+            environment,
             platform,
         };
         crate::run::run(setup, interrupts(), view).await.map_err(|error| {

@@ -70,7 +70,8 @@ fn thawing_behind_its_back_is_noticed() {
     .exits(11);
     let report = report_in(&desk.path("out"));
     let why = report["steps"][0]["unproven"].as_str().expect("it is not proven");
-    assert!(why.contains(" at ") && why.contains(" s"), "no time in `{why}`");
+    assert!(why.contains("s into the run"), "no time in `{why}`");
+    assert!(why.contains("expected `frozen 1`, found `frozen 0`"), "{why}");
     assert!(done.out.contains(why), "{}", done.out);
 }
 
@@ -89,6 +90,6 @@ fn a_partition_that_vanishes_is_noticed() {
     assert_eq!(done.code, Some(11), "{done:#?}");
     let report = report_in(&desk.path("out"));
     let why = report["steps"][0]["unproven"].as_str().expect("it is not proven");
-    assert!(why.contains(" s"), "no time in `{why}`");
+    assert!(why.contains("s into the run"), "no time in `{why}`");
     assert!(done.out.contains(why), "{}", done.out);
 }
