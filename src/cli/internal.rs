@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::console;
-use super::exit::Exit;
+#[cfg(feature = "refkv")]
+use super::{console, exit::Exit};
 
 /// The word that makes a process a sandbox's node.
 #[cfg(feature = "sandbox")]
