@@ -80,6 +80,8 @@ fn experiment_in(
     folder: &Path,
     args: &args::Run,
 ) -> Exit {
+    // Inside, an ordinary user looks like root.
+    let environment = environment();
     if let Err(error) = sandbox.enter() {
         return console::failure(&error, Exit::PreflightUnmet);
     }
@@ -101,7 +103,7 @@ fn experiment_in(
             run: name,
             seed,
             journal: journal.clone(),
-            environment: environment(),
+            environment,
             platform,
         };
         crate::run::run(setup, interrupts(), view).await.map_err(|error| {

@@ -44,6 +44,13 @@ fn write_file(path: &std::ffi::CStr, content: &[u8]) -> bool {
     }
 }
 
+/// Whether the caller is root of the machine, and not just of a user namespace, where devices stay out of reach.
+pub fn is_root_of_machine() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    // Only the first user namespace maps every user there is (user_namespaces(7)).
+    geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Why an ordinary user may not have namespaces here and what to do about it, as far as the kernel's switches say.
 pub fn obstacles() -> Vec<String> {
     let switches = [

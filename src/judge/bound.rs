@@ -204,11 +204,11 @@ fn too_little_known(measure: &Measure, windows: &[Window]) -> Option<String> {
 }
 
 fn because(outage: &Outage) -> String {
-    let from = words::at(outage.from);
+    let from = words::moment(outage.from);
     if outage.why.is_empty() {
-        format!("from {}", from.trim_start_matches("at "))
+        format!("from {from}")
     } else {
-        format!("{from}: {}", outage.why)
+        format!("at {from}: {}", outage.why)
     }
 }
 

@@ -3,9 +3,9 @@
 
 mod occurrence;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::words;
+use super::affected;
 use crate::api::{Nanos, Ordinal, Snapshot};
 use crate::journal::entry::{Effect, Entry, Input, Line, Phase};
 use crate::journal::read::Journal;
@@ -37,6 +37,8 @@ pub struct Facts {
     pub end: Nanos,
     /// The pods as they were last seen, to tell a new one from an old one.
     uids: BTreeMap<Ordinal, String>,
+    /// Every ordinal of the target.
+    all: BTreeSet<Ordinal>,
 }
 
 impl Facts {
@@ -45,6 +47,7 @@ impl Facts {
         let mut facts = Self {
             end: journal.end(),
             uids: uids(&journal.header.target),
+            all: journal.header.target.ordinals().collect(),
             ..Self::default()
         };
         for line in &journal.lines {
@@ -88,10 +91,12 @@ impl Facts {
                 step,
                 occurrence,
                 members,
-                damage: _,
-            } => self
-                .occurrences
-                .push(Occurrence::chosen(step, *occurrence, members, time)),
+                damage,
+            } => {
+                let mut chosen = Occurrence::chosen(step, *occurrence, members, time);
+                chosen.affected = affected::members(&self.all, &[damage]).into_iter().collect();
+                self.occurrences.push(chosen);
+            }
             Effect::Began { step, occurrence } => {
                 if let Some(found) = self.occurrence(step, *occurrence) {
                     found.began = found.began.or(Some(time));
@@ -176,7 +181,7 @@ impl Facts {
             .occurrences
             .iter()
             .filter(|occurrence| occurrence.chosen <= to && occurrence.ended.is_none_or(|ended| from < ended))
-            .map(|occurrence| format!("{} hit {}", occurrence.step, words::members(&occurrence.members)))
+            .map(Occurrence::told)
             .collect();
         (!active.is_empty()).then(|| format!(", while {}", active.join(" and ")))
     }

@@ -90,8 +90,11 @@ pub struct StepOutcome {
     pub occurrence: u32,
     /// The fault's name in documents.
     pub fault: String,
-    /// Whom it hit.
+    /// Where it was applied; both ends of a cut.
     pub members: Vec<Ordinal>,
+    /// Whom it took down or cut off.
+    #[serde(default)]
+    pub affected: Vec<Ordinal>,
     /// When it was decided.
     pub chosen: Nanos,
     /// When every hit was proven.

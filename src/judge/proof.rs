@@ -40,6 +40,7 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         occurrence: occurrence.occurrence,
         fault: fault.to_owned(),
         members: occurrence.members.clone(),
+        affected: occurrence.affected.clone(),
         chosen: occurrence.chosen,
         began: occurrence.began,
         ended: occurrence.ended,
@@ -120,7 +121,7 @@ fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) ->
         ),
         (None, Some(at)) => format!(
             "its effect on member {member} was not proven again after {} (proven for {share} of its time)",
-            words::at(at).trim_start_matches("at ")
+            words::moment(at)
         ),
         (None, None) => format!(
             "the node counted {} of effect on member {member}, {share} of its time",

@@ -8,10 +8,12 @@ mod quorum;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::affected;
 use super::judgement::Outage;
 use super::series::{Kind, Measure, Point, Sample, Series, Window};
 use crate::api::{Members, Nanos, Ordinal, Snapshot};
 use crate::experiment::Sli;
+use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Input, Line};
 use crate::journal::op::OpLine;
 
@@ -32,7 +34,7 @@ pub struct Signals {
     pub elections: Elections,
     /// What the clients wrote, and how long it took.
     pub commits: Commits,
-    faulted: BTreeMap<(String, u32), Vec<Ordinal>>,
+    faulted: BTreeMap<(String, u32), Damage>,
 }
 
 impl Signals {
@@ -90,7 +92,9 @@ impl Signals {
     }
 
     fn members(&mut self, time: Nanos, members: &Members) {
-        let faulted = self.faulted.values().flatten().copied().collect();
+        let all = members.members.iter().map(|member| member.ordinal).collect();
+        let damages: Vec<&Damage> = self.faulted.values().collect();
+        let faulted = affected::members(&all, &damages);
         self.quorum.take(time, members);
         self.lag.take(time, members, &faulted);
         self.elections.take(time, members);
@@ -101,10 +105,10 @@ impl Signals {
             Effect::Chosen {
                 step,
                 occurrence,
-                members,
-                ..
+                damage,
+                members: _,
             } => {
-                self.faulted.insert((step.clone(), *occurrence), members.clone());
+                self.faulted.insert((step.clone(), *occurrence), damage.clone());
             }
             Effect::Ended { step, occurrence, .. } => {
                 self.faulted.remove(&(step.clone(), *occurrence));

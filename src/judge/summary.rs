@@ -6,11 +6,11 @@ mod totals;
 use std::collections::BTreeSet;
 
 use super::claim::Evidence;
-use super::facts::Facts;
+use super::facts::{Facts, Occurrence};
 use super::judgement::{Claim, Judgement, PhaseSpan, Reason, StepOutcome};
+use super::proof;
 use super::signals::{Signals, voters};
 use super::windows::Windows;
-use super::{proof, words};
 use crate::api::Ordinal;
 use crate::experiment::Verdict;
 use crate::journal::entry::{Entry, Input, Line};
@@ -58,7 +58,7 @@ pub fn judge(journal: &Journal) -> Judgement {
         started_at: journal.header.started_at,
         lasted: facts.end,
         verdict,
-        headline: headline(verdict, &reasons, &claims, &steps),
+        headline: headline(verdict, &reasons, &claims, &facts),
         refused: facts.refusals.first().map(|(_, why)| why.clone()),
         revert_failed: facts.failed_reverts.iter().map(|(_, why)| why.clone()).collect(),
         torn: journal.torn,
@@ -105,7 +105,7 @@ fn phases(facts: &Facts) -> Vec<PhaseSpan> {
 }
 
 /// The first of the worst, or what a Pass rests on.
-fn headline(verdict: Verdict, reasons: &[Reason], claims: &[Claim], steps: &[StepOutcome]) -> String {
+fn headline(verdict: Verdict, reasons: &[Reason], claims: &[Claim], facts: &Facts) -> String {
     // A claim says more than a reason where both are as bad, except that a broken run explains its claims.
     let claim = claims
         .iter()
@@ -121,10 +121,7 @@ fn headline(verdict: Verdict, reasons: &[Reason], claims: &[Claim], steps: &[Ste
                 1 => "the claim held".into(),
                 many => format!("all {many} claims held"),
             };
-            let faults: Vec<String> = steps
-                .iter()
-                .map(|step| format!("{} hit {}", step.step, words::members(&step.members)))
-                .collect();
+            let faults: Vec<String> = facts.occurrences.iter().map(Occurrence::told).collect();
             match faults.as_slice() {
                 [] | [_] | [_, _] => format!("{held} while {}", faults.join(" and ")),
                 [first, ..] => format!(

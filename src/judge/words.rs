@@ -19,8 +19,13 @@ pub fn time(nanos: Nanos) -> String {
 }
 
 /// A moment of the run: `at 12.3 s`.
-pub fn at(moment: Nanos) -> String {
-    format!("at {}.{} s", moment / 1_000_000_000, moment / 100_000_000 % 10)
+pub fn at(when: Nanos) -> String {
+    format!("at {}", moment(when))
+}
+
+/// A moment of the run without its preposition: `12.3 s`.
+pub fn moment(when: Nanos) -> String {
+    format!("{}.{} s", when / 1_000_000_000, when / 100_000_000 % 10)
 }
 
 /// Millionths: `66.7 %`. Cut off, never rounded up, so that nothing below 100 % is shown as 100 %.

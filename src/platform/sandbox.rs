@@ -22,12 +22,13 @@ use std::time::Duration;
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::host::cgroup;
 use crate::host::namespace::{self, Spawn, spawn};
 use crate::host::pidfd::PidFd;
+use crate::host::user_namespace::is_root_of_machine;
 
 mod board;
 pub mod client;
@@ -99,7 +100,7 @@ impl Sandbox {
     /// Makes a sandbox and starts the StatefulSet in it; returns when its init answers, which is before the pods are
     /// ready. What dead sandboxes left is swept first.
     pub fn up(spec: SetSpec, mut options: Options) -> Result<Self, SandboxError> {
-        let is_root = geteuid().is_root();
+        let is_root = is_root_of_machine();
         refuse_foreign_users(&spec, is_root)?;
         StateDir::of(&options.state_root, &options.name)?;
         let alone = state_dir::lock_root(&options.state_root)?;

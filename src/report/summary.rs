@@ -80,7 +80,7 @@ fn step_lines(text: &mut String, step: &StepOutcome) {
         text,
         "  step          {name}: {} on {}, {}",
         step.fault,
-        words::members(&step.members),
+        words::members(&step.affected),
         span(step.began, step.ended)
     );
     match (&step.unproven, &step.proof) {

@@ -220,7 +220,7 @@ fn around(write: &LedgerWrite, facts: &Facts) -> String {
             .iter()
             .find(|occurrence| occurrence.chosen > acknowledged)
             .map_or(", with no fault then or later".into(), |next| {
-                format!(", before {} hit {}", next.step, words::members(&next.members))
+                format!(", before {}", next.told())
             })
     })
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::judge::words;
+
 use crate::api::{
     Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, PodPhase, Snapshot,
 };
@@ -17,6 +19,8 @@ pub struct Occurrence {
     pub occurrence: u32,
     /// Whom it hits.
     pub members: Vec<Ordinal>,
+    /// Whom it takes down or cuts off.
+    pub affected: Vec<Ordinal>,
     /// When it was decided.
     pub chosen: Nanos,
     /// When the engine took every hit for proven.
@@ -91,6 +95,7 @@ impl Occurrence {
             step: step.to_owned(),
             occurrence,
             members: members.to_vec(),
+            affected: Vec::new(),
             chosen: time,
             began: None,
             ended: None,
@@ -98,6 +103,16 @@ impl Occurrence {
             hits: BTreeMap::new(),
             deletions: Vec::new(),
         }
+    }
+
+    /// `cut-leader hit member 0`, for sentences: whom it takes away, or where it is applied if that is nobody.
+    pub fn told(&self) -> String {
+        let whom = if self.affected.is_empty() {
+            &self.members
+        } else {
+            &self.affected
+        };
+        format!("{} hit {}", self.step, words::members(whom))
     }
 
     pub(super) fn asked(&mut self, time: Nanos, spec: &InjectionSpec) {

@@ -1,8 +1,8 @@
 //! `replicationLag`: how far the slowest member is behind the acknowledged heartbeats.
 //!
 //! A member that holds the newest acknowledged heartbeat has no lag. One that does not is late since the oldest
-//! acknowledged one that it lacks. Heartbeat values grow. A member under a fault is left out as long as the fault is
-//! there, because it is late by intention; any other one that does not answer makes the sample bad.
+//! acknowledged one that it lacks. Heartbeat values grow. A member that a fault takes down or cuts off is left
+//! out as long as the fault is there, because it is late by intention; any other one that does not answer makes the sample bad.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -10,12 +10,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Options, SandboxError, SetSpec};
 use crate::host::cgroup;
+use crate::host::user_namespace::is_root_of_machine;
 
 /// How long killed processes may take to leave their cgroups.
 const CGROUP_LIMIT: Duration = Duration::from_secs(5);
@@ -49,7 +50,7 @@ pub fn state_root() -> Result<PathBuf, SandboxError> {
     if let Some(root) = set("SEATRIAL_STATE") {
         return std::path::absolute(&root).map_err(|source| SandboxError::State { path: root, source });
     }
-    if geteuid().is_root() {
+    if is_root_of_machine() {
         return Ok(PathBuf::from("/var/lib/seatrial"));
     }
     set("XDG_STATE_HOME")
