@@ -1,11 +1,16 @@
 //! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
 
 pub mod args;
+#[cfg(all(feature = "sandbox", feature = "refkv"))]
+mod bench;
 mod console;
 pub mod exit;
 pub mod input;
 mod internal;
+#[cfg(feature = "sandbox")]
 mod plan;
+#[cfg(all(feature = "sandbox", feature = "refkv"))]
+mod quickstart;
 mod recorded;
 #[cfg(feature = "sandbox")]
 mod revert;
@@ -15,6 +20,8 @@ mod run;
 mod sandbox;
 #[cfg(feature = "sandbox")]
 mod scene;
+#[cfg(all(feature = "sandbox", feature = "refkv"))]
+mod soak;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -65,8 +72,10 @@ fn dispatch(command: Command) -> Exit {
         Command::Revert(args) => revert::revert(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => sandbox::main(command),
-        #[cfg(feature = "sandbox")]
-        Command::Bench(_) | Command::Soak(_) => console::error("not built yet", Exit::Usage),
+        #[cfg(all(feature = "sandbox", feature = "refkv"))]
+        Command::Bench(command) => bench::main(command),
+        #[cfg(all(feature = "sandbox", feature = "refkv"))]
+        Command::Soak(args) => soak::soak(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass

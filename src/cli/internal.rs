@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::console;
-use super::exit::Exit;
+#[cfg(feature = "refkv")]
+use super::{console, exit::Exit};
 
 /// The word that makes a process a sandbox's node.
 #[cfg(feature = "sandbox")]
@@ -22,6 +22,10 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == NODE {
         log();
         return Some(super::sandbox::node(rest.next().unwrap_or_default().into()).into());
+    }
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
+    if word == super::soak::INSPECT {
+        return Some(super::soak::inspect(rest.next().unwrap_or_default().into()).into());
     }
     #[cfg(feature = "sandbox")]
     if let Some(code) = crate::platform::sandbox::hidden_main(&word.to_string_lossy(), rest) {

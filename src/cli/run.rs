@@ -111,7 +111,7 @@ fn experiment_in(
     folder: &Path,
     args: &args::Run,
 ) -> Exit {
-    // Before entering: inside, everybody is root.
+    // Inside, an ordinary user looks like root.
     let environment = environment();
     if let Err(error) = sandbox.enter() {
         return console::failure(&error, Exit::PreflightUnmet);
@@ -208,7 +208,7 @@ fn environment() -> String {
 }
 
 /// A message for each Ctrl-C or SIGTERM.
-fn interrupts() -> mpsc::Receiver<()> {
+pub(super) fn interrupts() -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
@@ -232,7 +232,7 @@ fn interrupts() -> mpsc::Receiver<()> {
 }
 
 /// Copies files and folders; links and special files are left out.
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -15,7 +15,7 @@ use crate::platform::sandbox::{Options, Sandbox, SandboxError, StateDir, state_r
 use crate::undo::guardian::Launch;
 
 /// How long pods may take to be Ready before `up` says that they are not.
-const READY_LIMIT: Duration = Duration::from_mins(2);
+pub(super) const READY_LIMIT: Duration = Duration::from_mins(2);
 
 /// How long a node that was started again waits to hear of the faults that it found in force. Init answers at once.
 const ADOPT_WITHIN: Duration = Duration::from_secs(2);

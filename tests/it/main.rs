@@ -12,6 +12,8 @@ mod e2e_reports;
 mod e2e_texts;
 mod e2e_unseen;
 mod e2e_user;
+mod kill_host;
+mod kill_soak;
 mod node_faults;
 mod node_fixture;
 mod node_kill;
