@@ -148,19 +148,25 @@ fn all_problems_of_all_files_are_told_at_once() {
         ("clients: 8", "clients: eight"),
         ("for: 8s", "for: soon"),
         ("longestOutage: 5s", "longestOutage: 5"),
+        ("  replicas: 3\n", "  replicaz: 3\n"),
     ]);
     desk.write("x.yaml", &text);
-    desk.write(
-        "y.yaml",
-        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: y}\nspec: {replicaz: 3}\n",
-    );
+    desk.write("y.yaml", "kind: [\n");
     let done = desk.run(&["validate", "x.yaml", "y.yaml", "z.yaml"]).exits(20);
-    for place in [
-        "x.yaml:20:12: spec.steps[0].for",
-        "x.yaml:26:32",
-        "y.yaml:4:",
-        "z.yaml: cannot be read",
-    ] {
+    let places = [
+        ("clients: eight", "14: spec.workload.clients: the text `eight`"),
+        ("for: soon", "12: spec.steps[0].for: `soon`"),
+        (
+            "longestOutage: 5",
+            "31: spec.hypothesis[0].during.longestOutage: `5`",
+        ),
+        ("replicaz: 3", "3: spec.replicaz: "),
+    ];
+    let places = places.map(|(blamed, words)| format!("x.yaml:{}:{words}", line_of(&text, blamed)));
+    for place in places.iter().map(String::as_str).chain([
+        "y.yaml:2:1: is not valid YAML: ",
+        "z.yaml: cannot be read: No such file or directory",
+    ]) {
         assert!(done.err.contains(place), "no {place} in\n{}", done.err);
     }
     assert!(done.err.contains("problems found, nothing was started"));
