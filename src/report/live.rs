@@ -160,12 +160,12 @@ impl State {
                     Effect::Chosen {
                         step,
                         occurrence,
-                        members,
+                        damage,
                         ..
                     },
                 ..
             } => {
-                self.faults.push((key(step, *occurrence), event::who(members)));
+                self.faults.push((key(step, *occurrence), event::whom(self, damage)));
             }
             Entry::Effect {
                 effect: Effect::Ended { step, occurrence, .. },
