@@ -7,6 +7,7 @@ mod console;
 pub mod exit;
 pub mod input;
 mod internal;
+#[cfg(feature = "sandbox")]
 mod plan;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod quickstart;

@@ -5,7 +5,7 @@
 //! wins. Whatever could not be shown is never a Pass: no data, no target, no operation, a fault that was not proven or
 //! proven for less than 90 % of its time, a record that is torn or has no end.
 
-mod affected;
+pub mod affected;
 pub mod bench;
 mod bound;
 mod claim;

@@ -6,3 +6,4 @@
 pub mod junit;
 pub mod live;
 pub mod summary;
+pub mod wrap;

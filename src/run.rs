@@ -162,12 +162,12 @@ impl Course {
     fn hear(&mut self, input: Input) {
         let now = self.recorder.clock().now();
         let effects = self.engine.step(now, &input);
-        self.write(Line {
+        self.write(&Line {
             time: now,
             entry: Entry::Input(input),
         });
         for (id, effect) in effects {
-            self.write(Line {
+            self.write(&Line {
                 time: now,
                 entry: Entry::Effect {
                     id,
@@ -180,9 +180,9 @@ impl Course {
     }
 
     /// A journal that cannot be written ends the run: what nobody can judge must not go on.
-    fn write(&mut self, line: Line) {
+    fn write(&mut self, line: &Line) {
         self.view.observe(line.time, &line.entry);
-        if let Err(error) = self.recorder.entry(&line)
+        if let Err(error) = self.recorder.entry(line)
             && self.broken.is_none()
         {
             self.broken = Some(error);

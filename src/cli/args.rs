@@ -31,18 +31,23 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment and answer with its verdict
+    #[cfg(feature = "sandbox")]
     Run(Run),
     /// Check files without running anything
+    #[cfg(feature = "sandbox")]
     Validate(Files),
     /// Show who would be hit, when, and what a guard says
+    #[cfg(feature = "sandbox")]
     Plan(Plan),
     /// Judge a recorded run again
     Judge(Recorded),
     /// Write the reports of a recorded run again
     Report(Recorded),
     /// Take back every fault in a kept sandbox
+    #[cfg(feature = "sandbox")]
     Revert(Named),
     /// Keep a StatefulSet running on this machine
+    #[cfg(feature = "sandbox")]
     #[command(subcommand)]
     Sandbox(Sandbox),
     /// Measure how fast this build judges and injects

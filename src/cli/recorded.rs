@@ -1,6 +1,7 @@
 //! `seatrial judge` and `seatrial report`: a recorded run, judged again from its journal alone.
 
 use std::fs;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::args::Recorded;
@@ -10,6 +11,7 @@ use crate::experiment::Verdict;
 use crate::journal::entry::Phase;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
+use crate::report::wrap::{width, wrap};
 use crate::report::{junit, summary};
 
 /// The journal's name in a run's folder.
@@ -87,7 +89,12 @@ pub(super) fn tell(judgement: &Judgement, is_quiet: bool) {
     if is_quiet {
         console::data(format_args!("{}\n", judgement.verdict));
     } else {
-        console::data(summary::render(judgement));
+        let text = summary::render(judgement);
+        if std::io::stdout().is_terminal() {
+            console::data(wrap(&text, width()));
+        } else {
+            console::data(text);
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use super::recorded::{self, JOURNAL};
 use super::sandbox::{self, block_on};
 use super::scene::{self, Scene, Set};
 use crate::experiment::Experiment;
+use crate::fault::Fault;
+use crate::host::user_namespace::is_root_of_machine;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{Sandbox, state_root};
 use crate::report::live::{Live, Style};
@@ -20,6 +22,12 @@ use crate::run::{Platform, Setup};
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
+    // Before anything is started: it is the cheapest mistake to tell.
+    if let Some(folder) = &args.out
+        && let Err(why) = refuse_used(folder)
+    {
+        return console::error(why, Exit::Usage);
+    }
     let (experiment, sandbox) = match prepare(args) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
@@ -50,6 +58,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
             .setup()
             .map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
         let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
+        refuse_what_needs_root(&experiment, known.is_root)?;
         return Ok((experiment, sandbox));
     }
     let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
@@ -64,12 +73,34 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
         ));
         return Err(exit);
     };
+    refuse_what_needs_root(&experiment, is_root_of_machine())?;
     if !args.quiet {
         scene::tell_notes(&accepted);
     }
     let name = format!("run-{}", std::process::id());
     let sandbox = sandbox::start(accepted.set, name, false).map_err(unmet)?;
     Ok((experiment, sandbox))
+}
+
+/// Says before anything is started which step an ordinary user cannot have.
+fn refuse_what_needs_root(experiment: &Experiment, is_root: bool) -> Result<(), Exit> {
+    let refused = experiment.steps.iter().find(|step| match step.fault {
+        Fault::PowerLoss(_) => !is_root,
+        Fault::PodKill(_) | Fault::ProcessPause(_) | Fault::NetworkPartition(_) => false,
+    });
+    let Some(step) = refused else {
+        return Ok(());
+    };
+    let exit = console::error(
+        format_args!(
+            "step {} cannot be done here: {} takes a volume with a filesystem of its own, which only root can mount",
+            step.name,
+            step.fault.name()
+        ),
+        Exit::PreflightUnmet,
+    );
+    console::hint("run it as root, for example with sudo");
+    Err(exit)
 }
 
 /// Runs in a sandbox that is there, judges the journal, writes the reports.
@@ -80,6 +111,8 @@ fn experiment_in(
     folder: &Path,
     args: &args::Run,
 ) -> Exit {
+    // Inside, an ordinary user looks like root.
+    let environment = environment();
     if let Err(error) = sandbox.enter() {
         return console::failure(&error, Exit::PreflightUnmet);
     }
@@ -101,7 +134,7 @@ fn experiment_in(
             run: name,
             seed,
             journal: journal.clone(),
-            environment: environment(),
+            environment,
             platform,
         };
         crate::run::run(setup, interrupts(), view).await.map_err(|error| {
@@ -146,13 +179,20 @@ fn name_of(experiment: &Experiment) -> String {
 fn create(folder: &Path) -> Result<PathBuf, String> {
     let told = |error: std::io::Error| format!("cannot create {}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(told)?;
+    refuse_used(folder)?;
+    fs::canonicalize(folder).map_err(told)
+}
+
+/// Refuses a folder that holds a run.
+fn refuse_used(folder: &Path) -> Result<(), String> {
     if folder.join(JOURNAL).exists() {
-        return Err(format!(
+        Err(format!(
             "{} holds a run already: choose another --out",
             folder.display()
-        ));
+        ))
+    } else {
+        Ok(())
     }
-    fs::canonicalize(folder).map_err(told)
 }
 
 /// Where a run happens, for a person.

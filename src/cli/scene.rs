@@ -48,13 +48,10 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
     if !documents.problems.is_empty() {
         return Err(console::problems(&documents.problems));
     }
-    match experiment {
-        Some((_, experiment)) => Ok(Scene { experiment, set }),
-        None => {
-            let exit = console::error("the files hold no Experiment", Exit::Usage);
-            console::hint("give the experiment's file, for example experiments/quickstart.yaml");
-            Err(exit)
-        }
+    if let Some((_, experiment)) = experiment { Ok(Scene { experiment, set }) } else {
+        let exit = console::error("the files hold no Experiment", Exit::Usage);
+        console::hint("give the experiment's file, for example experiments/quickstart.yaml");
+        Err(exit)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::fault::Damage;
 
 /// The members that are down or cut off from the largest group of members that still reach each other. Where no group is
 /// the largest, everybody who lost a link is affected.
-pub(super) fn members(all: &BTreeSet<Ordinal>, damages: &[&Damage]) -> BTreeSet<Ordinal> {
+pub fn members(all: &BTreeSet<Ordinal>, damages: &[&Damage]) -> BTreeSet<Ordinal> {
     let down: BTreeSet<Ordinal> = damages.iter().flat_map(|damage| &damage.down).copied().collect();
     let is_cut = |a: Ordinal, b: Ordinal| {
         damages

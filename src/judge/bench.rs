@@ -67,7 +67,7 @@ pub fn bench_judge(shape: Shape, seed: u64) -> Result<Timing, ReadError> {
     let history = history::from_journal(&text, threads, |_| true)?;
     let reading = started.elapsed();
     let outcome = linearizability::check_with(&history, threads);
-    let checking = started.elapsed() - reading;
+    let checking = started.elapsed().saturating_sub(reading);
     Ok(Timing {
         operations: shape.operations,
         bytes: text.len(),

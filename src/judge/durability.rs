@@ -177,9 +177,9 @@ pub fn check(writes: &[LedgerWrite], finals: &[FinalReads]) -> Durability {
                 members,
             };
             if held {
-                found.diverged.push(missing)
+                found.diverged.push(missing);
             } else {
-                found.lost.push(missing)
+                found.lost.push(missing);
             }
         }
     }

@@ -121,7 +121,9 @@ impl Sandbox {
             .map_err(|source| dir.error(source))?
             .ok_or_else(|| SandboxError::Exists(options.name.clone()))?;
         drop(alone);
-        let cgroup = cgroup::delegated_root().map(|root| root.join("seatrial").join(&options.name));
+        let cgroup = cgroup::delegated_root().map(|root| root.join("seatrial"));
+        let own = dir.unique_name().map_err(|source| dir.error(source))?;
+        let cgroup = cgroup.map(|ours| ours.join(own));
         let cgroup = cgroup.filter(|path| cgroup::create_fresh(path).is_ok());
         let keep = options.keep;
         place_program(&options.program, &dir)?;

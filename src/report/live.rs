@@ -12,6 +12,8 @@ use crate::api::{MemberSample, Members, Nanos, Role, Snapshot};
 use crate::journal::entry::{Effect, Entry, Input, Phase};
 use crate::workload::Rates;
 
+use super::wrap::{width, wrap};
+
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -87,7 +89,12 @@ impl Live {
         self.state.take(entry);
         if let (Some(text), Style::Lines | Style::Screen) = (told, self.style) {
             self.erase();
-            let _ = writeln!(self.out, "{:>8}  {text}", stamp(now));
+            let line = format!("{:>8}  {text}\n", stamp(now));
+            let line = match self.style {
+                Style::Screen => wrap(&line, width()),
+                Style::Quiet | Style::Lines => line,
+            };
+            let _ = self.out.write_all(line.as_bytes());
             self.draw(now);
         }
     }
@@ -129,10 +136,7 @@ impl Live {
 
     fn draw(&mut self, now: Nanos) {
         if self.style == Style::Screen {
-            let width = crossterm::terminal::size()
-                .map_or(80, |(columns, _)| usize::from(columns))
-                .max(20);
-            let block = screen::block(&self.state, now, width);
+            let block = screen::block(&self.state, now, width());
             for line in &block {
                 let _ = writeln!(self.out, "{line}");
             }
@@ -156,12 +160,12 @@ impl State {
                     Effect::Chosen {
                         step,
                         occurrence,
-                        members,
+                        damage,
                         ..
                     },
                 ..
             } => {
-                self.faults.push((key(step, *occurrence), event::who(members)));
+                self.faults.push((key(step, *occurrence), event::whom(self, damage)));
             }
             Entry::Effect {
                 effect: Effect::Ended { step, occurrence, .. },

@@ -13,7 +13,7 @@ pub fn render(judgement: &Judgement) -> String {
     let _ = writeln!(
         text,
         "{}  {}  {}",
-        mark(judgement.verdict),
+        mark(judgement),
         judgement.experiment,
         judgement.headline
     );
@@ -55,9 +55,12 @@ pub fn render(judgement: &Judgement) -> String {
     text
 }
 
-/// A verdict as it begins a line.
-fn mark(verdict: Verdict) -> &'static str {
-    match verdict {
+/// How it ended, as the text begins. A run that a guard refused was not even tried.
+fn mark(judgement: &Judgement) -> &'static str {
+    if judgement.refused.is_some() {
+        return "REFUSED";
+    }
+    match judgement.verdict {
         Verdict::Pass => "PASS",
         Verdict::Inconclusive => "INCONCLUSIVE",
         Verdict::Aborted => "ABORTED",

@@ -27,7 +27,7 @@ impl Clock {
     pub async fn sleep_until(&self, moment: Option<Nanos>) {
         match moment {
             Some(moment) => {
-                tokio::time::sleep_until((self.begin + Duration::from_nanos(moment)).into()).await
+                tokio::time::sleep_until((self.begin + Duration::from_nanos(moment)).into()).await;
             }
             None => std::future::pending().await,
         }

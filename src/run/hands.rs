@@ -108,9 +108,9 @@ impl Hands {
                     nodes.forget(&forgotten).await.map_err(|error| error.to_string())
                 });
             }
-            Effect::StartWorkload {} => self.with_clients(id, |clients, recorder| clients.start(recorder)),
+            Effect::StartWorkload {} => self.with_clients(id, Clients::start),
             Effect::StopWorkload {} => self.with_clients(id, |clients, _| clients.stop()),
-            Effect::ReadLedger {} => self.with_clients(id, |clients, recorder| clients.read_ledger(recorder)),
+            Effect::ReadLedger {} => self.with_clients(id, Clients::read_ledger),
             // These say something; there is nothing to do.
             Effect::Phase(_)
             | Effect::Chosen { .. }

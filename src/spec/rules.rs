@@ -16,7 +16,7 @@ pub(super) type Broken = (Vec<Segment>, String);
 /// Every broken rule of an experiment.
 pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     let mut broken = Vec::new();
-    hypotheses(experiment, &mut broken);
+    emptiness(experiment, &mut broken);
     names(experiment, &mut broken);
     references(experiment, &mut broken);
     store(experiment, &mut broken);
@@ -99,7 +99,15 @@ fn at(list: &str, index: usize, fields: &[&str]) -> Vec<Segment> {
     path
 }
 
-fn hypotheses(experiment: &Experiment, broken: &mut Vec<Broken>) {
+/// A verdict about nothing would look like one about something.
+fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    if experiment.steps.is_empty() {
+        broken.push((
+            vec![Segment::Key("spec".into()), Segment::Key("steps".into())],
+            "breaks nothing, so nothing would be tried: add for example - {name: kill-one, fault: {podKill: {members: {count: 1}}}}"
+                .into(),
+        ));
+    }
     if experiment.hypothesis.is_empty() {
         broken.push((
             vec![Segment::Key("spec".into()), Segment::Key("hypothesis".into())],

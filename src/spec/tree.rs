@@ -4,9 +4,16 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
+use serde_saphyr::budget::BudgetBreach;
 
 use super::document::Document;
 use super::problem::{Place, Problem};
+
+/// Deeper than any document of Kubernetes is, and little enough for a thread's stack: reading recurses.
+const MAX_DEPTH: usize = 24;
+
+/// Far more than any document has, and little enough to be read in a moment. Aliases count by what they stand for.
+const MAX_NODES: usize = 50_000;
 
 /// A value and where it stands in its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,21 +51,20 @@ pub(super) struct Entry {
 impl Node {
     /// Reads a document. Aliases are bounded by the parser's budget, so that a small file cannot grow into a large tree.
     pub(super) fn read(document: &Document) -> Result<Self, Problem> {
-        let spanned: Spanned<Raw> = serde_saphyr::from_str(&document.text).map_err(|error| {
-            let at = error.location();
-            let place = at.map_or(Place { line: 1, column: 1 }, |at| Place {
-                line: usize::try_from(at.line()).unwrap_or(1),
-                column: usize::try_from(at.column()).unwrap_or(1),
-            });
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or("is not YAML").to_owned();
-            Problem::new(
-                document,
-                place,
-                String::new(),
-                format!("is not valid YAML: {message}"),
-            )
-        })?;
+        let spanned: Spanned<Raw> =
+            serde_saphyr::from_str_with_options(&document.text, options()).map_err(|error| {
+                let at = error.location();
+                let place = at.map_or(Place { line: 1, column: 1 }, |at| Place {
+                    line: usize::try_from(at.line()).unwrap_or(1),
+                    column: usize::try_from(at.column()).unwrap_or(1),
+                });
+                Problem::new(
+                    document,
+                    place,
+                    String::new(),
+                    unreadable(error.without_snippet()),
+                )
+            })?;
         Ok(node(spanned))
     }
 
@@ -97,6 +103,46 @@ impl Node {
         });
         next.map_or(self, |node| node.nearest(&path[1..]))
     }
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 4 * MAX_NODES,
+            max_depth: MAX_DEPTH,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
+    }
+}
+
+/// Why a text is no tree. The parser's own words end with the place, which is told apart.
+fn unreadable(error: &serde_saphyr::Error) -> String {
+    match error {
+        serde_saphyr::Error::Budget {
+            breach: BudgetBreach::Depth { .. },
+            ..
+        } => too_deep(),
+        serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
+            format!(
+                "is larger than {MAX_NODES} values, aliases counted by what they stand for: is this the right file?"
+            )
+        }
+        other => {
+            let message = other.to_string();
+            let message = message.lines().next().unwrap_or_default();
+            let message = message.split(" at line ").next().unwrap_or_default();
+            // The scanner has a limit of its own, and comes first where everything stands on one line.
+            if message.contains("recursion limit exceeded") {
+                return too_deep();
+            }
+            format!("is not valid YAML: {message}")
+        }
+    }
+}
+
+fn too_deep() -> String {
+    format!("is nested deeper than {MAX_DEPTH} levels: no document of Kubernetes is")
 }
 
 /// A step on the way from the root to a node.

@@ -1,11 +1,23 @@
 //! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
 //! namespaces themselves.
 
+mod e2e_experiments;
+mod e2e_fixture;
+mod e2e_fooling;
+mod e2e_guards;
+mod e2e_input;
+mod e2e_live;
+mod e2e_recorded;
+mod e2e_reports;
+mod e2e_texts;
+mod e2e_unseen;
+mod e2e_user;
 mod kill_host;
 mod kill_soak;
 mod node_faults;
 mod node_fixture;
 mod node_kill;
+mod node_pod;
 mod node_power;
 mod purity;
 mod sandbox_containers;

@@ -18,9 +18,13 @@ fn leftovers(name: &str, state: &Path) -> Vec<String> {
         found.push(folder.display().to_string());
     }
     for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
-        let cgroup = Path::new(root).join("seatrial").join(name);
-        if cgroup.exists() {
-            found.push(cgroup.display().to_string());
+        let cgroups = std::fs::read_dir(Path::new(root).join("seatrial"));
+        for cgroup in cgroups.into_iter().flatten().flatten() {
+            let folder = cgroup.file_name().to_string_lossy().into_owned();
+            // `NAME-DEVICE-INODE`
+            if folder.rsplitn(3, '-').nth(2) == Some(name) {
+                found.push(cgroup.path().display().to_string());
+            }
         }
     }
     for device in std::fs::read_dir("/sys/block")

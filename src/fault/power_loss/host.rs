@@ -160,26 +160,28 @@ impl Target {
     }
 
     fn kill_everything(&self) -> Result<(), Error> {
-        self.kill.kill()?;
         let failed = |source| Error::Holder {
             holder: self.holder,
             source,
         };
+        // The holder first: its death ends every process of the pod at once (pid_namespaces(7)), so that the platform
+        // never starts a container again on the dead filesystem.
         if let Some(holder) = self.holder.open().map_err(failed)? {
             holder.signal(Signal::SIGKILL).map_err(failed)?;
             if !holder.wait(PATIENCE).map_err(failed)? {
                 return Err(failed(io::ErrorKind::TimedOut.into()));
             }
         }
-        Ok(())
+        Ok(self.kill.kill()?)
     }
 
     /// Brings an interrupted power cut to an end, forwards or backwards, and removes the markers.
     pub fn settle(&self) -> Result<(), Error> {
-        if self.holder.is_alive().map_err(|_| Error::Gone)? {
-            if self.volumes.iter().any(|volume| volume.is_shut_down(&self.mark)) {
-                return self.kill_everything();
-            }
+        if !self.holder.is_alive().map_err(|_| Error::Gone)? {
+            self.kill.kill()?;
+        } else if self.volumes.iter().any(|volume| volume.is_shut_down(&self.mark)) {
+            return self.kill_everything();
+        } else {
             self.stop.revert().map_err(Error::Stop)?;
         }
         self.volumes

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,6 +127,13 @@ impl StateDir {
                 .create(&self.path)
         };
         make().map_err(|source| self.error(source))
+    }
+
+    /// A name that no other sandbox of this machine has, for what is kept outside the folder: other state folders may
+    /// hold sandboxes of the same name.
+    pub fn unique_name(&self) -> io::Result<String> {
+        let folder = fs::metadata(&self.path)?;
+        Ok(format!("{}-{:x}-{:x}", self.name(), folder.dev(), folder.ino()))
     }
 
     /// Fills it with what init needs.

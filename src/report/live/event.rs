@@ -1,15 +1,17 @@
 //! The lines of a live view: only what a person wants to know when it happens.
 
 use super::{State, key};
-use crate::api::{InjectionState, Members, Ordinal};
+use crate::api::{InjectionState, Members};
+use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Held, Input, Phase};
+use crate::judge::affected;
 
 /// What an entry says, given what was known before it; nothing where nobody would want to read it.
 pub(super) fn tell(before: &State, entry: &Entry) -> Option<String> {
     match entry {
         Entry::Header(header) => Some(format!("{} with seed {}", header.experiment.name, header.seed)),
         Entry::Input(input) => heard(before, input),
-        Entry::Effect { effect, .. } => asked(effect),
+        Entry::Effect { effect, .. } => asked(before, effect),
         Entry::FinalRead { member, held } => match held {
             Held::Values(_) => None,
             Held::Unreadable(why) => Some(format!("the ledger of member {member} could not be read: {why}")),
@@ -47,7 +49,7 @@ fn leader_change(before: &Members, now: &Members) -> Option<String> {
     }
 }
 
-fn asked(effect: &Effect) -> Option<String> {
+fn asked(before: &State, effect: &Effect) -> Option<String> {
     match effect {
         Effect::Phase(phase) => Some(
             match phase {
@@ -64,12 +66,12 @@ fn asked(effect: &Effect) -> Option<String> {
         Effect::Chosen {
             step,
             occurrence,
-            members,
+            damage,
             ..
         } => Some(format!(
             "{}: injecting on {}",
             key(step, *occurrence),
-            who(members)
+            whom(before, damage)
         )),
         Effect::Began { step, occurrence } => Some(format!("{}: in force, proven", key(step, *occurrence))),
         Effect::Ended {
@@ -94,16 +96,9 @@ fn asked(effect: &Effect) -> Option<String> {
     }
 }
 
-/// Members in words.
-pub(super) fn who(members: &[Ordinal]) -> String {
-    let list = members
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
-    if members.len() == 1 {
-        format!("member {list}")
-    } else {
-        format!("members {list}")
-    }
+/// Whom a fault takes away from its group, in words.
+pub(super) fn whom(state: &State, damage: &Damage) -> String {
+    let affected = affected::members(&state.pods.ordinals().collect(), &[damage]);
+    let list = affected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if affected.len() == 1 { format!("member {list}") } else { format!("members {list}") }
 }

@@ -147,7 +147,6 @@ fn etcd(log: &str) -> Vec<Recorded> {
                 open.insert(process, history.len());
                 history.push((time, None, asked));
             }
-            (":info", _, _) => {}
             (":ok" | ":fail", function, numbers) => {
                 let place = open.remove(process).unwrap();
                 let (_, ret, asked) = &mut history[place];

@@ -1,0 +1,134 @@
+//! Every shipped experiment, run as a person runs it, against real stores.
+
+use std::path::Path;
+
+use crate::e2e_fixture::{Desk, Done, Seat, experiments_in, shipped, text_of};
+use crate::e2e_recorded::{all_reverted, recorded, report_in};
+
+/// The seed of every run here, so that a run that went wrong can be repeated.
+const SEED: &str = "7";
+
+fn run(desk: &Desk, file: &Path, out: &str) -> Done {
+    let _seat = Seat::take();
+    desk.run(&[
+        "run".as_ref(),
+        file.as_os_str(),
+        "--seed".as_ref(),
+        SEED.as_ref(),
+        "--out".as_ref(),
+        out.as_ref(),
+    ])
+}
+
+/// Runs a shipped experiment and expects every claim to hold.
+fn passes(file: &str) {
+    let desk = Desk::new();
+    let done = run(&desk, &shipped(file), "out").exits(0);
+    assert!(done.out.starts_with("PASS  "), "{}", done.out);
+    let report = report_in(&desk.path("out"));
+    assert!(
+        report["workload"]["ok"].as_u64() > Some(500),
+        "clients were served: {}",
+        report["workload"]
+    );
+}
+
+#[test]
+fn quickstart_passes() {
+    let run = recorded();
+    assert!(run.done.out.starts_with("PASS  quickstart"), "{}", run.done.out);
+    all_reverted(&run.folder);
+}
+
+#[test]
+fn etcd_leader_cut_passes() {
+    passes("experiments/etcd/leader-cut.yaml");
+}
+
+#[test]
+fn etcd_follower_pause_passes() {
+    passes("experiments/etcd/follower-pause.yaml");
+}
+
+#[test]
+fn etcd_rolling_kill_passes() {
+    passes("experiments/etcd/rolling-kill.yaml");
+}
+
+#[test]
+fn etcd_halves_passes() {
+    passes("experiments/etcd/halves.yaml");
+}
+
+#[test]
+fn etcd_one_way_passes() {
+    passes("experiments/etcd/one-way.yaml");
+}
+
+#[test]
+fn etcd_power_cut_passes() {
+    passes("experiments/etcd/power-cut.yaml");
+}
+
+#[test]
+fn every_shipped_experiment_is_run_by_a_test() {
+    let here = text_of(&shipped("tests/it/e2e_experiments.rs"));
+    for file in experiments_in("experiments") {
+        let name = file
+            .strip_prefix(env!("CARGO_MANIFEST_DIR"))
+            .expect("it is in the repository")
+            .display()
+            .to_string();
+        let is_run = here.contains(&format!("passes(\"{name}\")"))
+            || name == "experiments/quickstart.yaml"
+            || name.starts_with(BUGS);
+        assert!(is_run, "no test runs {name}");
+    }
+}
+
+/// Experiments that turn on one bug of the built-in store each.
+const BUGS: &str = "experiments/refkv/bugs";
+
+/// The bug is found by the check that the file names in a line `# caught by: SLI`.
+#[test]
+fn every_bug_is_caught_by_the_check_meant_for_it() {
+    for file in experiments_in(BUGS) {
+        let text = text_of(&file);
+        let sli = text
+            .lines()
+            .find_map(|line| line.strip_prefix("# caught by: "))
+            .unwrap_or_else(|| panic!("{} does not say what catches it", file.display()))
+            .trim();
+        let desk = Desk::new();
+        run(&desk, &file, "out").exits(10);
+        let report = report_in(&desk.path("out"));
+        let claims = report["claims"].as_array().expect("claims");
+        let failed: Vec<_> = claims
+            .iter()
+            .filter(|claim| claim["verdict"] == "fail")
+            .filter_map(|claim| claim["sli"].as_str())
+            .collect();
+        // What is lost is often read stale as well: others may fail beside it.
+        assert!(
+            failed.contains(&sli),
+            "{} is caught by {failed:?}",
+            file.display()
+        );
+    }
+}
+
+/// The same experiments with the same seed and without the bug: it is the bug that is caught.
+#[test]
+fn without_its_bug_every_experiment_passes() {
+    for file in experiments_in(BUGS) {
+        let text = text_of(&file);
+        let without: String = text
+            .split_inclusive('\n')
+            .filter(|line| !line.trim_start().starts_with("- --bug="))
+            .collect();
+        assert!(without.len() < text.len(), "{} turns on no bug", file.display());
+        let desk = Desk::new();
+        desk.write("without.yaml", without);
+        run(&desk, &desk.path("without.yaml"), "out").exits(0);
+    }
+}

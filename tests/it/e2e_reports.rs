@@ -1,0 +1,187 @@
+//! What a run leaves and shows: for people, for continuous integration, for programs.
+
+use std::process::{Command, Stdio};
+
+use crate::e2e_fixture::{Desk, Seat, quickstart_with};
+use crate::e2e_recorded::recorded;
+
+#[test]
+fn the_report_says_what_the_person_was_told() {
+    let run = recorded();
+    let report = run.report();
+    assert_eq!(report["verdict"], "pass");
+    assert_eq!(report["seed"], 7);
+    let told = run.done.out.as_str();
+    assert!(told.starts_with("PASS  quickstart  "), "{told}");
+    let mut expected = vec![report["headline"].clone()];
+    for claim in report["claims"].as_array().expect("claims") {
+        expected.extend([claim["name"].clone(), claim["sentence"].clone()]);
+    }
+    for text in expected {
+        let text = text.as_str().expect("a text");
+        assert!(told.contains(text), "`{text}` is not in\n{told}");
+    }
+    assert_eq!(report["steps"][0]["step"], "cut-leader");
+    let proof = report["steps"][0]["proof"].as_str().expect("a proof");
+    assert!(told.contains(proof) && proof.contains("EPERM"), "{told}");
+}
+
+#[test]
+fn junit_has_a_case_for_each_hypothesis_and_step() {
+    let run = recorded();
+    let parsed = quick_junit::Report::deserialize_from_str(&run.text("junit.xml")).expect("it is JUnit XML");
+    assert_eq!(parsed.test_suites.len(), 1);
+    let suite = &parsed.test_suites[0];
+    assert_eq!(suite.name.as_str(), "quickstart");
+    let cases: Vec<_> = suite.test_cases.iter().map(|case| case.name.as_str()).collect();
+    let report = run.report();
+    let claims = report["claims"].as_array().expect("claims");
+    let names = claims.iter().filter_map(|claim| claim["name"].as_str());
+    assert_eq!(cases, names.chain(["cut-leader"]).collect::<Vec<_>>());
+    assert_eq!((parsed.failures, parsed.errors), (0, 0));
+}
+
+#[test]
+fn reports_are_the_same_whenever_they_are_written() {
+    let run = recorded();
+    let desk = Desk::new();
+    let done = desk
+        .run(&[
+            "report".as_ref(),
+            run.folder.as_os_str(),
+            "--out".as_ref(),
+            "again".as_ref(),
+        ])
+        .exits(0);
+    assert_eq!(done.out, run.done.out);
+    for name in ["report.json", "junit.xml"] {
+        let again = crate::e2e_fixture::text_of(&desk.path("again").join(name));
+        assert!(again == run.text(name), "{name} differs");
+    }
+    let quiet = desk
+        .run(&["judge".as_ref(), run.folder.as_os_str(), "--quiet".as_ref()])
+        .exits(0);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("Pass\n", ""));
+}
+
+#[test]
+fn without_a_terminal_there_are_plain_lines() {
+    let run = recorded();
+    assert!(!run.done.err.contains('\u{1b}') && !run.done.out.contains('\u{1b}'));
+    for words in [
+        "quickstart with seed 7",
+        "preflight: waiting for the target to be healthy",
+        "baseline: the steady state must hold",
+        "cut-leader: injecting on",
+        "cut-leader: in force, proven",
+        "cut-leader: reverted, verified",
+        "settling: reading the ledger",
+        "hint: journal, reports and logs are in",
+    ] {
+        assert!(run.done.err.contains(words), "no `{words}` in\n{}", run.done.err);
+    }
+}
+
+#[test]
+fn the_containers_logs_are_kept() {
+    for ordinal in 0..3 {
+        let log = recorded().folder.join(format!("logs/refkv-{ordinal}/refkv.log"));
+        assert!(log.is_file(), "{}", log.display());
+    }
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_not_written_into() {
+    let run = recorded();
+    let desk = Desk::new();
+    desk.write("x.yaml", quickstart_with(&[]));
+    let before = run.text("journal.jsonl");
+    desk.run(&[
+        "run".as_ref(),
+        "x.yaml".as_ref(),
+        "--out".as_ref(),
+        run.folder.as_os_str(),
+    ])
+    .exits(2)
+    .says("holds a run already: choose another --out");
+    assert!(run.text("journal.jsonl") == before);
+    let none = std::fs::read_dir(desk.state().join("sandboxes"));
+    assert!(none.is_err(), "nothing was started");
+}
+
+#[test]
+fn a_terminal_of_eighty_columns_is_enough() {
+    let _seat = Seat::take();
+    let desk = Desk::new();
+    desk.write("x.yaml", short());
+    let program = env!("CARGO_BIN_EXE_seatrial");
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!(
+            "stty cols 80 rows 40; exec {program} run x.yaml --seed 7 --out out"
+        ))
+        .arg("/dev/null")
+        .current_dir(desk.path(""))
+        .env("SEATRIAL_STATE", desk.state())
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .output()
+        .expect("script is installed");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("\u{1b}["), "it was drawn as on a terminal");
+    for line in plain(&shown).split(['\n', '\r']) {
+        assert!(
+            line.chars().count() <= 80,
+            "{} wide: {line}",
+            line.chars().count()
+        );
+    }
+    for words in [
+        "faulting",
+        "fault   pause on member 2",
+        "refkv-0",
+        "leader (term",
+        "load ",
+        "PASS  quickstart",
+    ] {
+        assert!(shown.contains(words), "no `{words}` in\n{shown}");
+    }
+}
+
+#[test]
+fn quiet_prints_the_verdict_only() {
+    let _seat = Seat::take();
+    let desk = Desk::new();
+    desk.write("x.yaml", short());
+    let done = desk
+        .run(&["run", "x.yaml", "--quiet", "--seed", "7", "--out", "out"])
+        .exits(0);
+    assert_eq!((done.out.as_str(), done.err.as_str()), ("Pass\n", ""));
+}
+
+/// The quickstart with a short pause of one member in place of its cut.
+fn short() -> String {
+    quickstart_with(&[
+        ("      for: 8s\n", "      for: 2s\n"),
+        ("- name: cut-leader", "- name: pause"),
+        (
+            "networkPartition: {isolate: {role: leader}}",
+            "processPause: {members: {ordinals: [2]}}",
+        ),
+    ])
+}
+
+/// A text without what moves the cursor and colours.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        let end = after
+            .find(|c: char| c.is_ascii_alphabetic())
+            .map_or(after.len(), |end| end + 1);
+        rest = &after[end..];
+    }
+    plain + rest
+}
