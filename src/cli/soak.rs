@@ -32,6 +32,10 @@ mod round;
 
 pub(super) use inspector::{INSPECT, main as inspect};
 
+/// How often a round is begun whose run ends by itself before it can be killed, as one does that meets an election of
+/// the group just when its clients start. Each beginning looks first whether anything is left.
+const TRIES: u32 = 3;
+
 /// What came of all rounds.
 #[derive(Default)]
 struct Tally {
@@ -80,7 +84,15 @@ async fn rounds(sandbox: &Sandbox, args: &args::Soak, tally: &mut Tally) -> Resu
     for round in 0..args.rounds {
         let plan = Plan::new(args.seed, round);
         let folder = sandbox.dir().path().join("soak").join(round.to_string());
-        let report = round::play(sandbox, &mut inspector, &plan, &folder).await?;
+        let mut report = round::play(sandbox, &mut inspector, &plan, &folder).await?;
+        for _ in 1..TRIES {
+            if !matches!(report.end, End::Early(_)) {
+                break;
+            }
+            console::data(line(round + 1, args.rounds, &plan, &report));
+            let _ = fs::remove_dir_all(&folder);
+            report = round::play(sandbox, &mut inspector, &plan, &folder).await?;
+        }
         tally.count(&report);
         console::data(line(round + 1, args.rounds, &plan, &report));
         if !matches!(report.end, End::Clean(_)) {

@@ -165,7 +165,8 @@ impl State {
                     },
                 ..
             } => {
-                self.faults.push((key(step, *occurrence), event::whom(self, damage)));
+                self.faults
+                    .push((key(step, *occurrence), event::whom(self, damage)));
             }
             Entry::Effect {
                 effect: Effect::Ended { step, occurrence, .. },

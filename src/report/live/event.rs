@@ -99,6 +99,14 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
 /// Whom a fault takes away from its group, in words.
 pub(super) fn whom(state: &State, damage: &Damage) -> String {
     let affected = affected::members(&state.pods.ordinals().collect(), &[damage]);
-    let list = affected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if affected.len() == 1 { format!("member {list}") } else { format!("members {list}") }
+    let list = affected
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if affected.len() == 1 {
+        format!("member {list}")
+    } else {
+        format!("members {list}")
+    }
 }
