@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::console;
 use super::super::exit::Exit;
 use super::{against_budget, table};
-use crate::judge::bench::{Shape, bench_judge};
+use crate::bench::{Shape, bench_judge};
 use crate::judge::linearizability::Outcome;
 
 /// What a journal of this many operations may take, from text to outcome, on two processors.

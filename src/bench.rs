@@ -9,8 +9,8 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::history::{self, ReadError};
-use super::linearizability::{self, Outcome};
+use crate::judge::history::{self, ReadError};
+use crate::judge::linearizability::{self, Outcome};
 
 pub use synthetic::{Shape, journal};
 
