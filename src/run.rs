@@ -122,17 +122,14 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             Some(()) = interrupts.recv() => Some(Input::Interrupted {}),
             Some((id, error)) = answered.recv() => Some(Input::Answer { id, error }),
             Some(injection) = statuses.recv() => status(&setup.run, injection),
-            changed = pods.changed() => match changed {
-                Ok(()) => {
-                    let snapshot: Snapshot = pods.borrow_and_update().clone();
-                    Some(Input::Pods(snapshot))
-                }
-                Err(_) => {
+            changed = pods.changed() => {
+                if changed.is_err() {
                     course.view.finish();
                     course.recorder.sync();
                     return Err(RunError::Gone);
                 }
-            },
+                Some(Input::Pods(pods.borrow_and_update().clone()))
+            }
             Some(round) = next_round(&mut members) => Some(Input::Members(round)),
             _ = glance.tick() => course.glance(&mut unmet),
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),

@@ -219,7 +219,8 @@ fn an_interrupted_soak_takes_its_sandbox_down() {
     let sandbox = StateDir::of(state.path(), &format!("soak-{}", soak.id())).expect("a good name");
     let journal = sandbox.path().join("soak/0/journal.jsonl");
     wait_until("the run has begun", || journal.exists());
-    kill(Pid::from_raw(soak.id() as i32), Signal::SIGINT).expect("it lives");
+    let pid = Pid::from_raw(i32::try_from(soak.id()).expect("pids are small"));
+    kill(pid, Signal::SIGINT).expect("it lives");
     let status = soak.wait().expect("it is ours");
     assert_eq!(status.code(), Some(1));
     wait_until("nothing is left", || {
