@@ -9,6 +9,7 @@
 //! [`Sockets`] are opened inside the namespace and work from anywhere afterwards. While they are open they keep the
 //! namespace alive, so that they must be closed when its pod is gone.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -142,6 +143,14 @@ pub fn remove(owner: &Socket, table: &str) -> io::Result<()> {
 /// Whether a table of this name exists, as a socket of its namespace sees it.
 pub fn exists(reader: &Socket, table: &str) -> io::Result<bool> {
     readback::exists(reader, table)
+}
+
+/// The names of all tables of the family that cuts use, in the namespace of `process`; empty where it is gone.
+pub fn tables_of(process: &ProcessId) -> io::Result<BTreeSet<String>> {
+    match Sockets::open(process)? {
+        Some((sockets, _)) => readback::names(&sockets.grip.reader),
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// Runs `work` in a network namespace, on a thread of its own, because setns(2) moves only the calling thread and a

@@ -70,6 +70,15 @@ pub(super) fn exists(reader: &Socket, table: &str) -> io::Result<bool> {
     }
 }
 
+pub(super) fn names(reader: &Socket) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    reader.query(&Request::new().op_gettable_dump(&header()), |(_, table)| {
+        names.insert(text(table.get_name())?);
+        Ok(())
+    })?;
+    Ok(names)
+}
+
 pub(super) fn read(reader: &Socket, table: &str) -> io::Result<Option<Reading>> {
     /// A dump that is interrupted by a change elsewhere is repeated; nobody changes rulesets this often for long.
     const TRIES: usize = 16;
