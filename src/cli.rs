@@ -73,7 +73,7 @@ fn dispatch(command: Command) -> Exit {
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => sandbox::main(command),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
-        Command::Bench(command) => bench::main(command),
+        Command::Bench(command) => bench::main(&command),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
         Command::Soak(args) => soak::soak(&args),
         Command::Completions { shell } => {

@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 use crate::api::{InjectionSpec, InjectionStatus, Ordinal};
 
 mod actor;
+mod begin;
 mod bench;
+mod blocking;
 mod effect;
 mod serve;
 mod standing;

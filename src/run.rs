@@ -66,6 +66,9 @@ pub enum RunError {
     /// The platform did not answer at the beginning.
     #[error(transparent)]
     Platform(#[from] PlatformError),
+    /// The platform ended while the run was on it, and nobody is left to ask, to inject or to revert.
+    #[error("the platform is gone, in the middle of the run: the journal ends there and has no verdict")]
+    Gone,
 }
 
 /// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `interrupts` is a
@@ -112,7 +115,6 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut unmet = None;
-    let mut pods_open = true;
     while !course.finished {
         let input = tokio::select! {
             // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
@@ -120,11 +122,17 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             Some(()) = interrupts.recv() => Some(Input::Interrupted {}),
             Some((id, error)) = answered.recv() => Some(Input::Answer { id, error }),
             Some(injection) = statuses.recv() => status(&setup.run, injection),
-            changed = pods.changed(), if pods_open => {
-                pods_open = changed.is_ok();
-                let snapshot: Snapshot = pods.borrow_and_update().clone();
-                pods_open.then_some(Input::Pods(snapshot))
-            }
+            changed = pods.changed() => match changed {
+                Ok(()) => {
+                    let snapshot: Snapshot = pods.borrow_and_update().clone();
+                    Some(Input::Pods(snapshot))
+                }
+                Err(_) => {
+                    course.view.finish();
+                    course.recorder.sync();
+                    return Err(RunError::Gone);
+                }
+            },
             Some(round) = next_round(&mut members) => Some(Input::Members(round)),
             _ = glance.tick() => course.glance(&mut unmet),
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),

@@ -54,8 +54,8 @@ pub enum Command {
     #[cfg(all(feature = "sandbox", feature = "refkv"))]
     #[command(subcommand)]
     Bench(Bench),
-    #[cfg(all(feature = "sandbox", feature = "refkv"))]
     /// Kill runs at random moments and check that nothing is left behind
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
     Soak(Soak),
     /// Print a completion script for a shell
     Completions {

@@ -9,13 +9,13 @@ mod judge;
 mod table;
 
 /// `seatrial bench …`
-pub(super) fn main(command: args::Bench) -> Exit {
+pub(super) fn main(command: &args::Bench) -> Exit {
     if cfg!(debug_assertions) {
         console::hint("this is a debug build: budgets are meant for `cargo run --release -- bench …`");
     }
     match command {
-        args::Bench::Judge { operations } => judge::judge(operations),
-        args::Bench::Inject { rounds } => inject::inject(rounds),
+        args::Bench::Judge { operations } => judge::judge(*operations),
+        args::Bench::Inject { rounds } => inject::inject(*rounds),
     }
 }
 

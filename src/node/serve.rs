@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::actor::{Actor, Begin, Wish, begin, blocking};
+use super::actor::{Actor, Begin, Wish};
+use super::begin::begin;
+use super::blocking::blocking;
 use super::status::Status;
 use super::{Channel, Locate, Order};
 use crate::host::process::boot::{Era, uptime};

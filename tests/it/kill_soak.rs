@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::platform::sandbox::StateDir;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::kill_host::{networks_of, remains};
 use crate::sandbox_fixture::wait_until;
+
+const CUT: &str = "networkPartition: {isolate: {role: follower, count: 1}}";
+const PAUSE: &str = "processPause: {members: {role: follower, count: 1}}";
 
 /// A fault of two seconds, begun a moment after the members are there.
 const EXPERIMENT: &str = "
@@ -26,7 +31,7 @@ spec:
     - name: cut
       at: 300ms
       for: 2s
-      fault: {networkPartition: {isolate: {role: follower, count: 1}}}
+      fault: {FAULT}
   hypothesis:
     - name: no acknowledged write is lost
       sli: {durability: {}}
@@ -43,14 +48,15 @@ fn seatrial(state: &Path) -> Command {
 }
 
 /// The experiment with the StatefulSet of the shipped quickstart.
-fn experiment(folder: &Path) -> PathBuf {
+fn experiment(folder: &Path, fault: &str) -> PathBuf {
     let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.yaml");
     let text = fs::read_to_string(quickstart).expect("it is shipped");
     let (_, manifests) = text
         .split_once("\n---\n")
         .expect("the experiment is its first document");
     let file = folder.join("brief.yaml");
-    fs::write(&file, format!("{EXPERIMENT}{manifests}")).expect("the folder is ours");
+    let experiment = EXPERIMENT.replace("FAULT", fault);
+    fs::write(&file, format!("{experiment}{manifests}")).expect("the folder is ours");
     file
 }
 
@@ -63,9 +69,9 @@ struct Running {
 }
 
 impl Running {
-    fn in_fault() -> Self {
+    fn in_fault(fault: &str) -> Self {
         let state = TempDir::new().expect("a temporary folder can be made");
-        let file = experiment(state.path());
+        let file = experiment(state.path(), fault);
         let run = seatrial(state.path())
             .args(["run", "--out", "out"])
             .arg(file)
@@ -105,6 +111,40 @@ impl Running {
         });
         assert!(!self.sandbox.path().exists());
     }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Its sandbox ends with it.
+        let _ = self.run.kill();
+        let _ = self.run.wait();
+    }
+}
+
+/// What a soak would see in this sandbox now.
+fn look(sandbox: &StateDir) -> Value {
+    let mut inspector = Command::new(env!("CARGO_BIN_EXE_seatrial"))
+        .arg("__soak-inspect")
+        .arg(sandbox.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut requests = inspector.stdin.take().expect("it is a pipe");
+    requests.write_all(b"\n").expect("it reads");
+    drop(requests);
+    let output = inspector.wait_with_output().expect("it ends");
+    serde_json::from_slice(&output.stdout).expect("it answers with JSON")
+}
+
+/// How many of each kind of remains there are.
+fn counted(look: &Value) -> [usize; 5] {
+    ["members", "tables", "frozen", "records", "guardians"].map(|kind| {
+        let found = &look[kind];
+        found
+            .as_array()
+            .map_or_else(|| found.as_object().map_or(0, serde_json::Map::len), Vec::len)
+    })
 }
 
 fn told(output: &Output) -> String {
@@ -154,6 +194,20 @@ fn a_soak_sees_what_is_left_and_ends_with_the_code_of_a_failed_revert() {
 }
 
 #[test]
+fn a_look_shows_a_cut_in_force() {
+    let running = Running::in_fault(CUT);
+    let look = look(&running.sandbox);
+    assert_eq!(counted(&look), [3, 3, 0, 3, 3], "{look:#}");
+}
+
+#[test]
+fn a_look_shows_a_pause_in_force() {
+    let running = Running::in_fault(PAUSE);
+    let look = look(&running.sandbox);
+    assert_eq!(counted(&look), [3, 0, 1, 1, 1], "{look:#}");
+}
+
+#[test]
 fn an_interrupted_soak_takes_its_sandbox_down() {
     let state = TempDir::new().expect("a temporary folder can be made");
     let mut soak = seatrial(state.path())
@@ -175,19 +229,19 @@ fn an_interrupted_soak_takes_its_sandbox_down() {
 
 #[test]
 fn a_finished_run_leaves_nothing_on_the_host() {
-    Running::in_fault().wait_for_nothing();
+    Running::in_fault(CUT).wait_for_nothing();
 }
 
 #[test]
 fn a_killed_run_takes_its_own_sandbox_with_it() {
-    let mut running = Running::in_fault();
+    let mut running = Running::in_fault(CUT);
     running.run.kill().expect("it lives");
     running.wait_for_nothing();
 }
 
 #[test]
 fn a_run_whose_sandbox_is_killed_ends_and_leaves_nothing() {
-    let running = Running::in_fault();
+    let running = Running::in_fault(CUT);
     let init = running.sandbox.init().expect("the sandbox lives");
     kill(init, Signal::SIGKILL).expect("init lives");
     running.wait_for_nothing();

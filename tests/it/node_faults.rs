@@ -9,7 +9,8 @@ use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState, Peer};
 use seatrial::host::nftables;
 use seatrial::undo::{Outcome, Scope, Store, Target, replay};
 
-use crate::node_fixture::{Folder, Grouping, Node, Pod, cut, eventually, guardians, injection};
+use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
+use crate::node_pod::{Grouping, Pod};
 
 const LONG: Duration = Duration::from_mins(1);
 

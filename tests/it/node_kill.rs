@@ -9,7 +9,8 @@ use nix::unistd::Pid;
 use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState};
 use seatrial::undo::POINTS;
 
-use crate::node_fixture::{Folder, Grouping, Node, Pod, cut, eventually, guardians, injection};
+use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
+use crate::node_pod::{Grouping, Pod};
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use seatrial::api::{HostFault, InjectionState};
 use seatrial::node::{LocatedVolume, bench_rounds};
 
-use crate::node_fixture::{FileLocate, Folder, Grouping, Node, Pod, cut, eventually, injection, options};
+use crate::node_fixture::{FileLocate, Folder, Node, cut, eventually, injection, options};
+use crate::node_pod::{Grouping, Pod};
 
 fn must(program: &str, arguments: &[&str]) {
     let status = Command::new(program).args(arguments).status().expect("installed");

@@ -30,6 +30,14 @@ const MS: Duration = Duration::from_millis(1);
 const INJECT: (Duration, Duration) = (MS.saturating_mul(50), MS.saturating_mul(250));
 const REVERT: (Duration, Duration) = (MS.saturating_mul(30), MS.saturating_mul(150));
 
+/// A fault's name, and what it is for one pod of the target.
+type Measured = (&'static str, fn(&Snapshot, &Pod) -> HostFault);
+
+const FAULTS: [Measured; 2] = [
+    ("networkPartition", isolation),
+    ("processPause", |_, _| HostFault::Pause {}),
+];
+
 /// What the rounds of one fault took.
 #[derive(Default)]
 struct Timings {
@@ -76,12 +84,8 @@ async fn measure(sandbox: &Sandbox, rounds: u32) -> Result<String, String> {
         .map_err(|error| error.to_string())?;
     let target = client.snapshots().borrow().clone();
     let mut statuses = client.statuses().await.map_err(|error| error.to_string())?;
-    let faults: [(&str, fn(&Snapshot, &Pod) -> HostFault); 2] = [
-        ("networkPartition", isolation),
-        ("processPause", |_, _| HostFault::Pause {}),
-    ];
     let mut rows = headings();
-    for (name, fault) in faults {
+    for (name, fault) in FAULTS {
         let mut timings = Timings::default();
         for round in 0..rounds {
             let pod = &target.pods[round as usize % target.pods.len()];

@@ -25,8 +25,7 @@ pub(super) fn judge(operations: u64) -> Exit {
         Ok(timing) => timing,
         Err(error) => return console::failure(&error, Exit::Unexpected),
     };
-    let share = operations as f64 / BUDGET.0 as f64;
-    let allowed = BUDGET.1.mul_f64(share.max(f64::EPSILON));
+    let allowed = BUDGET.1.mul_f64(operations as f64 / BUDGET.0 as f64);
     let total = timing.total();
     let row = |what: &str, took: Duration, budget: &str, stands: &str| {
         vec![

@@ -103,7 +103,19 @@ impl Diary {
                 }
             }
             Effect::Began { .. } => Stage::Holding,
-            _ => return,
+            Effect::Phase(_)
+            | Effect::Chosen { .. }
+            | Effect::Ended { .. }
+            | Effect::DeletePod { .. }
+            | Effect::Forget { .. }
+            | Effect::StartWorkload {}
+            | Effect::StopWorkload {}
+            | Effect::ReadLedger {}
+            | Effect::Doubt { .. }
+            | Effect::Refused { .. }
+            | Effect::Abort { .. }
+            | Effect::RevertFailed { .. }
+            | Effect::Finish {} => return,
         };
         if self.stage < Some(stage) {
             self.stage = Some(stage);

@@ -78,8 +78,8 @@ impl Plan {
         let stage = Stage::ALL[(round as usize / 2 + round as usize / 8) % 4];
         let longest = match stage {
             Stage::Before => Duration::from_millis(700),
-            // As long as these take, with a little before and after.
-            Stage::Injecting | Stage::Reverting => Duration::from_millis(80),
+            // As long as these take, and a little after.
+            Stage::Injecting | Stage::Reverting => Duration::from_millis(30),
             Stage::Holding => lasting,
         };
         Self {
