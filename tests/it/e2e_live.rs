@@ -1,6 +1,7 @@
 //! Somebody undoes a fault behind the run's back: it must notice, and never answer with a Pass.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -82,9 +83,14 @@ fn a_partition_that_vanishes_is_noticed() {
         let ours = node_and_guardians(desk.state());
         // One guardian for each of three ends, and the node.
         assert!(ours.len() >= 2, "{ours:?}");
-        for pid in ours {
-            // The owner's death removes the table.
-            let _ = kill(pid, Signal::SIGKILL);
+        // Their death removes the table. A node that is started again makes it anew, so that this goes on for long
+        // enough to matter.
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            for pid in node_and_guardians(desk.state()) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     });
     assert_eq!(done.code, Some(11), "{done:#?}");
