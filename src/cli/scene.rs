@@ -48,7 +48,9 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
     if !documents.problems.is_empty() {
         return Err(console::problems(&documents.problems));
     }
-    if let Some((_, experiment)) = experiment { Ok(Scene { experiment, set }) } else {
+    if let Some((_, experiment)) = experiment {
+        Ok(Scene { experiment, set })
+    } else {
         let exit = console::error("the files hold no Experiment", Exit::Usage);
         console::hint("give the experiment's file, for example experiments/quickstart.yaml");
         Err(exit)

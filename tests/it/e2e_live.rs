@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::e2e_fixture::{Desk, Done, Seat, quickstart_with, text_of, wait_for_text};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, text_of, wait_for_text};
 use crate::e2e_recorded::report_in;
 
 /// Starts a kept sandbox and an experiment in it, meddles once the fault is in force, and waits for the end.
@@ -59,7 +59,7 @@ fn node_and_guardians(state: &Path) -> Vec<Pid> {
 #[test]
 fn thawing_behind_its_back_is_noticed() {
     let desk = Desk::new();
-    let experiment = quickstart_with(&[(
+    let experiment = patient_quickstart_with(&[(
         "networkPartition: {isolate: {role: leader}}",
         "processPause: {members: {role: follower, count: 1}}",
     )]);
@@ -79,7 +79,7 @@ fn thawing_behind_its_back_is_noticed() {
 #[test]
 fn a_partition_that_vanishes_is_noticed() {
     let desk = Desk::new();
-    let done = meddled(&desk, &quickstart_with(&[]), || {
+    let done = meddled(&desk, &patient_quickstart_with(&[]), || {
         let ours = node_and_guardians(desk.state());
         // One guardian for each of three ends, and the node.
         assert!(ours.len() >= 2, "{ours:?}");
