@@ -46,7 +46,7 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
         }
     }
     if !documents.problems.is_empty() {
-        return Err(console::problems(&documents.problems));
+        return Err(refuse(files, documents.problems));
     }
     if let Some((_, experiment)) = experiment {
         Ok(Scene { experiment, set })
