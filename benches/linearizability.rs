@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use porcupine_rs::{CheckResult, Model, Operation as Timed};
-use seatrial::judge::bench::{Shape, bench_judge, journal};
+use seatrial::bench::{Shape, bench_judge, journal};
 use seatrial::judge::history::{self, CasOutcome, History, Kind, Operation};
 use seatrial::judge::linearizability;
 

@@ -6,7 +6,6 @@
 //! proven for less than 90 % of its time, a record that is torn or has no end.
 
 pub mod affected;
-pub mod bench;
 mod bound;
 mod claim;
 mod data;

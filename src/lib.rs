@@ -15,6 +15,7 @@
 //! nobody above it. [`cli`] and [`run`] wire things together.
 
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod engine;
 pub mod experiment;

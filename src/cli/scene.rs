@@ -46,7 +46,7 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
         }
     }
     if !documents.problems.is_empty() {
-        return Err(console::problems(&documents.problems));
+        return Err(refuse(files, documents.problems));
     }
     if let Some((_, experiment)) = experiment {
         Ok(Scene { experiment, set })
@@ -62,12 +62,23 @@ pub fn manifest(files: &[PathBuf]) -> Result<Accepted, Exit> {
     let mut documents = Documents::read(files);
     let set = manifest_of(&mut documents);
     if !documents.problems.is_empty() {
-        return Err(console::problems(&documents.problems));
+        return Err(refuse(files, documents.problems));
     }
     match set {
         Set::Manifest(accepted) => Ok(*accepted),
         Set::Absent => Err(console::error("the files hold no StatefulSet", Exit::Usage)),
     }
+}
+
+/// Tells problems in the order in which a person reads the files.
+fn refuse(files: &[PathBuf], mut problems: Vec<Problem>) -> Exit {
+    problems.sort_by_key(|problem| {
+        let file = files
+            .iter()
+            .position(|file| file.display().to_string() == problem.file);
+        (file, problem.place)
+    });
+    console::problems(&problems)
 }
 
 /// Says what the sandbox does otherwise than a cluster would.

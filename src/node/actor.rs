@@ -234,9 +234,10 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let options = self.node.options.clone();
         match blocking(move || Standing::adopt(&options, path, record, *spec)).await {
             Ok((standing, Look::Fails(observed))) => {
-                self.status.note(&format!(
+                self.lose_at_restart(&format!(
                     "found without effect after a restart of the node, injected again: {observed}"
-                ));
+                ))
+                .await;
                 Phase::TakingBack(Box::new(standing.into()), Next::Again)
             }
             Ok((standing, look @ (Look::Holds(_) | Look::NotYet))) => {
@@ -247,12 +248,19 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 Phase::Standing(Box::new(standing))
             }
             Err((left, error)) => {
-                self.status.note(&format!(
+                self.lose_at_restart(&format!(
                     "could not be taken over after a restart of the node, injected again: {error}"
-                ));
+                ))
+                .await;
                 Phase::TakingBack(left, Next::Again)
             }
         }
+    }
+
+    /// Says that the effect was not there for a while, before it is there again: whoever judges must see the hole.
+    async fn lose_at_restart(&mut self, why: &str) {
+        self.status.lose(why);
+        self.report().await;
     }
 
     /// Nothing is in force; answers repeated orders, and says Reverted where that is asked for.

@@ -6,6 +6,7 @@
 mod event;
 mod screen;
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
 use crate::api::{MemberSample, Members, Nanos, Role, Snapshot};
@@ -58,6 +59,8 @@ struct State {
     members: Members,
     faults: Vec<(String, String)>,
     waiting: Option<String>,
+    /// What went wrong with each Injection, as it was told last: statuses repeat.
+    troubles: BTreeMap<String, Option<String>>,
     rates: Rates,
 }
 
@@ -151,6 +154,9 @@ impl State {
         match entry {
             Entry::Input(Input::Pods(pods)) => self.pods = pods.clone(),
             Entry::Input(Input::Members(members)) => self.members = members.clone(),
+            Entry::Input(Input::Injection { name, status }) => {
+                self.troubles.insert(name.clone(), status.error.clone());
+            }
             Entry::Effect {
                 effect: Effect::Phase(phase),
                 ..

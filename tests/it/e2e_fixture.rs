@@ -1,4 +1,5 @@
 //! The program as a person runs it: in a folder of its own and with a state of its own, so that tests do not meet.
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -190,6 +191,12 @@ pub fn quickstart_with(changes: &[(&str, &str)]) -> String {
         text = text.replacen(from, to, 1);
     }
     text
+}
+
+/// The quickstart with these changes and without a bound for the latency of commits, for tests of something else: a busy
+/// machine is slow.
+pub fn patient_quickstart_with(changes: &[(&str, &str)]) -> String {
+    quickstart_with(&[changes, &[("after: {max: 500ms}", "after: {max: 1m}")]].concat())
 }
 
 /// Waits until a file says so; the whole text then.

@@ -1,10 +1,11 @@
 //! What keeps an experiment from doing more than it should: the quorum guard, abort conditions, the person.
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::e2e_fixture::{Desk, Done, Seat, quickstart_with, wait_for_text};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, wait_for_text};
 use crate::e2e_recorded::{all_reverted, claim, last_states, report_in};
 
 /// Isolates two of three.
@@ -19,7 +20,7 @@ fn run(desk: &Desk, text: &str) -> Done {
 #[test]
 fn refuses_to_isolate_two_of_three() {
     let desk = Desk::new();
-    let text = quickstart_with(&[MAJORITY]);
+    let text = patient_quickstart_with(&[MAJORITY]);
     let done = run(&desk, &text).exits(21);
     for words in [
         "3 voters, this cuts 6 links: at most 1 of 3 reach one leader both ways",
@@ -39,7 +40,7 @@ fn refuses_to_isolate_two_of_three() {
 #[test]
 fn an_allowed_loss_of_quorum_is_red_for_as_long_as_it_lasts() {
     let desk = Desk::new();
-    let text = quickstart_with(&[
+    let text = patient_quickstart_with(&[
         MAJORITY,
         ("longestOutage: 5s", "longestOutage: 2s"),
         (
@@ -82,7 +83,7 @@ fn nanos(value: &Value) -> u64 {
 #[test]
 fn a_step_that_hits_nobody_is_no_pass() {
     // A minority of one member is nobody.
-    let text = quickstart_with(&[
+    let text = patient_quickstart_with(&[
         ("isolate: {role: leader}", "isolate: {count: minority}"),
         (
             "networkPartition: {isolate: {count: minority}}",
@@ -100,7 +101,7 @@ fn a_step_that_hits_nobody_is_no_pass() {
 #[test]
 fn an_abort_condition_ends_the_run_and_takes_the_fault_back() {
     let desk = Desk::new();
-    let text = quickstart_with(&[
+    let text = patient_quickstart_with(&[
         ("for: 8s", "for: 60s"),
         (
             "networkPartition: {isolate: {role: leader}}",
@@ -124,7 +125,7 @@ fn an_abort_condition_ends_the_run_and_takes_the_fault_back() {
 fn ctrl_c_takes_the_fault_back_first() {
     let _seat = Seat::take();
     let desk = Desk::new();
-    desk.write("x.yaml", quickstart_with(&[("for: 8s", "for: 60s")]));
+    desk.write("x.yaml", patient_quickstart_with(&[("for: 8s", "for: 60s")]));
     let child = desk.start(&["run", "x.yaml", "--seed", "7", "--out", "out"]);
     wait_for_text(&desk.path("out/journal.jsonl"), "\"effect\":{\"began\"");
     let pid = i32::try_from(child.id()).expect("a pid");

@@ -1,4 +1,5 @@
 //! What a person can get wrong before anything starts: each has its text, its place and its exit code.
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::process::Stdio;
 
@@ -164,12 +165,18 @@ fn all_problems_of_all_files_are_told_at_once() {
     ];
     let places = places.map(|(blamed, words)| format!("x.yaml:{}:{words}", line_of(&text, blamed)));
     for place in places.iter().map(String::as_str).chain([
-        "y.yaml:2:1: is not valid YAML: ",
+        "y.yaml:1:7: is not valid YAML: unclosed bracket",
         "z.yaml: cannot be read: No such file or directory",
     ]) {
         assert!(done.err.contains(place), "no {place} in\n{}", done.err);
     }
-    assert!(done.err.contains("problems found, nothing was started"));
+    assert!(done.err.contains("error: 6 problems found, nothing was started"));
+    let order = ["x.yaml:", "y.yaml:", "z.yaml:"].map(|file| done.err.find(file));
+    assert!(
+        order.is_sorted(),
+        "in the order of the command line: {}",
+        done.err
+    );
 }
 
 #[test]

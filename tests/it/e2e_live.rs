@@ -1,11 +1,12 @@
 //! Somebody undoes a fault behind the run's back: it must notice, and never answer with a Pass.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::e2e_fixture::{Desk, Done, Seat, quickstart_with, text_of, wait_for_text};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, text_of, wait_for_text};
 use crate::e2e_recorded::report_in;
 
 /// Starts a kept sandbox and an experiment in it, meddles once the fault is in force, and waits for the end.
@@ -58,7 +59,7 @@ fn node_and_guardians(state: &Path) -> Vec<Pid> {
 #[test]
 fn thawing_behind_its_back_is_noticed() {
     let desk = Desk::new();
-    let experiment = quickstart_with(&[(
+    let experiment = patient_quickstart_with(&[(
         "networkPartition: {isolate: {role: leader}}",
         "processPause: {members: {role: follower, count: 1}}",
     )]);
@@ -78,13 +79,18 @@ fn thawing_behind_its_back_is_noticed() {
 #[test]
 fn a_partition_that_vanishes_is_noticed() {
     let desk = Desk::new();
-    let done = meddled(&desk, &quickstart_with(&[]), || {
+    let done = meddled(&desk, &patient_quickstart_with(&[]), || {
         let ours = node_and_guardians(desk.state());
         // One guardian for each of three ends, and the node.
         assert!(ours.len() >= 2, "{ours:?}");
-        for pid in ours {
-            // The owner's death removes the table.
-            let _ = kill(pid, Signal::SIGKILL);
+        // Their death removes the table. A node that is started again makes it anew, so that this goes on for long
+        // enough to matter.
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            for pid in node_and_guardians(desk.state()) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     });
     assert_eq!(done.code, Some(11), "{done:#?}");

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::e2e_fixture::{Desk, Seat, quickstart_with};
+use crate::e2e_fixture::{Desk, Seat, patient_quickstart_with, quickstart_with};
 use crate::e2e_recorded::recorded;
 
 #[test]
@@ -162,7 +162,7 @@ fn quiet_prints_the_verdict_only() {
 
 /// The quickstart with a short pause of one member in place of its cut.
 fn short() -> String {
-    quickstart_with(&[
+    patient_quickstart_with(&[
         ("      for: 8s\n", "      for: 2s\n"),
         ("- name: cut-leader", "- name: pause"),
         (

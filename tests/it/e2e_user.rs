@@ -5,7 +5,7 @@ use std::process::Command;
 
 use nix::unistd::geteuid;
 
-use crate::e2e_fixture::{Desk, Done, Seat, quickstart_with, shipped, text_of};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, shipped, text_of};
 use crate::e2e_recorded::all_reverted;
 
 const NOBODY: u32 = 65534;
@@ -39,7 +39,7 @@ fn as_nobody(desk: &Desk, arguments: &[&str]) -> Done {
 fn quickstart_passes_for_an_ordinary_user() {
     let _seat = Seat::take();
     let desk = Desk::new();
-    desk.write("x.yaml", quickstart_with(&[]));
+    desk.write("x.yaml", patient_quickstart_with(&[]));
     let done = as_nobody(&desk, &["run", "x.yaml", "--seed", "7", "--out", "out"]).exits(0);
     assert!(
         done.out.starts_with("PASS") && done.out.contains("as an ordinary user"),

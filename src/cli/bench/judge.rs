@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::console;
 use super::super::exit::Exit;
 use super::{against_budget, table};
-use crate::judge::bench::{Shape, bench_judge};
+use crate::bench::{Shape, bench_judge};
+use crate::experiment::Verdict;
 use crate::judge::linearizability::Outcome;
 
 /// What a journal of this many operations may take, from text to outcome, on two processors.
@@ -26,7 +27,6 @@ pub(super) fn judge(operations: u64) -> Exit {
         Err(error) => return console::failure(&error, Exit::Unexpected),
     };
     let allowed = BUDGET.1.mul_f64(operations as f64 / BUDGET.0 as f64);
-    let total = timing.total();
     let row = |what: &str, took: Duration, budget: &str, stands: &str| {
         vec![
             what.to_owned(),
@@ -43,17 +43,18 @@ pub(super) fn judge(operations: u64) -> Exit {
     ];
     console::data(table::render(&[
         headings.to_vec(),
-        row("reading", timing.reading, "", ""),
-        row("checking", timing.checking, "", ""),
+        row("history from text", timing.reading, "", ""),
+        row("zones", timing.checking, "", ""),
         row(
-            &format!("both, on {} threads", timing.threads),
-            total,
+            &format!("whole verdict, {} threads", timing.threads),
+            timing.whole,
             &format!("≤ {}", seconds(allowed)),
-            against_budget(total <= allowed),
+            against_budget(timing.whole <= allowed),
         ),
     ]));
     console::hint("`cargo bench --bench linearizability` prints porcupine-rs beside it");
     match timing.outcome {
+        _ if timing.verdict != Verdict::Pass => console::error(format_args!("judged {}", timing.verdict), Exit::Unexpected),
         Outcome::Linearizable { .. } | Outcome::NothingToCheck => Exit::Pass,
         Outcome::Violation { .. } | Outcome::Undecidable { .. } => {
             console::error(format_args!("{timing}"), Exit::Unexpected)

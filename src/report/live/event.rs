@@ -28,10 +28,10 @@ fn heard(before: &State, input: &Input) -> Option<String> {
         }
         Input::Members(members) => leader_change(&before.members, members),
         Input::Injection { name, status } => match status.state {
-            InjectionState::Lost | InjectionState::Failed | InjectionState::RevertFailed => Some(format!(
-                "{name}: {}",
-                status.error.as_deref().unwrap_or("no reason given")
-            )),
+            InjectionState::Lost | InjectionState::Failed | InjectionState::RevertFailed => {
+                (before.troubles.get(name) != Some(&status.error))
+                    .then(|| format!("{name}: {}", status.error.as_deref().unwrap_or("no reason given")))
+            }
             InjectionState::Pending | InjectionState::Injected | InjectionState::Reverted => None,
         },
         Input::AbortCondition(why) => Some(format!("abort condition: {why}")),

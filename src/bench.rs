@@ -9,8 +9,15 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::history::{self, ReadError};
-use super::linearizability::{self, Outcome};
+use jiff::Timestamp;
+
+use crate::api::Snapshot;
+use crate::experiment::Verdict;
+use crate::journal::entry::{Effect, Entry, Header, Line, Phase, SCHEMA};
+use crate::journal::read::Journal;
+use crate::judge::judge;
+use crate::judge::history::{self, ReadError};
+use crate::judge::linearizability::{self, Outcome};
 
 pub use synthetic::{Shape, journal};
 
@@ -27,6 +34,11 @@ pub struct Timing {
     pub reading: Duration,
     /// From history to outcome.
     pub checking: Duration,
+    /// From the journal's bytes to the whole judgement, as `seatrial judge` makes it: reading and checking again, with
+    /// every other claim.
+    pub whole: Duration,
+    /// What the whole judgement says of linearizability.
+    pub verdict: Verdict,
     /// The outcome, which has to be [`Outcome::Linearizable`].
     pub outcome: Outcome,
 }
@@ -68,14 +80,50 @@ pub fn bench_judge(shape: Shape, seed: u64) -> Result<Timing, ReadError> {
     let reading = started.elapsed();
     let outcome = linearizability::check_with(&history, threads);
     let checking = started.elapsed().saturating_sub(reading);
+    let file = whole_journal(&text);
+    let started = Instant::now();
+    let journal = Journal::parse(&file).expect("what was made up is a journal");
+    let judgement = judge(&journal);
+    let whole = started.elapsed();
+    let verdict = judgement.claims.first().map_or(Verdict::Inconclusive, |claim| claim.verdict);
     Ok(Timing {
         operations: shape.operations,
         bytes: text.len(),
         threads,
         reading,
         checking,
+        whole,
+        verdict,
         outcome,
     })
+}
+
+/// The operations within a run that claims linearizability.
+fn whole_journal(operations: &str) -> Vec<u8> {
+    let experiment = serde_json::json!({
+        "name": "bench",
+        "target": {"statefulSet": "bench", "store": {"refkv": {}}},
+        "workload": {},
+        "steps": [],
+        "hypothesis": [{"name": "reads are linearizable", "sli": {"linearizability": {}}}],
+    });
+    let header = Header {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").into(),
+        run: "bench".into(),
+        started_at: Timestamp::UNIX_EPOCH,
+        experiment: serde_json::from_value(experiment).expect("the experiment above is valid"),
+        seed: 0,
+        environment: String::new(),
+        target: Snapshot { name: "bench".into(), replicas: 3, ..Snapshot::default() },
+    };
+    let line = |entry| {
+        let line = Line { time: 0, entry };
+        serde_json::to_string(&line).expect("a line has only string keys")
+    };
+    let header = line(Entry::Header(Box::new(header)));
+    let begin = line(Entry::Effect { id: 1, effect: Effect::Phase(Phase::Baseline) });
+    format!("{header}\n{begin}\n{operations}").into_bytes()
 }
 
 #[cfg(test)]
