@@ -65,10 +65,6 @@ pub enum Command {
     /// The built-in store, as a member of a StatefulSet runs it
     #[cfg(feature = "refkv")]
     #[command(hide = true)]
-    //REFKV,
-    /// The built-in store, as a member of a StatefulSet runs it
-    #[cfg(feature = "refkv")]
-    #[command(hide = true)]
     Refkv(crate::refkv::Options),
 }
 

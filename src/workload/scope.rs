@@ -16,6 +16,8 @@ pub(super) const LEDGER: &str = "ledger/";
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(5);
+/// How long the first removal is tried; well within the time in which the run wants an answer.
+const EMPTY: Duration = Duration::from_secs(5);
 /// How long the store may take to come back before the scope is left as it is.
 const CLEAN_UP: Duration = Duration::from_secs(15);
 
@@ -66,15 +68,17 @@ pub fn heartbeat_key(prefix: &str) -> String {
 }
 
 /// Removes what an earlier run left, before the first operation, so that every key is known not to exist. A removal is
-/// sent again only if it provably did not happen: one that happens late would take new keys with it.
+/// sent again, for 5 seconds at most, only if it provably did not happen: one that happens late would take new keys with it.
 pub(super) async fn empty(
     adapter: &dyn Adapter,
     members: &[Ordinal],
     prefix: &str,
 ) -> Result<(), ScopeError> {
     refuse_foreign(adapter, members, prefix).await?;
+    let until = Instant::now() + EMPTY;
+    let mut turns = members.iter().cycle();
     let mut last = "the target has no members".to_owned();
-    for &member in members {
+    while let Some(&member) = turns.next().filter(|_| Instant::now() < until) {
         let mut client = adapter.client(Endpoint::Member(member));
         match client.remove(prefix, Instant::now() + REQUEST).await {
             Ok(()) => return Ok(()),
@@ -86,6 +90,8 @@ pub(super) async fn empty(
                 });
             }
         }
+        // An election may be on its way.
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Err(ScopeError::Refused {
         prefix: prefix.into(),
