@@ -17,21 +17,12 @@ fn main() {
     println!("{}", bench_judge(Shape::default(), 1).unwrap());
     println!("{:>12} {:>16} {:>16}", "operations", "seatrial", "porcupine-rs");
     for operations in [1_000, 10_000, 100_000, 1_000_000] {
-        let text = journal(
-            Shape {
-                operations,
-                ..Shape::default()
-            },
-            1,
-        );
+        let text = journal(Shape { operations, ..Shape::default() }, 1);
         let history = history::from_journal(&text, 2, |_| true).unwrap();
         let started = Instant::now();
         let outcome = linearizability::check(&history);
         let ours = started.elapsed();
-        assert!(
-            matches!(outcome, linearizability::Outcome::Linearizable { .. }),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, linearizability::Outcome::Linearizable { .. }), "{outcome:?}");
 
         let theirs = for_porcupine(&history);
         let started = Instant::now();
@@ -42,10 +33,7 @@ fn main() {
             CheckResult::Illegal => "DISAGREES".to_owned(),
             CheckResult::Unknown => format!("gave up, {} s", LIMIT.as_secs()),
         };
-        println!(
-            "{operations:>12} {:>13.1} ms {theirs:>16}",
-            ours.as_secs_f64() * 1e3
-        );
+        println!("{operations:>12} {:>13.1} ms {theirs:>16}", ours.as_secs_f64() * 1e3);
         if result == CheckResult::Unknown {
             break;
         }
@@ -61,10 +49,7 @@ impl Model for Registers {
     type Metadata = ();
 
     fn partition_operations(history: &[Timed<Self>]) -> Vec<Vec<Timed<Self>>> {
-        history
-            .chunk_by(|a, b| a.op.key == b.op.key)
-            .map(<[_]>::to_vec)
-            .collect()
+        history.chunk_by(|a, b| a.op.key == b.op.key).map(<[_]>::to_vec).collect()
     }
 
     fn init() -> Option<u64> {
@@ -75,11 +60,9 @@ impl Model for Registers {
         match operation.kind {
             Kind::Read { value } => (value == *state, *state),
             Kind::Write { value } => (true, Some(value)),
-            Kind::Cas {
-                expect,
-                outcome: CasOutcome::Mismatch { current },
-                ..
-            } => (current == *state && expect != *state, *state),
+            Kind::Cas { expect, outcome: CasOutcome::Mismatch { current }, .. } => {
+                (current == *state && expect != *state, *state)
+            }
             Kind::Cas { expect, value, .. } if expect == *state => (true, Some(value)),
             Kind::Cas { outcome, .. } => (outcome == CasOutcome::Unknown, *state),
         }
@@ -92,9 +75,7 @@ fn for_porcupine(history: &History) -> Vec<Timed<Registers>> {
         .map(|operation| Timed {
             client_id: Some(operation.process),
             call_time: i64::try_from(operation.call).unwrap(),
-            return_time: operation
-                .over()
-                .map_or(i64::MAX, |ret| i64::try_from(ret).unwrap()),
+            return_time: operation.over().map_or(i64::MAX, |ret| i64::try_from(ret).unwrap()),
             op: *operation,
             metadata: None,
         })

@@ -15,8 +15,8 @@ use crate::api::Snapshot;
 use crate::experiment::Verdict;
 use crate::journal::entry::{Effect, Entry, Header, Line, Phase, SCHEMA};
 use crate::journal::read::Journal;
-use crate::judge::judge;
 use crate::judge::history::{self, ReadError};
+use crate::judge::judge;
 use crate::judge::linearizability::{self, Outcome};
 
 pub use synthetic::{Shape, journal};
@@ -134,10 +134,7 @@ mod tests {
 
     #[test]
     fn the_made_up_journal_is_judged_and_holds_every_kind_of_operation() {
-        let shape = Shape {
-            operations: 20_000,
-            ..Shape::default()
-        };
+        let shape = Shape { operations: 20_000, ..Shape::default() };
         let timing = bench_judge(shape, 1).unwrap();
         let Outcome::Linearizable { operations, keys } = timing.outcome else {
             unreachable!("{:?}", timing.outcome)
@@ -146,14 +143,9 @@ mod tests {
         assert_eq!(keys, shape.keys as usize);
         let text = journal(shape, 1);
         assert_eq!(text.matches("\"type\":\"invoke\"").count(), 20_000);
-        for wanted in [
-            "\"read\"",
-            "\"write\"",
-            "\"cas\"",
-            "\"current\":",
-            "\"type\":\"info\"",
-            "\"type\":\"fail\"",
-        ] {
+        for wanted in
+            ["\"read\"", "\"write\"", "\"cas\"", "\"current\":", "\"type\":\"info\"", "\"type\":\"fail\""]
+        {
             assert!(text.contains(wanted), "{wanted}");
         }
         assert_eq!(text, journal(shape, 1));

@@ -42,12 +42,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(told) => {
             // Help and version are told the same way as mistakes; printing to a closed pipe is nobody's problem.
             let _ = told.print();
-            return if told.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Pass
-            }
-            .into();
+            return if told.use_stderr() { Exit::Usage } else { Exit::Pass }.into();
         }
     };
     #[cfg(feature = "refkv")]

@@ -66,13 +66,7 @@ impl Engine {
         let mut outbox = Outbox::default();
         outbox.say(Effect::Phase(Phase::Preflight));
         Self {
-            brief: Brief {
-                experiment,
-                run,
-                seed,
-                started_at,
-                limits,
-            },
+            brief: Brief { experiment, run, seed, started_at, limits },
             now: 0,
             known,
             claims: Claims::default(),
@@ -102,12 +96,7 @@ impl Engine {
         let mut timers: Vec<Nanos> = self.outbox.timers().collect();
         timers.extend(self.known.timers(limits.stale));
         let mut outbox = Outbox::default();
-        let scene = Scene {
-            brief: &self.brief,
-            known: &self.known,
-            outbox: &mut outbox,
-            now: self.now,
-        };
+        let scene = Scene { brief: &self.brief, known: &self.known, outbox: &mut outbox, now: self.now };
         timers.extend(self.faults.timers(&scene));
         timers.extend(self.state.timers(&self.brief, &self.claims));
         match self.state {
@@ -138,12 +127,7 @@ impl Engine {
     /// What the run is waiting for now, for a person.
     pub fn waiting_for(&self) -> Option<String> {
         let mut outbox = Outbox::default();
-        let scene = Scene {
-            brief: &self.brief,
-            known: &self.known,
-            outbox: &mut outbox,
-            now: self.now,
-        };
+        let scene = Scene { brief: &self.brief, known: &self.known, outbox: &mut outbox, now: self.now };
         match self.state {
             State::Preflight { .. } => self.known.healthy().err(),
             State::Baseline { .. } => Some(match self.claims.broken() {
@@ -190,12 +174,7 @@ impl Engine {
     fn split(&mut self) -> (&mut Faults, Scene<'_>) {
         (
             &mut self.faults,
-            Scene {
-                brief: &self.brief,
-                known: &self.known,
-                outbox: &mut self.outbox,
-                now: self.now,
-            },
+            Scene { brief: &self.brief, known: &self.known, outbox: &mut self.outbox, now: self.now },
         )
     }
 

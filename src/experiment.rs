@@ -71,11 +71,7 @@ pub struct Guards {
 
 impl Default for Guards {
     fn default() -> Self {
-        Self {
-            allow_quorum_loss: false,
-            max_duration: defaults::max_duration(),
-            abort_when: Vec::new(),
-        }
+        Self { allow_quorum_loss: false, max_duration: defaults::max_duration(), abort_when: Vec::new() }
     }
 }
 

@@ -112,12 +112,7 @@ impl Action {
             Self::DeletePod { .. } => None,
             Self::Kill {} => Some(HostFault::Kill {}),
             Self::Pause {} => Some(HostFault::Pause {}),
-            Self::Cut {
-                drop_from,
-                drop_to,
-                ports,
-                clients,
-            } => Some(HostFault::Partition {
+            Self::Cut { drop_from, drop_to, ports, clients } => Some(HostFault::Partition {
                 peers: drop_from
                     .union(drop_to)
                     .map(|&ordinal| crate::api::Peer {
@@ -130,9 +125,7 @@ impl Action {
                 ports: ports.clone(),
                 clients: *clients,
             }),
-            Self::PowerLoss { claims } => Some(HostFault::PowerLoss {
-                claims: claims.clone(),
-            }),
+            Self::PowerLoss { claims } => Some(HostFault::PowerLoss { claims: claims.clone() }),
         }
     }
 }

@@ -107,10 +107,7 @@ pub async fn serve(options: Options) -> Result<(), Error> {
     let settings = options.settle(&name.to_string_lossy())?;
     let listener = TcpListener::bind(options.listen)
         .await
-        .map_err(|source| Error::Listen {
-            address: options.listen,
-            source,
-        })?;
+        .map_err(|source| Error::Listen { address: options.listen, source })?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let member = start(&options, &settings).await?;
@@ -140,10 +137,7 @@ pub async fn serve(options: Options) -> Result<(), Error> {
 
 /// Opens the data and starts consensus and tasks.
 async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> {
-    let opened = |source| Error::Open {
-        folder: options.data.clone(),
-        source,
-    };
+    let opened = |source| Error::Open { folder: options.data.clone(), source };
     let bugs = Arc::new(settings.bugs.clone());
     let fresh = Fresh::open(&options.data).map_err(opened)?;
     let log = Log::open(&options.data, settings.id, &bugs).map_err(opened)?;
@@ -161,11 +155,7 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
         replication_lag_threshold: options.snapshot_every.saturating_mul(2),
         ..openraft::Config::default()
     };
-    let config = Arc::new(
-        config
-            .validate()
-            .map_err(|error| Error::Configure(Box::new(error)))?,
-    );
+    let config = Arc::new(config.validate().map_err(|error| Error::Configure(Box::new(error)))?);
     let raft = Raft::new(settings.id, config, network.clone(), log.clone(), machine.clone());
     let stopped = |fatal| Error::Consensus(Box::new(fatal));
     let raft = raft.await.map_err(stopped)?;
@@ -179,11 +169,8 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
             raft.runtime_config().elect(true);
         });
     }
-    let acknowledge = if bugs.has(Bug::AckBeforeQuorum) {
-        Acknowledge::BeforeQuorum
-    } else {
-        Acknowledge::AfterQuorum
-    };
+    let acknowledge =
+        if bugs.has(Bug::AckBeforeQuorum) { Acknowledge::BeforeQuorum } else { Acknowledge::AfterQuorum };
     let member = Member {
         id: settings.id,
         proposals: Proposals::start(raft.clone(), acknowledge, options.request_timeout),

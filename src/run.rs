@@ -88,11 +88,8 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         environment: setup.environment.clone(),
         target: target.clone(),
     };
-    let recorder = Arc::new(Recorder::new(
-        Writer::create(&setup.journal, &header)?,
-        clock,
-        &setup.experiment,
-    ));
+    let recorder =
+        Arc::new(Recorder::new(Writer::create(&setup.journal, &header)?, clock, &setup.experiment));
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
     let (answers, mut answered) = mpsc::channel(64);
@@ -162,18 +159,9 @@ impl Course {
     fn hear(&mut self, input: Input) {
         let now = self.recorder.clock().now();
         let effects = self.engine.step(now, &input);
-        self.write(&Line {
-            time: now,
-            entry: Entry::Input(input),
-        });
+        self.write(&Line { time: now, entry: Entry::Input(input) });
         for (id, effect) in effects {
-            self.write(&Line {
-                time: now,
-                entry: Entry::Effect {
-                    id,
-                    effect: effect.clone(),
-                },
-            });
+            self.write(&Line { time: now, entry: Entry::Effect { id, effect: effect.clone() } });
             self.finished |= matches!(effect, Effect::Finish {});
             self.hands.carry_out(id, effect);
         }
@@ -212,24 +200,14 @@ impl Course {
 /// The statuses of this run's Injections only: a kept sandbox may hold those of an earlier one.
 fn status(run: &str, injection: Injection) -> Option<Input> {
     let status = injection.status?;
-    (injection.spec.run == run).then_some(Input::Injection {
-        name: injection.spec.name,
-        status,
-    })
+    (injection.spec.run == run).then_some(Input::Injection { name: injection.spec.name, status })
 }
 
 /// Rounds of questions to every member, where there is a store to ask.
 fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> {
-    let adapter = store::open(
-        setup.experiment.target.store.as_ref()?,
-        Arc::clone(&setup.platform.dial),
-    );
+    let adapter = store::open(setup.experiment.target.store.as_ref()?, Arc::clone(&setup.platform.dial));
     let members: Vec<_> = target.ordinals().collect();
-    let prefix = setup
-        .experiment
-        .workload
-        .as_ref()
-        .map(|workload| workload.scope.prefix.clone());
+    let prefix = setup.experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
     let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
     Some(sli::members::sample(&*adapter, &members, heartbeat))
 }

@@ -46,31 +46,22 @@ impl Kind {
 pub fn kind(document: &Document) -> Result<Kind, Problem> {
     let tree = Node::read(document)?;
     let field = |name: &str| {
-        tree.get(name)
-            .and_then(Node::text)
-            .map(str::to_owned)
-            .ok_or_else(|| {
-                Problem::new(
-                    document,
-                    tree.place,
-                    name.into(),
-                    format!("`{name}` is missing: is this a Kubernetes document?"),
-                )
-            })
+        tree.get(name).and_then(Node::text).map(str::to_owned).ok_or_else(|| {
+            Problem::new(
+                document,
+                tree.place,
+                name.into(),
+                format!("`{name}` is missing: is this a Kubernetes document?"),
+            )
+        })
     };
-    Ok(Kind {
-        api_version: field("apiVersion")?,
-        kind: field("kind")?,
-    })
+    Ok(Kind { api_version: field("apiVersion")?, kind: field("kind")? })
 }
 
 /// `metadata` of an Experiment.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "labels and annotations are allowed and mean nothing here"
-)]
+#[expect(dead_code, reason = "labels and annotations are allowed and mean nothing here")]
 struct Metadata {
     name: String,
     #[serde(default)]
@@ -84,10 +75,7 @@ struct Metadata {
 /// The whole document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "apiVersion and kind are read by `kind` and only allowed here"
-)]
+#[expect(dead_code, reason = "apiVersion and kind are read by `kind` and only allowed here")]
 struct Envelope {
     api_version: String,
     kind: String,
@@ -105,11 +93,7 @@ pub fn experiment(document: &Document) -> Result<Experiment, Vec<Problem>> {
         return Err(problems);
     };
     problems.extend(told(document, &tree, rules::check(&envelope.spec)));
-    if problems.is_empty() {
-        Ok(envelope.spec)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(envelope.spec) } else { Err(problems) }
 }
 
 /// What an experiment has to know of the StatefulSet that it will meet.
@@ -135,11 +119,7 @@ pub fn against_target(
 ) -> Result<(), Vec<Problem>> {
     let tree = Node::read(document).map_err(|problem| vec![problem])?;
     let problems = told(document, &tree, rules::against_target(experiment, target));
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Broken rules with their places.
@@ -154,10 +134,7 @@ fn told(document: &Document, tree: &Node, broken: Vec<rules::Broken>) -> Vec<Pro
 
 /// An Experiment's name is `metadata.name`; inside, it belongs to the experiment.
 fn carry_name(document: &Document, tree: &mut Node, problems: &mut Vec<Problem>) {
-    let name = tree
-        .get("metadata")
-        .and_then(|metadata| metadata.get("name"))
-        .cloned();
+    let name = tree.get("metadata").and_then(|metadata| metadata.get("name")).cloned();
     let Value::Map(entries) = &mut tree.value else {
         return;
     };
@@ -171,21 +148,9 @@ fn carry_name(document: &Document, tree: &mut Node, problems: &mut Vec<Problem>)
         let written = fields.remove(index);
         let path = [Segment::Key("spec".into()), Segment::Key("name".into())];
         let message = "unknown field `name`: an Experiment's name is metadata.name".into();
-        problems.push(Problem::new(
-            document,
-            written.place,
-            tree::display(&path),
-            message,
-        ));
+        problems.push(Problem::new(document, written.place, tree::display(&path), message));
     }
     let place = spec.value.place;
-    let value = name.unwrap_or(Node {
-        place,
-        value: Value::Text(String::new()),
-    });
-    fields.push(Entry {
-        place,
-        key: "name".into(),
-        value,
-    });
+    let value = name.unwrap_or(Node { place, value: Value::Text(String::new()) });
+    fields.push(Entry { place, key: "name".into(), value });
 }

@@ -61,9 +61,7 @@ pub fn undo(path: &Path, record: &Record, grip: Option<&Grip>) -> Result<(), Und
     store::remove(path)?;
     stop_here("record-removed");
     if let Some(guardian) = &record.guardian {
-        guardian
-            .end()
-            .map_err(|error| UndoError::Guardian(guardian.process, error))?;
+        guardian.end().map_err(|error| UndoError::Guardian(guardian.process, error))?;
     }
     stop_here("guardian-ended");
     Ok(())

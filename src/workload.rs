@@ -105,13 +105,7 @@ impl Workload {
         let (publish, rates) = watch::channel(Rates::default());
         let mut ticker = JoinSet::new();
         ticker.spawn(rates::publish_every_second(Arc::clone(&meter), publish));
-        Ok(Running {
-            stop,
-            clients,
-            meter,
-            rates,
-            ticker,
-        })
+        Ok(Running { stop, clients, meter, rates, ticker })
     }
 }
 

@@ -71,11 +71,7 @@ impl Members {
         self.members
             .iter()
             .filter_map(|member| match member.sample {
-                MemberSample::Answer {
-                    role: Role::Leader,
-                    term,
-                    ..
-                } => Some((term, member.ordinal)),
+                MemberSample::Answer { role: Role::Leader, term, .. } => Some((term, member.ordinal)),
                 MemberSample::Answer { .. } | MemberSample::Unreachable(_) | MemberSample::NotSampled(_) => {
                     None
                 }

@@ -34,9 +34,7 @@ impl Snapshot {
 
     /// How many of the asked-for ordinals are Ready.
     pub fn ready(&self) -> usize {
-        self.ordinals()
-            .filter(|&ordinal| self.pod(ordinal).is_some_and(|pod| pod.ready))
-            .count()
+        self.ordinals().filter(|&ordinal| self.pod(ordinal).is_some_and(|pod| pod.ready)).count()
     }
 }
 

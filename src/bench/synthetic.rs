@@ -23,11 +23,7 @@ pub struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Self {
-            operations: 1_000_000,
-            clients: 20,
-            keys: 50,
-        }
+        Self { operations: 1_000_000, clients: 20, keys: 50 }
     }
 }
 
@@ -60,11 +56,7 @@ struct Journal {
 pub fn journal(shape: Shape, seed: u64) -> String {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let keys = (0..shape.keys).map(|key| format!("seatrial/r/{key}")).collect();
-    let mut journal = Journal {
-        text: Vec::with_capacity(shape.operations * 240),
-        index: 0,
-        keys,
-    };
+    let mut journal = Journal { text: Vec::with_capacity(shape.operations * 240), index: 0, keys };
     let mut states: Vec<Option<u64>> = vec![None; shape.keys as usize];
     let mut requests: Vec<Option<Request>> = vec![None; shape.clients as usize];
     let mut left = shape.operations;
@@ -80,20 +72,9 @@ pub fn journal(shape: Shape, seed: u64) -> String {
                 left -= 1;
                 last_value += 1;
                 let request = ask(&mut random, &states, last_value);
-                journal.write(
-                    now,
-                    client,
-                    Stage::Invoke,
-                    &request,
-                    request.value,
-                    Current::NotObserved,
-                );
+                journal.write(now, client, Stage::Invoke, &request, request.value, Current::NotObserved);
                 *slot = Some(request);
-                agenda.push(Reverse((
-                    now + random.random_range(100_000..1_500_000),
-                    client,
-                    Next::Act,
-                )));
+                agenda.push(Reverse((now + random.random_range(100_000..1_500_000), client, Next::Act)));
             }
             (Next::Act, Some(request)) => {
                 let lost = random.random_ratio(1, 200);
@@ -103,20 +84,12 @@ pub fn journal(shape: Shape, seed: u64) -> String {
                 if lost {
                     request.answer = (Stage::Info, request.value, Current::NotObserved);
                 }
-                agenda.push(Reverse((
-                    now + random.random_range(100_000..1_500_000),
-                    client,
-                    Next::Answer,
-                )));
+                agenda.push(Reverse((now + random.random_range(100_000..1_500_000), client, Next::Answer)));
             }
             (Next::Answer, Some(request)) => {
                 let (stage, value, current) = request.answer;
                 journal.write(now, client, stage, request, value, current);
-                agenda.push(Reverse((
-                    now + random.random_range(10_000..200_000),
-                    client,
-                    Next::Invoke,
-                )));
+                agenda.push(Reverse((now + random.random_range(10_000..200_000), client, Next::Invoke)));
             }
             (Next::Act | Next::Answer, None) => unreachable!("a client acts on what it has invoked"),
         }
@@ -132,22 +105,13 @@ fn ask(random: &mut ChaCha8Rng, states: &[Option<u64>], new: u64) -> Request {
         5..8 => (Function::Write, OpValue::Number(new)),
         _ => (Function::Cas, OpValue::Pair(states[key], new)),
     };
-    Request {
-        f,
-        key,
-        value,
-        answer: (Stage::Info, value, Current::NotObserved),
-    }
+    Request { f, key, value, answer: (Stage::Info, value, Current::NotObserved) }
 }
 
 fn act(request: &mut Request, states: &mut [Option<u64>]) {
     let state = &mut states[request.key];
     request.answer = match request.value {
-        OpValue::Null => (
-            Stage::Ok,
-            state.map_or(OpValue::Null, OpValue::Number),
-            Current::NotObserved,
-        ),
+        OpValue::Null => (Stage::Ok, state.map_or(OpValue::Null, OpValue::Number), Current::NotObserved),
         OpValue::Number(new) => {
             *state = Some(new);
             (Stage::Ok, request.value, Current::NotObserved)

@@ -46,10 +46,7 @@ pub fn problems(problems: &[Problem]) -> Exit {
     }
     let count = problems.len();
     error(
-        format_args!(
-            "{count} problem{} found, nothing was started",
-            if count == 1 { "" } else { "s" }
-        ),
+        format_args!("{count} problem{} found, nothing was started", if count == 1 { "" } else { "s" }),
         Exit::Invalid,
     )
 }

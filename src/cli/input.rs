@@ -24,19 +24,13 @@ impl Documents {
     pub fn read(files: &[PathBuf]) -> Self {
         let mut all = Self::default();
         for file in files {
-            let name = if file == Path::new("-") {
-                "<stdin>".into()
-            } else {
-                file.display().to_string()
-            };
+            let name = if file == Path::new("-") { "<stdin>".into() } else { file.display().to_string() };
             match bytes(file) {
                 Ok(bytes) => match document::split(&name, &bytes) {
                     Ok(documents) => documents.into_iter().for_each(|document| all.sort(document)),
                     Err(error) => all.problems.push(Problem::of_file(name, error.to_string())),
                 },
-                Err(error) => all
-                    .problems
-                    .push(Problem::of_file(name, format!("cannot be read: {error}"))),
+                Err(error) => all.problems.push(Problem::of_file(name, format!("cannot be read: {error}"))),
             }
         }
         all
@@ -50,10 +44,8 @@ impl Documents {
             }
             Ok(Kind { api_version, kind }) => {
                 let known = format!("this version reads {} Experiment", spec::API_VERSION);
-                self.problems.push(Problem::of_file(
-                    &document.file,
-                    format!("has a {api_version} {kind}: {known}"),
-                ));
+                self.problems
+                    .push(Problem::of_file(&document.file, format!("has a {api_version} {kind}: {known}")));
             }
             Err(problem) => self.problems.push(problem),
         }
@@ -71,10 +63,7 @@ impl Documents {
         if let [first, second, ..] = &self.experiments[..] {
             self.problems.push(Problem::of_file(
                 &second.file,
-                format!(
-                    "is a second Experiment beside the one in {}: run one at a time",
-                    first.file
-                ),
+                format!("is a second Experiment beside the one in {}: run one at a time", first.file),
             ));
         }
         (self.experiments.len() == 1).then(|| read.pop()).flatten()

@@ -54,11 +54,7 @@ pub(super) fn log() {
 #[cfg(feature = "refkv")]
 pub(super) fn refkv(options: crate::refkv::Options) -> ExitCode {
     log();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return console::failure(&error, Exit::Unexpected).into(),
     };

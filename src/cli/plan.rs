@@ -44,11 +44,7 @@ pub(super) fn plan(args: &args::Plan) -> Exit {
             Err(error) => return console::failure(&error, Exit::Unexpected),
         },
     }
-    if plan.refusals.is_empty() {
-        Exit::Pass
-    } else {
-        Exit::Refused
-    }
+    if plan.refusals.is_empty() { Exit::Pass } else { Exit::Refused }
 }
 
 /// The StatefulSet before any of its pods is there.

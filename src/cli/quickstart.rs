@@ -14,15 +14,9 @@ pub(super) fn stateful_set() -> SetSpec {
     let manifests: Vec<Document<'_>> = documents
         .iter()
         .filter(|document| spec::kind(document).is_ok_and(|kind| !kind.is_ours()))
-        .map(|document| Document {
-            file: FILE,
-            first_line: document.first_line,
-            text: &document.text,
-        })
+        .map(|document| Document { file: FILE, first_line: document.first_line, text: &document.text })
         .collect();
-    manifest::read(&manifests, &manifest::on_this_machine)
-        .expect("a test reads this file")
-        .set
+    manifest::read(&manifests, &manifest::on_this_machine).expect("a test reads this file").set
 }
 
 #[cfg(test)]

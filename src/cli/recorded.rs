@@ -36,16 +36,10 @@ pub(super) fn report(args: &Recorded) -> Exit {
         Ok(judgement) => judgement,
         Err(exit) => return exit,
     };
-    let beside = journal_of(&args.run)
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
+    let beside = journal_of(&args.run).parent().map(Path::to_owned).unwrap_or_default();
     let folder = args.out.clone().unwrap_or(beside);
     if let Err(error) = fs::create_dir_all(&folder) {
-        return console::error(
-            format_args!("cannot create {}: {error}", folder.display()),
-            Exit::Unexpected,
-        );
+        return console::error(format_args!("cannot create {}: {error}", folder.display()), Exit::Unexpected);
     }
     write(&judgement, &folder);
     tell(&judgement, args.quiet);
@@ -66,11 +60,7 @@ pub(super) fn read(run: &Path) -> Result<Judgement, Exit> {
 }
 
 fn journal_of(run: &Path) -> PathBuf {
-    if run.is_dir() {
-        run.join(JOURNAL)
-    } else {
-        run.to_owned()
-    }
+    if run.is_dir() { run.join(JOURNAL) } else { run.to_owned() }
 }
 
 /// Writes every report into a folder. One that cannot be written is a warning: the journal holds everything.

@@ -23,17 +23,10 @@ pub(super) fn revert(args: &Named) -> Exit {
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };
     let done = block_on(async {
-        let client = Client::connect(sandbox.dir())
-            .await
-            .map_err(|error| error.to_string())?;
+        let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
         tokio::time::timeout(LIMIT, revert_all(&client))
             .await
-            .unwrap_or_else(|_| {
-                Err(format!(
-                    "not everything was reverted within {} s",
-                    LIMIT.as_secs()
-                ))
-            })
+            .unwrap_or_else(|_| Err(format!("not everything was reverted within {} s", LIMIT.as_secs())))
     });
     match done {
         Ok(0) => {
@@ -72,15 +65,9 @@ async fn revert_all(client: &Client) -> Result<usize, String> {
             (Some(place), true) => {
                 waiting.swap_remove(place);
                 reverted += 1;
-                client
-                    .forget(&spec.name)
-                    .await
-                    .map_err(|error| error.to_string())?;
+                client.forget(&spec.name).await.map_err(|error| error.to_string())?;
             }
-            (None, true) => client
-                .forget(&spec.name)
-                .await
-                .map_err(|error| error.to_string())?,
+            (None, true) => client.forget(&spec.name).await.map_err(|error| error.to_string())?,
             (None, false) => {
                 spec.desired = Desired::Reverted;
                 waiting.push(spec.name.clone());

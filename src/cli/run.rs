@@ -50,23 +50,15 @@ pub(super) fn run(args: &args::Run) -> Exit {
 fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
     let unmet = |error| console::failure(&error, Exit::PreflightUnmet);
     if let Some(name) = &args.sandbox {
-        let sandbox = state_root()
-            .and_then(|root| Sandbox::attach(&root, name))
-            .map_err(unmet)?;
-        let known = sandbox
-            .dir()
-            .setup()
-            .map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
+        let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
+        let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
         let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
         refuse_what_needs_root(&experiment, known.is_root)?;
         return Ok((experiment, sandbox));
     }
     let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
     let Set::Manifest(accepted) = set else {
-        let exit = console::error(
-            "the files hold an Experiment but no StatefulSet to break",
-            Exit::Usage,
-        );
+        let exit = console::error("the files hold an Experiment but no StatefulSet to break", Exit::Usage);
         console::hint(format_args!(
             "give the manifest as well: seatrial run {} statefulset.yaml",
             args.files.files[0].display()
@@ -120,27 +112,14 @@ fn experiment_in(
     let view = Live::new(&experiment.name, Style::detect(args.quiet));
     let journal = folder.join(JOURNAL);
     let done = block_on(async {
-        let client = Client::connect(sandbox.dir())
-            .await
-            .map_err(|error| error.to_string())?;
+        let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
         let client = Arc::new(client);
-        let platform = Platform {
-            cluster: Arc::clone(&client) as _,
-            nodes: Arc::clone(&client) as _,
-            dial: client,
-        };
-        let setup = Setup {
-            experiment,
-            run: name,
-            seed,
-            journal: journal.clone(),
-            environment,
-            platform,
-        };
+        let platform =
+            Platform { cluster: Arc::clone(&client) as _, nodes: Arc::clone(&client) as _, dial: client };
+        let setup = Setup { experiment, run: name, seed, journal: journal.clone(), environment, platform };
         crate::run::run(setup, interrupts(), view).await.map_err(|error| {
-            let cause = std::error::Error::source(&error)
-                .map(|cause| format!(": {cause}"))
-                .unwrap_or_default();
+            let cause =
+                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             format!("{error}{cause}")
         })
     });
@@ -157,10 +136,7 @@ fn experiment_in(
             recorded::write(&judgement, folder);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {
-                console::hint(format_args!(
-                    "journal, reports and logs are in {}",
-                    folder.display()
-                ));
+                console::hint(format_args!("journal, reports and logs are in {}", folder.display()));
             }
             recorded::exit_of(&judgement)
         }
@@ -186,10 +162,7 @@ fn create(folder: &Path) -> Result<PathBuf, String> {
 /// Refuses a folder that holds a run.
 fn refuse_used(folder: &Path) -> Result<(), String> {
     if folder.join(JOURNAL).exists() {
-        Err(format!(
-            "{} holds a run already: choose another --out",
-            folder.display()
-        ))
+        Err(format!("{} holds a run already: choose another --out", folder.display()))
     } else {
         Ok(())
     }
@@ -199,11 +172,7 @@ fn refuse_used(folder: &Path) -> Result<(), String> {
 fn environment() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let user = if nix::unistd::geteuid().is_root() {
-        "root"
-    } else {
-        "an ordinary user"
-    };
+    let user = if nix::unistd::geteuid().is_root() { "root" } else { "an ordinary user" };
     format!("sandbox, Linux {}, {cpus} CPUs, as {user}", kernel.trim())
 }
 

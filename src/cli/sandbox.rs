@@ -39,16 +39,7 @@ pub(super) fn start(set: SetSpec, name: String, keep: bool) -> Result<Sandbox, S
     let folder = StateDir::of(&state_root, &name)?.path().to_owned();
     let node = vec![NODE.to_owned(), folder.display().to_string()];
     let program = PathBuf::from("/proc/self/exe");
-    Sandbox::up(
-        set,
-        Options {
-            name,
-            state_root,
-            keep,
-            program,
-            node: Some(node),
-        },
-    )
+    Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node) })
 }
 
 fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
@@ -60,22 +51,15 @@ fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
     let name = name.unwrap_or_else(|| accepted.set.name.clone());
     let sandbox = start(accepted.set, name, true)?;
     let waited = block_on(async {
-        let client = Client::connect(sandbox.dir())
-            .await
-            .map_err(|error| error.to_string())?;
-        client
-            .wait_ready(READY_LIMIT)
-            .await
-            .map_err(|error| error.to_string())
+        let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
+        client.wait_ready(READY_LIMIT).await.map_err(|error| error.to_string())
     });
     let name = sandbox.name();
     match waited {
         Ok(()) => console::data(format_args!("{name}\n")),
         Err(why) => {
-            let exit = console::error(
-                format_args!("sandbox `{name}` is up, but {why}"),
-                Exit::PreflightUnmet,
-            );
+            let exit =
+                console::error(format_args!("sandbox `{name}` is up, but {why}"), Exit::PreflightUnmet);
             console::hint(format_args!("its logs are in {}", sandbox.logs_dir().display()));
             return Ok(exit);
         }
@@ -93,19 +77,11 @@ fn down(name: &str) -> Result<Exit, SandboxError> {
 
 fn ls() -> Result<Exit, SandboxError> {
     let sandboxes = Sandbox::list(&state_root()?);
-    let widest = sandboxes
-        .iter()
-        .map(|listed| listed.name.len())
-        .max()
-        .unwrap_or(0)
-        .max(4);
+    let widest = sandboxes.iter().map(|listed| listed.name.len()).max().unwrap_or(0).max(4);
     console::data(format_args!("{:<widest$}  {:<7}  STATEFULSET\n", "NAME", "STATE"));
     for listed in sandboxes {
         let state = if listed.is_alive { "running" } else { "dead" };
-        console::data(format_args!(
-            "{:<widest$}  {state:<7}  {}\n",
-            listed.name, listed.stateful_set
-        ));
+        console::data(format_args!("{:<widest$}  {state:<7}  {}\n", listed.name, listed.stateful_set));
     }
     Ok(Exit::Pass)
 }
@@ -115,18 +91,9 @@ pub(super) fn node(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = block_on(async {
         let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
-        let guardian = Launch {
-            program: PathBuf::from("/proc/self/exe"),
-            cgroup: None,
-        };
-        let options = node::Options {
-            undo_dir: dir.undo(),
-            guardian,
-            adopt_within: ADOPT_WITHIN,
-        };
-        node::serve(client.clone(), client, options)
-            .await
-            .map_err(|error| error.to_string())
+        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup: None };
+        let options = node::Options { undo_dir: dir.undo(), guardian, adopt_within: ADOPT_WITHIN };
+        node::serve(client.clone(), client, options).await.map_err(|error| error.to_string())
     });
     match served {
         Ok(()) => Exit::Pass,

@@ -73,9 +73,7 @@ pub fn manifest(files: &[PathBuf]) -> Result<Accepted, Exit> {
 /// Tells problems in the order in which a person reads the files.
 fn refuse(files: &[PathBuf], mut problems: Vec<Problem>) -> Exit {
     problems.sort_by_key(|problem| {
-        let file = files
-            .iter()
-            .position(|file| file.display().to_string() == problem.file);
+        let file = files.iter().position(|file| file.display().to_string() == problem.file);
         (file, problem.place)
     });
     console::problems(&problems)
@@ -84,10 +82,7 @@ fn refuse(files: &[PathBuf], mut problems: Vec<Problem>) -> Exit {
 /// Says what the sandbox does otherwise than a cluster would.
 pub fn tell_notes(accepted: &Accepted) {
     for note in &accepted.notes {
-        console::say(format_args!(
-            "note: {}:{}: {}: {}",
-            note.file, note.line, note.path, note.message
-        ));
+        console::say(format_args!("note: {}:{}: {}: {}", note.file, note.line, note.path, note.message));
     }
 }
 
@@ -99,10 +94,8 @@ fn manifest_of(documents: &mut Documents) -> Set {
     match manifest::read(&borrowed, &manifest::on_this_machine) {
         Ok(accepted) => Set::Manifest(Box::new(accepted)),
         Err(problems) => {
-            let problems = problems
-                .into_iter()
-                .map(|problem| told(&documents.manifests, problem))
-                .collect::<Vec<_>>();
+            let problems =
+                problems.into_iter().map(|problem| told(&documents.manifests, problem)).collect::<Vec<_>>();
             documents.problems.extend(problems);
             Set::Absent
         }
@@ -110,11 +103,7 @@ fn manifest_of(documents: &mut Documents) -> Set {
 }
 
 fn borrow(document: &Document) -> manifest::Document<'_> {
-    manifest::Document {
-        file: &document.file,
-        first_line: document.first_line,
-        text: &document.text,
-    }
+    manifest::Document { file: &document.file, first_line: document.first_line, text: &document.text }
 }
 
 /// A manifest's problem in the same shape as an experiment's.
@@ -131,10 +120,7 @@ fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
         .map(|line| line.trim_end().to_owned());
     Problem {
         file: problem.file,
-        place: Some(Place {
-            line: problem.line,
-            column: problem.column,
-        }),
+        place: Some(Place { line: problem.line, column: problem.column }),
         field: problem.path,
         message,
         excerpt,
@@ -146,12 +132,7 @@ fn facts(set: &SetSpec) -> TargetFacts {
         name: set.name.clone(),
         first: set.first_ordinal,
         replicas: set.replicas,
-        containers: set
-            .pod
-            .containers
-            .iter()
-            .map(|container| container.name.clone())
-            .collect(),
+        containers: set.pod.containers.iter().map(|container| container.name.clone()).collect(),
         claims: set.claims.iter().map(|claim| claim.name.clone()).collect(),
     }
 }

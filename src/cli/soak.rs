@@ -76,13 +76,8 @@ pub(super) fn soak(args: &args::Soak) -> Exit {
 }
 
 async fn rounds(sandbox: &Sandbox, args: &args::Soak, tally: &mut Tally) -> Result<(), String> {
-    let client = Client::connect(sandbox.dir())
-        .await
-        .map_err(|error| error.to_string())?;
-    client
-        .wait_ready(READY_LIMIT)
-        .await
-        .map_err(|error| error.to_string())?;
+    let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
+    client.wait_ready(READY_LIMIT).await.map_err(|error| error.to_string())?;
     let mut inspector = Inspector::start(sandbox.dir())?;
     for round in 0..args.rounds {
         let plan = Plan::new(args.seed, round);
@@ -151,11 +146,6 @@ impl Tally {
             .zip(self.stages)
             .map(|(stage, count)| format!("{count} {}", stage.words()))
             .collect();
-        format!(
-            "{} of {} left nothing behind (killed: {})\n",
-            self.clean,
-            self.played,
-            stages.join(", ")
-        )
+        format!("{} of {} left nothing behind (killed: {})\n", self.clean, self.played, stages.join(", "))
     }
 }

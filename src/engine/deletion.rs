@@ -51,10 +51,7 @@ impl Deletion {
     }
 
     fn ask(&mut self, scene: &mut Scene<'_>) {
-        let effect = Effect::DeletePod {
-            ordinal: self.ordinal,
-            grace: self.grace,
-        };
+        let effect = Effect::DeletePod { ordinal: self.ordinal, grace: self.grace };
         self.asked = Some(scene.outbox.ask(effect, scene.now, scene.brief.limits.answer));
     }
 
@@ -95,9 +92,7 @@ impl Deletion {
 
     /// Whether the ordinal has its new pod, or nobody waits for it any more.
     pub(super) fn is_over(&self, scene: &Scene<'_>) -> bool {
-        let gave_up = self
-            .ending_since
-            .is_some_and(|since| scene.passed(since, scene.limits().replace));
+        let gave_up = self.ending_since.is_some_and(|since| scene.passed(since, scene.limits().replace));
         self.is_replaced || gave_up || !self.is_seen
     }
 

@@ -27,11 +27,7 @@ enum Progress {
     /// The step that it comes after is not over.
     Waiting,
     /// Occurrence `next` starts when its time has come.
-    Due {
-        base: Nanos,
-        next: u32,
-        undecided_since: Option<Nanos>,
-    },
+    Due { base: Nanos, next: u32, undecided_since: Option<Nanos> },
     /// Occurrence `number` is there.
     Running { base: Nanos, number: u32 },
     /// Its last occurrence ended.
@@ -52,11 +48,7 @@ pub(super) enum Outcome {
 impl Faults {
     /// The steps begin now.
     pub(super) fn begin(steps: usize, now: Nanos) -> Self {
-        Self {
-            begun_at: now,
-            progress: vec![Progress::Waiting; steps],
-            ..Self::default()
-        }
+        Self { begun_at: now, progress: vec![Progress::Waiting; steps], ..Self::default() }
     }
 
     /// Takes a status in.
@@ -92,19 +84,11 @@ impl Faults {
             match self.progress[place] {
                 Progress::Waiting => {
                     if let Some(base) = self.base(steps, step) {
-                        self.progress[place] = Progress::Due {
-                            base,
-                            next: 0,
-                            undecided_since: None,
-                        };
+                        self.progress[place] = Progress::Due { base, next: 0, undecided_since: None };
                         return Outcome::Moved;
                     }
                 }
-                Progress::Due {
-                    base,
-                    next,
-                    undecided_since,
-                } if scene.now >= due_at(step, base, next) => {
+                Progress::Due { base, next, undecided_since } if scene.now >= due_at(step, base, next) => {
                     let outcome = self.try_start(place, step, base, next, undecided_since, scene);
                     if outcome != Outcome::Quiet {
                         return outcome;
@@ -136,11 +120,7 @@ impl Faults {
             Err(obstacle) => obstacle,
         };
         let since = undecided_since.unwrap_or(scene.now);
-        self.progress[place] = Progress::Due {
-            base,
-            next: number,
-            undecided_since: Some(since),
-        };
+        self.progress[place] = Progress::Due { base, next: number, undecided_since: Some(since) };
         let limit = scene.limits().decide;
         let is_late = scene.passed(since, limit);
         match obstacle {
@@ -153,10 +133,7 @@ impl Faults {
                 Outcome::Moved
             }
             Obstacle::Endangers(reason) | Obstacle::Refused(reason) => {
-                scene.outbox.say(Effect::Refused {
-                    step: step.name.clone(),
-                    reason,
-                });
+                scene.outbox.say(Effect::Refused { step: step.name.clone(), reason });
                 Outcome::Refused
             }
         }
@@ -190,10 +167,8 @@ impl Faults {
 
     /// Whether the group keeps its majority meanwhile; nothing to say where no fault is in force.
     pub(super) fn still_holds(&self, standing: &Standing) -> Result<(), String> {
-        let is_any_there = self
-            .active
-            .iter()
-            .any(|(_, occurrence)| occurrence.desired() == Desired::Injected);
+        let is_any_there =
+            self.active.iter().any(|(_, occurrence)| occurrence.desired() == Desired::Injected);
         if !is_any_there {
             return Ok(());
         }
@@ -208,9 +183,7 @@ impl Faults {
 
     /// Whether every step is over.
     pub(super) fn are_over(&self) -> bool {
-        self.progress
-            .iter()
-            .all(|progress| matches!(progress, Progress::Over { .. }))
+        self.progress.iter().all(|progress| matches!(progress, Progress::Over { .. }))
     }
 
     /// Whether nothing is left, or only what could not be reverted in time.
@@ -225,14 +198,11 @@ impl Faults {
 
     /// Whether an occurrence is still to come.
     pub(super) fn are_more_to_come(&self, steps: &[Step]) -> bool {
-        self.progress
-            .iter()
-            .zip(steps)
-            .any(|(progress, step)| match progress {
-                Progress::Waiting | Progress::Due { .. } => true,
-                Progress::Running { number, .. } => number + 1 < step.repeat.times,
-                Progress::Over { .. } => false,
-            })
+        self.progress.iter().zip(steps).any(|(progress, step)| match progress {
+            Progress::Waiting | Progress::Due { .. } => true,
+            Progress::Running { number, .. } => number + 1 < step.repeat.times,
+            Progress::Over { .. } => false,
+        })
     }
 
     /// What is being waited for, for a person.
@@ -241,25 +211,18 @@ impl Faults {
             return Some(occurrence.waiting_for());
         }
         let steps = &scene.brief.experiment.steps;
-        self.progress
-            .iter()
-            .zip(steps)
-            .find_map(|(progress, step)| match progress {
-                Progress::Due {
-                    next,
-                    undecided_since,
-                    ..
-                } => Some(match undecided_since {
-                    Some(_) => match decide(step, *next, &[], scene) {
-                        Ok(_) => format!("the start of step {}", step.name),
-                        Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
-                            format!("step {} to become possible: {why}", step.name)
-                        }
-                    },
-                    None => format!("the start of step {}", step.name),
-                }),
-                Progress::Waiting | Progress::Running { .. } | Progress::Over { .. } => None,
-            })
+        self.progress.iter().zip(steps).find_map(|(progress, step)| match progress {
+            Progress::Due { next, undecided_since, .. } => Some(match undecided_since {
+                Some(_) => match decide(step, *next, &[], scene) {
+                    Ok(_) => format!("the start of step {}", step.name),
+                    Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
+                        format!("step {} to become possible: {why}", step.name)
+                    }
+                },
+                None => format!("the start of step {}", step.name),
+            }),
+            Progress::Waiting | Progress::Running { .. } | Progress::Over { .. } => None,
+        })
     }
 
     /// Moments at which it has to be looked at.
@@ -269,12 +232,7 @@ impl Faults {
             timers.extend(occurrence.timers(scene));
         }
         for (progress, step) in self.progress.iter().zip(&scene.brief.experiment.steps) {
-            if let Progress::Due {
-                base,
-                next,
-                undecided_since,
-            } = *progress
-            {
+            if let Progress::Due { base, next, undecided_since } = *progress {
                 timers.push(due_at(step, base, next));
                 timers.extend(undecided_since.map(|since| after(since, scene.limits().decide)));
             }
@@ -292,11 +250,7 @@ fn due_at(step: &Step, base: Nanos, number: u32) -> Nanos {
 /// What comes after occurrence `number`.
 fn next(step: &Step, base: Nanos, number: u32, now: Nanos) -> Progress {
     if number + 1 < step.repeat.times {
-        Progress::Due {
-            base,
-            next: number + 1,
-            undecided_since: None,
-        }
+        Progress::Due { base, next: number + 1, undecided_since: None }
     } else {
         Progress::Over { at: now }
     }

@@ -46,11 +46,7 @@ impl Injecting {
     ) -> Option<Self> {
         let (brief, limits) = (scene.brief, scene.limits());
         // A fault that happens once is over when it is proven; its deadline only ends the attempt.
-        let lasting = if step.lasting.is_zero() {
-            limits.once
-        } else {
-            step.lasting
-        };
+        let lasting = if step.lasting.is_zero() { limits.once } else { step.lasting };
         let within = lasting + limits.margin;
         let deadline = after(scene.now, within);
         let spec = InjectionSpec {
@@ -62,10 +58,7 @@ impl Injecting {
             container: brief.experiment.target.container.clone(),
             fault: action.on_host(scene.known.addresses())?,
             desired: Desired::Injected,
-            deadline: Deadline {
-                at: brief.wall_clock(deadline),
-                within,
-            },
+            deadline: Deadline { at: brief.wall_clock(deadline), within },
             follow: step.follow,
         };
         let mut hit = Self {
@@ -112,19 +105,12 @@ impl Injecting {
             self.proven_earlier += known.effective_for;
         }
         let brief = scene.brief;
-        let why = status
-            .error
-            .as_ref()
-            .map_or_else(String::new, |why| format!(": {why}"));
+        let why = status.error.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         match (status.state, self.spec.desired) {
             (InjectionState::Injected, Desired::Injected) => match &status.proof {
                 Some(proof) if proof.holds => self.is_proven = true,
                 Some(proof) => {
-                    let lost = format!(
-                        "the proof was lost {}: {}",
-                        brief.moment(proof.at),
-                        proof.observed
-                    );
+                    let lost = format!("the proof was lost {}: {}", brief.moment(proof.at), proof.observed);
                     self.lost.get_or_insert(lost);
                 }
                 None => {}
@@ -259,11 +245,8 @@ impl Injecting {
 
     /// Why its effect does not count as proven for nine tenths of `asked`, if so.
     pub(super) fn shortfall(&self, asked: Duration) -> Option<String> {
-        let proven = self.proven_earlier
-            + self
-                .status
-                .as_ref()
-                .map_or(Duration::ZERO, |status| status.effective_for);
+        let proven =
+            self.proven_earlier + self.status.as_ref().map_or(Duration::ZERO, |status| status.effective_for);
         let happens_once = match self.action {
             Action::Kill {} | Action::PowerLoss { .. } => true,
             Action::Pause {} | Action::Cut { .. } | Action::DeletePod { .. } => false,
@@ -296,12 +279,7 @@ impl Injecting {
 }
 
 fn reference(pod: &Pod) -> PodRef {
-    PodRef {
-        name: pod.name.clone(),
-        ordinal: pod.ordinal,
-        uid: pod.uid.clone(),
-        node: pod.node.clone(),
-    }
+    PodRef { name: pod.name.clone(), ordinal: pod.ordinal, uid: pod.uid.clone(), node: pod.node.clone() }
 }
 
 /// Whether nothing of the fault is left.

@@ -26,18 +26,14 @@ pub(super) struct Known {
 impl Known {
     /// Nothing yet.
     pub(super) fn new(has_store: bool) -> Self {
-        Self {
-            has_store,
-            ..Self::default()
-        }
+        Self { has_store, ..Self::default() }
     }
 
     /// The platform's view changed.
     pub(super) fn hear_pods(&mut self, snapshot: &Snapshot) {
         for pod in &snapshot.pods {
             if let Some(ip) = pod.ip {
-                self.addresses
-                    .retain(|&ordinal, known| ordinal == pod.ordinal || *known != ip);
+                self.addresses.retain(|&ordinal, known| ordinal == pod.ordinal || *known != ip);
                 self.addresses.insert(pod.ordinal, ip);
             }
         }
@@ -99,10 +95,7 @@ impl Known {
 
     /// For selections.
     pub(super) fn view(&self) -> View<'_> {
-        View {
-            snapshot: &self.snapshot,
-            members: self.members.as_ref().filter(|_| self.has_store),
-        }
+        View { snapshot: &self.snapshot, members: self.members.as_ref().filter(|_| self.has_store) }
     }
 
     /// For the guard: who votes, and who is away.
@@ -161,10 +154,7 @@ impl Known {
             return Err(format!("no answer from {}", silent.join(", ")));
         }
         let members = self.members.iter();
-        match members
-            .flat_map(|members| members.with_role(Role::Leader))
-            .count()
-        {
+        match members.flat_map(|members| members.with_role(Role::Leader)).count() {
             0 => Err("no member leads".into()),
             1 => Ok(()),
             leaders => Err(format!("{leaders} members lead at once")),

@@ -89,11 +89,7 @@ impl Occurrence {
                 true
             }
             Stage::Holding { .. } | Stage::Over => false,
-            Stage::Ending {
-                since,
-                held,
-                is_overdue,
-            } => self.finish(since, held, is_overdue, scene),
+            Stage::Ending { since, held, is_overdue } => self.finish(since, held, is_overdue, scene),
         }
     }
 
@@ -110,16 +106,11 @@ impl Occurrence {
         let limit = self.arming_limit(scene);
         if failed.is_none() && pending > 0 && scene.passed(self.asked_at, limit) {
             let limit = crate::experiment::duration::format(limit);
-            failed = Some(format!(
-                "{pending} of {} hits were not proven within {limit}",
-                self.hits.len()
-            ));
+            failed = Some(format!("{pending} of {} hits were not proven within {limit}", self.hits.len()));
         }
         if let Some(why) = failed {
             let reason = format!("step {} did not come into force: {why}", self.step);
-            scene.outbox.say(Effect::Doubt {
-                reason: reason.clone(),
-            });
+            scene.outbox.say(Effect::Doubt { reason: reason.clone() });
             self.doubt = Some(reason);
             self.end(Duration::ZERO, scene);
             return true;
@@ -127,10 +118,7 @@ impl Occurrence {
         if pending > 0 {
             return false;
         }
-        scene.outbox.say(Effect::Began {
-            step: self.step.clone(),
-            occurrence: self.number,
-        });
+        scene.outbox.say(Effect::Began { step: self.step.clone(), occurrence: self.number });
         let latest = after(after(self.asked_at, self.lasting), scene.limits().margin / 2);
         self.stage = Stage::Holding {
             since: scene.now,
@@ -140,11 +128,7 @@ impl Occurrence {
     }
 
     fn arming_limit(&self, scene: &Scene<'_>) -> Duration {
-        if self.lasting.is_zero() {
-            scene.limits().once
-        } else {
-            scene.limits().inject
-        }
+        if self.lasting.is_zero() { scene.limits().once } else { scene.limits().inject }
     }
 
     /// Ends it early; what is ending already goes on ending.
@@ -163,31 +147,21 @@ impl Occurrence {
         for hit in &mut self.hits {
             hit.end(scene);
         }
-        self.stage = Stage::Ending {
-            since: scene.now,
-            held,
-            is_overdue: false,
-        };
+        self.stage = Stage::Ending { since: scene.now, held, is_overdue: false };
     }
 
     fn finish(&mut self, since: Nanos, held: Duration, is_overdue: bool, scene: &mut Scene<'_>) -> bool {
         if self.hits.iter().all(|hit| hit.is_over(scene)) {
             let shortfalls: Vec<_> = self.hits.iter().filter_map(|hit| hit.shortfall(held)).collect();
-            let unproven = self
-                .doubt
-                .take()
-                .or_else(|| (!shortfalls.is_empty()).then(|| shortfalls.join("; ")));
+            let unproven =
+                self.doubt.take().or_else(|| (!shortfalls.is_empty()).then(|| shortfalls.join("; ")));
             for hit in &self.hits {
                 if let Hit::Node(hit) = hit {
                     let name = hit.name().to_string();
                     scene.outbox.say(Effect::Forget { name });
                 }
             }
-            scene.outbox.say(Effect::Ended {
-                step: self.step.clone(),
-                occurrence: self.number,
-                unproven,
-            });
+            scene.outbox.say(Effect::Ended { step: self.step.clone(), occurrence: self.number, unproven });
             self.stage = Stage::Over;
             return true;
         }
@@ -199,14 +173,8 @@ impl Occurrence {
         if is_overdue || late.is_empty() {
             return false;
         }
-        scene.outbox.say(Effect::RevertFailed {
-            reason: late.join("; "),
-        });
-        self.stage = Stage::Ending {
-            since,
-            held,
-            is_overdue: true,
-        };
+        scene.outbox.say(Effect::RevertFailed { reason: late.join("; ") });
+        self.stage = Stage::Ending { since, held, is_overdue: true };
         true
     }
 
@@ -273,7 +241,6 @@ impl Occurrence {
             Stage::Over => Vec::new(),
         };
         let replace = scene.limits().replace;
-        own.into_iter()
-            .chain(self.hits.iter().filter_map(move |hit| hit.timer(replace)))
+        own.into_iter().chain(self.hits.iter().filter_map(move |hit| hit.timer(replace)))
     }
 }

@@ -15,10 +15,7 @@ pub(super) enum State {
     /// Waiting for the steady state to hold; the clients' start is answered or not.
     Baseline { since: Nanos, starting: Option<u64> },
     /// Steps happen; a majority is missing since a moment, for a reason.
-    Faulting {
-        since: Nanos,
-        endangered: Option<(Nanos, String)>,
-    },
+    Faulting { since: Nanos, endangered: Option<(Nanos, String)> },
     /// Waiting for the claims to hold again.
     Recovering { since: Nanos, faulting_since: Nanos },
     /// Waiting for every revert after a stop.
@@ -77,14 +74,9 @@ impl State {
             ),
             Self::Faulting { since, endangered } => (
                 vec![longest(*since)],
-                endangered
-                    .as_ref()
-                    .map(|(since, _)| after(*since, limits.endangered)),
+                endangered.as_ref().map(|(since, _)| after(*since, limits.endangered)),
             ),
-            Self::Recovering {
-                since,
-                faulting_since,
-            } => (
+            Self::Recovering { since, faulting_since } => (
                 vec![longest(*faulting_since), after(*since, recovery(experiment))],
                 held(*since, limits.stable),
             ),

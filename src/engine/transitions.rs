@@ -15,10 +15,7 @@ impl Engine {
             State::Preflight { since } => self.preflight(since),
             State::Baseline { since, starting } => self.baseline(since, starting),
             State::Faulting { since, .. } => self.faulting(since),
-            State::Recovering {
-                since,
-                faulting_since,
-            } => self.recovering(since, faulting_since),
+            State::Recovering { since, faulting_since } => self.recovering(since, faulting_since),
             State::Reverting => {
                 let is_done = self.faults.is_rest_overdue();
                 if is_done {
@@ -40,10 +37,7 @@ impl Engine {
                 let (answer, now) = (self.brief.limits.answer, self.now);
                 let has_workload = self.brief.experiment.workload.is_some();
                 let starting = has_workload.then(|| self.outbox.ask(Effect::StartWorkload {}, now, answer));
-                self.state = State::Baseline {
-                    since: self.now,
-                    starting,
-                };
+                self.state = State::Baseline { since: self.now, starting };
                 true
             }
             Err(why) if self.passed(since, limit) => self.give_up(format!(
@@ -58,40 +52,26 @@ impl Engine {
         if let Some(id) = starting {
             match self.outbox.take(id) {
                 Some(Ok(())) => {
-                    self.state = State::Baseline {
-                        since,
-                        starting: None,
-                    };
+                    self.state = State::Baseline { since, starting: None };
                     return true;
                 }
                 Some(Err(why)) => {
-                    return self.give_up(format!(
-                        "nothing was broken, because no client could start: {why}"
-                    ));
+                    return self.give_up(format!("nothing was broken, because no client could start: {why}"));
                 }
                 None => {}
             }
         }
         let baseline = self.brief.experiment.baseline;
         let limit = baseline + self.brief.limits.baseline;
-        let has_held = self
-            .claims
-            .held_after(since)
-            .is_some_and(|held| self.passed(held, baseline));
+        let has_held = self.claims.held_after(since).is_some_and(|held| self.passed(held, baseline));
         if has_held && starting.is_none() {
             self.outbox.say(Effect::Phase(Phase::Faulting));
             self.faults = Faults::begin(self.brief.experiment.steps.len(), self.now);
-            self.state = State::Faulting {
-                since: self.now,
-                endangered: None,
-            };
+            self.state = State::Faulting { since: self.now, endangered: None };
             return true;
         }
         if self.passed(since, limit) {
-            let broken = self
-                .claims
-                .broken()
-                .unwrap_or_else(|| "it held, but not long enough".into());
+            let broken = self.claims.broken().unwrap_or_else(|| "it held, but not long enough".into());
             return self.give_up(format!(
                 "the steady state did not hold for {} before anything was broken, in {}: {broken}",
                 duration::format(baseline),
@@ -130,10 +110,7 @@ impl Engine {
 
     fn recover(&mut self, faulting_since: Nanos) -> bool {
         self.outbox.say(Effect::Phase(Phase::Recovering));
-        self.state = State::Recovering {
-            since: self.now,
-            faulting_since,
-        };
+        self.state = State::Recovering { since: self.now, faulting_since };
         true
     }
 
@@ -141,10 +118,7 @@ impl Engine {
         let longest = self.brief.experiment.guards.max_duration;
         let is_too_long = self.passed(since, longest);
         if is_too_long {
-            self.stop(format!(
-                "it took longer than spec.guards.maxDuration: {}",
-                duration::format(longest)
-            ));
+            self.stop(format!("it took longer than spec.guards.maxDuration: {}", duration::format(longest)));
         }
         is_too_long
     }
@@ -178,10 +152,7 @@ impl Engine {
             return true;
         }
         let stable = self.brief.limits.stable;
-        let has_held = self
-            .claims
-            .held_after(since)
-            .is_some_and(|held| self.passed(held, stable));
+        let has_held = self.claims.held_after(since).is_some_and(|held| self.passed(held, stable));
         let is_recovered = has_held && self.known.healthy().is_ok();
         let is_done = is_recovered || self.passed(since, recovery(&self.brief.experiment));
         if is_done {
@@ -254,12 +225,8 @@ impl Engine {
         if !has_clients {
             return self.finish();
         }
-        let in_flight = self
-            .brief
-            .experiment
-            .workload
-            .as_ref()
-            .map_or(Duration::ZERO, |workload| workload.timeout);
+        let in_flight =
+            self.brief.experiment.workload.as_ref().map_or(Duration::ZERO, |workload| workload.timeout);
         let limit = self.brief.limits.answer + in_flight;
         let stopping = self.outbox.ask(Effect::StopWorkload {}, self.now, limit);
         self.state = State::Stopping { stopping };
@@ -274,9 +241,7 @@ impl Engine {
             self.outbox.say(Effect::Doubt { reason });
         }
         self.outbox.say(Effect::Phase(Phase::Settling));
-        let reading = self
-            .outbox
-            .ask(Effect::ReadLedger {}, self.now, self.brief.limits.ledger);
+        let reading = self.outbox.ask(Effect::ReadLedger {}, self.now, self.brief.limits.ledger);
         self.state = State::Settling { reading };
         true
     }

@@ -102,12 +102,7 @@ impl fmt::Display for Factor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 % 1000 {
             0 => write!(f, "{}x", self.0 / 1000),
-            part => write!(
-                f,
-                "{}.{}x",
-                self.0 / 1000,
-                format!("{part:03}").trim_end_matches('0')
-            ),
+            part => write!(f, "{}.{}x", self.0 / 1000, format!("{part:03}").trim_end_matches('0')),
         }
     }
 }

@@ -110,22 +110,10 @@ impl TryFrom<Wire> for Hypothesis {
     type Error = String;
 
     fn try_from(wire: Wire) -> Result<Self, String> {
-        let Wire {
-            name,
-            sli,
-            before,
-            during,
-            after,
-            always,
-            recover_within,
-        } = wire;
+        let Wire { name, sli, before, during, after, always, recover_within } = wire;
         let during_bounds = during.as_ref().map(DuringBudget::bounds);
-        let phases = [
-            ("before", &before),
-            ("during", &during_bounds),
-            ("after", &after),
-            ("always", &always),
-        ];
+        let phases =
+            [("before", &before), ("during", &during_bounds), ("after", &after), ("always", &always)];
         for (phase, budget) in phases {
             if let Some(budget) = budget {
                 check(&sli, budget).map_err(|why| format!("`{phase}` of `{}`: {why}", sli.name()))?;
@@ -139,15 +127,7 @@ impl TryFrom<Wire> for Hypothesis {
                 sli.name()
             ));
         }
-        Ok(Self {
-            name,
-            sli,
-            before,
-            during,
-            after,
-            always,
-            recover_within,
-        })
+        Ok(Self { name, sli, before, during, after, always, recover_within })
     }
 }
 
@@ -180,23 +160,7 @@ fn check(sli: &Sli, budget: &Budget) -> Result<(), String> {
 
 impl From<Hypothesis> for Wire {
     fn from(hypothesis: Hypothesis) -> Self {
-        let Hypothesis {
-            name,
-            sli,
-            before,
-            during,
-            after,
-            always,
-            recover_within,
-        } = hypothesis;
-        Self {
-            name,
-            sli,
-            before,
-            during,
-            after,
-            always,
-            recover_within,
-        }
+        let Hypothesis { name, sli, before, during, after, always, recover_within } = hypothesis;
+        Self { name, sli, before, during, after, always, recover_within }
     }
 }

@@ -27,13 +27,9 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
     let mut total: u128 = 0;
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
-        let letters = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
+        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         if number.is_empty() {
             return Err(refuse("is not a duration"));
@@ -154,23 +150,9 @@ mod tests {
 
     #[test]
     fn refuses_a_number_without_a_unit_and_says_what_to_write() {
-        for text in [
-            "10",
-            "",
-            "s",
-            "10 s",
-            "5 parsecs",
-            "-1s",
-            "1..5s",
-            "9000h",
-            "99999999999999999999h",
-        ] {
+        for text in ["10", "", "s", "10 s", "5 parsecs", "-1s", "1..5s", "9000h", "99999999999999999999h"] {
             assert!(parse(text).is_err(), "{text}");
         }
-        assert!(
-            parse("10")
-                .expect_err("no unit")
-                .contains("has no unit: write a number with a unit")
-        );
+        assert!(parse("10").expect_err("no unit").contains("has no unit: write a number with a unit"));
     }
 }

@@ -50,35 +50,21 @@ impl TryFrom<Wire> for Selection {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         match wire {
-            Wire {
-                ordinals: Some(set),
-                role: None,
-                count: None,
-            } => Ok(Self::Ordinals(set)),
-            Wire {
-                ordinals: None,
-                role: Some(role),
-                count,
-            } => Ok(Self::Role {
+            Wire { ordinals: Some(set), role: None, count: None } => Ok(Self::Ordinals(set)),
+            Wire { ordinals: None, role: Some(role), count } => Ok(Self::Role {
                 role: match role {
                     NamedRole::Leader => Role::Leader,
                     NamedRole::Follower => Role::Follower,
                 },
                 count,
             }),
-            Wire {
-                ordinals: None,
-                role: None,
-                count: Some(count),
-            } => Ok(Self::Count(count)),
-            Wire {
-                ordinals: Some(_), ..
-            } => Err("`ordinals` says exactly whom: leave `role` and `count` out"),
-            Wire {
-                ordinals: None,
-                role: None,
-                count: None,
-            } => Err("selects nobody: write ordinals: [0], role: leader, or count: minority"),
+            Wire { ordinals: None, role: None, count: Some(count) } => Ok(Self::Count(count)),
+            Wire { ordinals: Some(_), .. } => {
+                Err("`ordinals` says exactly whom: leave `role` and `count` out")
+            }
+            Wire { ordinals: None, role: None, count: None } => {
+                Err("selects nobody: write ordinals: [0], role: leader, or count: minority")
+            }
         }
     }
 }
@@ -86,32 +72,14 @@ impl TryFrom<Wire> for Selection {
 impl From<Selection> for Wire {
     fn from(selection: Selection) -> Self {
         match selection {
-            Selection::Ordinals(set) => Self {
-                ordinals: Some(set),
-                role: None,
-                count: None,
-            },
-            Selection::Role {
-                role: Role::Leader,
-                count,
-            } => Self {
-                ordinals: None,
-                role: Some(NamedRole::Leader),
-                count,
-            },
-            Selection::Role {
-                role: Role::Follower | Role::Other,
-                count,
-            } => Self {
-                ordinals: None,
-                role: Some(NamedRole::Follower),
-                count,
-            },
-            Selection::Count(count) => Self {
-                ordinals: None,
-                role: None,
-                count: Some(count),
-            },
+            Selection::Ordinals(set) => Self { ordinals: Some(set), role: None, count: None },
+            Selection::Role { role: Role::Leader, count } => {
+                Self { ordinals: None, role: Some(NamedRole::Leader), count }
+            }
+            Selection::Role { role: Role::Follower | Role::Other, count } => {
+                Self { ordinals: None, role: Some(NamedRole::Follower), count }
+            }
+            Selection::Count(count) => Self { ordinals: None, role: None, count: Some(count) },
         }
     }
 }
@@ -151,11 +119,9 @@ impl TryFrom<Vec<Span>> for OrdinalSet {
                 }
                 Span::Range(text) => {
                     let parsed = match text.split_once("..") {
-                        Some((first, last)) => first
-                            .trim()
-                            .parse::<Ordinal>()
-                            .ok()
-                            .zip(last.trim().parse::<Ordinal>().ok()),
+                        Some((first, last)) => {
+                            first.trim().parse::<Ordinal>().ok().zip(last.trim().parse::<Ordinal>().ok())
+                        }
                         None => text.trim().parse::<Ordinal>().ok().map(|one| (one, one)),
                     };
                     let (first, last) = parsed.ok_or_else(|| {
@@ -170,11 +136,7 @@ impl TryFrom<Vec<Span>> for OrdinalSet {
                 }
             }
         }
-        if set.is_empty() {
-            Err("selects nobody: name at least one ordinal".into())
-        } else {
-            Ok(Self(set))
-        }
+        if set.is_empty() { Err("selects nobody: name at least one ordinal".into()) } else { Ok(Self(set)) }
     }
 }
 
@@ -293,9 +255,7 @@ mod tests {
 
     #[test]
     fn ranges_include_both_ends() {
-        let Ok(Selection::Ordinals(set)) = read(r#"{"ordinals":[0,"2..4"]}"#) else {
-            panic!("not a set")
-        };
+        let Ok(Selection::Ordinals(set)) = read(r#"{"ordinals":[0,"2..4"]}"#) else { panic!("not a set") };
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 2, 3, 4]);
     }
 

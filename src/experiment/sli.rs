@@ -123,11 +123,7 @@ impl FromStr for Quantile {
         let refuse = || format!("`{text}` is not a quantile: write 0.5, 0.99 or 0.999");
         let number: f64 = text.trim().parse().map_err(|_| refuse())?;
         let thousandths = (number * 1000.0).round();
-        if (1.0..=1000.0).contains(&thousandths) {
-            Ok(Self(thousandths as u32))
-        } else {
-            Err(refuse())
-        }
+        if (1.0..=1000.0).contains(&thousandths) { Ok(Self(thousandths as u32)) } else { Err(refuse()) }
     }
 }
 

@@ -52,12 +52,7 @@ struct Wire {
     at: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    #[serde(
-        default,
-        rename = "for",
-        with = "duration::optional",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "for", with = "duration::optional", skip_serializing_if = "Option::is_none")]
     lasting: Option<Duration>,
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     every: Option<Duration>,
@@ -100,10 +95,7 @@ impl TryFrom<Wire> for Step {
             ));
         }
         let repeat = match (wire.every, wire.times) {
-            (None, None | Some(1)) => Repeat {
-                every: Duration::ZERO,
-                times: 1,
-            },
+            (None, None | Some(1)) => Repeat { every: Duration::ZERO, times: 1 },
             (Some(every), Some(times @ 1..=MOST_TIMES)) if every > lasting => Repeat { every, times },
             (Some(_), Some(1..=MOST_TIMES)) => return Err("`every` must be longer than `for`".into()),
             (_, Some(_)) => {
@@ -113,14 +105,7 @@ impl TryFrom<Wire> for Step {
             }
             (Some(_), None) => return Err("`every` needs `times`, for example times: 3".into()),
         };
-        Ok(Self {
-            name: wire.name,
-            start,
-            lasting,
-            repeat,
-            follow: wire.follow,
-            fault: wire.fault,
-        })
+        Ok(Self { name: wire.name, start, lasting, repeat, follow: wire.follow, fault: wire.fault })
     }
 }
 

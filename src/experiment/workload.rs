@@ -47,10 +47,7 @@ pub struct Scope {
 
 impl Default for Scope {
     fn default() -> Self {
-        Self {
-            prefix: defaults::prefix(),
-            keep: false,
-        }
+        Self { prefix: defaults::prefix(), keep: false }
     }
 }
 

@@ -125,14 +125,10 @@ impl TryFrom<Wire> for NetworkPartition {
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
         let shapes = [
-            wire.isolate.map(|members| Shape::Isolate {
-                members,
-                direction: wire.direction.unwrap_or_default(),
-            }),
+            wire.isolate
+                .map(|members| Shape::Isolate { members, direction: wire.direction.unwrap_or_default() }),
             wire.halves.map(|Empty {}| Shape::Halves),
-            wire.majority_minority.map(|sides| Shape::MajorityMinority {
-                leader: sides.leader_in,
-            }),
+            wire.majority_minority.map(|sides| Shape::MajorityMinority { leader: sides.leader_in }),
             wire.ring.map(|Empty {}| Shape::Ring),
             wire.bridge.map(|Empty {}| Shape::Bridge),
         ];
@@ -150,11 +146,7 @@ impl TryFrom<Wire> for NetworkPartition {
         if clients && !isolates {
             return Err("`from: clients` belongs to `isolate`: leave it out");
         }
-        Ok(Self {
-            shape,
-            ports: wire.ports,
-            clients,
-        })
+        Ok(Self { shape, ports: wire.ports, clients })
     }
 }
 
@@ -238,24 +230,10 @@ impl Kind for NetworkPartition {
             .into_iter()
             .map(|(ordinal, (drop_from, drop_to))| {
                 let clients = isolated.contains(&ordinal);
-                (
-                    ordinal,
-                    Action::Cut {
-                        drop_from,
-                        drop_to,
-                        ports: self.ports.clone(),
-                        clients,
-                    },
-                )
+                (ordinal, Action::Cut { drop_from, drop_to, ports: self.ports.clone(), clients })
             })
             .collect();
-        Ok(Resolved {
-            hits,
-            damage: Damage {
-                cut,
-                ..Damage::default()
-            },
-        })
+        Ok(Resolved { hits, damage: Damage { cut, ..Damage::default() } })
     }
 }
 
@@ -329,9 +307,7 @@ impl NetworkPartition {
 
 /// Every link between two groups, both ways.
 fn between(some: &[Ordinal], others: &[Ordinal]) -> BTreeSet<(Ordinal, Ordinal)> {
-    some.iter()
-        .flat_map(|&a| others.iter().flat_map(move |&b| [(a, b), (b, a)]))
-        .collect()
+    some.iter().flat_map(|&a| others.iter().flat_map(move |&b| [(a, b), (b, a)])).collect()
 }
 
 #[cfg(test)]

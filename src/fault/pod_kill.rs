@@ -57,17 +57,12 @@ impl Kind for PodKill {
         let members = chooser.pick(&self.members)?;
         let action = match self.mode {
             Mode::Graceful => Action::DeletePod { grace: None },
-            Mode::Force => Action::DeletePod {
-                grace: Some(Duration::ZERO),
-            },
+            Mode::Force => Action::DeletePod { grace: Some(Duration::ZERO) },
             Mode::Sigkill => Action::Kill {},
         };
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
-            damage: Damage {
-                down: members.into_iter().collect(),
-                ..Damage::default()
-            },
+            damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
         })
     }
 }

@@ -41,15 +41,10 @@ impl Kind for PowerLoss {
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
-        let action = Action::PowerLoss {
-            claims: self.claims.clone(),
-        };
+        let action = Action::PowerLoss { claims: self.claims.clone() };
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
-            damage: Damage {
-                down: members.into_iter().collect(),
-                ..Damage::default()
-            },
+            damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
         })
     }
 }

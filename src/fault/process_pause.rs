@@ -38,14 +38,8 @@ impl Kind for ProcessPause {
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         Ok(Resolved {
-            hits: members
-                .iter()
-                .map(|&ordinal| (ordinal, Action::Pause {}))
-                .collect(),
-            damage: Damage {
-                down: members.into_iter().collect(),
-                ..Damage::default()
-            },
+            hits: members.iter().map(|&ordinal| (ordinal, Action::Pause {})).collect(),
+            damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
         })
     }
 }

@@ -17,11 +17,7 @@ pub fn drop_for_container() -> io::Result<()> {
         // SAFETY: prctl(2) with plain numbers; it answers EINVAL past the last capability of this kernel.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) } < 0 {
             let error = io::Error::last_os_error();
-            return if error.raw_os_error() == Some(libc::EINVAL) {
-                Ok(())
-            } else {
-                Err(error)
-            };
+            return if error.raw_os_error() == Some(libc::EINVAL) { Ok(()) } else { Err(error) };
         }
     }
     Ok(())

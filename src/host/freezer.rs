@@ -30,10 +30,7 @@ pub struct CgroupId {
 impl CgroupId {
     /// Which cgroup is at `path` now.
     pub fn at(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            inode: fs::metadata(path)?.ino(),
-        })
+        Ok(Self { path: path.to_owned(), inode: fs::metadata(path)?.ino() })
     }
 
     /// Opens its freezer; `None` where this cgroup is gone.
@@ -60,10 +57,7 @@ impl Freezer {
     fn open(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            freeze: OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path.join("cgroup.freeze"))?,
+            freeze: OpenOptions::new().read(true).write(true).open(path.join("cgroup.freeze"))?,
             events: File::open(path.join("cgroup.events"))?,
         })
     }

@@ -51,10 +51,7 @@ impl LoopDevice {
     /// Attaches `image` to a free device.
     pub fn attach(image: &Path) -> io::Result<Self> {
         let backing = OpenOptions::new().read(true).write(true).open(image)?;
-        let control = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/loop-control")?;
+        let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
         loop {
             // SAFETY: this request takes no argument and answers with a device's number.
             let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };

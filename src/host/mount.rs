@@ -20,21 +20,13 @@ fn named(what: &str, target: &Path, result: nix::Result<()>) -> io::Result<()> {
 /// there is unmounted here too, so that a sandbox never keeps somebody's disk busy.
 pub fn follow_parent() -> io::Result<()> {
     let flags = MsFlags::MS_REC | MsFlags::MS_SLAVE;
-    named(
-        "cannot make mounts follow",
-        Path::new("/"),
-        mount(NONE, "/", NONE, flags, NONE),
-    )
+    named("cannot make mounts follow", Path::new("/"), mount(NONE, "/", NONE, flags, NONE))
 }
 
 /// Cuts this mount namespace off in both directions.
 pub fn make_private() -> io::Result<()> {
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    named(
-        "cannot make mounts private",
-        Path::new("/"),
-        mount(NONE, "/", NONE, flags, NONE),
-    )
+    named("cannot make mounts private", Path::new("/"), mount(NONE, "/", NONE, flags, NONE))
 }
 
 /// A new filesystem of a kernel type that needs no device.
@@ -46,11 +38,7 @@ pub fn filesystem(kind: &str, target: &Path, flags: MsFlags, options: &str) -> i
 /// A filesystem on a block device.
 pub fn device(device: &Path, kind: &str, target: &Path) -> io::Result<()> {
     let result = mount(Some(device), target, Some(kind), MsFlags::MS_NODEV, NONE);
-    named(
-        &format!("cannot mount {kind} on {}", device.display()),
-        target,
-        result,
-    )
+    named(&format!("cannot mount {kind} on {}", device.display()), target, result)
 }
 
 /// Whether what is bound may be written to.
@@ -80,11 +68,7 @@ fn bind_with(source: &Path, target: &Path, access: Access, depth: MsFlags) -> io
         // namespace must be repeated (mount_namespaces(7)).
         let kept = locked_flags(target)?;
         let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
-        named(
-            "cannot make read-only what is",
-            target,
-            mount(NONE, target, NONE, flags, NONE),
-        )?;
+        named("cannot make read-only what is", target, mount(NONE, target, NONE, flags, NONE))?;
     }
     Ok(())
 }
@@ -116,11 +100,7 @@ pub fn make_point(source: &Path, target: &Path) -> io::Result<()> {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(target)
-            .map(drop)
+        OpenOptions::new().create(true).append(true).open(target).map(drop)
     }
 }
 
@@ -129,19 +109,11 @@ pub fn become_root(root: &Path) -> io::Result<()> {
     nix::unistd::chdir(root)?;
     // The old root lands on top of the new one and goes away with the next call; no folder for it is needed.
     named("cannot change the root", root, pivot_root(".", "."))?;
-    named(
-        "cannot forget the old root",
-        root,
-        umount2(".", MntFlags::MNT_DETACH),
-    )?;
+    named("cannot forget the old root", root, umount2(".", MntFlags::MNT_DETACH))?;
     Ok(nix::unistd::chdir("/")?)
 }
 
 /// Unmounts for real: fails while anybody uses it.
 pub fn unmount(target: &Path) -> io::Result<()> {
-    named(
-        "cannot unmount what is",
-        target,
-        umount2(target, MntFlags::empty()),
-    )
+    named("cannot unmount what is", target, umount2(target, MntFlags::empty()))
 }

@@ -35,21 +35,15 @@ pub struct Spawn<'a> {
 /// Starts it. The result is the child's pid in the caller's pid namespace; when the program could not be executed, the
 /// child ends with exit code 127.
 pub fn spawn(spawn: &Spawn<'_>) -> io::Result<Pid> {
-    let argv: Vec<*const libc::c_char> = spawn
-        .argv
-        .iter()
-        .map(|argument| argument.as_ptr())
-        .chain([std::ptr::null()])
-        .collect();
+    let argv: Vec<*const libc::c_char> =
+        spawn.argv.iter().map(|argument| argument.as_ptr()).chain([std::ptr::null()]).collect();
     let copies: Vec<(OwnedFd, RawFd)> = spawn
         .descriptors
         .iter()
         .map(|&(source, target)| Ok((copy_above(source)?, target)))
         .collect::<io::Result<_>>()?;
-    let moves: Vec<(RawFd, RawFd)> = copies
-        .iter()
-        .map(|(copy, target)| (copy.as_raw_fd(), *target))
-        .collect();
+    let moves: Vec<(RawFd, RawFd)> =
+        copies.iter().map(|(copy, target)| (copy.as_raw_fd(), *target)).collect();
     let flags = libc::c_long::from(spawn.namespaces.bits() | libc::SIGCHLD);
 
     // SAFETY: without CLONE_VM this is a fork (clone(2)): the child gets a copy of the memory and of this stack. Until

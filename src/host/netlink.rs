@@ -33,16 +33,9 @@ fn index_of(name: &str) -> io::Result<u32> {
 
 /// Makes a bridge, down and without an address.
 pub fn add_bridge(name: &str) -> io::Result<()> {
-    let mut request = rt_link::Request::new()
-        .set_create()
-        .set_excl()
-        .op_newlink_do(&rt_link::Ifinfomsg::new());
-    request
-        .encode()
-        .push_ifname_bytes(name.as_bytes())
-        .nested_linkinfo()
-        .push_kind(c"bridge")
-        .end_nested();
+    let mut request =
+        rt_link::Request::new().set_create().set_excl().op_newlink_do(&rt_link::Ifinfomsg::new());
+    request.encode().push_ifname_bytes(name.as_bytes()).nested_linkinfo().push_kind(c"bridge").end_nested();
     acknowledged(&request, &format!("make the bridge {name}"))
 }
 
@@ -53,10 +46,7 @@ pub fn add_veth(name: &str, bridge: &str, peer_name: &str, peer: Pid) -> io::Res
         ifi_change: libc::IFF_UP as u32,
         ..rt_link::Ifinfomsg::default()
     };
-    let mut request = rt_link::Request::new()
-        .set_create()
-        .set_excl()
-        .op_newlink_do(&header);
+    let mut request = rt_link::Request::new().set_create().set_excl().op_newlink_do(&header);
     let mut info = request
         .encode()
         .push_ifname_bytes(name.as_bytes())
@@ -86,10 +76,7 @@ pub fn set_up(name: &str) -> io::Result<()> {
         ifi_change: libc::IFF_UP as u32,
         ..rt_link::Ifinfomsg::default()
     };
-    acknowledged(
-        &rt_link::Request::new().op_newlink_do(&header),
-        &format!("switch the interface {name} on"),
-    )
+    acknowledged(&rt_link::Request::new().op_newlink_do(&header), &format!("switch the interface {name} on"))
 }
 
 /// Gives an interface an address.
@@ -101,10 +88,7 @@ pub fn add_address(name: &str, address: Ipv4Addr, prefix: u8) -> io::Result<()> 
         ..rt_addr::Ifaddrmsg::default()
     };
     let mut request = rt_addr::Request::new().set_create().op_newaddr_do(&header);
-    request
-        .encode()
-        .push_local(address.into())
-        .push_address(address.into());
+    request.encode().push_local(address.into()).push_address(address.into());
     acknowledged(&request, &format!("give {name} the address {address}/{prefix}"))
 }
 

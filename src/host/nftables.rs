@@ -84,10 +84,7 @@ impl Sockets {
         }
         let sockets = inside(&namespace, || {
             Ok(Self {
-                grip: Grip {
-                    owner: Socket::open()?,
-                    reader: Socket::open()?,
-                },
+                grip: Grip { owner: Socket::open()?, reader: Socket::open()? },
                 probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
                 probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
             })
@@ -163,10 +160,6 @@ fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send
                 work()
             })
             .join()
-            .unwrap_or_else(|_| {
-                Err(io::Error::other(
-                    "the thread inside the network namespace panicked",
-                ))
-            })
+            .unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
     })
 }

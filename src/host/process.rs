@@ -34,10 +34,7 @@ pub struct ProcessId {
 impl ProcessId {
     /// Who has `pid` now; `None` where nobody has.
     pub fn of(pid: i32) -> io::Result<Option<Self>> {
-        Ok(stat::read(pid)?.map(|stat| Self {
-            pid,
-            start: stat.start,
-        }))
+        Ok(stat::read(pid)?.map(|stat| Self { pid, start: stat.start }))
     }
 
     /// A handle to the process; `None` where it is gone, or a zombie that only waits to be reaped.

@@ -16,10 +16,7 @@ impl IdentityMap {
     /// For the calling user.
     pub fn of_caller() -> Self {
         let line = |id: u32| CString::new(format!("0 {id} 1")).expect("digits hold no zero byte");
-        Self {
-            uid: line(geteuid().as_raw()),
-            gid: line(getegid().as_raw()),
-        }
+        Self { uid: line(geteuid().as_raw()), gid: line(getegid().as_raw()) }
     }
 
     /// Writes the maps of the calling process; only system calls, for use between clone and exec. A group map needs
@@ -54,16 +51,8 @@ pub fn is_root_of_machine() -> bool {
 /// Why an ordinary user may not have namespaces here and what to do about it, as far as the kernel's switches say.
 pub fn obstacles() -> Vec<String> {
     let switches = [
-        (
-            "kernel/unprivileged_userns_clone",
-            "0",
-            "sysctl -w kernel.unprivileged_userns_clone=1",
-        ),
-        (
-            "user/max_user_namespaces",
-            "0",
-            "sysctl -w user.max_user_namespaces=15000",
-        ),
+        ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
         (
             "kernel/apparmor_restrict_unprivileged_userns",
             "1",

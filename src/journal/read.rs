@@ -92,19 +92,14 @@ struct Version {
 impl Journal {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let bytes = std::fs::read(path).map_err(|source| ReadError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| ReadError::Open { path: path.to_owned(), source })?;
         Self::parse(&bytes)
     }
 
     /// Reads a journal's bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
-        let whole = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |end| end + 1);
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let mut torn = whole < bytes.len();
         let bytes = &bytes[..whole];
         let text = std::str::from_utf8(bytes).map_err(|error| ReadError::Damaged {
@@ -125,13 +120,7 @@ impl Journal {
                 return Err(damaged((cut.offset, cut.what)));
             }
         }
-        Ok(Self {
-            header,
-            lines: part.lines,
-            torn,
-            operations: part.operations,
-            keys: part.keys,
-        })
+        Ok(Self { header, lines: part.lines, torn, operations: part.operations, keys: part.keys })
     }
 
     /// Every line of a client's operation, in the order of the file.
@@ -150,32 +139,21 @@ impl Journal {
 /// The number of the line at `offset`, from 1.
 #[expect(clippy::naive_bytecount, reason = "it is counted once, for an error")]
 fn line_at(bytes: &[u8], offset: usize) -> usize {
-    1 + bytes[..offset.min(bytes.len())]
-        .iter()
-        .filter(|&&byte| byte == b'\n')
-        .count()
+    1 + bytes[..offset.min(bytes.len())].iter().filter(|&&byte| byte == b'\n').count()
 }
 
 fn header(line: &str) -> Result<Header, ReadError> {
-    let no_header = |error: serde_json::Error| ReadError::NoHeader {
-        what: error.to_string(),
-    };
-    let FirstLine {
-        entry: FirstEntry {
-            header: Version { schema, version },
-        },
-    } = serde_json::from_str(line).map_err(no_header)?;
+    let no_header = |error: serde_json::Error| ReadError::NoHeader { what: error.to_string() };
+    let FirstLine { entry: FirstEntry { header: Version { schema, version } } } =
+        serde_json::from_str(line).map_err(no_header)?;
     if schema != u64::from(SCHEMA) {
-        return Err(ReadError::UnknownSchema {
-            found: schema,
-            version,
-        });
+        return Err(ReadError::UnknownSchema { found: schema, version });
     }
     match serde_json::from_str::<Line>(line).map_err(no_header)?.entry {
         Entry::Header(header) => Ok(*header),
-        Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => Err(ReadError::NoHeader {
-            what: "it is another entry".into(),
-        }),
+        Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => {
+            Err(ReadError::NoHeader { what: "it is another entry".into() })
+        }
     }
 }
 

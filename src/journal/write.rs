@@ -72,17 +72,10 @@ enum EntryRef<'a> {
 impl Writer {
     /// Begins a journal with its header. The file must not exist.
     pub fn create(path: &Path, header: &Header) -> Result<Self, WriteError> {
-        let file = File::create_new(path).map_err(|source| WriteError::Create {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file =
+            File::create_new(path).map_err(|source| WriteError::Create { path: path.to_owned(), source })?;
         let writer = Self {
-            state: Mutex::new(State {
-                file,
-                line: Vec::with_capacity(4096),
-                next_index: 0,
-                ended: false,
-            }),
+            state: Mutex::new(State { file, line: Vec::with_capacity(4096), next_index: 0, ended: false }),
         };
         writer.append(0, EntryRef::Header(header))?;
         Ok(writer)
@@ -126,9 +119,7 @@ impl Writer {
         state.line.clear();
         let filled = fill(&mut state);
         state.line.push(b'\n');
-        let State {
-            file, line, ended, ..
-        } = &mut *state;
+        let State { file, line, ended, .. } = &mut *state;
         file.write_all(line).map_err(|source| {
             *ended = true;
             WriteError::Append(source)

@@ -11,9 +11,7 @@ use crate::fault::Damage;
 pub fn members(all: &BTreeSet<Ordinal>, damages: &[&Damage]) -> BTreeSet<Ordinal> {
     let down: BTreeSet<Ordinal> = damages.iter().flat_map(|damage| &damage.down).copied().collect();
     let is_cut = |a: Ordinal, b: Ordinal| {
-        damages
-            .iter()
-            .any(|damage| damage.cut.contains(&(a, b)) || damage.cut.contains(&(b, a)))
+        damages.iter().any(|damage| damage.cut.contains(&(a, b)) || damage.cut.contains(&(b, a)))
     };
     let mut left: BTreeSet<Ordinal> = all.difference(&down).copied().collect();
     let mut groups: Vec<BTreeSet<Ordinal>> = Vec::new();
@@ -32,10 +30,7 @@ pub fn members(all: &BTreeSet<Ordinal>, damages: &[&Damage]) -> BTreeSet<Ordinal
     }
     let largest = groups.iter().map(BTreeSet::len).max().unwrap_or(0);
     let is_clear = groups.iter().filter(|group| group.len() == largest).count() == 1;
-    let cut_off = groups
-        .into_iter()
-        .filter(|group| group.len() < largest || !is_clear)
-        .flatten();
+    let cut_off = groups.into_iter().filter(|group| group.len() < largest || !is_clear).flatten();
     down.into_iter().chain(cut_off).collect()
 }
 
@@ -44,10 +39,7 @@ mod tests {
     use super::*;
 
     fn affected(all: u32, down: &[Ordinal], cut: &[(Ordinal, Ordinal)]) -> Vec<Ordinal> {
-        let damage = Damage {
-            down: down.iter().copied().collect(),
-            cut: cut.iter().copied().collect(),
-        };
+        let damage = Damage { down: down.iter().copied().collect(), cut: cut.iter().copied().collect() };
         members(&(0..all).collect(), &[&damage]).into_iter().collect()
     }
 

@@ -59,11 +59,7 @@ impl Bound<'_> {
         let longest = outages.iter().max_by_key(|outage| outage.to - outage.from);
         let longest_time = longest.map_or(0, |outage| outage.to - outage.from);
         let total: Nanos = outages.iter().map(|outage| outage.to - outage.from).sum();
-        let Budget {
-            longest_outage,
-            total_outage,
-            ..
-        } = self.budget;
+        let Budget { longest_outage, total_outage, .. } = self.budget;
         let over = |allowed: Option<Duration>, time| allowed.is_some_and(|allowed| time > nanos(allowed));
         let unbounded = longest_outage.is_none() && total_outage.is_none();
         let is_violated =
@@ -72,12 +68,8 @@ impl Bound<'_> {
         let seen = match longest {
             None => format!("{} {}", self.good(limits), self.when()),
             Some(longest) => {
-                let first = format!(
-                    "{bad} for {} {} ({})",
-                    words::time(longest_time),
-                    self.when(),
-                    because(longest)
-                );
+                let first =
+                    format!("{bad} for {} {} ({})", words::time(longest_time), self.when(), because(longest));
                 match outages.len() {
                     1 => first,
                     many => format!("{first}, {many} times and {} in all", words::time(total)),
@@ -108,11 +100,9 @@ impl Bound<'_> {
             (None, None) => String::new(),
             (Some(min), None) => format!(", at least {}", words::value(unit, min)),
             (None, Some(max)) => format!(", allowed {}", words::value(unit, max)),
-            (Some(min), Some(max)) => format!(
-                ", allowed {} to {}",
-                words::value(unit, min),
-                words::value(unit, max)
-            ),
+            (Some(min), Some(max)) => {
+                format!(", allowed {} to {}", words::value(unit, min), words::value(unit, max))
+            }
         };
         let is_violated = !limits.allow(value);
         let because = if is_violated {
@@ -146,12 +136,7 @@ impl Bound<'_> {
     }
 
     fn finding(&self, verdict: Verdict, sentence: String) -> Finding {
-        Finding {
-            scope: self.scope,
-            step: self.step.map(ToOwned::to_owned),
-            verdict,
-            sentence,
-        }
+        Finding { scope: self.scope, step: self.step.map(ToOwned::to_owned), verdict, sentence }
     }
 
     fn when(&self) -> String {
@@ -172,11 +157,9 @@ impl Bound<'_> {
             (_, Some(min), None) => format!("below {}", words::value(unit, min)),
             (_, None, Some(max)) => format!("above {}", words::value(unit, max)),
             (_, None, None) => "unreachable".into(),
-            (_, Some(min), Some(max)) => format!(
-                "outside {} to {}",
-                words::value(unit, min),
-                words::value(unit, max)
-            ),
+            (_, Some(min), Some(max)) => {
+                format!("outside {} to {}", words::value(unit, min), words::value(unit, max))
+            }
         }
     }
 
@@ -194,22 +177,13 @@ impl Bound<'_> {
 fn too_little_known(measure: &Measure, windows: &[Window]) -> Option<String> {
     let length: Nanos = windows.iter().map(|window| window.length()).sum();
     let many = measure.not_sampled.saturating_mul(10) > measure.samples;
-    (measure.unknown_time.saturating_mul(10) > length || many).then(|| {
-        format!(
-            "not sampled for {} of {}",
-            words::time(measure.unknown_time),
-            words::time(length)
-        )
-    })
+    (measure.unknown_time.saturating_mul(10) > length || many)
+        .then(|| format!("not sampled for {} of {}", words::time(measure.unknown_time), words::time(length)))
 }
 
 fn because(outage: &Outage) -> String {
     let from = words::moment(outage.from);
-    if outage.why.is_empty() {
-        format!("from {from}")
-    } else {
-        format!("at {from}: {}", outage.why)
-    }
+    if outage.why.is_empty() { format!("from {from}") } else { format!("at {from}: {}", outage.why) }
 }
 
 /// An SLI in sentences: `commitLatency p99`.

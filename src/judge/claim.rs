@@ -36,20 +36,13 @@ impl Evidence<'_> {
         let sli = &hypothesis.sli;
         let bounds = defaults::bounds(hypothesis);
         let before = self.windows.before();
-        let baseline = self
-            .signals
-            .measure(sli, &before, self.facts.end)
-            .value
-            .filter(|&value| value < u64::MAX);
-        let recovery = bounds
-            .recovered
-            .as_ref()
-            .and_then(|budget| self.recovery(sli, budget, baseline, hypothesis));
+        let baseline =
+            self.signals.measure(sli, &before, self.facts.end).value.filter(|&value| value < u64::MAX);
+        let recovery =
+            bounds.recovered.as_ref().and_then(|budget| self.recovery(sli, budget, baseline, hypothesis));
         let recovered = recovery.as_ref().and_then(|recovery| recovery.recovered);
         let during = bounds.during.as_ref();
-        let during_windows = self
-            .windows
-            .during(during.and_then(|during| during.step.as_deref()), recovered);
+        let during_windows = self.windows.during(during.and_then(|during| during.step.as_deref()), recovered);
         let during_budget = during.map(DuringBudget::bounds);
         let after = self.after(&bounds, recovered);
 
@@ -84,16 +77,11 @@ impl Evidence<'_> {
         if matches!(sli, Sli::LeaderElections {}) {
             findings.extend(self.doubled_leaders());
         }
-        let limits = bounds
-            .recovered
-            .as_ref()
-            .and_then(|budget| Limits::of(sli, budget, None, baseline).ok());
+        let limits =
+            bounds.recovered.as_ref().and_then(|budget| Limits::of(sli, budget, None, baseline).ok());
         let all_faults = self.windows.during(None, recovered);
-        let phases = [
-            (Scope::Before, Some(before)),
-            (Scope::During, Some(all_faults)),
-            (Scope::After, after),
-        ];
+        let phases =
+            [(Scope::Before, Some(before)), (Scope::During, Some(all_faults)), (Scope::After, after)];
         let phases = phases
             .into_iter()
             .filter_map(|(scope, windows)| self.numbers(sli, scope, &windows?, limits))
@@ -147,28 +135,18 @@ impl Evidence<'_> {
             sentence: format!("{}: {why}", subject(sli)),
         };
         if self.facts.stopped_early() {
-            return Some(inconclusive(
-                "recovery was not judged, because the run stopped early",
-            ));
+            return Some(inconclusive("recovery was not judged, because the run stopped early"));
         }
         let Some(last_end) = self.windows.last_end else {
             return Some(inconclusive("the end of the last fault is not on record"));
         };
         bounds.recovered.as_ref()?;
         let Some(recovery) = recovery else {
-            return Some(inconclusive(
-                "nothing was measured before the first fault to compare with",
-            ));
+            return Some(inconclusive("nothing was measured before the first fault to compare with"));
         };
         let window = Window::new(last_end, self.windows.until);
         let measure = self.signals.measure(sli, &[window], self.facts.end);
-        recovery::finding(
-            sli,
-            recovery,
-            is_bounded,
-            measure.value.is_some(),
-            window.length(),
-        )
+        recovery::finding(sli, recovery, is_bounded, measure.value.is_some(), window.length())
     }
 
     fn doubled_leaders(&self) -> impl Iterator<Item = Finding> {
@@ -190,8 +168,7 @@ impl Evidence<'_> {
         let (first, last) = (windows.first()?, windows.last()?);
         let measure = self.signals.measure(sli, windows, self.facts.end);
         let outages = limits.map_or_else(Vec::new, |limits| {
-            self.signals
-                .outages(sli, windows, self.facts.end, &|value| !limits.allow(value))
+            self.signals.outages(sli, windows, self.facts.end, &|value| !limits.allow(value))
         });
         Some(Numbers {
             scope,
@@ -230,11 +207,7 @@ fn concluded(
     phases: Vec<Numbers>,
     recovery: Option<Recovery>,
 ) -> Claim {
-    let verdict = findings
-        .iter()
-        .map(|finding| finding.verdict)
-        .max()
-        .unwrap_or(Verdict::Inconclusive);
+    let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Inconclusive);
     let sentence = findings
         .iter()
         .filter(|finding| finding.verdict == verdict)

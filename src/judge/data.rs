@@ -20,11 +20,7 @@ struct Said {
 
 impl Said {
     fn inconclusive(why: impl Into<String>) -> Self {
-        Self {
-            verdict: Verdict::Inconclusive,
-            sentences: vec![why.into()],
-            witness: Vec::new(),
-        }
+        Self { verdict: Verdict::Inconclusive, sentences: vec![why.into()], witness: Vec::new() }
     }
 }
 
@@ -54,9 +50,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         name: hypothesis.name.clone(),
         sli: name.into(),
         verdict: said.verdict,
-        sentence: findings
-            .first()
-            .map_or_else(String::new, |finding| finding.sentence.clone()),
+        sentence: findings.first().map_or_else(String::new, |finding| finding.sentence.clone()),
         findings,
         phases: Vec::new(),
         recovery: None,

@@ -62,15 +62,9 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
 /// What holds of an SLI before anything is broken, where a hypothesis does not say.
 pub fn before(sli: &Sli) -> Option<Budget> {
     match sli {
-        Sli::PodAvailability {} => Some(Budget {
-            min: Some(Amount::Ratio(1_000_000)),
-            ..Budget::default()
-        }),
+        Sli::PodAvailability {} => Some(Budget { min: Some(Amount::Ratio(1_000_000)), ..Budget::default() }),
         Sli::Quorum {} => Some(Budget::default()),
-        Sli::LeaderElections {} => Some(Budget {
-            max: Some(Amount::Count(0)),
-            ..Budget::default()
-        }),
+        Sli::LeaderElections {} => Some(Budget { max: Some(Amount::Count(0)), ..Budget::default() }),
         Sli::ReplicationLag {} | Sli::CommitLatency { .. } | Sli::Durability {} | Sli::Linearizability {} => {
             None
         }
@@ -79,12 +73,7 @@ pub fn before(sli: &Sli) -> Option<Budget> {
 
 /// What holds of an SLI once everything has recovered, where a hypothesis does not say.
 pub fn after(sli: &Sli) -> Option<Budget> {
-    let at_most = |time| {
-        Some(Budget {
-            max: Some(Amount::Time(time)),
-            ..Budget::default()
-        })
-    };
+    let at_most = |time| Some(Budget { max: Some(Amount::Time(time)), ..Budget::default() });
     match sli {
         Sli::PodAvailability {} | Sli::Quorum {} => before(sli),
         Sli::ReplicationLag {} => at_most(LAG_AFTER),
@@ -104,10 +93,7 @@ mod tests {
     #[test]
     fn a_claim_without_numbers_gets_the_defaults() {
         let bounds = bounds(&hypothesis(r#"{"name":"lag","sli":{"replicationLag":{}}}"#));
-        assert_eq!(
-            bounds.after.and_then(|after| after.max),
-            Some(Amount::Time(LAG_AFTER))
-        );
+        assert_eq!(bounds.after.and_then(|after| after.max), Some(Amount::Time(LAG_AFTER)));
     }
 
     #[test]

@@ -154,17 +154,13 @@ pub fn check(writes: &[LedgerWrite], finals: &[FinalReads]) -> Durability {
         phantoms: tally::phantoms(writes, &finals),
         counts: tally::counts(writes, &finals),
     };
-    let mut acknowledged: Vec<&LedgerWrite> = writes
-        .iter()
-        .filter(|write| matches!(write.fate, Fate::Acknowledged(_)))
-        .collect();
+    let mut acknowledged: Vec<&LedgerWrite> =
+        writes.iter().filter(|write| matches!(write.fate, Fate::Acknowledged(_))).collect();
     acknowledged.sort_by_key(|write| write.index);
     let mut not_read = None;
     for write in acknowledged {
-        let members: Vec<(Ordinal, Holding)> = finals
-            .iter()
-            .map(|member| (member.member, member.holding(write)))
-            .collect();
+        let members: Vec<(Ordinal, Holding)> =
+            finals.iter().map(|member| (member.member, member.holding(write))).collect();
         let any = |wanted: fn(&Holding) -> bool| members.iter().any(|(_, holding)| wanted(holding));
         let held = any(|holding| matches!(holding, Holding::Written));
         let missing = any(|holding| matches!(holding, Holding::Absent | Holding::Other(_)));
@@ -172,10 +168,7 @@ pub fn check(writes: &[LedgerWrite], finals: &[FinalReads]) -> Durability {
             not_read.get_or_insert((write.key.clone(), member));
         }
         if missing {
-            let missing = Missing {
-                write: write.clone(),
-                members,
-            };
+            let missing = Missing { write: write.clone(), members };
             if held {
                 found.diverged.push(missing);
             } else {

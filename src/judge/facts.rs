@@ -87,12 +87,7 @@ impl Facts {
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
             Effect::Phase(phase) => self.phases.push((time, *phase)),
-            Effect::Chosen {
-                step,
-                occurrence,
-                members,
-                damage,
-            } => {
+            Effect::Chosen { step, occurrence, members, damage } => {
                 let mut chosen = Occurrence::chosen(step, *occurrence, members, time);
                 chosen.affected = affected::members(&self.all, &[damage]).into_iter().collect();
                 self.occurrences.push(chosen);
@@ -102,11 +97,7 @@ impl Facts {
                     found.began = found.began.or(Some(time));
                 }
             }
-            Effect::Ended {
-                step,
-                occurrence,
-                unproven,
-            } => {
+            Effect::Ended { step, occurrence, unproven } => {
                 if let Some(found) = self.occurrence(step, *occurrence) {
                     found.ended = found.ended.or(Some(time));
                     found.unproven.clone_from(unproven);
@@ -146,18 +137,12 @@ impl Facts {
     }
 
     fn occurrence(&mut self, step: &str, occurrence: u32) -> Option<&mut Occurrence> {
-        self.occurrences
-            .iter_mut()
-            .rev()
-            .find(|found| found.step == step && found.occurrence == occurrence)
+        self.occurrences.iter_mut().rev().find(|found| found.step == step && found.occurrence == occurrence)
     }
 
     /// When a phase was entered for the first time.
     pub fn entered(&self, phase: Phase) -> Option<Nanos> {
-        self.phases
-            .iter()
-            .find(|(_, entered)| *entered == phase)
-            .map(|&(time, _)| time)
+        self.phases.iter().find(|(_, entered)| *entered == phase).map(|&(time, _)| time)
     }
 
     /// When the last fault was over, if any was there.
@@ -188,9 +173,5 @@ impl Facts {
 }
 
 fn uids(snapshot: &Snapshot) -> BTreeMap<Ordinal, String> {
-    snapshot
-        .pods
-        .iter()
-        .map(|pod| (pod.ordinal, pod.uid.clone()))
-        .collect()
+    snapshot.pods.iter().map(|pod| (pod.ordinal, pod.uid.clone())).collect()
 }

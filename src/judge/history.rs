@@ -97,10 +97,7 @@ pub enum CasOutcome {
 impl History {
     /// How many operations it holds.
     pub fn operations(&self) -> usize {
-        self.registers
-            .iter()
-            .map(|register| register.operations.len())
-            .sum()
+        self.registers.iter().map(|register| register.operations.len()).sum()
     }
 }
 
@@ -109,32 +106,18 @@ impl Operation {
     pub fn written(&self) -> Option<u64> {
         match self.kind {
             Kind::Write { value }
-            | Kind::Cas {
-                value,
-                outcome: CasOutcome::Swapped | CasOutcome::Unknown,
-                ..
-            } => Some(value),
-            Kind::Read { .. }
-            | Kind::Cas {
-                outcome: CasOutcome::Mismatch { .. },
-                ..
-            } => None,
+            | Kind::Cas { value, outcome: CasOutcome::Swapped | CasOutcome::Unknown, .. } => Some(value),
+            Kind::Read { .. } | Kind::Cas { outcome: CasOutcome::Mismatch { .. }, .. } => None,
         }
     }
 
     /// What it saw in the key without changing it; none for what writes.
     pub fn observed(&self) -> Option<Option<u64>> {
         match self.kind {
-            Kind::Read { value }
-            | Kind::Cas {
-                outcome: CasOutcome::Mismatch { current: value },
-                ..
-            } => Some(value),
-            Kind::Write { .. }
-            | Kind::Cas {
-                outcome: CasOutcome::Swapped | CasOutcome::Unknown,
-                ..
-            } => None,
+            Kind::Read { value } | Kind::Cas { outcome: CasOutcome::Mismatch { current: value }, .. } => {
+                Some(value)
+            }
+            Kind::Write { .. } | Kind::Cas { outcome: CasOutcome::Swapped | CasOutcome::Unknown, .. } => None,
         }
     }
 

@@ -31,11 +31,7 @@ impl Limits {
     ) -> Result<Self, NoBaseline> {
         let unit = sli.unit();
         let has_own = budget.min.is_some() || budget.max.is_some() || budget.max_increase.is_some();
-        let source = if has_own {
-            budget
-        } else {
-            else_from.unwrap_or(budget)
-        };
+        let source = if has_own { budget } else { else_from.unwrap_or(budget) };
         let mut limits = Self {
             min: source.min.map(|amount| in_unit(unit, amount)),
             max: source.max.map(|amount| in_unit(unit, amount)),

@@ -142,19 +142,10 @@ pub fn check(history: &History) -> Outcome {
 pub fn check_with(history: &History, threads: usize) -> Outcome {
     let operations = history.operations();
     let keys = history.registers.len();
-    if !history
-        .registers
-        .iter()
-        .flat_map(|register| &register.operations)
-        .any(Operation::happened)
-    {
+    if !history.registers.iter().flat_map(|register| &register.operations).any(Operation::happened) {
         return Outcome::NothingToCheck;
     }
-    let threads = if operations < WORTH_A_THREAD {
-        1
-    } else {
-        threads.min(keys)
-    };
+    let threads = if operations < WORTH_A_THREAD { 1 } else { threads.min(keys) };
     let mut witnesses = Vec::new();
     let mut undecided = None;
     for (position, finding) in findings(&history.registers, threads) {
@@ -168,11 +159,7 @@ pub fn check_with(history: &History, threads: usize) -> Outcome {
     }
     if !witnesses.is_empty() {
         witnesses.sort_by_key(|witness| (witness.shown_at(), witness.key));
-        return Outcome::Violation {
-            witnesses,
-            operations,
-            keys,
-        };
+        return Outcome::Violation { witnesses, operations, keys };
     }
     match undecided {
         Some(reason) => Outcome::Undecidable { reason },
@@ -183,11 +170,7 @@ pub fn check_with(history: &History, threads: usize) -> Outcome {
 /// The finding about each register, in the order of the registers.
 fn findings(registers: &[Register], threads: usize) -> Vec<(usize, Finding)> {
     if threads <= 1 {
-        return registers
-            .iter()
-            .map(|register| register::check(&register.operations))
-            .enumerate()
-            .collect();
+        return registers.iter().map(|register| register::check(&register.operations)).enumerate().collect();
     }
     let next = AtomicUsize::new(0);
     let work = || {
@@ -204,11 +187,7 @@ fn findings(registers: &[Register], threads: usize) -> Vec<(usize, Finding)> {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
-            .flat_map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
     found.sort_unstable_by_key(|&(position, _)| position);
@@ -220,20 +199,12 @@ impl Witness {
         let mut chosen: Vec<Operation> = part.iter().map(|&place| operations[place as usize]).collect();
         chosen.sort_by_key(|operation| (operation.call, operation.index));
         let key = chosen.first().map_or(KeyId(0), |operation| operation.key);
-        Self {
-            key,
-            operations: chosen,
-            kind,
-        }
+        Self { key, operations: chosen, kind }
     }
 
     /// The call of its last operation: from then on the answer to come was wrong whatever it said before.
     fn shown_at(&self) -> u64 {
-        self.operations
-            .iter()
-            .map(|operation| operation.call)
-            .max()
-            .unwrap_or_default()
+        self.operations.iter().map(|operation| operation.call).max().unwrap_or_default()
     }
 }
 

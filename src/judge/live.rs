@@ -78,11 +78,7 @@ impl Live {
             .flat_map(|claim| [&claim.bounds.before, &claim.bounds.recovered, &claim.bounds.after])
             .flatten()
             .map(stable_for);
-        let lasting = experiment
-            .guards
-            .abort_when
-            .iter()
-            .map(|condition| nanos(condition.lasting));
+        let lasting = experiment.guards.abort_when.iter().map(|condition| nanos(condition.lasting));
         let longest = stable.chain(lasting).chain([baseline]).max().unwrap_or(0);
         Self {
             claims,
@@ -195,11 +191,7 @@ impl Live {
             }
         } else {
             let is_waited_for = claim.bounds.after.is_some() || claim.hypothesis.recover_within.is_some();
-            let recovered = claim
-                .bounds
-                .recovered
-                .clone()
-                .or_else(|| claim.bounds.after.clone());
+            let recovered = claim.bounds.recovered.clone().or_else(|| claim.bounds.after.clone());
             recovered.filter(|_| is_waited_for)?
         };
         let stable = stable_for(&budget);
@@ -229,10 +221,7 @@ impl Live {
                 return None;
             }
         }
-        self.abort_when
-            .iter()
-            .find(|condition| self.is_true(condition, now))
-            .map(described)
+        self.abort_when.iter().find(|condition| self.is_true(condition, now)).map(described)
     }
 
     fn is_true(&self, condition: &AbortCondition, now: Nanos) -> bool {

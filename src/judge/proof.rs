@@ -45,11 +45,7 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         began: occurrence.began,
         ended: occurrence.ended,
         effective_share: shares.min().map(|share| share as u32),
-        proofs: occurrence
-            .hits
-            .values()
-            .map(|hit| renewals(hit).count() as u32)
-            .sum(),
+        proofs: occurrence.hits.values().map(|hit| renewals(hit).count() as u32).sum(),
         proof: newest.map(|seen| seen.words.clone()),
         unproven: unproven(occurrence, facts),
     }
@@ -68,18 +64,12 @@ fn unproven(occurrence: &Occurrence, facts: &Facts) -> Option<String> {
     }
     let unhit = occurrence.members.iter().find(|ordinal| {
         !occurrence.hits.values().any(|hit| hit.ordinal == **ordinal)
-            && !occurrence
-                .deletions
-                .iter()
-                .any(|deletion| deletion.ordinal == **ordinal)
+            && !occurrence.deletions.iter().any(|deletion| deletion.ordinal == **ordinal)
     });
     if let Some(ordinal) = unhit {
         return Some(format!("nothing on record was done to member {ordinal}"));
     }
-    let undone = occurrence
-        .deletions
-        .iter()
-        .find(|deletion| deletion.effective.is_none());
+    let undone = occurrence.deletions.iter().find(|deletion| deletion.effective.is_none());
     if let Some(deletion) = undone {
         return Some(format!(
             "the pod of member {} was to be deleted {}, but was never seen gone",
@@ -88,23 +78,15 @@ fn unproven(occurrence: &Occurrence, facts: &Facts) -> Option<String> {
         ));
     }
     if occurrence.ended.is_none() {
-        return Some(format!(
-            "it began {}, and its end is not on record",
-            words::at(began)
-        ));
+        return Some(format!("it began {}, and its end is not on record", words::at(began)));
     }
-    occurrence
-        .hits
-        .values()
-        .find_map(|hit| unproven_hit(occurrence, hit, began, facts.end))
+    occurrence.hits.values().find_map(|hit| unproven_hit(occurrence, hit, began, facts.end))
 }
 
 fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) -> Option<String> {
     let member = hit.ordinal;
     if !renewals(hit).any(|seen| seen.at <= began) {
-        return Some(format!(
-            "no proof of its effect on member {member} is on record before it began"
-        ));
+        return Some(format!("no proof of its effect on member {member} is on record before it began"));
     }
     if hit.is_once {
         return None;
@@ -155,12 +137,7 @@ impl Held {
 fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
     let began = occurrence.began?;
     let until = hit.end_asked.or(occurrence.ended).unwrap_or(end).max(began);
-    let mut held = Held {
-        wanted: until - began,
-        proven: 0,
-        lost: None,
-        hole: None,
-    };
+    let mut held = Held { wanted: until - began, proven: 0, lost: None, hole: None };
     let mut last_proof = began;
     let stretch = |held: &mut Held, from: Nanos, to: Nanos, apart: Nanos| {
         if apart <= RENEWAL {
@@ -184,12 +161,7 @@ fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
             newest = seen.proven_at;
             if effective && seen.at > began {
                 let apart = seen.at.saturating_sub(last_proof);
-                stretch(
-                    &mut held,
-                    last_proof,
-                    seen.at,
-                    by_node.map_or(apart, |by_node| by_node.min(apart)),
-                );
+                stretch(&mut held, last_proof, seen.at, by_node.map_or(apart, |by_node| by_node.min(apart)));
             }
             last_proof = seen.at.max(began);
             effective = true;
@@ -202,9 +174,7 @@ fn held(occurrence: &Occurrence, hit: &Hit, end: Nanos) -> Option<Held> {
         stretch(&mut held, last_proof, until, until - last_proof);
     }
     // The node's count may lack what passed since its last renewal, where it was never asked again.
-    let counted = hit
-        .effective_for()
-        .saturating_add(RENEWAL.min(until - last_proof));
+    let counted = hit.effective_for().saturating_add(RENEWAL.min(until - last_proof));
     held.proven = held.proven.min(counted);
     Some(held)
 }

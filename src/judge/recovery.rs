@@ -32,10 +32,7 @@ pub(super) fn is_good(signals: &Signals, sli: &Sli, limits: Limits, window: Wind
         Unit::Events => limits.allow(value),
         Unit::Availability | Unit::Condition | Unit::Latency | Unit::Property => {
             let bad = |value| !limits.allow(value);
-            signals
-                .outages(sli, &[window], now, &bad)
-                .iter()
-                .all(|outage| outage.from >= window.to)
+            signals.outages(sli, &[window], now, &bad).iter().all(|outage| outage.from >= window.to)
         }
     }
 }
@@ -49,15 +46,10 @@ pub(super) fn first_good(
     stable: Nanos,
     now: Nanos,
 ) -> Option<Nanos> {
-    let latest = window
-        .to
-        .checked_sub(stable)
-        .filter(|&latest| latest >= window.from)?;
+    let latest = window.to.checked_sub(stable).filter(|&latest| latest >= window.from)?;
     let mut moments = signals.moments(sli, Window::new(window.from, latest));
     moments.push(latest);
-    moments
-        .into_iter()
-        .find(|&from| is_good(signals, sli, limits, Window::new(from, from + stable), now))
+    moments.into_iter().find(|&from| is_good(signals, sli, limits, Window::new(from, from + stable), now))
 }
 
 /// What a hypothesis' `recoverWithin` says, and whether it recovered at all where its `after` bound needs that.
@@ -72,11 +64,7 @@ pub(super) fn finding(
     let (verdict, sentence) = match (recovery.recovered, recovery.within) {
         (Some(recovered), Some(within)) => {
             let took = recovered - recovery.from;
-            let verdict = if took <= within {
-                Verdict::Pass
-            } else {
-                Verdict::Fail
-            };
+            let verdict = if took <= within { Verdict::Pass } else { Verdict::Fail };
             let text = format!(
                 "{subject}: recovered {} after the last revert, allowed {}",
                 words::time(took),
@@ -95,20 +83,10 @@ pub(super) fn finding(
                 ),
                 (true, Some(_) | None) => (Verdict::Fail, format!("not recovered {}", words::time(watched))),
             };
-            let allowed = within.map_or(String::new(), |within| {
-                format!(", allowed {}", words::time(within))
-            });
-            (
-                verdict,
-                format!("{subject}: {what} after the last revert{allowed}"),
-            )
+            let allowed = within.map_or(String::new(), |within| format!(", allowed {}", words::time(within)));
+            (verdict, format!("{subject}: {what} after the last revert{allowed}"))
         }
         (Some(_) | None, _) => return None,
     };
-    Some(Finding {
-        scope: Scope::Recovery,
-        step: None,
-        verdict,
-        sentence,
-    })
+    Some(Finding { scope: Scope::Recovery, step: None, verdict, sentence })
 }

@@ -20,10 +20,7 @@ pub struct Window {
 impl Window {
     /// A window, empty where its end is not after its beginning.
     pub fn new(from: Nanos, to: Nanos) -> Self {
-        Self {
-            from,
-            to: to.max(from),
-        }
+        Self { from, to: to.max(from) }
     }
 
     /// How long it is.
@@ -98,10 +95,7 @@ pub struct Measure {
 impl Series {
     /// Without points.
     pub fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            points: VecDeque::new(),
-        }
+        Self { kind, points: VecDeque::new() }
     }
 
     /// Adds a point. Lines of different tasks may be a little out of order; a point never goes before its predecessor.
@@ -131,10 +125,7 @@ impl Series {
 
     /// The points that say something about a window, each with the part of the window that it speaks for.
     fn parts(&self, window: Window) -> impl Iterator<Item = (&Point, Window)> {
-        let first = self
-            .points
-            .partition_point(|point| point.at <= window.from)
-            .saturating_sub(1);
+        let first = self.points.partition_point(|point| point.at <= window.from).saturating_sub(1);
         let last = self.points.partition_point(|point| point.at < window.to);
         (first..last).filter_map(move |place| {
             let point = &self.points[place];
@@ -179,9 +170,7 @@ impl Series {
     /// The points of a window, and its beginning.
     pub fn moments(&self, window: Window) -> Vec<Nanos> {
         let inside = self.points.iter().map(|point| point.at);
-        std::iter::once(window.from)
-            .chain(inside.filter(|&at| at > window.from && at < window.to))
-            .collect()
+        std::iter::once(window.from).chain(inside.filter(|&at| at > window.from && at < window.to)).collect()
     }
 
     /// The times of some windows in which the SLI was bad, without counting one twice. See [`Self::outages_in`].
@@ -206,10 +195,7 @@ impl Series {
         let mut outages: Vec<Outage> = Vec::new();
         let mut open: Option<Outage> = None;
         let mut last_good = None;
-        let start = self
-            .points
-            .partition_point(|point| point.at <= window.from)
-            .saturating_sub(1);
+        let start = self.points.partition_point(|point| point.at <= window.from).saturating_sub(1);
         for point in self.points.range(start..) {
             if open.is_none() && point.at >= window.to {
                 break;
@@ -230,11 +216,7 @@ impl Series {
                     Kind::Changes => point.at,
                     Kind::Looks => last_good.unwrap_or(point.at),
                 };
-                open = Some(Outage {
-                    from: began.max(window.from),
-                    to: window.to,
-                    why: point.why.clone(),
-                });
+                open = Some(Outage { from: began.max(window.from), to: window.to, why: point.why.clone() });
             }
         }
         if let Some(mut outage) = open {

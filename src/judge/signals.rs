@@ -102,12 +102,7 @@ impl Signals {
 
     fn effect(&mut self, effect: &Effect) {
         match effect {
-            Effect::Chosen {
-                step,
-                occurrence,
-                damage,
-                members: _,
-            } => {
+            Effect::Chosen { step, occurrence, damage, members: _ } => {
                 self.faulted.insert((step.clone(), *occurrence), damage.clone());
             }
             Effect::Ended { step, occurrence, .. } => {
@@ -146,11 +141,7 @@ impl Signals {
             Sli::ReplicationLag {} => {
                 let measure = self.lag.series.measure(windows);
                 Measure {
-                    value: if measure.unreachable > 0 {
-                        Some(u64::MAX)
-                    } else {
-                        measure.highest
-                    },
+                    value: if measure.unreachable > 0 { Some(u64::MAX) } else { measure.highest },
                     ..measure
                 }
             }
@@ -172,10 +163,9 @@ impl Signals {
             Sli::PodAvailability {} => self.pods.outages(windows, bad),
             Sli::Quorum {} => self.quorum.series.outages(windows, bad),
             Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
-            Sli::CommitLatency { quantile } => self
-                .commits
-                .series(windows, quantile.thousandths(), now, bad)
-                .outages(windows, bad),
+            Sli::CommitLatency { quantile } => {
+                self.commits.series(windows, quantile.thousandths(), now, bad).outages(windows, bad)
+            }
             Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
         }
     }
@@ -186,9 +176,7 @@ impl Signals {
             Sli::PodAvailability {} => self.pods.moments(window),
             Sli::Quorum {} => self.quorum.series.moments(window),
             Sli::ReplicationLag {} => self.lag.series.moments(window),
-            Sli::CommitLatency { .. } => (window.from..window.to)
-                .step_by(commits::MOMENT as usize)
-                .collect(),
+            Sli::CommitLatency { .. } => (window.from..window.to).step_by(commits::MOMENT as usize).collect(),
             Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
         }
     }

@@ -22,22 +22,11 @@ pub fn judge(journal: &Journal) -> Judgement {
     let facts = Facts::of(journal);
     let windows = Windows::of(experiment, &facts);
     let signals = signals(journal);
-    let steps: Vec<StepOutcome> = facts
-        .occurrences
-        .iter()
-        .map(|occurrence| proof::outcome(experiment, occurrence, &facts))
-        .collect();
-    let evidence = Evidence {
-        journal,
-        facts: &facts,
-        windows: &windows,
-        signals: &signals,
-    };
-    let claims: Vec<Claim> = experiment
-        .hypothesis
-        .iter()
-        .map(|hypothesis| evidence.judge(hypothesis))
-        .collect();
+    let steps: Vec<StepOutcome> =
+        facts.occurrences.iter().map(|occurrence| proof::outcome(experiment, occurrence, &facts)).collect();
+    let evidence = Evidence { journal, facts: &facts, windows: &windows, signals: &signals };
+    let claims: Vec<Claim> =
+        experiment.hypothesis.iter().map(|hypothesis| evidence.judge(hypothesis)).collect();
     let reasons = reasons::of(&evidence, &steps);
     let verdict = reasons
         .iter()
@@ -47,10 +36,7 @@ pub fn judge(journal: &Journal) -> Judgement {
     Judgement {
         experiment: experiment.name.clone(),
         run: journal.header.run.clone(),
-        target: format!(
-            "{}/{}",
-            journal.header.target.namespace, experiment.target.stateful_set
-        ),
+        target: format!("{}/{}", journal.header.target.namespace, experiment.target.stateful_set),
         replicas: journal.header.target.replicas,
         environment: journal.header.environment.clone(),
         version: journal.header.version.clone(),
@@ -111,10 +97,7 @@ fn headline(verdict: Verdict, reasons: &[Reason], claims: &[Claim], facts: &Fact
         .iter()
         .find(|claim| claim.verdict == verdict)
         .map(|claim| format!("{} ({})", claim.sentence, claim.name));
-    let reason = reasons
-        .iter()
-        .find(|reason| reason.verdict == verdict)
-        .map(|reason| reason.text.clone());
+    let reason = reasons.iter().find(|reason| reason.verdict == verdict).map(|reason| reason.text.clone());
     match verdict {
         Verdict::Pass => {
             let held = match claims.len() {
@@ -124,10 +107,7 @@ fn headline(verdict: Verdict, reasons: &[Reason], claims: &[Claim], facts: &Fact
             let faults: Vec<String> = facts.occurrences.iter().map(Occurrence::told).collect();
             match faults.as_slice() {
                 [] | [_] | [_, _] => format!("{held} while {}", faults.join(" and ")),
-                [first, ..] => format!(
-                    "{held} while {first} and {} more faults happened",
-                    faults.len() - 1
-                ),
+                [first, ..] => format!("{held} while {first} and {} more faults happened", faults.len() - 1),
             }
         }
         Verdict::Inconclusive | Verdict::Aborted => reason.or(claim).unwrap_or_default(),

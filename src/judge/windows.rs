@@ -61,10 +61,7 @@ impl Windows {
             })
             .collect();
         faults.sort_by_key(|fault| fault.window.from);
-        let all_ended = facts
-            .occurrences
-            .iter()
-            .all(|occurrence| occurrence.ended.is_some());
+        let all_ended = facts.occurrences.iter().all(|occurrence| occurrence.ended.is_some());
         let last_end = facts
             .occurrences
             .iter()
@@ -107,18 +104,11 @@ impl Windows {
     /// moment of recovery.
     pub(super) fn during(&self, step: Option<&str>, recovered: Option<Nanos>) -> Vec<Window> {
         let mut windows: Vec<Window> = Vec::new();
-        let meant = self
-            .faults
-            .iter()
-            .filter(|fault| step.is_none_or(|step| step == fault.step));
+        let meant = self.faults.iter().filter(|fault| step.is_none_or(|step| step == fault.step));
         for fault in meant {
             let mut window = fault.window;
             if fault.is_once {
-                let next = self
-                    .faults
-                    .iter()
-                    .map(|other| other.window.from)
-                    .find(|&from| from > window.to);
+                let next = self.faults.iter().map(|other| other.window.from).find(|&from| from > window.to);
                 let end = next.or(recovered).unwrap_or(self.until);
                 window = Window::new(window.from, end.max(window.to));
             }

@@ -128,15 +128,10 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let Some(spec) = &self.spec else { return Ok(None) };
         match timeout(LOCATE_LIMIT, self.node.locate.pod(spec.pod.ordinal)).await {
             Ok(Ok(pod)) => Ok(pod),
-            Ok(Err(error)) => Err(format!(
-                "cannot find the processes of pod {}: {error}",
-                spec.pod.name
-            )),
-            Err(_) => Err(format!(
-                "nobody says within {} s where pod {} is",
-                LOCATE_LIMIT.as_secs(),
-                spec.pod.name
-            )),
+            Ok(Err(error)) => Err(format!("cannot find the processes of pod {}: {error}", spec.pod.name)),
+            Err(_) => {
+                Err(format!("nobody says within {} s where pod {} is", LOCATE_LIMIT.as_secs(), spec.pod.name))
+            }
         }
     }
 
@@ -204,12 +199,8 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 Ok(Phase::Standing(Box::new(standing)))
             }
             Err(Attempt { why, left: None }) => Err(why.to_string()),
-            Err(Attempt {
-                why,
-                left: Some((left, error)),
-            }) => {
-                self.status
-                    .fail(InjectionState::RevertFailed, &format!("{why}; and then: {error}"));
+            Err(Attempt { why, left: Some((left, error)) }) => {
+                self.status.fail(InjectionState::RevertFailed, &format!("{why}; and then: {error}"));
                 self.report().await;
                 Ok(Phase::TakingBack(left, Next::Failed(why.to_string())))
             }
@@ -280,10 +271,5 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 }
 
 fn leftover(path: PathBuf, record: Record) -> Box<Leftover> {
-    Box::new(Leftover {
-        path,
-        record,
-        grip: None,
-        guardian: None,
-    })
+    Box::new(Leftover { path, record, grip: None, guardian: None })
 }

@@ -7,10 +7,7 @@ use crate::undo::Outcome;
 pub(super) fn begin(outcome: Outcome) -> Option<(String, Begin)> {
     match outcome {
         Outcome::Reverted(record) => {
-            tracing::info!(
-                injection = record.spec.name,
-                "took back what an earlier process left behind"
-            );
+            tracing::info!(injection = record.spec.name, "took back what an earlier process left behind");
             None
         }
         Outcome::AnotherBoot(record) => {

@@ -49,17 +49,11 @@ struct Loopback {
 #[async_trait]
 impl Channel for Loopback {
     async fn orders(&self) -> std::io::Result<mpsc::Receiver<Order>> {
-        self.orders
-            .lock()
-            .await
-            .take()
-            .ok_or_else(|| std::io::ErrorKind::AlreadyExists.into())
+        self.orders.lock().await.take().ok_or_else(|| std::io::ErrorKind::AlreadyExists.into())
     }
 
     async fn report(&self, name: &str, status: InjectionStatus) -> std::io::Result<()> {
-        self.statuses
-            .send((name.to_owned(), status))
-            .map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+        self.statuses.send((name.to_owned(), status)).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -73,19 +67,13 @@ pub async fn bench_rounds(
 ) -> Result<Latencies, BenchError> {
     let (orders, receiver) = mpsc::channel(4);
     let (sender, mut statuses) = mpsc::unbounded_channel();
-    let channel = Loopback {
-        orders: Mutex::new(Some(receiver)),
-        statuses: sender,
-    };
+    let channel = Loopback { orders: Mutex::new(Some(receiver)), statuses: sender };
     let node = tokio::spawn(serve(channel, locate, options));
     let mut latencies = Latencies::default();
     for round in 0..rounds {
         let mut spec = InjectionSpec {
             name: format!("{}.{round}", spec.name),
-            deadline: Deadline {
-                at: Timestamp::now() + LIMIT,
-                within: LIMIT,
-            },
+            deadline: Deadline { at: Timestamp::now() + LIMIT, within: LIMIT },
             desired: Desired::Injected,
             ..spec.clone()
         };
@@ -95,17 +83,11 @@ pub async fn bench_rounds(
         ] {
             spec.desired = desired;
             let asked = Instant::now();
-            orders
-                .send(Order::Put(spec.clone()))
-                .await
-                .map_err(|_| BenchError::Silent)?;
+            orders.send(Order::Put(spec.clone())).await.map_err(|_| BenchError::Silent)?;
             await_state(&mut statuses, &spec.name, wanted, round).await?;
             times.push(asked.elapsed());
         }
-        orders
-            .send(Order::Gone(spec.name))
-            .await
-            .map_err(|_| BenchError::Silent)?;
+        orders.send(Order::Gone(spec.name)).await.map_err(|_| BenchError::Silent)?;
     }
     drop(orders);
     match timeout(LIMIT, node).await {
@@ -128,11 +110,7 @@ async fn await_state(
             state if of == name && state == wanted => return Ok(()),
             InjectionState::Failed | InjectionState::Lost | InjectionState::RevertFailed if of == name => {
                 let error = status.error.unwrap_or_default();
-                return Err(BenchError::Refused {
-                    round,
-                    state: status.state,
-                    error,
-                });
+                return Err(BenchError::Refused { round, state: status.state, error });
             }
             InjectionState::Pending
             | InjectionState::Injected

@@ -44,15 +44,7 @@ pub(super) enum Prepared {
 
 fn links(fault: &HostFault) -> Result<Links<'_>, EffectError> {
     match fault {
-        HostFault::Partition {
-            peers,
-            ports,
-            clients,
-        } => Ok(Links {
-            peers,
-            ports,
-            clients: *clients,
-        }),
+        HostFault::Partition { peers, ports, clients } => Ok(Links { peers, ports, clients: *clients }),
         HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => {
             Err(EffectError::AnotherFault)
         }
@@ -141,11 +133,7 @@ pub(super) enum Look {
 
 impl From<(bool, String)> for Look {
     fn from((holds, observed): (bool, String)) -> Self {
-        if holds {
-            Self::Holds(observed)
-        } else {
-            Self::Fails(observed)
-        }
+        if holds { Self::Holds(observed) } else { Self::Fails(observed) }
     }
 }
 
@@ -166,10 +154,9 @@ impl Effect {
                 let grip = grip.ok_or(network_partition::host::Error::Gone)?;
                 Self::Partition(Box::new(Partition::adopt(target, grip, links(&spec.fault)?)?))
             }
-            Target::PowerLoss(target) if matches!(target.holder.is_alive(), Ok(false)) => Self::PowerLoss {
-                target: target.clone(),
-                seen: None,
-            },
+            Target::PowerLoss(target) if matches!(target.holder.is_alive(), Ok(false)) => {
+                Self::PowerLoss { target: target.clone(), seen: None }
+            }
             Target::PowerLoss(_) => return Err(power_loss::host::Error::Interrupted.into()),
         })
     }

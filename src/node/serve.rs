@@ -73,17 +73,8 @@ pub async fn serve(
     let era = Era::current().map_err(ServeError::Era)?;
     let folder = options.undo_dir.clone();
     let outcomes = blocking(move || replay(&folder, Scope::Leftover)).await?;
-    let node = Arc::new(Node {
-        channel,
-        locate,
-        options,
-        era,
-    });
-    let mut actors = Actors {
-        node: Arc::clone(&node),
-        wishes: HashMap::new(),
-        tasks: JoinSet::new(),
-    };
+    let node = Arc::new(Node { channel, locate, options, era });
+    let mut actors = Actors { node: Arc::clone(&node), wishes: HashMap::new(), tasks: JoinSet::new() };
     for (name, beginning) in outcomes.into_iter().filter_map(begin) {
         actors.begin(name, beginning);
     }
@@ -144,11 +135,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
     fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
         match ended {
             Ok(name) => {
-                if self
-                    .wishes
-                    .get(&name)
-                    .is_some_and(mpsc::UnboundedSender::is_closed)
-                {
+                if self.wishes.get(&name).is_some_and(mpsc::UnboundedSender::is_closed) {
                     self.wishes.remove(&name);
                 }
             }

@@ -56,10 +56,7 @@ pub(super) struct Attempt {
 
 impl<E: Into<StandingError>> From<E> for Attempt {
     fn from(why: E) -> Self {
-        Self {
-            why: why.into(),
-            left: None,
-        }
+        Self { why: why.into(), left: None }
     }
 }
 
@@ -108,39 +105,18 @@ pub(super) fn inject(
     let guardian = match started.map(Started::arm).transpose() {
         Ok(guardian) => guardian,
         Err(error) => {
-            return Err(give_up(
-                error.into(),
-                Leftover {
-                    path,
-                    record,
-                    grip: None,
-                    guardian: None,
-                },
-            ));
+            return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian: None }));
         }
     };
     stop_here("guardian-armed");
     let effect = match prepared.inject(&record.spec, record.expires.left()) {
         Ok(effect) => effect,
         Err(error) => {
-            return Err(give_up(
-                error.into(),
-                Leftover {
-                    path,
-                    record,
-                    grip: None,
-                    guardian,
-                },
-            ));
+            return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian }));
         }
     };
     stop_here("acted");
-    let mut standing = Standing {
-        path,
-        record,
-        effect,
-        guardian,
-    };
+    let mut standing = Standing { path, record, effect, guardian };
     let look = standing.effect.look(Some(pod));
     stop_here("verified");
     match look {
@@ -153,28 +129,13 @@ pub(super) fn inject(
 fn give_up(why: StandingError, left: Leftover) -> Attempt {
     match left.take_back() {
         Ok(()) => Attempt { why, left: None },
-        Err((left, error)) => Attempt {
-            why,
-            left: Some((left, error)),
-        },
+        Err((left, error)) => Attempt { why, left: Some((left, error)) },
     }
 }
 
 impl From<Standing> for Leftover {
-    fn from(
-        Standing {
-            path,
-            record,
-            effect,
-            guardian,
-        }: Standing,
-    ) -> Self {
-        Self {
-            path,
-            record,
-            grip: effect.into_grip(),
-            guardian,
-        }
+    fn from(Standing { path, record, effect, guardian }: Standing) -> Self {
+        Self { path, record, grip: effect.into_grip(), guardian }
     }
 }
 
@@ -204,15 +165,7 @@ impl Standing {
         let mut effect = match Effect::adopt(&record.target, &record.spec, grip) {
             Ok(effect) => effect,
             Err(error) => {
-                return Err((
-                    Box::new(Leftover {
-                        path,
-                        record,
-                        grip: None,
-                        guardian: None,
-                    }),
-                    error.into(),
-                ));
+                return Err((Box::new(Leftover { path, record, grip: None, guardian: None }), error.into()));
             }
         };
         let guardian = match &record.guardian {
@@ -221,15 +174,7 @@ impl Standing {
                 Err(error) => {
                     let error = StandingError::Guardian(LaunchError::Arm(error));
                     let grip = effect.into_grip();
-                    return Err((
-                        Box::new(Leftover {
-                            path,
-                            record,
-                            grip,
-                            guardian: None,
-                        }),
-                        error,
-                    ));
+                    return Err((Box::new(Leftover { path, record, grip, guardian: None }), error));
                 }
             },
             None => None,
@@ -240,15 +185,8 @@ impl Standing {
         record.spec = spec;
         let needs_guardian = record.guardian.is_some() && guardian.is_none();
         // What was in force may be older than the record that was to change it, so that it is made anew in any case.
-        let changed = effect
-            .change(&record.spec, record.expires.left())
-            .map_err(StandingError::from);
-        let mut standing = Self {
-            path,
-            record,
-            effect,
-            guardian,
-        };
+        let changed = effect.change(&record.spec, record.expires.left()).map_err(StandingError::from);
+        let mut standing = Self { path, record, effect, guardian };
         let ready = changed.and_then(|()| {
             if needs_guardian {
                 standing.replace_guardian(options)
@@ -268,10 +206,7 @@ impl Standing {
     /// Starts another guardian in place of one that died.
     pub(super) fn replace_guardian(&mut self, options: &Options) -> Result<(), StandingError> {
         let started = options.guardian.start(&self.path, &self.effect.descriptors())?;
-        let record = Record {
-            guardian: Some(started.identity.clone()),
-            ..self.record.clone()
-        };
+        let record = Record { guardian: Some(started.identity.clone()), ..self.record.clone() };
         if let Err(error) = Store::write(&self.path, &record) {
             started.dismiss();
             return Err(error.into());
@@ -283,10 +218,7 @@ impl Standing {
 
     /// Makes it what `spec` says now: other peers, another deadline.
     pub(super) fn change(&mut self, spec: InjectionSpec) -> Result<(), StandingError> {
-        let mut record = Record {
-            spec,
-            ..self.record.clone()
-        };
+        let mut record = Record { spec, ..self.record.clone() };
         if record.spec.deadline != self.record.spec.deadline {
             record.expires = Expiry::new(&record.spec.deadline, record.began);
         }
@@ -315,11 +247,8 @@ impl Standing {
         if !known.misses(&found) {
             return Ok(false);
         }
-        let record = Record {
-            target: Target::Kill(found.clone()),
-            pod: pod.uid.clone(),
-            ..self.record.clone()
-        };
+        let record =
+            Record { target: Target::Kill(found.clone()), pod: pod.uid.clone(), ..self.record.clone() };
         Store::write(&self.path, &record)?;
         self.record = record;
         found.kill().map_err(EffectError::from)?;

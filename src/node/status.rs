@@ -68,12 +68,7 @@ impl Status {
             return;
         }
         let now = Timestamp::now();
-        let seen = self
-            .current
-            .proof
-            .as_ref()
-            .filter(|proof| proof.holds)
-            .map(|proof| proof.at);
+        let seen = self.current.proof.as_ref().filter(|proof| proof.holds).map(|proof| proof.at);
         let lost = match seen {
             Some(seen) => format!("lost between {seen:.3} and {now:.3}: {why}"),
             None => format!("lost before {now:.3}: {why}"),
@@ -100,10 +95,6 @@ impl Status {
                 (false, observed)
             }
         };
-        self.current.proof = Some(Proof {
-            at: Timestamp::now(),
-            holds,
-            observed,
-        });
+        self.current.proof = Some(Proof { at: Timestamp::now(), holds, observed });
     }
 }

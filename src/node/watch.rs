@@ -12,9 +12,7 @@ pub(super) struct Watch(Vec<Ended>);
 impl Watch {
     /// Watches those that live.
     pub(super) fn new(processes: &[ProcessId]) -> Self {
-        let handles = processes
-            .iter()
-            .filter_map(|process| process.open().ok().flatten());
+        let handles = processes.iter().filter_map(|process| process.open().ok().flatten());
         Self(handles.filter_map(|handle| Ended::new(handle).ok()).collect())
     }
 

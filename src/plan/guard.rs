@@ -62,10 +62,9 @@ impl Standing {
             });
             let (voter, down) = match sample {
                 Some(MemberSample::Answer { voter, .. }) => (*voter, gone(view, ordinal)),
-                Some(MemberSample::Unreachable(_)) => (
-                    !learners.contains(&ordinal),
-                    gone(view, ordinal).or(Some("unreachable")),
-                ),
+                Some(MemberSample::Unreachable(_)) => {
+                    (!learners.contains(&ordinal), gone(view, ordinal).or(Some("unreachable")))
+                }
                 Some(MemberSample::NotSampled(_)) | None => {
                     (!learners.contains(&ordinal), not_ready(view, ordinal))
                 }
@@ -90,10 +89,7 @@ impl Standing {
     /// The same with every voter up.
     #[must_use]
     pub fn as_if_all_were_up(self) -> Self {
-        Self {
-            down: BTreeMap::new(),
-            ..self
-        }
+        Self { down: BTreeMap::new(), ..self }
     }
 
     /// The smallest number of voters that is more than half of them.
@@ -146,11 +142,8 @@ impl Standing {
         let voters = self.voters.len();
         let mut text = format!("{voters} voter{}", if voters == 1 { "" } else { "s" });
         if !self.down.is_empty() {
-            let away: Vec<_> = self
-                .down
-                .iter()
-                .map(|(ordinal, why)| format!("{}-{ordinal}: {why}", self.set))
-                .collect();
+            let away: Vec<_> =
+                self.down.iter().map(|(ordinal, why)| format!("{}-{ordinal}: {why}", self.set)).collect();
             let _ = write!(text, ", {} already down ({})", self.down.len(), away.join("; "));
         }
         let held_down: BTreeSet<_> = held.iter().flat_map(|damage| damage.down.iter()).collect();
@@ -161,12 +154,7 @@ impl Standing {
             .map(|&&ordinal| ordinal)
             .collect();
         if !counted.is_empty() {
-            let _ = write!(
-                text,
-                ", {} held down by this run ({})",
-                counted.len(),
-                self.names(&counted)
-            );
+            let _ = write!(text, ", {} held down by this run ({})", counted.len(), self.names(&counted));
         }
         if !held_cut.is_empty() {
             let _ = write!(text, ", {} cut by this run", links(held_cut.len()));
@@ -210,10 +198,7 @@ impl Standing {
     }
 
     fn names(&self, ordinals: &[Ordinal]) -> String {
-        let names: Vec<_> = ordinals
-            .iter()
-            .map(|ordinal| format!("{}-{ordinal}", self.set))
-            .collect();
+        let names: Vec<_> = ordinals.iter().map(|ordinal| format!("{}-{ordinal}", self.set)).collect();
         names.join(", ")
     }
 }
@@ -226,9 +211,7 @@ pub fn still_holds(standing: &Standing, held: &[&Damage]) -> Result<(), String> 
         return Ok(());
     }
     let mut foreign = standing.clone();
-    foreign
-        .down
-        .retain(|ordinal, _| !held.iter().any(|damage| damage.down.contains(ordinal)));
+    foreign.down.retain(|ordinal, _| !held.iter().any(|damage| damage.down.contains(ordinal)));
     let arithmetic = foreign.arithmetic(held, None, reach, center);
     Err(format!("the fault leaves no quorum any more: {arithmetic}"))
 }

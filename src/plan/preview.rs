@@ -75,10 +75,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     if let Some(assumed) = &assumed {
         notes.push(assumption(snapshot, assumed));
     }
-    let view = View {
-        snapshot,
-        members: assumed.as_ref().or(members),
-    };
+    let view = View { snapshot, members: assumed.as_ref().or(members) };
     let mut standing = Standing::of(view, &BTreeSet::new());
     if snapshot.pods.is_empty() {
         standing = standing.as_if_all_were_up();
@@ -87,10 +84,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     let mut refusals: Vec<String> = never
         .into_iter()
         .map(|step| {
-            format!(
-                "step {} never starts: what it waits for never ends",
-                experiment.steps[step].name
-            )
+            format!("step {} never starts: what it waits for never ends", experiment.steps[step].name)
         })
         .collect();
     let mut occurrences: Vec<Planned> = Vec::new();
@@ -111,11 +105,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         seed,
         settings: settings(experiment),
         notes,
-        faults_end: occurrences
-            .iter()
-            .map(|planned| planned.end)
-            .max()
-            .unwrap_or_default(),
+        faults_end: occurrences.iter().map(|planned| planned.end).max().unwrap_or_default(),
         occurrences,
         claims: experiment.hypothesis.iter().map(claim).collect(),
         refusals,
@@ -131,13 +121,8 @@ fn plan_one(
     held: &[&Damage],
 ) -> Planned {
     let step = &experiment.steps[slot.step];
-    let resolved = step
-        .fault
-        .resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
-    let guard = resolved
-        .as_ref()
-        .ok()
-        .map(|resolved| standing.judge(held, &resolved.damage));
+    let resolved = step.fault.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
+    let guard = resolved.as_ref().ok().map(|resolved| standing.judge(held, &resolved.damage));
     let (hits, damage) = match resolved {
         Ok(resolved) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
         Err(why) => (Err(why), Damage::default()),
@@ -177,17 +162,10 @@ fn assumed_members(
     if members.is_some() || experiment.target.store.is_none() {
         return None;
     }
-    let view = View {
-        snapshot,
-        members: None,
-    };
+    let view = View { snapshot, members: None };
     let leader = Choice::new(view, seed, "", 0).shuffled().first().copied();
     let answer = |ordinal| MemberSample::Answer {
-        role: if Some(ordinal) == leader {
-            Role::Leader
-        } else {
-            Role::Follower
-        },
+        role: if Some(ordinal) == leader { Role::Leader } else { Role::Follower },
         term: 0,
         leader,
         position: 0,
@@ -195,20 +173,13 @@ fn assumed_members(
         voter: true,
     };
     Some(Members {
-        members: snapshot
-            .ordinals()
-            .map(|ordinal| Member {
-                ordinal,
-                sample: answer(ordinal),
-            })
-            .collect(),
+        members: snapshot.ordinals().map(|ordinal| Member { ordinal, sample: answer(ordinal) }).collect(),
     })
 }
 
 fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
-    let leader = assumed.leader().map_or_else(String::new, |leader| {
-        format!(" and {}-{leader} led", snapshot.name)
-    });
+    let leader =
+        assumed.leader().map_or_else(String::new, |leader| format!(" and {}-{leader} led", snapshot.name));
     format!(
         "no member was asked: planned as if all {} had a vote{leader}; decided again right before each injection",
         snapshot.replicas
@@ -220,14 +191,8 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
     let mut settings = vec![
         ("baseline", duration::format(experiment.baseline)),
         ("recovery", duration::format(experiment.recovery)),
-        (
-            "guards.maxDuration",
-            duration::format(experiment.guards.max_duration),
-        ),
-        (
-            "guards.allowQuorumLoss",
-            experiment.guards.allow_quorum_loss.to_string(),
-        ),
+        ("guards.maxDuration", duration::format(experiment.guards.max_duration)),
+        ("guards.allowQuorumLoss", experiment.guards.allow_quorum_loss.to_string()),
     ];
     if let Some(workload) = &experiment.workload {
         settings.extend([
@@ -241,10 +206,7 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
             ("workload.through", name_of(&workload.through)),
         ]);
     }
-    settings
-        .into_iter()
-        .map(|(field, value)| (field.to_string(), value))
-        .collect()
+    settings.into_iter().map(|(field, value)| (field.to_string(), value)).collect()
 }
 
 /// A value of a document as it is written there.
@@ -276,10 +238,8 @@ fn plain(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Object(fields) => {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(name, value)| format!("{name} {}", plain(value)))
-                .collect();
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
             fields.join(", ")
         }
         serde_json::Value::Null

@@ -43,16 +43,10 @@ impl<'a> Choice<'a> {
     /// The choices that `seed` makes for this occurrence of `step`.
     pub fn new(view: View<'a>, seed: u64, step: &str, occurrence: u32) -> Self {
         let mut generator = generator(seed, step, occurrence);
-        let mut drawn: Vec<(u64, Ordinal)> = view
-            .snapshot
-            .ordinals()
-            .map(|ordinal| (generator.next_u64(), ordinal))
-            .collect();
+        let mut drawn: Vec<(u64, Ordinal)> =
+            view.snapshot.ordinals().map(|ordinal| (generator.next_u64(), ordinal)).collect();
         drawn.sort_unstable();
-        Self {
-            view,
-            order: drawn.into_iter().map(|(_, ordinal)| ordinal).collect(),
-        }
+        Self { view, order: drawn.into_iter().map(|(_, ordinal)| ordinal).collect() }
     }
 
     /// `count` of `eligible`, the first in the drawn order, ascending.
@@ -134,10 +128,7 @@ impl Chooser for Choice<'_> {
 /// Says which ordinals there are.
 fn no_such_ordinal(stranger: Ordinal, all: &[Ordinal], view: &View<'_>) -> String {
     match all {
-        [] => format!(
-            "there is no ordinal {stranger}: {} has no replicas",
-            view.snapshot.name
-        ),
+        [] => format!("there is no ordinal {stranger}: {} has no replicas", view.snapshot.name),
         [only] => format!("there is no ordinal {stranger}: the only one is {only}"),
         [first, .., last] => format!("there is no ordinal {stranger}: write {first} to {last}"),
     }

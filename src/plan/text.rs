@@ -42,29 +42,15 @@ impl fmt::Display for Plan {
         for planned in self.occurrences.iter().take(MOST_LISTED) {
             occurrence(f, set, planned)?;
         }
-        if let Some(more) = self
-            .occurrences
-            .len()
-            .checked_sub(MOST_LISTED)
-            .filter(|&more| more > 0)
-        {
-            writeln!(
-                f,
-                "  … and {more} more, the last one ends at +{}",
-                duration::format(self.faults_end)
-            )?;
+        if let Some(more) = self.occurrences.len().checked_sub(MOST_LISTED).filter(|&more| more > 0) {
+            writeln!(f, "  … and {more} more, the last one ends at +{}", duration::format(self.faults_end))?;
         }
         writeln!(f, "\nmust hold")?;
         for claim in &self.claims {
             line(f, "  - ", claim)?;
         }
         writeln!(f, "\nin force")?;
-        let widest = self
-            .settings
-            .iter()
-            .map(|(field, _)| field.len())
-            .max()
-            .unwrap_or(0);
+        let widest = self.settings.iter().map(|(field, _)| field.len()).max().unwrap_or(0);
         for (field, value) in &self.settings {
             line(f, &format!("  {field:widest$}  "), value)?;
         }
@@ -83,26 +69,14 @@ fn occurrence(f: &mut fmt::Formatter<'_>, set: &str, planned: &Planned) -> fmt::
     let when = if planned.start == planned.end {
         format!("+{}", duration::format(planned.start))
     } else {
-        format!(
-            "+{} to +{}",
-            duration::format(planned.start),
-            duration::format(planned.end)
-        )
+        format!("+{} to +{}", duration::format(planned.start), duration::format(planned.end))
     };
     let which = match planned.times {
         1 => String::new(),
         times => format!(", {} of {times}", planned.occurrence + 1),
     };
-    let follow = if planned.follow {
-        ", follows re-created pods"
-    } else {
-        ""
-    };
-    line(
-        f,
-        &format!("  {when:<18} "),
-        &format!("{} ({}{which}{follow})", planned.step, planned.fault),
-    )?;
+    let follow = if planned.follow { ", follows re-created pods" } else { "" };
+    line(f, &format!("  {when:<18} "), &format!("{} ({}{which}{follow})", planned.step, planned.fault))?;
 
     match &planned.hits {
         Ok(hits) => line(f, &format!("{INDENT}hits   "), &names(set, hits))?,
@@ -114,11 +88,7 @@ fn occurrence(f: &mut fmt::Formatter<'_>, set: &str, planned: &Planned) -> fmt::
     }
     if let Some(guard) = &planned.guard {
         let word = if guard.holds { "holds" } else { "breaks" };
-        line(
-            f,
-            &format!("{INDENT}quorum "),
-            &format!("{word}: {}", guard.arithmetic),
-        )?;
+        line(f, &format!("{INDENT}quorum "), &format!("{word}: {}", guard.arithmetic))?;
     }
     Ok(())
 }
@@ -145,10 +115,7 @@ fn losses(set: &str, damage: &Damage) -> String {
 }
 
 fn names(set: &str, ordinals: &BTreeSet<Ordinal>) -> String {
-    let names: Vec<_> = ordinals
-        .iter()
-        .map(|ordinal| format!("{set}-{ordinal}"))
-        .collect();
+    let names: Vec<_> = ordinals.iter().map(|ordinal| format!("{set}-{ordinal}")).collect();
     names.join(", ")
 }
 

@@ -25,18 +25,11 @@ pub(super) fn slots(steps: &[Step]) -> (Vec<Slot>, Vec<usize>) {
     for (place, (step, start)) in steps.iter().zip(&starts).enumerate() {
         for occurrence in 0..start.map_or(0, |_| step.repeat.times) {
             let start = start.unwrap_or_default() + step.repeat.every * occurrence;
-            slots.push(Slot {
-                step: place,
-                occurrence,
-                start,
-                end: start + step.lasting,
-            });
+            slots.push(Slot { step: place, occurrence, start, end: start + step.lasting });
         }
     }
     slots.sort_by_key(|slot| (slot.start, slot.step, slot.occurrence));
-    let never = (0..steps.len())
-        .filter(|&place| starts[place].is_none())
-        .collect();
+    let never = (0..steps.len()).filter(|&place| starts[place].is_none()).collect();
     (slots, never)
 }
 
@@ -79,10 +72,8 @@ mod tests {
         );
         let (slots, never) = slots(&steps);
         assert!(never.is_empty());
-        let seconds: Vec<_> = slots
-            .iter()
-            .map(|slot| (slot.step, slot.start.as_secs(), slot.end.as_secs()))
-            .collect();
+        let seconds: Vec<_> =
+            slots.iter().map(|slot| (slot.step, slot.start.as_secs(), slot.end.as_secs())).collect();
         assert_eq!(seconds, [(1, 1, 4), (1, 11, 14), (0, 14, 16)]);
     }
 

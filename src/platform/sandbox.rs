@@ -106,10 +106,8 @@ impl Sandbox {
         let alone = state_dir::lock_root(&options.state_root)?;
         // The kernel tells loop devices' images by their real paths.
         let real = fs::canonicalize(&options.state_root);
-        options.state_root = real.map_err(|source| SandboxError::State {
-            path: options.state_root.clone(),
-            source,
-        })?;
+        options.state_root =
+            real.map_err(|source| SandboxError::State { path: options.state_root.clone(), source })?;
         let dir = StateDir::of(&options.state_root, &options.name)?;
         sweep_dead(&options.state_root);
         if dir.path().exists() && !dir.is_alive() {
@@ -127,12 +125,7 @@ impl Sandbox {
         let cgroup = cgroup.filter(|path| cgroup::create_fresh(path).is_ok());
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup {
-            spec,
-            options,
-            cgroup,
-            is_root,
-        })?;
+        dir.fill(&Setup { spec, options, cgroup, is_root })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {
@@ -148,11 +141,7 @@ impl Sandbox {
         if !dir.is_alive() {
             return Err(SandboxError::Absent(name.to_owned()));
         }
-        Ok(Self {
-            dir,
-            lifeline: None,
-            sweeper: None,
-        })
+        Ok(Self { dir, lifeline: None, sweeper: None })
     }
 
     /// Every sandbox below `state_root`, alive or kept; sweeps the others.
@@ -164,11 +153,7 @@ impl Sandbox {
             .into_iter()
             .filter_map(|dir| {
                 let setup = dir.setup().ok()?;
-                Some(Listed {
-                    name: dir.name(),
-                    is_alive: dir.is_alive(),
-                    stateful_set: setup.spec.name,
-                })
+                Some(Listed { name: dir.name(), is_alive: dir.is_alive(), stateful_set: setup.spec.name })
             })
             .collect()
     }
@@ -179,20 +164,12 @@ impl Sandbox {
         if !dir.path().exists() {
             return Err(SandboxError::Absent(name.to_owned()));
         }
-        Self {
-            dir,
-            lifeline: None,
-            sweeper: None,
-        }
-        .stop()
+        Self { dir, lifeline: None, sweeper: None }.stop()
     }
 
     /// Ends this sandbox and removes everything of it; returns when it is gone.
     pub fn stop(mut self) -> Result<(), SandboxError> {
-        let down = |source| SandboxError::Down {
-            name: self.dir.name(),
-            source,
-        };
+        let down = |source| SandboxError::Down { name: self.dir.name(), source };
         if self.dir.is_alive()
             && let Ok(init) = self.dir.init()
         {
@@ -215,17 +192,11 @@ impl Sandbox {
     pub fn enter(&self) -> Result<(), SandboxError> {
         let enter = || {
             let init = PidFd::open(self.dir.init()?)?;
-            let user = if self.dir.setup()?.is_root {
-                CloneFlags::empty()
-            } else {
-                CloneFlags::CLONE_NEWUSER
-            };
+            let user =
+                if self.dir.setup()?.is_root { CloneFlags::empty() } else { CloneFlags::CLONE_NEWUSER };
             namespace::enter(&init, user | CloneFlags::CLONE_NEWNET)
         };
-        enter().map_err(|source| SandboxError::Enter {
-            name: self.name(),
-            source,
-        })
+        enter().map_err(|source| SandboxError::Enter { name: self.name(), source })
     }
 
     /// Its name.
@@ -263,16 +234,9 @@ fn refuse_foreign_users(spec: &SetSpec, is_root: bool) -> Result<(), SandboxErro
         return Ok(());
     }
     for container in spec.pod.init_containers.iter().chain(&spec.pod.containers) {
-        for (field, id) in [
-            ("runAsUser", container.run_as_user),
-            ("runAsGroup", container.run_as_group),
-        ] {
+        for (field, id) in [("runAsUser", container.run_as_user), ("runAsGroup", container.run_as_group)] {
             if let Some(id) = id.filter(|&id| id != 0) {
-                return Err(SandboxError::RunAs {
-                    container: container.name.clone(),
-                    field,
-                    id,
-                });
+                return Err(SandboxError::RunAs { container: container.name.clone(), field, id });
             }
         }
     }
@@ -289,17 +253,9 @@ fn start(dir: &StateDir, lock: File, keep: bool) -> Result<Sandbox, SandboxError
     ];
     let (life_end, lifeline) = io::pipe().map_err(state)?;
     let (mut report, report_end) = io::pipe().map_err(state)?;
-    let diary = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(dir.diary())
-        .map_err(state)?;
-    let descriptors = [
-        (life_end.as_fd(), 0),
-        (report_end.as_fd(), 1),
-        (diary.as_fd(), 2),
-        (lock.as_fd(), LOCK_DESCRIPTOR),
-    ];
+    let diary = OpenOptions::new().create(true).append(true).open(dir.diary()).map_err(state)?;
+    let descriptors =
+        [(life_end.as_fd(), 0), (report_end.as_fd(), 1), (diary.as_fd(), 2), (lock.as_fd(), LOCK_DESCRIPTOR)];
     let sweeper = spawn(&Spawn {
         argv: &argv,
         namespaces: CloneFlags::empty(),
@@ -307,10 +263,7 @@ fn start(dir: &StateDir, lock: File, keep: bool) -> Result<Sandbox, SandboxError
         descriptors: &descriptors,
         leads_group: false,
     })
-    .map_err(|source| SandboxError::Program {
-        program: program.clone(),
-        source,
-    })?;
+    .map_err(|source| SandboxError::Program { program: program.clone(), source })?;
     drop((life_end, report_end, lock));
 
     let mut said = String::new();
@@ -333,10 +286,7 @@ fn start(dir: &StateDir, lock: File, keep: bool) -> Result<Sandbox, SandboxError
 
 /// Links or copies the program into the sandbox's folder, so that rebuilding it changes nothing in there.
 fn place_program(program: &Path, dir: &StateDir) -> Result<(), SandboxError> {
-    let wrap = |source| SandboxError::Program {
-        program: program.to_owned(),
-        source,
-    };
+    let wrap = |source| SandboxError::Program { program: program.to_owned(), source };
     let original = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     if fs::hard_link(&original, dir.program()).is_ok() {
         return Ok(());
@@ -359,10 +309,7 @@ fn wait_until_dead(dir: &StateDir) -> io::Result<()> {
     let deadline = std::time::Instant::now() + DOWN_LIMIT;
     while dir.is_alive() {
         if std::time::Instant::now() >= deadline {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "its processes do not end",
-            ));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "its processes do not end"));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

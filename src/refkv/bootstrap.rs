@@ -28,10 +28,8 @@ pub async fn form_cluster(member: Member, members: BTreeMap<Id, String>) {
     if members.keys().next() != Some(&member.id) {
         return;
     }
-    let nodes: BTreeMap<_, _> = members
-        .into_iter()
-        .map(|(id, address)| (id, BasicNode::new(address)))
-        .collect();
+    let nodes: BTreeMap<_, _> =
+        members.into_iter().map(|(id, address)| (id, BasicNode::new(address))).collect();
     while matches!(member.raft.is_initialized().await, Ok(false)) {
         let answers =
             futures::future::join_all(member.network.others(member.id).map(|link| has_cluster(link))).await;
@@ -46,9 +44,7 @@ pub async fn form_cluster(member: Member, members: BTreeMap<Id, String>) {
 }
 
 async fn has_cluster(link: &Link) -> Option<bool> {
-    let answer = timeout(PATIENCE, link.send(Message::get("/raft/initialized")))
-        .await
-        .ok()?;
+    let answer = timeout(PATIENCE, link.send(Message::get("/raft/initialized"))).await.ok()?;
     serde_json::from_slice(&answer.ok()?.1).ok()
 }
 
@@ -58,9 +54,8 @@ pub async fn catch_up_by_leading(member: Member) {
     let mut metrics = member.raft.metrics();
     while member.fresh.is_fresh() && metrics.changed().await.is_ok() {
         let now = metrics.borrow_and_update().clone();
-        let has_committed = now
-            .last_applied
-            .is_some_and(|applied| applied.leader_id.term == now.current_term);
+        let has_committed =
+            now.last_applied.is_some_and(|applied| applied.leader_id.term == now.current_term);
         if now.state == ServerState::Leader
             && has_committed
             && let Err(error) = member.fresh.clear()

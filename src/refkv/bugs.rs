@@ -53,12 +53,8 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug there is, in the order in which they are listed to people.
-    pub const ALL: [Self; 4] = [
-        Self::AckBeforeQuorum,
-        Self::AckBeforeFsync,
-        Self::StaleRead,
-        Self::ForgottenVote,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::AckBeforeQuorum, Self::AckBeforeFsync, Self::StaleRead, Self::ForgottenVote];
 
     /// The name that switches it on.
     pub fn name(self) -> &'static str {
@@ -119,9 +115,7 @@ impl FromStr for Bugs {
             Bug::ALL
                 .into_iter()
                 .find(|bug| bug.name() == name)
-                .ok_or_else(|| UnknownBug {
-                    given: name.to_owned(),
-                })
+                .ok_or_else(|| UnknownBug { given: name.to_owned() })
         };
         names.map(find).collect::<Result<_, _>>().map(Self)
     }
@@ -144,13 +138,7 @@ mod tests {
 
     #[test]
     fn lists_the_bugs_when_a_name_is_wrong() {
-        let error = "stale-reads"
-            .parse::<Bugs>()
-            .expect_err("no such bug")
-            .to_string();
-        assert!(
-            error.contains("\"stale-reads\"") && error.contains("ack-before-fsync"),
-            "{error}"
-        );
+        let error = "stale-reads".parse::<Bugs>().expect_err("no such bug").to_string();
+        assert!(error.contains("\"stale-reads\"") && error.contains("ack-before-fsync"), "{error}");
     }
 }

@@ -46,13 +46,5 @@ fn no_such(what: &str) -> Response {
         "no such {what}; there are GET, PUT /v1/kv/KEY, POST /v1/kv/KEY/cas, GET, DELETE /v1/kv?prefix=P, \
          GET /v1/members, /healthz, /readyz"
     );
-    (
-        StatusCode::NOT_FOUND,
-        Json(Body {
-            error,
-            applied: Applied::No,
-            leader: None,
-        }),
-    )
-        .into_response()
+    (StatusCode::NOT_FOUND, Json(Body { error, applied: Applied::No, leader: None })).into_response()
 }

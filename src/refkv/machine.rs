@@ -27,11 +27,7 @@ impl State {
     /// The state that a snapshot holds: keys and values in its bytes, the rest in its meta.
     fn restore(meta: &Meta, bytes: &[u8]) -> io::Result<Self> {
         let keys = serde_json::from_slice(bytes)?;
-        Ok(Self {
-            keys,
-            applied: meta.last_log_id,
-            membership: meta.last_membership.clone(),
-        })
+        Ok(Self { keys, applied: meta.last_log_id, membership: meta.last_membership.clone() })
     }
 
     fn apply(&mut self, command: Command) -> Answer {
@@ -45,10 +41,7 @@ impl State {
                 if swapped {
                     self.keys.insert(key.clone(), value);
                 }
-                Answer::CompareAndSet {
-                    swapped,
-                    current: self.keys.get(&key).cloned(),
-                }
+                Answer::CompareAndSet { swapped, current: self.keys.get(&key).cloned() }
             }
             Command::DeletePrefix { prefix } => {
                 let before = self.keys.len();
@@ -136,9 +129,7 @@ fn load(folder: &Path) -> io::Result<Option<(Meta, Vec<u8>)>> {
 
 /// Runs what blocks on the disk where it stalls nobody else.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn write_failed(error: &io::Error) -> StorageError<Id> {
@@ -168,10 +159,7 @@ impl RaftSnapshotBuilder<Types> for Machine {
             Ok((meta, bytes))
         });
         let (meta, bytes) = built.await.map_err(|error| write_failed(&error))?;
-        Ok(Snapshot {
-            meta,
-            snapshot: Box::new(Cursor::new(bytes)),
-        })
+        Ok(Snapshot { meta, snapshot: Box::new(Cursor::new(bytes)) })
     }
 }
 
@@ -194,11 +182,9 @@ impl RaftStateMachine<Types> for Machine {
             state.applied = Some(entry.log_id);
             answers.push(match entry.payload {
                 EntryPayload::Blank => Vec::new(),
-                EntryPayload::Normal(batch) => batch
-                    .commands
-                    .into_iter()
-                    .map(|command| state.apply(command))
-                    .collect(),
+                EntryPayload::Normal(batch) => {
+                    batch.commands.into_iter().map(|command| state.apply(command)).collect()
+                }
                 EntryPayload::Membership(members) => {
                     state.membership = Membership::new(Some(entry.log_id), members);
                     Vec::new()
@@ -234,12 +220,7 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<Types>>, StorageError<Id>> {
         let folder = self.folder.clone();
-        let loaded = blocking(move || load(&folder))
-            .await
-            .map_err(|error| read_failed(&error))?;
-        Ok(loaded.map(|(meta, bytes)| Snapshot {
-            meta,
-            snapshot: Box::new(Cursor::new(bytes)),
-        }))
+        let loaded = blocking(move || load(&folder)).await.map_err(|error| read_failed(&error))?;
+        Ok(loaded.map(|(meta, bytes)| Snapshot { meta, snapshot: Box::new(Cursor::new(bytes)) }))
     }
 }

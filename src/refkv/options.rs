@@ -53,12 +53,9 @@ pub struct Options {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|error| format!("{error}; write it like 100ms or 2s"))?;
-    signed
-        .try_into()
-        .map_err(|_| "a time span cannot be negative".to_owned())
+    let signed: jiff::SignedDuration =
+        text.parse().map_err(|error| format!("{error}; write it like 100ms or 2s"))?;
+    signed.try_into().map_err(|_| "a time span cannot be negative".to_owned())
 }
 
 /// One member's number and address, `NUMBER=HOST:PORT`.
@@ -78,10 +75,7 @@ impl FromStr for Peer {
         if host.is_empty() || port.parse::<u16>().is_err() {
             return Err(wrong());
         }
-        Ok(Self {
-            id: id.parse().map_err(|_| wrong())?,
-            address: address.to_owned(),
-        })
+        Ok(Self { id: id.parse().map_err(|_| wrong())?, address: address.to_owned() })
     }
 }
 
@@ -146,13 +140,9 @@ impl Options {
                 max: self.election_max,
             });
         }
-        let no_ordinal = || OptionsError::NoOrdinal {
-            hostname: hostname.to_owned(),
-        };
+        let no_ordinal = || OptionsError::NoOrdinal { hostname: hostname.to_owned() };
         let pod = hostname.split('.').next().unwrap_or_default();
-        let numbered = pod
-            .rsplit_once('-')
-            .and_then(|(name, id)| Some((name, id.parse::<u64>().ok()?)));
+        let numbered = pod.rsplit_once('-').and_then(|(name, id)| Some((name, id.parse::<u64>().ok()?)));
         let id = self.id.or(numbered.map(|(_, id)| id)).ok_or_else(no_ordinal)?;
 
         let mut members = BTreeMap::new();
@@ -170,10 +160,7 @@ impl Options {
             return Err(OptionsError::NoMembers);
         }
         if !members.contains_key(&id) {
-            return Err(OptionsError::NotAMember {
-                id,
-                members: members.into_keys().collect(),
-            });
+            return Err(OptionsError::NotAMember { id, members: members.into_keys().collect() });
         }
         let bugs = self.bugs.iter().fold(Bugs::default(), Bugs::union);
         Ok(Settings { id, members, bugs })
@@ -199,30 +186,17 @@ mod tests {
 
     #[test]
     fn takes_its_number_and_its_peers_from_the_hostname_and_the_service() {
-        let settings = settle(
-            &["--replicas", "2", "--service", "refkv.default.svc.cluster.local"],
-            "refkv-1",
-        );
+        let settings =
+            settle(&["--replicas", "2", "--service", "refkv.default.svc.cluster.local"], "refkv-1");
         let settings = settings.expect("a pod's hostname");
         assert_eq!(settings.id, 1);
-        assert_eq!(
-            settings.members[&0],
-            "refkv-0.refkv.default.svc.cluster.local:7400"
-        );
+        assert_eq!(settings.members[&0], "refkv-0.refkv.default.svc.cluster.local:7400");
     }
 
     #[test]
     fn reads_named_peers_and_bugs() {
-        let arguments = [
-            "--id",
-            "7",
-            "--peers",
-            "7=a:1,9=b:2",
-            "--bug",
-            "stale-read",
-            "--bug",
-            "forgotten-vote",
-        ];
+        let arguments =
+            ["--id", "7", "--peers", "7=a:1,9=b:2", "--bug", "stale-read", "--bug", "forgotten-vote"];
         let settings = settle(&arguments, "laptop").expect("all is said");
         assert_eq!(settings.members.len(), 2);
         assert_eq!(settings.bugs.to_string(), "stale-read,forgotten-vote");
@@ -230,18 +204,9 @@ mod tests {
 
     #[test]
     fn refuses_to_guess() {
-        assert!(matches!(
-            settle(&["--id", "0"], "x"),
-            Err(OptionsError::NoMembers)
-        ));
-        assert!(matches!(
-            settle(&["--peers", "0=a:1"], "laptop"),
-            Err(OptionsError::NoOrdinal { .. })
-        ));
-        assert!(matches!(
-            settle(&["--peers", "0=a:1"], "x-1"),
-            Err(OptionsError::NotAMember { .. })
-        ));
+        assert!(matches!(settle(&["--id", "0"], "x"), Err(OptionsError::NoMembers)));
+        assert!(matches!(settle(&["--peers", "0=a:1"], "laptop"), Err(OptionsError::NoOrdinal { .. })));
+        assert!(matches!(settle(&["--peers", "0=a:1"], "x-1"), Err(OptionsError::NotAMember { .. })));
         let twice = settle(&["--peers", "0=a:1,0=b:1"], "x-0");
         assert!(matches!(twice, Err(OptionsError::NamedTwice { id: 0 })));
         let hasty = settle(&["--peers", "0=a:1", "--heartbeat", "400ms"], "x-0");

@@ -56,14 +56,6 @@ impl IntoResponse for Refusal {
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Applied::No, None),
             Self::Unknown(_) => (StatusCode::GATEWAY_TIMEOUT, Applied::Unknown, None),
         };
-        (
-            status,
-            Json(Body {
-                error: self.to_string(),
-                applied,
-                leader,
-            }),
-        )
-            .into_response()
+        (status, Json(Body { error: self.to_string(), applied, leader })).into_response()
     }
 }

@@ -58,14 +58,7 @@ impl Proposals {
     /// Starts the task that turns writes into entries; it ends with the last handle.
     pub fn start(raft: Raft, acknowledge: Acknowledge, patience: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(propose(
-            Proposer {
-                raft,
-                acknowledge,
-                patience,
-            },
-            waiting,
-        ));
+        tokio::spawn(propose(Proposer { raft, acknowledge, patience }, waiting));
         Self { queue, patience }
     }
 
@@ -73,23 +66,17 @@ impl Proposals {
     pub async fn submit(&self, command: Command) -> Result<Answer, Refusal> {
         let (reply, replied) = oneshot::channel();
         let taken = Arc::new(AtomicBool::new(false));
-        let proposal = Proposal {
-            command,
-            taken: Arc::clone(&taken),
-            reply,
-        };
+        let proposal = Proposal { command, taken: Arc::clone(&taken), reply };
         if self.queue.try_send(proposal).is_err() {
-            return Err(Refusal::Unavailable(
-                "too many writes wait on this member".to_owned(),
-            ));
+            return Err(Refusal::Unavailable("too many writes wait on this member".to_owned()));
         }
         match timeout(self.patience, replied).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Refusal::Unknown("this member is stopping".to_owned())),
             Err(_) if taken.swap(true, Ordering::AcqRel) => Err(undecided()),
-            Err(_) => Err(Refusal::Unavailable(
-                "earlier writes are stuck; this one was not begun".to_owned(),
-            )),
+            Err(_) => {
+                Err(Refusal::Unavailable("earlier writes are stuck; this one was not begun".to_owned()))
+            }
         }
     }
 }
@@ -119,11 +106,7 @@ async fn propose(proposer: Proposer, mut waiting: mpsc::Receiver<Proposal>) {
                 commands.push(command);
                 replies.push(reply);
             }
-            next = if commands.len() < LARGEST_BATCH {
-                waiting.try_recv().ok()
-            } else {
-                None
-            };
+            next = if commands.len() < LARGEST_BATCH { waiting.try_recv().ok() } else { None };
         }
         if !commands.is_empty() {
             tokio::spawn(proposer.clone().settle(commands, replies, slot));
@@ -143,15 +126,9 @@ fn send(reply: &mut Option<Reply>, outcome: Result<Answer, Refusal>) {
 impl Proposer {
     async fn settle(self, commands: Vec<Command>, replies: Vec<Reply>, slot: OwnedSemaphorePermit) {
         let mut replies: Vec<_> = replies.into_iter().map(Some).collect();
-        let is_put: Vec<_> = commands
-            .iter()
-            .map(|command| matches!(command, Command::Put { .. }))
-            .collect();
+        let is_put: Vec<_> = commands.iter().map(|command| matches!(command, Command::Put { .. })).collect();
         let ticket = Ticket::new();
-        let batch = Batch {
-            commands,
-            ticket: Some(ticket.clone()),
-        };
+        let batch = Batch { commands, ticket: Some(ticket.clone()) };
         let outcome = match self.raft.client_write_ff(batch).await {
             Err(stopped) => Err(Refusal::Unavailable(stopped.to_string())),
             Ok(result) => {
@@ -183,13 +160,10 @@ impl Proposer {
             }
         };
         match outcome {
-            Ok(answers) => replies
-                .iter_mut()
-                .zip(answers)
-                .for_each(|(reply, answer)| send(reply, Ok(answer))),
-            Err(refusal) => replies
-                .iter_mut()
-                .for_each(|reply| send(reply, Err(refusal.clone()))),
+            Ok(answers) => {
+                replies.iter_mut().zip(answers).for_each(|(reply, answer)| send(reply, Ok(answer)))
+            }
+            Err(refusal) => replies.iter_mut().for_each(|reply| send(reply, Err(refusal.clone()))),
         }
     }
 }
@@ -199,9 +173,7 @@ fn refuse(error: ClientWriteError<Id, BasicNode>, ticket: &Ticket) -> Refusal {
         ClientWriteError::ForwardToLeader(_) if ticket.is_appended() => Refusal::Unknown(
             "this member was deposed with the write in its log; another may have it".to_owned(),
         ),
-        ClientWriteError::ForwardToLeader(forward) => Refusal::NotTheLeader {
-            leader: forward.leader_id,
-        },
+        ClientWriteError::ForwardToLeader(forward) => Refusal::NotTheLeader { leader: forward.leader_id },
         ClientWriteError::ChangeMembershipError(error) => Refusal::Unknown(error.to_string()),
     }
 }

@@ -32,13 +32,9 @@ impl Reads {
     pub async fn confirm(&self) -> Result<(), Refusal> {
         let (reply, replied) = oneshot::channel();
         if self.queue.try_send(reply).is_err() {
-            return Err(Refusal::Unavailable(
-                "too many reads wait on this member".to_owned(),
-            ));
+            return Err(Refusal::Unavailable("too many reads wait on this member".to_owned()));
         }
-        replied
-            .await
-            .unwrap_or_else(|_| Err(Refusal::Unavailable("this member is stopping".to_owned())))
+        replied.await.unwrap_or_else(|_| Err(Refusal::Unavailable("this member is stopping".to_owned())))
     }
 }
 
@@ -49,9 +45,7 @@ async fn confirm(raft: Raft, patience: Duration, mut waiting: mpsc::Receiver<Rep
         let outcome = match timeout(patience, raft.ensure_linearizable()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(refuse(error)),
-            Err(_) => Err(Refusal::Unavailable(
-                "this member cannot catch up in time".to_owned(),
-            )),
+            Err(_) => Err(Refusal::Unavailable("this member cannot catch up in time".to_owned())),
         };
         for reply in round.drain(..) {
             // A client that has gone does not want its answer.
@@ -62,9 +56,9 @@ async fn confirm(raft: Raft, patience: Duration, mut waiting: mpsc::Receiver<Rep
 
 fn refuse(error: RaftError<u64, CheckIsLeaderError<u64, openraft::BasicNode>>) -> Refusal {
     match error {
-        RaftError::APIError(CheckIsLeaderError::ForwardToLeader(forward)) => Refusal::NotTheLeader {
-            leader: forward.leader_id,
-        },
+        RaftError::APIError(CheckIsLeaderError::ForwardToLeader(forward)) => {
+            Refusal::NotTheLeader { leader: forward.leader_id }
+        }
         RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_)) => {
             Refusal::Unavailable("no majority confirms that this member leads".to_owned())
         }

@@ -53,10 +53,9 @@ impl TryFrom<serde_json::Value> for Value {
         match json {
             serde_json::Value::Number(number) => Ok(Self::Number(number)),
             serde_json::Value::String(text) if text.len() <= LONGEST_TEXT => Ok(Self::Text(text)),
-            serde_json::Value::String(text) => Err(format!(
-                "a value is at most {LONGEST_TEXT} bytes long; this one has {}",
-                text.len()
-            )),
+            serde_json::Value::String(text) => {
+                Err(format!("a value is at most {LONGEST_TEXT} bytes long; this one has {}", text.len()))
+            }
             serde_json::Value::Null
             | serde_json::Value::Bool(_)
             | serde_json::Value::Array(_)

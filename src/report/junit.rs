@@ -58,17 +58,10 @@ fn case(class: &str, name: &str, broken: Option<NonSuccessKind>, message: &str) 
 }
 
 fn of_claim(claim: &Claim) -> TestCase {
-    let mut shown = case(
-        &format!("hypothesis.{}", claim.sli),
-        &claim.name,
-        broken(claim.verdict),
-        &claim.sentence,
-    );
-    let lines: Vec<_> = claim
-        .findings
-        .iter()
-        .map(|finding| format!("{}: {}", finding.verdict, finding.sentence))
-        .collect();
+    let mut shown =
+        case(&format!("hypothesis.{}", claim.sli), &claim.name, broken(claim.verdict), &claim.sentence);
+    let lines: Vec<_> =
+        claim.findings.iter().map(|finding| format!("{}: {}", finding.verdict, finding.sentence)).collect();
     if !lines.is_empty() {
         shown.set_system_out(lines.join("\n"));
     }

@@ -72,18 +72,8 @@ impl Live {
 
     /// A view on anything.
     pub fn writing_to(experiment: &str, style: Style, out: Box<dyn Write + Send>) -> Self {
-        let state = State {
-            experiment: experiment.into(),
-            ..State::default()
-        };
-        Self {
-            style,
-            out,
-            state,
-            drawn: 0,
-            waiting_since: 0,
-            waiting_told: false,
-        }
+        let state = State { experiment: experiment.into(), ..State::default() };
+        Self { style, out, state, drawn: 0, waiting_since: 0, waiting_told: false }
     }
 
     /// Takes notice of a journal entry.
@@ -157,27 +147,11 @@ impl State {
             Entry::Input(Input::Injection { name, status }) => {
                 self.troubles.insert(name.clone(), status.error.clone());
             }
-            Entry::Effect {
-                effect: Effect::Phase(phase),
-                ..
-            } => self.phase = Some(*phase),
-            Entry::Effect {
-                effect:
-                    Effect::Chosen {
-                        step,
-                        occurrence,
-                        damage,
-                        ..
-                    },
-                ..
-            } => {
-                self.faults
-                    .push((key(step, *occurrence), event::whom(self, damage)));
+            Entry::Effect { effect: Effect::Phase(phase), .. } => self.phase = Some(*phase),
+            Entry::Effect { effect: Effect::Chosen { step, occurrence, damage, .. }, .. } => {
+                self.faults.push((key(step, *occurrence), event::whom(self, damage)));
             }
-            Entry::Effect {
-                effect: Effect::Ended { step, occurrence, .. },
-                ..
-            } => {
+            Entry::Effect { effect: Effect::Ended { step, occurrence, .. }, .. } => {
                 let ended = key(step, *occurrence);
                 self.faults.retain(|(step, _)| *step != ended);
             }
@@ -188,11 +162,7 @@ impl State {
 
 /// A step's occurrence in one word.
 fn key(step: &str, occurrence: u32) -> String {
-    if occurrence == 0 {
-        step.into()
-    } else {
-        format!("{step} #{}", occurrence + 1)
-    }
+    if occurrence == 0 { step.into() } else { format!("{step} #{}", occurrence + 1) }
 }
 
 /// Seconds with one digit.
@@ -203,17 +173,9 @@ fn stamp(now: Nanos) -> String {
 /// A member's role in a word.
 fn role(sample: &MemberSample) -> String {
     match sample {
-        MemberSample::Answer {
-            role: Role::Leader,
-            term,
-            ..
-        } => format!("leader (term {term})"),
-        MemberSample::Answer {
-            role: Role::Follower, ..
-        } => "follower".into(),
-        MemberSample::Answer {
-            role: Role::Other, ..
-        } => "no leader".into(),
+        MemberSample::Answer { role: Role::Leader, term, .. } => format!("leader (term {term})"),
+        MemberSample::Answer { role: Role::Follower, .. } => "follower".into(),
+        MemberSample::Answer { role: Role::Other, .. } => "no leader".into(),
         MemberSample::Unreachable(_) => "unreachable".into(),
         MemberSample::NotSampled(_) => "not asked".into(),
     }

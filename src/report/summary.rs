@@ -10,13 +10,7 @@ use crate::judge::words;
 /// The whole text, ending in a line break.
 pub fn render(judgement: &Judgement) -> String {
     let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "{}  {}  {}",
-        mark(judgement),
-        judgement.experiment,
-        judgement.headline
-    );
+    let _ = writeln!(text, "{}  {}  {}", mark(judgement), judgement.experiment, judgement.headline);
     for step in &judgement.steps {
         step_lines(&mut text, step);
     }
@@ -24,10 +18,7 @@ pub fn render(judgement: &Judgement) -> String {
         claim_lines(&mut text, claim);
     }
     for reason in &judgement.reasons {
-        let at = reason
-            .at
-            .map(|at| format!(" ({})", words::at(at)))
-            .unwrap_or_default();
+        let at = reason.at.map(|at| format!(" ({})", words::at(at))).unwrap_or_default();
         let _ = writeln!(text, "  {:<13} {}{at}", reason.verdict, reason.text);
     }
     for failed in &judgement.revert_failed {
@@ -101,30 +92,21 @@ fn claim_lines(text: &mut String, claim: &Claim) {
     let _ = writeln!(text, "  {:<13} {}", claim.verdict, claim.name);
     let _ = writeln!(text, "                {}", claim.sentence);
     if claim.verdict != Verdict::Pass {
-        for finding in claim
-            .findings
-            .iter()
-            .filter(|f| f.verdict != Verdict::Pass && f.sentence != claim.sentence)
+        for finding in
+            claim.findings.iter().filter(|f| f.verdict != Verdict::Pass && f.sentence != claim.sentence)
         {
             let _ = writeln!(text, "                {}", finding.sentence);
         }
     }
-    if let Some(recovered) = claim.recovery.as_ref().and_then(|recovery| {
-        recovery
-            .recovered
-            .map(|moment| moment.saturating_sub(recovery.from))
-    }) {
-        let _ = writeln!(
-            text,
-            "                good again {} after the last revert",
-            words::time(recovered)
-        );
+    if let Some(recovered) = claim
+        .recovery
+        .as_ref()
+        .and_then(|recovery| recovery.recovered.map(|moment| moment.saturating_sub(recovery.from)))
+    {
+        let _ = writeln!(text, "                good again {} after the last revert", words::time(recovered));
     }
     for operation in &claim.witness {
-        let member = operation
-            .member
-            .map(|member| format!(" on member {member}"))
-            .unwrap_or_default();
+        let member = operation.member.map(|member| format!(" on member {member}")).unwrap_or_default();
         let until = operation.ret.map_or_else(|| "no answer".into(), words::time);
         let _ = writeln!(
             text,

@@ -51,11 +51,7 @@ fn column(line: &str) -> usize {
     let word = &line[indent..];
     let end = word.find(' ').unwrap_or(word.len());
     let gap = spaces(&word[end..]);
-    if gap < 2 {
-        indent
-    } else {
-        indent + word[..end].chars().count() + gap
-    }
+    if gap < 2 { indent } else { indent + word[..end].chars().count() + gap }
 }
 
 #[cfg(test)]
@@ -74,16 +70,9 @@ mod tests {
     #[test]
     fn no_line_is_wider_whatever_it_holds() {
         for width in 20..60 {
-            for line in [
-                "x".repeat(200),
-                "a b".repeat(80),
-                format!("  at  {}", "ü ".repeat(90)),
-            ] {
+            for line in ["x".repeat(200), "a b".repeat(80), format!("  at  {}", "ü ".repeat(90))] {
                 let wrapped = wrap(&line, width);
-                assert!(
-                    wrapped.lines().all(|line| line.chars().count() <= width),
-                    "{wrapped}"
-                );
+                assert!(wrapped.lines().all(|line| line.chars().count() <= width), "{wrapped}");
                 let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
                 assert_eq!(letters(&wrapped), letters(&line));
             }

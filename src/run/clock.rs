@@ -13,9 +13,7 @@ pub struct Clock {
 impl Clock {
     /// Time 0 is now.
     pub fn start() -> Self {
-        Self {
-            begin: Instant::now(),
-        }
+        Self { begin: Instant::now() }
     }
 
     /// How long the run has gone on.

@@ -45,34 +45,22 @@ impl Hands {
         recorder: Arc<Recorder>,
         answers: mpsc::Sender<Answer>,
     ) -> Self {
-        let clients = setup
-            .experiment
-            .workload
-            .as_ref()
-            .zip(setup.experiment.target.store.as_ref())
-            .map(|(workload, store)| Clients {
+        let clients = setup.experiment.workload.as_ref().zip(setup.experiment.target.store.as_ref()).map(
+            |(workload, store)| Clients {
                 adapter: store::open(store, Arc::clone(&setup.platform.dial)),
                 members: target.ordinals().collect(),
                 spec: workload.clone(),
                 seed: setup.seed,
                 running: Arc::default(),
                 rates: Arc::default(),
-            });
-        Self {
-            platform: setup.platform.clone(),
-            clients,
-            recorder,
-            answers,
-            said: HashMap::new(),
-        }
+            },
+        );
+        Self { platform: setup.platform.clone(), clients, recorder, answers, said: HashMap::new() }
     }
 
     /// How the clients fare.
     pub(super) fn rates(&self) -> Rates {
-        self.clients
-            .as_ref()
-            .map(|clients| *clients.rates.borrow())
-            .unwrap_or_default()
+        self.clients.as_ref().map(|clients| *clients.rates.borrow()).unwrap_or_default()
     }
 
     /// Removes the workload's keys, unless they are to be kept.
@@ -90,16 +78,15 @@ impl Hands {
         match effect {
             Effect::Apply(spec) => {
                 let name = spec.name.clone();
-                self.in_order(id, name, async move {
-                    nodes.apply(spec).await.map_err(|error| error.to_string())
-                });
+                self.in_order(
+                    id,
+                    name,
+                    async move { nodes.apply(spec).await.map_err(|error| error.to_string()) },
+                );
             }
             Effect::DeletePod { ordinal, grace } => {
                 self.spawn(id, async move {
-                    cluster
-                        .delete_pod(ordinal, grace)
-                        .await
-                        .map_err(|error| error.to_string())
+                    cluster.delete_pod(ordinal, grace).await.map_err(|error| error.to_string())
                 });
             }
             Effect::Forget { name } => {
@@ -195,18 +182,11 @@ impl Clients {
     }
 
     async fn read_ledger(self, recorder: Arc<Recorder>) -> Result<(), String> {
-        let ledger = workload::read_ledger(
-            self.adapter,
-            &self.members,
-            &self.spec.scope.prefix,
-            workload::CATCH_UP,
-        )
-        .await;
+        let ledger =
+            workload::read_ledger(self.adapter, &self.members, &self.spec.scope.prefix, workload::CATCH_UP)
+                .await;
         for (member, held) in ledger {
-            let line = Line {
-                time: recorder.clock().now(),
-                entry: Entry::FinalRead { member, held },
-            };
+            let line = Line { time: recorder.clock().now(), entry: Entry::FinalRead { member, held } };
             recorder.entry(&line).map_err(|error| error.to_string())?;
         }
         Ok(())

@@ -21,12 +21,7 @@ pub struct Recorder {
 
 impl Recorder {
     pub(super) fn new(writer: Writer, clock: Clock, experiment: &Experiment) -> Self {
-        Self {
-            writer,
-            clock,
-            live: Mutex::new(Live::new(experiment)),
-            broken: Mutex::new(None),
-        }
+        Self { writer, clock, live: Mutex::new(Live::new(experiment)), broken: Mutex::new(None) }
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -66,10 +61,7 @@ impl Recorder {
     fn write(&self, line: OpLine<'_>) {
         self.live().observe_operation(&line);
         if let Err(error) = self.writer.operation(line) {
-            self.broken
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert(error);
+            self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
     }
 }

@@ -40,11 +40,7 @@ pub fn sample(adapter: &dyn Adapter, members: &[Ordinal], heartbeat: String) -> 
             ),
         })
         .collect();
-    let sampler = Sampler {
-        seats,
-        heartbeat: heartbeat.into(),
-        open: FuturesUnordered::new(),
-    };
+    let sampler = Sampler { seats, heartbeat: heartbeat.into(), open: FuturesUnordered::new() };
     tokio::spawn(sampler.run(rounds));
     receiver
 }
@@ -99,8 +95,7 @@ impl Sampler {
     fn ask_everybody(&mut self) {
         for (number, seat) in self.seats.iter_mut().enumerate() {
             if let Some(client) = seat.client.take() {
-                self.open
-                    .push(Box::pin(question(number, client, Arc::clone(&self.heartbeat))));
+                self.open.push(Box::pin(question(number, client, Arc::clone(&self.heartbeat))));
             }
         }
     }
@@ -137,13 +132,8 @@ impl Sampler {
     }
 
     fn round(&self, sample: impl Fn(&Seat) -> MemberSample) -> Members {
-        let member = |seat: &Seat| Member {
-            ordinal: seat.ordinal,
-            sample: sample(seat),
-        };
-        Members {
-            members: self.seats.iter().map(member).collect(),
-        }
+        let member = |seat: &Seat| Member { ordinal: seat.ordinal, sample: sample(seat) };
+        Members { members: self.seats.iter().map(member).collect() }
     }
 }
 

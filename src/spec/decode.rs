@@ -25,12 +25,7 @@ pub(super) struct DecodeError {
 
 impl DecodeError {
     fn new(message: String) -> Self {
-        Self {
-            path: Vec::new(),
-            at_key: false,
-            message,
-            missing: None,
-        }
+        Self { path: Vec::new(), at_key: false, message, missing: None }
     }
 
     fn within(mut self, segment: Segment) -> Self {
@@ -65,17 +60,11 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "`{variant}` is not known here{}",
-            instead(variant, expected)
-        ))
+        Self::new(format!("`{variant}` is not known here{}", instead(variant, expected)))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self {
-            missing: Some(field),
-            ..Self::new(format!("`{field}` is missing"))
-        }
+        Self { missing: Some(field), ..Self::new(format!("`{field}` is missing")) }
     }
 }
 
@@ -112,11 +101,7 @@ fn instead(written: &str, expected: &[&str]) -> String {
     if expected.is_empty() {
         return ": nothing is expected here".into();
     }
-    let list = expected
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match nearest(written, expected) {
         Some(name) => format!(": did you mean `{name}`? Known are {list}"),
         None => format!(": known are {list}"),
@@ -161,13 +146,8 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Unsigned(value) => visitor.visit_u64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(value) => visitor.visit_str(value),
-            Value::List(items) => visitor.visit_seq(Items {
-                items: items.iter().enumerate(),
-            }),
-            Value::Map(entries) => visitor.visit_map(Entries {
-                entries: entries.iter(),
-                current: None,
-            }),
+            Value::List(items) => visitor.visit_seq(Items { items: items.iter().enumerate() }),
+            Value::Map(entries) => visitor.visit_map(Entries { entries: entries.iter(), current: None }),
         }
     }
 
@@ -202,14 +182,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Text(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0] }),
             Value::Map(entries) if entries.len() > 1 => {
-                let names = entries
-                    .iter()
-                    .map(|entry| format!("`{}`", entry.key))
-                    .collect::<Vec<_>>()
-                    .join(" and ");
-                Err(DecodeError::new(format!(
-                    "says {names} at once: keep one of them"
-                )))
+                let names =
+                    entries.iter().map(|entry| format!("`{}`", entry.key)).collect::<Vec<_>>().join(" and ");
+                Err(DecodeError::new(format!("says {names} at once: keep one of them")))
             }
             Value::Null
             | Value::Bool(_)
@@ -218,15 +193,8 @@ impl<'de> Deserializer<'de> for &'de Node {
             | Value::Float(_)
             | Value::List(_)
             | Value::Map(_) => {
-                let known = variants
-                    .iter()
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                Err(DecodeError::new(format!(
-                    "is not a {}: write one of {known}",
-                    name.to_lowercase()
-                )))
+                let known = variants.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Err(DecodeError::new(format!("is not a {}: write one of {known}", name.to_lowercase())))
             }
         }
     }
@@ -251,9 +219,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         let Some((index, node)) = self.items.next() else {
             return Ok(None);
         };
-        seed.deserialize(node)
-            .map(Some)
-            .map_err(|error| error.within(Segment::Item(index)))
+        seed.deserialize(node).map(Some).map_err(|error| error.within(Segment::Item(index)))
     }
 }
 
@@ -271,19 +237,14 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             return Ok(None);
         };
         let key: StrDeserializer<'_, DecodeError> = entry.key.as_str().into_deserializer();
-        seed.deserialize(key).map(Some).map_err(|error| {
-            DecodeError {
-                at_key: true,
-                ..error
-            }
-            .within(Segment::Key(entry.key.clone()))
-        })
+        seed.deserialize(key)
+            .map(Some)
+            .map_err(|error| DecodeError { at_key: true, ..error }.within(Segment::Key(entry.key.clone())))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
         let entry = self.current.expect("serde asks for a value only after its key");
-        seed.deserialize(&entry.value)
-            .map_err(|error| error.within(Segment::Key(entry.key.clone())))
+        seed.deserialize(&entry.value).map_err(|error| error.within(Segment::Key(entry.key.clone())))
     }
 }
 
@@ -298,11 +259,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), DecodeError> {
         let key: StrDeserializer<'_, DecodeError> = self.entry.key.as_str().into_deserializer();
         let value = seed.deserialize(key).map_err(|error| {
-            DecodeError {
-                at_key: true,
-                ..error
-            }
-            .within(Segment::Key(self.entry.key.clone()))
+            DecodeError { at_key: true, ..error }.within(Segment::Key(self.entry.key.clone()))
         })?;
         Ok((value, self))
     }
@@ -318,10 +275,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     type Error = DecodeError;
 
     fn unit_variant(self) -> Result<(), DecodeError> {
-        Err(DecodeError::new(format!(
-            "takes no parameters: write just `{}`",
-            self.entry.key
-        )))
+        Err(DecodeError::new(format!("takes no parameters: write just `{}`", self.entry.key)))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, DecodeError> {

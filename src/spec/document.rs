@@ -43,30 +43,18 @@ pub fn split(file: &str, bytes: &[u8]) -> Result<Vec<Document>, DocumentError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| DocumentError::NotText(error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some((place, character)) = text
-        .char_indices()
-        .find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    if let Some((place, character)) =
+        text.char_indices().find(|(_, c)| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
     {
         let line = 1 + text[..place].bytes().filter(|&b| b == b'\n').count();
-        return Err(DocumentError::Control {
-            code: u32::from(character),
-            line,
-        });
+        return Err(DocumentError::Control { code: u32::from(character), line });
     }
     let mut documents = Vec::new();
-    let mut current = Document {
-        file: file.into(),
-        first_line: 1,
-        text: String::new(),
-    };
+    let mut current = Document { file: file.into(), first_line: 1, text: String::new() };
     for (index, line) in text.split_inclusive('\n').enumerate() {
         if is_marker(line, "---") || is_marker(line, "...") {
             let rest = &line[3..];
-            let next = Document {
-                file: file.into(),
-                first_line: index + 1,
-                text: format!("   {rest}"),
-            };
+            let next = Document { file: file.into(), first_line: index + 1, text: format!("   {rest}") };
             documents.push(std::mem::replace(&mut current, next));
         } else {
             current.text.push_str(line);
@@ -74,22 +62,14 @@ pub fn split(file: &str, bytes: &[u8]) -> Result<Vec<Document>, DocumentError> {
     }
     documents.push(current);
     documents.retain(|document| {
-        document
-            .text
-            .lines()
-            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        document.text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
     });
-    if documents.is_empty() {
-        Err(DocumentError::Empty)
-    } else {
-        Ok(documents)
-    }
+    if documents.is_empty() { Err(DocumentError::Empty) } else { Ok(documents) }
 }
 
 /// Whether a line is this document marker, alone or followed by content.
 fn is_marker(line: &str, marker: &str) -> bool {
-    line.strip_prefix(marker)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 #[cfg(test)]
@@ -107,14 +87,8 @@ mod tests {
     #[test]
     fn refuses_what_is_no_text() {
         assert_eq!(split("f", &[0xff, 0xfe]), Err(DocumentError::NotText(0)));
-        assert_eq!(
-            split("f", b"a: 1\nb: \x01"),
-            Err(DocumentError::Control { code: 1, line: 2 })
-        );
-        assert_eq!(
-            split("f", &vec![b'a'; LARGEST_FILE + 1]),
-            Err(DocumentError::TooLarge)
-        );
+        assert_eq!(split("f", b"a: 1\nb: \x01"), Err(DocumentError::Control { code: 1, line: 2 }));
+        assert_eq!(split("f", &vec![b'a'; LARGEST_FILE + 1]), Err(DocumentError::TooLarge));
         assert_eq!(split("f", b"# only\n---\n"), Err(DocumentError::Empty));
     }
 }

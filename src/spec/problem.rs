@@ -31,33 +31,14 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place of a document, counted within the document.
     pub(super) fn new(document: &Document, place: Place, field: String, message: String) -> Self {
-        let excerpt = document
-            .text
-            .lines()
-            .nth(place.line - 1)
-            .map(|line| line.trim_end().to_owned());
-        let place = Place {
-            line: place.line + document.first_line - 1,
-            ..place
-        };
-        Self {
-            file: document.file.clone(),
-            place: Some(place),
-            field,
-            message,
-            excerpt,
-        }
+        let excerpt = document.text.lines().nth(place.line - 1).map(|line| line.trim_end().to_owned());
+        let place = Place { line: place.line + document.first_line - 1, ..place };
+        Self { file: document.file.clone(), place: Some(place), field, message, excerpt }
     }
 
     /// A problem with a whole file.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            place: None,
-            field: String::new(),
-            message: message.into(),
-            excerpt: None,
-        }
+        Self { file: file.into(), place: None, field: String::new(), message: message.into(), excerpt: None }
     }
 }
 

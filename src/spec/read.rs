@@ -33,17 +33,11 @@ pub(super) fn section<T: DeserializeOwned>(
                 pruned.contains(&missing)
             }
             // Said of a node that is no longer what the person wrote.
-            None => pruned
-                .iter()
-                .any(|gone| gone.len() > error.path.len() && gone.starts_with(&error.path)),
+            None => pruned.iter().any(|gone| gone.len() > error.path.len() && gone.starts_with(&error.path)),
         };
         if !follows {
             let place = place_of(&tree, &error.path, error.at_key);
-            let path: Vec<Segment> = base
-                .iter()
-                .chain(&original(&error.path, &pruned))
-                .cloned()
-                .collect();
+            let path: Vec<Segment> = base.iter().chain(&original(&error.path, &pruned)).cloned().collect();
             problems.push(Problem::new(document, place, display(&path), error.message));
         }
         if error.path.is_empty() || problems.len() >= MOST_PROBLEMS {

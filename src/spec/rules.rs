@@ -28,11 +28,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
 /// What an experiment names must exist in the target.
 pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> Vec<Broken> {
     let mut broken = Vec::new();
-    let spec = |field: &str| {
-        ["spec", "target", field]
-            .map(|key| Segment::Key(key.into()))
-            .to_vec()
-    };
+    let spec = |field: &str| ["spec", "target", field].map(|key| Segment::Key(key.into())).to_vec();
     let name = &target.name;
     if experiment.target.stateful_set != *name {
         broken.push((
@@ -43,29 +39,19 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             ),
         ));
     }
-    if let Some(container) = experiment
-        .target
-        .container
-        .as_ref()
-        .filter(|name| !target.containers.contains(name))
+    if let Some(container) =
+        experiment.target.container.as_ref().filter(|name| !target.containers.contains(name))
     {
         let known = target.containers.join("`, `");
-        broken.push((
-            spec("container"),
-            format!("`{name}` has no container `{container}`: it has `{known}`"),
-        ));
+        broken
+            .push((spec("container"), format!("`{name}` has no container `{container}`: it has `{known}`")));
     }
     let last = (target.first + target.replicas).saturating_sub(1);
     for (index, step) in experiment.steps.iter().enumerate() {
         if let Some(Selection::Ordinals(set)) = step.fault.selection() {
-            for ordinal in set
-                .iter()
-                .filter(|&ordinal| ordinal < target.first || ordinal > last)
-            {
-                let message = format!(
-                    "ordinal {ordinal} does not exist: `{name}` has {} to {last}",
-                    target.first
-                );
+            for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
+                let message =
+                    format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
                 broken.push((at("steps", index, &["fault"]), message));
             }
         }
@@ -78,10 +64,7 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
         }
         let fewest = step.fault.fewest_members();
         if target.replicas < fewest {
-            let message = format!(
-                "this needs at least {fewest} members: `{name}` has {}",
-                target.replicas
-            );
+            let message = format!("this needs at least {fewest} members: `{name}` has {}", target.replicas);
             broken.push((at("steps", index, &["fault"]), message));
         }
     }
@@ -90,11 +73,7 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
 
 /// `LIST[INDEX].FIELD…` under `spec`.
 fn at(list: &str, index: usize, fields: &[&str]) -> Vec<Segment> {
-    let mut path = vec![
-        Segment::Key("spec".into()),
-        Segment::Key(list.into()),
-        Segment::Item(index),
-    ];
+    let mut path = vec![Segment::Key("spec".into()), Segment::Key(list.into()), Segment::Item(index)];
     path.extend(fields.iter().map(|field| Segment::Key((*field).into())));
     path
 }
@@ -119,10 +98,7 @@ fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
 
 fn names(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let steps = experiment.steps.iter().map(|step| step.name.as_str());
-    let claims = experiment
-        .hypothesis
-        .iter()
-        .map(|hypothesis| hypothesis.name.as_str());
+    let claims = experiment.hypothesis.iter().map(|hypothesis| hypothesis.name.as_str());
     for (list, index, name) in twice(steps)
         .map(|(index, name)| ("steps", index, name))
         .chain(twice(claims).map(|(index, name)| ("hypothesis", index, name)))
@@ -160,10 +136,8 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
             if !known.contains(&before.as_str()) {
                 broken.push((at("steps", index, &["after"]), refuse(before)));
             } else if waits_for_itself(experiment, step) {
-                broken.push((
-                    at("steps", index, &["after"]),
-                    format!("`{}` would wait for itself", step.name),
-                ));
+                broken
+                    .push((at("steps", index, &["after"]), format!("`{}` would wait for itself", step.name)));
             }
         }
     }
@@ -239,28 +213,18 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let Some(workload) = &experiment.workload else {
         return;
     };
-    let field = |name: &str| {
-        ["spec", "workload", name]
-            .map(|key| Segment::Key(key.into()))
-            .to_vec()
-    };
+    let field = |name: &str| ["spec", "workload", name].map(|key| Segment::Key(key.into())).to_vec();
     for (name, value, most) in [
         ("clients", workload.clients, 1000),
         ("rate", workload.rate, 100_000),
         ("registers", workload.registers, 100_000),
     ] {
         if value == 0 || value > most {
-            broken.push((
-                field(name),
-                format!("{value} is not possible: write a number from 1 to {most}"),
-            ));
+            broken.push((field(name), format!("{value} is not possible: write a number from 1 to {most}")));
         }
     }
     if workload.timeout.is_zero() {
-        broken.push((
-            field("timeout"),
-            "a client has to wait for an answer: write for example 1s".into(),
-        ));
+        broken.push((field("timeout"), "a client has to wait for an answer: write for example 1s".into()));
     }
     if workload.scope.prefix.len() < 2 || !workload.scope.prefix.ends_with('/') {
         broken.push((
@@ -277,12 +241,7 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
 fn windows(step: &Step) -> Vec<(Duration, Duration)> {
     match step.start {
         Start::At(at) => (0..step.repeat.times.min(1000))
-            .map(|n| {
-                (
-                    at + step.repeat.every * n,
-                    at + step.repeat.every * n + step.lasting,
-                )
-            })
+            .map(|n| (at + step.repeat.every * n, at + step.repeat.every * n + step.lasting))
             .collect(),
         Start::After(_) => Vec::new(),
     }
@@ -320,9 +279,8 @@ fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
             let Some(ordinal) = certain(earlier).intersection(&certain(later)).next().copied() else {
                 continue;
             };
-            let meets = windows(earlier)
-                .iter()
-                .any(|a| windows(later).iter().any(|b| a.0 <= b.1 && b.0 <= a.1));
+            let meets =
+                windows(earlier).iter().any(|a| windows(later).iter().any(|b| a.0 <= b.1 && b.0 <= a.1));
             if meets {
                 broken.push((
                     at("steps", index, &["fault"]),

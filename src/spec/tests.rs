@@ -36,20 +36,13 @@ fn refused(from: &str, to: &str, place: &str, words: &str) {
     assert!(GOOD.contains(from), "{from}");
     let found = problems(&GOOD.replacen(from, to, 1));
     assert_eq!(found.len(), 1, "{found:#?}");
-    assert!(
-        found[0].starts_with(place) && found[0].contains(words),
-        "{}",
-        found[0]
-    );
+    assert!(found[0].starts_with(place) && found[0].contains(words), "{}", found[0]);
 }
 
 #[test]
 fn accepts_the_good_one_and_fills_in_defaults() {
     let experiment = experiment(&document(GOOD)).unwrap();
-    assert_eq!(
-        (experiment.name.as_str(), experiment.workload.unwrap().clients),
-        ("good", 8)
-    );
+    assert_eq!((experiment.name.as_str(), experiment.workload.unwrap().clients), ("good", 8));
 }
 
 #[test]
@@ -66,12 +59,7 @@ fn says_what_to_write_instead() {
         "x.yaml:12:12: spec.steps[0].for:",
         "`10` has no unit: write a number with a unit",
     );
-    refused(
-        "for: 10s",
-        "for: []",
-        "x.yaml:12:12: spec.steps[0].for:",
-        "a list is not a duration",
-    );
+    refused("for: 10s", "for: []", "x.yaml:12:12: spec.steps[0].for:", "a list is not a duration");
     refused(
         "      for: 10s\n",
         "",
@@ -84,12 +72,7 @@ fn says_what_to_write_instead() {
         "x.yaml:13:50:",
         "`king` is not known here: known are `leader`, `follower`",
     );
-    refused(
-        "role: leader",
-        "role: leader, ordinals: [0]",
-        "x.yaml:13:43:",
-        "leave `role` and `count` out",
-    );
+    refused("role: leader", "role: leader, ordinals: [0]", "x.yaml:13:43:", "leave `role` and `count` out");
     refused(
         "networkPartition",
         "netPartition",
@@ -120,12 +103,7 @@ fn says_what_to_write_instead() {
         "x.yaml:8:21: spec.workload.scope:",
         "could hold keys of others",
     );
-    refused(
-        "metadata: {name: good}",
-        "metadata: {}",
-        "x.yaml:3:11: metadata:",
-        "`name` is missing",
-    );
+    refused("metadata: {name: good}", "metadata: {}", "x.yaml:3:11: metadata:", "`name` is missing");
     refused(
         "spec:\n",
         "spec:\n  name: x\n",
@@ -164,10 +142,7 @@ fn says_what_needs_a_store() {
 fn refuses_an_empty_hypothesis() {
     let text = format!("{}  hypothesis: []\n", GOOD.split("  hypothesis").next().unwrap());
     let found = problems(&text);
-    assert!(
-        found.len() == 1 && found[0].contains("claims nothing"),
-        "{found:#?}"
-    );
+    assert!(found.len() == 1 && found[0].contains("claims nothing"), "{found:#?}");
 }
 
 #[test]
@@ -186,10 +161,7 @@ fn finds_all_problems_at_once() {
 fn refuses_names_used_twice_and_steps_that_wait_for_themselves() {
     let second = "    - name: cut\n      after: cut\n      for: 1s\n      fault: {networkPartition: {halves: {}}}\n  hypothesis:";
     let found = problems(&GOOD.replace("  hypothesis:", second));
-    assert!(
-        found.iter().any(|text| text.contains("`cut` is used twice")),
-        "{found:#?}"
-    );
+    assert!(found.iter().any(|text| text.contains("`cut` is used twice")), "{found:#?}");
     let alone = GOOD.replace("at: 1s", "after: cut");
     assert!(problems(&alone)[0].contains("would wait for itself"));
 }
@@ -205,10 +177,7 @@ fn refuses_faults_that_contradict_each_other() {
         "{found:#?}"
     );
     let apart = steps.replace("at: 5s", "at: 15s");
-    assert_eq!(
-        problems(&GOOD.replace("  hypothesis:", &apart)),
-        Vec::<String>::new()
-    );
+    assert_eq!(problems(&GOOD.replace("  hypothesis:", &apart)), Vec::<String>::new());
 }
 
 fn facts() -> TargetFacts {
@@ -234,11 +203,7 @@ fn refuses_a_target_that_does_not_have_what_is_named() {
         "{}",
         found[0]
     );
-    assert!(
-        found[1].contains("has no container `web`: it has `etcd`"),
-        "{}",
-        found[1]
-    );
+    assert!(found[1].contains("has no container `web`: it has `etcd`"), "{}", found[1]);
 }
 
 #[test]
@@ -248,10 +213,7 @@ fn refuses_ordinals_that_do_not_exist() {
     let experiment = experiment(&document).unwrap();
     let found = against_target(&document, &experiment, &facts()).unwrap_err();
     assert!(
-        found.len() == 1
-            && found[0]
-                .to_string()
-                .contains("ordinal 3 does not exist: `etcd` has 0 to 2"),
+        found.len() == 1 && found[0].to_string().contains("ordinal 3 does not exist: `etcd` has 0 to 2"),
         "{found:#?}"
     );
 }

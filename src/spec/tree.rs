@@ -58,12 +58,7 @@ impl Node {
                     line: usize::try_from(at.line()).unwrap_or(1),
                     column: usize::try_from(at.column()).unwrap_or(1),
                 });
-                Problem::new(
-                    document,
-                    place,
-                    String::new(),
-                    unreadable(error.without_snippet()),
-                )
+                Problem::new(document, place, String::new(), unreadable(error.without_snippet()))
             })?;
         Ok(node(spanned))
     }
@@ -71,10 +66,7 @@ impl Node {
     /// The value of a key, if this is a mapping that has it.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
-            Value::Map(entries) => entries
-                .iter()
-                .find(|entry| entry.key == key)
-                .map(|entry| &entry.value),
+            Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
             Value::Null
             | Value::Bool(_)
             | Value::Signed(_)
@@ -87,11 +79,7 @@ impl Node {
 
     /// The text, if this is one.
     pub(super) fn text(&self) -> Option<&str> {
-        if let Value::Text(text) = &self.value {
-            Some(text)
-        } else {
-            None
-        }
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
     /// The node at the end of `path`, or the deepest one that there is on the way to it.
@@ -119,10 +107,7 @@ fn options() -> serde_saphyr::Options {
 /// Why a text is no tree. The parser's own words end with the place, which is told apart.
 fn unreadable(error: &serde_saphyr::Error) -> String {
     match error {
-        serde_saphyr::Error::Budget {
-            breach: BudgetBreach::Depth { .. },
-            ..
-        } => too_deep(),
+        serde_saphyr::Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
         serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
             format!(
                 "is larger than {MAX_NODES} values, aliases counted by what they stand for: is this the right file?"
@@ -185,18 +170,11 @@ fn node(spanned: Spanned<Raw>) -> Node {
         Raw::Map(entries) => Value::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| Entry {
-                    place: place(&key),
-                    key: key.value,
-                    value: node(value),
-                })
+                .map(|(key, value)| Entry { place: place(&key), key: key.value, value: node(value) })
                 .collect(),
         ),
     };
-    Node {
-        place: Place::from(spanned.referenced),
-        value,
-    }
+    Node { place: Place::from(spanned.referenced), value }
 }
 
 fn place<T>(spanned: &Spanned<T>) -> Place {
@@ -244,9 +222,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Scalar(
-            u64::try_from(value).map_or(Value::Signed(value), Value::Unsigned),
-        ))
+        Ok(Raw::Scalar(u64::try_from(value).map_or(Value::Signed(value), Value::Unsigned)))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {

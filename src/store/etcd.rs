@@ -42,11 +42,7 @@ pub(super) struct Etcd {
 impl Etcd {
     /// Reaches members by `dial` on their client port.
     pub(super) fn new(dial: Arc<dyn Dial>, port: u16) -> Self {
-        Self {
-            dial,
-            port,
-            ordinals: Arc::default(),
-        }
+        Self { dial, port, ordinals: Arc::default() }
     }
 }
 
@@ -80,13 +76,7 @@ impl EtcdClient {
     ) -> Result<A, Failure> {
         let body = serde_json::to_vec(request)
             .map_err(|error| Failure::NotApplied(format!("cannot be written as JSON: {error}")))?;
-        let call = Call {
-            method: Method::POST,
-            path,
-            body,
-            answer_limit,
-            deadline,
-        };
+        let call = Call { method: Method::POST, path, body, answer_limit, deadline };
         let answer = self.connection.call(call).await?;
         if answer.status != StatusCode::OK {
             return Err(failure::classify(answer.status, &answer.body));
@@ -96,9 +86,7 @@ impl EtcdClient {
     }
 
     async fn range(&mut self, range: &Range, limit: usize, deadline: Instant) -> Result<Ranged, Failure> {
-        self.post("/v3/kv/range", range, limit, deadline)
-            .await
-            .map_err(changed_nothing)
+        self.post("/v3/kv/range", range, limit, deadline).await.map_err(changed_nothing)
     }
 
     async fn status_and_heartbeat(
@@ -106,18 +94,15 @@ impl EtcdClient {
         heartbeat: &str,
         deadline: Instant,
     ) -> Result<MemberSample, Failure> {
-        let status: Status = self
-            .post("/v3/maintenance/status", &Nothing {}, SMALL_ANSWER, deadline)
-            .await?;
+        let status: Status = self.post("/v3/maintenance/status", &Nothing {}, SMALL_ANSWER, deadline).await?;
         let own = status.header.member_id;
         if let Some(ordinal) = self.own {
             self.ordinals.learn(own, ordinal);
         }
         if status.leader != 0 && self.ordinals.of(status.leader).is_none() {
             // A plain list is answered from what this member holds, so it does not need a quorum.
-            let list: MemberList = self
-                .post("/v3/cluster/member/list", &Nothing {}, SMALL_ANSWER, deadline)
-                .await?;
+            let list: MemberList =
+                self.post("/v3/cluster/member/list", &Nothing {}, SMALL_ANSWER, deadline).await?;
             self.ordinals.learn_names(&list);
         }
         let heartbeat = self.read(heartbeat, ReadMode::Local, deadline).await?;
@@ -152,9 +137,7 @@ impl Client for EtcdClient {
     }
 
     async fn write(&mut self, key: &str, value: u64, deadline: Instant) -> Result<(), Failure> {
-        let _: Nothing = self
-            .post("/v3/kv/put", &Put::new(key, value), SMALL_ANSWER, deadline)
-            .await?;
+        let _: Nothing = self.post("/v3/kv/put", &Put::new(key, value), SMALL_ANSWER, deadline).await?;
         Ok(())
     }
 
@@ -194,14 +177,8 @@ impl Client for EtcdClient {
     }
 
     async fn remove(&mut self, prefix: &str, deadline: Instant) -> Result<(), Failure> {
-        let _: Nothing = self
-            .post(
-                "/v3/kv/deleterange",
-                &DeleteRange::prefix(prefix),
-                SMALL_ANSWER,
-                deadline,
-            )
-            .await?;
+        let _: Nothing =
+            self.post("/v3/kv/deleterange", &DeleteRange::prefix(prefix), SMALL_ANSWER, deadline).await?;
         Ok(())
     }
 }

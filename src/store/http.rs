@@ -89,12 +89,7 @@ impl Drop for Open {
 impl Connection {
     /// Connects at the first call.
     pub(super) fn new(dial: Arc<dyn Dial>, endpoint: Endpoint, port: u16) -> Self {
-        Self {
-            dial,
-            endpoint,
-            port,
-            open: None,
-        }
+        Self { dial, endpoint, port, open: None }
     }
 
     /// Sends a request once and reads its answer. After any error the connection is gone.
@@ -120,15 +115,10 @@ impl Connection {
 
     async fn connect(&self) -> Result<Open, CallError> {
         let not_sent = |error: &dyn std::fmt::Display| CallError::NotSent(format!("cannot connect: {error}"));
-        let stream = self
-            .dial
-            .dial(self.endpoint, self.port)
-            .await
-            .map_err(|error| not_sent(&error))?;
+        let stream = self.dial.dial(self.endpoint, self.port).await.map_err(|error| not_sent(&error))?;
         stream.set_nodelay(true).map_err(|error| not_sent(&error))?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| not_sent(&error))?;
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(&error))?;
         // Its errors reach us through the sender.
         let driver = tokio::spawn(async move { drop(driver.await) }).abort_handle();
         Ok(Open { sender, driver })
@@ -136,10 +126,7 @@ impl Connection {
 }
 
 fn request(call: Call<'_>) -> Result<Request<Full<Bytes>>, CallError> {
-    let mut request = Request::builder()
-        .method(call.method)
-        .uri(call.path)
-        .header(HOST, "store");
+    let mut request = Request::builder().method(call.method).uri(call.path).header(HOST, "store");
     if !call.body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/json");
     }

@@ -36,9 +36,7 @@ impl Refkv {
 
 impl Adapter for Refkv {
     fn client(&self, endpoint: Endpoint) -> Box<dyn Client> {
-        Box::new(RefkvClient {
-            connection: Connection::new(Arc::clone(&self.dial), endpoint, self.port),
-        })
+        Box::new(RefkvClient { connection: Connection::new(Arc::clone(&self.dial), endpoint, self.port) })
     }
 }
 
@@ -63,13 +61,7 @@ impl RefkvClient {
         answer_limit: usize,
         deadline: Instant,
     ) -> Result<A, Failure> {
-        let call = Call {
-            method: Method::GET,
-            path,
-            body: Vec::new(),
-            answer_limit,
-            deadline,
-        };
+        let call = Call { method: Method::GET, path, body: Vec::new(), answer_limit, deadline };
         self.ask(call).await.map_err(changed_nothing)
     }
 

@@ -63,9 +63,7 @@ fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let grip = own_grip(&record);
     let anchors = anchors_of(&record);
     // Once a node has died, nobody reads this any more.
-    let _ = std::io::stdout()
-        .write_all(b"!")
-        .and_then(|()| std::io::stdout().flush());
+    let _ = std::io::stdout().write_all(b"!").and_then(|()| std::io::stdout().flush());
     stay_in_memory();
     loop {
         let left = record.expires.left_after(AFTER_DEADLINE);
@@ -109,12 +107,7 @@ fn own_grip(record: &Record) -> Option<Grip> {
 }
 
 fn anchors_of(record: &Record) -> Vec<PidFd> {
-    record
-        .target
-        .anchors()
-        .iter()
-        .filter_map(|process| process.open().ok().flatten())
-        .collect()
+    record.target.anchors().iter().filter_map(|process| process.open().ok().flatten()).collect()
 }
 
 fn is_asked(release: &SignalFd) -> bool {
@@ -122,9 +115,7 @@ fn is_asked(release: &SignalFd) -> bool {
 }
 
 fn sleep(release: &SignalFd, anchors: &[PidFd], limit: Duration) {
-    let living = anchors
-        .iter()
-        .filter(|anchor| !anchor.wait(Duration::ZERO).unwrap_or(true));
+    let living = anchors.iter().filter(|anchor| !anchor.wait(Duration::ZERO).unwrap_or(true));
     let mut fds = vec![PollFd::new(release.as_fd(), PollFlags::POLLIN)];
     fds.extend(living.map(|anchor| PollFd::new(anchor.as_fd(), PollFlags::POLLIN)));
     let limit = PollTimeout::from(u16::try_from(limit.as_millis()).unwrap_or(u16::MAX).max(1));

@@ -63,10 +63,7 @@ pub struct Expiry {
 impl Expiry {
     /// When a fault ends that begins at `began`, in time since boot.
     pub fn new(deadline: &Deadline, began: Duration) -> Self {
-        Self {
-            at: deadline.at,
-            uptime: began.saturating_add(deadline.within),
-        }
+        Self { at: deadline.at, uptime: began.saturating_add(deadline.within) }
     }
 
     /// How much of it is left; zero when it is over.
@@ -77,15 +74,9 @@ impl Expiry {
 
     /// How much is left until `later` than it.
     pub fn left_after(&self, later: Duration) -> Duration {
-        let at = self
-            .at
-            .checked_add(jiff::SignedDuration::try_from(later).unwrap_or_default())
-            .unwrap_or(self.at);
-        Self {
-            at,
-            uptime: self.uptime.saturating_add(later),
-        }
-        .left()
+        let at =
+            self.at.checked_add(jiff::SignedDuration::try_from(later).unwrap_or_default()).unwrap_or(self.at);
+        Self { at, uptime: self.uptime.saturating_add(later) }.left()
     }
 
     /// Whether it is over.
@@ -122,10 +113,7 @@ impl Target {
     /// Whether every process that the fault lived in is gone, and with them whatever was done to them.
     pub fn is_gone(&self) -> bool {
         let anchors = self.anchors();
-        !anchors.is_empty()
-            && anchors
-                .iter()
-                .all(|process| matches!(process.is_alive(), Ok(false)))
+        !anchors.is_empty() && anchors.iter().all(|process| matches!(process.is_alive(), Ok(false)))
     }
 
     /// Takes the fault back and reads back that it is. May be repeated.
@@ -171,10 +159,6 @@ impl Guardian {
             return Ok(());
         };
         handle.signal(Signal::SIGKILL)?;
-        if handle.wait(PATIENCE)? {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::TimedOut.into())
-        }
+        if handle.wait(PATIENCE)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 }

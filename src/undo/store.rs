@@ -37,9 +37,7 @@ impl Store {
     /// Opens the folder, and makes it where it is missing.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
-        Ok(Self {
-            folder: folder.to_owned(),
-        })
+        Ok(Self { folder: folder.to_owned() })
     }
 
     /// Where a record of this Injection and generation is kept.
@@ -47,18 +45,9 @@ impl Store {
         let readable: String = name
             .chars()
             .take(150)
-            .map(|letter| {
-                if letter.is_ascii_alphanumeric() || "._-".contains(letter) {
-                    letter
-                } else {
-                    '_'
-                }
-            })
+            .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '_' })
             .collect();
-        self.folder.join(format!(
-            "{}.{generation:x}.{RECORD}",
-            readable.trim_start_matches('.')
-        ))
+        self.folder.join(format!("{}.{generation:x}.{RECORD}", readable.trim_start_matches('.')))
     }
 
     /// Writes or replaces a record: the old one or the new one is there at any time, never half of one.
@@ -79,11 +68,7 @@ impl Store {
         let text = fs::read(path).map_err(failed)?;
         let record: Record = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
         if record.schema != Record::SCHEMA {
-            let message = format!(
-                "its schema is {}, this version reads {}",
-                record.schema,
-                Record::SCHEMA
-            );
+            let message = format!("its schema is {}, this version reads {}", record.schema, Record::SCHEMA);
             return Err(failed(io::Error::new(io::ErrorKind::InvalidData, message)));
         }
         Ok(record)

@@ -78,11 +78,7 @@ impl Client {
         let key = format!("{}{}", self.prefix, choice.key);
         let answer = match choice.action {
             Action::Read => self.store.read(&key, self.reads, deadline).await.map(Outcome::Ok),
-            Action::Write(value) => self
-                .store
-                .write(&key, value, deadline)
-                .await
-                .map(|()| Outcome::Ok(None)),
+            Action::Write(value) => self.store.write(&key, value, deadline).await.map(|()| Outcome::Ok(None)),
             Action::Cas { expect, value } => {
                 let answer = self.store.cas(&key, expect, value, deadline).await;
                 answer.map(|swap| match swap {

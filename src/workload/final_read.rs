@@ -74,9 +74,7 @@ async fn goal(
             None => "no member leads".to_owned(),
         };
         if Instant::now() >= until {
-            return Err(format!(
-                "{why}, so nobody can tell what every member should hold by now"
-            ));
+            return Err(format!("{why}, so nobody can tell what every member should hold by now"));
         }
         sleep(PAUSE).await;
     }
@@ -96,9 +94,7 @@ async fn leader(adapter: &dyn Adapter, members: &[Ordinal], heartbeat: &str) -> 
 
 async fn leaders_position(adapter: &dyn Adapter, leader: Ordinal, heartbeat: &str) -> Result<u64, Failure> {
     let mut client = adapter.client(Endpoint::Member(leader));
-    client
-        .read(heartbeat, ReadMode::Linearizable, Instant::now() + REQUEST)
-        .await?;
+    client.read(heartbeat, ReadMode::Linearizable, Instant::now() + REQUEST).await?;
     match client.member(heartbeat, Instant::now() + REQUEST).await {
         MemberSample::Answer { position, .. } => Ok(position),
         MemberSample::Unreachable(reason) | MemberSample::NotSampled(reason) => {
@@ -117,10 +113,7 @@ async fn held_by(
     loop {
         let why = match client.member(&key, Instant::now() + REQUEST).await {
             MemberSample::Answer { position, .. } if position >= goal => {
-                match client
-                    .list(&format!("{prefix}{LEDGER}"), Instant::now() + LISTING)
-                    .await
-                {
+                match client.list(&format!("{prefix}{LEDGER}"), Instant::now() + LISTING).await {
                     // A value that is no number is not what was written: left out, it counts as missing.
                     Ok(found) => return Ok(Held::Values(without_prefix(found.values, prefix))),
                     Err(failure) => format!("its ledger cannot be read: {failure}"),

@@ -56,11 +56,7 @@ impl Mix {
         let mut random = ChaCha8Rng::seed_from_u64(run);
         // Streams of one seed are independent of each other.
         random.set_stream(u64::from(number));
-        Self {
-            random,
-            seen,
-            unique: Unique::of_client(number),
-        }
+        Self { random, seen, unique: Unique::of_client(number) }
     }
 
     /// The next operation.
@@ -69,17 +65,10 @@ impl Mix {
         let action = match self.random.random_range(0..100) {
             0..40 => Action::Read,
             40..60 => Action::Write(self.unique.next()),
-            60..80 => Action::Cas {
-                expect: self.seen.last(register),
-                value: self.unique.next(),
-            },
+            60..80 => Action::Cas { expect: self.seen.last(register), value: self.unique.next() },
             _ => return self.ledger(),
         };
-        Choice {
-            key: format!("r/{register}"),
-            action,
-            register: Some(register),
-        }
+        Choice { key: format!("r/{register}"), action, register: Some(register) }
     }
 
     fn ledger(&mut self) -> Choice {

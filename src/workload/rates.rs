@@ -157,14 +157,6 @@ mod tests {
         assert_eq!(rates.p50.map(|p50| p50.as_millis()), Some(2));
         assert_eq!(meter.turn(), Rates::default());
         meter.count(&Outcome::Fail("refused".into()), 1);
-        assert_eq!(
-            meter.totals(),
-            Totals {
-                ok: 2,
-                fail: 1,
-                unknown: 1,
-                missed: 3
-            }
-        );
+        assert_eq!(meter.totals(), Totals { ok: 2, fail: 1, unknown: 1, missed: 3 });
     }
 }

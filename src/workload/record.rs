@@ -123,10 +123,7 @@ mod tests {
         let operation = Invocation {
             process: 3,
             key: "r/7".into(),
-            action: Action::Cas {
-                expect: None,
-                value: 9,
-            },
+            action: Action::Cas { expect: None, value: 9 },
             member: Some(1),
             intended: 5,
         };
@@ -139,10 +136,7 @@ mod tests {
             written(&mismatch),
             r#"{"index":1,"time":8,"process":3,"type":"fail","f":"cas","key":"r/7","value":[null,9],"current":4,"member":1,"intended":5}"#
         );
-        let read = Invocation {
-            action: Action::Read,
-            ..operation
-        };
+        let read = Invocation { action: Action::Read, ..operation };
         let found = read.ended(2, 9, &Outcome::Ok(Some(4)));
         assert_eq!((found.stage, found.value), (Stage::Ok, OpValue::Number(4)));
         let absent = read.ended(2, 9, &Outcome::Ok(None));

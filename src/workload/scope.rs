@@ -93,10 +93,7 @@ pub(super) async fn empty(
         // An election may be on its way.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(ScopeError::Refused {
-        prefix: prefix.into(),
-        reason: last,
-    })
+    Err(ScopeError::Refused { prefix: prefix.into(), reason: last })
 }
 
 /// Removes every key of the scope after the last operation and the last read, unless it is to be kept. Sends the
@@ -123,10 +120,7 @@ pub async fn clean_up(
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Err(ScopeError::Refused {
-        prefix: prefix.clone(),
-        reason: last,
-    })
+    Err(ScopeError::Refused { prefix: prefix.clone(), reason: last })
 }
 
 /// Looks at the scope before anything of it is removed, as the first member that answers holds it.
@@ -151,8 +145,5 @@ async fn refuse_foreign(adapter: &dyn Adapter, members: &[Ordinal], prefix: &str
             Err(failure) => last = format!("member {member}: {failure}"),
         }
     }
-    Err(ScopeError::Refused {
-        prefix: prefix.into(),
-        reason: last,
-    })
+    Err(ScopeError::Refused { prefix: prefix.into(), reason: last })
 }

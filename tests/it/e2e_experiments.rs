@@ -26,11 +26,7 @@ fn passes(file: &str) {
     let done = run(&desk, &shipped(file), "out").exits(0);
     assert!(done.out.starts_with("PASS  "), "{}", done.out);
     let report = report_in(&desk.path("out"));
-    assert!(
-        report["workload"]["ok"].as_u64() > Some(500),
-        "clients were served: {}",
-        report["workload"]
-    );
+    assert!(report["workload"]["ok"].as_u64() > Some(500), "clients were served: {}", report["workload"]);
 }
 
 #[test]
@@ -109,11 +105,7 @@ fn every_bug_is_caught_by_the_check_meant_for_it() {
             .filter_map(|claim| claim["sli"].as_str())
             .collect();
         // What is lost is often read stale as well: others may fail beside it.
-        assert!(
-            failed.contains(&sli),
-            "{} is caught by {failed:?}",
-            file.display()
-        );
+        assert!(failed.contains(&sli), "{} is caught by {failed:?}", file.display());
     }
 }
 
@@ -122,10 +114,8 @@ fn every_bug_is_caught_by_the_check_meant_for_it() {
 fn without_its_bug_every_experiment_passes() {
     for file in experiments_in(BUGS) {
         let text = text_of(&file);
-        let without: String = text
-            .split_inclusive('\n')
-            .filter(|line| !line.trim_start().starts_with("- --bug="))
-            .collect();
+        let without: String =
+            text.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("- --bug=")).collect();
         assert!(without.len() < text.len(), "{} turns on no bug", file.display());
         let desk = Desk::new();
         desk.write("without.yaml", without);

@@ -49,10 +49,7 @@ pub struct Desk {
 impl Desk {
     pub fn new() -> Self {
         let make = || TempDir::new().expect("a temporary folder can be made");
-        Self {
-            folder: make(),
-            state: make(),
-        }
+        Self { folder: make(), state: make() }
     }
 
     /// A file or folder here.
@@ -101,11 +98,7 @@ impl Drop for Desk {
         let kept = std::fs::read_dir(self.state.path().join("sandboxes"));
         for entry in kept.into_iter().flatten().flatten() {
             let _ = self
-                .command(&[
-                    OsStr::new("sandbox"),
-                    OsStr::new("down"),
-                    entry.file_name().as_os_str(),
-                ])
+                .command(&[OsStr::new("sandbox"), OsStr::new("down"), entry.file_name().as_os_str()])
                 .output();
         }
     }
@@ -122,23 +115,13 @@ pub struct Done {
 impl Done {
     pub fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Self {
-            code: output.status.code(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
     /// Fails unless it ended with this code; shows all that it said.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "\n== stdout\n{}\n== stderr\n{}",
-            self.out,
-            self.err
-        );
+        assert_eq!(self.code, Some(code), "\n== stdout\n{}\n== stderr\n{}", self.out, self.err);
         self
     }
 
@@ -207,11 +190,7 @@ pub fn wait_for_text(file: &Path, words: &str) -> String {
         if text.contains(words) {
             return text;
         }
-        assert!(
-            Instant::now() < deadline,
-            "no `{words}` in {}: {text}",
-            file.display()
-        );
+        assert!(Instant::now() < deadline, "no `{words}` in {}: {text}", file.display());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -38,10 +38,7 @@ fn a_copy_is_judged_as_the_run_was() {
 #[test]
 fn one_altered_read_fails() {
     let mut lines = recorded().lines();
-    let read = lines
-        .iter()
-        .rposition(|line| is_ok(&parsed(line), "read"))
-        .expect("there are reads");
+    let read = lines.iter().rposition(|line| is_ok(&parsed(line), "read")).expect("there are reads");
     let mut altered = parsed(&lines[read]);
     let key = altered["key"].clone();
     // The first value that was ever acknowledged there: many writes of the same key came after it.
@@ -57,10 +54,8 @@ fn one_altered_read_fails() {
     let value_of = |line: &str| line.split("\"value\":").nth(1).map(str::to_owned);
     let rest = value_of(&began).expect("a read has a value");
     let digits = rest.chars().take_while(char::is_ascii_digit).count();
-    lines[read] = began.replace(
-        &format!("\"value\":{}", &rest[..digits]),
-        &format!("\"value\":{}", altered["value"]),
-    );
+    lines[read] =
+        began.replace(&format!("\"value\":{}", &rest[..digits]), &format!("\"value\":{}", altered["value"]));
     assert_eq!(parsed(&lines[read]), altered);
     let done = judged(&lines).exits(10);
     assert!(
@@ -73,10 +68,7 @@ fn one_altered_read_fails() {
 #[test]
 fn a_value_that_nobody_wrote_fails() {
     let mut lines = recorded().lines();
-    let read = lines
-        .iter()
-        .rposition(|line| is_ok(&parsed(line), "read"))
-        .expect("there are reads");
+    let read = lines.iter().rposition(|line| is_ok(&parsed(line), "read")).expect("there are reads");
     let value = parsed(&lines[read])["value"].clone();
     lines[read] = lines[read].replace(&format!("\"value\":{value}"), "\"value\":987654321987");
     judged(&lines).exits(10).says("987654321987");
@@ -84,11 +76,8 @@ fn a_value_that_nobody_wrote_fails() {
 
 #[test]
 fn without_its_proofs_a_run_is_inconclusive() {
-    let lines: Vec<String> = recorded()
-        .lines()
-        .into_iter()
-        .filter(|line| !line.contains("\"input\":{\"injection\":"))
-        .collect();
+    let lines: Vec<String> =
+        recorded().lines().into_iter().filter(|line| !line.contains("\"input\":{\"injection\":")).collect();
     assert!(lines.len() < recorded().lines().len());
     judged(&lines).exits(11).says("not proven");
 }
@@ -108,10 +97,7 @@ fn nobody_believes_a_judgement_that_lies_beside_the_journal() {
     desk.write("journal.jsonl", run.text("journal.jsonl"));
     let told = |desk: &Desk| desk.run(&["judge", "."]).exits(0).out;
     assert_eq!(told(&desk), run.done.out, "with no report at all");
-    desk.write(
-        "report.json",
-        run.text("report.json").replace("\"pass\"", "\"fail\""),
-    );
+    desk.write("report.json", run.text("report.json").replace("\"pass\"", "\"fail\""));
     desk.write("junit.xml", "<testsuites failures=\"9\"/>");
     assert_eq!(told(&desk), run.done.out, "with reports that lie");
 }
@@ -132,9 +118,7 @@ fn a_torn_last_line_is_tolerated_and_told() {
     done.exits(11).says("the last line of the record is torn");
     // Nobody knows what a line that was only begun would have said.
     let begun = text + "{\"index\":";
-    judged_bytes(begun.as_bytes())
-        .exits(11)
-        .says("the last line of the record is torn");
+    judged_bytes(begun.as_bytes()).exits(11).says("the last line of the record is torn");
 }
 
 #[test]
@@ -143,14 +127,10 @@ fn a_damaged_line_is_an_error_with_its_number() {
     lines[99] = lines[99].replacen(':', ";", 1);
     judged(&lines).exits(1).says("the journal is damaged in line 100");
     let mut lines = recorded().lines();
-    let operation = lines
-        .iter()
-        .position(|line| line.starts_with("{\"index\":"))
-        .expect("there are operations");
+    let operation =
+        lines.iter().position(|line| line.starts_with("{\"index\":")).expect("there are operations");
     lines.remove(operation + 20);
     judged(&lines).exits(1).says("the journal is damaged in line");
     judged_bytes(b"").exits(1).says("this is no journal");
-    judged_bytes(b"{}\n")
-        .exits(1)
-        .says("its first line is not a header");
+    judged_bytes(b"{}\n").exits(1).says("its first line is not a header");
 }

@@ -31,10 +31,7 @@ fn refuses_to_isolate_two_of_three() {
     }
     assert!(done.out.starts_with("REFUSED"), "{}", done.out);
     assert_eq!(last_states(&desk.path("out")), [], "nothing was injected");
-    desk.run(&["plan", "x.yaml"])
-        .exits(21)
-        .says("refused")
-        .says("allowQuorumLoss");
+    desk.run(&["plan", "x.yaml"]).exits(21).says("refused").says("allowQuorumLoss");
 }
 
 #[test]
@@ -43,10 +40,7 @@ fn an_allowed_loss_of_quorum_is_red_for_as_long_as_it_lasts() {
     let text = patient_quickstart_with(&[
         MAJORITY,
         ("longestOutage: 5s", "longestOutage: 2s"),
-        (
-            "  hypothesis:\n",
-            "  guards: {allowQuorumLoss: true}\n  hypothesis:\n",
-        ),
+        ("  hypothesis:\n", "  guards: {allowQuorumLoss: true}\n  hypothesis:\n"),
     ]);
     run(&desk, &text).exits(10);
     all_reverted(&desk.path("out"));
@@ -64,10 +58,7 @@ fn an_allowed_loss_of_quorum_is_red_for_as_long_as_it_lasts() {
     let step = &report["steps"][0];
     let cut = nanos(&step["ended"]) - nanos(&step["began"]);
     // A leader that is cut off steps down only after it has missed its followers for a while.
-    assert!(
-        red >= cut / 2 && red <= cut + 3_000_000_000,
-        "{red} of {cut}: {quorum:#}"
-    );
+    assert!(red >= cut / 2 && red <= cut + 3_000_000_000, "{red} of {cut}: {quorum:#}");
     let recovery = &quorum["recovery"];
     let lasted = nanos(&recovery["recovered"]) - nanos(&recovery["from"]);
     assert!(lasted > 0 && lasted < 15_000_000_000, "{recovery}");
@@ -85,10 +76,7 @@ fn a_step_that_hits_nobody_is_no_pass() {
     // A minority of one member is nobody.
     let text = patient_quickstart_with(&[
         ("isolate: {role: leader}", "isolate: {count: minority}"),
-        (
-            "networkPartition: {isolate: {count: minority}}",
-            "processPause: {members: {count: minority}}",
-        ),
+        ("networkPartition: {isolate: {count: minority}}", "processPause: {members: {count: minority}}"),
         ("replicas: 3", "replicas: 1"),
         ("--replicas=3", "--replicas=1"),
     ]);
@@ -113,11 +101,7 @@ fn an_abort_condition_ends_the_run_and_takes_the_fault_back() {
         ),
     ]);
     let done = run(&desk, &text).exits(12);
-    assert!(
-        done.out.starts_with("ABORTED") && done.out.contains("podAvailability"),
-        "{}",
-        done.out
-    );
+    assert!(done.out.starts_with("ABORTED") && done.out.contains("podAvailability"), "{}", done.out);
     all_reverted(&desk.path("out"));
 }
 
@@ -131,15 +115,8 @@ fn ctrl_c_takes_the_fault_back_first() {
     let pid = i32::try_from(child.id()).expect("a pid");
     kill(Pid::from_raw(pid), Signal::SIGINT).expect("it is ours");
     let done = Done::of(child.wait_with_output().expect("it ends")).exits(12);
-    assert!(
-        done.out.starts_with("ABORTED") && done.err.contains("interrupted"),
-        "{done:?}"
-    );
+    assert!(done.out.starts_with("ABORTED") && done.err.contains("interrupted"), "{done:?}");
     all_reverted(&desk.path("out"));
     let kept = std::fs::read_dir(desk.state().join("sandboxes"));
-    assert_eq!(
-        kept.into_iter().flatten().count(),
-        0,
-        "nothing of the sandbox is left"
-    );
+    assert_eq!(kept.into_iter().flatten().count(), 0, "nothing of the sandbox is left");
 }

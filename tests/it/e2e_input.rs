@@ -34,9 +34,7 @@ fn every_shipped_experiment_is_valid_and_can_be_planned() {
     let files = experiments_in("experiments");
     assert!(files.len() >= 7, "{files:?}");
     for file in files {
-        desk.run(&["validate".as_ref(), file.as_os_str()])
-            .exits(0)
-            .says("is valid against StatefulSet");
+        desk.run(&["validate".as_ref(), file.as_os_str()]).exits(0).says("is valid against StatefulSet");
         let plan = desk.run(&["plan".as_ref(), file.as_os_str()]).exits(0);
         let widest = plan.out.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(80), "{}: {}", file.display(), plan.out);
@@ -47,43 +45,25 @@ fn every_shipped_experiment_is_valid_and_can_be_planned() {
 fn tells_every_mistake_with_its_place_and_what_to_write_instead() {
     refused(
         &[("      at: 1s\n", "      att: 1s\n")],
-        &[(
-            "att: 1s",
-            "7: spec.steps[0].att: unknown field `att`: did you mean `at`?",
-        )],
+        &[("att: 1s", "7: spec.steps[0].att: unknown field `att`: did you mean `at`?")],
     );
     refused(
         &[("clients: 8", "clients: many")],
-        &[(
-            "clients: many",
-            "14: spec.workload.clients: the text `many` is not a whole number",
-        )],
+        &[("clients: many", "14: spec.workload.clients: the text `many` is not a whole number")],
     );
     refused(
         &[("isolate: {role: leader}", "isolate: {ordinals: [3]}")],
-        &[(
-            "isolate:",
-            "14: spec.steps[0].fault: ordinal 3 does not exist: `refkv` has 0 to 2",
-        )],
+        &[("isolate:", "14: spec.steps[0].fault: ordinal 3 does not exist: `refkv` has 0 to 2")],
     );
     refused(
         &[("for: 8s", "for: 8")],
-        &[(
-            "for: 8",
-            "12: spec.steps[0].for: `8` has no unit: write a number with a unit",
-        )],
+        &[("for: 8", "12: spec.steps[0].for: `8` has no unit: write a number with a unit")],
     );
     refused(
         &[("    store: {refkv: {}}\n", "")],
         &[
-            (
-                "isolate:",
-                "14: spec.steps[0].fault: roles are known only from a store",
-            ),
-            (
-                "sli: {quorum: {}}",
-                "12: spec.hypothesis[0].sli: `quorum` is asked of a store",
-            ),
+            ("isolate:", "14: spec.steps[0].fault: roles are known only from a store"),
+            ("sli: {quorum: {}}", "12: spec.hypothesis[0].sli: `quorum` is asked of a store"),
             ("clients: 8", "5: spec.workload: clients need a store to speak to"),
         ],
     );
@@ -128,18 +108,18 @@ fn an_experiment_that_claims_or_does_nothing_is_refused() {
     let claimless = format!("{before}  hypothesis: []\n---\n{after}");
     desk.write("x.yaml", &claimless);
     let line = line_of(&claimless, "hypothesis: []");
-    desk.run(&["validate", "x.yaml"]).exits(20).says(&format!(
-        "x.yaml:{line}:15: spec.hypothesis: claims nothing, so nothing could be judged"
-    ));
+    desk.run(&["validate", "x.yaml"])
+        .exits(20)
+        .says(&format!("x.yaml:{line}:15: spec.hypothesis: claims nothing, so nothing could be judged"));
 
     let (before, rest) = text.split_once("  steps:\n").expect("it has steps");
     let (_, after) = rest.split_once("  hypothesis:\n").expect("it has hypotheses");
     let idle = format!("{before}  steps: []\n  hypothesis:\n{after}");
     desk.write("x.yaml", &idle);
     let line = line_of(&idle, "steps: []");
-    desk.run(&["validate", "x.yaml"]).exits(20).says(&format!(
-        "x.yaml:{line}:10: spec.steps: breaks nothing, so nothing would be tried"
-    ));
+    desk.run(&["validate", "x.yaml"])
+        .exits(20)
+        .says(&format!("x.yaml:{line}:10: spec.steps: breaks nothing, so nothing would be tried"));
 }
 
 #[test]
@@ -157,10 +137,7 @@ fn all_problems_of_all_files_are_told_at_once() {
     let places = [
         ("clients: eight", "14: spec.workload.clients: the text `eight`"),
         ("for: soon", "12: spec.steps[0].for: `soon`"),
-        (
-            "longestOutage: 5",
-            "31: spec.hypothesis[0].during.longestOutage: `5`",
-        ),
+        ("longestOutage: 5", "31: spec.hypothesis[0].during.longestOutage: `5`"),
         ("replicaz: 3", "3: spec.replicaz: "),
     ];
     let places = places.map(|(blamed, words)| format!("x.yaml:{}:{words}", line_of(&text, blamed)));
@@ -172,11 +149,7 @@ fn all_problems_of_all_files_are_told_at_once() {
     }
     assert!(done.err.contains("error: 6 problems found, nothing was started"));
     let order = ["x.yaml:", "y.yaml:", "z.yaml:"].map(|file| done.err.find(file));
-    assert!(
-        order.is_sorted(),
-        "in the order of the command line: {}",
-        done.err
-    );
+    assert!(order.is_sorted(), "in the order of the command line: {}", done.err);
 }
 
 #[test]
@@ -196,10 +169,7 @@ fn refuses_files_that_are_something_else() {
         ("empty.yaml", "empty.yaml: has no YAML document in it"),
         ("list.yaml", "list.yaml:1:1: apiVersion: `apiVersion` is missing"),
         ("folder", "folder: cannot be read: Is a directory"),
-        (
-            "none.yaml",
-            "none.yaml: cannot be read: No such file or directory",
-        ),
+        ("none.yaml", "none.yaml: cannot be read: No such file or directory"),
     ] {
         desk.run(&["validate", file]).exits(20).says(words);
         desk.run(&["run", file]).exits(20).says(words);
@@ -243,19 +213,13 @@ fn what_does_not_fit_together_is_a_mistake_of_the_command_line() {
         .exits(2)
         .says("the files hold an Experiment but no StatefulSet to break")
         .says("hint: give the manifest as well: seatrial run experiment.yaml statefulset.yaml");
-    desk.run(&["run", "manifest.yaml"])
-        .exits(2)
-        .says("the files hold no Experiment");
+    desk.run(&["run", "manifest.yaml"]).exits(2).says("the files hold no Experiment");
     desk.run(&["run", "experiment.yaml", "manifest.yaml", "experiment.yaml"])
         .exits(20)
         .says("is a second Experiment beside the one in experiment.yaml");
-    desk.run(&["run", "experiment.yaml", "--sandbox", "none"])
-        .exits(22)
-        .says("none");
+    desk.run(&["run", "experiment.yaml", "--sandbox", "none"]).exits(22).says("none");
     desk.run(&["run", "experiment.yaml", "--sead", "7"]).exits(2);
-    desk.run(&["judge", "nowhere"])
-        .exits(1)
-        .says("cannot read the journal nowhere");
+    desk.run(&["judge", "nowhere"]).exits(1).says("cannot read the journal nowhere");
 }
 
 #[test]
@@ -263,21 +227,12 @@ fn standard_input_is_a_file_as_well() {
     use std::io::Write;
     let desk = Desk::new();
     let mut command = desk.command(&["validate", "-"]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
     let text = quickstart_with(&[("at: 1s", "at: 1")]);
-    child
-        .stdin
-        .take()
-        .expect("it is piped")
-        .write_all(text.as_bytes())
-        .expect("the program reads");
+    child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("the program reads");
     let output = child.wait_with_output().expect("the program ends");
-    Done::of(output).exits(20).says(&format!(
-        "<stdin>:{}:11: spec.steps[0].at: `1` has no unit",
-        line_of(&text, "at: 1")
-    ));
+    Done::of(output)
+        .exits(20)
+        .says(&format!("<stdin>:{}:11: spec.steps[0].at: `1` has no unit", line_of(&text, "at: 1")));
 }

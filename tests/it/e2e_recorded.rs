@@ -34,10 +34,7 @@ pub fn recorded() -> &'static Recorded {
             "--out".as_ref(),
             folder.as_os_str(),
         ]);
-        Recorded {
-            folder,
-            done: done.exits(0),
-        }
+        Recorded { folder, done: done.exits(0) }
     })
 }
 
@@ -85,10 +82,7 @@ pub fn last_states(folder: &Path) -> Vec<(String, String)> {
 #[track_caller]
 pub fn all_reverted(folder: &Path) {
     let states = last_states(folder);
-    assert!(
-        !states.is_empty() && states.iter().all(|(_, state)| state == "Reverted"),
-        "{states:?}"
-    );
+    assert!(!states.is_empty() && states.iter().all(|(_, state)| state == "Reverted"), "{states:?}");
 }
 
 /// A claim of a report, by its SLI.

@@ -45,22 +45,14 @@ fn junit_has_a_case_for_each_hypothesis_and_step() {
 fn reports_are_the_same_whenever_they_are_written() {
     let run = recorded();
     let desk = Desk::new();
-    let done = desk
-        .run(&[
-            "report".as_ref(),
-            run.folder.as_os_str(),
-            "--out".as_ref(),
-            "again".as_ref(),
-        ])
-        .exits(0);
+    let done =
+        desk.run(&["report".as_ref(), run.folder.as_os_str(), "--out".as_ref(), "again".as_ref()]).exits(0);
     assert_eq!(done.out, run.done.out);
     for name in ["report.json", "junit.xml"] {
         let again = crate::e2e_fixture::text_of(&desk.path("again").join(name));
         assert!(again == run.text(name), "{name} differs");
     }
-    let quiet = desk
-        .run(&["judge".as_ref(), run.folder.as_os_str(), "--quiet".as_ref()])
-        .exits(0);
+    let quiet = desk.run(&["judge".as_ref(), run.folder.as_os_str(), "--quiet".as_ref()]).exits(0);
     assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("Pass\n", ""));
 }
 
@@ -96,14 +88,9 @@ fn a_folder_that_holds_a_run_is_not_written_into() {
     let desk = Desk::new();
     desk.write("x.yaml", quickstart_with(&[]));
     let before = run.text("journal.jsonl");
-    desk.run(&[
-        "run".as_ref(),
-        "x.yaml".as_ref(),
-        "--out".as_ref(),
-        run.folder.as_os_str(),
-    ])
-    .exits(2)
-    .says("holds a run already: choose another --out");
+    desk.run(&["run".as_ref(), "x.yaml".as_ref(), "--out".as_ref(), run.folder.as_os_str()])
+        .exits(2)
+        .says("holds a run already: choose another --out");
     assert!(run.text("journal.jsonl") == before);
     let none = std::fs::read_dir(desk.state().join("sandboxes"));
     assert!(none.is_err(), "nothing was started");
@@ -117,9 +104,7 @@ fn a_terminal_of_eighty_columns_is_enough() {
     let program = env!("CARGO_BIN_EXE_seatrial");
     let output = Command::new("script")
         .args(["--quiet", "--return", "--command"])
-        .arg(format!(
-            "stty cols 80 rows 40; exec {program} run x.yaml --seed 7 --out out"
-        ))
+        .arg(format!("stty cols 80 rows 40; exec {program} run x.yaml --seed 7 --out out"))
         .arg("/dev/null")
         .current_dir(desk.path(""))
         .env("SEATRIAL_STATE", desk.state())
@@ -131,20 +116,11 @@ fn a_terminal_of_eighty_columns_is_enough() {
     assert_eq!(output.status.code(), Some(0), "{shown}");
     assert!(shown.contains("\u{1b}["), "it was drawn as on a terminal");
     for line in plain(&shown).split(['\n', '\r']) {
-        assert!(
-            line.chars().count() <= 80,
-            "{} wide: {line}",
-            line.chars().count()
-        );
+        assert!(line.chars().count() <= 80, "{} wide: {line}", line.chars().count());
     }
-    for words in [
-        "faulting",
-        "fault   pause on member 2",
-        "refkv-0",
-        "leader (term",
-        "load ",
-        "PASS  quickstart",
-    ] {
+    for words in
+        ["faulting", "fault   pause on member 2", "refkv-0", "leader (term", "load ", "PASS  quickstart"]
+    {
         assert!(shown.contains(words), "no `{words}` in\n{shown}");
     }
 }
@@ -154,9 +130,7 @@ fn quiet_prints_the_verdict_only() {
     let _seat = Seat::take();
     let desk = Desk::new();
     desk.write("x.yaml", short());
-    let done = desk
-        .run(&["run", "x.yaml", "--quiet", "--seed", "7", "--out", "out"])
-        .exits(0);
+    let done = desk.run(&["run", "x.yaml", "--quiet", "--seed", "7", "--out", "out"]).exits(0);
     assert_eq!((done.out.as_str(), done.err.as_str()), ("Pass\n", ""));
 }
 
@@ -165,10 +139,7 @@ fn short() -> String {
     patient_quickstart_with(&[
         ("      for: 8s\n", "      for: 2s\n"),
         ("- name: cut-leader", "- name: pause"),
-        (
-            "networkPartition: {isolate: {role: leader}}",
-            "processPause: {members: {ordinals: [2]}}",
-        ),
+        ("networkPartition: {isolate: {role: leader}}", "processPause: {members: {ordinals: [2]}}"),
     ])
 }
 
@@ -178,9 +149,7 @@ fn plain(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {
         plain.push_str(before);
-        let end = after
-            .find(|c: char| c.is_ascii_alphabetic())
-            .map_or(after.len(), |end| end + 1);
+        let end = after.find(|c: char| c.is_ascii_alphabetic()).map_or(after.len(), |end| end + 1);
         rest = &after[end..];
     }
     plain + rest

@@ -19,9 +19,7 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn every_command_explains_itself() {
     insta::assert_snapshot!("help", help(&[]));
-    for command in [
-        "run", "validate", "plan", "judge", "report", "revert", "sandbox", "bench", "soak",
-    ] {
+    for command in ["run", "validate", "plan", "judge", "report", "revert", "sandbox", "bench", "soak"] {
         insta::assert_snapshot!(format!("help_{command}"), help(&[command]));
     }
     for command in ["up", "down", "ls"] {
@@ -33,10 +31,7 @@ fn every_command_explains_itself() {
 fn help_names_every_exit_code() {
     let text: String = help(&[]).split_whitespace().collect::<Vec<_>>().join(" ");
     for (code, meaning) in Exit::ALL.map(Exit::meaning) {
-        assert!(
-            text.contains(&format!("{code} {meaning}")),
-            "{code} {meaning}: {text}"
-        );
+        assert!(text.contains(&format!("{code} {meaning}")), "{code} {meaning}: {text}");
     }
 }
 
@@ -54,16 +49,11 @@ fn the_readme_has_the_exit_codes_that_there_are() {
             (code, meaning.trim().to_owned())
         })
         .collect();
-    let known = Exit::ALL
-        .map(Exit::meaning)
-        .map(|(code, meaning)| (code, meaning.to_owned()));
+    let known = Exit::ALL.map(Exit::meaning).map(|(code, meaning)| (code, meaning.to_owned()));
     assert_eq!(rows, known);
 }
 
 /// Whether a line is a row of a table with these two cells.
 fn is_row(line: &str, first: &str, second: &str) -> bool {
-    line.split('|')
-        .map(str::trim)
-        .filter(|cell| !cell.is_empty())
-        .eq([first, second])
+    line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).eq([first, second])
 }

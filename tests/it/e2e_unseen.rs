@@ -115,19 +115,8 @@ fn an_unseen_manifest_runs() {
     let desk = Desk::new();
     desk.write("manifest.yaml", MANIFEST);
     desk.write("experiment.yaml", EXPERIMENT);
-    desk.run(&["plan", "experiment.yaml", "manifest.yaml"])
-        .exits(0)
-        .says("pages-1");
-    desk.run(&[
-        "run",
-        "experiment.yaml",
-        "manifest.yaml",
-        "--seed",
-        "7",
-        "--out",
-        "out",
-    ])
-    .exits(0);
+    desk.run(&["plan", "experiment.yaml", "manifest.yaml"]).exits(0).says("pages-1");
+    desk.run(&["run", "experiment.yaml", "manifest.yaml", "--seed", "7", "--out", "out"]).exits(0);
     let report = report_in(&desk.path("out"));
     assert_eq!(report["replicas"], 5);
     assert_eq!(report["steps"][0]["members"], serde_json::json!([1, 3, 4]));

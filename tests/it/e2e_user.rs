@@ -41,11 +41,7 @@ fn quickstart_passes_for_an_ordinary_user() {
     let desk = Desk::new();
     desk.write("x.yaml", patient_quickstart_with(&[]));
     let done = as_nobody(&desk, &["run", "x.yaml", "--seed", "7", "--out", "out"]).exits(0);
-    assert!(
-        done.out.starts_with("PASS") && done.out.contains("as an ordinary user"),
-        "{}",
-        done.out
-    );
+    assert!(done.out.starts_with("PASS") && done.out.contains("as an ordinary user"), "{}", done.out);
     all_reverted(&desk.path("out"));
 }
 

@@ -11,11 +11,7 @@ pub fn remains(state: &Path, networks: &BTreeSet<u64>) -> Vec<String> {
     let real = fs::canonicalize(state).expect("it is the test's own");
     let sandboxes = format!("{}/sandboxes/", real.display());
     let mut found = Vec::new();
-    for folder in fs::read_dir(real.join("sandboxes"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for folder in fs::read_dir(real.join("sandboxes")).into_iter().flatten().flatten() {
         let name = folder.file_name();
         found.push(format!("folder {}", folder.path().display()));
         for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
@@ -26,12 +22,7 @@ pub fn remains(state: &Path, networks: &BTreeSet<u64>) -> Vec<String> {
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("proc is mounted");
-    found.extend(
-        mounts
-            .lines()
-            .filter(|line| line.contains(&sandboxes))
-            .map(|line| format!("mount {line}")),
-    );
+    found.extend(mounts.lines().filter(|line| line.contains(&sandboxes)).map(|line| format!("mount {line}")));
     for device in fs::read_dir("/sys/block").expect("sysfs is mounted").flatten() {
         let image = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
         if image.contains(&sandboxes) {

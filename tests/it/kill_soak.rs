@@ -40,10 +40,7 @@ spec:
 
 fn seatrial(state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_seatrial"));
-    command
-        .env("SEATRIAL_STATE", state)
-        .current_dir(state)
-        .stdin(Stdio::null());
+    command.env("SEATRIAL_STATE", state).current_dir(state).stdin(Stdio::null());
     command
 }
 
@@ -51,9 +48,7 @@ fn seatrial(state: &Path) -> Command {
 fn experiment(folder: &Path, fault: &str) -> PathBuf {
     let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.yaml");
     let text = fs::read_to_string(quickstart).expect("it is shipped");
-    let (_, manifests) = text
-        .split_once("\n---\n")
-        .expect("the experiment is its first document");
+    let (_, manifests) = text.split_once("\n---\n").expect("the experiment is its first document");
     let file = folder.join("brief.yaml");
     let experiment = EXPERIMENT.replace("FAULT", fault);
     fs::write(&file, format!("{experiment}{manifests}")).expect("the folder is ours");
@@ -87,23 +82,13 @@ impl Running {
         let init = sandbox.init().expect("the sandbox lives");
         let networks = networks_of(init.as_raw());
         assert_eq!(networks.len(), 4, "one of the sandbox and one of each pod");
-        assert!(
-            remains(state.path(), &networks).len() > 8,
-            "while it lives, all of it is found"
-        );
-        Self {
-            state,
-            run,
-            sandbox,
-            networks,
-        }
+        assert!(remains(state.path(), &networks).len() > 8, "while it lives, all of it is found");
+        Self { state, run, sandbox, networks }
     }
 
     fn wait_for_nothing(mut self) {
         let (state, networks) = (self.state.path().to_owned(), self.networks.clone());
-        wait_until("the run ends", || {
-            self.run.try_wait().expect("it is ours").is_some()
-        });
+        wait_until("the run ends", || self.run.try_wait().expect("it is ours").is_some());
         let mut left = Vec::new();
         wait_until("nothing is left", || {
             left = remains(&state, &networks);
@@ -141,9 +126,7 @@ fn look(sandbox: &StateDir) -> Value {
 fn counted(look: &Value) -> [usize; 5] {
     ["members", "tables", "frozen", "records", "guardians"].map(|kind| {
         let found = &look[kind];
-        found
-            .as_array()
-            .map_or_else(|| found.as_object().map_or(0, serde_json::Map::len), Vec::len)
+        found.as_array().map_or_else(|| found.as_object().map_or(0, serde_json::Map::len), Vec::len)
     })
 }
 
@@ -166,11 +149,7 @@ fn twenty_of_twenty_runs_killed_at_random_moments_leave_nothing() {
     let said = told(&soak);
     assert_eq!(soak.status.code(), Some(0), "{said}");
     assert!(said.contains("20 of 20 left nothing behind"), "{said}");
-    assert_eq!(
-        remains(state.path(), &BTreeSet::new()),
-        Vec::<String>::new(),
-        "{said}"
-    );
+    assert_eq!(remains(state.path(), &BTreeSet::new()), Vec::<String>::new(), "{said}");
 }
 
 #[test]
@@ -223,9 +202,7 @@ fn an_interrupted_soak_takes_its_sandbox_down() {
     kill(pid, Signal::SIGINT).expect("it lives");
     let status = soak.wait().expect("it is ours");
     assert_eq!(status.code(), Some(1));
-    wait_until("nothing is left", || {
-        remains(state.path(), &BTreeSet::new()).is_empty()
-    });
+    wait_until("nothing is left", || remains(state.path(), &BTreeSet::new()).is_empty());
 }
 
 #[test]

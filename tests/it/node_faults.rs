@@ -15,17 +15,12 @@ use crate::node_pod::{Grouping, Pod};
 const LONG: Duration = Duration::from_mins(1);
 
 fn reverted(spec: &InjectionSpec) -> InjectionSpec {
-    InjectionSpec {
-        desired: Desired::Reverted,
-        ..spec.clone()
-    }
+    InjectionSpec { desired: Desired::Reverted, ..spec.clone() }
 }
 
 fn nothing_is_left(folder: &Folder) {
     assert_eq!(folder.records(), Vec::<std::path::PathBuf>::new(), "no record");
-    eventually("no guardian", Duration::from_secs(2), || {
-        guardians(folder).is_empty().then_some(())
-    });
+    eventually("no guardian", Duration::from_secs(2), || guardians(folder).is_empty().then_some(()));
 }
 
 #[test]
@@ -36,17 +31,12 @@ fn a_pause_freezes_the_cgroup_until_it_is_reverted() {
     let spec = injection("pause", &pod, HostFault::Pause {}, LONG);
     node.put(&spec);
     let status = folder.await_state("pause", InjectionState::Injected);
-    assert!(
-        status.proof.as_ref().is_some_and(|proof| proof.holds),
-        "{status:?}"
-    );
+    assert!(status.proof.as_ref().is_some_and(|proof| proof.holds), "{status:?}");
     assert!(pod.is_frozen());
     assert_eq!(folder.records().len(), 1);
     assert_eq!(guardians(&folder).len(), 1);
     eventually("a renewed proof", Duration::from_secs(4), || {
-        folder
-            .status("pause")
-            .filter(|status| status.effective_for >= Duration::from_millis(1900))
+        folder.status("pause").filter(|status| status.effective_for >= Duration::from_millis(1900))
     });
     node.put(&reverted(&spec));
     let status = folder.await_state("pause", InjectionState::Reverted);
@@ -138,37 +128,21 @@ fn a_cut_by_port_and_a_cut_from_clients_spare_the_others() {
     pod.connect(&peer);
     folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
-    let HostFault::Partition { peers, .. } = cut(&["10.99.0.2"]) else {
-        unreachable!("a partition")
-    };
+    let HostFault::Partition { peers, .. } = cut(&["10.99.0.2"]) else { unreachable!("a partition") };
     let by_port = injection(
         "port",
         &pod,
-        HostFault::Partition {
-            peers: peers.clone(),
-            ports: vec![7001],
-            clients: false,
-        },
+        HostFault::Partition { peers: peers.clone(), ports: vec![7001], clients: false },
         LONG,
     );
     node.put(&by_port);
     let status = folder.await_state("port", InjectionState::Injected);
-    assert!(
-        status
-            .proof
-            .expect("proven")
-            .observed
-            .contains("1 probes refused")
-    );
+    assert!(status.proof.expect("proven").observed.contains("1 probes refused"));
     assert!(pod.reaches("10.99.0.2"), "a ping has no port");
     node.put(&reverted(&by_port));
     folder.await_state("port", InjectionState::Reverted);
 
-    let strangers = HostFault::Partition {
-        peers: Vec::new(),
-        ports: Vec::new(),
-        clients: true,
-    };
+    let strangers = HostFault::Partition { peers: Vec::new(), ports: Vec::new(), clients: true };
     let strangers = injection("strangers", &pod, strangers, LONG);
     node.put(&strangers);
     folder.await_state("strangers", InjectionState::Injected);
@@ -178,19 +152,8 @@ fn a_cut_by_port_and_a_cut_from_clients_spare_the_others() {
     node.put(&reverted(&strangers));
     folder.await_state("strangers", InjectionState::Reverted);
 
-    let spared = peers
-        .into_iter()
-        .map(|peer| Peer {
-            drop_from: false,
-            drop_to: false,
-            ..peer
-        })
-        .collect();
-    let spared = HostFault::Partition {
-        peers: spared,
-        ports: Vec::new(),
-        clients: true,
-    };
+    let spared = peers.into_iter().map(|peer| Peer { drop_from: false, drop_to: false, ..peer }).collect();
+    let spared = HostFault::Partition { peers: spared, ports: Vec::new(), clients: true };
     let spared = injection("spared", &pod, spared, LONG);
     node.put(&spared);
     folder.await_state("spared", InjectionState::Injected);
@@ -212,22 +175,13 @@ fn new_addresses_of_peers_are_cut_and_old_ones_freed() {
     node.put(&spec);
     folder.await_state("moves", InjectionState::Injected);
     assert!(pod.reaches("fd99::2"));
-    node.put(&InjectionSpec {
-        fault: cut(&["fd99::2"]),
-        ..spec.clone()
-    });
-    eventually("the new address is cut", Duration::from_secs(2), || {
-        (!pod.reaches("fd99::2")).then_some(())
-    });
+    node.put(&InjectionSpec { fault: cut(&["fd99::2"]), ..spec.clone() });
+    eventually("the new address is cut", Duration::from_secs(2), || (!pod.reaches("fd99::2")).then_some(()));
     assert!(pod.reaches("10.99.0.2"));
     let status = folder.status("moves").expect("told");
     assert_eq!((status.state, status.error), (InjectionState::Injected, None));
     node.end();
-    assert_eq!(
-        pod.tables(),
-        Vec::<String>::new(),
-        "a node that ends takes everything back"
-    );
+    assert_eq!(pod.tables(), Vec::<String>::new(), "a node that ends takes everything back");
     nothing_is_left(&folder);
 }
 
@@ -267,10 +221,7 @@ fn a_thaw_behind_its_back_is_told_as_lost_with_the_time() {
     fs::write(pod.cgroup().join("cgroup.freeze"), "0").expect("writable");
     let status = folder.await_state("thawed", InjectionState::Lost);
     let error = status.error.expect("a reason");
-    assert!(
-        error.starts_with("lost between ") && error.contains("expected `frozen 1`"),
-        "{error}"
-    );
+    assert!(error.starts_with("lost between ") && error.contains("expected `frozen 1`"), "{error}");
     assert!(!status.proof.expect("a look").holds);
     node.put(&reverted(&spec));
     folder.await_state("thawed", InjectionState::Reverted);
@@ -290,14 +241,8 @@ fn a_table_removed_behind_its_back_is_told_as_lost() {
     assert_eq!(pod.tables().len(), 1, "a foreign flush skips an owned table");
     // Only the owner can remove it: with the guardian's own socket.
     let record = Store::read(&folder.records()[0]).expect("a record");
-    let grip = record
-        .guardian
-        .expect("guarded")
-        .grip()
-        .expect("it holds the table");
-    let Target::Partition(target) = record.target else {
-        unreachable!("a partition")
-    };
+    let grip = record.guardian.expect("guarded").grip().expect("it holds the table");
+    let Target::Partition(target) = record.target else { unreachable!("a partition") };
     nftables::remove(&grip.owner, &target.table).expect("owned");
     let status = folder.await_state("torn", InjectionState::Lost);
     assert!(status.error.is_some_and(|error| error.contains("is gone")));
@@ -310,10 +255,7 @@ fn a_pause_follows_a_container_that_is_started_again() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));
     folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
-    let spec = InjectionSpec {
-        follow: true,
-        ..injection("follows", &pod, HostFault::Pause {}, LONG)
-    };
+    let spec = InjectionSpec { follow: true, ..injection("follows", &pod, HostFault::Pause {}, LONG) };
     node.put(&spec);
     folder.await_state("follows", InjectionState::Injected);
     pod.kill_container();
@@ -323,9 +265,7 @@ fn a_pause_follows_a_container_that_is_started_again() {
     });
     pod.start_container();
     folder.show(0, &pod.located);
-    eventually("the new one is paused", Duration::from_secs(3), || {
-        pod.is_frozen().then_some(())
-    });
+    eventually("the new one is paused", Duration::from_secs(3), || pod.is_frozen().then_some(()));
     folder.await_state("follows", InjectionState::Injected);
     assert_eq!(folder.records().len(), 1);
     node.end();
@@ -355,10 +295,7 @@ fn a_kill_is_proven_and_hits_the_next_incarnation_only_when_it_follows() {
         let (folder, mut pod) = (Folder::new(), Pod::new(grouping));
         folder.show(0, &pod.located);
         let mut node = Node::start(&folder);
-        let spec = InjectionSpec {
-            follow,
-            ..injection("kill", &pod, HostFault::Kill {}, LONG)
-        };
+        let spec = InjectionSpec { follow, ..injection("kill", &pod, HostFault::Kill {}, LONG) };
         node.put(&spec);
         let status = folder.await_state("kill", InjectionState::Injected);
         assert!(status.proof.expect("proven").observed.contains("is gone"));
@@ -388,18 +325,12 @@ fn refuses_another_pod_a_frozen_cgroup_and_the_nodes_own_network() {
     let mut other = injection("other", &pod, HostFault::Pause {}, LONG);
     other.pod.uid = "another".to_owned();
     node.put(&other);
-    let error = folder
-        .await_state("other", InjectionState::Failed)
-        .error
-        .expect("a reason");
+    let error = folder.await_state("other", InjectionState::Failed).error.expect("a reason");
     assert!(error.contains("expected uid another"), "{error}");
 
     fs::write(pod.cgroup().join("cgroup.freeze"), "1").expect("writable");
     node.put(&injection("frozen", &pod, HostFault::Pause {}, LONG));
-    let error = folder
-        .await_state("frozen", InjectionState::Failed)
-        .error
-        .expect("a reason");
+    let error = folder.await_state("frozen", InjectionState::Failed).error.expect("a reason");
     assert!(error.contains("is frozen already"), "{error}");
     assert!(pod.is_frozen(), "what somebody else froze stays frozen");
     fs::write(pod.cgroup().join("cgroup.freeze"), "0").expect("writable");
@@ -408,22 +339,11 @@ fn refuses_another_pod_a_frozen_cgroup_and_the_nodes_own_network() {
     own.holder = std::process::id().cast_signed();
     folder.show(0, &own);
     node.put(&injection("own", &pod, cut(&["10.99.0.2"]), LONG));
-    let error = folder
-        .await_state("own", InjectionState::Failed)
-        .error
-        .expect("a reason");
+    let error = folder.await_state("own", InjectionState::Failed).error.expect("a reason");
     assert!(error.contains("network namespace of its node"), "{error}");
 
-    node.put(&injection(
-        "power",
-        &pod,
-        HostFault::PowerLoss { claims: Vec::new() },
-        LONG,
-    ));
-    let error = folder
-        .await_state("power", InjectionState::Failed)
-        .error
-        .expect("a reason");
+    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new() }, LONG));
+    let error = folder.await_state("power", InjectionState::Failed).error.expect("a reason");
     assert!(error.contains("no volume"), "{error}");
     nothing_is_left(&folder);
     node.end();
@@ -442,15 +362,8 @@ fn damaged_records_are_kept_aside_and_those_of_another_boot_removed() {
     Store::write(&folder.undo_dir().join("old.1.undo.json"), &record).expect("writable");
     fs::write(folder.undo_dir().join("junk.1.undo.json"), "{\"schema\": 1, ").expect("writable");
     let outcomes = replay(&folder.undo_dir(), Scope::Leftover).expect("a readable folder");
-    assert!(
-        matches!(&outcomes[..], [Outcome::SetAside(..), Outcome::AnotherBoot(_)]),
-        "{outcomes:?}"
-    );
+    assert!(matches!(&outcomes[..], [Outcome::SetAside(..), Outcome::AnotherBoot(_)]), "{outcomes:?}");
     let left = folder.records();
     assert_eq!(left, [folder.undo_dir().join("junk.1.undo.unreadable")]);
-    assert!(
-        replay(&folder.undo_dir(), Scope::Everything)
-            .expect("a readable folder")
-            .is_empty()
-    );
+    assert!(replay(&folder.undo_dir(), Scope::Everything).expect("a readable folder").is_empty());
 }

@@ -67,17 +67,11 @@ impl Folder {
     /// Every status that nodes of this folder have told, oldest first.
     pub fn statuses(&self) -> Vec<(String, InjectionStatus)> {
         let text = fs::read_to_string(self.path().join("statuses")).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     pub fn status(&self, name: &str) -> Option<InjectionStatus> {
-        self.statuses()
-            .into_iter()
-            .rev()
-            .find(|(of, _)| of == name)
-            .map(|(_, status)| status)
+        self.statuses().into_iter().rev().find(|(of, _)| of == name).map(|(_, status)| status)
     }
 
     pub fn await_state(&self, name: &str, state: InjectionState) -> InjectionStatus {
@@ -107,12 +101,7 @@ impl Node {
     pub fn start_with(folder: &Folder, kill_at: Option<&str>) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("known"));
         command
-            .args([
-                "--exact",
-                "node_fixture::node_process",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "node_fixture::node_process", "--ignored", "--nocapture"])
             .env("SEATRIAL_TEST_NODE", folder.path())
             .env_remove("SEATRIAL_KILL_AT")
             .stdin(Stdio::piped())
@@ -120,9 +109,7 @@ impl Node {
         if let Some(point) = kill_at {
             command.env("SEATRIAL_KILL_AT", point);
         }
-        Self {
-            child: command.spawn().expect("this test binary can be started"),
-        }
+        Self { child: command.spawn().expect("this test binary can be started") }
     }
 
     pub fn put(&mut self, spec: &InjectionSpec) {
@@ -136,12 +123,7 @@ impl Node {
 
     fn say(&mut self, line: &str) {
         // A node that was told to die may be dead by now.
-        let _ = self
-            .child
-            .stdin
-            .as_mut()
-            .expect("piped")
-            .write_all(line.as_bytes());
+        let _ = self.child.stdin.as_mut().expect("piped").write_all(line.as_bytes());
     }
 
     /// SIGKILL, as by the kernel when memory is short.
@@ -179,11 +161,7 @@ impl Channel for FileChannel {
 
     async fn report(&self, name: &str, status: InjectionStatus) -> io::Result<()> {
         let line = format!("{}\n", serde_json::to_string(&(name, status))?);
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.0.join("statuses"))?
-            .write_all(line.as_bytes())
+        OpenOptions::new().create(true).append(true).open(self.0.join("statuses"))?.write_all(line.as_bytes())
     }
 }
 
@@ -203,10 +181,7 @@ impl Locate for FileLocate {
 pub fn options(undo_dir: PathBuf) -> Options {
     Options {
         undo_dir,
-        guardian: Launch {
-            program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")),
-            cgroup: None,
-        },
+        guardian: Launch { program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")), cgroup: None },
         adopt_within: Duration::from_secs(2),
     }
 }
@@ -217,14 +192,9 @@ fn node_process() {
     let Some(folder) = std::env::var_os("SEATRIAL_TEST_NODE").map(PathBuf::from) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let options = options(folder.join("undo"));
-    runtime
-        .block_on(serve(FileChannel(folder.clone()), FileLocate(folder), options))
-        .expect("serves");
+    runtime.block_on(serve(FileChannel(folder.clone()), FileLocate(folder), options)).expect("serves");
 }
 
 /// An Injection on ordinal 0 for this long.
@@ -243,10 +213,7 @@ pub fn injection(name: &str, pod: &Pod, fault: HostFault, lasts: Duration) -> In
         container: None,
         fault,
         desired: Desired::Injected,
-        deadline: Deadline {
-            at: Timestamp::now() + lasts,
-            within: lasts,
-        },
+        deadline: Deadline { at: Timestamp::now() + lasts, within: lasts },
         follow: false,
     }
 }
@@ -273,11 +240,7 @@ pub fn guardians(folder: &Folder) -> Vec<i32> {
     let folder = folder.path().to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("readable").filter_map(Result::ok) {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
             continue;
         };
         let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();

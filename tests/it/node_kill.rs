@@ -33,23 +33,14 @@ struct Scene {
 
 impl Scene {
     fn new(kind: Kind) -> Self {
-        let pod = Pod::new(if kind == Kind::Freeze {
-            Grouping::OwnCgroup
-        } else {
-            Grouping::None
-        });
+        let pod = Pod::new(if kind == Kind::Freeze { Grouping::OwnCgroup } else { Grouping::None });
         let peer = (kind == Kind::Partition).then(|| Pod::new(Grouping::None));
         if let Some(peer) = &peer {
             pod.connect(peer);
         }
         let folder = Folder::new();
         folder.show(0, &pod.located);
-        Self {
-            folder,
-            kind,
-            pod,
-            _peer: peer,
-        }
+        Self { folder, kind, pod, _peer: peer }
     }
 
     fn spec(&self, name: &str, lasts: Duration) -> InjectionSpec {
@@ -69,17 +60,9 @@ impl Scene {
     }
 
     fn leftovers(&self) -> Vec<String> {
-        let mut found: Vec<String> = self
-            .folder
-            .records()
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        found.extend(
-            guardians(&self.folder)
-                .iter()
-                .map(|pid| format!("guardian {pid}")),
-        );
+        let mut found: Vec<String> =
+            self.folder.records().iter().map(|path| path.display().to_string()).collect();
+        found.extend(guardians(&self.folder).iter().map(|pid| format!("guardian {pid}")));
         if self.is_in_force() {
             found.push("the fault".to_owned());
         }
@@ -110,17 +93,11 @@ impl Scene {
         let asked = Instant::now();
         while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
             if asked.elapsed() > Duration::from_millis(300) {
-                node.put(&InjectionSpec {
-                    desired: Desired::Reverted,
-                    ..spec.clone()
-                });
+                node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(
-            node.child.try_wait().expect("ours").is_some(),
-            "the node never got to {point}"
-        );
+        assert!(node.child.try_wait().expect("ours").is_some(), "the node never got to {point}");
         node.child.wait().expect("ours");
         self.is_clean_by(deadline + ONE_SECOND, &format!("by a node killed at {point}"));
     }
@@ -133,10 +110,7 @@ impl Scene {
         let asked = Instant::now();
         while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
             if asked.elapsed() > Duration::from_millis(300) {
-                node.put(&InjectionSpec {
-                    desired: Desired::Reverted,
-                    ..spec.clone()
-                });
+                node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -202,10 +176,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         assert_eq!(scene.folder.records(), records, "the same record");
         assert_eq!(guardians(&scene.folder), guardian, "the same guardian");
         assert!(scene.is_in_force());
-        node.put(&InjectionSpec {
-            desired: Desired::Reverted,
-            ..spec
-        });
+        node.put(&InjectionSpec { desired: Desired::Reverted, ..spec });
         scene.folder.await_state("kept", InjectionState::Reverted);
         scene.is_clean_by(Instant::now() + ONE_SECOND, "by the new node");
         node.end();
@@ -220,10 +191,7 @@ fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
     scene.folder.await_state("orphan", InjectionState::Injected);
     node.kill();
     let node = Node::start(&scene.folder);
-    scene.is_clean_by(
-        Instant::now() + Duration::from_secs(5),
-        "by a node that hears of nothing",
-    );
+    scene.is_clean_by(Instant::now() + Duration::from_secs(5), "by a node that hears of nothing");
     node.end();
 }
 
@@ -237,25 +205,17 @@ fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
         let first = guardians(&scene.folder);
         kill(Pid::from_raw(first[0]), Signal::SIGKILL).expect("there");
         let second = eventually("another guardian", Duration::from_secs(3), || {
-            guardians(&scene.folder)
-                .first()
-                .copied()
-                .filter(|pid| !first.contains(pid))
+            guardians(&scene.folder).first().copied().filter(|pid| !first.contains(pid))
         });
         let status = eventually("a status that says so", Duration::from_secs(3), || {
-            scene
-                .folder
-                .status("guarded")
-                .filter(|status| status.error.is_some())
+            scene.folder.status("guarded").filter(|status| status.error.is_some())
         });
         assert_eq!(status.state, InjectionState::Injected);
         assert!(status.error.is_some_and(|note| note.contains("was replaced")));
         // The new one is as good as the old one.
         node.kill();
         kill(Pid::from_raw(second), Signal::SIGTERM).expect("there");
-        scene.is_clean_by(
-            Instant::now() + Duration::from_secs(2),
-            "by a guardian that is asked to take back",
-        );
+        scene
+            .is_clean_by(Instant::now() + Duration::from_secs(2), "by a guardian that is asked to take back");
     }
 }

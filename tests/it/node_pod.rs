@@ -15,11 +15,7 @@ use crate::node_fixture::eventually;
 /// The cgroup v2 hierarchy, alone or beside version 1.
 fn cgroups() -> PathBuf {
     let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
-    if hybrid.join("cgroup.procs").exists() {
-        hybrid
-    } else {
-        PathBuf::from("/sys/fs/cgroup")
-    }
+    if hybrid.join("cgroup.procs").exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
 }
 
 /// Whether a container of a hand-made pod has a cgroup of its own.
@@ -89,20 +85,14 @@ impl Pod {
             None => String::new(),
         };
         let _ = self.container.wait();
-        self.container = spawn(
-            "nsenter",
-            &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")],
-        );
+        self.container = spawn("nsenter", &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")]);
         let pid = self.container.id().cast_signed();
         eventually("a running container", Duration::from_secs(5), || {
             let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             (!tasks.trim().is_empty()).then_some(())
         });
-        self.located.containers = vec![LocatedContainer {
-            name: "main".to_owned(),
-            pid,
-            cgroup: self.cgroup.clone(),
-        }];
+        self.located.containers =
+            vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: self.cgroup.clone() }];
     }
 
     pub fn cgroup(&self) -> &Path {
@@ -110,9 +100,7 @@ impl Pod {
     }
 
     pub fn is_frozen(&self) -> bool {
-        fs::read_to_string(self.cgroup().join("cgroup.events"))
-            .expect("readable")
-            .contains("frozen 1")
+        fs::read_to_string(self.cgroup().join("cgroup.events")).expect("readable").contains("frozen 1")
     }
 
     /// Whether the container's first process is stopped by a signal.
@@ -138,11 +126,7 @@ impl Pod {
         }
         // A test that fails may leave stopped processes, which outlive their parents.
         if let Ok(Some(first)) = ProcessId::of(self.container.id().cast_signed()) {
-            let _ = Tree {
-                roots: vec![first],
-                spared: None,
-            }
-            .kill(Duration::from_secs(2));
+            let _ = Tree { roots: vec![first], spared: None }.kill(Duration::from_secs(2));
         }
         let _ = self.container.kill();
         let _ = self.container.wait();
@@ -168,11 +152,7 @@ impl Pod {
 
     pub fn must_run(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -183,52 +163,26 @@ impl Pod {
             "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &there,
         ]);
         for (pod, last) in [(self, 1), (other, 2)] {
-            pod.must_run(&[
-                "ip",
-                "address",
-                "add",
-                &format!("10.99.0.{last}/24"),
-                "dev",
-                "eth0",
-            ]);
-            pod.must_run(&[
-                "ip",
-                "address",
-                "add",
-                &format!("fd99::{last}/64"),
-                "dev",
-                "eth0",
-                "nodad",
-            ]);
+            pod.must_run(&["ip", "address", "add", &format!("10.99.0.{last}/24"), "dev", "eth0"]);
+            pod.must_run(&["ip", "address", "add", &format!("fd99::{last}/64"), "dev", "eth0", "nodad"]);
             pod.must_run(&["ip", "link", "set", "lo", "up"]);
             pod.must_run(&["ip", "link", "set", "eth0", "up"]);
         }
-        eventually("a cable", Duration::from_secs(5), || {
-            self.reaches("10.99.0.2").then_some(())
-        });
-        eventually("a cable for IPv6", Duration::from_secs(5), || {
-            self.reaches("fd99::2").then_some(())
-        });
+        eventually("a cable", Duration::from_secs(5), || self.reaches("10.99.0.2").then_some(()));
+        eventually("a cable for IPv6", Duration::from_secs(5), || self.reaches("fd99::2").then_some(()));
     }
 
     pub fn reaches(&self, address: &str) -> bool {
-        self.run(&["busybox", "ping", "-c", "1", "-W", "1", address])
-            .status
-            .success()
+        self.run(&["busybox", "ping", "-c", "1", "-W", "1", address]).status.success()
     }
 
     /// How many pings have come in.
     pub fn pings_heard(&self) -> u64 {
         let text = self.must_run(&["cat", "/proc/net/snmp"]);
-        let mut lines = text
-            .lines()
-            .filter(|line| line.starts_with("Icmp:"))
-            .map(str::split_ascii_whitespace);
+        let mut lines =
+            text.lines().filter(|line| line.starts_with("Icmp:")).map(str::split_ascii_whitespace);
         let (names, values) = (lines.next().expect("there"), lines.next().expect("there"));
-        let (_, heard) = names
-            .zip(values)
-            .find(|(name, _)| *name == "InEchos")
-            .expect("there");
+        let (_, heard) = names.zip(values).find(|(name, _)| *name == "InEchos").expect("there");
         heard.parse().expect("a number")
     }
 

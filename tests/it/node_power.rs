@@ -25,14 +25,8 @@ struct Disk {
 
 impl Disk {
     fn new(folder: &Path) -> Self {
-        let disk = Self {
-            image: folder.join("disk.img"),
-            mount: folder.join("disk"),
-        };
-        File::create(&disk.image)
-            .expect("writable")
-            .set_len(32 << 20)
-            .expect("writable");
+        let disk = Self { image: folder.join("disk.img"), mount: folder.join("disk") };
+        File::create(&disk.image).expect("writable").set_len(32 << 20).expect("writable");
         fs::create_dir(&disk.mount).expect("writable");
         must("mkfs.ext4", &["-q", "-F", disk.image.to_str().expect("text")]);
         disk.mount();
@@ -42,12 +36,7 @@ impl Disk {
     fn mount(&self) {
         must(
             "mount",
-            &[
-                "-o",
-                "loop",
-                self.image.to_str().expect("text"),
-                self.mount.to_str().expect("text"),
-            ],
+            &["-o", "loop", self.image.to_str().expect("text"), self.mount.to_str().expect("text")],
         );
     }
 
@@ -56,11 +45,7 @@ impl Disk {
     }
 
     fn volume(&self) -> LocatedVolume {
-        LocatedVolume {
-            claim: "data".to_owned(),
-            path: self.mount.clone(),
-            device: Some(self.image.clone()),
-        }
+        LocatedVolume { claim: "data".to_owned(), path: self.mount.clone(), device: Some(self.image.clone()) }
     }
 }
 
@@ -80,20 +65,11 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
     let mut synced = File::create(disk.mount.join("synced")).expect("writable");
     synced.write_all(b"kept").expect("writable");
     synced.sync_all().expect("writable");
-    File::open(&disk.mount)
-        .and_then(|root| root.sync_all())
-        .expect("writable");
+    File::open(&disk.mount).and_then(|root| root.sync_all()).expect("writable");
     let mut node = Node::start(&folder);
     fs::write(disk.mount.join("unsynced"), "lost").expect("writable");
-    node.put(&injection(
-        "power",
-        &pod,
-        HostFault::PowerLoss { claims: Vec::new() },
-        Duration::from_mins(1),
-    ));
-    eventually("the container is dead", Duration::from_secs(5), || {
-        (!pod.container_is_alive()).then_some(())
-    });
+    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new() }, Duration::from_mins(1)));
+    eventually("the container is dead", Duration::from_secs(5), || (!pod.container_is_alive()).then_some(()));
     drop(synced);
     // What a platform does: mount again, start again.
     pod.remove();
@@ -104,29 +80,16 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
     folder.show(0, &next.located);
     let status = folder.await_state("power", InjectionState::Injected);
     let observed = status.proof.expect("proven").observed;
-    assert!(
-        observed.contains("synced marker there, unsynced gone"),
-        "{observed}"
-    );
-    assert_eq!(
-        fs::read_to_string(disk.mount.join("synced")).expect("kept"),
-        "kept"
-    );
+    assert!(observed.contains("synced marker there, unsynced gone"), "{observed}");
+    assert_eq!(fs::read_to_string(disk.mount.join("synced")).expect("kept"), "kept");
     // Its name may have got to the disk with somebody else's sync; what was written to it did not.
-    assert_ne!(
-        fs::read_to_string(disk.mount.join("unsynced")).unwrap_or_default(),
-        "lost"
-    );
+    assert_ne!(fs::read_to_string(disk.mount.join("unsynced")).unwrap_or_default(), "lost");
     node.gone("power");
-    eventually("no record", Duration::from_secs(2), || {
-        folder.records().is_empty().then_some(())
-    });
+    eventually("no record", Duration::from_secs(2), || folder.records().is_empty().then_some(()));
     let markers: Vec<_> = fs::read_dir(&disk.mount)
         .expect("readable")
         .filter(|entry| {
-            entry
-                .as_ref()
-                .is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".seatrial"))
+            entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".seatrial"))
         })
         .collect();
     assert!(markers.is_empty(), "{markers:?}");
@@ -135,10 +98,7 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
 
 #[test]
 fn rounds_are_measured_and_leave_nothing() {
-    let rounds = std::env::var("SEATRIAL_BENCH_ROUNDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(3);
+    let rounds = std::env::var("SEATRIAL_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     for (name, grouping, fault) in [
         ("pause", Grouping::OwnCgroup, HostFault::Pause {}),
         ("partition", Grouping::None, cut(&["10.99.0.2", "fd99::2"])),
@@ -149,17 +109,12 @@ fn rounds_are_measured_and_leave_nothing() {
         let spec = injection(name, &pod, fault, Duration::from_mins(1));
         let locate = FileLocate(folder.path().to_owned());
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let measured = runtime
-            .block_on(bench_rounds(locate, options(folder.undo_dir()), &spec, rounds))
-            .expect("done");
+        let measured =
+            runtime.block_on(bench_rounds(locate, options(folder.undo_dir()), &spec, rounds)).expect("done");
         assert_eq!((measured.inject.len(), measured.revert.len()), (rounds, rounds));
         for (what, mut times) in [("inject", measured.inject), ("revert", measured.revert)] {
             times.sort();
-            println!(
-                "{name} {what}: p50 {:?}, p99 {:?}",
-                times[rounds / 2],
-                times[rounds * 99 / 100]
-            );
+            println!("{name} {what}: p50 {:?}, p99 {:?}", times[rounds / 2], times[rounds * 99 / 100]);
         }
         assert!(folder.records().is_empty());
     }

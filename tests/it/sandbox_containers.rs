@@ -7,9 +7,7 @@ use seatrial::platform::sandbox::pod_spec::{EmptyDir, EnvValue, EnvVar, FieldPat
 use crate::sandbox_fixture::{Fixture, mount, probe, shell, shell_set};
 
 fn exec(script: &str) -> ProbeCheck {
-    ProbeCheck::Exec {
-        argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-    }
+    ProbeCheck::Exec { argv: ["sh", "-c", script].map(str::to_owned).to_vec() }
 }
 
 #[test]
@@ -25,12 +23,7 @@ fn container_has_its_own_root_and_cannot_change_the_hosts() {
     drop(fixture);
     spec.pod.containers[0].run_as_user = None;
     let fixture = Fixture::up("root", spec);
-    for expected in [
-        "1 is my pid\n0\n",
-        "/usr/local/bin/seatrial",
-        "nameserver 10.244.0.1",
-        "eth0\nlo\n",
-    ] {
+    for expected in ["1 is my pid\n0\n", "/usr/local/bin/seatrial", "nameserver 10.244.0.1", "eth0\nlo\n"] {
         fixture.wait_log("web-0", "main", expected);
     }
     assert!(!std::path::Path::new("/etc/seatrial-was-here").exists());
@@ -42,11 +35,7 @@ fn runs_as_the_user_and_group_that_are_asked_for() {
     spec.pod.containers[0].run_as_user = Some(1234);
     spec.pod.containers[0].run_as_group = Some(2345);
     spec.pod.fs_group = Some(3456);
-    spec.pod.empty_dirs = vec![EmptyDir {
-        name: "scratch".to_owned(),
-        in_memory: true,
-        size: Some(1 << 20),
-    }];
+    spec.pod.empty_dirs = vec![EmptyDir { name: "scratch".to_owned(), in_memory: true, size: Some(1 << 20) }];
     spec.pod.containers[0].mounts = vec![mount("scratch", "/scratch")];
     let fixture = Fixture::up("user", spec);
     fixture.wait_log("web-0", "main", "uid=1234 gid=2345 groups=2345,3456");
@@ -58,13 +47,8 @@ fn environment_has_field_references_and_expansion() {
     let mut spec = shell_set(1, "echo $ADDRESS $0 $1; exec sleep 1000");
     spec.pod.labels.insert("app".to_owned(), "shop".to_owned());
     let container = &mut spec.pod.containers[0];
-    container
-        .argv
-        .extend(["$(NAME)".to_owned(), "$$(NAME)".to_owned()]);
-    let variable = |name: &str, value| EnvVar {
-        name: name.to_owned(),
-        value,
-    };
+    container.argv.extend(["$(NAME)".to_owned(), "$$(NAME)".to_owned()]);
+    let variable = |name: &str, value| EnvVar { name: name.to_owned(), value };
     container.env = vec![
         variable("NAME", EnvValue::Field(FieldPath::PodName)),
         variable("APP", EnvValue::Field(FieldPath::Label("app".to_owned()))),
@@ -80,21 +64,15 @@ fn environment_has_field_references_and_expansion() {
 #[test]
 fn init_containers_run_in_order_before_the_others_and_share_volumes() {
     let mut spec = shell_set(1, "cat /in/order; echo third >> /in/order; exec sleep 1000");
-    spec.pod.empty_dirs = vec![EmptyDir {
-        name: "shared".to_owned(),
-        in_memory: false,
-        size: None,
-    }];
+    spec.pod.empty_dirs = vec![EmptyDir { name: "shared".to_owned(), in_memory: false, size: None }];
     let mut first = shell("first", "sleep 0.2; echo first >> /shared/order");
     first.mounts = vec![mount("shared", "/shared")];
     let mut second = shell("second", "echo second >> /shared/order");
     second.mounts = vec![mount("shared", "/shared")];
     spec.pod.init_containers = vec![first, second];
     spec.pod.containers[0].mounts = vec![mount("shared", "/in")];
-    let mut side = shell(
-        "side",
-        "until grep third /ro/order; do sleep 0.05; done; touch /ro/x; exec sleep 1000",
-    );
+    let mut side =
+        shell("side", "until grep third /ro/order; do sleep 0.05; done; touch /ro/x; exec sleep 1000");
     side.mounts = vec![mount("shared", "/ro")];
     side.mounts[0].read_only = true;
     spec.pod.containers.push(side);
@@ -123,9 +101,8 @@ fn hanging_exec_probe_is_ended_by_its_timeout_and_is_no_success() {
     spec.pod.containers[0].liveness = Some(hanging);
     spec.pod.grace = Duration::from_millis(100);
     let fixture = Fixture::up("hang", spec);
-    let seen = fixture.wait_for("a restart", |now| {
-        now.pod(0).is_some_and(|pod| pod.containers[0].restarts == 1)
-    });
+    let seen =
+        fixture.wait_for("a restart", |now| now.pod(0).is_some_and(|pod| pod.containers[0].restarts == 1));
     assert!(seen.pod(0).is_some());
     assert!(fixture.log("web-0", "main").matches("hangs").count() >= 2);
 }
@@ -142,12 +119,8 @@ fn container_that_stops_serving_is_taken_out_and_restarted() {
     }
     let fixture = Fixture::up("unready", spec);
     fixture.wait_ready();
-    fixture.wait_for("unready", |now| {
-        now.pod(0)
-            .is_some_and(|pod| pod.containers[0].running && !pod.ready)
-    });
+    fixture.wait_for("unready", |now| now.pod(0).is_some_and(|pod| pod.containers[0].running && !pod.ready));
     fixture.wait_for("restarted", |now| {
-        now.pod(0)
-            .is_some_and(|pod| pod.containers[0].restarts == 1 && pod.ready)
+        now.pod(0).is_some_and(|pod| pod.containers[0].restarts == 1 && pod.ready)
     });
 }

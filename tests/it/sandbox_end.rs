@@ -27,10 +27,7 @@ fn leftovers(name: &str, state: &Path) -> Vec<String> {
             }
         }
     }
-    for device in std::fs::read_dir("/sys/block")
-        .expect("sysfs is mounted")
-        .flatten()
-    {
+    for device in std::fs::read_dir("/sys/block").expect("sysfs is mounted").flatten() {
         let backing = std::fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
         if backing.contains(&format!("/sandboxes/{name}/")) {
             found.push(backing);
@@ -54,12 +51,7 @@ fn stop_leaves_nothing() {
     let mut fixture = Fixture::up("end-stop", with_claim(shell_set(2, "exec sleep 1000")));
     fixture.wait_ready();
     assert!(!leftovers("end-stop", fixture.state.path()).is_empty());
-    fixture
-        .sandbox
-        .take()
-        .expect("it runs")
-        .stop()
-        .expect("it can be stopped");
+    fixture.sandbox.take().expect("it runs").stop().expect("it can be stopped");
     assert_eq!(leftovers("end-stop", fixture.state.path()), Vec::<String>::new());
 }
 
@@ -78,16 +70,8 @@ fn killed_sweeper_ends_the_sandbox_and_the_next_look_sweeps() {
     fixture.wait_ready();
     let init = fixture.sandbox().dir().init().expect("init's pid is known");
     let sweeper = std::fs::read_to_string(format!("/proc/{init}/stat")).expect("init lives");
-    let parent = sweeper
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.split(' ').nth(1))
-        .map(str::to_owned);
-    let sweeper = Pid::from_raw(
-        parent
-            .and_then(|pid| pid.parse().ok())
-            .expect("stat has the parent"),
-    );
+    let parent = sweeper.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).map(str::to_owned);
+    let sweeper = Pid::from_raw(parent.and_then(|pid| pid.parse().ok()).expect("stat has the parent"));
     kill(sweeper, Signal::SIGKILL).expect("the sweeper lives");
     wait_until("its processes are gone", || !fixture.sandbox().dir().is_alive());
     assert_eq!(Sandbox::list(fixture.state.path()), []);
@@ -112,10 +96,7 @@ fn hold() {
 fn start_holding(name: &str, state: &Path, keep: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().expect("this is a program"));
     command.args(["--exact", "sandbox_end::hold", "--ignored"]);
-    command
-        .env("HOLD_STATE", state)
-        .env("HOLD_NAME", name)
-        .stdout(Stdio::null());
+    command.env("HOLD_STATE", state).env("HOLD_NAME", name).stdout(Stdio::null());
     if keep {
         command.env("HOLD_KEEP", "1");
     }
@@ -136,12 +117,7 @@ fn sandbox_ends_with_a_run_that_is_killed() {
 #[test]
 fn kept_sandbox_outlives_its_maker_until_it_is_taken_down() {
     let state = TempDir::new().expect("a temporary folder can be made");
-    assert!(
-        start_holding("end-kept", state.path(), true)
-            .wait()
-            .expect("it ends")
-            .success()
-    );
+    assert!(start_holding("end-kept", state.path(), true).wait().expect("it ends").success());
     let listed = Sandbox::list(state.path());
     assert_eq!((listed.len(), listed[0].is_alive), (1, true));
     Sandbox::attach(state.path(), "end-kept").expect("it runs");
@@ -149,21 +125,13 @@ fn kept_sandbox_outlives_its_maker_until_it_is_taken_down() {
     assert!(matches!(again, Err(SandboxError::Exists(name)) if name == "end-kept"));
     Sandbox::down(state.path(), "end-kept").expect("it can be taken down");
     assert_eq!(leftovers("end-kept", state.path()), Vec::<String>::new());
-    assert!(matches!(
-        Sandbox::down(state.path(), "end-kept"),
-        Err(SandboxError::Absent(_))
-    ));
+    assert!(matches!(Sandbox::down(state.path(), "end-kept"), Err(SandboxError::Absent(_))));
 }
 
 #[test]
 fn kept_sandbox_that_died_keeps_its_volumes_until_it_is_taken_down() {
     let state = TempDir::new().expect("a temporary folder can be made");
-    assert!(
-        start_holding("end-dead", state.path(), true)
-            .wait()
-            .expect("it ends")
-            .success()
-    );
+    assert!(start_holding("end-dead", state.path(), true).wait().expect("it ends").success());
     let dir = StateDir::of(state.path(), "end-dead").expect("a good name");
     let image = dir.volumes().join("data-web-0.img");
     wait_until("the volume is there", || image.exists());

@@ -39,15 +39,8 @@ impl Fixture {
     pub fn with(state: TempDir, spec: SetSpec, options: Options) -> Self {
         let sandbox = Sandbox::up(spec, options).expect("the sandbox starts");
         let runtime = Runtime::new().expect("a runtime can be made");
-        let client = runtime
-            .block_on(Client::connect(sandbox.dir()))
-            .expect("its init answers");
-        Self {
-            state,
-            sandbox: Some(sandbox),
-            client,
-            runtime,
-        }
+        let client = runtime.block_on(Client::connect(sandbox.dir())).expect("its init answers");
+        Self { state, sandbox: Some(sandbox), client, runtime }
     }
 
     pub fn sandbox(&self) -> &Sandbox {
@@ -68,41 +61,24 @@ impl Fixture {
                 .map(|found| found.map(|now| now.clone()))
         });
         let last = self.client.snapshots().borrow().clone();
-        assert!(
-            matches!(found, Ok(Ok(_))),
-            "{what}: not within {LIMIT:?}; the last snapshot: {last:#?}"
-        );
-        found
-            .expect("it was just looked at")
-            .expect("it was just looked at")
+        assert!(matches!(found, Ok(Ok(_))), "{what}: not within {LIMIT:?}; the last snapshot: {last:#?}");
+        found.expect("it was just looked at").expect("it was just looked at")
     }
 
     pub fn pod(&self, ordinal: Ordinal) -> api::Pod {
-        self.client
-            .snapshots()
-            .borrow()
-            .pod(ordinal)
-            .expect("the pod exists")
-            .clone()
+        self.client.snapshots().borrow().pod(ordinal).expect("the pod exists").clone()
     }
 
     /// Every log of the sandbox, for the message of a failed test.
     pub fn all_logs(&self) -> String {
-        let find = Command::new("find")
-            .arg(self.sandbox().dir().path())
-            .args(["-name", "*.log"])
-            .output();
+        let find = Command::new("find").arg(self.sandbox().dir().path()).args(["-name", "*.log"]).output();
         let paths = String::from_utf8_lossy(&find.expect("find runs").stdout).into_owned();
         let show = |path: &str| format!("== {path}\n{}", std::fs::read_to_string(path).unwrap_or_default());
         paths.lines().map(show).collect()
     }
 
     pub fn log(&self, pod: &str, container: &str) -> String {
-        let path = self
-            .sandbox()
-            .logs_dir()
-            .join(pod)
-            .join(format!("{container}.log"));
+        let path = self.sandbox().logs_dir().join(pod).join(format!("{container}.log"));
         std::fs::read_to_string(path).unwrap_or_default()
     }
 
@@ -111,11 +87,7 @@ impl Fixture {
         let deadline = std::time::Instant::now() + LIMIT;
         while !self.log(pod, container).contains(text) {
             let is_late = std::time::Instant::now() >= deadline;
-            assert!(
-                !is_late,
-                "no `{text}` in the log of {pod}/{container}\n{}",
-                self.all_logs()
-            );
+            assert!(!is_late, "no `{text}` in the log of {pod}/{container}\n{}", self.all_logs());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -133,21 +105,14 @@ impl Fixture {
         let of_sandbox = processes.filter_map(|entry| {
             let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
             let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-            let numbers: Vec<i32> = numbers
-                .split_whitespace()
-                .filter_map(|number| number.parse().ok())
-                .collect();
+            let numbers: Vec<i32> =
+                numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect();
             // The first is ours, the second the sandbox's; only a process in or below its pid namespace has that.
             let is_it = numbers.len() > 1 && numbers[1] == pid && is_below(numbers[0], init.as_raw());
             is_it.then(|| Pid::from_raw(numbers[0]))
         });
         let found: Vec<Pid> = of_sandbox.collect();
-        assert_eq!(
-            found.len(),
-            1,
-            "one process has pid {pid} in {}",
-            wanted.display()
-        );
+        assert_eq!(found.len(), 1, "one process has pid {pid} in {}", wanted.display());
         found[0]
     }
 
@@ -166,10 +131,7 @@ impl Fixture {
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + LIMIT;
     while !is_so() {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "not within {LIMIT:?}: {what}"
-        );
+        assert!(std::time::Instant::now() < deadline, "not within {LIMIT:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -239,10 +201,7 @@ pub fn shell(name: &str, script: &str) -> Container {
         name: name.to_owned(),
         argv: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
         working_dir: None,
-        env: vec![EnvVar {
-            name: "POD_IP".to_owned(),
-            value: EnvValue::Field(FieldPath::PodIp),
-        }],
+        env: vec![EnvVar { name: "POD_IP".to_owned(), value: EnvValue::Field(FieldPath::PodIp) }],
         mounts: Vec::new(),
         run_as_user: None,
         run_as_group: None,
@@ -255,21 +214,13 @@ pub fn shell(name: &str, script: &str) -> Container {
 
 /// A claim `data` of 512 MiB, mounted at `/data`.
 pub fn with_claim(mut spec: SetSpec) -> SetSpec {
-    spec.claims.push(ClaimTemplate {
-        name: "data".to_owned(),
-        size: 512 << 20,
-    });
+    spec.claims.push(ClaimTemplate { name: "data".to_owned(), size: 512 << 20 });
     spec.pod.containers[0].mounts.push(mount("data", "/data"));
     spec
 }
 
 pub fn mount(volume: &str, path: &str) -> Mount {
-    Mount {
-        volume: volume.to_owned(),
-        path: PathBuf::from(path),
-        sub_path: None,
-        read_only: false,
-    }
+    Mount { volume: volume.to_owned(), path: PathBuf::from(path), sub_path: None, read_only: false }
 }
 
 pub fn probe(check: ProbeCheck) -> Probe {

@@ -20,10 +20,7 @@ fn pods_know_their_names_and_reach_each_other_by_them() {
          until busybox wget -q -O - http://web-2.web:8080/ && busybox wget -q -O - \
          http://web-0.web.default.svc.cluster.local:8080; do sleep 0.1; done; wait"
     );
-    spec.pod.containers[0].readiness = Some(probe(ProbeCheck::Tcp {
-        host: None,
-        port: 8080,
-    }));
+    spec.pod.containers[0].readiness = Some(probe(ProbeCheck::Tcp { host: None, port: 8080 }));
     let fixture = Fixture::up("names", spec);
     fixture.wait_ready();
     fixture.wait_log("web-1", "main", "I am web-1.web.default.svc.cluster.local");
@@ -34,19 +31,13 @@ fn pods_know_their_names_and_reach_each_other_by_them() {
 fn starts_ordered_pods_only_when_those_before_them_are_ready() {
     let mut spec = shell_set(3, SERVE);
     spec.start = StartOrder::Ordered;
-    spec.pod.containers[0].readiness = Some(probe(ProbeCheck::Tcp {
-        host: None,
-        port: 8080,
-    }));
+    spec.pod.containers[0].readiness = Some(probe(ProbeCheck::Tcp { host: None, port: 8080 }));
     let fixture = Fixture::up("ordered", spec);
     let mut most = 0;
     fixture.wait_for("all ready", |now| {
         for pod in &now.pods {
-            let before_are_ready = now
-                .pods
-                .iter()
-                .filter(|other| other.ordinal < pod.ordinal)
-                .all(|other| other.ready);
+            let before_are_ready =
+                now.pods.iter().filter(|other| other.ordinal < pod.ordinal).all(|other| other.ready);
             assert!(before_are_ready, "{now:#?}");
         }
         most = most.max(now.pods.len());
@@ -62,13 +53,9 @@ fn deleted_pod_gets_its_grace_and_comes_back_as_another() {
     fixture.wait_ready();
     fixture.wait_log("web-1", "main", "hello");
     let before = fixture.pod(1);
-    fixture
-        .runtime
-        .block_on(fixture.client.delete_pod(1, None))
-        .expect("there is such a pod");
-    let after = fixture.wait_for("another pod", |now| {
-        now.pod(1).is_some_and(|pod| pod.uid != before.uid && pod.ready)
-    });
+    fixture.runtime.block_on(fixture.client.delete_pod(1, None)).expect("there is such a pod");
+    let after = fixture
+        .wait_for("another pod", |now| now.pod(1).is_some_and(|pod| pod.uid != before.uid && pod.ready));
     let after = after.pod(1).expect("it was just seen");
     assert_eq!(after.name, before.name);
     assert_ne!(after.ip, before.ip);
@@ -84,46 +71,24 @@ fn pod_that_ignores_sigterm_is_killed_after_its_grace() {
     fixture.wait_ready();
     let before = fixture.pod(0);
     let asked = Instant::now();
-    fixture
-        .runtime
-        .block_on(fixture.client.delete_pod(0, None))
-        .expect("there is such a pod");
-    fixture.wait_for("terminating", |now| {
-        now.pod(0).is_some_and(|pod| pod.phase == PodPhase::Terminating)
-    });
-    fixture.wait_for("another pod", |now| {
-        now.pod(0).is_some_and(|pod| pod.uid != before.uid)
-    });
-    assert!(
-        asked.elapsed() >= Duration::from_millis(900),
-        "{:?}",
-        asked.elapsed()
-    );
+    fixture.runtime.block_on(fixture.client.delete_pod(0, None)).expect("there is such a pod");
+    fixture.wait_for("terminating", |now| now.pod(0).is_some_and(|pod| pod.phase == PodPhase::Terminating));
+    fixture.wait_for("another pod", |now| now.pod(0).is_some_and(|pod| pod.uid != before.uid));
+    assert!(asked.elapsed() >= Duration::from_millis(900), "{:?}", asked.elapsed());
 
     let before = fixture.pod(0);
     let asked = Instant::now();
     let at_once = fixture.client.delete_pod(0, Some(Duration::ZERO));
     fixture.runtime.block_on(at_once).expect("there is such a pod");
-    fixture.wait_for("another pod", |now| {
-        now.pod(0).is_some_and(|pod| pod.uid != before.uid)
-    });
-    assert!(
-        asked.elapsed() < Duration::from_millis(900),
-        "{:?}",
-        asked.elapsed()
-    );
+    fixture.wait_for("another pod", |now| now.pod(0).is_some_and(|pod| pod.uid != before.uid));
+    assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
 }
 
 #[test]
 fn refuses_to_delete_a_pod_that_is_not_there() {
     let fixture = Fixture::up("absent", shell_set(1, "sleep 1000"));
     let refused = fixture.runtime.block_on(fixture.client.delete_pod(7, None));
-    assert!(
-        refused
-            .expect_err("there is no ordinal 7")
-            .to_string()
-            .contains("ordinal 7")
-    );
+    assert!(refused.expect_err("there is no ordinal 7").to_string().contains("ordinal 7"));
 }
 
 #[test]
@@ -143,10 +108,7 @@ fn says_which_program_is_missing() {
     spec.pod.containers[0].argv = vec!["no-such-program".to_owned()];
     let fixture = Fixture::up("missing", spec);
     fixture.wait_for("the reason", |now| {
-        let waiting = now
-            .pod(0)
-            .and_then(|pod| pod.containers[0].waiting.clone())
-            .unwrap_or_default();
+        let waiting = now.pod(0).and_then(|pod| pod.containers[0].waiting.clone()).unwrap_or_default();
         waiting.contains("no program named `no-such-program` in PATH")
     });
 }
@@ -158,8 +120,7 @@ fn pod_whose_first_process_dies_keeps_its_uid_and_starts_again() {
     let (before, located) = (fixture.pod(0), fixture.locate(0));
     kill(fixture.pid_outside(located.holder), Signal::SIGKILL).expect("the holder lives");
     let after = fixture.wait_for("the restart", |now| {
-        now.pod(0)
-            .is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
+        now.pod(0).is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
     });
     let after = after.pod(0).expect("it was just seen");
     assert_eq!(after.uid, before.uid);
@@ -178,8 +139,7 @@ fn frozen_container_does_not_keep_its_restart_frozen() {
     std::fs::write(cgroup.join("cgroup.freeze"), "1").expect("it can be frozen");
     kill(fixture.pid_outside(located.containers[0].pid), Signal::SIGKILL).expect("the container lives");
     fixture.wait_for("the restart", |now| {
-        now.pod(0)
-            .is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
+        now.pod(0).is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
     });
     let frozen =
         || std::fs::read_to_string(cgroup.join("cgroup.freeze")).is_ok_and(|state| state.trim() == "0");

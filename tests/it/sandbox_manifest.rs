@@ -15,14 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::sandbox_fixture::Fixture;
 
 fn accepted(texts: &[&str]) -> SetSpec {
-    let documents: Vec<Document<'_>> = texts
-        .iter()
-        .map(|&text| Document {
-            file: "test.yaml",
-            first_line: 1,
-            text,
-        })
-        .collect();
+    let documents: Vec<Document<'_>> =
+        texts.iter().map(|&text| Document { file: "test.yaml", first_line: 1, text }).collect();
     let read = read(&documents, &on_this_machine);
     assert!(read.is_ok(), "{:#?}", read.err());
     read.expect("it was just looked at").set
@@ -81,10 +75,7 @@ fn etcd_becomes_a_cluster_and_keeps_its_data_when_a_member_is_replaced() {
     fixture.wait_ready();
     println!("three members of etcd were ready after {:?}", started.elapsed());
     let put = |key: &str| {
-        let endpoint = format!(
-            "--endpoints=http://{}:2379",
-            fixture.pod(0).ip.expect("it is ready")
-        );
+        let endpoint = format!("--endpoints=http://{}:2379", fixture.pod(0).ip.expect("it is ready"));
         let output = fixture.in_network(&["etcdctl", &endpoint, "put", key, "value"]);
         assert!(output.status.success(), "{output:?}");
     };
@@ -92,22 +83,11 @@ fn etcd_becomes_a_cluster_and_keeps_its_data_when_a_member_is_replaced() {
     let uid = fixture.pod(1).uid;
     let deleted = fixture.client.delete_pod(1, Some(Duration::ZERO));
     fixture.runtime.block_on(deleted).expect("there is such a pod");
-    fixture.wait_for("the member is back", |now| {
-        now.pod(1).is_some_and(|pod| pod.uid != uid && pod.ready)
-    });
+    fixture.wait_for("the member is back", |now| now.pod(1).is_some_and(|pod| pod.uid != uid && pod.ready));
     put("after");
-    let endpoint = format!(
-        "--endpoints=http://{}:2379",
-        fixture.pod(1).ip.expect("it is ready")
-    );
-    let output = fixture.in_network(&[
-        "etcdctl",
-        &endpoint,
-        "get",
-        "before",
-        "--consistency=s",
-        "--print-value-only",
-    ]);
+    let endpoint = format!("--endpoints=http://{}:2379", fixture.pod(1).ip.expect("it is ready"));
+    let output =
+        fixture.in_network(&["etcdctl", &endpoint, "get", "before", "--consistency=s", "--print-value-only"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "value\n", "{output:?}");
 }
 
@@ -169,10 +149,7 @@ fn five_replicas_with_two_containers_and_two_claims_run() {
         "-",
         &format!("http://{}:8080/", pod.ip.expect("ready")),
     ]);
-    assert_eq!(
-        String::from_utf8_lossy(&page.stdout),
-        "shop-4.shop.trade.svc.cluster.local\n"
-    );
+    assert_eq!(String::from_utf8_lossy(&page.stdout), "shop-4.shop.trade.svc.cluster.local\n");
 }
 
 #[test]
@@ -185,19 +162,9 @@ fn run_reaches_members_and_the_service_after_it_entered() {
         .output()
         .expect("the test program starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        text.contains("member: shop-3.shop.trade.svc.cluster.local"),
-        "{text}"
-    );
-    let served: BTreeSet<&str> = text
-        .lines()
-        .filter(|line| line.starts_with("service: shop-"))
-        .collect();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("member: shop-3.shop.trade.svc.cluster.local"), "{text}");
+    let served: BTreeSet<&str> = text.lines().filter(|line| line.starts_with("service: shop-")).collect();
     assert!(served.len() > 1, "{text}");
 }
 
@@ -207,30 +174,21 @@ fn dial() {
     let state = PathBuf::from(std::env::var_os("DIAL_STATE").expect("the other test says where"));
     let sandbox = Sandbox::attach(&state, "inside").expect("it runs");
     sandbox.enter().expect("root may");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("it can be made");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it can be made");
     runtime.block_on(async {
         let client = Client::connect(sandbox.dir()).await.expect("init answers");
         println!("member: {}", page(&client, Endpoint::Member(3)).await);
         for _ in 0..20 {
             println!("service: {}", page(&client, Endpoint::Service).await);
         }
-        let absent = client
-            .dial(Endpoint::Member(9), 8080)
-            .await
-            .expect_err("there is no such member");
+        let absent = client.dial(Endpoint::Member(9), 8080).await.expect_err("there is no such member");
         assert!(absent.to_string().contains("ordinal 9"), "{absent}");
     });
 }
 
 async fn page(client: &Client, endpoint: Endpoint) -> String {
     let mut stream = client.dial(endpoint, 8080).await.expect("it serves");
-    stream
-        .write_all(b"GET /index.html HTTP/1.0\r\n\r\n")
-        .await
-        .expect("it listens");
+    stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await.expect("it listens");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("it answers");
     answer.lines().last().unwrap_or_default().to_owned()

@@ -15,19 +15,11 @@ fn injection(name: &str) -> InjectionSpec {
         run: "run".to_owned(),
         step: "step".to_owned(),
         occurrence: 0,
-        pod: PodRef {
-            name: "web-0".to_owned(),
-            ordinal: 0,
-            uid: "u".to_owned(),
-            node: "n".to_owned(),
-        },
+        pod: PodRef { name: "web-0".to_owned(), ordinal: 0, uid: "u".to_owned(), node: "n".to_owned() },
         container: None,
         fault: HostFault::Pause {},
         desired: Desired::Injected,
-        deadline: Deadline {
-            at: jiff::Timestamp::now(),
-            within: Duration::from_secs(1),
-        },
+        deadline: Deadline { at: jiff::Timestamp::now(), within: Duration::from_secs(1) },
         follow: false,
     }
 }
@@ -50,16 +42,10 @@ fn injections_go_to_the_node_and_statuses_come_back() {
         client.apply(injection("early")).await.expect("init takes it");
         let mut orders = client.orders().await.expect("the watch opens");
         let mut statuses = client.statuses().await.expect("the watch opens");
-        assert_eq!(
-            orders.recv().await,
-            Some(Order::Put(injection_seen(client, "early").await))
-        );
+        assert_eq!(orders.recv().await, Some(Order::Put(injection_seen(client, "early").await)));
         client.apply(injection("late")).await.expect("init takes it");
         assert!(matches!(orders.recv().await, Some(Order::Put(spec)) if spec.name == "late"));
-        client
-            .report("late", status())
-            .await
-            .expect("there is such an Injection");
+        client.report("late", status()).await.expect("there is such an Injection");
         let reported = loop {
             let injection = statuses.recv().await.expect("the watch is open");
             if let Some(status) = injection.status {
@@ -74,19 +60,10 @@ fn injections_go_to_the_node_and_statuses_come_back() {
             }
         };
         assert_eq!(gone, "early");
-        let unknown = client
-            .report("early", status())
-            .await
-            .expect_err("it is forgotten");
-        assert!(
-            unknown.to_string().contains("no Injection named early"),
-            "{unknown}"
-        );
+        let unknown = client.report("early", status()).await.expect_err("it is forgotten");
+        assert!(unknown.to_string().contains("no Injection named early"), "{unknown}");
     };
-    fixture
-        .runtime
-        .block_on(async { tokio::time::timeout(LIMIT, exchange).await })
-        .expect("nothing hangs");
+    fixture.runtime.block_on(async { tokio::time::timeout(LIMIT, exchange).await }).expect("nothing hangs");
 }
 
 /// The spec as a new watch tells it.
@@ -103,21 +80,10 @@ async fn injection_seen(client: &impl Nodes, name: &str) -> InjectionSpec {
 #[test]
 fn watches_end_when_init_is_gone() {
     let mut fixture = Fixture::up("gone", shell_set(1, "exec sleep 1000"));
-    let mut orders = fixture
-        .runtime
-        .block_on(fixture.client.orders())
-        .expect("the watch opens");
-    fixture
-        .sandbox
-        .take()
-        .expect("it runs")
-        .stop()
-        .expect("it can be stopped");
+    let mut orders = fixture.runtime.block_on(fixture.client.orders()).expect("the watch opens");
+    fixture.sandbox.take().expect("it runs").stop().expect("it can be stopped");
     assert_eq!(fixture.runtime.block_on(orders.recv()), None);
-    let refused = fixture
-        .runtime
-        .block_on(fixture.client.forget("x"))
-        .expect_err("nobody is there");
+    let refused = fixture.runtime.block_on(fixture.client.forget("x")).expect_err("nobody is there");
     assert!(refused.to_string().contains("does not answer"), "{refused}");
 }
 

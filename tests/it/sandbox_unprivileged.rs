@@ -24,12 +24,7 @@ fn as_nobody(test: &str) {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(std::env::current_exe().expect("this is a program"))
-        .args([
-            "--exact",
-            &format!("sandbox_unprivileged::{test}"),
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", &format!("sandbox_unprivileged::{test}"), "--ignored", "--nocapture"])
         .env("SEATRIAL_STATE", state.path())
         .env("TMPDIR", state.path())
         .output()
@@ -52,22 +47,16 @@ fn serve() {
                   exec busybox httpd -f -p 80 -h /srv/www";
     let mut spec = with_claim(shell_set(3, script));
     spec.pod.containers[0].readiness = Some(probe(ProbeCheck::Tcp { host: None, port: 80 }));
-    spec.pod.containers[0].liveness = Some(probe(ProbeCheck::Exec {
-        argv: ["test", "-d", "/srv/www"].map(str::to_owned).to_vec(),
-    }));
+    spec.pod.containers[0].liveness =
+        Some(probe(ProbeCheck::Exec { argv: ["test", "-d", "/srv/www"].map(str::to_owned).to_vec() }));
     let fixture = Fixture::up("user", spec);
     fixture.wait_ready();
     fixture.wait_log("web-2", "main", "1\n0\nweb-2.web.default.svc.cluster.local\n");
     let located = fixture.locate(2);
     assert_eq!(located.volumes[0].device, None);
     let uid = fixture.pod(2).uid;
-    fixture
-        .runtime
-        .block_on(fixture.client.delete_pod(2, None))
-        .expect("there is such a pod");
-    fixture.wait_for("another pod", |now| {
-        now.pod(2).is_some_and(|pod| pod.uid != uid && pod.ready)
-    });
+    fixture.runtime.block_on(fixture.client.delete_pod(2, None)).expect("there is such a pod");
+    fixture.wait_for("another pod", |now| now.pod(2).is_some_and(|pod| pod.uid != uid && pod.ready));
     fixture.wait_log("web-2", "main", "\n2\n0\n");
     assert_eq!(fixture.pod(2).containers[0].restarts, 0);
 }

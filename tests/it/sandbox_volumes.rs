@@ -22,13 +22,8 @@ fn claim_is_a_filesystem_of_its_own_and_outlives_its_pod() {
     assert_eq!(volume.claim, "data");
     assert!(volume.device.is_some());
     let uid = fixture.pod(1).uid;
-    fixture
-        .runtime
-        .block_on(fixture.client.delete_pod(1, None))
-        .expect("there is such a pod");
-    fixture.wait_for("another pod", |now| {
-        now.pod(1).is_some_and(|pod| pod.uid != uid && pod.ready)
-    });
+    fixture.runtime.block_on(fixture.client.delete_pod(1, None)).expect("there is such a pod");
+    fixture.wait_for("another pod", |now| now.pod(1).is_some_and(|pod| pod.uid != uid && pod.ready));
     fixture.wait_log("web-1", "main", "\n2\n");
 }
 
@@ -42,8 +37,7 @@ fn volume_is_unmounted_and_mounted_again_for_a_new_pod_sandbox() {
     assert_eq!(mounts_so_far(&image), 1);
     kill(fixture.pid_outside(located.holder), Signal::SIGKILL).expect("the holder lives");
     fixture.wait_for("the restart", |now| {
-        now.pod(0)
-            .is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
+        now.pod(0).is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
     });
     fixture.wait_log("web-0", "main", "\n2\n");
     assert_eq!(mounts_so_far(&image), 2);
@@ -51,10 +45,7 @@ fn volume_is_unmounted_and_mounted_again_for_a_new_pod_sandbox() {
 
 #[test]
 fn sub_path_is_made_and_shown_alone() {
-    let mut spec = with_claim(shell_set(
-        1,
-        "ls -A /data; touch /data/inside; ls -A /data; exec sleep 1000",
-    ));
+    let mut spec = with_claim(shell_set(1, "ls -A /data; touch /data/inside; ls -A /data; exec sleep 1000"));
     spec.pod.containers[0].mounts[0].sub_path = Some(PathBuf::from("a/b"));
     let fixture = Fixture::up("subpath", spec);
     fixture.wait_ready();
@@ -67,16 +58,10 @@ fn sub_path_is_made_and_shown_alone() {
 
 /// How often the filesystem in `image` was mounted, by its own count.
 fn mounts_so_far(image: &Path) -> u32 {
-    let output = Command::new("dumpe2fs")
-        .arg("-h")
-        .arg(image)
-        .output()
-        .expect("e2fsprogs is installed");
+    let output = Command::new("dumpe2fs").arg("-h").arg(image).output().expect("e2fsprogs is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let count = text.lines().find_map(|line| line.strip_prefix("Mount count:"));
-    count
-        .and_then(|count| count.trim().parse().ok())
-        .expect("a superblock has a mount count")
+    count.and_then(|count| count.trim().parse().ok()).expect("a superblock has a mount count")
 }
 
 #[test]
@@ -97,12 +82,7 @@ fn power_loss_forgets_what_was_not_synced_and_the_pod_comes_back_on_a_new_mount(
         run: "run".to_owned(),
         step: "step".to_owned(),
         occurrence: 0,
-        pod: PodRef {
-            name: "web-0".to_owned(),
-            ordinal: 0,
-            uid: uid.clone(),
-            node: "power".to_owned(),
-        },
+        pod: PodRef { name: "web-0".to_owned(), ordinal: 0, uid: uid.clone(), node: "power".to_owned() },
         container: None,
         fault: HostFault::PowerLoss { claims: Vec::new() },
         desired: Desired::Injected,
@@ -128,15 +108,10 @@ fn power_loss_forgets_what_was_not_synced_and_the_pod_comes_back_on_a_new_mount(
     });
     assert_eq!(state, (InjectionState::Injected, None), "{}", fixture.all_logs());
     fixture.wait_for("the restart", |now| {
-        now.pod(0)
-            .is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
+        now.pod(0).is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
     });
     fixture.wait_log("web-0", "main", "start 2");
     fixture.wait_log("web-0", "main", "\nkept\n");
-    assert!(
-        !fixture.log("web-0", "main").contains("lost"),
-        "{}",
-        fixture.all_logs()
-    );
+    assert!(!fixture.log("web-0", "main").contains("lost"), "{}", fixture.all_logs());
     assert_eq!(fixture.pod(0).uid, uid);
 }

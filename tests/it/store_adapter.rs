@@ -28,39 +28,22 @@ async fn answers_every_question(kind: Kind) {
     let mut client = group.adapter.client(Endpoint::Member(1));
     let (key, absent) = ("seatrial/r/1", Ok(None));
     assert_eq!(client.read(key, ReadMode::Linearizable, in_(QUICK)).await, absent);
-    assert_eq!(
-        client.cas(key, Some(4), 5, in_(QUICK)).await,
-        Ok(Swap::Mismatch { current: None })
-    );
+    assert_eq!(client.cas(key, Some(4), 5, in_(QUICK)).await, Ok(Swap::Mismatch { current: None }));
     assert_eq!(client.cas(key, None, 5, in_(QUICK)).await, Ok(Swap::Swapped));
-    assert_eq!(
-        client.cas(key, None, 6, in_(QUICK)).await,
-        Ok(Swap::Mismatch { current: Some(5) })
-    );
+    assert_eq!(client.cas(key, None, 6, in_(QUICK)).await, Ok(Swap::Mismatch { current: Some(5) }));
     assert_eq!(client.cas(key, Some(5), 7, in_(QUICK)).await, Ok(Swap::Swapped));
     let large = (1 << 53) - 1;
     assert_eq!(client.write(key, large, in_(QUICK)).await, Ok(()));
-    assert_eq!(
-        client.read(key, ReadMode::Linearizable, in_(QUICK)).await,
-        Ok(Some(large))
-    );
+    assert_eq!(client.read(key, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(large)));
     assert_eq!(client.write(HEARTBEAT, 99, in_(QUICK)).await, Ok(()));
     assert_eq!(client.write("seatriaL-neighbour", 1, in_(QUICK)).await, Ok(()));
     assert_eq!(client.write("odd key/?&%#é", 8, in_(QUICK)).await, Ok(()));
-    assert_eq!(
-        client
-            .read("odd key/?&%#é", ReadMode::Linearizable, in_(QUICK))
-            .await,
-        Ok(Some(8))
-    );
+    assert_eq!(client.read("odd key/?&%#é", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(8)));
 
     // Each member answers through the service; all see the same leader, and tell what they hold themselves.
     let mut service = group.adapter.client(Endpoint::Service);
     for _ in MEMBERS {
-        assert_eq!(
-            service.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await,
-            Ok(Some(99))
-        );
+        assert_eq!(service.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(99)));
     }
     let members = group.members_once_all_hold(99).await;
     let leader = members.leader().expect("a leader");
@@ -88,28 +71,12 @@ async fn answers_every_question(kind: Kind) {
     });
     futures::future::join_all(writers).await;
     let mut at_leader = group.adapter.client(Endpoint::Member(leader));
-    let listing = at_leader
-        .list("seatrial/ledger/", in_(QUICK))
-        .await
-        .expect("a listing");
+    let listing = at_leader.list("seatrial/ledger/", in_(QUICK)).await.expect("a listing");
     assert_eq!((listing.values.len(), listing.foreign.len()), (8 * 135, 0));
     assert_eq!(listing.values["seatrial/ledger/00003007"], 3007);
     assert_eq!(at_leader.remove("seatrial/", in_(QUICK)).await, Ok(()));
-    assert_eq!(
-        at_leader
-            .list("seatrial/", in_(QUICK))
-            .await
-            .expect("a listing")
-            .values
-            .len(),
-        0
-    );
-    assert_eq!(
-        client
-            .read("seatriaL-neighbour", ReadMode::Linearizable, in_(QUICK))
-            .await,
-        Ok(Some(1))
-    );
+    assert_eq!(at_leader.list("seatrial/", in_(QUICK)).await.expect("a listing").values.len(), 0);
+    assert_eq!(client.read("seatriaL-neighbour", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,9 +101,7 @@ async fn tells_known_from_unknown(kind: Kind) {
     group.signal(frozen, Signal::SIGSTOP);
     let write = at_frozen.write("seatrial/r/0", 2, in_(IMPATIENT)).await;
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
-    let read = at_frozen
-        .read("seatrial/r/0", ReadMode::Local, in_(IMPATIENT))
-        .await;
+    let read = at_frozen.read("seatrial/r/0", ReadMode::Local, in_(IMPATIENT)).await;
     assert!(matches!(read, Err(Failure::NotApplied(_))), "{read:?}");
 
     // Nobody listens: it was not sent.
@@ -153,9 +118,7 @@ async fn tells_known_from_unknown(kind: Kind) {
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
     let local = at_leader.read("seatrial/r/1", ReadMode::Local, in_(QUICK)).await;
     assert_eq!(local, Ok(None), "a local read needs nobody else");
-    let read = at_leader
-        .read("seatrial/r/1", ReadMode::Linearizable, in_(IMPATIENT))
-        .await;
+    let read = at_leader.read("seatrial/r/1", ReadMode::Linearizable, in_(IMPATIENT)).await;
     assert!(matches!(read, Err(Failure::NotApplied(_))), "{read:?}");
     group.signal(frozen, Signal::SIGCONT);
 }
@@ -210,10 +173,7 @@ async fn a_receiver_that_does_not_look_gets_rounds_that_were_not_sampled() {
     let mut missed = false;
     for _ in 0..4 {
         let round = rounds.recv().await.expect("a round");
-        missed |= round
-            .members
-            .iter()
-            .all(|member| matches!(member.sample, MemberSample::NotSampled(_)));
+        missed |= round.members.iter().all(|member| matches!(member.sample, MemberSample::NotSampled(_)));
     }
     assert!(missed, "our own lateness must not be taken for the target's");
 }

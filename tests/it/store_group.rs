@@ -58,13 +58,9 @@ impl Dial for Loopback {
 
 /// Free ports, all held at once so that they differ.
 fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
-        .collect();
-    listeners
-        .iter()
-        .map(|listener| listener.local_addr().expect("a bound address"))
-        .collect()
+    let listeners: Vec<_> =
+        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("a bound address")).collect()
 }
 
 /// A program that the kernel ends when the thread that starts it is gone, so that a test run that is killed leaves
@@ -79,10 +75,7 @@ impl Group {
     /// Starts three members and waits until all agree on a leader.
     pub async fn start(kind: Kind) -> Self {
         let addresses = Arc::new(free_addresses(3));
-        let dial = Arc::new(Loopback {
-            addresses: Arc::clone(&addresses),
-            turn: AtomicUsize::new(0),
-        });
+        let dial = Arc::new(Loopback { addresses: Arc::clone(&addresses), turn: AtomicUsize::new(0) });
         let store: Store = match kind {
             Kind::Etcd => serde_json::from_str(r#"{"etcd":{}}"#),
             Kind::Refkv => serde_json::from_str(r#"{"refkv":{}}"#),
@@ -139,22 +132,10 @@ impl Group {
         let mut command = bound_to_this_thread("etcd");
         for (flag, value) in [
             ("--name", format!("etcd-{member}")),
-            (
-                "--listen-client-urls",
-                format!("http://{}", self.addresses[member as usize]),
-            ),
-            (
-                "--advertise-client-urls",
-                format!("http://{}", self.addresses[member as usize]),
-            ),
-            (
-                "--listen-peer-urls",
-                format!("http://{}", self.peers[member as usize]),
-            ),
-            (
-                "--initial-advertise-peer-urls",
-                format!("http://{}", self.peers[member as usize]),
-            ),
+            ("--listen-client-urls", format!("http://{}", self.addresses[member as usize])),
+            ("--advertise-client-urls", format!("http://{}", self.addresses[member as usize])),
+            ("--listen-peer-urls", format!("http://{}", self.peers[member as usize])),
+            ("--initial-advertise-peer-urls", format!("http://{}", self.peers[member as usize])),
             ("--initial-cluster", all.join(",")),
         ] {
             command.arg(flag).arg(value);
@@ -163,10 +144,8 @@ impl Group {
     }
 
     fn refkv(&self, member: Ordinal) -> Command {
-        let all: Vec<String> = MEMBERS
-            .iter()
-            .map(|&other| format!("{other}={}", self.addresses[other as usize]))
-            .collect();
+        let all: Vec<String> =
+            MEMBERS.iter().map(|&other| format!("{other}={}", self.addresses[other as usize])).collect();
         let mut command = bound_to_this_thread(env!("CARGO_BIN_EXE_seatrial"));
         command
             .arg("refkv")

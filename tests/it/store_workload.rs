@@ -71,11 +71,7 @@ impl Record for Notes {
     fn invoke(&self, start: Nanos, operation: &Invocation) {
         let mut kept = self.kept();
         kept.line(|index| operation.invoked(index, start));
-        kept.entries.push(Entry {
-            operation: operation.clone(),
-            start,
-            end: None,
-        });
+        kept.entries.push(Entry { operation: operation.clone(), start, end: None });
     }
 
     fn complete(&self, end: Nanos, operation: &Invocation, outcome: &Outcome) {
@@ -97,10 +93,7 @@ fn spec() -> experiment::Workload {
 }
 
 async fn start(group: &Group) -> (Arc<Notes>, Result<Running, ScopeError>) {
-    let notes = Arc::new(Notes {
-        began: Instant::now(),
-        kept: Mutex::default(),
-    });
+    let notes = Arc::new(Notes { began: Instant::now(), kept: Mutex::default() });
     let workload = Workload {
         adapter: Arc::clone(&group.adapter),
         members: MEMBERS.to_vec(),
@@ -133,10 +126,8 @@ fn assert_holds(held: &[(Ordinal, Held)], acknowledged: &BTreeMap<String, u64>) 
             Held::Values(values) => values,
             Held::Unreadable(_) => &nothing,
         };
-        let lost: Vec<_> = acknowledged
-            .iter()
-            .filter(|&(key, value)| values.get(key) != Some(value))
-            .collect();
+        let lost: Vec<_> =
+            acknowledged.iter().filter(|&(key, value)| values.get(key) != Some(value)).collect();
         assert!(lost.is_empty(), "member {member} lost {lost:?}");
     }
 }
@@ -167,27 +158,16 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
     let totals = running.stop().await;
 
     let entries = notes.entries();
-    assert!(
-        entries.iter().all(|entry| entry.end.is_some()),
-        "what began has an end"
-    );
+    assert!(entries.iter().all(|entry| entry.end.is_some()), "what began has an end");
     assert!(totals.ok > 150 && totals.fail + totals.unknown > 0, "{totals:?}");
     one_value_is_written_once(&entries);
     no_process_goes_on_after_an_unknown_outcome(&entries);
     let history =
         from_journal(&notes.journal(), 1, |key| key.starts_with("r/")).expect("lines that fit together");
     let judged = linearizability::check(&history);
-    assert!(
-        matches!(judged, linearizability::Outcome::Linearizable { keys: 3, .. }),
-        "{judged:?}"
-    );
-    let beats: Vec<_> = entries
-        .iter()
-        .filter(|entry| entry.operation.key == "heartbeat")
-        .collect();
-    let taken = beats
-        .iter()
-        .filter(|beat| matches!(&beat.end, Some((_, Outcome::Ok(_)))));
+    assert!(matches!(judged, linearizability::Outcome::Linearizable { keys: 3, .. }), "{judged:?}");
+    let beats: Vec<_> = entries.iter().filter(|entry| entry.operation.key == "heartbeat").collect();
+    let taken = beats.iter().filter(|beat| matches!(&beat.end, Some((_, Outcome::Ok(_)))));
     assert!(taken.count() > 20, "{totals:?} {beats:#?}");
 
     let acknowledged = acknowledged_ledger(&entries);
@@ -197,14 +177,9 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
     assert_eq!(held.len(), 3);
     assert_holds(&held, &acknowledged);
 
-    clean_up(&*group.adapter, &MEMBERS, &spec().scope)
-        .await
-        .expect("a healthy group");
+    clean_up(&*group.adapter, &MEMBERS, &spec().scope).await.expect("a healthy group");
     let mut client = group.adapter.client(Endpoint::Member(group.leader().await));
-    let left = client
-        .list("seatrial/", in_(Duration::from_secs(2)))
-        .await
-        .expect("a listing");
+    let left = client.list("seatrial/", in_(Duration::from_secs(2))).await.expect("a listing");
     assert_eq!(left.values.len(), 0);
 }
 
@@ -212,9 +187,7 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
 async fn wait_until_most_are_answered(rates: &mut watch::Receiver<Rates>) {
     let answered = rates.wait_for(|second| second.ok > 60);
     let answered = tokio::time::timeout(Duration::from_secs(30), answered).await;
-    answered
-        .expect("within half a minute")
-        .expect("a running workload");
+    answered.expect("within half a minute").expect("a running workload");
 }
 
 fn one_value_is_written_once(entries: &[Entry]) {
@@ -243,10 +216,7 @@ async fn a_member_that_does_not_catch_up_is_unreadable_and_not_empty() {
     let group = Group::start(Kind::Etcd).await;
     let leader = group.leader().await;
     let mut client = group.adapter.client(Endpoint::Member(leader));
-    client
-        .write("seatrial/ledger/1", 1, in_(Duration::from_secs(2)))
-        .await
-        .expect("a write");
+    client.write("seatrial/ledger/1", 1, in_(Duration::from_secs(2))).await.expect("a write");
     let (ended, lagging) = ((leader + 1) % 3, (leader + 2) % 3);
     group.end(ended);
     let limit = Duration::from_secs(1);
@@ -263,10 +233,7 @@ async fn a_member_that_does_not_catch_up_is_unreadable_and_not_empty() {
     // Without a majority nobody can tell what should be there.
     group.end(lagging);
     let held = read_ledger(Arc::clone(&group.adapter), &MEMBERS, "seatrial/", limit).await;
-    assert!(
-        held.iter().all(|(_, held)| matches!(held, Held::Unreadable(_))),
-        "{held:?}"
-    );
+    assert!(held.iter().all(|(_, held)| matches!(held, Held::Unreadable(_))), "{held:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,24 +264,15 @@ async fn a_stall_is_counted_from_the_intended_start() {
 async fn a_scope_with_somebody_elses_keys_is_not_touched() {
     let group = Group::start(Kind::Refkv).await;
     let mut client = group.adapter.client(Endpoint::Member(0));
-    client
-        .write("seatrial/r/0", 5, in_(Duration::from_secs(2)))
-        .await
-        .expect("a write");
+    client.write("seatrial/r/0", 5, in_(Duration::from_secs(2))).await.expect("a write");
     let (_, running) = start(&group).await;
-    running
-        .expect("numbers are what a workload leaves behind")
-        .stop()
-        .await;
+    running.expect("numbers are what a workload leaves behind").stop().await;
 
     let address = group.address(0);
     put_text(address, "seatrial/theirs", "precious").await;
     let (_, refused) = start(&group).await;
     let refused = refused.err();
-    assert!(
-        matches!(refused, Some(ScopeError::Foreign { count: 1, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Some(ScopeError::Foreign { count: 1, .. })), "{refused:?}");
 }
 
 /// Sets a key to a text, which no client of ours can.

@@ -33,10 +33,7 @@ const REVERT: (Duration, Duration) = (MS.saturating_mul(30), MS.saturating_mul(1
 /// A fault's name, and what it is for one pod of the target.
 type Measured = (&'static str, fn(&Snapshot, &Pod) -> HostFault);
 
-const FAULTS: [Measured; 2] = [
-    ("networkPartition", isolation),
-    ("processPause", |_, _| HostFault::Pause {}),
-];
+const FAULTS: [Measured; 2] = [("networkPartition", isolation), ("processPause", |_, _| HostFault::Pause {})];
 
 /// What the rounds of one fault took.
 #[derive(Default)]
@@ -75,13 +72,8 @@ pub(super) fn inject(rounds: u32) -> Exit {
 }
 
 async fn measure(sandbox: &Sandbox, rounds: u32) -> Result<String, String> {
-    let client = Client::connect(sandbox.dir())
-        .await
-        .map_err(|error| error.to_string())?;
-    client
-        .wait_ready(READY_LIMIT)
-        .await
-        .map_err(|error| error.to_string())?;
+    let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
+    client.wait_ready(READY_LIMIT).await.map_err(|error| error.to_string())?;
     let target = client.snapshots().borrow().clone();
     let mut statuses = client.statuses().await.map_err(|error| error.to_string())?;
     let mut rows = headings();
@@ -92,16 +84,10 @@ async fn measure(sandbox: &Sandbox, rounds: u32) -> Result<String, String> {
             let spec = wish(&format!("bench.{name}.{round}"), pod, fault(&target, pod));
             let took = time(&client, &mut statuses, spec.clone()).await?;
             timings.inject.push(took);
-            let spec = InjectionSpec {
-                desired: Desired::Reverted,
-                ..spec
-            };
+            let spec = InjectionSpec { desired: Desired::Reverted, ..spec };
             let took = time(&client, &mut statuses, spec.clone()).await?;
             timings.revert.push(took);
-            client
-                .forget(&spec.name)
-                .await
-                .map_err(|error| error.to_string())?;
+            client.forget(&spec.name).await.map_err(|error| error.to_string())?;
         }
         rows.extend(timings.rows(name));
     }

@@ -18,22 +18,14 @@ pub(super) fn judge(operations: u64) -> Exit {
     let Ok(count) = usize::try_from(operations) else {
         return console::error("so many operations fit into no memory", Exit::Usage);
     };
-    let shape = Shape {
-        operations: count,
-        ..Shape::default()
-    };
+    let shape = Shape { operations: count, ..Shape::default() };
     let timing = match bench_judge(shape, SEED) {
         Ok(timing) => timing,
         Err(error) => return console::failure(&error, Exit::Unexpected),
     };
     let allowed = BUDGET.1.mul_f64(operations as f64 / BUDGET.0 as f64);
     let row = |what: &str, took: Duration, budget: &str, stands: &str| {
-        vec![
-            what.to_owned(),
-            seconds(took),
-            budget.to_owned(),
-            stands.to_owned(),
-        ]
+        vec![what.to_owned(), seconds(took), budget.to_owned(), stands.to_owned()]
     };
     let headings = [
         format!("{operations} OPERATIONS, {} MB", timing.bytes / 1_000_000),
@@ -54,7 +46,9 @@ pub(super) fn judge(operations: u64) -> Exit {
     ]));
     console::hint("`cargo bench --bench linearizability` prints porcupine-rs beside it");
     match timing.outcome {
-        _ if timing.verdict != Verdict::Pass => console::error(format_args!("judged {}", timing.verdict), Exit::Unexpected),
+        _ if timing.verdict != Verdict::Pass => {
+            console::error(format_args!("judged {}", timing.verdict), Exit::Unexpected)
+        }
         Outcome::Linearizable { .. } | Outcome::NothingToCheck => Exit::Pass,
         Outcome::Violation { .. } | Outcome::Undecidable { .. } => {
             console::error(format_args!("{timing}"), Exit::Unexpected)

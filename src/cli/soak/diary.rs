@@ -31,14 +31,7 @@ pub(super) struct Diary {
 
 impl Diary {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            file: None,
-            pending: Vec::new(),
-            stage: None,
-            since: Instant::now(),
-            deadline: None,
-        }
+        Self { path, file: None, pending: Vec::new(), stage: None, since: Instant::now(), deadline: None }
     }
 
     /// How far the run has come.

@@ -106,10 +106,7 @@ async fn serve(sandbox: Sandbox) -> Result<(), String> {
         let mut line = serde_json::to_vec(&look).map_err(|error| error.to_string())?;
         line.push(b'\n');
         let mut answers = io::stdout().lock();
-        answers
-            .write_all(&line)
-            .and_then(|()| answers.flush())
-            .map_err(told)?;
+        answers.write_all(&line).and_then(|()| answers.flush()).map_err(told)?;
     }
     Ok(())
 }
@@ -118,12 +115,7 @@ async fn serve(sandbox: Sandbox) -> Result<(), String> {
 async fn ask(adapter: &dyn Adapter, members: &[Ordinal]) -> Vec<Member> {
     let questions = members.iter().map(|&ordinal| {
         let mut client = adapter.client(Endpoint::Member(ordinal));
-        async move {
-            Member {
-                ordinal,
-                sample: client.member("soak", Instant::now() + ANSWER).await,
-            }
-        }
+        async move { Member { ordinal, sample: client.member("soak", Instant::now() + ANSWER).await } }
     });
     futures::future::join_all(questions).await
 }
@@ -141,8 +133,7 @@ fn at_host(dir: &StateDir, cgroup: Option<&Path>) -> io::Result<Look> {
             Part::Guardian => look.guardians.push(id),
             Part::Member(pod) => {
                 let tables = nftables::tables_of(&id)?;
-                look.tables
-                    .extend(tables.into_iter().map(|table| format!("{table} in {pod}")));
+                look.tables.extend(tables.into_iter().map(|table| format!("{table} in {pod}")));
                 look.members.insert(pod, id);
             }
             Part::Other => {}
@@ -152,8 +143,7 @@ fn at_host(dir: &StateDir, cgroup: Option<&Path>) -> io::Result<Look> {
         find_frozen(cgroup, &mut look.frozen)?;
     }
     for entry in fs::read_dir(dir.undo())? {
-        look.records
-            .push(entry?.file_name().to_string_lossy().into_owned());
+        look.records.push(entry?.file_name().to_string_lossy().into_owned());
     }
     Ok(look)
 }

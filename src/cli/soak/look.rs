@@ -47,11 +47,7 @@ impl Look {
         ] {
             left.extend(found.iter().map(|found| format!("{what}: {found}")));
         }
-        left.extend(
-            self.guardians
-                .iter()
-                .map(|guardian| format!("guardian: {guardian}")),
-        );
+        left.extend(self.guardians.iter().map(|guardian| format!("guardian: {guardian}")));
         left.extend(self.disagreement());
         left
     }
@@ -62,9 +58,7 @@ impl Look {
         let mut leading = 0;
         for member in &self.answers {
             match &member.sample {
-                MemberSample::Answer {
-                    role, leader, term, ..
-                } => {
+                MemberSample::Answer { role, leader, term, .. } => {
                     leading += u32::from(*role == Role::Leader);
                     views.push((*leader, *term));
                 }
@@ -94,11 +88,7 @@ mod tests {
         Member {
             ordinal,
             sample: MemberSample::Answer {
-                role: if leader == Some(ordinal) {
-                    Role::Leader
-                } else {
-                    Role::Follower
-                },
+                role: if leader == Some(ordinal) { Role::Leader } else { Role::Follower },
                 term,
                 leader,
                 position: 1,
@@ -127,8 +117,7 @@ mod tests {
     fn a_new_process_under_the_same_pid_is_a_restart() {
         let before = healthy().members;
         let mut look = healthy();
-        look.members
-            .insert("refkv-1".into(), ProcessId { pid: 11, start: 2 });
+        look.members.insert("refkv-1".into(), ProcessId { pid: 11, start: 2 });
         look.members.remove("refkv-2");
         let left = look.left(&before);
         assert!(left[0].starts_with("refkv-1 was restarted"), "{left:?}");
@@ -149,16 +138,8 @@ mod tests {
     #[test]
     fn members_disagree_with_two_leaders_two_terms_no_leader_or_a_silent_one() {
         let before = healthy().members;
-        let silent = Member {
-            ordinal: 2,
-            sample: MemberSample::Unreachable("refused".into()),
-        };
-        for odd in [
-            answer(2, Some(2), 4),
-            answer(2, Some(1), 5),
-            answer(2, None, 4),
-            silent,
-        ] {
+        let silent = Member { ordinal: 2, sample: MemberSample::Unreachable("refused".into()) };
+        for odd in [answer(2, Some(2), 4), answer(2, Some(1), 5), answer(2, None, 4), silent] {
             let mut look = healthy();
             look.answers[2] = odd;
             assert_eq!(look.left(&before).len(), 1, "{look:?}");

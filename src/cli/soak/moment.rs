@@ -83,16 +83,8 @@ impl Plan {
             Stage::Holding => lasting,
         };
         Self {
-            fault: if round.is_multiple_of(2) {
-                Fault::Cut
-            } else {
-                Fault::Pause
-            },
-            role: if (round / 2).is_multiple_of(2) {
-                Role::Leader
-            } else {
-                Role::Follower
-            },
+            fault: if round.is_multiple_of(2) { Fault::Cut } else { Fault::Pause },
+            role: if (round / 2).is_multiple_of(2) { Role::Leader } else { Role::Follower },
             victims: if (round / 4 + round).is_multiple_of(2) {
                 Victims::Run
             } else {
@@ -181,12 +173,9 @@ mod tests {
     #[test]
     fn twenty_rounds_hit_every_stage_with_both_faults_and_all_victims() {
         let plans = || (0..20).map(|round| Plan::new(0, round));
-        let with_faults: BTreeSet<_> = plans()
-            .map(|plan| (plan.stage, plan.fault == Fault::Cut))
-            .collect();
-        let with_victims: BTreeSet<_> = plans()
-            .map(|plan| (plan.stage, plan.victims == Victims::Run))
-            .collect();
+        let with_faults: BTreeSet<_> = plans().map(|plan| (plan.stage, plan.fault == Fault::Cut)).collect();
+        let with_victims: BTreeSet<_> =
+            plans().map(|plan| (plan.stage, plan.victims == Victims::Run)).collect();
         assert_eq!((with_faults.len(), with_victims.len()), (8, 8));
         let half = plans().filter(|plan| plan.victims == Victims::Run).count();
         assert_eq!(half, 10);

@@ -31,13 +31,7 @@ pub(super) enum Part {
 pub(super) fn of_sandbox(dir: &StateDir) -> io::Result<Vec<Process>> {
     let gone = || io::Error::new(io::ErrorKind::NotFound, "the sandbox's init is gone");
     let init = ProcessId::of(dir.init()?.as_raw())?.ok_or_else(gone)?;
-    Ok(descendants(&[init])?
-        .into_iter()
-        .map(|id| Process {
-            id,
-            part: part(id.pid),
-        })
-        .collect())
+    Ok(descendants(&[init])?.into_iter().map(|id| Process { id, part: part(id.pid) }).collect())
 }
 
 /// A process that ends while it is looked at is nobody in particular.
@@ -48,9 +42,7 @@ fn part(pid: i32) -> Part {
         Some(guardian::SUBCOMMAND) => Part::Guardian,
         Some("refkv") => {
             let environment = strings(pid, "environ");
-            let pod = environment
-                .iter()
-                .find_map(|entry| entry.strip_prefix("HOSTNAME="));
+            let pod = environment.iter().find_map(|entry| entry.strip_prefix("HOSTNAME="));
             Part::Member(pod.unwrap_or("a member").to_owned())
         }
         Some(_) | None => Part::Other,
@@ -60,8 +52,5 @@ fn part(pid: i32) -> Part {
 /// A file below `/proc/PID` whose strings end with a zero byte (proc(5)).
 fn strings(pid: i32, file: &str) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    bytes
-        .split(|&byte| byte == 0)
-        .map(|part| String::from_utf8_lossy(part).into_owned())
-        .collect()
+    bytes.split(|&byte| byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
 }

@@ -79,23 +79,15 @@ pub(super) async fn play(
             Err(error) => format!("the run ended before it was killed: {error}"),
         }),
     };
-    run.kill()
-        .await
-        .map_err(|error| format!("cannot kill the run: {error}"))?;
+    run.kill().await.map_err(|error| format!("cannot kill the run: {error}"))?;
     let killed = Instant::now();
     diary.read().map_err(unreadable)?;
-    let report = |end| Report {
-        stage: diary.stage(),
-        after: killed.duration_since(diary.since().into()),
-        end,
-    };
+    let report =
+        |end| Report { stage: diary.stage(), after: killed.duration_since(diary.since().into()), end };
     if let Some(why) = ended {
         return Ok(report(End::Early(why)));
     }
-    let mut due = diary
-        .deadline()
-        .unwrap_or_else(Timestamp::now)
-        .max(Timestamp::now());
+    let mut due = diary.deadline().unwrap_or_else(Timestamp::now).max(Timestamp::now());
     if plan.victims == Victims::RunNodeAndGuardians {
         let killed = kill_node(sandbox).map_err(|error| format!("cannot kill the node: {error}"))?;
         due = due.max(await_node(inspector, &killed).await?);
@@ -113,10 +105,7 @@ async fn healthy(inspector: &mut Inspector) -> Result<Look, String> {
             return Ok(look);
         }
         if Instant::now() >= until {
-            return Err(format!(
-                "the sandbox is not well before a run: {}",
-                left.join("; ")
-            ));
+            return Err(format!("the sandbox is not well before a run: {}", left.join("; ")));
         }
         sleep(BETWEEN_LOOKS).await;
     }
@@ -159,19 +148,11 @@ fn kill_node(sandbox: &Sandbox) -> io::Result<Vec<ProcessId>> {
 async fn await_node(inspector: &mut Inspector, killed: &[ProcessId]) -> Result<Timestamp, String> {
     let until = Instant::now() + RESTART;
     loop {
-        if inspector
-            .look()
-            .await?
-            .node
-            .is_some_and(|node| !killed.contains(&node))
-        {
+        if inspector.look().await?.node.is_some_and(|node| !killed.contains(&node)) {
             return Ok(Timestamp::now());
         }
         if Instant::now() >= until {
-            return Err(format!(
-                "the node was not started again within {} s",
-                RESTART.as_secs()
-            ));
+            return Err(format!("the node was not started again within {} s", RESTART.as_secs()));
         }
         sleep(BETWEEN_LOOKS).await;
     }
@@ -198,11 +179,7 @@ async fn settle(inspector: &mut Inspector, before: &Look, due: Timestamp) -> Res
         } else if Instant::now() >= give_up {
             return Ok(End::Left(found.unwrap_or(left), None));
         }
-        let next = if began < limit {
-            until(limit)
-        } else {
-            BETWEEN_LOOKS
-        };
+        let next = if began < limit { until(limit) } else { BETWEEN_LOOKS };
         sleep(next.min(BETWEEN_LOOKS)).await;
     }
 }

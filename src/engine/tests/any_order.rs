@@ -64,12 +64,8 @@ fn run(
     statuses: Vec<Fate>,
     events: &[(u64, Event)],
 ) -> Rig {
-    let steps: Vec<_> = STEPS
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| which.contains(place))
-        .map(|(_, step)| *step)
-        .collect();
+    let steps: Vec<_> =
+        STEPS.iter().enumerate().filter(|(place, _)| which.contains(place)).map(|(_, step)| *step).collect();
     let guards = format!(r#"{{"allowQuorumLoss":{allowed}}}"#);
     let mut rig = Rig::new(experiment(&format!("[{}]", steps.join(",")), &guards), members)
         .with_manners(in_turn(answers), in_turn(statuses));
@@ -100,20 +96,13 @@ fn majority_is_kept(rig: &Rig, members: u32) -> Result<(), TestCaseError> {
     let mut active = std::collections::BTreeMap::new();
     for (_, _, effect) in &rig.effects {
         match effect {
-            Effect::Chosen {
-                step,
-                occurrence,
-                damage,
-                ..
-            } => {
+            Effect::Chosen { step, occurrence, damage, .. } => {
                 active.insert((step, occurrence), damage);
                 let up = |ordinal| !active.values().any(|damage| damage.down.contains(&ordinal));
                 let open = |a, b| !active.values().any(|damage| damage.cut.contains(&(a, b)));
                 let has_leader = (0..members).filter(|&leader| up(leader)).any(|leader| {
                     let others = (0..members).filter(|&other| other != leader && up(other));
-                    let reached = others
-                        .filter(|&other| open(leader, other) && open(other, leader))
-                        .count();
+                    let reached = others.filter(|&other| open(leader, other) && open(other, leader)).count();
                     reached + 1 > members as usize / 2
                 });
                 prop_assert!(has_leader, "no leader is possible: {active:?}");

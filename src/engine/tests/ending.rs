@@ -17,21 +17,10 @@ fn no_revert(effect: &Effect) -> Fate {
 fn a_revert_is_asked_for_until_it_is_verified_and_told_when_it_is_late() {
     let mut rig = Rig::new(experiment(PAUSE, "{}"), 3).with_manners(polite(), Box::new(no_revert));
     rig.finish();
-    let asked = rig
-        .applied()
-        .iter()
-        .filter(|(_, spec)| spec.desired == Desired::Reverted)
-        .count();
+    let asked = rig.applied().iter().filter(|(_, spec)| spec.desired == Desired::Reverted).count();
     assert!(asked >= 4, "{asked}");
-    assert!(
-        rig.told("revert failed")
-            .contains("run.p.0.1 on node: its node says RevertFailed")
-    );
-    assert_eq!(
-        rig.told("read ledger"),
-        "read ledger",
-        "final reads are made all the same"
-    );
+    assert!(rig.told("revert failed").contains("run.p.0.1 on node: its node says RevertFailed"));
+    assert_eq!(rig.told("read ledger"), "read ledger", "final reads are made all the same");
 }
 
 #[test]
@@ -41,10 +30,7 @@ fn nothing_more_is_broken_after_a_failed_revert() {
         {"name":"b","at":"60s","for":"5s","fault":{"processPause":{"members":{"ordinals":[2]}}}}]"#;
     let mut rig = Rig::new(experiment(steps, "{}"), 3).with_manners(polite(), Box::new(no_revert));
     rig.finish();
-    assert_eq!(
-        rig.told("abort"),
-        "abort: a revert failed, so nothing more is broken"
-    );
+    assert_eq!(rig.told("abort"), "abort: a revert failed, so nothing more is broken");
     assert!(!rig.story().iter().any(|line| line.starts_with("chosen b")));
 }
 
@@ -65,11 +51,7 @@ fn an_interrupt_reverts_first_and_a_second_one_does_not_lose_that() {
     let manners = move |effect: &Effect| match effect {
         Effect::Apply(spec) if spec.desired == Desired::Reverted => {
             slow += 1;
-            if slow < 3 {
-                Fate::Never
-            } else {
-                Fate::After(vec![20])
-            }
+            if slow < 3 { Fate::Never } else { Fate::After(vec![20]) }
         }
         _ => Fate::After(vec![20]),
     };
@@ -118,14 +100,8 @@ fn clients_and_ledgers_that_do_not_answer_are_doubted() {
     };
     let mut rig = Rig::new(experiment("[]", "{}"), 3).with_manners(Box::new(answers), polite());
     rig.finish();
-    assert_eq!(
-        rig.told("doubt: the clients"),
-        "doubt: the clients did not finish: no answer within 11s"
-    );
-    assert_eq!(
-        rig.told("doubt: the ledger"),
-        "doubt: the ledger was not read: no answer within 1m"
-    );
+    assert_eq!(rig.told("doubt: the clients"), "doubt: the clients did not finish: no answer within 11s");
+    assert_eq!(rig.told("doubt: the ledger"), "doubt: the ledger was not read: no answer within 1m");
 }
 
 #[test]
@@ -140,18 +116,8 @@ fn a_fault_that_comes_back_while_others_are_reverted_is_reverted_again() {
     let mut rig = Rig::new(experiment(steps, "{}"), 5).with_manners(polite(), Box::new(manners));
     rig.run_into_faults(6);
     let before = rig.applied().len();
-    let status = rig.status(
-        InjectionState::Injected,
-        rig.now,
-        std::time::Duration::from_secs(6),
-    );
-    rig.tell(
-        rig.now,
-        Input::Injection {
-            name: "run.p.0.1".into(),
-            status,
-        },
-    );
+    let status = rig.status(InjectionState::Injected, rig.now, std::time::Duration::from_secs(6));
+    rig.tell(rig.now, Input::Injection { name: "run.p.0.1".into(), status });
     rig.run_until(rig.now + SECOND / 10);
     let applied = rig.applied();
     assert_eq!(applied.len(), before + 1);
@@ -165,10 +131,6 @@ fn a_fault_that_comes_back_while_others_are_reverted_is_reverted_again() {
 fn nothing_comes_after_the_end() {
     let mut rig = Rig::new(experiment("[]", "{}"), 3);
     rig.finish();
-    assert!(
-        rig.engine
-            .step(rig.now + SECOND, &Input::Interrupted {})
-            .is_empty()
-    );
+    assert!(rig.engine.step(rig.now + SECOND, &Input::Interrupted {}).is_empty());
     assert_eq!(rig.engine.wake_at(), None);
 }

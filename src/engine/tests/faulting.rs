@@ -26,16 +26,9 @@ fn a_fault_is_injected_proven_held_reverted_and_forgotten() {
         started_at() + Duration::from_nanos(later(*injected_at, Duration::from_secs(12)))
     );
     assert_eq!(reverted.desired, Desired::Reverted);
-    assert_eq!(
-        millis(reverted_at - injected_at),
-        10_020,
-        "held for 10s from its proof"
-    );
+    assert_eq!(millis(reverted_at - injected_at), 10_020, "held for 10s from its proof");
     let story = rig.story();
-    let told: Vec<_> = story
-        .iter()
-        .filter(|line| line.ends_with(" p") || line.contains(" p "))
-        .collect();
+    let told: Vec<_> = story.iter().filter(|line| line.ends_with(" p") || line.contains(" p ")).collect();
     assert_eq!(told, ["chosen p [1]", "began p", "ended p"]);
     let forgotten =
         |(_, _, effect): &(_, _, Effect)| matches!(effect, Effect::Forget { name } if name == "run.p.0.1");
@@ -87,12 +80,7 @@ fn waits_for_a_leader_during_a_failover_but_not_for_ever() {
     rig.run_until(4 * SECOND);
     rig.leader = None;
     rig.run_into_faults(8);
-    assert!(
-        rig.engine
-            .waiting_for()
-            .expect("waits")
-            .contains("there is no leader now")
-    );
+    assert!(rig.engine.waiting_for().expect("waits").contains("there is no leader now"));
     rig.leader = Some(2);
     rig.finish();
     assert_eq!(rig.told("chosen"), "chosen p [2]");
@@ -101,10 +89,7 @@ fn waits_for_a_leader_during_a_failover_but_not_for_ever() {
     rig.run_until(4 * SECOND);
     rig.leader = None;
     rig.finish();
-    assert_eq!(
-        rig.told("doubt"),
-        "doubt: step p was left out after 15s: there is no leader now"
-    );
+    assert_eq!(rig.told("doubt"), "doubt: step p was left out after 15s: there is no leader now");
     assert!(rig.applied().is_empty());
 }
 
@@ -170,10 +155,7 @@ fn recovering_ends_when_the_claims_hold_again_or_their_time_is_over() {
     rig.tell(rig.now, Input::Unmet(vec![]));
     rig.finish();
     let recovered = rig.entered(Phase::Settling).expect("settled");
-    assert_eq!(
-        (recovered - rig.entered(Phase::Faulting).expect("faulting")) / SECOND,
-        17
-    );
+    assert_eq!((recovered - rig.entered(Phase::Faulting).expect("faulting")) / SECOND, 17);
 
     let mut rig = Rig::new(experiment(PAUSE, "{}"), 3);
     rig.run_into_faults(5);
@@ -181,9 +163,5 @@ fn recovering_ends_when_the_claims_hold_again_or_their_time_is_over() {
     rig.finish();
     let waited =
         rig.entered(Phase::Settling).expect("settled") - rig.entered(Phase::Recovering).expect("recovering");
-    assert_eq!(
-        waited / SECOND,
-        30,
-        "experiment.recovery is longer than recoverWithin"
-    );
+    assert_eq!(waited / SECOND, 30, "experiment.recovery is longer than recoverWithin");
 }

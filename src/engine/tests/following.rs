@@ -29,17 +29,13 @@ fn a_followed_fault_goes_over_to_the_next_pod_and_keeps_its_deadline() {
 #[test]
 fn a_fault_that_does_not_follow_is_not_proven_any_more() {
     let mut rig = Rig::new(experiment(&pause(false), "{}"), 3);
-    rig.proven_for
-        .insert("run.p.0.1".into(), std::time::Duration::from_secs(5));
+    rig.proven_for.insert("run.p.0.1".into(), std::time::Duration::from_secs(5));
     rig.run_into_faults(5);
     rig.recreate(1);
     rig.finish();
     assert_eq!(rig.applied().len(), 2);
     let ended = rig.told("ended");
-    assert!(
-        ended.contains("etcd-1 was re-created 10.0s into the run"),
-        "{ended}"
-    );
+    assert!(ended.contains("etcd-1 was re-created 10.0s into the run"), "{ended}");
 }
 
 #[test]
@@ -53,20 +49,10 @@ fn a_cut_learns_new_addresses_of_its_peers_at_once() {
     let applied = rig.applied();
     let (told_at, told) = applied[before];
     assert_eq!((told_at, told.name.as_str()), (at, "run.c.0.0"));
-    let HostFault::Partition { peers, .. } = &told.fault else {
-        unreachable!("{told:?}")
-    };
+    let HostFault::Partition { peers, .. } = &told.fault else { unreachable!("{told:?}") };
     let address = rig.pods[2].ip.expect("it has one");
-    assert!(
-        peers
-            .iter()
-            .any(|peer| peer.ordinal == 2 && peer.addresses == [address])
-    );
-    assert_eq!(
-        applied.len(),
-        before + 1,
-        "the pod that was re-created is not followed"
-    );
+    assert!(peers.iter().any(|peer| peer.ordinal == 2 && peer.addresses == [address]));
+    assert_eq!(applied.len(), before + 1, "the pod that was re-created is not followed");
 }
 
 #[test]

@@ -12,10 +12,7 @@ fn refuses_to_take_a_majority_before_anything_is_injected() {
     let mut rig = Rig::new(experiment(MAJORITY, "{}"), 3);
     rig.finish();
     let refused = rig.told("refused");
-    assert!(
-        refused.starts_with("refused p: 3 voters, this takes 2 (etcd-"),
-        "{refused}"
-    );
+    assert!(refused.starts_with("refused p: 3 voters, this takes 2 (etcd-"), "{refused}");
     assert!(refused.ends_with("1 of 3 left, a majority is 2; spec.guards.allowQuorumLoss: true allows it"));
     assert!(rig.applied().is_empty());
     assert_eq!(rig.told("Reverting"), "Reverting");
@@ -36,15 +33,8 @@ fn refuses_the_second_of_two_steps_that_overlap_and_reverts_the_first() {
         {"name":"b","at":"5s","for":"5s","fault":{"processPause":{"members":{"ordinals":[1]}}}}]"#;
     let mut rig = Rig::new(experiment(steps, "{}"), 3);
     rig.finish();
-    assert!(
-        rig.told("refused b")
-            .contains("1 held down by this run (etcd-0), this takes 1 (etcd-1)")
-    );
-    assert_eq!(
-        rig.told("ended a"),
-        "ended a",
-        "proven for as long as it was there"
-    );
+    assert!(rig.told("refused b").contains("1 held down by this run (etcd-0), this takes 1 (etcd-1)"));
+    assert_eq!(rig.told("ended a"), "ended a", "proven for as long as it was there");
     let since = rig.entered(Phase::Faulting).expect("faulting");
     assert_eq!(rig.entered(Phase::Reverting), Some(since + 5 * SECOND));
     rig.assert_reverted();
@@ -58,10 +48,7 @@ fn waits_for_a_member_that_is_away_before_it_refuses() {
     rig.finish();
     let since = rig.entered(Phase::Faulting).expect("faulting");
     assert_eq!(rig.entered(Phase::Reverting), Some(since + 15 * SECOND));
-    assert!(
-        rig.told("refused")
-            .contains("1 already down (etcd-2: unreachable), this takes 1 (etcd-0)")
-    );
+    assert!(rig.told("refused").contains("1 already down (etcd-2: unreachable), this takes 1 (etcd-0)"));
 }
 
 #[test]
@@ -116,9 +103,6 @@ fn an_abort_condition_ends_the_run_with_its_words() {
 fn a_run_that_takes_too_long_is_ended() {
     let mut rig = Rig::new(experiment(ONE, r#"{"maxDuration":"8s"}"#), 3);
     rig.finish();
-    assert_eq!(
-        rig.told("abort"),
-        "abort: it took longer than spec.guards.maxDuration: 8s"
-    );
+    assert_eq!(rig.told("abort"), "abort: it took longer than spec.guards.maxDuration: 8s");
     rig.assert_reverted();
 }

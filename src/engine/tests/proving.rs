@@ -55,8 +55,7 @@ fn a_request_that_is_not_answered_is_not_injected() {
 fn less_than_nine_tenths_is_not_proven() {
     for (proven, is_enough) in [(8_900, false), (9_000, true)] {
         let mut rig = Rig::new(experiment(PAUSE, "{}"), 3);
-        rig.proven_for
-            .insert("run.p.0.1".into(), Duration::from_millis(proven));
+        rig.proven_for.insert("run.p.0.1".into(), Duration::from_millis(proven));
         rig.finish();
         assert_eq!(rig.told("ended") == "ended p", is_enough, "{proven} of 10000 ms");
     }
@@ -69,13 +68,7 @@ fn names_the_time_at_which_the_proof_was_lost() {
     rig.run_into_faults(4);
     let mut status = rig.status(InjectionState::Lost, rig.now, Duration::from_secs(4));
     status.error = Some("the cgroup reads thawed".into());
-    rig.tell(
-        rig.now,
-        Input::Injection {
-            name: "run.p.0.1".into(),
-            status,
-        },
-    );
+    rig.tell(rig.now, Input::Injection { name: "run.p.0.1".into(), status });
     rig.finish();
     assert_eq!(
         rig.told("ended"),
@@ -104,20 +97,10 @@ fn a_fault_that_ends_by_itself_is_not_proven_and_not_brought_back() {
     rig.proven_for.insert("run.p.0.1".into(), Duration::from_secs(3));
     rig.run_into_faults(3);
     let status = rig.status(InjectionState::Reverted, rig.now, Duration::from_secs(3));
-    rig.tell(
-        rig.now,
-        Input::Injection {
-            name: "run.p.0.1".into(),
-            status,
-        },
-    );
+    rig.tell(rig.now, Input::Injection { name: "run.p.0.1".into(), status });
     rig.finish();
     assert!(rig.told("ended").contains("it ended by itself 8.0s into the run"));
-    let injected = rig
-        .applied()
-        .iter()
-        .filter(|(_, spec)| spec.desired == Desired::Injected)
-        .count();
+    let injected = rig.applied().iter().filter(|(_, spec)| spec.desired == Desired::Injected).count();
     assert_eq!(injected, 1);
 }
 
@@ -129,15 +112,7 @@ fn a_fault_that_took_long_to_arm_is_held_shorter_than_asked() {
     };
     let mut rig = Rig::new(experiment(PAUSE, "{}"), 3).with_manners(polite(), Box::new(manners));
     rig.finish();
-    assert!(
-        rig.told("ended").contains("was proven for 7s20ms of 10s"),
-        "{}",
-        rig.told("ended")
-    );
+    assert!(rig.told("ended").contains("was proven for 7s20ms of 10s"), "{}", rig.told("ended"));
     let applied = rig.applied();
-    assert_eq!(
-        (applied[1].0 - applied[0].0) / SECOND,
-        11,
-        "one second before its deadline"
-    );
+    assert_eq!((applied[1].0 - applied[0].0) / SECOND, 11, "one second before its deadline");
 }

@@ -170,11 +170,7 @@ impl Rig {
                 return MemberSample::Unreachable("timed out".into());
             }
             MemberSample::Answer {
-                role: if self.leader == Some(ordinal) {
-                    Role::Leader
-                } else {
-                    Role::Follower
-                },
+                role: if self.leader == Some(ordinal) { Role::Leader } else { Role::Follower },
                 term: 1,
                 leader: self.leader,
                 position: 1,
@@ -183,14 +179,7 @@ impl Rig {
             }
         };
         let members = self.pods.iter().map(|pod| pod.ordinal);
-        Members {
-            members: members
-                .map(|ordinal| Member {
-                    ordinal,
-                    sample: sample(ordinal),
-                })
-                .collect(),
-        }
+        Members { members: members.map(|ordinal| Member { ordinal, sample: sample(ordinal) }).collect() }
     }
 
     /// Lets time pass until `until`; members are asked every half second.
@@ -199,11 +188,8 @@ impl Rig {
             let round = self.next_round;
             let queued = self.queue.keys().next().copied();
             let woken = self.engine.wake_at();
-            let next = [Some(round), woken, queued.map(|(at, _)| at)]
-                .into_iter()
-                .flatten()
-                .min()
-                .unwrap_or(round);
+            let next =
+                [Some(round), woken, queued.map(|(at, _)| at)].into_iter().flatten().min().unwrap_or(round);
             if next > until {
                 self.now = until;
                 return;
@@ -267,10 +253,7 @@ impl Rig {
                     self.pods.sort_by_key(|pod| pod.ordinal);
                     let snapshot = self.snapshot(self.replicas());
                     for delay in delays {
-                        self.tell(
-                            self.now + (100 + delay) * 1_000_000,
-                            Input::Pods(snapshot.clone()),
-                        );
+                        self.tell(self.now + (100 + delay) * 1_000_000, Input::Pods(snapshot.clone()));
                     }
                 }
             }
@@ -364,14 +347,10 @@ impl Rig {
                 Effect::Phase(phase) => Some(format!("{phase:?}")),
                 Effect::Chosen { step, members, .. } => Some(format!("chosen {step} {members:?}")),
                 Effect::Began { step, .. } => Some(format!("began {step}")),
-                Effect::Ended {
-                    step, unproven: None, ..
-                } => Some(format!("ended {step}")),
-                Effect::Ended {
-                    step,
-                    unproven: Some(why),
-                    ..
-                } => Some(format!("ended {step} unproven: {why}")),
+                Effect::Ended { step, unproven: None, .. } => Some(format!("ended {step}")),
+                Effect::Ended { step, unproven: Some(why), .. } => {
+                    Some(format!("ended {step} unproven: {why}"))
+                }
                 Effect::Doubt { reason } => Some(format!("doubt: {reason}")),
                 Effect::Refused { step, reason } => Some(format!("refused {step}: {reason}")),
                 Effect::Abort { reason } => Some(format!("abort: {reason}")),

@@ -51,13 +51,7 @@ fn two_leaders_are_no_healthy_target() {
 #[test]
 fn a_target_without_replicas_is_never_healthy() {
     let mut rig = Rig::new(experiment("[]", "{}"), 0);
-    rig.tell(
-        1,
-        Input::Pods(Snapshot {
-            name: "etcd".into(),
-            ..Snapshot::default()
-        }),
-    );
+    rig.tell(1, Input::Pods(Snapshot { name: "etcd".into(), ..Snapshot::default() }));
     rig.tell(2, Input::Members(Members::default()));
     rig.finish();
     assert!(rig.told("doubt").contains("etcd has no replicas"));
@@ -78,10 +72,7 @@ fn nothing_is_broken_when_the_steady_state_does_not_hold() {
     let mut rig = Rig::new(experiment(pause, "{}"), 3);
     rig.tell(3 * SECOND, Input::Unmet(vec!["a majority leads".into()]));
     rig.finish();
-    assert!(
-        rig.told("doubt")
-            .contains("did not hold for 5s before anything was broken")
-    );
+    assert!(rig.told("doubt").contains("did not hold for 5s before anything was broken"));
     assert!(rig.told("doubt").ends_with("a majority leads"));
     assert!(rig.applied().is_empty());
     assert_eq!(rig.told("read ledger"), "read ledger");
@@ -99,8 +90,5 @@ fn a_claim_that_nobody_measured_does_not_hold() {
     let rig = Rig::new(experiment("[]", "{}"), 3);
     engine.step(0, &Input::Pods(rig.snapshot(3)));
     assert_eq!(engine.phase(), Phase::Preflight);
-    assert_eq!(
-        engine.waiting_for().as_deref(),
-        Some("no answer from etcd-0, etcd-1, etcd-2")
-    );
+    assert_eq!(engine.waiting_for().as_deref(), Some("no answer from etcd-0, etcd-1, etcd-2"));
 }

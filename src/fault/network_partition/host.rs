@@ -135,28 +135,15 @@ impl Target {
         if links.peers.is_empty() && !links.clients {
             return Err(Error::NobodyToCut);
         }
-        let holder = ProcessId::of(pod.holder)
-            .map_err(Error::Enter)?
-            .ok_or(Error::Gone)?;
-        let namespace = holder
-            .namespace("net")
-            .map_err(Error::Enter)?
-            .ok_or(Error::Gone)?;
-        let own = ProcessId::of(std::process::id().cast_signed())
-            .map_err(Error::Enter)?
-            .ok_or(Error::Gone)?;
+        let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
+        let namespace = holder.namespace("net").map_err(Error::Enter)?.ok_or(Error::Gone)?;
+        let own =
+            ProcessId::of(std::process::id().cast_signed()).map_err(Error::Enter)?.ok_or(Error::Gone)?;
         if own.namespace("net").map_err(Error::Enter)? == Some(namespace) {
             return Err(Error::HostNetwork);
         }
         let (sockets, inode) = Sockets::open(&holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        Ok((
-            Self {
-                holder,
-                namespace: inode,
-                table,
-            },
-            sockets,
-        ))
+        Ok((Self { holder, namespace: inode, table }, sockets))
     }
 
     /// Removes the table and reads back that it is gone. Where nobody holds the owning socket any more, the kernel has
@@ -173,10 +160,8 @@ impl Target {
 
     fn remove(&self, grip: &Grip) -> Result<(), Error> {
         let table = self.table.clone();
-        nftables::remove(&grip.owner, &table).map_err(|source| Error::Remove {
-            table: table.clone(),
-            source,
-        })?;
+        nftables::remove(&grip.owner, &table)
+            .map_err(|source| Error::Remove { table: table.clone(), source })?;
         match nftables::exists(&grip.reader, &table) {
             Ok(false) => Ok(()),
             Ok(true) => Err(Error::StillThere(table)),
@@ -208,24 +193,13 @@ impl Partition {
         let cut = links.cut();
         sockets
             .install(&target.table, &cut, lifetime)
-            .map_err(|source| Error::Install {
-                table: target.table.clone(),
-                source,
-            })?;
-        Ok(Self {
-            target: target.clone(),
-            sockets,
-            cut,
-            probes: 0,
-            dropped: 0,
-        })
+            .map_err(|source| Error::Install { table: target.table.clone(), source })?;
+        Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped: 0 })
     }
 
     /// Takes up a cut that an earlier process made, with its guardian's hold on it.
     pub fn adopt(target: &Target, grip: Grip, links: Links<'_>) -> Result<Self, Error> {
-        let (mut sockets, inode) = Sockets::open(&target.holder)
-            .map_err(Error::Enter)?
-            .ok_or(Error::Gone)?;
+        let (mut sockets, inode) = Sockets::open(&target.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
         if inode != target.namespace {
             return Err(Error::Gone);
         }
@@ -234,19 +208,10 @@ impl Partition {
         // What an earlier process sent as probes is not known: counting starts with what is there.
         let dropped = sockets
             .read(&target.table)
-            .map_err(|source| Error::ReadBack {
-                table: target.table.clone(),
-                source,
-            })?
+            .map_err(|source| Error::ReadBack { table: target.table.clone(), source })?
             .ok_or(Error::Gone)?
             .dropped();
-        Ok(Self {
-            target: target.clone(),
-            sockets,
-            cut,
-            probes: 0,
-            dropped,
-        })
+        Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped })
     }
 
     /// The hold on the table.
@@ -268,10 +233,7 @@ impl Partition {
         let table = &self.target.table;
         self.sockets
             .exchange(table, &wanted, lifetime)
-            .map_err(|source| Error::Exchange {
-                table: table.clone(),
-                source,
-            })?;
+            .map_err(|source| Error::Exchange { table: table.clone(), source })?;
         self.cut = wanted;
         Ok(())
     }
@@ -292,9 +254,7 @@ impl Partition {
             .map_err(|error| format!("cannot read the nftables table {table}: {error}"))?
             .ok_or_else(|| format!("the nftables table {table} is gone"))?;
         if let Some(difference) = reading.difference(&self.cut) {
-            return Err(format!(
-                "the nftables table {table} is not as it was made: {difference}"
-            ));
+            return Err(format!("the nftables table {table} is not as it was made: {difference}"));
         }
         let refused = self.probe()?;
         let dropped = reading.dropped().saturating_sub(self.probes);

@@ -34,9 +34,8 @@ fn cut(json: &str, members: u32) -> BTreeSet<(Ordinal, Ordinal)> {
 
 /// How many members `member` still exchanges packets with, itself included.
 fn sees(cut: &BTreeSet<(Ordinal, Ordinal)>, member: Ordinal, members: u32) -> u32 {
-    (0..members)
-        .filter(|&other| !cut.contains(&(member, other)) && !cut.contains(&(other, member)))
-        .count() as u32
+    (0..members).filter(|&other| !cut.contains(&(member, other)) && !cut.contains(&(other, member))).count()
+        as u32
 }
 
 #[test]
@@ -63,12 +62,7 @@ fn both_ends_of_a_cut_drop() {
             .expect("valid");
     let hits = partition.resolve(&mut Fixed(3)).expect("resolves").hits;
     let end = |ordinal: Ordinal| match &hits[&ordinal] {
-        Action::Cut {
-            drop_from,
-            drop_to,
-            ports,
-            ..
-        } => (drop_from.clone(), drop_to.clone(), ports.clone()),
+        Action::Cut { drop_from, drop_to, ports, .. } => (drop_from.clone(), drop_to.clone(), ports.clone()),
         other => panic!("{other:?}"),
     };
     assert_eq!(end(1), (BTreeSet::new(), BTreeSet::from([0, 2]), vec![2380]));

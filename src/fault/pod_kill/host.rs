@@ -61,11 +61,7 @@ pub enum Error {
 }
 
 fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Kernel {
-        what,
-        name: name.to_owned(),
-        source,
-    }
+    move |source| Error::Kernel { what, name: name.to_owned(), source }
 }
 
 impl Target {
@@ -95,10 +91,7 @@ impl Target {
                 Ok(false) => gone.push(format!("{first} of container {name} is gone")),
                 Ok(true) => return (false, format!("{first} of container {name} is still there")),
                 Err(error) => {
-                    return (
-                        false,
-                        format!("cannot look at {first} of container {name}: {error}"),
-                    );
+                    return (false, format!("cannot look at {first} of container {name}: {error}"));
                 }
             }
         }
@@ -107,10 +100,7 @@ impl Target {
 
     /// Whether `other` names an incarnation that this one does not.
     pub fn misses(&self, other: &Self) -> bool {
-        other
-            .containers
-            .iter()
-            .any(|victim| self.containers.iter().all(|known| known.first != victim.first))
+        other.containers.iter().any(|victim| self.containers.iter().all(|known| known.first != victim.first))
     }
 }
 
@@ -144,10 +134,7 @@ impl Victim {
             (_, None) => return Ok(()),
             (Some(freezer), Some(_)) => freezer.kill_all().map_err(kernel("kill", name))?,
             (None, Some(_)) => {
-                let tree = Tree {
-                    roots: vec![self.first],
-                    spared: None,
-                };
+                let tree = Tree { roots: vec![self.first], spared: None };
                 if !tree.kill(PATIENCE).map_err(kernel("kill", name))? {
                     return Err(Error::Survived { name: name.clone() });
                 }
@@ -155,11 +142,7 @@ impl Victim {
         }
         let until = Instant::now() + PATIENCE;
         let left = until.saturating_duration_since(Instant::now());
-        match handle
-            .map(|handle| handle.wait(left))
-            .transpose()
-            .map_err(kernel("wait for", name))?
-        {
+        match handle.map(|handle| handle.wait(left)).transpose().map_err(kernel("wait for", name))? {
             Some(false) => Err(Error::Survived { name: name.clone() }),
             Some(true) | None => Ok(()),
         }

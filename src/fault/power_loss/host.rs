@@ -104,19 +104,14 @@ pub enum Error {
 }
 
 fn volume<'a>(what: &'static str, claim: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Volume {
-        what,
-        claim: claim.to_owned(),
-        source,
-    }
+    move |source| Error::Volume { what, claim: claim.to_owned(), source }
 }
 
 impl Target {
     /// Finds whom and what a power cut hits, and whether it can. Nothing is changed.
     pub fn find(pod: &LocatedPod, claims: &[String], mark: String) -> Result<Self, Error> {
-        if let Some(unknown) = claims
-            .iter()
-            .find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
+        if let Some(unknown) =
+            claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
         {
             return Err(Error::UnknownClaim(unknown.clone()));
         }
@@ -129,18 +124,10 @@ impl Target {
         if volumes.is_empty() {
             return Err(Error::NoVolume);
         }
-        let holder = ProcessId::of(pod.holder)
-            .map_err(|_| Error::Gone)?
-            .ok_or(Error::Gone)?;
+        let holder = ProcessId::of(pod.holder).map_err(|_| Error::Gone)?.ok_or(Error::Gone)?;
         let stop = process_pause::host::Target::find(pod, None).map_err(Error::Stop)?;
         let kill = pod_kill::host::Target::find(pod, None)?;
-        Ok(Self {
-            holder,
-            stop,
-            kill,
-            volumes,
-            mark,
-        })
+        Ok(Self { holder, stop, kill, volumes, mark })
     }
 
     /// Cuts the power.
@@ -160,10 +147,7 @@ impl Target {
     }
 
     fn kill_everything(&self) -> Result<(), Error> {
-        let failed = |source| Error::Holder {
-            holder: self.holder,
-            source,
-        };
+        let failed = |source| Error::Holder { holder: self.holder, source };
         // The holder first: its death ends every process of the pod at once (pid_namespaces(7)), so that the platform
         // never starts a container again on the dead filesystem.
         if let Some(holder) = self.holder.open().map_err(failed)? {
@@ -184,9 +168,7 @@ impl Target {
         } else {
             self.stop.revert().map_err(Error::Stop)?;
         }
-        self.volumes
-            .iter()
-            .try_for_each(|volume| volume.remove_markers(&self.mark))
+        self.volumes.iter().try_for_each(|volume| volume.remove_markers(&self.mark))
     }
 
     /// Whether the pod is back and what its volumes remember; `None` while it is not.
@@ -213,10 +195,9 @@ impl Target {
                         format!("the unsynced marker on volume {} survived", lost.claim),
                     )));
                 }
-                (true, false) => seen.push(format!(
-                    "volume {}: synced marker there, unsynced gone",
-                    lost.claim
-                )),
+                (true, false) => {
+                    seen.push(format!("volume {}: synced marker there, unsynced gone", lost.claim))
+                }
             }
         }
         for lost in &self.volumes {
@@ -225,10 +206,7 @@ impl Target {
             remove(&marker(path, &self.mark, SYNCED))
                 .map_err(volume("remove the marker from", &lost.claim))?;
         }
-        Ok(Some((
-            true,
-            format!("{}; the pod's new holder is {holder}", seen.join("; ")),
-        )))
+        Ok(Some((true, format!("{}; the pod's new holder is {holder}", seen.join("; ")))))
     }
 }
 
@@ -263,10 +241,7 @@ impl Volume {
         if !shutdown::is_supported(&located.path).map_err(volume("look at", &claim))? {
             return Err(Error::UnknownFilesystem(claim));
         }
-        Ok(Self {
-            claim,
-            path: located.path.clone(),
-        })
+        Ok(Self { claim, path: located.path.clone() })
     }
 
     fn mark_synced(&self, mark: &str) -> Result<(), Error> {

@@ -94,19 +94,13 @@ pub enum Error {
 }
 
 fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Kernel {
-        what,
-        name: name.to_owned(),
-        source,
-    }
+    move |source| Error::Kernel { what, name: name.to_owned(), source }
 }
 
 impl Target {
     /// Finds what is to be paused, and whether it may be.
     pub fn find(pod: &LocatedPod, container: Option<&str>) -> Result<Self, Error> {
-        let chosen = pod
-            .chosen(container)
-            .ok_or_else(|| Error::NoContainer(container.map(str::to_owned)))?;
+        let chosen = pod.chosen(container).ok_or_else(|| Error::NoContainer(container.map(str::to_owned)))?;
         let is_whole_pod = chosen.len() == pod.containers.len();
         let containers = chosen
             .into_iter()
@@ -133,38 +127,23 @@ impl Paused {
     fn find(pod: &LocatedPod, container: &LocatedContainer, is_whole_pod: bool) -> Result<Self, Error> {
         let name = &container.name;
         let process = |pid| {
-            ProcessId::of(pid)
-                .map_err(kernel("look at", name))?
-                .ok_or_else(|| Error::Gone(name.clone()))
+            ProcessId::of(pid).map_err(kernel("look at", name))?.ok_or_else(|| Error::Gone(name.clone()))
         };
         let first = process(container.pid)?;
         let by = match &container.cgroup {
             Some(path) => By::Freezer(CgroupId::at(path).map_err(kernel("find the cgroup of", name))?),
             // Orphans are adopted by the pod's holder; whose they were can only be told when all are meant.
-            None if is_whole_pod => By::Signal(Tree {
-                roots: vec![first],
-                spared: Some(process(pod.holder)?),
-            }),
-            None => By::Signal(Tree {
-                roots: vec![first],
-                spared: None,
-            }),
+            None if is_whole_pod => {
+                By::Signal(Tree { roots: vec![first], spared: Some(process(pod.holder)?) })
+            }
+            None => By::Signal(Tree { roots: vec![first], spared: None }),
         };
-        let paused = Self {
-            name: name.clone(),
-            first,
-            by,
-        };
+        let paused = Self { name: name.clone(), first, by };
         if let Some((freezer, path)) = paused.freezer()? {
-            if freezer
-                .is_asked_to_freeze()
-                .map_err(kernel("read the freezer of", name))?
-            {
+            if freezer.is_asked_to_freeze().map_err(kernel("read the freezer of", name))? {
                 return Err(Error::AlreadyFrozen(path));
             }
-            let members = freezer
-                .processes()
-                .map_err(kernel("list the processes of", name))?;
+            let members = freezer.processes().map_err(kernel("list the processes of", name))?;
             if members.contains(&(std::process::id().cast_signed())) {
                 return Err(Error::OwnCgroup(path));
             }
@@ -213,19 +192,13 @@ impl Paused {
         match &self.by {
             By::Freezer(_) => match self.freezer()? {
                 Some((freezer, _)) if !freezer.thaw(PATIENCE).map_err(kernel("thaw", name))? => {
-                    Err(Error::DidNotGoOn {
-                        name: name.clone(),
-                        expected: "`frozen 0` in cgroup.events",
-                    })
+                    Err(Error::DidNotGoOn { name: name.clone(), expected: "`frozen 0` in cgroup.events" })
                 }
                 Some(_) | None => Ok(()),
             },
             By::Signal(tree) => {
                 if !tree.go_on(PATIENCE).map_err(kernel("continue", name))? {
-                    return Err(Error::DidNotGoOn {
-                        name: name.clone(),
-                        expected: "no process in state T",
-                    });
+                    return Err(Error::DidNotGoOn { name: name.clone(), expected: "no process in state T" });
                 }
                 Ok(())
             }
@@ -282,14 +255,8 @@ impl Pause {
         let mut all = Vec::new();
         for container in &target.containers {
             let hold = container.stop()?;
-            let cpu = hold
-                .cpu_time()
-                .map_err(kernel("read the CPU time of", &container.name))?;
-            all.push(Held {
-                container: container.clone(),
-                hold,
-                cpu,
-            });
+            let cpu = hold.cpu_time().map_err(kernel("read the CPU time of", &container.name))?;
+            all.push(Held { container: container.clone(), hold, cpu });
         }
         std::thread::sleep(FIRST_LOOK);
         Ok(Self { held: all })
@@ -306,14 +273,8 @@ impl Pause {
                 },
                 By::Signal(tree) => Hold::Stopped(tree.clone()),
             };
-            let cpu = hold
-                .cpu_time()
-                .map_err(kernel("read the CPU time of", &container.name))?;
-            all.push(Held {
-                container: container.clone(),
-                hold,
-                cpu,
-            });
+            let cpu = hold.cpu_time().map_err(kernel("read the CPU time of", &container.name))?;
+            all.push(Held { container: container.clone(), hold, cpu });
         }
         Ok(Self { held: all })
     }

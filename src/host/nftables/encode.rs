@@ -21,10 +21,7 @@ const ELEMENTS_PER_MESSAGE: usize = 500;
 const COMMENT: u8 = 0;
 
 pub(super) fn header() -> Nfgenmsg {
-    Nfgenmsg {
-        nfgen_family: nix::libc::NFPROTO_INET as u8,
-        ..Default::default()
-    }
+    Nfgenmsg { nfgen_family: nix::libc::NFPROTO_INET as u8, ..Default::default() }
 }
 
 fn c_string(text: &str) -> CString {
@@ -95,11 +92,7 @@ pub(super) fn exchange(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
 
 pub(super) fn remove(table: &str) -> Batch {
     Batch::of(|batch| {
-        batch
-            .request()
-            .op_deltable_do(&header())
-            .encode()
-            .push_name(&c_string(table));
+        batch.request().op_deltable_do(&header()).encode().push_name(&c_string(table));
     })
 }
 
@@ -139,11 +132,7 @@ fn add_rule(batch: &mut Chained, table: &str, rule: &Rule) {
         expressions = add_test(expressions, test);
     }
     if rule.counts() {
-        expressions = expressions
-            .nested_elem()
-            .nested_data_counter()
-            .end_nested()
-            .end_nested();
+        expressions = expressions.nested_elem().nested_data_counter().end_nested().end_nested();
     }
     expressions
         .nested_elem()
@@ -200,12 +189,9 @@ fn compare<Prev: Pusher>(
 fn add_load<Prev: Pusher>(expressions: PushExprListAttrs<Prev>, load: Load) -> PushExprListAttrs<Prev> {
     let expression = expressions.nested_elem();
     match load {
-        Load::Meta(key) => expression
-            .nested_data_meta()
-            .push_dreg(REGISTER)
-            .push_key(key as u32)
-            .end_nested()
-            .end_nested(),
+        Load::Meta(key) => {
+            expression.nested_data_meta().push_dreg(REGISTER).push_key(key as u32).end_nested().end_nested()
+        }
         Load::Payload { base, offset, len } => expression
             .nested_data_payload()
             .push_dreg(REGISTER)

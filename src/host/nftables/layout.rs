@@ -57,11 +57,7 @@ pub(super) struct Set {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Load {
     Meta(MetaKeys),
-    Payload {
-        base: PayloadBase,
-        offset: u32,
-        len: u32,
-    },
+    Payload { base: PayloadBase, offset: u32, len: u32 },
 }
 
 /// What must hold for a rule to go on.
@@ -113,26 +109,11 @@ fn sorted(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 impl Cut {
     /// Its sets. Those that a change of addresses touches are always there, even when empty.
     pub(super) fn sets(&self) -> Vec<Set> {
-        let v4 = |name, members| Set {
-            name,
-            key_type: 7,
-            key_len: 4,
-            keys: keys_v4(members),
-            expires: true,
-        };
-        let v6 = |name, members| Set {
-            name,
-            key_type: 8,
-            key_len: 16,
-            keys: keys_v6(members),
-            expires: true,
-        };
-        let mut sets = vec![
-            v4("from4", &self.from),
-            v6("from6", &self.from),
-            v4("to4", &self.to),
-            v6("to6", &self.to),
-        ];
+        let v4 = |name, members| Set { name, key_type: 7, key_len: 4, keys: keys_v4(members), expires: true };
+        let v6 =
+            |name, members| Set { name, key_type: 8, key_len: 16, keys: keys_v6(members), expires: true };
+        let mut sets =
+            vec![v4("from4", &self.from), v6("from6", &self.from), v4("to4", &self.to), v6("to6", &self.to)];
         if self.strangers {
             sets.extend([
                 v4("spared_from4", &self.spared_from),
@@ -143,38 +124,18 @@ impl Cut {
                     name: "strangers",
                     key_type: 2,
                     key_len: 1,
-                    keys: vec![
-                        vec![nix::libc::NFPROTO_IPV4 as u8],
-                        vec![nix::libc::NFPROTO_IPV6 as u8],
-                    ],
+                    keys: vec![vec![nix::libc::NFPROTO_IPV4 as u8], vec![nix::libc::NFPROTO_IPV6 as u8]],
                     expires: true,
                 },
             ]);
         }
         if !self.ports.is_empty() {
-            let keys = sorted(
-                self.ports
-                    .iter()
-                    .map(|port| port.to_be_bytes().to_vec())
-                    .collect(),
-            );
-            sets.push(Set {
-                name: "ports",
-                key_type: 13,
-                key_len: 2,
-                keys,
-                expires: false,
-            });
+            let keys = sorted(self.ports.iter().map(|port| port.to_be_bytes().to_vec()).collect());
+            sets.push(Set { name: "ports", key_type: 13, key_len: 2, keys, expires: false });
         }
         if !self.ports.is_empty() || self.strangers {
             let keys = WITH_PORTS.iter().map(|protocol| vec![*protocol]).collect();
-            sets.push(Set {
-                name: "protocols",
-                key_type: 12,
-                key_len: 1,
-                keys,
-                expires: false,
-            });
+            sets.push(Set { name: "protocols", key_type: 12, key_len: 1, keys, expires: false });
         }
         sets
     }
@@ -188,12 +149,8 @@ impl Cut {
 
     fn chain(&self, chain: &'static str, cut: [&'static str; 2], spared: [&'static str; 2]) -> Vec<Rule> {
         let is_input = chain == INPUT;
-        let rule = |name: &str, tests, verdict| Rule {
-            chain,
-            name: format!("{chain} {name}"),
-            tests,
-            verdict,
-        };
+        let rule =
+            |name: &str, tests, verdict| Rule { chain, name: format!("{chain} {name}"), tests, verdict };
         // In the fixed header, the source address comes right before the destination address.
         let v4 = Load::Payload {
             base: PayloadBase::NetworkHeader,
@@ -213,38 +170,23 @@ impl Cut {
             vec![
                 is_v6(),
                 Test::Equals(Load::Meta(MetaKeys::L4Proto), vec![IPPROTO_ICMPV6]),
-                Test::Within(
-                    transport(0, 1),
-                    vec![NEIGHBOUR_DISCOVERY[0]],
-                    vec![NEIGHBOUR_DISCOVERY[1]],
-                ),
+                Test::Within(transport(0, 1), vec![NEIGHBOUR_DISCOVERY[0]], vec![NEIGHBOUR_DISCOVERY[1]]),
             ],
             VerdictCode::Accept,
         )];
         for (ports, on_ports) in self.port_tests() {
             let drop = |set: &str, tests: Vec<Test>| {
-                rule(
-                    &format!("drop {set}{ports}"),
-                    [tests, on_ports.clone()].concat(),
-                    VerdictCode::Drop,
-                )
+                rule(&format!("drop {set}{ports}"), [tests, on_ports.clone()].concat(), VerdictCode::Drop)
             };
             rules.push(drop(cut[0], vec![is_v4(), Test::In(v4, cut[0])]));
             rules.push(drop(cut[1], vec![is_v6(), Test::In(v6, cut[1])]));
         }
         if self.strangers {
-            let device = if is_input {
-                MetaKeys::Iftype
-            } else {
-                MetaKeys::Oiftype
-            };
+            let device = if is_input { MetaKeys::Iftype } else { MetaKeys::Oiftype };
             let name_server = transport(if is_input { 0 } else { 2 }, 2);
             let accept = |name: &str, tests| rule(name, tests, VerdictCode::Accept);
             rules.extend([
-                accept(
-                    "loopback",
-                    vec![Test::Equals(Load::Meta(device), LOOPBACK.to_ne_bytes().to_vec())],
-                ),
+                accept("loopback", vec![Test::Equals(Load::Meta(device), LOOPBACK.to_ne_bytes().to_vec())]),
                 accept(
                     "names",
                     vec![
@@ -283,9 +225,5 @@ impl Cut {
 }
 
 fn transport(offset: u32, len: u32) -> Load {
-    Load::Payload {
-        base: PayloadBase::TransportHeader,
-        offset,
-        len,
-    }
+    Load::Payload { base: PayloadBase::TransportHeader, offset, len }
 }

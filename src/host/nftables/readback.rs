@@ -27,11 +27,7 @@ impl Reading {
 
     /// How many addresses are cut off, counted once per direction.
     pub fn addresses(&self) -> usize {
-        ["from4", "from6", "to4", "to6"]
-            .iter()
-            .filter_map(|set| self.sets.get(*set))
-            .map(BTreeSet::len)
-            .sum()
+        ["from4", "from6", "to4", "to6"].iter().filter_map(|set| self.sets.get(*set)).map(BTreeSet::len).sum()
     }
 
     /// What of `cut` is missing here or too much, in words; `None` where the table is what the cut asks for.
@@ -39,23 +35,13 @@ impl Reading {
         let expected: Vec<String> = cut.rules().into_iter().map(|rule| rule.name).collect();
         let found: Vec<&String> = self.rules.iter().map(|(name, _)| name).collect();
         if !expected.iter().eq(found.iter().copied()) {
-            return Some(format!(
-                "expected {} rules, found {}: {found:?}",
-                expected.len(),
-                found.len()
-            ));
+            return Some(format!("expected {} rules, found {}: {found:?}", expected.len(), found.len()));
         }
         cut.sets().iter().find_map(|set| {
             let expected: BTreeSet<Vec<u8>> = set.keys.iter().cloned().collect();
             let found = self.sets.get(set.name)?;
-            (found != &expected).then(|| {
-                format!(
-                    "set {} holds {} keys, expected {}",
-                    set.name,
-                    found.len(),
-                    expected.len()
-                )
-            })
+            (found != &expected)
+                .then(|| format!("set {} holds {} keys, expected {}", set.name, found.len(), expected.len()))
         })
     }
 }
@@ -120,10 +106,7 @@ fn read_once(reader: &Socket, table: &str) -> io::Result<Reading> {
                 return Ok(());
             };
             for element in list.get_elem() {
-                let key = element
-                    .get_key()
-                    .and_then(|key| key.get_value())
-                    .map_err(io::Error::other)?;
+                let key = element.get_key().and_then(|key| key.get_value()).map_err(io::Error::other)?;
                 keys.insert(key.to_vec());
             }
             Ok(())
@@ -138,17 +121,12 @@ fn text(name: Result<&std::ffi::CStr, netlink_bindings::utils::ErrorContext>) ->
 
 fn comment(rule: &IterableRuleAttrs<'_>) -> String {
     let data = rule.get_userdata().unwrap_or_default();
-    String::from_utf8_lossy(data.get(2..).unwrap_or_default())
-        .trim_end_matches('\0')
-        .to_owned()
+    String::from_utf8_lossy(data.get(2..).unwrap_or_default()).trim_end_matches('\0').to_owned()
 }
 
 fn packets(rule: &IterableRuleAttrs<'_>) -> Option<u64> {
-    rule.get_expressions()
-        .ok()?
-        .get_elem()
-        .find_map(|expression| match expression.get_data() {
-            Ok(ExprOps::Counter(counter)) => counter.get_packets().ok(),
-            _ => None,
-        })
+    rule.get_expressions().ok()?.get_elem().find_map(|expression| match expression.get_data() {
+        Ok(ExprOps::Counter(counter)) => counter.get_packets().ok(),
+        _ => None,
+    })
 }

@@ -43,11 +43,7 @@ impl Batch {
         fill(&mut chained);
         chained.request().op_batch_end_do(&edge);
         let finished = chained.finalize();
-        Self {
-            len: finished.chain_len() as u32,
-            bytes: finished.payload().to_vec(),
-            first,
-        }
+        Self { len: finished.chain_len() as u32, bytes: finished.payload().to_vec(), first }
     }
 
     fn place_of(&self, sequence: u32) -> Option<u32> {
@@ -187,9 +183,7 @@ impl Socket {
 
 /// The error number at the head of an error or done message, 0 for an acknowledgement.
 fn error_code(payload: &[u8]) -> i32 {
-    payload
-        .first_chunk()
-        .map_or(0, |bytes| i32::from_ne_bytes(*bytes))
+    payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes))
 }
 
 impl AsFd for Socket {

@@ -21,9 +21,7 @@ impl Era {
     /// The era of the calling process.
     pub fn current() -> io::Result<Self> {
         Ok(Self {
-            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")?
-                .trim()
-                .to_owned(),
+            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned(),
             pid_namespace: fs::metadata("/proc/self/ns/pid")?.ino(),
         })
     }

@@ -29,10 +29,7 @@ pub fn detached<'a>(
     let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
     let mut command = Command::new(program);
     command.args(arguments).env_clear().current_dir("/");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let prepare = move || {
         nix::unistd::setsid()?;
         if let Some(cgroup) = &cgroup {

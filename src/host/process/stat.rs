@@ -42,26 +42,15 @@ pub fn read(pid: i32) -> io::Result<Option<Stat>> {
 }
 
 fn parse(text: &str) -> io::Result<Stat> {
-    let malformed = || {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("unreadable /proc/PID/stat: {text}"),
-        )
-    };
+    let malformed =
+        || io::Error::new(io::ErrorKind::InvalidData, format!("unreadable /proc/PID/stat: {text}"));
     // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
     let rest = text.rsplit_once(") ").ok_or_else(malformed)?.1;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let number = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<u64>().ok())
-            .ok_or_else(malformed)
-    };
+    let number =
+        |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).ok_or_else(malformed);
     Ok(Stat {
-        state: fields
-            .first()
-            .and_then(|field| field.bytes().next())
-            .ok_or_else(malformed)?,
+        state: fields.first().and_then(|field| field.bytes().next()).ok_or_else(malformed)?,
         parent: number(1)? as i32,
         cpu_ticks: number(11)? + number(12)?,
         start: number(19)?,
@@ -94,11 +83,7 @@ pub fn descendants(roots: &[ProcessId]) -> io::Result<Vec<ProcessId>> {
     let mut found = Vec::new();
     let mut next: Vec<i32> = roots
         .iter()
-        .filter(|root| {
-            processes
-                .get(&root.pid)
-                .is_some_and(|stat| stat.start == root.start)
-        })
+        .filter(|root| processes.get(&root.pid).is_some_and(|stat| stat.start == root.start))
         .map(|root| root.pid)
         .collect();
     while let Some(pid) = next.pop() {
@@ -108,10 +93,7 @@ pub fn descendants(roots: &[ProcessId]) -> io::Result<Vec<ProcessId>> {
         next.extend(children.get(&pid).into_iter().flatten());
         let stat = processes[&pid];
         if !stat.has_ended() {
-            found.push(ProcessId {
-                pid,
-                start: stat.start,
-            });
+            found.push(ProcessId { pid, start: stat.start });
         }
     }
     Ok(found)
@@ -123,9 +105,7 @@ pub fn cpu_time(processes: &[ProcessId]) -> io::Result<Duration> {
     for process in processes {
         ticks += process.stat()?.map_or(0, |stat| stat.cpu_ticks);
     }
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?
-        .unwrap_or(100)
-        .max(1) as u64;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100).max(1) as u64;
     Ok(Duration::from_millis(ticks * 1000 / per_second))
 }
 
@@ -137,15 +117,7 @@ mod tests {
     fn reads_past_a_program_name_with_spaces_and_parentheses() {
         let text = "7 (a ) b) S 3 7 7 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 4242 1 1";
         let stat = parse(text).expect("well formed");
-        assert_eq!(
-            stat,
-            Stat {
-                parent: 3,
-                state: b'S',
-                start: 4242,
-                cpu_ticks: 11
-            }
-        );
+        assert_eq!(stat, Stat { parent: 3, state: b'S', start: 4242, cpu_ticks: 11 });
     }
 
     #[test]

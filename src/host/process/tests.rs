@@ -4,23 +4,14 @@ use std::time::Duration;
 use super::*;
 
 fn sleeper() -> std::process::Child {
-    Command::new("sleep")
-        .arg("60")
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("sleep exists everywhere")
+    Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().expect("sleep exists everywhere")
 }
 
 #[test]
 fn a_process_with_another_start_time_is_another_process() {
     let mut child = sleeper();
-    let real = ProcessId::of(child.id().cast_signed())
-        .expect("readable")
-        .expect("alive");
-    let stranger = ProcessId {
-        start: real.start + 1,
-        ..real
-    };
+    let real = ProcessId::of(child.id().cast_signed()).expect("readable").expect("alive");
+    let stranger = ProcessId { start: real.start + 1, ..real };
     assert!(stranger.open().expect("readable").is_none());
     assert!(real.open().expect("readable").is_some());
     child.kill().expect("ours");
@@ -30,18 +21,14 @@ fn a_process_with_another_start_time_is_another_process() {
 #[test]
 fn a_handle_sees_the_end_of_its_process_even_before_it_is_reaped() {
     let mut child = sleeper();
-    let process = ProcessId::of(child.id().cast_signed())
-        .expect("readable")
-        .expect("alive");
+    let process = ProcessId::of(child.id().cast_signed()).expect("readable").expect("alive");
     let handle = process.open().expect("readable").expect("alive");
     assert!(!handle.wait(Duration::ZERO).expect("pollable"));
     handle.signal(Signal::SIGKILL).expect("ours");
     assert!(handle.wait(Duration::from_secs(5)).expect("pollable"));
     assert!(!process.is_alive().expect("readable"), "a zombie counts as gone");
     child.wait().expect("ours");
-    handle
-        .signal(Signal::SIGKILL)
-        .expect("a process that is gone needs no signal");
+    handle.signal(Signal::SIGKILL).expect("a process that is gone needs no signal");
 }
 
 #[test]
@@ -51,9 +38,7 @@ fn the_tree_below_a_process_is_found_and_nobody_else() {
         .stdin(Stdio::null())
         .spawn()
         .expect("sh exists everywhere");
-    let root = ProcessId::of(shell.id().cast_signed())
-        .expect("readable")
-        .expect("alive");
+    let root = ProcessId::of(shell.id().cast_signed()).expect("readable").expect("alive");
     let until = std::time::Instant::now() + Duration::from_secs(5);
     let mut tree = descendants(&[root]).expect("readable");
     while tree.len() < 3 && std::time::Instant::now() < until {

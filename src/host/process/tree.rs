@@ -42,9 +42,7 @@ impl Tree {
                     settled = false;
                     signal(process, Signal::SIGSTOP)?;
                 } else {
-                    settled &= process
-                        .stat()?
-                        .is_none_or(|stat| stat.is_stopped() || stat.has_ended());
+                    settled &= process.stat()?.is_none_or(|stat| stat.is_stopped() || stat.has_ended());
                 }
             }
             if settled {

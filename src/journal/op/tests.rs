@@ -11,10 +11,7 @@ fn reads_every_shape_that_a_client_writes() {
     let read = line(
         r#"{"index":0,"time":5,"process":3,"type":"invoke","f":"read","key":"seatrial/r/7","value":null}"#,
     );
-    assert_eq!(
-        (read.stage, read.f, read.value),
-        (Stage::Invoke, Function::Read, OpValue::Null)
-    );
+    assert_eq!((read.stage, read.f, read.value), (Stage::Invoke, Function::Read, OpValue::Null));
     assert!(matches!(read.key, Cow::Borrowed("seatrial/r/7")));
 
     let cas = line(
@@ -33,17 +30,9 @@ fn tells_a_value_that_is_null_from_one_that_was_not_observed() {
 
 #[test]
 fn writes_what_it_reads() {
-    for value in [
-        OpValue::Null,
-        OpValue::Number(u64::MAX),
-        OpValue::Pair(None, 1),
-        OpValue::Pair(Some(1), 2),
-    ] {
-        for current in [
-            Current::NotObserved,
-            Current::Observed(None),
-            Current::Observed(Some(9)),
-        ] {
+    for value in [OpValue::Null, OpValue::Number(u64::MAX), OpValue::Pair(None, 1), OpValue::Pair(Some(1), 2)]
+    {
+        for current in [Current::NotObserved, Current::Observed(None), Current::Observed(Some(9))] {
             let before = OpLine {
                 index: 1,
                 time: 2,

@@ -73,12 +73,8 @@ impl<'de> Visitor<'de> for OpValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<OpValue, A::Error> {
-        let expect: Option<u64> = pair
-            .next_element()?
-            .ok_or_else(|| de::Error::invalid_length(0, &self))?;
-        let value: u64 = pair
-            .next_element()?
-            .ok_or_else(|| de::Error::invalid_length(1, &self))?;
+        let expect: Option<u64> = pair.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        let value: u64 = pair.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
         if pair.next_element::<de::IgnoredAny>()?.is_some() {
             return Err(de::Error::invalid_length(3, &self));
         }

@@ -80,9 +80,7 @@ impl Part {
             let (left, right) = thread::scope(|scope| {
                 let right = scope.spawn(|| Self::parse(right));
                 let left = Self::parse(left);
-                let right = right
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                let right = right.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 (left, right)
             });
             left?.followed_by(right.map_err(|(offset, what)| (middle + offset, what))?, middle)
@@ -91,10 +89,7 @@ impl Part {
     }
 
     fn parse(text: &str) -> Result<Self, Damage> {
-        let mut part = Self {
-            operations: Vec::with_capacity(text.len() / 128),
-            ..Self::default()
-        };
+        let mut part = Self { operations: Vec::with_capacity(text.len() / 128), ..Self::default() };
         let mut keys: HashMap<String, u32> = HashMap::new();
         let mut offset = 0;
         for line in text.split_inclusive('\n') {
@@ -108,20 +103,12 @@ impl Part {
             match parsed {
                 Ok(()) => {}
                 Err(error) if error.is_eof() => {
-                    part.cut = Some(Cut {
-                        offset: start,
-                        length: line.len(),
-                        what: error.to_string(),
-                    });
+                    part.cut = Some(Cut { offset: start, length: line.len(), what: error.to_string() });
                     return Ok(part);
                 }
                 Err(error) => return Err((start, error.to_string())),
             }
-            if let Some(Line {
-                entry: Entry::Header(_),
-                ..
-            }) = part.lines.last()
-            {
+            if let Some(Line { entry: Entry::Header(_), .. }) = part.lines.last() {
                 return Err((start, "a second header: two journals in one file".into()));
             }
         }
@@ -156,12 +143,8 @@ impl Part {
         if self.cut.is_some() {
             return self;
         }
-        let mut known: HashMap<String, u32> = self
-            .keys
-            .iter()
-            .enumerate()
-            .map(|(place, key)| (key.clone(), place as u32))
-            .collect();
+        let mut known: HashMap<String, u32> =
+            self.keys.iter().enumerate().map(|(place, key)| (key.clone(), place as u32)).collect();
         let moved: Vec<u32> = right
             .keys
             .into_iter()
@@ -173,25 +156,20 @@ impl Part {
             })
             .collect();
         self.lines.extend(right.lines);
-        self.operations
-            .extend(right.operations.into_iter().map(|operation| Operation {
-                key: moved[operation.key as usize],
-                ..operation
-            }));
-        self.cut = right.cut.map(|cut| Cut {
-            offset: shift + cut.offset,
-            ..cut
-        });
+        self.operations.extend(
+            right
+                .operations
+                .into_iter()
+                .map(|operation| Operation { key: moved[operation.key as usize], ..operation }),
+        );
+        self.cut = right.cut.map(|cut| Cut { offset: shift + cut.offset, ..cut });
         self
     }
 
     /// Refuses operations that are missing, doubled or out of order.
     fn numbered_without_gaps(self, text: &str) -> Result<Self, Damage> {
-        let odd = self
-            .operations
-            .iter()
-            .enumerate()
-            .find(|(place, operation)| operation.index != *place as u64);
+        let odd =
+            self.operations.iter().enumerate().find(|(place, operation)| operation.index != *place as u64);
         let Some((place, operation)) = odd else {
             return Ok(self);
         };
@@ -205,12 +183,6 @@ impl Part {
             .filter(|(_, line)| OpLine::is_one(line))
             .nth(place)
             .map_or(0, |(start, _)| start);
-        Err((
-            offset,
-            format!(
-                "operation {place} was expected here, this one is {}",
-                operation.index
-            ),
-        ))
+        Err((offset, format!("operation {place} was expected here, this one is {}", operation.index)))
     }
 }

@@ -32,18 +32,14 @@ fn line(index: u64) -> String {
 }
 
 fn refusal(text: &str) -> String {
-    Journal::parse(text.as_bytes())
-        .expect_err("it is damaged")
-        .to_string()
+    Journal::parse(text.as_bytes()).expect_err("it is damaged").to_string()
 }
 
 #[test]
 fn many_tasks_write_whole_lines_that_are_read_back_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.jsonl");
-    let header = Journal::parse(format!("{HEADER}\n").as_bytes())
-        .expect("a header is a journal")
-        .header;
+    let header = Journal::parse(format!("{HEADER}\n").as_bytes()).expect("a header is a journal").header;
     let writer = Arc::new(Writer::create(&path, &header).expect("a new file"));
     std::thread::scope(|scope| {
         for task in 0..4u64 {
@@ -65,25 +61,14 @@ fn many_tasks_write_whole_lines_that_are_read_back_in_order() {
     assert_eq!((journal.operations().len(), journal.lines.len()), (2000, 2000));
     let indexes: Vec<u64> = journal.operations().map(|operation| operation.index).collect();
     assert!(indexes.is_sorted() && indexes.last() == Some(&1999));
-    let keys = journal
-        .operations()
-        .filter(|operation| operation.key == "key/3/6");
+    let keys = journal.operations().filter(|operation| operation.key == "key/3/6");
     assert_eq!(keys.count(), 71);
-    assert!(matches!(
-        Writer::create(&path, &header),
-        Err(WriteError::Create { .. })
-    ));
+    assert!(matches!(Writer::create(&path, &header), Err(WriteError::Create { .. })));
 }
 
 #[test]
 fn a_torn_last_line_is_left_out_and_reported() {
-    for torn in [
-        r#"{"time":9,"ent"#,
-        "{\"time\":9,\"ent\n",
-        WAKE,
-        "{\"index\":0,\"ti",
-        "\u{e4}",
-    ] {
+    for torn in [r#"{"time":9,"ent"#, "{\"time\":9,\"ent\n", WAKE, "{\"index\":0,\"ti", "\u{e4}"] {
         let text = format!("{HEADER}\n{WAKE}\n{torn}");
         let journal = Journal::parse(text.as_bytes()).expect(torn);
         assert!(journal.torn, "{torn}");
@@ -103,11 +88,7 @@ fn other_damage_is_named_with_its_line() {
         refusal(&cut_inside)
     );
     let unknown = format!("{HEADER}\n{WAKE}\n{{\"time\":1,\"entry\":{{\"gossip\":1}}}}\n");
-    assert!(
-        refusal(&unknown).contains("line 3: unknown variant `gossip`"),
-        "{}",
-        refusal(&unknown)
-    );
+    assert!(refusal(&unknown).contains("line 3: unknown variant `gossip`"), "{}", refusal(&unknown));
     let twice = format!("{HEADER}\n{HEADER}\n");
     assert!(refusal(&twice).contains("line 2: a second header"));
     let missing = format!("{HEADER}\n{WAKE}\n{}\n{}\n", line(0), line(2));
@@ -118,10 +99,7 @@ fn other_damage_is_named_with_its_line() {
     let mut binary = format!("{HEADER}\n").into_bytes();
     binary.extend([0xff, 0xfe, b'\n']);
     let error = Journal::parse(&binary).expect_err("not text");
-    assert_eq!(
-        error.to_string(),
-        "the journal is damaged in line 2: it is not UTF-8 text"
-    );
+    assert_eq!(error.to_string(), "the journal is damaged in line 2: it is not UTF-8 text");
 }
 
 #[test]
@@ -129,10 +107,7 @@ fn what_is_no_journal_is_refused_by_its_first_line() {
     assert_eq!(refusal(""), "this is no journal: it has no whole first line");
     assert!(refusal("apiVersion: v1\n").starts_with("this is no journal: its first line is not a header"));
     assert!(refusal(&format!("{WAKE}\n{HEADER}\n")).starts_with("this is no journal"));
-    let newer = HEADER.replace(
-        "\"schema\":1,\"version\":\"0.1.0\"",
-        "\"schema\":2,\"version\":\"3.0.0\"",
-    );
+    let newer = HEADER.replace("\"schema\":1,\"version\":\"0.1.0\"", "\"schema\":2,\"version\":\"3.0.0\"");
     assert_eq!(
         refusal(&format!("{newer}\n")),
         "the journal has schema 2, this version reads up to 1: use Seatrial 3.0.0 or later"

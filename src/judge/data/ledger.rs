@@ -23,19 +23,9 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
         return Said::inconclusive("the clients wrote nothing that could be lost");
     }
     let finals = finals(evidence, &writes);
-    let Durability {
-        answer,
-        lost,
-        diverged,
-        phantoms,
-        counts,
-    } = durability::check(&writes, &finals);
+    let Durability { answer, lost, diverged, phantoms, counts } = durability::check(&writes, &finals);
     match answer {
-        Answer::Kept => Said {
-            verdict: Verdict::Pass,
-            sentences: vec![kept(counts)],
-            witness: Vec::new(),
-        },
+        Answer::Kept => Said { verdict: Verdict::Pass, sentences: vec![kept(counts)], witness: Vec::new() },
         Answer::Undecidable { reason } => Said::inconclusive(reason),
         Answer::Broken => {
             let facts = evidence.facts;
@@ -58,11 +48,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
             }
             let shown = lost.iter().chain(&diverged).map(|missing| &missing.write);
             let shown = shown.chain(phantoms.iter().filter_map(|phantom| phantom.write.as_ref()));
-            Said {
-                verdict: Verdict::Fail,
-                sentences,
-                witness: shown.take(TOLD).map(witness).collect(),
-            }
+            Said { verdict: Verdict::Fail, sentences, witness: shown.take(TOLD).map(witness).collect() }
         }
     }
 }
@@ -130,10 +116,7 @@ fn finals(evidence: &Evidence<'_>, writes: &[LedgerWrite]) -> Vec<FinalReads> {
     let target = &evidence.journal.header.target;
     let mut finals: Vec<FinalReads> = target
         .ordinals()
-        .map(|member| FinalReads {
-            member,
-            answer: MemberAnswer::NotReadable("it was never read".into()),
-        })
+        .map(|member| FinalReads { member, answer: MemberAnswer::NotReadable("it was never read".into()) })
         .collect();
     for line in &evidence.journal.lines {
         let Entry::FinalRead { member, held } = &line.entry else {
@@ -148,10 +131,7 @@ fn finals(evidence: &Evidence<'_>, writes: &[LedgerWrite]) -> Vec<FinalReads> {
             Held::Unreadable(why) => MemberAnswer::NotReadable(why.clone()),
         };
         finals.retain(|known| known.member != *member);
-        finals.push(FinalReads {
-            member: *member,
-            answer,
-        });
+        finals.push(FinalReads { member: *member, answer });
     }
     finals
 }
@@ -166,12 +146,7 @@ fn told_lost(missing: &Missing, facts: &Facts) -> String {
 
 fn told_diverged(missing: &Missing, facts: &Facts) -> String {
     let with = |wanted: fn(&Holding) -> bool| -> BTreeSet<Ordinal> {
-        missing
-            .members
-            .iter()
-            .filter(|(_, holding)| wanted(holding))
-            .map(|&(member, _)| member)
-            .collect()
+        missing.members.iter().filter(|(_, holding)| wanted(holding)).map(|&(member, _)| member).collect()
     };
     let holds = with(|holding| matches!(holding, Holding::Written));
     let lacks = with(|holding| matches!(holding, Holding::Absent | Holding::Other(_)));
@@ -186,21 +161,15 @@ fn told_diverged(missing: &Missing, facts: &Facts) -> String {
 }
 
 fn told_phantom(phantom: &Phantom) -> String {
-    let Phantom {
-        member,
-        key,
-        value,
-        write,
-    } = phantom;
+    let Phantom { member, key, value, write } = phantom;
     match write {
         Some(write) if write.value == *value => format!(
             "member {member} holds {value} under {key}, although that write provably failed {}",
             words::at(write.call)
         ),
-        Some(write) => format!(
-            "member {member} holds {value} under {key}, where {} was written",
-            write.value
-        ),
+        Some(write) => {
+            format!("member {member} holds {value} under {key}, where {} was written", write.value)
+        }
         None => format!("member {member} holds {value} under {key}, which nobody wrote"),
     }
 }
@@ -223,9 +192,7 @@ fn around(write: &LedgerWrite, facts: &Facts) -> String {
             .occurrences
             .iter()
             .find(|occurrence| occurrence.chosen > acknowledged)
-            .map_or(", with no fault then or later".into(), |next| {
-                format!(", before {}", next.told())
-            })
+            .map_or(", with no fault then or later".into(), |next| format!(", before {}", next.told()))
     })
 }
 

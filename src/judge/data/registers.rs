@@ -46,22 +46,14 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
                 sentences.push(format!("{} more registers are wrong", witnesses.len() - TOLD));
             }
             let first = witnesses.first().map_or(&[][..], |witness| &witness.operations);
-            Said {
-                verdict: Verdict::Fail,
-                sentences,
-                witness: first.iter().map(shown).collect(),
-            }
+            Said { verdict: Verdict::Fail, sentences, witness: first.iter().map(shown).collect() }
         }
     }
 }
 
 fn history(evidence: &Evidence<'_>) -> Result<History, String> {
     let mut builder = Builder::default();
-    for line in evidence
-        .journal
-        .operations()
-        .filter(|line| is_register(&line.key))
-    {
+    for line in evidence.journal.operations().filter(|line| is_register(&line.key)) {
         builder.push(&line).map_err(|error| error.to_string())?;
     }
     Ok(builder.finish())
@@ -69,17 +61,10 @@ fn history(evidence: &Evidence<'_>) -> Result<History, String> {
 
 /// What is wrong, with key, values, clients, members, times and the faults that were there.
 fn sentence(witness: &Witness, history: &History, facts: &Facts) -> String {
-    let key = history
-        .registers
-        .get(witness.key.0 as usize)
-        .map_or("", |register| register.key.as_str());
+    let key = history.registers.get(witness.key.0 as usize).map_or("", |register| register.key.as_str());
     let told: Vec<String> = witness.operations.iter().map(told).collect();
     let from = witness.operations.iter().map(|operation| operation.call).min();
-    let to = witness
-        .operations
-        .iter()
-        .map(|operation| operation.ret.unwrap_or(operation.call))
-        .max();
+    let to = witness.operations.iter().map(|operation| operation.ret.unwrap_or(operation.call)).max();
     format!(
         "key {key}: {}: {}{}",
         witness.kind.describe(),
@@ -92,15 +77,9 @@ fn sentence(witness: &Witness, history: &History, facts: &Facts) -> String {
 
 /// `client 3 read 4 from member 1 at 12.3 s`.
 fn told(operation: &Operation) -> String {
-    let member = operation.member.map_or("through the service".into(), |member| {
-        format!("at member {member}")
-    });
-    format!(
-        "client {} {} {member} {}",
-        operation.process,
-        what(operation),
-        words::at(operation.call)
-    )
+    let member =
+        operation.member.map_or("through the service".into(), |member| format!("at member {member}"));
+    format!("client {} {} {member} {}", operation.process, what(operation), words::at(operation.call))
 }
 
 fn what(operation: &Operation) -> String {
@@ -109,19 +88,11 @@ fn what(operation: &Operation) -> String {
         Kind::Read { value } => format!("read {}", shown(value)),
         Kind::Write { value } if operation.ret.is_some() => format!("wrote {value}"),
         Kind::Write { value } => format!("wrote {value} (outcome unknown)"),
-        Kind::Cas {
-            expect,
-            value,
-            outcome,
-        } => match outcome {
+        Kind::Cas { expect, value, outcome } => match outcome {
             CasOutcome::Swapped => format!("swapped {} for {value}", shown(expect)),
             CasOutcome::Unknown => format!("swapped {} for {value} (outcome unknown)", shown(expect)),
             CasOutcome::Mismatch { current } => {
-                format!(
-                    "did not swap {}, because it met {}",
-                    shown(expect),
-                    shown(current)
-                )
+                format!("did not swap {}, because it met {}", shown(expect), shown(current))
             }
         },
     }

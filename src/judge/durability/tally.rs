@@ -18,10 +18,7 @@ pub(super) fn phantoms(writes: &[LedgerWrite], finals: &[&FinalReads]) -> Vec<Ph
         for (key, value) in ledger {
             let Some(value) = *value else { continue };
             let written = by_key.get(key.as_str()).map_or(&[][..], Vec::as_slice);
-            if !written
-                .iter()
-                .any(|write| write.value == value && write.fate != Fate::Failed)
-            {
+            if !written.iter().any(|write| write.value == value && write.fate != Fate::Failed) {
                 found.push(Phantom {
                     member: member.member,
                     key: key.clone(),
@@ -37,18 +34,13 @@ pub(super) fn phantoms(writes: &[LedgerWrite], finals: &[&FinalReads]) -> Vec<Ph
 
 /// How much there was to look at, and how much was looked at.
 pub(super) fn counts(writes: &[LedgerWrite], finals: &[&FinalReads]) -> Counts {
-    let mut counts = Counts {
-        members: finals.len(),
-        ..Counts::default()
-    };
+    let mut counts = Counts { members: finals.len(), ..Counts::default() };
     for write in writes {
         match write.fate {
             Fate::Acknowledged(_) => counts.acknowledged += 1,
             Fate::Unknown => {
                 counts.unknown += 1;
-                let kept = finals
-                    .iter()
-                    .any(|member| member.holding(write) == Holding::Written);
+                let kept = finals.iter().any(|member| member.holding(write) == Holding::Written);
                 counts.unknown_kept += usize::from(kept);
             }
             Fate::Failed => {}

@@ -107,11 +107,7 @@ impl Occurrence {
 
     /// `cut-leader hit member 0`, for sentences: whom it takes away, or where it is applied if that is nobody.
     pub fn told(&self) -> String {
-        let whom = if self.affected.is_empty() {
-            &self.members
-        } else {
-            &self.affected
-        };
+        let whom = if self.affected.is_empty() { &self.members } else { &self.affected };
         format!("{} hit {}", self.step, words::members(whom))
     }
 
@@ -167,12 +163,7 @@ impl Occurrence {
     }
 
     pub(super) fn deleted(&mut self, time: Nanos, ordinal: Ordinal, uid: Option<String>) {
-        self.deletions.push(Deletion {
-            ordinal,
-            asked: time,
-            effective: None,
-            uid,
-        });
+        self.deletions.push(Deletion { ordinal, asked: time, effective: None, uid });
     }
 
     pub(super) fn saw_pods(&mut self, time: Nanos, snapshot: &Snapshot) {

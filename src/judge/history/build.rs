@@ -89,9 +89,7 @@ impl Builder {
             }
         }
         for register in &mut self.registers {
-            register
-                .operations
-                .sort_unstable_by_key(|operation| operation.index);
+            register.operations.sort_unstable_by_key(|operation| operation.index);
         }
         self.registers.retain(|register| !register.operations.is_empty());
         for (position, register) in self.registers.iter_mut().enumerate() {
@@ -99,20 +97,16 @@ impl Builder {
                 operation.key = KeyId(position as u32);
             }
         }
-        History {
-            registers: self.registers,
-        }
+        History { registers: self.registers }
     }
 
     fn invoke(&mut self, line: &OpLine<'_>) -> Result<(), HistoryError> {
         let kind = match (line.f, line.value) {
             (Function::Read, _) => Kind::Read { value: None },
             (Function::Write, OpValue::Number(value)) => Kind::Write { value },
-            (Function::Cas, OpValue::Pair(expect, value)) => Kind::Cas {
-                expect,
-                value,
-                outcome: CasOutcome::Unknown,
-            },
+            (Function::Cas, OpValue::Pair(expect, value)) => {
+                Kind::Cas { expect, value, outcome: CasOutcome::Unknown }
+            }
             (Function::Write, OpValue::Null | OpValue::Pair(..)) => {
                 return Err(wrong_value(line, "write", "a number"));
             }
@@ -129,13 +123,7 @@ impl Builder {
             ret: None,
             kind,
         };
-        match self.open.insert(
-            line.process,
-            Open {
-                operation,
-                function: line.f,
-            },
-        ) {
+        match self.open.insert(line.process, Open { operation, function: line.f }) {
             None => Ok(()),
             Some(earlier) => Err(HistoryError::StillOpen {
                 index: line.index,
@@ -146,41 +134,22 @@ impl Builder {
     }
 
     fn end(&mut self, line: &OpLine<'_>) -> Result<(), HistoryError> {
-        let Some(Open {
-            mut operation,
-            function,
-        }) = self.open.remove(&line.process)
-        else {
-            return Err(HistoryError::NeverInvoked {
-                index: line.index,
-                process: line.process,
-            });
+        let Some(Open { mut operation, function }) = self.open.remove(&line.process) else {
+            return Err(HistoryError::NeverInvoked { index: line.index, process: line.process });
         };
         let open = operation.index;
         if function != line.f || self.registers[operation.key.0 as usize].key != line.key {
-            return Err(HistoryError::OtherOperation {
-                index: line.index,
-                open,
-            });
+            return Err(HistoryError::OtherOperation { index: line.index, open });
         }
         if line.time < operation.call {
-            return Err(HistoryError::EndsBeforeItBegins {
-                index: line.index,
-                open,
-            });
+            return Err(HistoryError::EndsBeforeItBegins { index: line.index, open });
         }
         if line.stage == Stage::Ok {
             operation.ret = Some(line.time);
             operation.kind = match operation.kind {
-                Kind::Read { .. } => Kind::Read {
-                    value: read_value(line)?,
-                },
+                Kind::Read { .. } => Kind::Read { value: read_value(line)? },
                 Kind::Write { value } => Kind::Write { value },
-                Kind::Cas { expect, value, .. } => Kind::Cas {
-                    expect,
-                    value,
-                    outcome: CasOutcome::Swapped,
-                },
+                Kind::Cas { expect, value, .. } => Kind::Cas { expect, value, outcome: CasOutcome::Swapped },
             };
             self.keep(operation);
         } else if line.stage == Stage::Fail {
@@ -188,11 +157,7 @@ impl Builder {
                 (operation.kind, line.current)
             {
                 operation.ret = Some(line.time);
-                operation.kind = Kind::Cas {
-                    expect,
-                    value,
-                    outcome: CasOutcome::Mismatch { current },
-                };
+                operation.kind = Kind::Cas { expect, value, outcome: CasOutcome::Mismatch { current } };
                 self.keep(operation);
             }
         } else if function != Function::Read {
@@ -202,9 +167,7 @@ impl Builder {
     }
 
     fn keep(&mut self, operation: Operation) {
-        self.registers[operation.key.0 as usize]
-            .operations
-            .push(operation);
+        self.registers[operation.key.0 as usize].operations.push(operation);
     }
 
     fn intern(&mut self, key: &str) -> KeyId {
@@ -212,10 +175,7 @@ impl Builder {
             return known;
         }
         let id = KeyId(self.registers.len() as u32);
-        self.registers.push(Register {
-            key: key.to_owned(),
-            operations: Vec::new(),
-        });
+        self.registers.push(Register { key: key.to_owned(), operations: Vec::new() });
         self.keys.insert(key.to_owned(), id);
         id
     }
@@ -230,9 +190,5 @@ fn read_value(line: &OpLine<'_>) -> Result<Option<u64>, HistoryError> {
 }
 
 fn wrong_value(line: &OpLine<'_>, function: &'static str, wanted: &'static str) -> HistoryError {
-    HistoryError::WrongValue {
-        index: line.index,
-        function,
-        wanted,
-    }
+    HistoryError::WrongValue { index: line.index, function, wanted }
 }

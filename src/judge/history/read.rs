@@ -43,16 +43,10 @@ pub fn from_journal(
     for slab in parts(journal, SLAB) {
         let share = slab.len().div_ceil(threads.max(1)).max(1);
         let parsed: Vec<Result<Vec<OpLine<'_>>, ReadError>> = thread::scope(|scope| {
-            let workers: Vec<_> = parts(slab, share)
-                .map(|part| scope.spawn(|| parse(part, &keep)))
-                .collect();
+            let workers: Vec<_> = parts(slab, share).map(|part| scope.spawn(|| parse(part, &keep))).collect();
             workers
                 .into_iter()
-                .map(|worker| {
-                    worker
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
                 .collect()
         });
         for lines in parsed {
@@ -67,10 +61,8 @@ pub fn from_journal(
 fn parse<'a>(text: &'a str, keep: &impl Fn(&str) -> bool) -> Result<Vec<OpLine<'a>>, ReadError> {
     let mut lines = Vec::with_capacity(text.len() / 96);
     for line in text.lines().filter(|line| OpLine::is_one(line)) {
-        let parsed = OpLine::parse(line).map_err(|source| ReadError::Line {
-            line: line.chars().take(120).collect(),
-            source,
-        })?;
+        let parsed = OpLine::parse(line)
+            .map_err(|source| ReadError::Line { line: line.chars().take(120).collect(), source })?;
         if keep(&parsed.key) {
             lines.push(parsed);
         }

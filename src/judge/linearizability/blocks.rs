@@ -29,9 +29,7 @@ pub(super) fn chain(clusters: &Clusters<'_>) -> Result<Vec<Block>, Contradiction
         }
     }
     if chained < clusters.all.iter().filter(|cluster| cluster.happened).count() {
-        return Err(Contradiction::Circular {
-            value: on_a_ring(clusters),
-        });
+        return Err(Contradiction::Circular { value: on_a_ring(clusters) });
     }
     Ok(blocks)
 }
@@ -43,11 +41,7 @@ pub(super) fn from<'a>(clusters: &'a Clusters<'_>, root: ClusterId) -> impl Iter
 
 fn walk(clusters: &Clusters<'_>, root: ClusterId) -> Result<(Block, usize), Contradiction> {
     let operation = |place: Place| &clusters.operations[place as usize];
-    let mut block = Block {
-        root,
-        first_end: u64::MAX,
-        last_begin: DAWN,
-    };
+    let mut block = Block { root, first_end: u64::MAX, last_begin: DAWN };
     if root == ABSENT {
         block.first_end = DAWN;
     }
@@ -55,23 +49,14 @@ fn walk(clusters: &Clusters<'_>, root: ClusterId) -> Result<(Block, usize), Cont
     for id in from(clusters, root) {
         let cluster = clusters.get(id);
         length += 1;
-        for (first, last) in [
-            (cluster.writer, cluster.writer),
-            (cluster.first_reader, cluster.last_reader),
-        ] {
+        for (first, last) in [(cluster.writer, cluster.writer), (cluster.first_reader, cluster.last_reader)] {
             let (Some(first), Some(last)) = (first, last) else {
                 continue;
             };
             let end = ends(operation(first));
             if end < block.last_begin {
-                let early = Member {
-                    cluster: id,
-                    place: first,
-                };
-                return Err(Contradiction::Disordered {
-                    early,
-                    late: preceding(clusters, early),
-                });
+                let early = Member { cluster: id, place: first };
+                return Err(Contradiction::Disordered { early, late: preceding(clusters, early) });
             }
             block.first_end = block.first_end.min(end);
             block.last_begin = block.last_begin.max(begins(operation(last)));
@@ -89,18 +74,12 @@ fn preceding(clusters: &Clusters<'_>, early: Member) -> Member {
     if own.writer != Some(early.place)
         && let Some(place) = own.writer.filter(too_late)
     {
-        return Member {
-            cluster: early.cluster,
-            place,
-        };
+        return Member { cluster: early.cluster, place };
     }
     let back = std::iter::successors(own.from, |&id| clusters.get(id).from);
     back.flat_map(|cluster| {
         let found = clusters.get(cluster);
-        [found.last_reader, found.writer]
-            .into_iter()
-            .flatten()
-            .map(move |place| Member { cluster, place })
+        [found.last_reader, found.writer].into_iter().flatten().map(move |place| Member { cluster, place })
     })
     .find(|member| too_late(&member.place))
     .expect("the latest call of the block so far is after this operation's return")

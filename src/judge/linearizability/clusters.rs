@@ -46,10 +46,7 @@ impl<'a> Clusters<'a> {
     /// One cluster for each value; none when two operations write the same value.
     pub(super) fn written(operations: &'a [Operation]) -> Option<Self> {
         let mut all = Vec::with_capacity(operations.len() / 2 + 1);
-        all.push(Cluster {
-            happened: true,
-            ..Cluster::default()
-        });
+        all.push(Cluster { happened: true, ..Cluster::default() });
         let mut ids = HashMap::with_capacity(operations.len() / 2);
         for (place, operation) in (0..).zip(operations) {
             let Some(value) = operation.written() else {
@@ -59,11 +56,7 @@ impl<'a> Clusters<'a> {
                 Entry::Occupied(_) => return None,
                 Entry::Vacant(free) => free.insert(all.len() as ClusterId),
             };
-            all.push(Cluster {
-                writer: Some(place),
-                happened: operation.happened(),
-                ..Cluster::default()
-            });
+            all.push(Cluster { writer: Some(place), happened: operation.happened(), ..Cluster::default() });
         }
         Some(Self { operations, all, ids })
     }
@@ -77,12 +70,7 @@ impl<'a> Clusters<'a> {
             }
         }
         for (place, operation) in (0..).zip(operations) {
-            if let Kind::Cas {
-                expect,
-                value,
-                outcome: CasOutcome::Swapped,
-            } = operation.kind
-            {
+            if let Kind::Cas { expect, value, outcome: CasOutcome::Swapped } = operation.kind {
                 self.consume(place, expect, self.ids[&value])?;
             }
         }
@@ -102,10 +90,7 @@ impl<'a> Clusters<'a> {
     ) -> Result<(), Contradiction> {
         let id = self.find(seen).ok_or(Contradiction::Nowhere { seer: place })?;
         if matches!(operation.kind, Kind::Cas { expect, .. } if expect == seen) {
-            return Err(Contradiction::RefusedMatch {
-                value: id,
-                refused: place,
-            });
+            return Err(Contradiction::RefusedMatch { value: id, refused: place });
         }
         let operations = self.operations;
         let end = |place: Place| operations[place as usize].over().unwrap_or(u64::MAX);
@@ -129,10 +114,7 @@ impl<'a> Clusters<'a> {
     ) -> Result<ClusterId, Contradiction> {
         let id = self.find(expect).ok_or(Contradiction::Nowhere { seer: place })?;
         if let Some(rival) = self.get(id).next {
-            return Err(Contradiction::TwoSwaps {
-                value: id,
-                swaps: [rival, own],
-            });
+            return Err(Contradiction::TwoSwaps { value: id, swaps: [rival, own] });
         }
         self.all[id as usize].next = Some(own);
         self.all[own as usize].from = Some(id);
@@ -143,20 +125,15 @@ impl<'a> Clusters<'a> {
     /// expected. All others may be left out: nobody saw their values.
     fn settle_unknown(&mut self) -> Result<(), Contradiction> {
         let unknown = |cluster: &Cluster| !cluster.happened;
-        let mut due: Vec<ClusterId> = (0..)
-            .zip(&self.all)
-            .filter(|(_, cluster)| unknown(cluster))
-            .map(|(id, _)| id)
-            .collect();
+        let mut due: Vec<ClusterId> =
+            (0..).zip(&self.all).filter(|(_, cluster)| unknown(cluster)).map(|(id, _)| id).collect();
         while let Some(id) = due.pop() {
             let cluster = self.get(id);
             if cluster.happened || (cluster.first_reader.is_none() && cluster.next.is_none()) {
                 continue;
             }
             self.all[id as usize].happened = true;
-            let writer = cluster
-                .writer
-                .expect("only the absent key is unwritten, and it has happened");
+            let writer = cluster.writer.expect("only the absent key is unwritten, and it has happened");
             if let Kind::Cas { expect, .. } = self.operations[writer as usize].kind {
                 due.push(self.consume(writer, expect, id)?);
             }

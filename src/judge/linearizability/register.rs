@@ -9,10 +9,8 @@ pub(super) fn check(operations: &[Operation]) -> Finding {
     let Some(mut clusters) = Clusters::written(operations) else {
         return repeated::check(operations);
     };
-    let judged = clusters
-        .group()
-        .and_then(|()| blocks::chain(&clusters))
-        .and_then(|blocks| zones::judge(&blocks));
+    let judged =
+        clusters.group().and_then(|()| blocks::chain(&clusters)).and_then(|blocks| zones::judge(&blocks));
     match judged {
         Ok(()) => Finding::Linearizable,
         Err(contradiction) => witness::show(&clusters, contradiction),

@@ -72,15 +72,12 @@ fn closed_beginning(operations: &[Operation], by_call: &[Place], length: usize) 
             operation.observed().is_none() || operation.over().is_some_and(|over| over <= now)
         })
         .collect();
-    let seen: std::collections::HashSet<u64> = part
-        .iter()
-        .filter_map(|&place| operations[place as usize].observed().flatten())
-        .collect();
+    let seen: std::collections::HashSet<u64> =
+        part.iter().filter_map(|&place| operations[place as usize].observed().flatten()).collect();
     let missing = by_call[length..].iter().copied();
-    part.extend(missing.filter(|&place| {
-        operations[place as usize]
-            .written()
-            .is_some_and(|value| seen.contains(&value))
-    }));
+    part.extend(
+        missing
+            .filter(|&place| operations[place as usize].written().is_some_and(|value| seen.contains(&value))),
+    );
     part
 }

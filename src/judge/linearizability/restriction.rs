@@ -25,10 +25,7 @@ enum Step {
     /// It sees this.
     Read(Option<u64>),
     /// It sees this, which is not what it expects.
-    Refused {
-        expect: Option<u64>,
-        current: Option<u64>,
-    },
+    Refused { expect: Option<u64>, current: Option<u64> },
     /// It writes this, whatever was there.
     Write(u64),
     /// It writes if it sees what it expects.
@@ -55,11 +52,10 @@ impl<'a> Restriction<'a> {
 
     /// Whether every value that the part sees comes with all operations that write it.
     pub(super) fn is_closed(&self, part: &[Place]) -> bool {
-        part.iter()
-            .all(|&place| match self.operations[place as usize].observed() {
-                Some(Some(value)) => self.explains(part, value),
-                Some(None) | None => true,
-            })
+        part.iter().all(|&place| match self.operations[place as usize].observed() {
+            Some(Some(value)) => self.explains(part, value),
+            Some(None) | None => true,
+        })
     }
 
     /// Searches for an order of the part.
@@ -109,9 +105,7 @@ impl<'a> Restriction<'a> {
     }
 
     fn explains(&self, part: &[Place], value: u64) -> bool {
-        self.writers
-            .get(&value)
-            .is_none_or(|writers| writers.iter().all(|writer| part.contains(writer)))
+        self.writers.get(&value).is_none_or(|writers| writers.iter().all(|writer| part.contains(writer)))
     }
 
     fn step(&self, part: &[Place], place: Place) -> Step {

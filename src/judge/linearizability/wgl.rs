@@ -129,9 +129,7 @@ impl Events {
         Self {
             timeline,
             next: (0..length).map(|position| (position + 1) % length).collect(),
-            previous: (0..length)
-                .map(|position| (position + length - 1) % length)
-                .collect(),
+            previous: (0..length).map(|position| (position + length - 1) % length).collect(),
             places,
         }
     }

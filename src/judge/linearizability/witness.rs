@@ -34,11 +34,7 @@ fn confirm(clusters: &Clusters<'_>, part: Vec<Place>, kind: ViolationKind) -> Fi
             part.len() - 1,
         ));
     }
-    let part = if part.len() <= WORTH_MINIMISING {
-        restriction.minimise(part, LIMIT)
-    } else {
-        part
-    };
+    let part = if part.len() <= WORTH_MINIMISING { restriction.minimise(part, LIMIT) } else { part };
     Finding::Wrong(Witness::new(clusters.operations, &part, kind))
 }
 
@@ -66,15 +62,12 @@ fn choose(clusters: &Clusters<'_>, contradiction: Contradiction) -> (Vec<Place>,
             ViolationKind::SplitCas
         }
         Contradiction::Circular { value } => {
-            let ring = blocks::from(clusters, value)
-                .skip(1)
-                .take_while(|&id| id != value);
+            let ring = blocks::from(clusters, value).skip(1).take_while(|&id| id != value);
             for id in ring.chain([value]) {
                 part.extend(writer(id));
             }
-            if let Some(seen) = blocks::from(clusters, value)
-                .take(part.len())
-                .find_map(|id| clusters.get(id).first_reader)
+            if let Some(seen) =
+                blocks::from(clusters, value).take(part.len()).find_map(|id| clusters.get(id).first_reader)
             {
                 part.push(seen);
             }
@@ -132,11 +125,7 @@ fn nearest(clusters: &Clusters<'_>, block: Block, other_end: u64, other_begin: u
         };
         let distance = end.0.abs_diff(begin.0);
         if best.is_none_or(|(shortest, _)| distance < shortest) {
-            let (first, last) = if end.0 <= begin.0 {
-                (end.1, begin.1)
-            } else {
-                (begin.1, end.1)
-            };
+            let (first, last) = if end.0 <= begin.0 { (end.1, begin.1) } else { (begin.1, end.1) };
             let found = Enclosing {
                 first,
                 last,
@@ -148,8 +137,7 @@ fn nearest(clusters: &Clusters<'_>, block: Block, other_end: u64, other_begin: u
             best = Some((distance, found));
         }
     }
-    best.expect("the block's earliest return and latest call enclose the other block")
-        .1
+    best.expect("the block's earliest return and latest call enclose the other block").1
 }
 
 /// Of one value's cluster: the operation that returned first and the one that was called last, with those moments.
@@ -158,10 +146,7 @@ fn extremes(clusters: &Clusters<'_>, id: ClusterId) -> ((Option<Place>, u64), (O
     let operation = |place: Place| &clusters.operations[place as usize];
     if id == ABSENT {
         let last = cluster.last_reader;
-        return (
-            (None, blocks::DAWN),
-            (last, last.map_or(blocks::DAWN, |place| begins(operation(place)))),
-        );
+        return ((None, blocks::DAWN), (last, last.map_or(blocks::DAWN, |place| begins(operation(place)))));
     }
     let first = [cluster.writer, cluster.first_reader]
         .into_iter()
@@ -196,10 +181,7 @@ fn proof(clusters: &Clusters<'_>, id: ClusterId) -> Vec<Place> {
     for id in blocks::from(clusters, id) {
         let cluster = clusters.get(id);
         part.extend(cluster.writer);
-        if cluster
-            .writer
-            .is_none_or(|writer| clusters.operations[writer as usize].happened())
-        {
+        if cluster.writer.is_none_or(|writer| clusters.operations[writer as usize].happened()) {
             break;
         }
         if let Some(reader) = cluster.first_reader {

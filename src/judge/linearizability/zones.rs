@@ -8,9 +8,8 @@ use super::contradiction::{Block, Contradiction};
 
 /// Finds the pair whose contradiction was complete first, in O(n log n).
 pub(super) fn judge(blocks: &[Block]) -> Result<(), Contradiction> {
-    let (mut forward, backward): (Vec<Block>, Vec<Block>) = blocks
-        .iter()
-        .partition(|block| block.first_end < block.last_begin);
+    let (mut forward, backward): (Vec<Block>, Vec<Block>) =
+        blocks.iter().partition(|block| block.first_end < block.last_begin);
     forward.sort_unstable_by_key(|block| (block.first_end, block.root));
     let overlapping = forward.windows(2).map(|pair| [pair[0], pair[1]]);
     let holding = backward.iter().filter_map(|&inner| {

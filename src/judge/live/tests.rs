@@ -10,10 +10,7 @@ use crate::judge::tests::story::{Answer, MS, S, Story, healthy, member, read, si
 fn told(story: &Story, ask: fn(&Live, Nanos) -> Option<String>) -> Vec<(Nanos, Option<String>)> {
     let journal = read(&story.lines());
     let mut live = Live::new(&journal.header.experiment);
-    live.observe(&Line {
-        time: 0,
-        entry: Entry::Header(Box::new(journal.header.clone())),
-    });
+    live.observe(&Line { time: 0, entry: Entry::Header(Box::new(journal.header.clone())) });
     let mut operations = journal.operations().peekable();
     let mut answers: Vec<(Nanos, Option<String>)> = Vec::new();
     for line in &journal.lines {
@@ -39,9 +36,9 @@ fn abort(story: &Story) -> Vec<(Nanos, Option<String>)> {
 
 fn lost_quorum(now: Nanos) -> Members {
     match now {
-        8_000_000_000..12_500_000_000 => Members {
-            members: vec![silent(0), silent(1), member(2, 0, 1, now)],
-        },
+        8_000_000_000..12_500_000_000 => {
+            Members { members: vec![silent(0), silent(1), member(2, 0, 1, now)] }
+        }
         _ => healthy(now),
     }
 }
@@ -61,10 +58,7 @@ fn a_claim_is_unmet_until_it_was_good_for_long_enough_after_the_last_revert() {
     assert_eq!(steady, &(2300 * MS, None));
     assert_eq!(lost.1, words);
     assert_eq!(recovered, &(14_500 * MS, None));
-    let recovery = story.judged().claims[0]
-        .recovery
-        .clone()
-        .expect("it is told always");
+    let recovery = story.judged().claims[0].recovery.clone().expect("it is told always");
     assert_eq!(recovery.recovered, Some(12_500 * MS));
 }
 
@@ -82,13 +76,7 @@ fn a_revert_starts_the_wait_anew_even_where_nothing_went_bad() {
 fn slow_commits_are_waited_for_against_the_baseline() {
     let claim = json!({"name": "c", "sli": {"commitLatency": {}}, "after": {"maxIncrease": "2x"}});
     let mut story = Story::claiming(claim);
-    story.writes = |at| {
-        Answer::Ok(if (7 * S..13 * S).contains(&at) {
-            60 * MS
-        } else {
-            5 * MS
-        })
-    };
+    story.writes = |at| Answer::Ok(if (7 * S..13 * S).contains(&at) { 60 * MS } else { 5 * MS });
     let answers = unmet(&story);
     let (when, answer) = answers.last().expect("it was asked");
     assert_eq!(*answer, None);
@@ -100,12 +88,7 @@ fn claims_about_the_workload_wait_for_the_workload() {
     let story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}}));
     let answers = unmet(&story);
     assert_eq!(answers[0], (0, None));
-    assert!(
-        answers
-            .iter()
-            .any(|(when, answer)| *when == S && answer.is_some()),
-        "{answers:?}"
-    );
+    assert!(answers.iter().any(|(when, answer)| *when == S && answer.is_some()), "{answers:?}");
 }
 
 #[test]

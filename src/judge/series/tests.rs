@@ -3,11 +3,7 @@ use super::*;
 fn series(kind: Kind, points: &[(Nanos, Sample)]) -> Series {
     let mut series = Series::new(kind);
     for &(at, sample) in points {
-        series.push(Point {
-            at,
-            sample,
-            why: format!("at {at}"),
-        });
+        series.push(Point { at, sample, why: format!("at {at}") });
     }
     series
 }

@@ -193,11 +193,7 @@ impl Commits {
                     }
                     Some(value) => (Sample::Value(value), String::new()),
                 };
-                series.push(Point {
-                    at: from,
-                    sample,
-                    why,
-                });
+                series.push(Point { at: from, sample, why });
                 from = bucket.to;
             }
         }

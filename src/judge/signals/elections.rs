@@ -23,12 +23,7 @@ pub struct Elections {
 impl Elections {
     pub(super) fn take(&mut self, time: Nanos, members: &Members) {
         for member in &members.members {
-            let MemberSample::Answer {
-                role: Role::Leader,
-                term,
-                ..
-            } = member.sample
-            else {
+            let MemberSample::Answer { role: Role::Leader, term, .. } = member.sample else {
                 continue;
             };
             let leaders = self.terms.entry(term).or_default();
@@ -42,12 +37,7 @@ impl Elections {
             if is_news {
                 self.first.get_or_insert((time, term));
                 self.newest_term = self.newest_term.max(Some(term));
-                self.seen.push(Election {
-                    at: time,
-                    term,
-                    leader: member.ordinal,
-                    beside,
-                });
+                self.seen.push(Election { at: time, term, leader: member.ordinal, beside });
             }
         }
     }
@@ -85,7 +75,6 @@ impl Elections {
         while self.terms.len() > TERMS_KEPT {
             self.terms.pop_first();
         }
-        self.seen
-            .retain(|election| election.at >= before || election.beside.is_some());
+        self.seen.retain(|election| election.at >= before || election.beside.is_some());
     }
 }

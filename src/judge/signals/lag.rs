@@ -20,10 +20,7 @@ pub(super) struct Lag {
 
 impl Default for Lag {
     fn default() -> Self {
-        Self {
-            series: Series::new(Kind::Looks),
-            acknowledged: VecDeque::new(),
-        }
+        Self { series: Series::new(Kind::Looks), acknowledged: VecDeque::new() }
     }
 }
 
@@ -39,50 +36,35 @@ impl Lag {
             // Nothing was acknowledged yet, so nobody can be late.
             return;
         }
-        let asked = members
-            .members
-            .iter()
-            .filter(|member| !faulted.contains(&member.ordinal));
+        let asked = members.members.iter().filter(|member| !faulted.contains(&member.ordinal));
         let mut worst: Option<(Sample, String)> = None;
         for member in asked {
             let (sample, why) = self.member(time, member);
-            if worst
-                .as_ref()
-                .is_none_or(|(known, _)| badness(sample) > badness(*known))
-            {
+            if worst.as_ref().is_none_or(|(known, _)| badness(sample) > badness(*known)) {
                 worst = Some((sample, why));
             }
         }
         let (sample, why) =
             worst.unwrap_or_else(|| (Sample::NotSampled, "every member is under a fault".into()));
-        self.series.push(Point {
-            at: time,
-            sample,
-            why,
-        });
+        self.series.push(Point { at: time, sample, why });
     }
 
     fn member(&self, time: Nanos, member: &Member) -> (Sample, String) {
         let name = member.ordinal;
         match &member.sample {
             MemberSample::Answer { heartbeat, .. } => {
-                let first_lacking = heartbeat.map_or(0, |held| {
-                    self.acknowledged.partition_point(|&(known, _)| known <= held)
-                });
+                let first_lacking = heartbeat
+                    .map_or(0, |held| self.acknowledged.partition_point(|&(known, _)| known <= held));
                 let since = self
                     .acknowledged
                     .get(first_lacking)
                     .map_or(time, |&(_, acknowledged)| acknowledged.min(time));
                 let late = time - since;
-                (
-                    Sample::Value(late),
-                    format!("member {name} is {} late", words::time(late)),
-                )
+                (Sample::Value(late), format!("member {name} is {} late", words::time(late)))
             }
-            MemberSample::Unreachable(why) => (
-                Sample::Unreachable,
-                format!("member {name} does not answer: {why}"),
-            ),
+            MemberSample::Unreachable(why) => {
+                (Sample::Unreachable, format!("member {name} does not answer: {why}"))
+            }
             MemberSample::NotSampled(why) => {
                 (Sample::NotSampled, format!("member {name} was not asked: {why}"))
             }

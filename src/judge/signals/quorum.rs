@@ -16,20 +16,13 @@ pub(super) struct Quorum {
 
 impl Quorum {
     pub(super) fn new(voters: BTreeSet<Ordinal>) -> Self {
-        Self {
-            series: Series::new(Kind::Looks),
-            voters,
-        }
+        Self { series: Series::new(Kind::Looks), voters }
     }
 
     pub(super) fn take(&mut self, time: Nanos, members: &Members) {
         self.voters.extend(voters(members));
         let (sample, why) = self.sample(members);
-        self.series.push(Point {
-            at: time,
-            sample,
-            why,
-        });
+        self.series.push(Point { at: time, sample, why });
     }
 
     fn sample(&self, members: &Members) -> (Sample, String) {
@@ -38,9 +31,7 @@ impl Quorum {
         let (mut answering, mut unasked, mut best) = (0, 0, 0);
         for member in &members.members {
             match &member.sample {
-                MemberSample::Answer {
-                    voter, role, term, ..
-                } => {
+                MemberSample::Answer { voter, role, term, .. } => {
                     answering += usize::from(*voter);
                     if *role == Role::Leader {
                         best = usize::max(best, agreeing(members, member.ordinal, *term));
@@ -73,12 +64,9 @@ impl Quorum {
 /// How many voters take `leader` for the leader of `term`.
 fn agreeing(members: &Members, leader: Ordinal, in_term: u64) -> usize {
     let agrees = |member: &&Member| match member.sample {
-        MemberSample::Answer {
-            leader: seen,
-            term,
-            voter,
-            ..
-        } => voter && seen == Some(leader) && term == in_term,
+        MemberSample::Answer { leader: seen, term, voter, .. } => {
+            voter && seen == Some(leader) && term == in_term
+        }
         MemberSample::Unreachable(_) | MemberSample::NotSampled(_) => false,
     };
     members.members.iter().filter(agrees).count()

@@ -7,23 +7,14 @@ use crate::judge::judgement::{Reason, StepOutcome};
 
 /// Every reason, worst first, each said once.
 pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> {
-    let Evidence {
-        journal,
-        facts,
-        signals,
-        ..
-    } = evidence;
+    let Evidence { journal, facts, signals, .. } = evidence;
     let experiment = &journal.header.experiment;
     let mut reasons = Reasons::default();
     for (at, why) in &facts.aborts {
         reasons.add(Verdict::Aborted, Some(*at), format!("the run was aborted: {why}"));
     }
     for (at, why) in &facts.refusals {
-        reasons.add(
-            Verdict::Inconclusive,
-            Some(*at),
-            format!("a guard refused it: {why}"),
-        );
+        reasons.add(Verdict::Inconclusive, Some(*at), format!("a guard refused it: {why}"));
     }
     for (at, why) in &facts.doubts {
         reasons.add(Verdict::Inconclusive, Some(*at), why.clone());
@@ -55,18 +46,10 @@ pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> 
         }
     }
     if experiment.hypothesis.is_empty() {
-        reasons.add(
-            Verdict::Inconclusive,
-            None,
-            "nothing was claimed, so nothing was judged".into(),
-        );
+        reasons.add(Verdict::Inconclusive, None, "nothing was claimed, so nothing was judged".into());
     }
     let is_judged = |sli: &Sli| matches!(sli, Sli::LeaderElections {});
-    if !experiment
-        .hypothesis
-        .iter()
-        .any(|hypothesis| is_judged(&hypothesis.sli))
-    {
+    if !experiment.hypothesis.iter().any(|hypothesis| is_judged(&hypothesis.sli)) {
         // Nobody asked, but a store whose terms have two leaders keeps no promise that was asked for either.
         for text in claim::doubled(signals) {
             reasons.add(Verdict::Fail, None, text);
@@ -80,10 +63,7 @@ fn missing(step: &Step, steps: &[StepOutcome]) -> Option<String> {
     match (happened, step.repeat.times) {
         (happened, times) if happened >= times as usize => None,
         (0, _) => Some(format!("step `{}` never happened", step.name)),
-        (happened, times) => Some(format!(
-            "step `{}` happened {happened} of {times} times",
-            step.name
-        )),
+        (happened, times) => Some(format!("step `{}` happened {happened} of {times} times", step.name)),
     }
 }
 

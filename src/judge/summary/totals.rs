@@ -24,11 +24,7 @@ pub(super) fn of(evidence: &Evidence<'_>) -> WorkloadTotals {
         ok: totals.ok,
         failed: totals.failed,
         unknown,
-        rate: if lasted == 0 {
-            0
-        } else {
-            u64::try_from(rate).unwrap_or(u64::MAX)
-        },
+        rate: if lasted == 0 { 0 } else { u64::try_from(rate).unwrap_or(u64::MAX) },
         writes: phases
             .into_iter()
             .filter_map(|(scope, windows)| Some(latency(evidence, scope, &windows?)))

@@ -36,10 +36,7 @@ fn the_good_record_passes() {
 fn judging_twice_gives_the_same_bytes() {
     let lines = good();
     assert_eq!(judged(&lines).to_json(), judged(&lines).to_json());
-    assert!(
-        !judged(&lines).to_json().contains("e-"),
-        "no number has an exponent"
-    );
+    assert!(!judged(&lines).to_json().contains("e-"), "no number has an exponent");
 }
 
 #[test]
@@ -52,21 +49,10 @@ fn an_altered_read_fails_and_the_witness_names_it() {
     lines[read] = lines[read].replace("\"value\":800", "\"value\":300");
     let judgement = judged(&lines);
     assert_eq!(judgement.verdict, Verdict::Fail);
-    assert!(
-        judgement.headline.contains("seatrial/r/1"),
-        "{}",
-        judgement.headline
-    );
+    assert!(judgement.headline.contains("seatrial/r/1"), "{}", judgement.headline);
     assert!(judgement.headline.contains("read 300"), "{}", judgement.headline);
-    assert!(
-        judgement.headline.contains("while pause hit member 0"),
-        "{}",
-        judgement.headline
-    );
-    let claim = judgement
-        .claims
-        .iter()
-        .find(|claim| claim.sli == "linearizability");
+    assert!(judgement.headline.contains("while pause hit member 0"), "{}", judgement.headline);
+    let claim = judgement.claims.iter().find(|claim| claim.sli == "linearizability");
     let witness = &claim.expect("it was claimed").witness;
     assert!((1..=6).contains(&witness.len()), "{witness:#?}");
 }
@@ -75,13 +61,7 @@ fn an_altered_read_fails_and_the_witness_names_it() {
 fn a_value_that_is_gone_from_a_final_read_fails() {
     let lines: Vec<String> = good()
         .into_iter()
-        .map(|line| {
-            if line.contains("\"member\":2") {
-                line.replace("\"ledger/1\":1,", "")
-            } else {
-                line
-            }
-        })
+        .map(|line| if line.contains("\"member\":2") { line.replace("\"ledger/1\":1,", "") } else { line })
         .collect();
     let judgement = judged(&lines);
     assert_eq!(judgement.verdict, Verdict::Fail);
@@ -93,19 +73,14 @@ fn a_value_that_is_gone_from_a_final_read_fails() {
 #[test]
 fn without_a_proof_it_is_inconclusive_whichever_proof_is_dropped() {
     let lines = good();
-    let proofs: Vec<usize> = (0..lines.len())
-        .filter(|&place| lines[place].contains("\"state\":\"Injected\""))
-        .collect();
+    let proofs: Vec<usize> =
+        (0..lines.len()).filter(|&place| lines[place].contains("\"state\":\"Injected\"")).collect();
     assert_eq!(proofs.len(), 4);
     for &dropped in &proofs {
         let mut lines = lines.clone();
         lines.remove(dropped);
         let judgement = judged(&lines);
-        assert_eq!(
-            judgement.verdict,
-            Verdict::Inconclusive,
-            "line {dropped}: {judgement:#?}"
-        );
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "line {dropped}: {judgement:#?}");
     }
     let mut without = lines;
     without.retain(|line| !line.contains("\"state\":\"Injected\""));
@@ -138,10 +113,8 @@ fn a_last_line_that_is_torn_is_inconclusive() {
 #[test]
 fn an_operation_that_was_taken_out_is_damage() {
     let mut lines = good();
-    let read = lines
-        .iter()
-        .position(|line| line.contains("\"type\":\"ok\""))
-        .expect("an operation that ended");
+    let read =
+        lines.iter().position(|line| line.contains("\"type\":\"ok\"")).expect("an operation that ended");
     lines.remove(read);
     let text = lines.join("\n") + "\n";
     let error = Journal::parse(text.as_bytes()).expect_err("a number is missing");
@@ -149,12 +122,7 @@ fn an_operation_that_was_taken_out_is_damage() {
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
-    prop_oneof![
-        Just(Verdict::Pass),
-        Just(Verdict::Inconclusive),
-        Just(Verdict::Aborted),
-        Just(Verdict::Fail)
-    ]
+    prop_oneof![Just(Verdict::Pass), Just(Verdict::Inconclusive), Just(Verdict::Aborted), Just(Verdict::Fail)]
 }
 
 proptest! {

@@ -26,18 +26,12 @@ fn an_effect_that_is_lost_is_inconclusive_and_says_when() {
     story.proofs.truncate(2);
     let mut lines = story.lines();
     let lost = format!("{{\"time\":{},\"entry\":{}}}", 9 * S, status("Lost", 9 * S, S));
-    let place = lines
-        .iter()
-        .position(|line| line.contains("\"desired\":\"Reverted\""))
-        .expect("it is reverted");
+    let place =
+        lines.iter().position(|line| line.contains("\"desired\":\"Reverted\"")).expect("it is reverted");
     lines.insert(place, lost);
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(
-        judgement.headline.contains("was lost at 9.0 s"),
-        "{}",
-        judgement.headline
-    );
+    assert!(judgement.headline.contains("was lost at 9.0 s"), "{}", judgement.headline);
 }
 
 #[test]
@@ -45,21 +39,14 @@ fn a_status_told_twice_is_one_proof() {
     let mut story = quorum();
     story.proofs.truncate(1);
     let mut lines = story.lines();
-    let proof = lines
-        .iter()
-        .position(|line| line.contains("\"proof\""))
-        .expect("it is proven");
+    let proof = lines.iter().position(|line| line.contains("\"proof\"")).expect("it is proven");
     for late in [8100 * MS, 9100 * MS, 10_100 * MS] {
         let again = lines[proof].replace("{\"time\":7100000000", &format!("{{\"time\":{late}"));
         lines.insert(proof + 2, again);
     }
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(
-        judgement.headline.contains("was not proven again after 7.1 s"),
-        "{}",
-        judgement.headline
-    );
+    assert!(judgement.headline.contains("was not proven again after 7.1 s"), "{}", judgement.headline);
 }
 
 #[test]
@@ -90,10 +77,7 @@ fn an_aborted_run_is_aborted_and_does_not_judge_recovery() {
         .lines()
         .into_iter()
         .map(|line| {
-            line.replace(
-                "{\"phase\":\"recovering\"}",
-                "{\"abort\":{\"reason\":\"a person asked to stop\"}}",
-            )
+            line.replace("{\"phase\":\"recovering\"}", "{\"abort\":{\"reason\":\"a person asked to stop\"}}")
         })
         .collect();
     let judgement = judge(&read(&lines));
@@ -109,15 +93,11 @@ fn a_refusal_and_a_failed_revert_stand_beside_the_verdict() {
         .lines()
         .into_iter()
         .map(|line| {
-            line.replace("{\"phase\":\"recovering\"}", refused)
-                .replace("{\"phase\":\"settling\"}", failed)
+            line.replace("{\"phase\":\"recovering\"}", refused).replace("{\"phase\":\"settling\"}", failed)
         })
         .collect();
     let judgement = judge(&read(&lines));
-    assert_eq!(
-        judgement.refused.as_deref(),
-        Some("step `pause`: 2 of 3 would be left")
-    );
+    assert_eq!(judgement.refused.as_deref(), Some("step `pause`: 2 of 3 would be left"));
     assert_eq!(judgement.revert_failed, ["pod db-0 is still frozen"]);
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
 }
@@ -151,10 +131,7 @@ fn deleted(hypothesis: serde_json::Value, is_seen_gone: bool) -> Vec<String> {
         }
     }
     lines.sort_by_key(|line| {
-        let time = line
-            .split("\"time\":")
-            .nth(1)
-            .and_then(|rest| rest.split(',').next());
+        let time = line.split("\"time\":").nth(1).and_then(|rest| rest.split(',').next());
         time.and_then(|time| time.parse::<u64>().ok())
     });
     lines
@@ -171,11 +148,7 @@ fn a_deleted_pod_is_proven_by_the_platform() {
     let lines = deleted(claim, false);
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(
-        judgement.headline.contains("was never seen gone"),
-        "{}",
-        judgement.headline
-    );
+    assert!(judgement.headline.contains("was never seen gone"), "{}", judgement.headline);
 }
 
 #[test]

@@ -18,11 +18,7 @@ fn says(story: &Story, verdict: Verdict, words: &str) {
 #[test]
 fn pod_availability_holds_while_all_are_ready() {
     let story = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}}}));
-    says(
-        &story,
-        Verdict::Pass,
-        "podAvailability: 100 % after recovery, at least 100 %",
-    );
+    says(&story, Verdict::Pass, "podAvailability: 100 % after recovery, at least 100 %");
 }
 
 #[test]
@@ -30,17 +26,9 @@ fn pod_availability_fails_when_too_few_are_ready_during_the_fault() {
     let claim = json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "67%"}});
     let mut story = Story::claiming(claim);
     story.ready = vec![(8 * S, 1), (10 * S, 3)];
-    says(
-        &story,
-        Verdict::Pass,
-        "podAvailability: 67 % while faults were there, at least 67 %",
-    );
+    says(&story, Verdict::Pass, "podAvailability: 67 % while faults were there, at least 67 %");
     story.ready = vec![(8 * S, 1), (10_100 * MS, 3)];
-    says(
-        &story,
-        Verdict::Fail,
-        "(at 8.0 s: 1 of 3 pods are ready), at least 67 %",
-    );
+    says(&story, Verdict::Fail, "(at 8.0 s: 1 of 3 pods are ready), at least 67 %");
 }
 
 #[test]
@@ -50,15 +38,11 @@ fn quorum_that_is_lost_for_longer_than_allowed_fails_and_says_when() {
                "recoverWithin": "2s"})
     };
     let mut story = Story::claiming(claim("3s"));
-    says(
-        &story,
-        Verdict::Pass,
-        "quorum: held without a break during pause, allowed 3 s",
-    );
+    says(&story, Verdict::Pass, "quorum: held without a break during pause, allowed 3 s");
     story.members = |now| match now {
-        8_000_000_000..10_000_000_000 => Members {
-            members: vec![silent(0), silent(1), member(2, 0, 1, now)],
-        },
+        8_000_000_000..10_000_000_000 => {
+            Members { members: vec![silent(0), silent(1), member(2, 0, 1, now)] }
+        }
         _ => healthy(now),
     };
     says(
@@ -91,22 +75,16 @@ fn quorum_that_comes_back_too_late_fails_with_the_recovery_time() {
     let claim = json!({"name": "q", "sli": {"quorum": {}}, "recoverWithin": "1s"});
     let mut story = Story::claiming(claim);
     story.members = |now| match now {
-        8_000_000_000..12_500_000_000 => Members {
-            members: vec![silent(0), silent(1), member(2, 0, 1, now)],
-        },
+        8_000_000_000..12_500_000_000 => {
+            Members { members: vec![silent(0), silent(1), member(2, 0, 1, now)] }
+        }
         _ => healthy(now),
     };
-    says(
-        &story,
-        Verdict::Fail,
-        "quorum: recovered 1.4 s after the last revert, allowed 1 s",
-    );
+    says(&story, Verdict::Fail, "quorum: recovered 1.4 s after the last revert, allowed 1 s");
     story.hypothesis = json!([{"name": "q", "sli": {"quorum": {}}, "recoverWithin": "2s"}]);
     says(&story, Verdict::Pass, "");
     story.members = |now| match now {
-        8_000_000_000.. => Members {
-            members: vec![silent(0), silent(1), member(2, 0, 1, now)],
-        },
+        8_000_000_000.. => Members { members: vec![silent(0), silent(1), member(2, 0, 1, now)] },
         _ => healthy(now),
     };
     says(&story, Verdict::Fail, "quorum: not recovered");
@@ -131,11 +109,7 @@ fn elections_are_counted_against_their_bound() {
         8_000_000_000..9_000_000_000 => led_by(1, 2, now),
         _ => led_by(2, 3, now),
     };
-    says(
-        &story,
-        Verdict::Fail,
-        "leaderElections: 2 while faults were there, allowed 1",
-    );
+    says(&story, Verdict::Fail, "leaderElections: 2 while faults were there, allowed 1");
     story.hypothesis = json!([claim(2)]);
     says(&story, Verdict::Pass, "leaderElections: 2");
 }
@@ -163,11 +137,7 @@ fn two_leaders_in_one_term_fail_whatever_the_bound() {
 #[test]
 fn a_member_that_stays_behind_after_the_fault_fails_the_lag() {
     let mut story = Story::claiming(json!({"name": "lag", "sli": {"replicationLag": {}}}));
-    says(
-        &story,
-        Verdict::Pass,
-        "replicationLag: 0 s after recovery, allowed 200 ms",
-    );
+    says(&story, Verdict::Pass, "replicationLag: 0 s after recovery, allowed 200 ms");
     story.members = |now| {
         let mut members = healthy(now);
         if now > 8 * S {
@@ -189,11 +159,7 @@ fn a_member_under_a_fault_is_not_late_but_any_other_one_is() {
         }
         members
     };
-    says(
-        &story,
-        Verdict::Pass,
-        "replicationLag: 0 s while faults were there",
-    );
+    says(&story, Verdict::Pass, "replicationLag: 0 s while faults were there");
     story.members = |now| {
         let mut members = healthy(now);
         if (8 * S..9 * S).contains(&now) {
@@ -224,11 +190,7 @@ fn a_stall_is_an_outage_of_commits_even_where_every_write_is_answered_in_the_end
         8_000_000_000..10_000_000_000 => Answer::Ok(10 * S - at),
         _ => Answer::Ok(5 * MS),
     };
-    says(
-        &story,
-        Verdict::Fail,
-        "commitLatency p99: above 100 ms for 2 s while faults were there",
-    );
+    says(&story, Verdict::Fail, "commitLatency p99: above 100 ms for 2 s while faults were there");
     story.hypothesis = json!([claim("3s")]);
     says(&story, Verdict::Pass, "for 2 s");
 }
@@ -238,17 +200,9 @@ fn writes_of_unknown_outcome_took_as_long_as_was_waited() {
     let claim = json!({"name": "c", "sli": {"commitLatency": {}}, "during": {"max": "50ms"}});
     let mut story = Story::claiming(claim);
     story.writes = |at| {
-        if at.is_multiple_of(100 * MS) {
-            Answer::Unknown(S)
-        } else {
-            Answer::Ok(5 * MS)
-        }
+        if at.is_multiple_of(100 * MS) { Answer::Unknown(S) } else { Answer::Ok(5 * MS) }
     };
-    says(
-        &story,
-        Verdict::Fail,
-        "commitLatency p99: 1 s while faults were there",
-    );
+    says(&story, Verdict::Fail, "commitLatency p99: 1 s while faults were there");
 }
 
 #[test]
@@ -256,17 +210,9 @@ fn no_acknowledged_write_at_all_is_no_good_latency() {
     let claim = json!({"name": "c", "sli": {"commitLatency": {}}, "during": {"max": "1s"}});
     let mut story = Story::claiming(claim);
     story.writes = |at| {
-        if (6 * S..12 * S).contains(&at) {
-            Answer::Fail(MS)
-        } else {
-            Answer::Ok(5 * MS)
-        }
+        if (6 * S..12 * S).contains(&at) { Answer::Fail(MS) } else { Answer::Ok(5 * MS) }
     };
-    says(
-        &story,
-        Verdict::Fail,
-        "commitLatency p99: no end while faults were there",
-    );
+    says(&story, Verdict::Fail, "commitLatency p99: no end while faults were there");
 }
 
 #[test]
@@ -274,11 +220,7 @@ fn a_comparison_without_a_baseline_is_inconclusive() {
     let claim = json!({"name": "c", "sli": {"commitLatency": {}}, "during": {"maxIncrease": "2x"}});
     let mut story = Story::claiming(claim);
     story.writes = |at| {
-        if at < 7 * S {
-            Answer::Fail(MS)
-        } else {
-            Answer::Ok(5 * MS)
-        }
+        if at < 7 * S { Answer::Fail(MS) } else { Answer::Ok(5 * MS) }
     };
     says(&story, Verdict::Inconclusive, "to compare with");
 }
@@ -302,9 +244,5 @@ fn samples_that_were_not_taken_are_nobodys_fault_but_prove_nothing() {
         }
         members
     };
-    says(
-        &story,
-        Verdict::Inconclusive,
-        "quorum: not sampled for 1 s of 4 s",
-    );
+    says(&story, Verdict::Inconclusive, "quorum: not sampled for 1 s of 4 s");
 }

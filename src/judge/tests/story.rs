@@ -41,17 +41,11 @@ pub(in crate::judge) fn healthy(now: Nanos) -> Members {
 }
 
 pub(in crate::judge) fn led_by(leader: Ordinal, term: u64, now: Nanos) -> Members {
-    Members {
-        members: (0..3).map(|ordinal| member(ordinal, leader, term, now)).collect(),
-    }
+    Members { members: (0..3).map(|ordinal| member(ordinal, leader, term, now)).collect() }
 }
 
 pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, heartbeat: Nanos) -> Member {
-    let role = if ordinal == leader {
-        Role::Leader
-    } else {
-        Role::Follower
-    };
+    let role = if ordinal == leader { Role::Leader } else { Role::Follower };
     Member {
         ordinal,
         sample: MemberSample::Answer {
@@ -66,18 +60,12 @@ pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, hea
 }
 
 pub(in crate::judge) fn silent(ordinal: Ordinal) -> Member {
-    Member {
-        ordinal,
-        sample: MemberSample::Unreachable("timed out".into()),
-    }
+    Member { ordinal, sample: MemberSample::Unreachable("timed out".into()) }
 }
 
 impl Story {
     /// With one hypothesis, written as in a document.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "it reads better with `json!` in place"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "it reads better with `json!` in place")]
     pub(in crate::judge) fn claiming(hypothesis: Value) -> Self {
         Self {
             hypothesis: json!([hypothesis]),
@@ -115,10 +103,7 @@ impl Story {
             effect(7 * S, json!({"apply": injection("Injected")}));
             effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));
             effect(11 * S, json!({"apply": injection("Reverted")}));
-            effect(
-                11_050 * MS,
-                json!({"ended": {"step": "pause", "occurrence": 0, "unproven": null}}),
-            );
+            effect(11_050 * MS, json!({"ended": {"step": "pause", "occurrence": 0, "unproven": null}}));
         }
         effect(11_050 * MS, json!({"phase": "recovering"}));
         effect(16 * S, json!({"stopWorkload": {}}));
@@ -139,10 +124,7 @@ impl Story {
         }
         for member in 0..3 {
             let held = BTreeMap::from([("ledger/1".to_owned(), 1), ("ledger/2".to_owned(), 2)]);
-            told.push((
-                16_500 * MS,
-                json!({"finalRead": {"member": member, "held": {"values": held}}}),
-            ));
+            told.push((16_500 * MS, json!({"finalRead": {"member": member, "held": {"values": held}}})));
         }
         let mut lines: Vec<(Nanos, u8, String)> = told
             .into_iter()
@@ -160,12 +142,9 @@ impl Story {
                 line
             }
         });
-        std::iter::once(json_line(&[
-            ("time", json!(0)),
-            ("entry", json!({"header": self.header()})),
-        ]))
-        .chain(body)
-        .collect()
+        std::iter::once(json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]))
+            .chain(body)
+            .collect()
     }
 
     fn header(&self) -> Value {
@@ -215,15 +194,7 @@ impl Story {
             let value = json!(number as u64 + 100);
             tell(writer, at, "write", "r/1", value.clone(), answer, value.clone());
             if answer == Answer::Ok(5 * MS) && (self.writes)(at.saturating_sub(10 * MS)) == answer {
-                tell(
-                    5,
-                    at + 6 * MS,
-                    "read",
-                    "r/1",
-                    Value::Null,
-                    Answer::Ok(2 * MS),
-                    value,
-                );
+                tell(5, at + 6 * MS, "read", "r/1", Value::Null, Answer::Ok(2 * MS), value);
             }
             if number % 10 == 0 {
                 let answer = match answer {
@@ -236,15 +207,7 @@ impl Story {
         for number in 1..=2u64 {
             let at = number * 2 * S;
             let answer = (self.writes)(at);
-            tell(
-                7,
-                at,
-                "write",
-                &format!("ledger/{number}"),
-                json!(number),
-                answer,
-                json!(number),
-            );
+            tell(7, at, "write", &format!("ledger/{number}"), json!(number), answer, json!(number));
         }
         lines
     }
@@ -252,10 +215,7 @@ impl Story {
 
 /// An object with its fields in this order, as a run writes them.
 fn json_line(fields: &[(&str, Value)]) -> String {
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("\"{name}\":{value}"))
-        .collect();
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
     format!("{{{}}}", fields.join(","))
 }
 

@@ -159,11 +159,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let why = "the processes that it held ended";
         self.status.lose(why);
         self.report().await;
-        let next = if self.follows() {
-            Next::Again
-        } else {
-            Next::Lost(why.to_owned())
-        };
+        let next = if self.follows() { Next::Again } else { Next::Lost(why.to_owned()) };
         Phase::TakingBack(Box::new((*standing).into()), next)
     }
 }

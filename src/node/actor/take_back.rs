@@ -29,14 +29,8 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             if self.status.state() == InjectionState::RevertFailed {
                 self.status.note(&failure);
             } else {
-                let before = self
-                    .status
-                    .get()
-                    .error
-                    .map(|before| format!("{before}; "))
-                    .unwrap_or_default();
-                self.status
-                    .fail(InjectionState::RevertFailed, &format!("{before}{failure}"));
+                let before = self.status.get().error.map(|before| format!("{before}; ")).unwrap_or_default();
+                self.status.fail(InjectionState::RevertFailed, &format!("{before}{failure}"));
             }
             self.report().await;
             let retry = Instant::now() + pause;

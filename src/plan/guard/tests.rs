@@ -43,21 +43,14 @@ fn answer(voter: bool) -> MemberSample {
 
 fn members(samples: Vec<MemberSample>) -> Members {
     Members {
-        members: samples
-            .into_iter()
-            .zip(0..)
-            .map(|(sample, ordinal)| Member { ordinal, sample })
-            .collect(),
+        members: samples.into_iter().zip(0..).map(|(sample, ordinal)| Member { ordinal, sample }).collect(),
     }
 }
 
 fn standing(samples: Vec<MemberSample>) -> Standing {
     let snapshot = snapshot(samples.len() as u32);
     let members = members(samples);
-    let view = View {
-        snapshot: &snapshot,
-        members: Some(&members),
-    };
+    let view = View { snapshot: &snapshot, members: Some(&members) };
     Standing::of(view, &BTreeSet::new())
 }
 
@@ -66,10 +59,7 @@ fn healthy(members: u32) -> Standing {
 }
 
 fn down(ordinals: &[Ordinal]) -> Damage {
-    Damage {
-        down: ordinals.iter().copied().collect(),
-        ..Damage::default()
-    }
+    Damage { down: ordinals.iter().copied().collect(), ..Damage::default() }
 }
 
 /// The damage of a partition on a healthy group.
@@ -77,10 +67,7 @@ fn cut(members: u32, shape: &str) -> Damage {
     let json = format!(r#"{{"name":"s","for":"1s","fault":{{"networkPartition":{shape}}}}}"#);
     let step: Step = serde_json::from_str(&json).expect("a step");
     let snapshot = snapshot(members);
-    let view = View {
-        snapshot: &snapshot,
-        members: None,
-    };
+    let view = View { snapshot: &snapshot, members: None };
     let mut choice = Choice::new(view, 1, "s", 0);
     step.fault.resolve(&mut choice).expect("resolves").damage
 }
@@ -108,15 +95,9 @@ fn a_member_that_is_down_already_can_be_taken_again() {
 fn one_or_two_members_are_a_plain_answer() {
     let ruling = healthy(1).judge(&[], &down(&[0]));
     assert!(!ruling.holds && !ruling.would_hold_if_all_were_up);
-    assert_eq!(
-        ruling.arithmetic,
-        "1 voter, this takes 1 (etcd-0): 0 of 1 left, a majority is 1"
-    );
+    assert_eq!(ruling.arithmetic, "1 voter, this takes 1 (etcd-0): 0 of 1 left, a majority is 1");
     let ruling = healthy(2).judge(&[], &down(&[1]));
-    assert_eq!(
-        ruling.arithmetic,
-        "2 voters, this takes 1 (etcd-1): 1 of 2 left, a majority is 2"
-    );
+    assert_eq!(ruling.arithmetic, "2 voters, this takes 1 (etcd-1): 1 of 2 left, a majority is 2");
     assert!(!ruling.holds);
 }
 
@@ -133,29 +114,16 @@ fn who_has_no_vote_may_go() {
         answer(true),
         MemberSample::Unreachable("timed out".into()),
     ]);
-    let view = View {
-        snapshot: &snapshot,
-        members: Some(&silent),
-    };
-    assert!(
-        Standing::of(view, &BTreeSet::from([3]))
-            .judge(&[], &down(&[0]))
-            .holds
-    );
-    assert!(
-        !Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0])).holds,
-        "a voter until it is told"
-    );
+    let view = View { snapshot: &snapshot, members: Some(&silent) };
+    assert!(Standing::of(view, &BTreeSet::from([3])).judge(&[], &down(&[0])).holds);
+    assert!(!Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0])).holds, "a voter until it is told");
 }
 
 #[test]
 fn without_a_store_ready_pods_are_up_and_the_text_says_so() {
     let mut snapshot = snapshot(3);
     snapshot.pods[2].ready = false;
-    let view = View {
-        snapshot: &snapshot,
-        members: None,
-    };
+    let view = View { snapshot: &snapshot, members: None };
     let ruling = Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0]));
     assert!(!ruling.holds);
     assert_eq!(
@@ -191,10 +159,7 @@ fn one_direction_is_as_good_as_none() {
 #[test]
 fn a_ring_and_a_bridge_leave_a_leader_possible() {
     for members in 4..9 {
-        assert!(
-            healthy(members).judge(&[], &cut(members, r#"{"ring":{}}"#)).holds,
-            "ring of {members}"
-        );
+        assert!(healthy(members).judge(&[], &cut(members, r#"{"ring":{}}"#)).holds, "ring of {members}");
     }
     for members in 3..9 {
         let ruling = healthy(members).judge(&[], &cut(members, r#"{"bridge":{}}"#));
@@ -206,14 +171,8 @@ fn a_ring_and_a_bridge_leave_a_leader_possible() {
 fn what_overlaps_counts_together() {
     let ring = cut(5, r#"{"ring":{}}"#);
     let ruling = healthy(5).judge(&[&ring], &down(&[0]));
-    assert!(
-        ruling.holds,
-        "who is opposite still sees three: {}",
-        ruling.arithmetic
-    );
-    let opposite = (1..5)
-        .find(|&other| ring.cut.contains(&(0, other)))
-        .expect("a ring cuts");
+    assert!(ruling.holds, "who is opposite still sees three: {}", ruling.arithmetic);
+    let opposite = (1..5).find(|&other| ring.cut.contains(&(0, other))).expect("a ring cuts");
     let ruling = healthy(5).judge(&[&ring, &down(&[0])], &down(&[opposite]));
     assert!(!ruling.holds);
     let start = format!(
@@ -226,29 +185,20 @@ fn what_overlaps_counts_together() {
 fn still_holds_blames_only_what_the_run_did_not_do() {
     let silent = || MemberSample::Unreachable("timed out".into());
     let held = down(&[0]);
-    assert_eq!(
-        still_holds(&standing(vec![silent(), answer(true), answer(true)]), &[&held]),
-        Ok(())
-    );
+    assert_eq!(still_holds(&standing(vec![silent(), answer(true), answer(true)]), &[&held]), Ok(()));
     let why = still_holds(&standing(vec![silent(), answer(true), silent()]), &[&held]);
     assert_eq!(
         why,
-        Err(
-            "the fault leaves no quorum any more: 3 voters, 1 already down (etcd-2: unreachable), \
+        Err("the fault leaves no quorum any more: 3 voters, 1 already down (etcd-2: unreachable), \
              1 held down by this run (etcd-0): 1 of 3 left, a majority is 2"
-                .into()
-        )
+            .into())
     );
 }
 
 #[test]
 fn a_member_that_we_failed_to_ask_is_not_taken_for_dead() {
     let unasked = MemberSample::NotSampled("the sampler was busy".into());
-    assert!(
-        standing(vec![answer(true), answer(true), unasked])
-            .judge(&[], &down(&[0]))
-            .holds
-    );
+    assert!(standing(vec![answer(true), answer(true), unasked]).judge(&[], &down(&[0])).holds);
 }
 
 /// Tries every group and every leader in it, as the definition says.

@@ -56,11 +56,7 @@ fn what_overlaps_is_judged_together() {
         .iter()
         .map(|planned| planned.guard.as_ref().is_some_and(|ruling| ruling.holds))
         .collect();
-    assert_eq!(
-        holds,
-        [true, false, true],
-        "the third one starts when the first one ends"
-    );
+    assert_eq!(holds, [true, false, true], "the third one starts when the first one ends");
     assert_eq!(plan.refusals.len(), 1);
     assert!(plan.refusals[0].starts_with("step b: 3 voters, 1 held down by this run (etcd-0)"));
     let allowed = experiment(steps, r#"{"allowQuorumLoss":true}"#);
@@ -99,15 +95,11 @@ fn counts_members_that_are_down_where_the_target_runs() {
         voter: true,
     };
     let members = Members {
-        members: [
-            answer(Role::Follower),
-            answer(Role::Leader),
-            MemberSample::Unreachable("gone".into()),
-        ]
-        .into_iter()
-        .zip(0..)
-        .map(|(sample, ordinal)| Member { ordinal, sample })
-        .collect(),
+        members: [answer(Role::Follower), answer(Role::Leader), MemberSample::Unreachable("gone".into())]
+            .into_iter()
+            .zip(0..)
+            .map(|(sample, ordinal)| Member { ordinal, sample })
+            .collect(),
     };
     let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"role":"leader"}}}}]"#;
     let plan = preview(&experiment(steps, "{}"), &running, Some(&members), 1);

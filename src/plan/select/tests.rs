@@ -44,10 +44,7 @@ fn selection(json: &str) -> Selection {
 
 fn pick(members: Option<&Members>, replicas: u32, seed: u64, json: &str) -> Result<Vec<Ordinal>, String> {
     let snapshot = snapshot(replicas);
-    let view = View {
-        snapshot: &snapshot,
-        members,
-    };
+    let view = View { snapshot: &snapshot, members };
     Choice::new(view, seed, "step", 0).pick(&selection(json))
 }
 
@@ -77,11 +74,7 @@ fn says_why_nobody_is_there() {
     let nobody = members(&[(Role::Other, 1)]);
     for (members, json, why) in [
         (Some(&nobody), r#"{"role":"leader"}"#, "there is no leader now"),
-        (
-            Some(&nobody),
-            r#"{"role":"follower"}"#,
-            "there is no follower now",
-        ),
+        (Some(&nobody), r#"{"role":"follower"}"#, "there is no follower now"),
         (
             None,
             r#"{"role":"leader"}"#,
@@ -97,10 +90,7 @@ fn says_why_nobody_is_there() {
 #[test]
 fn a_seed_means_the_same_for_ever() {
     let snapshot = snapshot(9);
-    let view = View {
-        snapshot: &snapshot,
-        members: None,
-    };
+    let view = View { snapshot: &snapshot, members: None };
     let order = |seed, step, occurrence| Choice::new(view, seed, step, occurrence).shuffled();
     assert_eq!(order(7, "cut", 0), [1, 3, 7, 4, 5, 6, 2, 0, 8]);
     let others = [order(8, "cut", 0), order(7, "cat", 0), order(7, "cut", 1)];
@@ -115,10 +105,7 @@ fn over_many_seeds_everyone_is_chosen_about_equally_often() {
             chosen[ordinal as usize] += 1;
         }
     }
-    assert!(
-        chosen.iter().all(|times| (1850..2150).contains(times)),
-        "{chosen:?}"
-    );
+    assert!(chosen.iter().all(|times| (1850..2150).contains(times)), "{chosen:?}");
 }
 
 proptest! {

@@ -49,12 +49,7 @@ impl Board {
         let pods = BTreeMap::new();
         let snapshots = watch::Sender::new(snapshot(spec, &pods));
         let records = watch::Sender::new(Records::new(spec, Vec::new()));
-        Self {
-            spec: spec.clone(),
-            pods: Mutex::new(pods),
-            snapshots,
-            records,
-        }
+        Self { spec: spec.clone(), pods: Mutex::new(pods), snapshots, records }
     }
 
     /// A new pod.
@@ -62,12 +57,7 @@ impl Board {
         self.change(|pods| {
             pods.insert(
                 pod.ordinal,
-                Entry {
-                    pod,
-                    located: None,
-                    started: BTreeSet::new(),
-                    ready_since: None,
-                },
+                Entry { pod, located: None, started: BTreeSet::new(), ready_since: None },
             );
         });
     }
@@ -90,12 +80,7 @@ impl Board {
 
     /// Where the pod's processes and volumes are.
     pub fn located(&self, ordinal: Ordinal) -> Option<LocatedPod> {
-        self.pods
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&ordinal)?
-            .located
-            .clone()
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner).get(&ordinal)?.located.clone()
     }
 
     /// Whether the pod has been ready for `minReadySeconds`.
@@ -135,21 +120,13 @@ impl Entry {
     fn derive(&mut self) {
         if self.pod.phase != PodPhase::Terminating {
             let all_started = self.started.len() == self.pod.containers.len();
-            self.pod.phase = if all_started {
-                PodPhase::Running
-            } else {
-                PodPhase::Pending
-            };
+            self.pod.phase = if all_started { PodPhase::Running } else { PodPhase::Pending };
         }
         let is_ready = self.pod.phase == PodPhase::Running
             && self.pod.ip.is_some()
             && self.pod.containers.iter().all(|container| container.ready);
         self.pod.ready = is_ready;
-        self.ready_since = if is_ready {
-            self.ready_since.or_else(|| Some(Instant::now()))
-        } else {
-            None
-        };
+        self.ready_since = if is_ready { self.ready_since.or_else(|| Some(Instant::now())) } else { None };
     }
 }
 
@@ -174,11 +151,9 @@ fn snapshot(spec: &SetSpec, pods: &BTreeMap<Ordinal, Entry>) -> Snapshot {
 fn addressed(pods: &BTreeMap<Ordinal, Entry>) -> Vec<PodRecord> {
     pods.values()
         .filter_map(|entry| match entry.pod.ip? {
-            IpAddr::V4(address) => Some(PodRecord {
-                name: entry.pod.name.clone(),
-                address,
-                is_ready: entry.pod.ready,
-            }),
+            IpAddr::V4(address) => {
+                Some(PodRecord { name: entry.pod.name.clone(), address, is_ready: entry.pod.ready })
+            }
             IpAddr::V6(_) => None,
         })
         .collect()

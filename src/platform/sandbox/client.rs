@@ -42,10 +42,7 @@ impl Client {
         let mut lines = open_watch(&socket, &Request::WatchSnapshots {}).await?;
         let first: Snapshot = next(&mut lines).await?.ok_or_else(gone)?;
         let setup = dir.setup()?;
-        let service = format!(
-            "{}.{}.svc.cluster.local",
-            setup.spec.service, setup.spec.namespace
-        );
+        let service = format!("{}.{}.svc.cluster.local", setup.spec.service, setup.spec.namespace);
         let (sender, snapshots) = watch::channel(first);
         tokio::spawn(async move {
             while let Ok(Some(snapshot)) = next(&mut lines).await {
@@ -54,12 +51,7 @@ impl Client {
                 }
             }
         });
-        Ok(Self {
-            socket,
-            snapshots,
-            service,
-            turn: Arc::default(),
-        })
+        Ok(Self { socket, snapshots, service, turn: Arc::default() })
     }
 
     /// Waits until every ordinal is ready; otherwise says which containers wait for what.
@@ -71,10 +63,7 @@ impl Client {
             Ok(Err(_)) => Err(PlatformError::Unreachable(gone().to_string())),
             Err(_) => {
                 let waiting = describe(&self.snapshots.borrow());
-                Err(PlatformError::Refused(format!(
-                    "not ready within {} s: {waiting}",
-                    limit.as_secs()
-                )))
+                Err(PlatformError::Refused(format!("not ready within {} s: {waiting}", limit.as_secs())))
             }
         }
     }
@@ -88,9 +77,7 @@ impl Client {
             Ok(Ok(Reply::Refused(reason))) => Err(PlatformError::Refused(reason)),
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => Err(PlatformError::Unreachable(error.to_string())),
-            Err(_) => Err(PlatformError::Unreachable(
-                "the sandbox's init does not answer".to_owned(),
-            )),
+            Err(_) => Err(PlatformError::Unreachable("the sandbox's init does not answer".to_owned())),
         }
     }
 
@@ -123,24 +110,15 @@ impl Client {
         let server = SocketAddr::from((GATEWAY, 53));
         let addresses = dns::lookup(server, &self.service, ANSWER_LIMIT).await?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        addresses
-            .get(turn % addresses.len().max(1))
-            .copied()
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::HostUnreachable,
-                    format!("{} has no ready pod", self.service),
-                )
-            })
+        addresses.get(turn % addresses.len().max(1)).copied().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::HostUnreachable, format!("{} has no ready pod", self.service))
+        })
     }
 
     fn member_address(&self, ordinal: Ordinal) -> io::Result<IpAddr> {
         let snapshot = self.snapshots.borrow();
         snapshot.pod(ordinal).and_then(|pod| pod.ip).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::HostUnreachable,
-                format!("ordinal {ordinal} has no address now"),
-            )
+            io::Error::new(io::ErrorKind::HostUnreachable, format!("ordinal {ordinal} has no address now"))
         })
     }
 }
@@ -163,9 +141,7 @@ impl Nodes for Client {
     }
 
     async fn forget(&self, name: &str) -> Result<(), PlatformError> {
-        self.ask(&Request::ForgetInjection(name.to_owned()))
-            .await
-            .map(drop)
+        self.ask(&Request::ForgetInjection(name.to_owned())).await.map(drop)
     }
 
     async fn statuses(&self) -> Result<mpsc::Receiver<Injection>, PlatformError> {
@@ -173,9 +149,7 @@ impl Nodes for Client {
             InjectionEvent::Put(injection) => Some(*injection),
             InjectionEvent::Gone(_) => None,
         };
-        self.watch_injections(pick)
-            .await
-            .map_err(|error| PlatformError::Unreachable(error.to_string()))
+        self.watch_injections(pick).await.map_err(|error| PlatformError::Unreachable(error.to_string()))
     }
 }
 
@@ -201,10 +175,7 @@ impl Channel for Client {
     }
 
     async fn report(&self, name: &str, status: InjectionStatus) -> io::Result<()> {
-        let request = Request::Report {
-            name: name.to_owned(),
-            status: Box::new(status),
-        };
+        let request = Request::Report { name: name.to_owned(), status: Box::new(status) };
         self.ask(&request).await.map(drop).map_err(io::Error::other)
     }
 }
@@ -212,11 +183,7 @@ impl Channel for Client {
 #[async_trait]
 impl Locate for Client {
     async fn pod(&self, ordinal: Ordinal) -> io::Result<Option<LocatedPod>> {
-        match self
-            .ask(&Request::Locate(ordinal))
-            .await
-            .map_err(io::Error::other)?
-        {
+        match self.ask(&Request::Locate(ordinal)).await.map_err(io::Error::other)? {
             Reply::Located(pod) => Ok(pod),
             Reply::Ok {} | Reply::Refused(_) => {
                 Err(io::Error::other("the sandbox's init gave another answer"))
@@ -255,19 +222,14 @@ fn gone() -> io::Error {
 }
 
 fn describe(snapshot: &Snapshot) -> String {
-    let missing = snapshot
-        .ordinals()
-        .filter(|&ordinal| !snapshot.pod(ordinal).is_some_and(|pod| pod.ready));
+    let missing = snapshot.ordinals().filter(|&ordinal| !snapshot.pod(ordinal).is_some_and(|pod| pod.ready));
     let described = missing.map(|ordinal| {
         let Some(pod) = snapshot.pod(ordinal) else {
             return format!("{}-{ordinal} does not exist yet", snapshot.name);
         };
         let containers = pod.containers.iter().filter(|container| !container.ready);
         let waits = containers.map(|container| {
-            let why = container
-                .waiting
-                .as_deref()
-                .unwrap_or("runs, its readiness probe fails");
+            let why = container.waiting.as_deref().unwrap_or("runs, its readiness probe fails");
             format!("{}: {why}", container.name)
         });
         format!("{} ({})", pod.name, waits.collect::<Vec<_>>().join(", "))

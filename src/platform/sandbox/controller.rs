@@ -27,14 +27,7 @@ impl Deletion {
     /// The wish, and whether there was such a pod.
     pub fn new(ordinal: Ordinal, grace: Option<Duration>) -> (Self, oneshot::Receiver<bool>) {
         let (taken, answer) = oneshot::channel();
-        (
-            Self {
-                ordinal,
-                grace,
-                taken,
-            },
-            answer,
-        )
+        (Self { ordinal, grace, taken }, answer)
     }
 }
 

@@ -68,10 +68,7 @@ impl World {
 
     /// The cgroup of a pod; its containers' are below it.
     pub fn pod_cgroup(&self, uid: &str) -> Option<PathBuf> {
-        self.setup
-            .cgroup
-            .as_deref()
-            .map(|sandbox: &Path| sandbox.join(format!("pod{uid}")))
+        self.setup.cgroup.as_deref().map(|sandbox: &Path| sandbox.join(format!("pod{uid}")))
     }
 
     /// The cgroup of a container.
@@ -99,24 +96,15 @@ pub fn init_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
 
 fn start(dir: StateDir) -> io::Result<std::convert::Infallible> {
     set_pdeathsig(Signal::SIGKILL)?;
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
     let _alive = inherited(LOCK_DESCRIPTOR)?;
     dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
     let setup = dir.setup()?;
     let network = isolate(&setup).map_err(|error| {
         let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
-        if is_denied {
-            io::Error::new(error.kind(), explain(&error, setup.is_root))
-        } else {
-            error
-        }
+        if is_denied { io::Error::new(error.kind(), explain(&error, setup.is_root)) } else { error }
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(setup, dir, network))
 }
 

@@ -15,9 +15,7 @@ pub struct Injections {
 impl Injections {
     /// None.
     pub fn new() -> Self {
-        Self {
-            all: watch::Sender::new(BTreeMap::new()),
-        }
+        Self { all: watch::Sender::new(BTreeMap::new()) }
     }
 
     /// Creates an Injection or replaces its spec.
@@ -48,10 +46,7 @@ impl Injections {
     pub fn watch(&self) -> Watch {
         let mut changes = self.all.subscribe();
         changes.mark_changed();
-        Watch {
-            changes,
-            seen: BTreeMap::new(),
-        }
+        Watch { changes, seen: BTreeMap::new() }
     }
 }
 
@@ -82,9 +77,6 @@ fn difference(
 ) -> Vec<InjectionEvent> {
     let gone = before.keys().filter(|name| !after.contains_key(*name));
     let gone = gone.map(|name| InjectionEvent::Gone(name.clone()));
-    let changed = after
-        .iter()
-        .filter(|(name, injection)| before.get(*name) != Some(injection));
-    gone.chain(changed.map(|(_, injection)| InjectionEvent::Put(Box::new(injection.clone()))))
-        .collect()
+    let changed = after.iter().filter(|(name, injection)| before.get(*name) != Some(injection));
+    gone.chain(changed.map(|(_, injection)| InjectionEvent::Put(Box::new(injection.clone())))).collect()
 }

@@ -128,10 +128,7 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
     // Several documents are read one after the other and some twice; a person reads them from above.
     findings.sort(documents);
     match spec {
-        Some(set) if findings.problems.is_empty() => Ok(Accepted {
-            set,
-            notes: findings.notes,
-        }),
+        Some(set) if findings.problems.is_empty() => Ok(Accepted { set, notes: findings.notes }),
         Some(_) | None => Err(findings.into_problems()),
     }
 }
@@ -151,11 +148,7 @@ fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) ->
             continue;
         }
         if governing.is_some() {
-            report.refuse(
-                "metadata.name",
-                format!("is the second Service {name}"),
-                "leave one of them out",
-            );
+            report.refuse("metadata.name", format!("is the second Service {name}"), "leave one of them out");
             continue;
         }
         treatments::apply(&mut report, &fields::SERVICE);
@@ -167,10 +160,7 @@ fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) ->
     {
         Report::new(**document, tree, findings).refuse(
             "spec.serviceName",
-            format!(
-                "there is no Service {} in namespace {}",
-                set.service, set.namespace
-            ),
+            format!("there is no Service {} in namespace {}", set.service, set.namespace),
             "add a headless Service of that name to the manifest (clusterIP: None)",
         );
     }

@@ -48,10 +48,7 @@ impl Network {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let number = *next;
         *next += 1;
-        Lease {
-            address: address(number),
-            number,
-        }
+        Lease { address: address(number), number }
     }
 
     /// Connects the pod under `holder` to the bridge. The cable goes away with the pod's network namespace.

@@ -22,20 +22,13 @@ pub async fn keep_running(world: Arc<World>, arguments: Vec<String>) {
             Ok(()) => tracing::warn!("the node process ended"),
             Err(error) => tracing::error!(%error, "cannot start the node process"),
         }
-        wait = if started.elapsed() >= FORGIVEN_AFTER {
-            FIRST_WAIT
-        } else {
-            (wait * 2).min(LONGEST_WAIT)
-        };
+        wait = if started.elapsed() >= FORGIVEN_AFTER { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
         tokio::time::sleep(wait).await;
     }
 }
 
 async fn run_once(world: &World, arguments: &[String]) -> io::Result<()> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(world.dir.logs().join("node.log"))?;
+    let log = OpenOptions::new().create(true).append(true).open(world.dir.logs().join("node.log"))?;
     let mut command = Command::new(world.dir.program());
     command
         .args(arguments)

@@ -160,13 +160,7 @@ async fn live(
     deletion: &mut watch::Receiver<Deadline>,
 ) {
     let (stop, stopping) = watch::channel(false);
-    let pod = PodSandbox {
-        world,
-        facts,
-        volumes,
-        holder,
-        stopping,
-    };
+    let pod = PodSandbox { world, facts, volumes, holder, stopping };
     let containers = async {
         for (place, history) in histories.init.iter_mut().enumerate() {
             if !pod.complete(place, history).await {
@@ -180,9 +174,7 @@ async fn live(
     loop {
         let deadline = *deletion.borrow_and_update();
         if deadline.is_some() {
-            world
-                .board
-                .update(facts.ordinal, |entry| entry.pod.phase = PodPhase::Terminating);
+            world.board.update(facts.ordinal, |entry| entry.pod.phase = PodPhase::Terminating);
             stop.send_replace(true);
         }
         let grace_ends = async {
@@ -235,12 +227,5 @@ fn new_uid() -> String {
     let bits = bits & !(0xf << 76) | (4 << 76);
     let bits = bits & !(0x3 << 62) | (2 << 62);
     let hex = format!("{bits:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -111,22 +111,9 @@ pub async fn check(probe: &Probe, pod: IpAddr, exec: &dyn Exec) -> Result<(), Pr
 
 async fn ask(probe: &Probe, pod: IpAddr, exec: &dyn Exec) -> Result<(), ProbeFailure> {
     match &probe.check {
-        ProbeCheck::Http {
-            host,
-            port,
-            path,
-            headers,
-        } => {
+        ProbeCheck::Http { host, port, path, headers } => {
             let host = host.clone().unwrap_or_else(|| pod.to_string());
-            http::get(
-                &http::Url {
-                    host,
-                    port: *port,
-                    path: path.clone(),
-                },
-                headers,
-            )
-            .await
+            http::get(&http::Url { host, port: *port, path: path.clone() }, headers).await
         }
         ProbeCheck::Tcp { host, port } => {
             let host = host.clone().unwrap_or_else(|| pod.to_string());
@@ -137,24 +124,20 @@ async fn ask(probe: &Probe, pod: IpAddr, exec: &dyn Exec) -> Result<(), ProbeFai
 }
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, ProbeFailure> {
-    TcpStream::connect((host, port))
-        .await
-        .map_err(|source| ProbeFailure::Connect {
-            host: host.to_owned(),
-            port,
-            source,
-        })
+    TcpStream::connect((host, port)).await.map_err(|source| ProbeFailure::Connect {
+        host: host.to_owned(),
+        port,
+        source,
+    })
 }
 
 async fn run(exec: &dyn Exec, argv: &[String], limit: Duration) -> Result<(), ProbeFailure> {
     let program = argv.first().cloned().unwrap_or_default();
     match exec.exec(argv, limit).await {
         Ok(ExecOutcome { exit_code: 0, .. }) => Ok(()),
-        Ok(ExecOutcome { exit_code, output }) => Err(ProbeFailure::ExitCode {
-            program,
-            exit_code,
-            output: output.trim().to_owned(),
-        }),
+        Ok(ExecOutcome { exit_code, output }) => {
+            Err(ProbeFailure::ExitCode { program, exit_code, output: output.trim().to_owned() })
+        }
         Err(source) if source.kind() == io::ErrorKind::TimedOut => Err(ProbeFailure::TimedOut(limit)),
         Err(source) => Err(ProbeFailure::Exec { program, source }),
     }

@@ -39,10 +39,7 @@ impl Reaper {
     /// Takes over a child that was just started; the result has its status when it has ended.
     pub fn adopt(&self, child: Pid) -> oneshot::Receiver<WaitStatus> {
         let (sender, receiver) = oneshot::channel();
-        self.children
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(child, sender);
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).insert(child, sender);
         receiver
     }
 

@@ -42,11 +42,7 @@ pub struct Setup {
 
 /// `SEATRIAL_STATE`; or `/var/lib/seatrial` as root, `$XDG_STATE_HOME/seatrial` or `~/.local/state/seatrial` otherwise.
 pub fn state_root() -> Result<PathBuf, SandboxError> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(root) = set("SEATRIAL_STATE") {
         return std::path::absolute(&root).map_err(|source| SandboxError::State { path: root, source });
     }
@@ -63,17 +59,11 @@ pub fn state_root() -> Result<PathBuf, SandboxError> {
 pub fn lock_root(root: &Path) -> Result<File, SandboxError> {
     let lock = || {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(root)?;
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(root.join("lock"))?;
+        let file = OpenOptions::new().create(true).append(true).open(root.join("lock"))?;
         file.lock()?;
         Ok(file)
     };
-    lock().map_err(|source| SandboxError::State {
-        path: root.to_owned(),
-        source,
-    })
+    lock().map_err(|source| SandboxError::State { path: root.to_owned(), source })
 }
 
 impl StateDir {
@@ -82,15 +72,11 @@ impl StateDir {
         let is_name = name.len() <= 40
             && name.starts_with(|first: char| first.is_ascii_lowercase())
             && !name.ends_with('-')
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if !is_name {
             return Err(SandboxError::Name(name.to_owned()));
         }
-        Ok(Self {
-            path: root.join("sandboxes").join(name),
-        })
+        Ok(Self { path: root.join("sandboxes").join(name) })
     }
 
     /// The folder that a path names.
@@ -103,13 +89,8 @@ impl StateDir {
         let Ok(entries) = fs::read_dir(root.join("sandboxes")) else {
             return Vec::new();
         };
-        let mut found: Vec<Self> = entries
-            .filter_map(|entry| {
-                Some(Self {
-                    path: entry.ok()?.path(),
-                })
-            })
-            .collect();
+        let mut found: Vec<Self> =
+            entries.filter_map(|entry| Some(Self { path: entry.ok()?.path() })).collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));
         found
     }
@@ -117,14 +98,8 @@ impl StateDir {
     /// Makes the folder, for its owner only.
     pub fn create(&self) -> Result<(), SandboxError> {
         let make = || {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(self.root())?;
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.path)
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(self.root())?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
         };
         make().map_err(|source| self.error(source))
     }
@@ -149,10 +124,7 @@ impl StateDir {
 
     /// An error about this folder.
     pub fn error(&self, source: io::Error) -> SandboxError {
-        SandboxError::State {
-            path: self.path.clone(),
-            source,
-        }
+        SandboxError::State { path: self.path.clone(), source }
     }
 
     /// What init was given.
@@ -178,10 +150,7 @@ impl StateDir {
     /// Takes the lock that says that the sandbox lives; `None` while somebody has it. It belongs to the open file, so
     /// every process that inherits it holds it, and closing one copy does not release it.
     pub fn lock(&self) -> io::Result<Option<File>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path.join("lock"))?;
+        let file = OpenOptions::new().create(true).append(true).open(self.path.join("lock"))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -196,10 +165,7 @@ impl StateDir {
 
     /// Removes what a dead sandbox left outside itself: its cgroups.
     pub fn sweep_cgroups(&self) -> io::Result<()> {
-        let Ok(Setup {
-            cgroup: Some(path), ..
-        }) = self.setup()
-        else {
+        let Ok(Setup { cgroup: Some(path), .. }) = self.setup() else {
             return Ok(());
         };
         cgroup::remove(&path, CGROUP_LIMIT)?;
@@ -229,11 +195,7 @@ impl StateDir {
 
     /// The sandbox's name.
     pub fn name(&self) -> String {
-        self.path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The socket on which init listens.

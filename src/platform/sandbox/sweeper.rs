@@ -71,11 +71,7 @@ fn watch(dir: &StateDir) -> io::Result<()> {
     poll(&mut watched, PollTimeout::NONE)?;
     init_fd.signal(Signal::SIGKILL)?;
     waitpid(init, None)?;
-    if setup.options.keep {
-        dir.sweep_cgroups()
-    } else {
-        dir.remove()
-    }
+    if setup.options.keep { dir.sweep_cgroups() } else { dir.remove() }
 }
 
 fn start_init(dir: &StateDir, setup: &Setup, lock: std::os::fd::BorrowedFd<'_>) -> io::Result<Pid> {
@@ -91,19 +87,11 @@ fn start_init(dir: &StateDir, setup: &Setup, lock: std::os::fd::BorrowedFd<'_>) 
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWCGROUP;
     let map = IdentityMap::of_caller();
-    let (namespaces, identity) = if setup.is_root {
-        (own, None)
-    } else {
-        (own | CloneFlags::CLONE_NEWUSER, Some(&map))
-    };
+    let (namespaces, identity) =
+        if setup.is_root { (own, None) } else { (own | CloneFlags::CLONE_NEWUSER, Some(&map)) };
     let descriptors = [(lock, LOCK_DESCRIPTOR)];
-    let started = spawn(&Spawn {
-        argv: &argv,
-        namespaces,
-        identity,
-        descriptors: &descriptors,
-        leads_group: false,
-    });
+    let started =
+        spawn(&Spawn { argv: &argv, namespaces, identity, descriptors: &descriptors, leads_group: false });
     started.map_err(|error| io::Error::new(error.kind(), explain(&error, setup.is_root)))
 }
 

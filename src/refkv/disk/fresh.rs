@@ -33,10 +33,7 @@ impl Fresh {
             File::create(&marker)?.sync_all()?;
             replace::sync_folder(folder)?;
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            is_fresh: AtomicBool::new(marker.exists()),
-        })
+        Ok(Self { folder: folder.to_owned(), is_fresh: AtomicBool::new(marker.exists()) })
     }
 
     /// Whether it must not vote yet for a candidate that has a log.

@@ -76,10 +76,7 @@ impl Memory {
     }
 
     fn last(&self) -> Option<LogId> {
-        self.entries
-            .last_key_value()
-            .map(|(_, (entry, _))| entry.log_id)
-            .or(self.purged)
+        self.entries.last_key_value().map(|(_, (entry, _))| entry.log_id).or(self.purged)
     }
 
     /// A commit index beyond the log is of no use: the entries went with a disk that lied.
@@ -121,16 +118,10 @@ impl Log {
             memory.vote = None;
             memory.committed = None;
         }
-        let honesty = if bugs.has(Bug::AckBeforeFsync) {
-            Honesty::AcknowledgesBeforeSync
-        } else {
-            Honesty::Honest
-        };
+        let honesty =
+            if bugs.has(Bug::AckBeforeFsync) { Honesty::AcknowledgesBeforeSync } else { Honesty::Honest };
         let writer = Writer::start(folder.to_owned(), segments, honesty)?;
-        Ok(Self {
-            memory: Arc::new(Mutex::new(memory)),
-            writer,
-        })
+        Ok(Self { memory: Arc::new(Mutex::new(memory)), writer })
     }
 
     /// The highest entry that this member knows to be committed.
@@ -161,12 +152,7 @@ impl RaftLogReader<Types> for Log {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError<Id>> {
-        Ok(self
-            .memory()
-            .entries
-            .range(range)
-            .map(|(_, (entry, _))| entry.clone())
-            .collect())
+        Ok(self.memory().entries.range(range).map(|(_, (entry, _))| entry.clone()).collect())
     }
 
     async fn limited_get_log_entries(
@@ -193,10 +179,7 @@ impl RaftLogStorage<Types> for Log {
 
     async fn get_log_state(&mut self) -> Result<LogState<Types>, StorageError<Id>> {
         let memory = self.memory();
-        Ok(LogState {
-            last_purged_log_id: memory.purged,
-            last_log_id: memory.last(),
-        })
+        Ok(LogState { last_purged_log_id: memory.purged, last_log_id: memory.last() })
     }
 
     async fn get_log_reader(&mut self) -> Self::LogReader {
@@ -207,10 +190,7 @@ impl RaftLogStorage<Types> for Log {
         let mut bytes = Vec::new();
         let payload = serde_json::to_vec(vote).map_err(|error| vote_failed(&error.into()))?;
         record::write(&mut bytes, &payload);
-        self.writer
-            .finish(Work::Vote(bytes))
-            .await
-            .map_err(|error| vote_failed(&error))?;
+        self.writer.finish(Work::Vote(bytes)).await.map_err(|error| vote_failed(&error))?;
         self.memory().vote = Some(*vote);
         Ok(())
     }
@@ -222,14 +202,8 @@ impl RaftLogStorage<Types> for Log {
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError<Id>> {
         self.memory().committed = committed;
         if let Some(committed) = committed {
-            let bytes = Record::Committed(committed)
-                .bytes()
-                .map_err(|error| write_failed(&error))?;
-            let work = Work::Records {
-                bytes,
-                highest: None,
-                sync: Sync::WithNext,
-            };
+            let bytes = Record::Committed(committed).bytes().map_err(|error| write_failed(&error))?;
+            let work = Work::Records { bytes, highest: None, sync: Sync::WithNext };
             // A failure comes back with the next append, which is synced.
             self.writer.write(work, Box::new(drop));
         }
@@ -259,9 +233,7 @@ impl RaftLogStorage<Types> for Log {
                 }
                 let index = entry.log_id.index;
                 let record = Record::Entry(entry);
-                let size = record
-                    .append_to(&mut bytes)
-                    .map_err(|error| write_failed(&error))?;
+                let size = record.append_to(&mut bytes).map_err(|error| write_failed(&error))?;
                 let Record::Entry(entry) = record else { continue };
                 memory.entries.insert(index, (entry, size));
                 highest = Some(index);
@@ -278,39 +250,21 @@ impl RaftLogStorage<Types> for Log {
             }
             callback.log_io_completed(result);
         };
-        self.writer
-            .write(Work::Records { bytes, highest, sync }, Box::new(done));
+        self.writer.write(Work::Records { bytes, highest, sync }, Box::new(done));
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError<Id>> {
         drop(self.memory().entries.split_off(&log_id.index));
-        let bytes = Record::Truncated(log_id.index)
-            .bytes()
-            .map_err(|error| write_failed(&error))?;
-        let work = Work::Records {
-            bytes,
-            highest: None,
-            sync: Sync::Always,
-        };
-        self.writer
-            .finish(work)
-            .await
-            .map_err(|error| write_failed(&error))
+        let bytes = Record::Truncated(log_id.index).bytes().map_err(|error| write_failed(&error))?;
+        let work = Work::Records { bytes, highest: None, sync: Sync::Always };
+        self.writer.finish(work).await.map_err(|error| write_failed(&error))
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError<Id>> {
         self.memory().purge(log_id);
-        let bytes = Record::Purged(log_id)
-            .bytes()
-            .map_err(|error| write_failed(&error))?;
-        let work = Work::Purge {
-            bytes,
-            upto: log_id.index,
-        };
-        self.writer
-            .finish(work)
-            .await
-            .map_err(|error| write_failed(&error))
+        let bytes = Record::Purged(log_id).bytes().map_err(|error| write_failed(&error))?;
+        let work = Work::Purge { bytes, upto: log_id.index };
+        self.writer.finish(work).await.map_err(|error| write_failed(&error))
     }
 }

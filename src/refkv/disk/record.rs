@@ -7,9 +7,7 @@ const HEADER: usize = 8;
 
 /// The CRC-32 of ISO 3309 (polynomial 0x04C11DB7, reflected), as in Ethernet and zip.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, byte| {
-        TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8)
-    })
+    !bytes.iter().fold(!0, |crc, byte| TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8))
 }
 
 static TABLE: [u32; 256] = table();
@@ -21,11 +19,7 @@ const fn table() -> [u32; 256] {
         let mut crc = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 {
-                0xEDB8_8320 ^ (crc >> 1)
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
             bit += 1;
         }
         table[index] = crc;
@@ -37,10 +31,7 @@ const fn table() -> [u32; 256] {
 /// Appends `payload` as one record to `out`. A payload is never empty, because a file that a power cut left longer
 /// than its data is full of zeros, and zeros must not read as records.
 pub fn write(out: &mut Vec<u8>, payload: &[u8]) {
-    assert!(
-        !payload.is_empty(),
-        "an empty payload would look like the zeros after a power cut"
-    );
+    assert!(!payload.is_empty(), "an empty payload would look like the zeros after a power cut");
     let length = u32::try_from(payload.len()).expect("no record comes near 4 GiB");
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&crc32(payload).to_le_bytes());

@@ -37,10 +37,7 @@ fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for file in fs::read_dir(folder)? {
         let name = file?.file_name();
-        if let Some(number) = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("log-")?.parse().ok())
-        {
+        if let Some(number) = name.to_str().and_then(|name| name.strip_prefix("log-")?.parse().ok()) {
             numbers.push(number);
         }
     }
@@ -62,10 +59,7 @@ impl Segments {
         let numbers = numbers(folder)?;
         let last = numbers.last().copied();
         let mut closed = VecDeque::new();
-        let mut active = Segment {
-            path: path(folder, last.unwrap_or(1)),
-            highest: None,
-        };
+        let mut active = Segment { path: path(folder, last.unwrap_or(1)), highest: None };
         let mut length = 0;
         for number in numbers {
             let path = path(folder, number);
@@ -85,10 +79,7 @@ impl Segments {
                 let place = bytes.len() - rest.len();
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
-                    format!(
-                        "{} is damaged at byte {place}, and later files exist",
-                        path.display()
-                    ),
+                    format!("{} is damaged at byte {place}, and later files exist", path.display()),
                 ));
             }
         }
@@ -100,14 +91,7 @@ impl Segments {
         file.sync_all()?;
         replace::sync_folder(folder)?;
         let number = last.unwrap_or(1);
-        Ok(Self {
-            folder: folder.to_owned(),
-            closed,
-            active,
-            number,
-            file,
-            length,
-        })
+        Ok(Self { folder: folder.to_owned(), closed, active, number, file, length })
     }
 
     /// Appends whole records; `highest` is the highest log index among their entries.
@@ -130,11 +114,7 @@ impl Segments {
     /// synced before.
     pub fn remove_upto(&mut self, upto: u64) -> io::Result<()> {
         let mut removed = false;
-        while self
-            .closed
-            .front()
-            .is_some_and(|oldest| oldest.highest.is_none_or(|highest| highest <= upto))
-        {
+        while self.closed.front().is_some_and(|oldest| oldest.highest.is_none_or(|highest| highest <= upto)) {
             if let Some(oldest) = self.closed.pop_front() {
                 fs::remove_file(&oldest.path)?;
                 removed = true;
@@ -148,10 +128,7 @@ impl Segments {
 
     fn start_next(&mut self) -> io::Result<()> {
         self.sync()?;
-        let next = Segment {
-            path: path(&self.folder, self.number + 1),
-            highest: None,
-        };
+        let next = Segment { path: path(&self.folder, self.number + 1), highest: None };
         self.file = create(&next.path)?;
         self.file.sync_all()?;
         replace::sync_folder(&self.folder)?;

@@ -102,14 +102,8 @@ async fn refuses_a_log_that_is_damaged_before_its_last_file() {
     bytes[20] ^= 1;
     fs::write(&first, bytes).expect("room");
     fs::write(folder.path().join("log-00000000000000000002"), b"").expect("room");
-    let error = Log::open(folder.path(), 0, &Bugs::default())
-        .err()
-        .expect("damage")
-        .to_string();
-    assert!(
-        error.contains("log-00000000000000000001 is damaged at byte 0"),
-        "{error}"
-    );
+    let error = Log::open(folder.path(), 0, &Bugs::default()).err().expect("damage").to_string();
+    assert!(error.contains("log-00000000000000000001 is damaged at byte 0"), "{error}");
 }
 
 #[tokio::test]
@@ -172,15 +166,10 @@ async fn does_not_lead_on_in_its_old_term_after_a_restart() {
     for (leader, is_committed) in [(0, false), (1, true)] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (mut log, _) = reopen(&folder, "").await;
-        log.save_vote(&Vote::new_committed(3, leader))
-            .await
-            .expect("room");
+        log.save_vote(&Vote::new_committed(3, leader)).await.expect("room");
         drop(log);
         let vote = reopen(&folder, "").await.0.read_vote().await.expect("a vote");
-        let expected = Vote {
-            committed: is_committed,
-            ..Vote::new(3, leader)
-        };
+        let expected = Vote { committed: is_committed, ..Vote::new(3, leader) };
         assert_eq!(vote, Some(expected), "member 0, when {leader} led");
     }
 }

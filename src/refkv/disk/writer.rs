@@ -68,16 +68,8 @@ impl Writer {
     /// Starts the thread. It ends when the last handle is gone.
     pub fn start(folder: PathBuf, segments: Segments, honesty: Honesty) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel();
-        let mut thread = Thread {
-            folder,
-            segments,
-            honesty,
-            synced_at: Instant::now(),
-            failed: None,
-        };
-        std::thread::Builder::new()
-            .name("refkv-log".to_owned())
-            .spawn(move || thread.run(&waiting))?;
+        let mut thread = Thread { folder, segments, honesty, synced_at: Instant::now(), failed: None };
+        std::thread::Builder::new().name("refkv-log".to_owned()).spawn(move || thread.run(&waiting))?;
         Ok(Self { queue })
     }
 
@@ -93,8 +85,7 @@ impl Writer {
         let (tell, told) = tokio::sync::oneshot::channel();
         // Nobody waits any more if the member is shutting down.
         self.write(work, Box::new(|result| drop(tell.send(result))));
-        told.await
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that writes the log has ended")))
+        told.await.unwrap_or_else(|_| Err(io::Error::other("the thread that writes the log has ended")))
     }
 }
 
@@ -123,15 +114,10 @@ impl Thread {
                 Some(upto) => self.segments.remove_upto(upto),
                 None => Ok(()),
             });
-            let result = result
-                .map_err(|error| self.fail(&error))
-                .and_then(|()| self.check());
+            let result = result.map_err(|error| self.fail(&error)).and_then(|()| self.check());
             for done in answers {
                 done(
-                    result
-                        .as_ref()
-                        .copied()
-                        .map_err(|error| io::Error::new(error.kind(), error.to_string())),
+                    result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string())),
                 );
             }
         }
@@ -169,15 +155,11 @@ impl Thread {
     }
 
     fn check(&self) -> io::Result<()> {
-        self.failed
-            .as_ref()
-            .map_or(Ok(()), |(kind, text)| Err(io::Error::new(*kind, text.clone())))
+        self.failed.as_ref().map_or(Ok(()), |(kind, text)| Err(io::Error::new(*kind, text.clone())))
     }
 
     fn fail(&mut self, error: &io::Error) -> io::Error {
-        let (kind, text) = self
-            .failed
-            .get_or_insert_with(|| (error.kind(), error.to_string()));
+        let (kind, text) = self.failed.get_or_insert_with(|| (error.kind(), error.to_string()));
         io::Error::new(*kind, text.clone())
     }
 }

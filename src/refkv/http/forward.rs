@@ -24,11 +24,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Lets the leader's requests and local reads through and passes the others on.
 pub async fn to_leader(State(member): State<Member>, request: Request, next: Next) -> Response {
     let is_read = request.method() == Method::GET;
-    let is_local = is_read
-        && request
-            .uri()
-            .query()
-            .is_some_and(|query| query.split('&').any(|q| q == "read=local"));
+    let is_local =
+        is_read && request.uri().query().is_some_and(|query| query.split('&').any(|q| q == "read=local"));
     if is_local || (is_read && member.bugs.has(Bug::StaleRead)) {
         return next.run(request).await;
     }
@@ -58,25 +55,15 @@ pub async fn to_leader(State(member): State<Member>, request: Request, next: Nex
 
 async fn message(request: Request<Body>) -> Result<Message, Refusal> {
     let (head, body) = request.into_parts();
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
+    let target = head.uri.path_and_query().map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
     let body = to_bytes(body, LARGEST_BODY).await;
     let body = body.map_err(|error| Refusal::Bad(format!("the body cannot be read: {error}")))?;
     let headers = HeaderMap::from_iter([(PASSED_ON, HeaderValue::from_static("1"))]);
-    Ok(Message {
-        method: head.method,
-        target,
-        headers,
-        body,
-    })
+    Ok(Message { method: head.method, target, headers, body })
 }
 
 fn refuse(error: &LinkError, is_read: bool) -> Refusal {
-    let source = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let text = format!("while passing the request on to the leader: {error}: {source}");
     match error {
         LinkError::Connect { .. } | LinkError::Request { .. } => Refusal::Unavailable(text),

@@ -74,11 +74,7 @@ impl Member {
             last_log: self.log.last_index(),
             committed: self.log.committed().max(applied).map(|committed| committed.index),
             applied: applied.map(|applied| applied.index),
-            voter: metrics
-                .membership_config
-                .membership()
-                .voter_ids()
-                .any(|voter| voter == self.id),
+            voter: metrics.membership_config.membership().voter_ids().any(|voter| voter == self.id),
         }
     }
 }

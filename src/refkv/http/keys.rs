@@ -98,9 +98,7 @@ fn body<Form: for<'de> Deserialize<'de>>(bytes: Text, form: &str) -> Result<Form
 
 fn options(query: Options) -> Result<Wanted, Refusal> {
     let hint = "use read=linearizable or read=local, and prefix=P on lists";
-    query
-        .map(|Query(wanted)| wanted)
-        .map_err(|error| Refusal::Bad(format!("{}; {hint}", error.body_text())))
+    query.map(|Query(wanted)| wanted).map_err(|error| Refusal::Bad(format!("{}; {hint}", error.body_text())))
 }
 
 impl Member {
@@ -145,12 +143,7 @@ async fn read(State(member): State<Member>, path: Key, query: Options) -> Result
     let (key, wanted) = (key(path)?, options(query)?);
     member.ready_to_read(wanted.read).await?;
     let value = member.machine.get(&key);
-    Ok(Json(Read {
-        key,
-        found: value.is_some(),
-        value,
-        served_by: member.id,
-    }))
+    Ok(Json(Read { key, found: value.is_some(), value, served_by: member.id }))
 }
 
 async fn list(State(member): State<Member>, query: Options) -> Result<Json<Listing>, Refusal> {
@@ -158,11 +151,7 @@ async fn list(State(member): State<Member>, query: Options) -> Result<Json<Listi
     member.ready_to_read(wanted.read).await?;
     let entries = member.machine.list(wanted.prefix.as_deref().unwrap_or_default());
     let applied_index = member.machine.applied().map(|applied| applied.index);
-    Ok(Json(Listing {
-        entries,
-        applied_index,
-        served_by: member.id,
-    }))
+    Ok(Json(Listing { entries, applied_index, served_by: member.id }))
 }
 
 async fn put(
@@ -193,9 +182,5 @@ async fn compare_and_set(
 async fn delete(State(member): State<Member>, query: Options) -> Result<Json<serde_json::Value>, Refusal> {
     let prefix = options(query)?.prefix.filter(|prefix| !prefix.is_empty());
     let nothing = || Refusal::Bad("say which keys: DELETE /v1/kv?prefix=P".to_owned());
-    member
-        .change(Command::DeletePrefix {
-            prefix: prefix.ok_or_else(nothing)?,
-        })
-        .await
+    member.change(Command::DeletePrefix { prefix: prefix.ok_or_else(nothing)? }).await
 }

@@ -63,21 +63,12 @@ pub struct Message {
 impl Message {
     /// A GET.
     pub fn get(target: &str) -> Self {
-        Self {
-            method: Method::GET,
-            target: target.to_owned(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }
+        Self { method: Method::GET, target: target.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     /// A POST of `body`.
     pub fn post(target: &str, body: Vec<u8>) -> Self {
-        Self {
-            method: Method::POST,
-            body: body.into(),
-            ..Self::get(target)
-        }
+        Self { method: Method::POST, body: body.into(), ..Self::get(target) }
     }
 }
 
@@ -108,12 +99,7 @@ impl Drop for Trouble<'_> {
 impl Link {
     /// A link to `address`, `host:port`. Nothing is connected yet.
     pub fn new(address: String, connect_timeout: Duration) -> Self {
-        Self {
-            address,
-            connect_timeout,
-            resolving: Arc::default(),
-            idle: Mutex::default(),
-        }
+        Self { address, connect_timeout, resolving: Arc::default(), idle: Mutex::default() }
     }
 
     /// Sends a message and reads the answer. Dropping the future drops the connection.
@@ -124,10 +110,7 @@ impl Link {
             .header(header::HOST, &self.address)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(message.body))
-            .map_err(|source| LinkError::Request {
-                address: self.address.clone(),
-                source,
-            })?;
+            .map_err(|source| LinkError::Request { address: self.address.clone(), source })?;
         request.headers_mut().extend(message.headers);
         let mut trouble = Trouble(Some(self));
         let mut connection = match self.take() {
@@ -138,20 +121,11 @@ impl Link {
             address: self.address.clone(),
             source,
         };
-        let answer = connection
-            .send_request(request)
-            .await
-            .map_err(|source| lost(Box::new(source)))?;
+        let answer = connection.send_request(request).await.map_err(|source| lost(Box::new(source)))?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST_ANSWER)
-            .collect()
-            .await
-            .map_err(lost)?;
+        let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await.map_err(lost)?;
         trouble.0 = None;
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok((status, body.to_bytes()))
     }
 
@@ -164,16 +138,12 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Connection, LinkError> {
-        let failed = |source| LinkError::Connect {
-            address: self.address.clone(),
-            source,
-        };
+        let failed = |source| LinkError::Connect { address: self.address.clone(), source };
         let connecting = async {
             let stream = TcpStream::connect(&*self.resolve().await?).await?;
             stream.set_nodelay(true)?;
-            let (sender, connection) = http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(io::Error::other)?;
+            let (sender, connection) =
+                http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
             // It ends with the sender, or when the other side closes; why does not matter to anybody.
             tokio::spawn(async move { drop(connection.await) });
             Ok(sender)

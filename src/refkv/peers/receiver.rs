@@ -39,9 +39,7 @@ fn answer(answer: &impl Serialize) -> Response {
 async fn append(State(member): State<Member>, body: Bytes) -> Result<Response, Refusal> {
     let request: AppendEntriesRequest<Types> = read(&body)?;
     let term = request.vote.leader_id.term;
-    let settled = request
-        .leader_commit
-        .filter(|commit| commit.leader_id.term == term);
+    let settled = request.leader_commit.filter(|commit| commit.leader_id.term == term);
     let outcome = member.raft.append_entries(request).await;
     if matches!(outcome, Ok(AppendEntriesResponse::Success)) && member.fresh.is_fresh() {
         // Only what a leader has committed in its own term tells that nothing older is missing.
@@ -59,9 +57,7 @@ async fn vote(State(member): State<Member>, body: Bytes) -> Result<Response, Ref
     if has_log && member.fresh.is_fresh() {
         let own = member.raft.metrics().borrow().vote;
         tracing::info!(candidate = %request.vote, "refuse to vote: this member came with an empty disk");
-        return Ok(answer(&Ok::<_, RaftError<Id>>(VoteResponse::<Id>::new(
-            own, None, false,
-        ))));
+        return Ok(answer(&Ok::<_, RaftError<Id>>(VoteResponse::<Id>::new(own, None, false))));
     }
     Ok(answer(&member.raft.vote(request).await))
 }
@@ -71,10 +67,7 @@ async fn snapshot(State(member): State<Member>, body: Bytes) -> Result<Response,
         return Err(Refusal::Bad("the head of the snapshot is damaged".to_owned()));
     };
     let (vote, meta): (Vote, SnapshotMeta<Id, BasicNode>) = read(head)?;
-    let snapshot = Snapshot {
-        meta,
-        snapshot: Box::new(Cursor::new(state.to_vec())),
-    };
+    let snapshot = Snapshot { meta, snapshot: Box::new(Cursor::new(state.to_vec())) };
     Ok(answer(&member.raft.install_full_snapshot(vote, snapshot).await))
 }
 

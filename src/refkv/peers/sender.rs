@@ -37,10 +37,7 @@ impl Network {
     pub fn new(members: &BTreeMap<Id, String>, connect_timeout: Duration) -> Self {
         let link = |address: &String| Arc::new(Link::new(address.clone(), connect_timeout));
         let links = members.iter().map(|(id, address)| (*id, link(address))).collect();
-        Self {
-            links: Arc::new(links),
-            connect_timeout,
-        }
+        Self { links: Arc::new(links), connect_timeout }
     }
 
     /// The way to one member.
@@ -50,10 +47,7 @@ impl Network {
 
     /// The ways to all members but `id`.
     pub fn others(&self, id: Id) -> impl Iterator<Item = &Arc<Link>> {
-        self.links
-            .iter()
-            .filter(move |(other, _)| **other != id)
-            .map(|(_, link)| link)
+        self.links.iter().filter(move |(other, _)| **other != id).map(|(_, link)| link)
     }
 }
 
@@ -62,10 +56,7 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, target: Id, node: &BasicNode) -> Sender {
         let unknown = || Arc::new(Link::new(node.addr.clone(), self.connect_timeout));
-        Sender {
-            target,
-            link: self.link(target).map_or_else(unknown, Arc::clone),
-        }
+        Sender { target, link: self.link(target).map_or_else(unknown, Arc::clone) }
     }
 }
 

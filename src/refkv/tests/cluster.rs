@@ -41,9 +41,7 @@ impl Cluster {
         }
         let address = |listener: &TcpListener| listener.local_addr().expect("a bound socket").to_string();
         let mut cluster = Self {
-            folders: (0..size)
-                .map(|_| tempfile::tempdir().expect("a temporary folder"))
-                .collect(),
+            folders: (0..size).map(|_| tempfile::tempdir().expect("a temporary folder")).collect(),
             addresses: listeners.iter().map(address).collect(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             running: BTreeMap::new(),
@@ -55,20 +53,10 @@ impl Cluster {
     }
 
     async fn run(&mut self, id: u64, listener: TcpListener) {
-        let peers: Vec<_> = (0..)
-            .zip(&self.addresses)
-            .map(|(id, address)| format!("{id}={address}"))
-            .collect();
+        let peers: Vec<_> =
+            (0..).zip(&self.addresses).map(|(id, address)| format!("{id}={address}")).collect();
         let folder = self.folders[id as usize].path().to_string_lossy().into_owned();
-        let own = [
-            "refkv",
-            "--id",
-            &id.to_string(),
-            "--peers",
-            &peers.join(","),
-            "--data",
-            &folder,
-        ];
+        let own = ["refkv", "--id", &id.to_string(), "--peers", &peers.join(","), "--data", &folder];
         let line = own.into_iter().chain(self.arguments.iter().map(String::as_str));
         let options = Line::parse_from(line).options;
         let settings = options.settle("test").expect("all is said");
@@ -108,16 +96,9 @@ impl Cluster {
     pub async fn ask(&self, id: u64, method: Method, target: &str, body: Option<Json>) -> (u16, Json) {
         let link = Link::new(self.addresses[id as usize].clone(), PATIENCE);
         let body = body.map(|body| body.to_string()).unwrap_or_default().into();
-        let message = Message {
-            method,
-            body,
-            ..Message::get(target)
-        };
+        let message = Message { method, body, ..Message::get(target) };
         let (status, answer) = link.send(message).await.expect("an answer");
-        (
-            status.as_u16(),
-            serde_json::from_slice(&answer).unwrap_or_default(),
-        )
+        (status.as_u16(), serde_json::from_slice(&answer).unwrap_or_default())
     }
 
     /// Only the status of a GET.
@@ -127,14 +108,7 @@ impl Cluster {
 
     /// Writes a number, which must succeed.
     pub async fn put(&self, id: u64, key: &str, value: u64) {
-        let answer = self
-            .ask(
-                id,
-                Method::PUT,
-                &format!("/v1/kv/{key}"),
-                Some(json!({"value": value})),
-            )
-            .await;
+        let answer = self.ask(id, Method::PUT, &format!("/v1/kv/{key}"), Some(json!({"value": value}))).await;
         assert_eq!(answer.0, 200, "{}", answer.1);
     }
 

@@ -60,19 +60,13 @@ async fn sends_a_snapshot_to_a_member_that_was_away_for_long() {
         cluster.put(leader, &format!("k{key}"), key).await;
     }
     cluster.restart(away).await;
-    cluster
-        .until(away, "caught up", |view| view.applied >= Some(200))
-        .await;
-    let (_, list) = cluster
-        .ask(away, Method::GET, "/v1/kv?prefix=k&read=local", None)
-        .await;
+    cluster.until(away, "caught up", |view| view.applied >= Some(200)).await;
+    let (_, list) = cluster.ask(away, Method::GET, "/v1/kv?prefix=k&read=local", None).await;
     assert_eq!(list["entries"].as_object().expect("entries").len(), 200);
     // What came as a snapshot is on its disk as well.
     cluster.stop(away).await;
     cluster.restart(away).await;
-    cluster
-        .until(away, "restored its state", |view| view.applied >= Some(200))
-        .await;
+    cluster.until(away, "restored its state", |view| view.applied >= Some(200)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,9 +81,7 @@ async fn takes_a_member_back_that_lost_its_disk_and_lets_it_vote_when_it_has_cau
     cluster.wipe(0);
     cluster.leader().await;
     cluster.restart(0).await;
-    cluster
-        .until(0, "caught up", |view| view.applied >= Some(10))
-        .await;
+    cluster.until(0, "caught up", |view| view.applied >= Some(10)).await;
     for _ in 0..500 {
         if !cluster.is_fresh(0) {
             break;
@@ -106,9 +98,7 @@ async fn elects_nobody_when_a_majority_has_lost_its_disks() {
     cluster.leader().await;
     cluster.put(0, "k", 1).await;
     for id in 0..3 {
-        cluster
-            .until(id, "has the write", |view| view.applied >= Some(2))
-            .await;
+        cluster.until(id, "has the write", |view| view.applied >= Some(2)).await;
     }
     for id in 0..3 {
         cluster.stop(id).await;
@@ -120,12 +110,7 @@ async fn elects_nobody_when_a_majority_has_lost_its_disks() {
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     for id in 0..3 {
-        let (status, _) = cluster
-            .ask(id, Method::PUT, "/v1/kv/k", Some(json!({"value": 2})))
-            .await;
-        assert_eq!(
-            status, 503,
-            "member {id} must not make a cluster that has forgotten a write"
-        );
+        let (status, _) = cluster.ask(id, Method::PUT, "/v1/kv/k", Some(json!({"value": 2}))).await;
+        assert_eq!(status, 503, "member {id} must not make a cluster that has forgotten a write");
     }
 }

@@ -63,22 +63,11 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen {
-            step,
-            occurrence,
-            damage,
-            ..
-        } => Some(format!(
-            "{}: injecting on {}",
-            key(step, *occurrence),
-            whom(before, damage)
-        )),
+        Effect::Chosen { step, occurrence, damage, .. } => {
+            Some(format!("{}: injecting on {}", key(step, *occurrence), whom(before, damage)))
+        }
         Effect::Began { step, occurrence } => Some(format!("{}: in force, proven", key(step, *occurrence))),
-        Effect::Ended {
-            step,
-            occurrence,
-            unproven,
-        } => Some(match unproven {
+        Effect::Ended { step, occurrence, unproven } => Some(match unproven {
             None => format!("{}: reverted, verified", key(step, *occurrence)),
             Some(why) => format!("{}: over, NOT PROVEN: {why}", key(step, *occurrence)),
         }),
@@ -99,14 +88,6 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
 /// Whom a fault takes away from its group, in words.
 pub(super) fn whom(state: &State, damage: &Damage) -> String {
     let affected = affected::members(&state.pods.ordinals().collect(), &[damage]);
-    let list = affected
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
-    if affected.len() == 1 {
-        format!("member {list}")
-    } else {
-        format!("members {list}")
-    }
+    let list = affected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if affected.len() == 1 { format!("member {list}") } else { format!("members {list}") }
 }

@@ -33,23 +33,12 @@ pub(super) fn block(state: &State, now: Nanos, width: usize) -> Vec<String> {
                     (PodPhase::Running, true) => "ready",
                     (PodPhase::Running, false) => "not ready",
                 };
-                if restarts == 0 {
-                    life.to_owned()
-                } else {
-                    format!("{life}, {restarts} restarts")
-                }
+                if restarts == 0 { life.to_owned() } else { format!("{life}, {restarts} restarts") }
             }
         };
-        let member = state
-            .members
-            .members
-            .iter()
-            .find(|member| member.ordinal == ordinal);
+        let member = state.members.members.iter().find(|member| member.ordinal == ordinal);
         let role = member.map(|member| role(&member.sample)).unwrap_or_default();
-        lines.push(format!(
-            "  {:<16} {pod:<24} {role}",
-            format!("{}-{ordinal}", state.pods.name)
-        ));
+        lines.push(format!("  {:<16} {pod:<24} {role}", format!("{}-{ordinal}", state.pods.name)));
     }
     for (step, members) in &state.faults {
         lines.push(format!("  fault   {step} on {members}"));

@@ -12,10 +12,7 @@ struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Page {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .lock()
-            .expect("no test panics while it writes")
-            .extend_from_slice(bytes);
+        self.0.lock().expect("no test panics while it writes").extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -28,11 +25,7 @@ fn members(leader: u32) -> Entry {
     let member = |ordinal| Member {
         ordinal,
         sample: MemberSample::Answer {
-            role: if ordinal == leader {
-                Role::Leader
-            } else {
-                Role::Follower
-            },
+            role: if ordinal == leader { Role::Leader } else { Role::Follower },
             term: 2,
             leader: Some(leader),
             position: 1,
@@ -40,9 +33,7 @@ fn members(leader: u32) -> Entry {
             voter: true,
         },
     };
-    Entry::Input(Input::Members(Members {
-        members: vec![member(0), member(1)],
-    }))
+    Entry::Input(Input::Members(Members { members: vec![member(0), member(1)] }))
 }
 
 #[test]
@@ -79,24 +70,11 @@ fn quiet_is_silent() {
 
 #[test]
 fn the_block_is_never_wider_than_the_terminal() {
-    let mut state = State {
-        experiment: "a-rather-long-name-of-an-experiment".into(),
-        ..State::default()
-    };
-    state.pods = Snapshot {
-        name: "etcd".into(),
-        replicas: 3,
-        ..Snapshot::default()
-    };
+    let mut state = State { experiment: "a-rather-long-name-of-an-experiment".into(), ..State::default() };
+    state.pods = Snapshot { name: "etcd".into(), replicas: 3, ..Snapshot::default() };
     state.waiting = Some("quorum: no majority agrees on a leader".repeat(5));
-    state.rates = Rates {
-        ok: 200,
-        fail: 1,
-        unknown: 2,
-        missed: 0,
-        p50: Some(Duration::from_millis(2)),
-        p99: None,
-    };
+    state.rates =
+        Rates { ok: 200, fail: 1, unknown: 2, missed: 0, p50: Some(Duration::from_millis(2)), p99: None };
     for width in [20, 40, 80, 200] {
         for line in screen::block(&state, 1, width) {
             assert!(line.chars().count() <= width, "{width}: {line}");

@@ -15,10 +15,7 @@ pub(super) struct Put {
 impl Put {
     /// Sets `key` to the decimal `value`.
     pub(super) fn new(key: &str, value: u64) -> Self {
-        Self {
-            key: Octets(key.into()),
-            value: Octets(value.to_string().into()),
-        }
+        Self { key: Octets(key.into()), value: Octets(value.to_string().into()) }
     }
 }
 
@@ -55,13 +52,7 @@ impl Compare {
                 value: Some(Octets(value.to_string().into())),
                 create_revision: None,
             },
-            None => Self {
-                key,
-                result,
-                target: "CREATE",
-                value: None,
-                create_revision: Some("0"),
-            },
+            None => Self { key, result, target: "CREATE", value: None, create_revision: Some("0") },
         }
     }
 }

@@ -46,15 +46,9 @@ pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failure {
         }
         return Failure::Unknown(format!("etcd answered {status}"));
     };
-    let text = if problem.message.is_empty() {
-        problem.error
-    } else {
-        problem.message
-    };
-    let refused = matches!(
-        problem.code,
-        INVALID_ARGUMENT | PERMISSION_DENIED | UNIMPLEMENTED | UNAUTHENTICATED
-    );
+    let text = if problem.message.is_empty() { problem.error } else { problem.message };
+    let refused =
+        matches!(problem.code, INVALID_ARGUMENT | PERMISSION_DENIED | UNIMPLEMENTED | UNAUTHENTICATED);
     if refused || NOT_PROPOSED.contains(&text.as_str()) {
         Failure::NotApplied(text)
     } else {
@@ -88,10 +82,7 @@ mod tests {
     fn errors_after_the_proposal_prove_nothing() {
         for (code, message) in [
             (14, "etcdserver: request timed out"),
-            (
-                14,
-                "etcdserver: request timed out, possibly due to previous leader failure",
-            ),
+            (14, "etcdserver: request timed out, possibly due to previous leader failure"),
             (14, "etcdserver: leader changed"),
             (14, "etcdserver: server stopped"),
             (8, "etcdserver: mvcc: database space exceeded"),

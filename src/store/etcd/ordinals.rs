@@ -65,13 +65,7 @@ mod tests {
     use super::*;
 
     fn list(id: u64, name: &str, peer_url: &str) -> MemberList {
-        MemberList {
-            members: vec![Listed {
-                id,
-                name: name.into(),
-                peer_urls: vec![peer_url.into()],
-            }],
-        }
+        MemberList { members: vec![Listed { id, name: name.into(), peer_urls: vec![peer_url.into()] }] }
     }
 
     #[test]

@@ -19,10 +19,7 @@ pub(super) struct Range {
     serializable: bool,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -44,11 +41,7 @@ impl Range {
 
     /// The first page of the keys that start with `prefix`, as the member holds them.
     pub(super) fn prefix(prefix: &str, page: u64) -> Self {
-        Self {
-            end: Some(end_of(prefix)),
-            limit: page,
-            ..Self::key(prefix, ReadMode::Local)
-        }
+        Self { end: Some(end_of(prefix)), limit: page, ..Self::key(prefix, ReadMode::Local) }
     }
 }
 
@@ -99,11 +92,7 @@ impl Ranged {
         after.push(0);
         Some(Range {
             key: Octets(after),
-            revision: if asked.revision == 0 {
-                self.header.revision
-            } else {
-                asked.revision
-            },
+            revision: if asked.revision == 0 { self.header.revision } else { asked.revision },
             ..asked
         })
     }
@@ -147,9 +136,6 @@ pub(super) struct DeleteRange {
 impl DeleteRange {
     /// Every key that starts with `prefix`.
     pub(super) fn prefix(prefix: &str) -> Self {
-        Self {
-            key: Octets(prefix.into()),
-            range_end: end_of(prefix),
-        }
+        Self { key: Octets(prefix.into()), range_end: end_of(prefix) }
     }
 }

@@ -69,10 +69,7 @@ impl Server {
     }
 
     fn seen(&self) -> (usize, usize) {
-        (
-            self.connections.load(Ordering::SeqCst),
-            self.requests.load(Ordering::SeqCst),
-        )
+        (self.connections.load(Ordering::SeqCst), self.requests.load(Ordering::SeqCst))
     }
 }
 
@@ -109,14 +106,8 @@ async fn get(connection: &mut Connection) -> Result<Answer, CallError> {
 /// One call to such a server.
 async fn one_call(conduct: Conduct) -> CallError {
     let server = Server::start(conduct).await;
-    let error = get(&mut server.connection(Endpoint::Member(0)))
-        .await
-        .expect_err("it misbehaves");
-    assert_eq!(
-        server.seen(),
-        (1, 1),
-        "a request must be sent once, whatever happens to it"
-    );
+    let error = get(&mut server.connection(Endpoint::Member(0))).await.expect_err("it misbehaves");
+    assert_eq!(server.seen(), (1, 1), "a request must be sent once, whatever happens to it");
     error
 }
 
@@ -160,11 +151,8 @@ async fn what_was_never_sent_is_told_apart() {
 
 #[tokio::test]
 async fn a_request_without_a_whole_answer_is_unknown() {
-    let endless: &[u8] = &[
-        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".as_slice(),
-        &[b' '; 1000],
-    ]
-    .concat();
+    let endless: &[u8] =
+        &[b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".as_slice(), &[b' '; 1000]].concat();
     for conduct in [
         Conduct::Silence,
         Conduct::SayAndClose(b""),

@@ -71,14 +71,8 @@ impl Problem {
     /// The failure that an error answer stands for.
     pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failure {
         match serde_json::from_slice(body) {
-            Ok(Self {
-                error,
-                applied: Applied::No,
-            }) => Failure::NotApplied(error),
-            Ok(Self {
-                error,
-                applied: Applied::Unknown,
-            }) => Failure::Unknown(error),
+            Ok(Self { error, applied: Applied::No }) => Failure::NotApplied(error),
+            Ok(Self { error, applied: Applied::Unknown }) => Failure::Unknown(error),
             Err(_) => Failure::Unknown(format!("refkv answered {status}")),
         }
     }
@@ -128,10 +122,7 @@ mod tests {
     #[test]
     fn an_error_that_does_not_say_whether_it_was_applied_proves_nothing() {
         let silent = Problem::classify(StatusCode::INTERNAL_SERVER_ERROR, b"{\"error\":\"oops\"}");
-        assert_eq!(
-            silent,
-            Failure::Unknown("refkv answered 500 Internal Server Error".into())
-        );
+        assert_eq!(silent, Failure::Unknown("refkv answered 500 Internal Server Error".into()));
         let refused = Problem::classify(
             StatusCode::SERVICE_UNAVAILABLE,
             br#"{"error":"no leader","applied":"no","leader":null}"#,

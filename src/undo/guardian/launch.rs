@@ -50,10 +50,7 @@ impl Launch {
             return Err(failed(io::ErrorKind::NotFound.into()));
         };
         let descriptors = held.iter().map(AsRawFd::as_raw_fd).collect();
-        Ok(Started {
-            child,
-            identity: Guardian { process, descriptors },
-        })
+        Ok(Started { child, identity: Guardian { process, descriptors } })
     }
 }
 
@@ -69,10 +66,7 @@ impl Started {
     /// Tells it that its record is on the disk, and waits until it has read it.
     pub fn arm(mut self) -> Result<Armed, LaunchError> {
         match self.await_answer() {
-            Ok(handle) => Ok(Armed {
-                child: Some(self.child),
-                handle,
-            }),
+            Ok(handle) => Ok(Armed { child: Some(self.child), handle }),
             Err(error) => {
                 self.dismiss();
                 Err(LaunchError::Arm(error))
@@ -87,20 +81,14 @@ impl Started {
     }
 
     fn await_answer(&mut self) -> io::Result<PidFd> {
-        self.child
-            .stdin
-            .take()
-            .ok_or(io::ErrorKind::BrokenPipe)?
-            .write_all(b"!")?;
+        self.child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"!")?;
         let mut answer = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let timeout = PollTimeout::from(PATIENCE.as_millis() as u16);
         if poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {
             return Err(io::ErrorKind::TimedOut.into());
         }
         answer.read_exact(&mut [0])?;
-        self.identity
-            .open()?
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.identity.open()?.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 

@@ -32,16 +32,16 @@ fn explore(operations: &[Operation], left: u32, state: Option<u64>) -> bool {
         let after = match operation.kind {
             Kind::Read { value } if value == state => state,
             Kind::Write { value } => Some(value),
-            Kind::Cas {
-                expect,
-                value,
-                outcome: CasOutcome::Swapped | CasOutcome::Unknown,
-            } if expect == state => Some(value),
-            Kind::Cas {
-                expect,
-                outcome: CasOutcome::Mismatch { current },
-                ..
-            } if current == state && expect != state => state,
+            Kind::Cas { expect, value, outcome: CasOutcome::Swapped | CasOutcome::Unknown }
+                if expect == state =>
+            {
+                Some(value)
+            }
+            Kind::Cas { expect, outcome: CasOutcome::Mismatch { current }, .. }
+                if current == state && expect != state =>
+            {
+                state
+            }
             Kind::Read { .. } | Kind::Cas { .. } => continue,
         };
         if explore(operations, left & !(1 << place), after) {

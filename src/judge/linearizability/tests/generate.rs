@@ -42,52 +42,18 @@ fn nonsense(dice: &mut Dice, length: u64, into: &mut Vec<Operation>) {
         let ret = Some(call + dice.roll(length));
         let value = index + 1;
         let (ret, kind) = match dice.roll(8) {
-            0..=2 => (
-                ret,
-                Kind::Read {
-                    value: dice.value(length),
-                },
-            ),
+            0..=2 => (ret, Kind::Read { value: dice.value(length) }),
             3 => (ret, Kind::Write { value }),
             4 => (None, Kind::Write { value }),
-            5 => (
-                ret,
-                Kind::Cas {
-                    expect: dice.value(length),
-                    value,
-                    outcome: CasOutcome::Swapped,
-                },
-            ),
-            6 => (
-                None,
-                Kind::Cas {
-                    expect: dice.value(length),
-                    value,
-                    outcome: CasOutcome::Unknown,
-                },
-            ),
+            5 => (ret, Kind::Cas { expect: dice.value(length), value, outcome: CasOutcome::Swapped }),
+            6 => (None, Kind::Cas { expect: dice.value(length), value, outcome: CasOutcome::Unknown }),
             _ => {
                 let current = dice.value(length);
                 let outcome = CasOutcome::Mismatch { current };
-                (
-                    ret,
-                    Kind::Cas {
-                        expect: dice.value(length),
-                        value,
-                        outcome,
-                    },
-                )
+                (ret, Kind::Cas { expect: dice.value(length), value, outcome })
             }
         };
-        into.push(Operation {
-            index,
-            process: index as u32,
-            member: None,
-            key: KeyId(0),
-            call,
-            ret,
-            kind,
-        });
+        into.push(Operation { index, process: index as u32, member: None, key: KeyId(0), call, ret, kind });
     }
 }
 
@@ -112,34 +78,18 @@ fn real(dice: &mut Dice, length: u64, into: &mut Vec<Operation>) {
                 Kind::Write { value }
             }
             6..=8 => {
-                let expect = if dice.roll(4) == 0 {
-                    dice.value(length)
-                } else {
-                    state
-                };
+                let expect = if dice.roll(4) == 0 { dice.value(length) } else { state };
                 if dice.roll(4) == 0 {
                     ret = None;
                     if expect == state && dice.roll(2) == 0 {
                         state = Some(value);
                     }
-                    Kind::Cas {
-                        expect,
-                        value,
-                        outcome: CasOutcome::Unknown,
-                    }
+                    Kind::Cas { expect, value, outcome: CasOutcome::Unknown }
                 } else if expect == state {
                     state = Some(value);
-                    Kind::Cas {
-                        expect,
-                        value,
-                        outcome: CasOutcome::Swapped,
-                    }
+                    Kind::Cas { expect, value, outcome: CasOutcome::Swapped }
                 } else {
-                    Kind::Cas {
-                        expect,
-                        value,
-                        outcome: CasOutcome::Mismatch { current: state },
-                    }
+                    Kind::Cas { expect, value, outcome: CasOutcome::Mismatch { current: state } }
                 }
             }
             _ => {
@@ -147,23 +97,11 @@ fn real(dice: &mut Dice, length: u64, into: &mut Vec<Operation>) {
                 if expect == state {
                     Kind::Read { value: state }
                 } else {
-                    Kind::Cas {
-                        expect,
-                        value,
-                        outcome: CasOutcome::Mismatch { current: state },
-                    }
+                    Kind::Cas { expect, value, outcome: CasOutcome::Mismatch { current: state } }
                 }
             }
         };
-        into.push(Operation {
-            index,
-            process: index as u32,
-            member: None,
-            key: KeyId(0),
-            call,
-            ret,
-            kind,
-        });
+        into.push(Operation { index, process: index as u32, member: None, key: KeyId(0), call, ret, kind });
     }
 }
 
@@ -171,21 +109,12 @@ fn real(dice: &mut Dice, length: u64, into: &mut Vec<Operation>) {
 fn spoil(dice: &mut Dice, operations: &mut [Operation]) {
     let values = operations.len() as u64;
     let place = dice.roll(values) as usize;
-    let seen = if dice.roll(8) == 0 {
-        dice.value(values)
-    } else {
-        operations[dice.roll(values) as usize].written()
-    };
+    let seen =
+        if dice.roll(8) == 0 { dice.value(values) } else { operations[dice.roll(values) as usize].written() };
     let operation = &mut operations[place];
     match (&mut operation.kind, dice.roll(3)) {
         (Kind::Read { value }, 0 | 1) => *value = seen,
-        (
-            Kind::Cas {
-                outcome: CasOutcome::Mismatch { current },
-                ..
-            },
-            0 | 1,
-        ) => *current = seen,
+        (Kind::Cas { outcome: CasOutcome::Mismatch { current }, .. }, 0 | 1) => *current = seen,
         (Kind::Cas { expect, .. }, 0) => *expect = seen,
         _ => {
             let length = operation.ret.map(|ret| ret - operation.call);

@@ -19,9 +19,7 @@ type Tally = BTreeMap<Option<ViolationKind>, u64>;
 fn agrees_with_brute_force_on_a_million_histories() {
     let share = HISTORIES / THREADS;
     let tallies: Vec<Tally> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..THREADS)
-            .map(|thread| scope.spawn(move || agree(thread, share)))
-            .collect();
+        let workers: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || agree(thread, share))).collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
     let count = |kind| tallies.iter().filter_map(|tally| tally.get(&kind)).sum::<u64>();
@@ -40,10 +38,7 @@ fn agrees_with_brute_force_on_a_million_histories() {
         ViolationKind::RefusedMatch,
         ViolationKind::CircularCas,
     ] {
-        assert!(
-            count(Some(kind)) > HISTORIES / 10_000,
-            "{kind:?} is hardly tested: {tallies:?}"
-        );
+        assert!(count(Some(kind)) > HISTORIES / 10_000, "{kind:?} is hardly tested: {tallies:?}");
     }
 }
 
@@ -57,11 +52,7 @@ fn agree(seed: u64, histories: u64) -> Tally {
         let expected = brute::is_linearizable(&operations);
         let all: Vec<Place> = (0..operations.len() as Place).collect();
         let searched = Restriction::new(&operations, &all).search(&all, usize::MAX);
-        assert_eq!(
-            searched == Answer::Linearizable,
-            expected,
-            "the search is wrong: {operations:#?}"
-        );
+        assert_eq!(searched == Answer::Linearizable, expected, "the search is wrong: {operations:#?}");
         let kind = match register::check(&operations) {
             Finding::Linearizable => {
                 assert!(expected, "missed a violation: {operations:#?}");
@@ -82,14 +73,8 @@ fn agree(seed: u64, histories: u64) -> Tally {
 /// The witness is wrong by itself, and right without any of its operations.
 fn assert_minimal(witness: &Witness, operations: &[Operation]) {
     let swaps = |operation: &Operation| matches!(operation.kind, Kind::Cas { .. });
-    assert!(
-        operations.iter().any(swaps) || witness.operations.len() <= 6,
-        "{witness:#?}"
-    );
-    assert!(
-        !brute::is_linearizable(&alone(&witness.operations, operations)),
-        "{witness:#?}"
-    );
+    assert!(operations.iter().any(swaps) || witness.operations.len() <= 6, "{witness:#?}");
+    assert!(!brute::is_linearizable(&alone(&witness.operations, operations)), "{witness:#?}");
     for struck in &witness.operations {
         let unexplained = |operation: &Operation| {
             struck.written().is_some() && operation.observed() == Some(struck.written())
@@ -112,14 +97,11 @@ fn alone(part: &[Operation], whole: &[Operation]) -> Vec<Operation> {
     let writes =
         |operations: &[Operation], value| operations.iter().any(|other| other.written() == Some(value));
     let weaken = |operation: &Operation| match operation.kind {
-        Kind::Cas {
-            expect: Some(expect),
-            value,
-            outcome: CasOutcome::Swapped | CasOutcome::Unknown,
-        } if writes(whole, expect) && !writes(part, expect) => Operation {
-            kind: Kind::Write { value },
-            ..*operation
-        },
+        Kind::Cas { expect: Some(expect), value, outcome: CasOutcome::Swapped | CasOutcome::Unknown }
+            if writes(whole, expect) && !writes(part, expect) =>
+        {
+            Operation { kind: Kind::Write { value }, ..*operation }
+        }
         Kind::Cas { .. } | Kind::Read { .. } | Kind::Write { .. } => *operation,
     };
     part.iter().map(weaken).collect()

@@ -10,11 +10,7 @@ pub(super) enum Asked {
     /// It wrote this.
     Write(u64),
     /// It wrote the second because it saw the first; of unknown outcome it may have seen something else.
-    Swap {
-        expect: Option<u64>,
-        value: u64,
-        known: bool,
-    },
+    Swap { expect: Option<u64>, value: u64, known: bool },
     /// It did not see this.
     NotSeen(Option<u64>),
 }

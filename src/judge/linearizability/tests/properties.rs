@@ -43,32 +43,11 @@ fn execute(acts: &[(Act, u64, u64)]) -> Vec<Operation> {
             Act::Read => (ret, Kind::Read { value: state }),
             Act::Write => (ret, Kind::Write { value }),
             Act::LostAnswer => (None, Kind::Write { value }),
-            Act::Swap => (
-                ret,
-                Kind::Cas {
-                    expect: state,
-                    value,
-                    outcome: CasOutcome::Swapped,
-                },
-            ),
-            Act::SwapLostAnswer => (
-                None,
-                Kind::Cas {
-                    expect: state,
-                    value,
-                    outcome: CasOutcome::Unknown,
-                },
-            ),
+            Act::Swap => (ret, Kind::Cas { expect: state, value, outcome: CasOutcome::Swapped }),
+            Act::SwapLostAnswer => (None, Kind::Cas { expect: state, value, outcome: CasOutcome::Unknown }),
             Act::Refused => {
                 let outcome = CasOutcome::Mismatch { current: state };
-                (
-                    ret,
-                    Kind::Cas {
-                        expect: Some(10_000),
-                        value,
-                        outcome,
-                    },
-                )
+                (ret, Kind::Cas { expect: Some(10_000), value, outcome })
             }
         };
         let operation = operation(index, call, ret, kind);
@@ -86,24 +65,11 @@ fn theirs(operation: &Operation) -> Vec<Recorded> {
     match operation.kind {
         Kind::Read { value } => vec![(call, ret, Asked::Read(value))],
         Kind::Write { value } => vec![(call, ret, Asked::Write(value))],
-        Kind::Cas {
-            outcome: CasOutcome::Mismatch { current },
-            ..
-        } => vec![(call, ret, Asked::Read(current))],
-        Kind::Cas {
-            expect,
-            value,
-            outcome,
-        } => {
-            vec![(
-                call,
-                ret,
-                Asked::Swap {
-                    expect,
-                    value,
-                    known: outcome == CasOutcome::Swapped,
-                },
-            )]
+        Kind::Cas { outcome: CasOutcome::Mismatch { current }, .. } => {
+            vec![(call, ret, Asked::Read(current))]
+        }
+        Kind::Cas { expect, value, outcome } => {
+            vec![(call, ret, Asked::Swap { expect, value, known: outcome == CasOutcome::Swapped })]
         }
     }
 }

@@ -12,9 +12,8 @@ use super::*;
 use crate::judge::linearizability::wgl::{Answer, Interval, Sequential};
 
 /// The etcd histories that are linearizable, by porcupine's own tests; the cluster of number 95 did not start.
-const CORRECT: [u32; 23] = [
-    2, 5, 7, 18, 25, 31, 38, 45, 48, 49, 51, 53, 56, 67, 75, 76, 80, 87, 92, 98, 100, 101, 102,
-];
+const CORRECT: [u32; 23] =
+    [2, 5, 7, 18, 25, 31, 38, 45, 48, 49, 51, 53, 56, 67, 75, 76, 80, 87, 92, 98, 100, 101, 102];
 
 #[test]
 fn agrees_with_porcupine_on_the_recorded_etcd_histories() {
@@ -22,31 +21,19 @@ fn agrees_with_porcupine_on_the_recorded_etcd_histories() {
     for number in (0..=102).filter(|&number| number != 95) {
         let history = etcd(&recorded(&format!("jepsen/etcd_{number:03}.log")));
         let expected = CORRECT.contains(&number);
-        assert_eq!(
-            porcupine::is_linearizable(&history),
-            expected,
-            "porcupine on history {number}"
-        );
+        assert_eq!(porcupine::is_linearizable(&history), expected, "porcupine on history {number}");
         assert_eq!(search(&history), expected, "the search on history {number}");
 
         // A refusal that does not tell the value is not in our histories.
-        let told: Vec<Recorded> = history
-            .into_iter()
-            .filter(|(_, _, asked)| !matches!(asked, Asked::NotSeen(_)))
-            .collect();
+        let told: Vec<Recorded> =
+            history.into_iter().filter(|(_, _, asked)| !matches!(asked, Asked::NotSeen(_))).collect();
         let found = register::check(&told.iter().zip(0..).map(ours).collect::<Vec<_>>());
         match (found, porcupine::is_linearizable(&told)) {
             (Finding::Linearizable, true) => {}
             (Finding::Wrong(witness), false) => {
-                let theirs: Vec<Recorded> = witness
-                    .operations
-                    .iter()
-                    .map(|operation| told[operation.index as usize])
-                    .collect();
-                assert!(
-                    !porcupine::is_linearizable(&theirs),
-                    "history {number}: {witness:#?}"
-                );
+                let theirs: Vec<Recorded> =
+                    witness.operations.iter().map(|operation| told[operation.index as usize]).collect();
+                assert!(!porcupine::is_linearizable(&theirs), "history {number}: {witness:#?}");
             }
             (Finding::Undecided(reason), _) => panic!("history {number}: {reason}"),
             (Finding::Linearizable | Finding::Wrong(_), theirs) => {
@@ -71,10 +58,8 @@ fn the_search_knows_the_verdicts_of_the_key_value_histories() {
         let keys = appends(&recorded(&format!("kv/{name}.txt")));
         // Some keys of the wrong histories take long; looking a little at each finds the wrong one first.
         let found = (10..24).find_map(|power| {
-            let answers: Vec<Answer> = keys
-                .values()
-                .map(|history| search_texts(history, 1 << power))
-                .collect();
+            let answers: Vec<Answer> =
+                keys.values().map(|history| search_texts(history, 1 << power)).collect();
             let all = |wanted| answers.iter().all(|&answer| answer == wanted);
             let wrong = answers.contains(&Answer::NotLinearizable);
             (wrong || all(Answer::Linearizable)).then_some(!wrong)
@@ -91,28 +76,16 @@ fn recorded(name: &str) -> String {
 /// Where cargo keeps porcupine-rs.
 fn folder() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--offline",
-            "--manifest-path",
-        ])
+        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let package = metadata["packages"]
         .as_array()
         .and_then(|packages| packages.iter().find(|package| package["name"] == "porcupine-rs"));
-    let manifest = package
-        .and_then(|package| package["manifest_path"].as_str())
-        .unwrap();
+    let manifest = package.and_then(|package| package["manifest_path"].as_str()).unwrap();
     PathBuf::from(manifest).parent().unwrap().to_owned()
 }
 
@@ -128,20 +101,14 @@ fn etcd(log: &str) -> Vec<Recorded> {
         let [process, stage, _, ..] = words[..] else {
             continue;
         };
-        let numbers: Vec<u64> = words[3..]
-            .iter()
-            .filter_map(|word| word.trim_matches(['[', ']']).parse().ok())
-            .collect();
+        let numbers: Vec<u64> =
+            words[3..].iter().filter_map(|word| word.trim_matches(['[', ']']).parse().ok()).collect();
         match (stage, words[2], &numbers[..]) {
             (":invoke", function, numbers) => {
                 let asked = match (function, numbers) {
                     (":read", _) => Asked::Read(None),
                     (":write", &[value]) => Asked::Write(value),
-                    (":cas", &[expect, value]) => Asked::Swap {
-                        expect: Some(expect),
-                        value,
-                        known: false,
-                    },
+                    (":cas", &[expect, value]) => Asked::Swap { expect: Some(expect), value, known: false },
                     _ => panic!("{line}"),
                 };
                 open.insert(process, history.len());
@@ -156,11 +123,7 @@ fn etcd(log: &str) -> Vec<Recorded> {
                     (":ok", ":read", _) => *asked = Asked::Read(numbers.first().copied()),
                     (":ok", ":write", _) => {}
                     (":ok", ":cas", &[expect, value]) => {
-                        *asked = Asked::Swap {
-                            expect: Some(expect),
-                            value,
-                            known: true,
-                        };
+                        *asked = Asked::Swap { expect: Some(expect), value, known: true };
                     }
                     (":fail", ":cas", &[expect, _]) => *asked = Asked::NotSeen(Some(expect)),
                     _ => panic!("{line}"),
@@ -196,11 +159,7 @@ impl Sequential for EtcdRegister<'_> {
 fn search(history: &[Recorded]) -> bool {
     let intervals: Vec<Interval> = history
         .iter()
-        .map(|&(call, ret, _)| Interval {
-            call,
-            ret: ret.unwrap_or(u64::MAX),
-            optional: ret.is_none(),
-        })
+        .map(|&(call, ret, _)| Interval { call, ret: ret.unwrap_or(u64::MAX), optional: ret.is_none() })
         .collect();
     match wgl::search(&EtcdRegister(history), &intervals, 2_000_000) {
         Answer::Linearizable => true,
@@ -214,16 +173,8 @@ fn ours((&(call, ret, asked), index): (&Recorded, u64)) -> Operation {
         Asked::Read(value) => Kind::Read { value },
         Asked::Write(value) => Kind::Write { value },
         Asked::Swap { expect, value, known } => {
-            let outcome = if known {
-                CasOutcome::Swapped
-            } else {
-                CasOutcome::Unknown
-            };
-            Kind::Cas {
-                expect,
-                value,
-                outcome,
-            }
+            let outcome = if known { CasOutcome::Swapped } else { CasOutcome::Unknown };
+            Kind::Cas { expect, value, outcome }
         }
         Asked::NotSeen(_) => panic!("it was filtered out"),
     };
@@ -233,11 +184,7 @@ fn ours((&(call, ret, asked), index): (&Recorded, u64)) -> Operation {
 fn search_texts(history: &Texts, limit: usize) -> Answer {
     let intervals: Vec<Interval> = history
         .iter()
-        .map(|&(call, ret, _)| Interval {
-            call,
-            ret: ret.unwrap_or(u64::MAX),
-            optional: ret.is_none(),
-        })
+        .map(|&(call, ret, _)| Interval { call, ret: ret.unwrap_or(u64::MAX), optional: ret.is_none() })
         .collect();
     wgl::search(&Appending(history), &intervals, limit)
 }
@@ -278,10 +225,7 @@ fn appends(log: &str) -> HashMap<String, Texts> {
         let process = after(":process ").split(',').next().unwrap();
         let function = after(":f :").split(',').next().unwrap();
         let key = after(":key \"").split('"').next().unwrap();
-        let value = after(":value ")
-            .trim_end_matches('}')
-            .trim_matches('"')
-            .to_owned();
+        let value = after(":value ").trim_end_matches('}').trim_matches('"').to_owned();
         let history = keys.entry(key.to_owned()).or_default();
         if line.contains(":type :invoke") {
             open.insert(process, history.len());

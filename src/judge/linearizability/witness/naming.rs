@@ -22,28 +22,17 @@ pub(super) fn interleaved(clusters: &Clusters<'_>, a: Enclosing, b: Enclosing) -
     if a.first != a.last || b.first != b.last {
         return ViolationKind::SplitCas;
     }
-    let (old, new) = if a.last_begin >= b.last_begin {
-        (a, b)
-    } else {
-        (b, a)
-    };
+    let (old, new) = if a.last_begin >= b.last_begin { (a, b) } else { (b, a) };
     let newer = clusters.get(new.first);
-    let was_before = newer
-        .writer
-        .is_some_and(|writer| old.first_end < begins(&clusters.operations[writer as usize]));
-    if old.first == ABSENT || was_before {
-        stale(clusters, new.first)
-    } else {
-        ViolationKind::ValueCameBack
-    }
+    let was_before =
+        newer.writer.is_some_and(|writer| old.first_end < begins(&clusters.operations[writer as usize]));
+    if old.first == ABSENT || was_before { stale(clusters, new.first) } else { ViolationKind::ValueCameBack }
 }
 
 /// The value before `newer` was read after `newer` had been written.
 fn stale(clusters: &Clusters<'_>, newer: ClusterId) -> ViolationKind {
     let cluster = clusters.get(newer);
-    let acknowledged = cluster
-        .writer
-        .map_or(u64::MAX, |writer| ends(&clusters.operations[writer as usize]));
+    let acknowledged = cluster.writer.map_or(u64::MAX, |writer| ends(&clusters.operations[writer as usize]));
     let seen_since = cluster
         .last_reader
         .is_some_and(|reader| begins(&clusters.operations[reader as usize]) > acknowledged);

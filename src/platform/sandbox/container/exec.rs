@@ -23,10 +23,7 @@ pub fn exec_main() -> i32 {
         enter(&container, CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?;
         process::become_user(&plan.process)?;
         let Some((program, arguments)) = plan.process.argv.split_first() else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "there is no program to run",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no program to run"));
         };
         let environment = plan.process.env.iter().map(|(name, value)| (name, value));
         let mut child = Command::new(program)
@@ -43,7 +40,5 @@ pub fn exec_main() -> i32 {
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

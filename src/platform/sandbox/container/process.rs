@@ -20,11 +20,7 @@ pub fn become_program(plan: &ProcessPlan) -> io::Result<i32> {
     signals::restore_broken_pipe()?;
     let program = find_program(plan)?;
     let text = |text: &str| CString::new(text).map_err(io::Error::from);
-    let argv = plan
-        .argv
-        .iter()
-        .map(|argument| text(argument))
-        .collect::<io::Result<Vec<_>>>()?;
+    let argv = plan.argv.iter().map(|argument| text(argument)).collect::<io::Result<Vec<_>>>()?;
     let env = plan
         .env
         .iter()
@@ -32,10 +28,7 @@ pub fn become_program(plan: &ProcessPlan) -> io::Result<i32> {
         .collect::<io::Result<Vec<_>>>()?;
     match execve(&text(&program.to_string_lossy())?, &argv, &env) {
         Ok(never) => match never {},
-        Err(errno) => Err(named(
-            &format!("cannot execute {}", program.display()),
-            &errno.into(),
-        )),
+        Err(errno) => Err(named(&format!("cannot execute {}", program.display()), &errno.into())),
     }
 }
 
@@ -56,18 +49,11 @@ fn find_program(plan: &ProcessPlan) -> io::Result<PathBuf> {
     if name.contains('/') {
         return Ok(PathBuf::from(name));
     }
-    let path = plan
-        .env
-        .iter()
-        .find(|(name, _)| name == "PATH")
-        .map_or("", |(_, value)| value.as_str());
+    let path = plan.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value.as_str());
     path.split(':')
         .map(|folder| Path::new(folder).join(name))
         .find(|candidate| candidate.is_file())
         .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("no program named `{name}` in PATH ({path})"),
-            )
+            io::Error::new(io::ErrorKind::NotFound, format!("no program named `{name}` in PATH ({path})"))
         })
 }

@@ -35,12 +35,7 @@ pub fn enter(plan: &RootPlan) -> io::Result<()> {
     for hidden in &plan.hidden {
         let place = inside(&root, hidden);
         if place.is_dir() {
-            mount::filesystem(
-                "tmpfs",
-                &place,
-                MsFlags::MS_RDONLY | MsFlags::MS_NODEV,
-                "size=4k,mode=755",
-            )?;
+            mount::filesystem("tmpfs", &place, MsFlags::MS_RDONLY | MsFlags::MS_NODEV, "size=4k,mode=755")?;
         }
     }
     for (path, content) in &points.files {
@@ -53,16 +48,9 @@ pub fn enter(plan: &RootPlan) -> io::Result<()> {
     for bind in &points.binds {
         let target = inside(&root, &bind.target);
         mount::make_point(&bind.source, &target).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot make the place {}: {error}", bind.target.display()),
-            )
+            io::Error::new(error.kind(), format!("cannot make the place {}: {error}", bind.target.display()))
         })?;
-        let access = if bind.read_only {
-            Access::ReadOnly
-        } else {
-            Access::ReadWrite
-        };
+        let access = if bind.read_only { Access::ReadOnly } else { Access::ReadWrite };
         mount::bind(&bind.source, &target, access)?;
     }
     mount::become_root(&root)
@@ -110,11 +98,7 @@ fn overlay_folder(plan: &RootPlan, lower: &Path, layers: &[PathBuf; 2], place: &
 
 /// Colons separate lower folders, commas options; a backslash takes their meaning away.
 fn escaped(path: &Path) -> String {
-    path.display()
-        .to_string()
-        .replace('\\', "\\\\")
-        .replace(':', "\\:")
-        .replace(',', "\\,")
+    path.display().to_string().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
 }
 
 /// An overlay does not show what the host has mounted inside of its folder, and programs may live there. In a user
@@ -141,16 +125,10 @@ fn show_host_mounts(plan: &RootPlan, root: &Path) -> io::Result<()> {
 
 /// The fifth field of each line, with its octal escapes resolved (proc_pid_mountinfo(5)).
 fn mount_points(mountinfo: &str) -> impl Iterator<Item = PathBuf> {
-    mountinfo
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(|point| {
-            let plain = point
-                .replace("\\040", " ")
-                .replace("\\011", "\t")
-                .replace("\\012", "\n");
-            PathBuf::from(plain.replace("\\134", "\\"))
-        })
+    mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| {
+        let plain = point.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
+        PathBuf::from(plain.replace("\\134", "\\"))
+    })
 }
 
 fn mount_own(root: &Path) -> io::Result<()> {
@@ -173,17 +151,11 @@ fn mount_own(root: &Path) -> io::Result<()> {
             mount::bind(&source, &target, Access::ReadWrite)?;
         }
     }
-    for (name, kind, options) in [
-        ("pts", "devpts", "newinstance,ptmxmode=0666,mode=0620"),
-        ("shm", "tmpfs", "mode=1777,size=64m"),
-    ] {
+    for (name, kind, options) in
+        [("pts", "devpts", "newinstance,ptmxmode=0666,mode=0620"), ("shm", "tmpfs", "mode=1777,size=64m")]
+    {
         fs::create_dir(dev.join(name))?;
-        mount::filesystem(
-            kind,
-            &dev.join(name),
-            MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
-            options,
-        )?;
+        mount::filesystem(kind, &dev.join(name), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, options)?;
     }
     for (link, target) in [
         ("ptmx", "pts/ptmx"),
@@ -195,12 +167,7 @@ fn mount_own(root: &Path) -> io::Result<()> {
         symlink(target, dev.join(link))?;
     }
     for (name, mode) in [("run", "mode=755"), ("tmp", "mode=1777")] {
-        mount::filesystem(
-            "tmpfs",
-            &place(name)?,
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
-            mode,
-        )?;
+        mount::filesystem("tmpfs", &place(name)?, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, mode)?;
     }
     Ok(())
 }

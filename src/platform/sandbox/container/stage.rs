@@ -19,10 +19,7 @@ pub struct Points {
 
 /// Puts files and mount points into the layer that will cover the host's folders.
 pub fn stage(plan: &RootPlan, upper: &Path) -> io::Result<Points> {
-    let mut points = Points {
-        files: Vec::new(),
-        binds: Vec::new(),
-    };
+    let mut points = Points { files: Vec::new(), binds: Vec::new() };
     for (path, content) in &plan.files {
         // The file itself may be a link on the host, and is replaced.
         let name = path.file_name().unwrap_or_default();
@@ -44,10 +41,7 @@ pub fn stage(plan: &RootPlan, upper: &Path) -> io::Result<Points> {
                 fs::write(place, "")?;
             }
         }
-        points.binds.push(Bind {
-            target,
-            ..bind.clone()
-        });
+        points.binds.push(Bind { target, ..bind.clone() });
     }
     Ok(points)
 }
@@ -63,11 +57,7 @@ pub fn make_folder_like(lower: &Path, folder: &Path, is_root: bool) -> io::Resul
 }
 
 fn make_parents(upper: &Path, path: &Path, is_root: bool) -> io::Result<()> {
-    let parents: Vec<&Path> = path
-        .ancestors()
-        .skip(1)
-        .filter(|parent| *parent != Path::new("/"))
-        .collect();
+    let parents: Vec<&Path> = path.ancestors().skip(1).filter(|parent| *parent != Path::new("/")).collect();
     for parent in parents.into_iter().rev() {
         let folder = inside(upper, parent);
         if folder.exists() {
@@ -110,9 +100,6 @@ mod tests {
         let real = folder.path().canonicalize().expect("it is there");
         std::os::unix::fs::symlink("/usr", real.join("link")).expect("a link can be made");
         assert_eq!(settle(&real.join("link/no/such")), PathBuf::from("/usr/no/such"));
-        assert_eq!(
-            settle(Path::new("/no-such/place")),
-            PathBuf::from("/no-such/place")
-        );
+        assert_eq!(settle(Path::new("/no-such/place")), PathBuf::from("/no-such/place"));
     }
 }

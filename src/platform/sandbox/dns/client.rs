@@ -19,11 +19,8 @@ pub async fn lookup(server: SocketAddr, name: &str, limit: Duration) -> io::Resu
     let exchange = async {
         let request = question(name)?;
         let response = over_udp(server, &request).await?;
-        let response = if response.metadata.truncation {
-            over_tcp(server, &request).await?
-        } else {
-            response
-        };
+        let response =
+            if response.metadata.truncation { over_tcp(server, &request).await? } else { response };
         addresses(name, &response)
     };
     tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
@@ -69,9 +66,7 @@ async fn over_tcp(server: SocketAddr, request: &Message) -> io::Result<Message> 
     let mut stream = TcpStream::connect(server).await?;
     let bytes = request.to_vec().map_err(invalid_data)?;
     let length = u16::try_from(bytes.len()).map_err(invalid_data)?;
-    stream
-        .write_all(&[&length.to_be_bytes()[..], &bytes].concat())
-        .await?;
+    stream.write_all(&[&length.to_be_bytes()[..], &bytes].concat()).await?;
     let mut answer = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut answer).await?;
     let response = Message::from_vec(&answer).map_err(invalid_data)?;
@@ -97,13 +92,10 @@ fn addresses(name: &str, response: &Message) -> io::Result<Vec<IpAddr>> {
                 _ => None,
             })
             .collect()),
-        ResponseCode::NXDomain => Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("there is no name {name}"),
-        )),
-        code => Err(io::Error::other(format!(
-            "the question for {name} was answered with {code}"
-        ))),
+        ResponseCode::NXDomain => {
+            Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no name {name}")))
+        }
+        code => Err(io::Error::other(format!("the question for {name} was answered with {code}"))),
     }
 }
 

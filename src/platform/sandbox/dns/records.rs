@@ -43,10 +43,7 @@ enum Known {
     /// There is no such name.
     Nothing,
     /// The name exists; these are its records of the wanted type, if any.
-    Name {
-        answers: Vec<Record>,
-        additionals: Vec<Record>,
-    },
+    Name { answers: Vec<Record>, additionals: Vec<Record> },
 }
 
 impl Records {
@@ -138,18 +135,10 @@ impl Records {
                 };
             }
             let above = |port: &ServicePort| port_labels(port).is_some_and(|own| is_below(&own, labels));
-            return if self.ports.iter().any(above) {
-                known(name, None)
-            } else {
-                Known::Nothing
-            };
+            return if self.ports.iter().any(above) { known(name, None) } else { Known::Nothing };
         }
         // A name above an existing one exists, without records (RFC 8020).
-        if is_below(&service, asked) {
-            known(name, None)
-        } else {
-            Known::Nothing
-        }
+        if is_below(&service, asked) { known(name, None) } else { Known::Nothing }
     }
 
     fn srv(&self, name: &Name, is_asked: impl Fn(&ServicePort) -> bool, turn: usize) -> Known {
@@ -164,33 +153,18 @@ impl Records {
         let additionals = pods
             .iter()
             .map(|pod| Record::from_rdata(parsed(&self.pod_name(pod)), TTL, RData::A(A(pod.address))));
-        Known::Name {
-            answers: answers.collect(),
-            additionals: additionals.collect(),
-        }
+        Known::Name { answers: answers.collect(), additionals: additionals.collect() }
     }
 
     /// The pods whose names resolve, beginning with another one each turn.
     fn published(&self, turn: usize) -> impl Iterator<Item = &PodRecord> {
-        let pods: Vec<_> = self
-            .pods
-            .iter()
-            .filter(|pod| pod.is_ready || self.publish_not_ready)
-            .collect();
+        let pods: Vec<_> = self.pods.iter().filter(|pod| pod.is_ready || self.publish_not_ready).collect();
         let count = pods.len();
-        pods.into_iter()
-            .cycle()
-            .skip(turn.checked_rem(count).unwrap_or(0))
-            .take(count)
+        pods.into_iter().cycle().skip(turn.checked_rem(count).unwrap_or(0)).take(count)
     }
 
     fn service_name(&self) -> String {
-        format!(
-            "{}.{}.svc.{}",
-            self.service,
-            self.namespace,
-            ZONE.trim_end_matches('.')
-        )
+        format!("{}.{}.svc.{}", self.service, self.namespace, ZONE.trim_end_matches('.'))
     }
 
     fn pod_name(&self, pod: &PodRecord) -> String {
@@ -199,14 +173,8 @@ impl Records {
 }
 
 fn known(name: &Name, data: impl IntoIterator<Item = RData>) -> Known {
-    let answers = data
-        .into_iter()
-        .map(|data| Record::from_rdata(name.clone(), TTL, data))
-        .collect();
-    Known::Name {
-        answers,
-        additionals: Vec::new(),
-    }
+    let answers = data.into_iter().map(|data| Record::from_rdata(name.clone(), TTL, data)).collect();
+    Known::Name { answers, additionals: Vec::new() }
 }
 
 fn wanted(asked: RecordType, have: RecordType) -> bool {
@@ -228,8 +196,7 @@ fn port_labels(port: &ServicePort) -> Option<String> {
 
 /// Whether `name` is `above` or a name below it.
 fn is_below(name: &str, above: &str) -> bool {
-    name.strip_suffix(above)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    name.strip_suffix(above).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn reverse_name(address: Ipv4Addr) -> String {

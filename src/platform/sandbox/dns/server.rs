@@ -23,10 +23,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Answers on both sockets with the newest `records` until it is dropped.
 pub async fn serve(udp: UdpSocket, tcp: TcpListener, records: watch::Receiver<Records>) {
-    let responder = Arc::new(Responder {
-        records,
-        turn: AtomicUsize::new(0),
-    });
+    let responder = Arc::new(Responder { records, turn: AtomicUsize::new(0) });
     tokio::join!(serve_udp(&udp, &responder), serve_tcp(&tcp, &responder));
 }
 
@@ -66,9 +63,7 @@ fn malformed(bytes: &[u8]) -> Option<Vec<u8>> {
     if is_response {
         return None;
     }
-    Message::error_msg(id, OpCode::Query, ResponseCode::FormErr)
-        .to_vec()
-        .ok()
+    Message::error_msg(id, OpCode::Query, ResponseCode::FormErr).to_vec().ok()
 }
 
 async fn serve_udp(socket: &UdpSocket, responder: &Responder) {
@@ -111,10 +106,7 @@ async fn serve_stream(mut stream: TcpStream, responder: Arc<Responder>) {
             stream.read_exact(&mut request).await.ok()?;
             let answer = responder.respond(&request, &Transport::Tcp)?;
             let length = u16::try_from(answer.len()).ok()?;
-            stream
-                .write_all(&[&length.to_be_bytes()[..], &answer].concat())
-                .await
-                .ok()
+            stream.write_all(&[&length.to_be_bytes()[..], &answer].concat()).await.ok()
         };
         if !matches!(tokio::time::timeout(IDLE, exchange).await, Ok(Some(()))) {
             return;

@@ -17,20 +17,13 @@ mod sockets;
 const DOMAIN: &str = "db.shop.svc.cluster.local";
 
 fn set(publish_not_ready: bool) -> SetSpec {
-    let port = |name: &str, protocol, target| ServicePort {
-        name: Some(name.into()),
-        protocol,
-        target,
-    };
+    let port = |name: &str, protocol, target| ServicePort { name: Some(name.into()), protocol, target };
     SetSpec {
         name: "db".into(),
         namespace: "shop".into(),
         service: "db".into(),
         publish_not_ready,
-        service_ports: vec![
-            port("peer", Protocol::Tcp, 2380),
-            port("gossip", Protocol::Udp, 7946),
-        ],
+        service_ports: vec![port("peer", Protocol::Tcp, 2380), port("gossip", Protocol::Udp, 7946)],
         replicas: 3,
         first_ordinal: 0,
         start: StartOrder::Parallel,
@@ -58,10 +51,7 @@ fn records(publish_not_ready: bool) -> Records {
         address: address(ordinal),
         is_ready,
     };
-    Records::new(
-        &set(publish_not_ready),
-        vec![pod(0, true), pod(1, true), pod(2, false)],
-    )
+    Records::new(&set(publish_not_ready), vec![pod(0, true), pod(1, true), pod(2, false)])
 }
 
 fn address(ordinal: u8) -> Ipv4Addr {

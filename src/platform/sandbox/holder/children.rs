@@ -45,10 +45,7 @@ enum ChildKind {
 impl Children {
     /// None yet; `program` is started for each.
     pub fn new(program: OsString) -> Self {
-        Self {
-            program,
-            running: BTreeMap::new(),
-        }
+        Self { program, running: BTreeMap::new() }
     }
 
     /// Starts a container in pid and mount namespaces of its own.
@@ -66,13 +63,7 @@ impl Children {
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the container does not run"))?;
         plan.container = target.pid.as_raw();
         let output = File::from(memfd_create("output", MFdFlags::MFD_CLOEXEC)?);
-        self.launch(
-            id,
-            c"__sandbox-exec",
-            CloneFlags::empty(),
-            &plan,
-            ChildKind::Executed { output },
-        )
+        self.launch(id, c"__sandbox-exec", CloneFlags::empty(), &plan, ChildKind::Executed { output })
     }
 
     fn launch(
@@ -88,10 +79,8 @@ impl Children {
         memory.seek(SeekFrom::Start(0))?;
         let (report, report_end) = io::pipe()?;
         let argv = [CString::new(self.program.clone().into_vec())?, command.to_owned()];
-        let mut descriptors = vec![
-            (memory.as_fd(), PLAN_DESCRIPTOR),
-            (report_end.as_fd(), REPORT_DESCRIPTOR),
-        ];
+        let mut descriptors =
+            vec![(memory.as_fd(), PLAN_DESCRIPTOR), (report_end.as_fd(), REPORT_DESCRIPTOR)];
         if let ChildKind::Executed { output } = &kind {
             descriptors.extend([(output.as_fd(), 1), (output.as_fd(), 2)]);
         }
@@ -103,13 +92,7 @@ impl Children {
             descriptors: &descriptors,
             leads_group,
         })?;
-        let child = Child {
-            pid,
-            kind,
-            report: Some(report.into()),
-            has_failed: false,
-            ended: None,
-        };
+        let child = Child { pid, kind, report: Some(report.into()), has_failed: false, ended: None };
         self.running.insert(id, child);
         Ok(())
     }
@@ -148,21 +131,11 @@ impl Children {
         let mut events = Vec::new();
         for (&id, child) in &mut self.running {
             events.extend(child.settle_start(id));
-            if let Some(exit_code) = child
-                .ended
-                .filter(|_| child.report.is_none() && !child.has_failed)
-            {
-                events.push(Event::Ended(
-                    id,
-                    Ended {
-                        exit_code,
-                        output: child.output(),
-                    },
-                ));
+            if let Some(exit_code) = child.ended.filter(|_| child.report.is_none() && !child.has_failed) {
+                events.push(Event::Ended(id, Ended { exit_code, output: child.output() }));
             }
         }
-        self.running
-            .retain(|_, child| child.ended.is_none() || child.report.is_some());
+        self.running.retain(|_, child| child.ended.is_none() || child.report.is_some());
         events
     }
 }

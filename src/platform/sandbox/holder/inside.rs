@@ -110,8 +110,5 @@ fn wait_for_anything(control: &UnixStream, signals: &SignalFd, children: &Childr
 }
 
 fn is_readable(descriptor: std::os::fd::BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(poll(
-        &mut [PollFd::new(descriptor, PollFlags::POLLIN)],
-        PollTimeout::ZERO,
-    )? > 0)
+    Ok(poll(&mut [PollFd::new(descriptor, PollFlags::POLLIN)], PollTimeout::ZERO)? > 0)
 }

@@ -74,12 +74,7 @@ impl Holder {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let program = CString::new(world.dir.program().as_os_str().as_bytes())?;
-        let argv = [
-            program.clone(),
-            c"__sandbox-pod".to_owned(),
-            CString::new(hostname)?,
-            program,
-        ];
+        let argv = [program.clone(), c"__sandbox-pod".to_owned(), CString::new(hostname)?, program];
         let pid = spawn(&Spawn {
             argv: &argv,
             namespaces: CloneFlags::CLONE_NEWPID
@@ -112,13 +107,7 @@ impl Holder {
             *hearing.lock().unwrap_or_else(PoisonError::into_inner) = Waiting::default();
             let _ = ended_sender.send(true);
         });
-        Ok(Self {
-            pid,
-            reaper: world.reaper.clone(),
-            requests,
-            waiting,
-            has_ended,
-        })
+        Ok(Self { pid, reaper: world.reaper.clone(), requests, waiting, has_ended })
     }
 
     /// Its pid in init's pid namespace.
@@ -144,8 +133,7 @@ impl Holder {
 
     /// Starts a program in a container that runs.
     pub async fn exec(&self, container: u64, plan: ExecPlan) -> Result<Running, NotStarted> {
-        self.launch(|id| Request::Exec(id, container, Box::new(plan)))
-            .await
+        self.launch(|id| Request::Exec(id, container, Box::new(plan))).await
     }
 
     async fn launch(&self, request: impl FnOnce(u64) -> Request) -> Result<Running, NotStarted> {
@@ -161,11 +149,7 @@ impl Holder {
             return Err(NotStarted::HolderDied);
         }
         match started.await {
-            Ok(Ok(pid_in_pod)) => Ok(Running {
-                id,
-                pid_in_pod,
-                ended,
-            }),
+            Ok(Ok(pid_in_pod)) => Ok(Running { id, pid_in_pod, ended }),
             Ok(Err(reason)) => Err(NotStarted::Program(reason)),
             Err(_) => Err(NotStarted::HolderDied),
         }

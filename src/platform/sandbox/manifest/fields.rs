@@ -69,11 +69,7 @@ impl Table {
         for section in parts.into_iter().flatten() {
             for at in section.at {
                 for (field, treatment) in section.fields {
-                    let path = if at.is_empty() {
-                        (*field).to_owned()
-                    } else {
-                        format!("{at}.{field}")
-                    };
+                    let path = if at.is_empty() { (*field).to_owned() } else { format!("{at}.{field}") };
                     treatments.insert(path, *treatment);
                 }
             }

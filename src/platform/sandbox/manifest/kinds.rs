@@ -28,44 +28,21 @@ const NOTED: &[(&str, &str)] = &[
     ("RoleBinding", "the sandbox has no API server to ask"),
     ("ServiceAccount", "the sandbox has no API server to ask"),
     ("ServiceMonitor", "the sandbox has no Prometheus"),
-    (
-        "StorageClass",
-        "volumes are ext4 images or folders on this machine's disk",
-    ),
+    ("StorageClass", "volumes are ext4 images or folders on this machine's disk"),
 ];
 
 const REFUSED: &[(&str, &str, &str)] = &[
-    (
-        "ConfigMap",
-        "is not supported in the sandbox yet",
-        "use arguments, env or an init container",
-    ),
-    (
-        "Secret",
-        "is not supported in the sandbox yet",
-        "use arguments, env or an init container",
-    ),
+    ("ConfigMap", "is not supported in the sandbox yet", "use arguments, env or an init container"),
+    ("Secret", "is not supported in the sandbox yet", "use arguments, env or an init container"),
     ("CronJob", NOT_RUN, LEAVE_OUT),
     ("DaemonSet", NOT_RUN, LEAVE_OUT),
     ("Deployment", NOT_RUN, LEAVE_OUT),
     ("Job", NOT_RUN, LEAVE_OUT),
-    (
-        "PersistentVolume",
-        "is not made in the sandbox",
-        "write a volumeClaimTemplate",
-    ),
-    (
-        "PersistentVolumeClaim",
-        "is not made in the sandbox",
-        "write a volumeClaimTemplate",
-    ),
+    ("PersistentVolume", "is not made in the sandbox", "write a volumeClaimTemplate"),
+    ("PersistentVolumeClaim", "is not made in the sandbox", "write a volumeClaimTemplate"),
     ("Pod", NOT_RUN, LEAVE_OUT),
     ("ReplicaSet", NOT_RUN, LEAVE_OUT),
-    (
-        "List",
-        "is not taken apart",
-        "write its items as documents of their own, with --- between them",
-    ),
+    ("List", "is not taken apart", "write its items as documents of their own, with --- between them"),
 ];
 
 const NOT_RUN: &str = "is not run in the sandbox, which runs one StatefulSet";
@@ -74,18 +51,13 @@ const LEAVE_OUT: &str = "leave it out in the sandbox, or make it a container of 
 
 /// Reads the documents and sorts them by kind; empty ones say nothing.
 pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -> Sorted<'a> {
-    let mut sorted = Sorted {
-        sets: Vec::new(),
-        services: Vec::new(),
-    };
+    let mut sorted = Sorted { sets: Vec::new(), services: Vec::new() };
     for document in documents {
         if document.text.trim().is_empty() {
             continue;
         }
         let tree = match Node::read(document.text) {
-            Ok(Node {
-                value: Value::Null, ..
-            }) => continue,
+            Ok(Node { value: Value::Null, .. }) => continue,
             Ok(tree) => tree,
             Err(unreadable) => {
                 findings.unreadable(document, &unreadable);
@@ -132,10 +104,7 @@ fn kind(report: &mut Report<'_>) -> Option<Kind> {
     let message = if version.is_empty() {
         format!("a {kind} needs an apiVersion")
     } else {
-        format!(
-            "{:?} is no version of {kind} that the sandbox reads",
-            shortened(version)
-        )
+        format!("{:?} is no version of {kind} that the sandbox reads", shortened(version))
     };
     report.refuse("apiVersion", message, format!("write apiVersion: {wanted}"));
     None
@@ -147,20 +116,10 @@ fn other(kind: &str, report: &mut Report<'_>) {
     } else if let Some((_, why, hint)) = REFUSED.iter().find(|(name, ..)| *name == kind) {
         report.refuse("kind", format!("{kind} {why}"), *hint);
     } else if kind.is_empty() {
-        report.refuse(
-            "kind",
-            "is no Kubernetes object: there is no kind",
-            "begin with apiVersion and kind",
-        );
+        report.refuse("kind", "is no Kubernetes object: there is no kind", "begin with apiVersion and kind");
     } else {
-        let hint = nearest(kind, ["StatefulSet", "Service"]).map_or_else(
-            || "leave it out in the sandbox".to_owned(),
-            |near| format!("did you mean {near}?"),
-        );
-        report.refuse(
-            "kind",
-            format!("{} is not known to the sandbox", shortened(kind)),
-            hint,
-        );
+        let hint = nearest(kind, ["StatefulSet", "Service"])
+            .map_or_else(|| "leave it out in the sandbox".to_owned(), |near| format!("did you mean {near}?"));
+        report.refuse("kind", format!("{} is not known to the sandbox", shortened(kind)), hint);
     }
 }

@@ -42,18 +42,10 @@ pub(super) fn read(
     // A volume that the table refuses is mounted by name all the same; one refusal says enough.
     let volume_names = volumes.iter().map(|volume| volume.name.as_str());
     let security = spec.security_context.as_ref();
-    let around = Around {
-        find,
-        security,
-        volumes: claim_names.chain(volume_names).collect(),
-    };
+    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect() };
 
     if spec.containers.is_empty() {
-        report.refuse(
-            &format!("{SPEC}.containers"),
-            "a pod needs a container",
-            "write at least one",
-        );
+        report.refuse(&format!("{SPEC}.containers"), "a pod needs a container", "write at least one");
     }
     let mut names = Vec::new();
     let init = spec.init_containers.as_deref().unwrap_or_default();
@@ -87,11 +79,7 @@ pub(super) fn read(
             .iter()
             .enumerate()
             .filter_map(|(index, id)| {
-                identity::id(
-                    *id,
-                    &format!("{SPEC}.securityContext.supplementalGroups[{index}]"),
-                    report,
-                )
+                identity::id(*id, &format!("{SPEC}.securityContext.supplementalGroups[{index}]"), report)
             })
             .collect(),
     }
@@ -132,34 +120,25 @@ fn empty_dirs(volumes: &[Volume], claims: &[ClaimTemplate], report: &mut Report<
             report.refuse(&format!("{path}.name"), message, "give it another name");
         }
         if claims.iter().any(|claim| claim.name == volume.name) {
-            report.note(
-                &path,
-                "the claim template of the same name takes its place, as in a cluster",
-            );
+            report.note(&path, "the claim template of the same name takes its place, as in a cluster");
             continue;
         }
         // Without any source a volume is an emptyDir, as in a cluster; other sources are refused by the table.
         let source = volume.empty_dir.clone().unwrap_or_default();
         let in_memory = source.medium.as_deref() == Some("Memory");
         let size_path = format!("{path}.emptyDir.sizeLimit");
-        let size = source
-            .size_limit
-            .and_then(|limit| match quantity::bytes(&limit.0) {
-                Ok(bytes) => Some(bytes),
-                Err(error) => {
-                    let message = format!("{:?} {error}", super::tree::shortened(&limit.0));
-                    report.refuse(&size_path, message, "write for example 1Gi");
-                    None
-                }
-            });
+        let size = source.size_limit.and_then(|limit| match quantity::bytes(&limit.0) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let message = format!("{:?} {error}", super::tree::shortened(&limit.0));
+                report.refuse(&size_path, message, "write for example 1Gi");
+                None
+            }
+        });
         if size.is_some() && !in_memory {
             report.note(&size_path, "not enforced in the sandbox, except in memory");
         }
-        dirs.push(EmptyDir {
-            name: volume.name.clone(),
-            in_memory,
-            size,
-        });
+        dirs.push(EmptyDir { name: volume.name.clone(), in_memory, size });
     }
     dirs
 }

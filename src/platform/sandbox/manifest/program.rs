@@ -73,11 +73,7 @@ pub(super) fn argv(
         None => {
             let name = repository.rsplit('/').next().unwrap_or_default();
             let Some(found) = find(name) else {
-                report.refuse(
-                    &image_path,
-                    no_program_of_image(image, name),
-                    hint_for_image(name),
-                );
+                report.refuse(&image_path, no_program_of_image(image, name), hint_for_image(name));
                 return None;
             };
             (arguments.to_vec(), found)
@@ -88,19 +84,13 @@ pub(super) fn argv(
             if repository == REFKV && is_seatrial(program) {
                 return Some([vec![SEATRIAL.to_owned()], argv].concat());
             }
-            (
-                argv,
-                resolve(program, container.working_dir.as_deref(), &at, find, report)?,
-            )
+            (argv, resolve(program, container.working_dir.as_deref(), &at, find, report)?)
         }
     };
     let found = found.to_string_lossy().into_owned();
     report.note(
         &image_path,
-        format!(
-            "image {} is not unpacked; {found} of this machine is used",
-            shortened(image)
-        ),
+        format!("image {} is not unpacked; {found} of this machine is used", shortened(image)),
     );
     Some([vec![found], argv].concat())
 }
@@ -114,11 +104,7 @@ pub(super) fn probe_argv(
     report: &mut Report<'_>,
 ) -> Option<Vec<String>> {
     let Some((program, rest)) = command.split_first() else {
-        report.refuse(
-            path,
-            "an exec probe needs a command",
-            "write command: [PROGRAM, ARGUMENT…]",
-        );
+        report.refuse(path, "an exec probe needs a command", "write command: [PROGRAM, ARGUMENT…]");
         return None;
     };
     if is_seatrial(program) {
@@ -142,18 +128,11 @@ fn resolve(
     }
     let base = program.rsplit('/').next().unwrap_or_default();
     if base.is_empty() {
-        report.refuse(
-            at,
-            format!("{:?} names no program", shortened(program)),
-            "name a program",
-        );
+        report.refuse(at, format!("{:?} names no program", shortened(program)), "name a program");
         return None;
     }
     let wanted = if program.contains('/') {
-        Path::new(working_dir.unwrap_or("/"))
-            .join(program)
-            .to_string_lossy()
-            .into_owned()
+        Path::new(working_dir.unwrap_or("/")).join(program).to_string_lossy().into_owned()
     } else {
         program.to_owned()
     };
@@ -163,11 +142,7 @@ fn resolve(
     if let Some(found) = find(base).filter(|_| program.contains('/')) {
         report.note(
             at,
-            format!(
-                "there is no {} here; {} is used",
-                shortened(program),
-                found.to_string_lossy()
-            ),
+            format!("there is no {} here; {} is used", shortened(program), found.to_string_lossy()),
         );
         return Some(found);
     }
@@ -197,10 +172,7 @@ fn is_seatrial(program: &str) -> bool {
 }
 
 fn package(program: &str) -> Option<&'static str> {
-    PACKAGES
-        .iter()
-        .find(|(name, _)| *name == program)
-        .map(|(_, package)| *package)
+    PACKAGES.iter().find(|(name, _)| *name == program).map(|(_, package)| *package)
 }
 
 fn no_program_of_image(image: &str, name: &str) -> String {
@@ -212,10 +184,7 @@ fn no_program_of_image(image: &str, name: &str) -> String {
 }
 
 fn hint_for_image(name: &str) -> String {
-    let program = IMAGE_PROGRAMS
-        .iter()
-        .find(|(image, _)| *image == name)
-        .map(|(_, program)| *program);
+    let program = IMAGE_PROGRAMS.iter().find(|(image, _)| *image == name).map(|(_, program)| *program);
     match (program, package(program.unwrap_or(name))) {
         (Some(program), Some(package)) => {
             format!("install the Debian package {package} and set command: [{program}]")

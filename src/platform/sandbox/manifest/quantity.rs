@@ -25,9 +25,8 @@ pub(super) fn bytes(text: &str) -> Result<u64, NoBytes> {
     if text.len() > 64 {
         return Err(NoBytes::TooManyDigits);
     }
-    let end = unsigned
-        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-        .unwrap_or(unsigned.len());
+    let end =
+        unsigned.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -52,19 +51,10 @@ pub(super) fn bytes(text: &str) -> Result<u64, NoBytes> {
     let number = number << binary;
     let exponent = decimal - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
     let value = match (u32::try_from(exponent), exponent.unsigned_abs()) {
-        (Ok(exponent), _) => 10_u128
-            .checked_pow(exponent)
-            .and_then(|power| number.checked_mul(power)),
-        (Err(_), below) => Some(
-            10_u128
-                .checked_pow(below)
-                .map_or(1, |power| number.div_ceil(power)),
-        ),
+        (Ok(exponent), _) => 10_u128.checked_pow(exponent).and_then(|power| number.checked_mul(power)),
+        (Err(_), below) => Some(10_u128.checked_pow(below).map_or(1, |power| number.div_ceil(power))),
     };
-    value
-        .and_then(|value| i64::try_from(value).ok())
-        .map(i64::unsigned_abs)
-        .ok_or(NoBytes::TooLarge)
+    value.and_then(|value| i64::try_from(value).ok()).map(i64::unsigned_abs).ok_or(NoBytes::TooLarge)
 }
 
 /// The power of two and the power of ten of a suffix.
@@ -124,23 +114,16 @@ mod tests {
 
     #[test]
     fn rounds_parts_of_a_byte_up_as_kubernetes_does() {
-        for (text, expected) in [
-            ("500m", 1),
-            ("1500m", 2),
-            ("1n", 1),
-            ("1e-30", 1),
-            ("0.0001Ki", 1),
-            ("2000m", 2),
-        ] {
+        for (text, expected) in
+            [("500m", 1), ("1500m", 2), ("1n", 1), ("1e-30", 1), ("0.0001Ki", 1), ("2000m", 2)]
+        {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
     }
 
     #[test]
     fn refuses_what_is_no_number_of_bytes() {
-        for text in [
-            "", "Gi", "1GiB", "1 Gi", "1gi", "1.2.3", ".", "-", "e3", "1e", "1e1.5", "0x10", "१",
-        ] {
+        for text in ["", "Gi", "1GiB", "1 Gi", "1gi", "1.2.3", ".", "-", "e3", "1e", "1e1.5", "0x10", "१"] {
             assert_eq!(bytes(text), Err(NoBytes::Malformed), "{text}");
         }
         assert_eq!(bytes("-1Gi"), Err(NoBytes::Negative));

@@ -53,10 +53,8 @@ impl Findings {
             order.entry(document.file).or_insert(index);
         }
         let rank = |file: &str| order.get(file).copied();
-        self.problems
-            .sort_by_key(|problem| (rank(&problem.file), problem.line, problem.column));
-        self.notes
-            .sort_by_key(|note| (rank(&note.file), note.line, note.column));
+        self.problems.sort_by_key(|problem| (rank(&problem.file), problem.line, problem.column));
+        self.notes.sort_by_key(|note| (rank(&note.file), note.line, note.column));
     }
 
     /// All problems, with a last one that says how many are left out.
@@ -75,12 +73,7 @@ impl Findings {
 
 impl<'a> Report<'a> {
     pub(super) fn new(document: Document<'a>, tree: &'a Node, findings: &'a mut Findings) -> Self {
-        Self {
-            document,
-            tree,
-            findings,
-            refused: HashSet::new(),
-        }
+        Self { document, tree, findings, refused: HashSet::new() }
     }
 
     /// Refuses what is at `path`, unless it, or what it is in, is refused already.
@@ -130,8 +123,7 @@ impl<'a> Report<'a> {
 
     fn is_refused(&self, path: &str) -> bool {
         let ends = path.match_indices(['.', '[']).map(|(end, _)| end);
-        ends.chain([path.len()])
-            .any(|end| self.refused.contains(&path[..end]))
+        ends.chain([path.len()]).any(|end| self.refused.contains(&path[..end]))
     }
 }
 

@@ -18,11 +18,7 @@ pub(super) struct Governing {
 /// Reads the Service that governs `set`.
 pub(super) fn read(service: &Service, set: &Set, report: &mut Report<'_>) -> Governing {
     let Some(spec) = &service.spec else {
-        report.refuse(
-            "spec",
-            "a Service needs a spec",
-            "write clusterIP: None and a selector",
-        );
+        report.refuse("spec", "a Service needs a spec", "write clusterIP: None and a selector");
         return Governing::default();
     };
     if spec.cluster_ip.is_none() {
@@ -34,11 +30,7 @@ pub(super) fn read(service: &Service, set: &Set, report: &mut Report<'_>) -> Gov
     }
     let selector = spec.selector.clone().unwrap_or_default();
     if selector.is_empty() {
-        report.refuse(
-            "spec.selector",
-            "the Service selects no pods",
-            "write the labels of the set's pods",
-        );
+        report.refuse("spec.selector", "the Service selects no pods", "write the labels of the set's pods");
     }
     for (key, value) in &selector {
         if set.pod.labels.get(key) != Some(value) {
@@ -55,19 +47,12 @@ pub(super) fn read(service: &Service, set: &Set, report: &mut Report<'_>) -> Gov
         let path = format!("spec.ports[{index}]");
         if let Some(read) = read_port(port, all.len(), &path, set, report) {
             if read.name.is_some() && ports.iter().any(|other| other.name == read.name) {
-                report.refuse(
-                    &format!("{path}.name"),
-                    "another port has this name",
-                    "give it another name",
-                );
+                report.refuse(&format!("{path}.name"), "another port has this name", "give it another name");
             }
             ports.push(read);
         }
     }
-    Governing {
-        publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
-        ports,
-    }
+    Governing { publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false), ports }
 }
 
 fn read_port(
@@ -85,11 +70,7 @@ fn read_port(
             }
         }
         None if count > 1 => {
-            report.refuse(
-                &name_path,
-                "each of several ports needs a name",
-                "write name: NAME",
-            );
+            report.refuse(&name_path, "each of several ports needs a name", "write name: NAME");
         }
         None => {}
     }
@@ -99,11 +80,7 @@ fn read_port(
         None => own,
         Some(IntOrString::Int(number)) => port_number(&target_path, *number, report)?,
         Some(IntOrString::String(name)) => {
-            let named = set
-                .pod
-                .containers
-                .iter()
-                .find_map(|container| container.ports.get(name));
+            let named = set.pod.containers.iter().find_map(|container| container.ports.get(name));
             if named.is_none() {
                 report.refuse(
                     &target_path,
@@ -124,11 +101,7 @@ fn read_port(
         Some("UDP") => Protocol::Udp,
         Some(_) | None => Protocol::Tcp,
     };
-    Some(ServicePort {
-        name: port.name.clone(),
-        protocol,
-        target,
-    })
+    Some(ServicePort { name: port.name.clone(), protocol, target })
 }
 
 /// A port from 1 to 65535.

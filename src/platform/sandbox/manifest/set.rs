@@ -32,16 +32,9 @@ impl Set {
     /// Reads `set`; what it refuses is in the report.
     pub(super) fn read(set: &StatefulSet, find: &FindProgram<'_>, report: &mut Report<'_>) -> Self {
         let name = set.metadata.name.clone().unwrap_or_default();
-        let namespace = set
-            .metadata
-            .namespace
-            .clone()
-            .unwrap_or_else(|| "default".to_owned());
+        let namespace = set.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
         // A pod's name, which has a dash and an ordinal after this one, is a label of at most 63 letters.
-        for (path, name, longest) in [
-            ("metadata.name", &name, 52),
-            ("metadata.namespace", &namespace, 63),
-        ] {
+        for (path, name, longest) in [("metadata.name", &name, 52), ("metadata.namespace", &namespace, 63)] {
             if let Some(message) = refuse_label(name, longest) {
                 report.refuse(path, message, LABEL_HINT);
             }
@@ -66,21 +59,12 @@ impl Set {
             Some("Parallel") => StartOrder::Parallel,
             Some(_) | None => StartOrder::Ordered,
         };
-        let first = spec
-            .ordinals
-            .as_ref()
-            .and_then(|ordinals| ordinals.start)
-            .unwrap_or(0);
+        let first = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0);
         Self {
             replicas: number("spec.replicas", spec.replicas.unwrap_or(1), MAX_REPLICAS, report),
             first_ordinal: number("spec.ordinals.start", first, 1_000_000, report),
             start,
-            min_ready: seconds(
-                "spec.minReadySeconds",
-                spec.min_ready_seconds.unwrap_or(0).into(),
-                0,
-                report,
-            ),
+            min_ready: seconds("spec.minReadySeconds", spec.min_ready_seconds.unwrap_or(0).into(), 0, report),
             name,
             namespace,
             service,
@@ -112,11 +96,7 @@ fn number(path: &str, value: i32, highest: u32, report: &mut Report<'_>) -> u32 
     match u32::try_from(value) {
         Ok(value) if value <= highest => value,
         Ok(_) | Err(_) => {
-            report.refuse(
-                path,
-                format!("is {value}"),
-                format!("the sandbox takes 0 to {highest}"),
-            );
+            report.refuse(path, format!("is {value}"), format!("the sandbox takes 0 to {highest}"));
             0
         }
     }
@@ -175,29 +155,14 @@ fn claims(templates: &[PersistentVolumeClaim], report: &mut Report<'_>) -> Vec<C
 
 fn claim_size(template: &PersistentVolumeClaim, path: &str, report: &mut Report<'_>) -> u64 {
     let path = format!("{path}.spec.resources.requests");
-    let requests = template
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.resources.as_ref())
-        .and_then(|of| of.requests.as_ref());
+    let requests =
+        template.spec.as_ref().and_then(|spec| spec.resources.as_ref()).and_then(|of| of.requests.as_ref());
     let Some(storage) = requests.and_then(|requests| requests.get("storage")) else {
-        report.refuse(
-            &path,
-            "the claim does not say how large it is",
-            "write requests: {storage: 1Gi}",
-        );
+        report.refuse(&path, "the claim does not say how large it is", "write requests: {storage: 1Gi}");
         return 0;
     };
-    for other in requests
-        .into_iter()
-        .flat_map(|requests| requests.keys())
-        .filter(|key| *key != "storage")
-    {
-        report.refuse(
-            &format!("{path}.{other}"),
-            "a claim requests nothing but storage",
-            "leave it out",
-        );
+    for other in requests.into_iter().flat_map(|requests| requests.keys()).filter(|key| *key != "storage") {
+        report.refuse(&format!("{path}.{other}"), "a claim requests nothing but storage", "leave it out");
     }
     match quantity::bytes(&storage.0) {
         Ok(0) => {

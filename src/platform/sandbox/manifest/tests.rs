@@ -11,9 +11,7 @@ mod refused;
 /// A machine that has a few programs, whatever this one has.
 pub(super) fn machine(program: &str) -> Option<PathBuf> {
     let name = program.strip_prefix("/usr/bin/").unwrap_or(program);
-    ["etcd", "sh", "busybox"]
-        .contains(&name)
-        .then(|| PathBuf::from("/usr/bin").join(name))
+    ["etcd", "sh", "busybox"].contains(&name).then(|| PathBuf::from("/usr/bin").join(name))
 }
 
 pub(super) const SERVICE: &str = "\
@@ -46,26 +44,14 @@ spec:
 
 /// A document of a file that holds them all.
 pub(super) fn document(text: &str) -> Document<'_> {
-    Document {
-        file: "all.yaml",
-        first_line: 1,
-        text,
-    }
+    Document { file: "all.yaml", first_line: 1, text }
 }
 
 /// Reads a set and its Service from two files.
 pub(super) fn read_set(set: &str) -> Result<Accepted, Vec<Problem>> {
     let documents = [
-        Document {
-            file: "service.yaml",
-            first_line: 1,
-            text: SERVICE,
-        },
-        Document {
-            file: "set.yaml",
-            first_line: 1,
-            text: set,
-        },
+        Document { file: "service.yaml", first_line: 1, text: SERVICE },
+        Document { file: "set.yaml", first_line: 1, text: set },
     ];
     read(&documents, &machine)
 }
@@ -90,18 +76,8 @@ pub(super) fn told(problems: &[Problem]) -> Vec<String> {
     problems
         .iter()
         .map(|problem| {
-            let Problem {
-                file,
-                line,
-                column,
-                path,
-                message,
-                hint,
-            } = problem;
-            format!(
-                "{file}:{line}:{column} {path}: {message} ({})",
-                hint.as_deref().unwrap_or("-")
-            )
+            let Problem { file, line, column, path, message, hint } = problem;
+            format!("{file}:{line}:{column} {path}: {message} ({})", hint.as_deref().unwrap_or("-"))
         })
         .collect()
 }

@@ -90,9 +90,5 @@ fn other_than<'n>(node: &'n Node, values: &[&str]) -> Option<&'n Node> {
 }
 
 fn joined(path: &str, field: &str) -> String {
-    if path.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    }
+    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
 }

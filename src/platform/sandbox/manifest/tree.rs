@@ -63,10 +63,7 @@ impl Node {
                 text.len() / 1024,
                 MAX_BYTES / 1024
             );
-            return Err(Unreadable {
-                place: Place::START,
-                message,
-            });
+            return Err(Unreadable { place: Place::START, message });
         }
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
             let place = error.location().map_or(Place::START, Place::from);
@@ -100,9 +97,7 @@ impl Node {
         let mut node = self;
         let mut place = self.place;
         for step in path.split('.').flat_map(|part| part.split('[')) {
-            let index = step
-                .strip_suffix(']')
-                .and_then(|index| index.parse::<usize>().ok());
+            let index = step.strip_suffix(']').and_then(|index| index.parse::<usize>().ok());
             let next = match (&node.value, index) {
                 (Value::List(items), Some(index)) => items.get(index).map(|item| (item.place, item)),
                 (Value::Map(_), None) => node.entry(step).map(|entry| (entry.place, &entry.value)),
@@ -169,10 +164,7 @@ impl Place {
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
         let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
-        Self {
-            line: at(location.line()),
-            column: at(location.column()),
-        }
+        Self { line: at(location.line()), column: at(location.column()) }
     }
 }
 

@@ -22,22 +22,9 @@ mod path;
 /// Reads the document of `report` as `T`; `None` where not even the rest of it can be read.
 pub(super) fn read<T: DeserializeOwned>(report: &mut Report<'_>) -> Option<T> {
     let wrong = RefCell::new(Vec::new());
-    let path = Path {
-        above: None,
-        step: Step::Root,
-    };
-    let result = T::deserialize(Typed {
-        node: report.tree,
-        path: &path,
-        wrong: &wrong,
-    });
-    for Wrong {
-        place,
-        path,
-        message,
-        hint,
-    } in wrong.into_inner()
-    {
+    let path = Path { above: None, step: Step::Root };
+    let result = T::deserialize(Typed { node: report.tree, path: &path, wrong: &wrong });
+    for Wrong { place, path, message, hint } in wrong.into_inner() {
         report.refuse_at(place, &path, message, hint);
     }
     result
@@ -72,10 +59,7 @@ impl std::error::Error for Failed {}
 
 impl de::Error for Failed {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            message: message.to_string(),
-            at: None,
-        }
+        Self { message: message.to_string(), at: None }
     }
 }
 
@@ -98,12 +82,7 @@ impl<'a> Typed<'a, '_> {
 
     /// The failure with this place, unless it comes from a place within.
     fn placed(self, failed: Failed) -> Failed {
-        Failed {
-            at: failed
-                .at
-                .or_else(|| Some((self.node.place, self.path.to_string()))),
-            ..failed
-        }
+        Failed { at: failed.at.or_else(|| Some((self.node.place, self.path.to_string()))), ..failed }
     }
 
     fn integer(self, lowest: i64, highest: i64) -> i64 {
@@ -234,9 +213,7 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
             // A cluster writes times and nothing here reads them, so that their form does not matter.
             return visitor.visit_newtype_struct(BorrowedStrDeserializer::new("1970-01-01T00:00:00Z"));
         }
-        visitor
-            .visit_newtype_struct(self)
-            .map_err(|failed| self.placed(failed))
+        visitor.visit_newtype_struct(self).map_err(|failed| self.placed(failed))
     }
 
     fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Failed> {
@@ -248,19 +225,12 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
                 &[]
             }
         };
-        visitor.visit_seq(Items {
-            of: self,
-            items: items.iter().enumerate(),
-        })
+        visitor.visit_seq(Items { of: self, items: items.iter().enumerate() })
     }
 
     fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Failed> {
         let entries = self.entries("a mapping");
-        visitor.visit_map(Fields {
-            of: self,
-            entries: entries.iter(),
-            value: None,
-        })
+        visitor.visit_map(Fields { of: self, entries: entries.iter(), value: None })
     }
 
     fn deserialize_struct<V: Visitor<'a>>(
@@ -270,14 +240,8 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
         visitor: V,
     ) -> Result<V::Value, Failed> {
         let entries = self.entries(&format!("a mapping with the fields of {name}"));
-        for entry in entries
-            .iter()
-            .filter(|entry| !fields.contains(&entry.key.as_str()))
-        {
-            let path = Path {
-                above: Some(self.path),
-                step: Step::Field(&entry.key),
-            };
+        for entry in entries.iter().filter(|entry| !fields.contains(&entry.key.as_str())) {
+            let path = Path { above: Some(self.path), step: Step::Field(&entry.key) };
             let hint = match nearest(&entry.key, fields.iter().copied()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("{name} has {}", fields.join(", ")),
@@ -290,11 +254,7 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
             });
         }
         visitor
-            .visit_map(Fields {
-                of: self,
-                entries: entries.iter(),
-                value: None,
-            })
+            .visit_map(Fields { of: self, entries: entries.iter(), value: None })
             .map_err(|failed| self.placed(failed))
     }
 

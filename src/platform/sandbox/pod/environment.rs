@@ -39,25 +39,11 @@ pub fn resolve(
         env.retain(|(name, _)| *name != variable.name);
         env.push((variable.name.clone(), value));
     }
-    let argv = container
-        .argv
-        .iter()
-        .map(|argument| expand(argument, &env))
-        .collect();
+    let argv = container.argv.iter().map(|argument| expand(argument, &env)).collect();
     let defaults = [
-        (
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ),
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOSTNAME", facts.name.as_str()),
-        (
-            "HOME",
-            if container.run_as_user.unwrap_or(0) == 0 {
-                "/root"
-            } else {
-                "/"
-            },
-        ),
+        ("HOME", if container.run_as_user.unwrap_or(0) == 0 { "/root" } else { "/" }),
     ];
     for (name, value) in defaults {
         if !env.iter().any(|(known, _)| known == name) {
@@ -113,10 +99,7 @@ mod tests {
     use super::expand;
 
     fn env() -> Vec<(String, String)> {
-        vec![
-            ("A".to_owned(), "1".to_owned()),
-            ("B".to_owned(), "two".to_owned()),
-        ]
+        vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "two".to_owned())]
     }
 
     #[test]

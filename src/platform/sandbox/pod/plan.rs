@@ -24,17 +24,10 @@ pub fn container(
 ) -> io::Result<ContainerPlan> {
     let logs = world.dir.logs().join(&facts.name);
     fs::create_dir_all(&logs)?;
-    let mut binds = container
-        .mounts
-        .iter()
-        .map(|mount| bind(mount, volumes))
-        .collect::<io::Result<Vec<_>>>()?;
+    let mut binds =
+        container.mounts.iter().map(|mount| bind(mount, volumes)).collect::<io::Result<Vec<_>>>()?;
     binds.sort_by_key(|bind| bind.target.components().count());
-    binds.push(Bind {
-        source: world.dir.program(),
-        target: PathBuf::from(PROGRAM),
-        read_only: true,
-    });
+    binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
     Ok(ContainerPlan {
         headline: format!(
             "--- start {start} of {} in {} at {}",
@@ -50,22 +43,14 @@ pub fn container(
             binds,
             is_root: world.setup.is_root,
         },
-        process: process(
-            world,
-            facts,
-            container,
-            resolve(container, &world.setup.spec, facts),
-        ),
+        process: process(world, facts, container, resolve(container, &world.setup.spec, facts)),
     })
 }
 
 /// The plan of running `argv` in `container`.
 pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[String]) -> ExecPlan {
     let (_, env) = resolve(container, &world.setup.spec, facts);
-    ExecPlan {
-        container: 0,
-        process: process(world, facts, container, (argv.to_vec(), env)),
-    }
+    ExecPlan { container: 0, process: process(world, facts, container, (argv.to_vec(), env)) }
 }
 
 fn process(
@@ -75,20 +60,12 @@ fn process(
     (argv, env): (Vec<String>, Vec<(String, String)>),
 ) -> ProcessPlan {
     let template = &world.setup.spec.pod;
-    let groups = template
-        .supplemental_groups
-        .iter()
-        .copied()
-        .chain(template.fs_group)
-        .collect();
+    let groups = template.supplemental_groups.iter().copied().chain(template.fs_group).collect();
     ProcessPlan {
         cgroup: world.container_cgroup(&facts.uid, &container.name),
         argv,
         env,
-        working_dir: container
-            .working_dir
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("/")),
+        working_dir: container.working_dir.clone().unwrap_or_else(|| PathBuf::from("/")),
         uid: container.run_as_user.unwrap_or(0),
         gid: container.run_as_group.unwrap_or(0),
         groups: world.setup.is_root.then_some(groups),
@@ -97,28 +74,19 @@ fn process(
 
 fn bind(mount: &Mount, volumes: &Volumes) -> io::Result<Bind> {
     let volume = volumes.path(&mount.volume).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("there is no volume named {}", mount.volume),
-        )
+        io::Error::new(io::ErrorKind::NotFound, format!("there is no volume named {}", mount.volume))
     })?;
     let source = match &mount.sub_path {
         None => volume.to_owned(),
         Some(sub_path) => make_sub_path(volume, sub_path)?,
     };
-    Ok(Bind {
-        source,
-        target: mount.path.clone(),
-        read_only: mount.read_only,
-    })
+    Ok(Bind { source, target: mount.path.clone(), read_only: mount.read_only })
 }
 
 /// The folder inside the volume, never one outside of it.
 fn make_sub_path(volume: &Path, sub_path: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    let is_below = sub_path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let is_below = sub_path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let folder = volume.join(sub_path);
     if is_below && folder.exists() && fs::canonicalize(&folder)?.starts_with(fs::canonicalize(volume)?) {
         return Ok(folder);
@@ -146,10 +114,7 @@ fn files(world: &World, facts: &PodFacts) -> Vec<(PathBuf, String)> {
         format!("search {domain} svc.cluster.local cluster.local\nnameserver {GATEWAY}\noptions ndots:5\n");
     vec![
         (PathBuf::from("/etc/hosts"), hosts),
-        (
-            PathBuf::from("/etc/hostname"),
-            format!("{}\n", world.hostname(pod)),
-        ),
+        (PathBuf::from("/etc/hostname"), format!("{}\n", world.hostname(pod))),
         (PathBuf::from("/etc/resolv.conf"), resolver),
     ]
 }

@@ -66,25 +66,14 @@ struct Inside<'a> {
 impl Exec for Inside<'_> {
     async fn exec(&self, argv: &[String], limit: Duration) -> io::Result<ExecOutcome> {
         let plan = plan::exec(self.pod.world, self.pod.facts, self.container, argv);
-        let mut running = self
-            .pod
-            .holder
-            .exec(self.id, plan)
-            .await
-            .map_err(io::Error::other)?;
+        let mut running = self.pod.holder.exec(self.id, plan).await.map_err(io::Error::other)?;
         let id = running.id;
         match tokio::time::timeout(limit, running.ended()).await {
-            Ok(Some(ended)) => Ok(ExecOutcome {
-                exit_code: ended.exit_code,
-                output: ended.output,
-            }),
+            Ok(Some(ended)) => Ok(ExecOutcome { exit_code: ended.exit_code, output: ended.output }),
             Ok(None) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the pod is gone")),
             Err(_) => {
                 self.pod.holder.signal(id, Signal::SIGKILL);
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the program takes too long",
-                ))
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the program takes too long"))
             }
         }
     }

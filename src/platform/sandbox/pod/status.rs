@@ -79,20 +79,14 @@ impl PodSandbox<'_> {
 fn pid_outside(holder: i32, pid_in_pod: i32) -> io::Result<i32> {
     for entry in fs::read_dir("/proc")? {
         let path = entry?.path();
-        let pid = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.parse().ok());
+        let pid = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
         if let Some(pid) = pid
             && is_child(&path, holder, pid_in_pod)
         {
             return Ok(pid);
         }
     }
-    Err(io::Error::new(
-        io::ErrorKind::NotFound,
-        "the process has ended already",
-    ))
+    Err(io::Error::new(io::ErrorKind::NotFound, "the process has ended already"))
 }
 
 /// By the fields `PPid` and `NSpid` of proc_pid_status(5); the second number of the latter is the pid in the namespace
@@ -101,12 +95,7 @@ fn is_child(process: &Path, holder: i32, pid_in_pod: i32) -> bool {
     let Ok(status) = fs::read_to_string(process.join("status")) else {
         return false;
     };
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap_or_default()
-    };
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<i32>().ok());
     number(Some(field("PPid:").trim())) == Some(holder)
         && number(field("NSpid:").split_whitespace().nth(1)) == Some(pid_in_pod)

@@ -110,10 +110,7 @@ impl PodSandbox<'_> {
         self.show_ended(container, place, ended.as_ref());
         match ended {
             None => Outcome::Over,
-            Some(ended) => Outcome::Ended {
-                exit_code: ended.exit_code,
-                ran: since.elapsed(),
-            },
+            Some(ended) => Outcome::Ended { exit_code: ended.exit_code, ran: since.elapsed() },
         }
     }
 

@@ -48,10 +48,7 @@ impl Volumes {
                 Ok(claim) => volumes.claims.push(claim),
                 Err(error) => {
                     let _ = volumes.unmount().await;
-                    return Err(io::Error::new(
-                        error.kind(),
-                        format!("claim {}: {error}", template.name),
-                    ));
+                    return Err(io::Error::new(error.kind(), format!("claim {}: {error}", template.name)));
                 }
             }
         }
@@ -68,10 +65,7 @@ impl Volumes {
         let claim = self.claims.iter().find(|claim| claim.located.claim == name);
         let claim = claim.map(|claim| claim.located.path.as_path());
         claim.or_else(|| {
-            self.empty_dirs
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, path)| path.as_path())
+            self.empty_dirs.iter().find(|(known, _)| known == name).map(|(_, path)| path.as_path())
         })
     }
 
@@ -92,22 +86,14 @@ impl Volumes {
             }
             Ok(())
         };
-        tokio::task::spawn_blocking(unmount)
-            .await
-            .map_err(io::Error::other)?
+        tokio::task::spawn_blocking(unmount).await.map_err(io::Error::other)?
     }
 }
 
 /// Forgets the emptyDirs of a pod that is gone for good.
 pub async fn remove_empty_dirs(world: &World, uid: &str) -> io::Result<()> {
     let folder = world.dir.pod_volumes(uid);
-    let in_memory = world
-        .setup
-        .spec
-        .pod
-        .empty_dirs
-        .iter()
-        .filter(|template| template.in_memory);
+    let in_memory = world.setup.spec.pod.empty_dirs.iter().filter(|template| template.in_memory);
     let in_memory: Vec<PathBuf> = in_memory.map(|template| folder.join(&template.name)).collect();
     let remove = move || {
         for path in in_memory {
@@ -115,26 +101,16 @@ pub async fn remove_empty_dirs(world: &World, uid: &str) -> io::Result<()> {
                 unmount_patiently(&path)?;
             }
         }
-        if folder.exists() {
-            fs::remove_dir_all(folder)
-        } else {
-            Ok(())
-        }
+        if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
     };
-    tokio::task::spawn_blocking(remove)
-        .await
-        .map_err(io::Error::other)?
+    tokio::task::spawn_blocking(remove).await.map_err(io::Error::other)?
 }
 
 async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::Result<Claim> {
     let path = world.dir.volumes().join(format!("{}-{pod}", template.name));
     let is_new = !path.exists();
     fs::create_dir_all(&path)?;
-    let mut located = LocatedVolume {
-        claim: template.name.clone(),
-        path: path.clone(),
-        device: None,
-    };
+    let mut located = LocatedVolume { claim: template.name.clone(), path: path.clone(), device: None };
     if !world.setup.is_root {
         open_to_all(&path, is_new, None)?;
         return Ok(Claim { located, image: None });
@@ -159,15 +135,8 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
         open_to_all(&mounted, is_new, group)?;
         Ok::<_, io::Error>(device.path().to_owned())
     };
-    located.device = Some(
-        tokio::task::spawn_blocking(mount)
-            .await
-            .map_err(io::Error::other)??,
-    );
-    Ok(Claim {
-        located,
-        image: Some(image),
-    })
+    located.device = Some(tokio::task::spawn_blocking(mount).await.map_err(io::Error::other)??);
+    Ok(Claim { located, image: Some(image) })
 }
 
 /// A sparse file with an empty filesystem; appears under its name only when it is complete.
@@ -176,25 +145,12 @@ async fn format_image(world: &World, image: &Path, size: u64) -> io::Result<()> 
     fs::File::create(&unfinished)?.set_len(size.max(SMALLEST_IMAGE))?;
     let mut format = Command::new("mkfs.ext4");
     format
-        .args([
-            "-q",
-            "-F",
-            "-m",
-            "0",
-            "-E",
-            "lazy_itable_init=1,lazy_journal_init=1",
-        ])
+        .args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1"])
         .arg(&unfinished)
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin",
-        )
+        .env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin")
         .stdin(Stdio::null());
     let formatted = world.reaper.run(&mut format).await.map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot run mkfs.ext4: {error}; hint: install e2fsprogs"),
-        )
+        io::Error::new(error.kind(), format!("cannot run mkfs.ext4: {error}; hint: install e2fsprogs"))
     })?;
     if !formatted {
         return Err(io::Error::other("mkfs.ext4 failed; its words are in sandbox.log"));
@@ -209,20 +165,14 @@ fn open_to_all(path: &Path, is_new: bool, group: Option<u32>) -> io::Result<()> 
         let mode = fs::metadata(path)?.permissions().mode();
         return fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o2770));
     }
-    if is_new {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o777))
-    } else {
-        Ok(())
-    }
+    if is_new { fs::set_permissions(path, fs::Permissions::from_mode(0o777)) } else { Ok(()) }
 }
 
 fn make_empty_dir(template: &EmptyDir, path: &Path, group: Option<u32>) -> io::Result<()> {
     let is_new = !path.exists();
     fs::create_dir_all(path)?;
     if template.in_memory && !is_mount_point(path)? {
-        let size = template
-            .size
-            .map_or(String::new(), |size| format!("size={size},"));
+        let size = template.size.map_or(String::new(), |size| format!("size={size},"));
         mount::filesystem("tmpfs", path, MsFlags::MS_NODEV, &format!("{size}mode=777"))?;
     }
     open_to_all(path, is_new, group)

@@ -66,14 +66,11 @@ async fn exchange(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request
-        .body(Empty::<Bytes>::new())
-        .map_err(ProbeFailure::Request)?;
+    let request = request.body(Empty::<Bytes>::new()).map_err(ProbeFailure::Request)?;
 
     let stream = connect(&url.host, url.port).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(ProbeFailure::Exchange)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(ProbeFailure::Exchange)?;
     let answer = sender.send_request(request);
     tokio::pin!(answer, connection);
     // A target that closes right after its answer ends the connection in the same moment; the answer still counts.
@@ -85,11 +82,7 @@ async fn exchange(
         error if error.is_incomplete_message() || error.is_canceled() => ProbeFailure::Closed,
         error => ProbeFailure::Exchange(error),
     })?;
-    let location = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Ok((response.status(), location))
 }
 
@@ -109,17 +102,11 @@ impl Url {
         } else if location.contains("://") {
             location.to_owned()
         } else if location.starts_with('/') {
-            return Some(Self {
-                path: location.to_owned(),
-                ..self.clone()
-            });
+            return Some(Self { path: location.to_owned(), ..self.clone() });
         } else {
             let path = self.path.split('?').next().unwrap_or_default();
             let folder = path.rfind('/').map_or("", |end| &path[..end]);
-            return Some(Self {
-                path: format!("{folder}/{location}"),
-                ..self.clone()
-            });
+            return Some(Self { path: format!("{folder}/{location}"), ..self.clone() });
         };
         let uri: Uri = absolute.parse().ok()?;
         if uri.scheme_str() != Some("http") {
@@ -128,9 +115,7 @@ impl Url {
         Some(Self {
             host: uri.host()?.trim_matches(['[', ']']).to_owned(),
             port: uri.port_u16().unwrap_or(80),
-            path: uri
-                .path_and_query()
-                .map_or_else(|| "/".to_owned(), ToString::to_string),
+            path: uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         })
     }
 }
@@ -141,11 +126,7 @@ mod tests {
 
     #[test]
     fn follows_a_location_from_where_it_is() {
-        let at = Url {
-            host: "10.0.0.1".into(),
-            port: 8080,
-            path: "/a/b?c".into(),
-        };
+        let at = Url { host: "10.0.0.1".into(), port: 8080, path: "/a/b?c".into() };
         for (location, host, port, path) in [
             ("/x?y", "10.0.0.1", 8080, "/x?y"),
             ("x", "10.0.0.1", 8080, "/a/x"),
@@ -153,11 +134,7 @@ mod tests {
             ("//other", "other", 80, "/"),
             ("http://[fd00::1]:9/z", "fd00::1", 9, "/z"),
         ] {
-            let expected = Url {
-                host: host.into(),
-                port,
-                path: path.into(),
-            };
+            let expected = Url { host: host.into(), port, path: path.into() };
             assert_eq!(at.join(location), Some(expected), "{location}");
         }
         assert_eq!(at.join("https://10.0.0.1/"), None);

@@ -83,11 +83,7 @@ impl ProbeState {
             _ => 1,
         };
         self.streak = Some(Streak { successes, length });
-        let threshold = if successes {
-            self.success_threshold
-        } else {
-            self.failure_threshold
-        };
+        let threshold = if successes { self.success_threshold } else { self.failure_threshold };
         if length < threshold {
             return None;
         }

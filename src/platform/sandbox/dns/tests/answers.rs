@@ -1,9 +1,7 @@
 use super::*;
 
 fn ask(records: &Records, name: &str, kind: RecordType) -> Message {
-    records
-        .answer(&question(name, kind), 0)
-        .expect("a question is answered")
+    records.answer(&question(name, kind), 0).expect("a question is answered")
 }
 
 fn addresses(response: &Message) -> Vec<Ipv4Addr> {
@@ -24,10 +22,7 @@ fn code(response: &Message) -> ResponseCode {
 #[test]
 fn gives_the_addresses_of_ready_pods() {
     let response = ask(&records(false), &format!("db-1.{DOMAIN}"), RecordType::A);
-    assert_eq!(
-        (code(&response), addresses(&response)),
-        (ResponseCode::NoError, vec![address(1)])
-    );
+    assert_eq!((code(&response), addresses(&response)), (ResponseCode::NoError, vec![address(1)]));
     assert!(response.metadata.authoritative);
     assert!(response.answers.iter().all(|record| record.ttl == 1));
     let all = ask(&records(false), DOMAIN, RecordType::A);
@@ -37,14 +32,8 @@ fn gives_the_addresses_of_ready_pods() {
 #[test]
 fn hides_pods_that_are_not_ready_unless_the_service_publishes_them() {
     let name = format!("db-2.{DOMAIN}");
-    assert_eq!(
-        code(&ask(&records(false), &name, RecordType::A)),
-        ResponseCode::NXDomain
-    );
-    assert_eq!(
-        addresses(&ask(&records(true), &name, RecordType::A)),
-        [address(2)]
-    );
+    assert_eq!(code(&ask(&records(false), &name, RecordType::A)), ResponseCode::NXDomain);
+    assert_eq!(addresses(&ask(&records(true), &name, RecordType::A)), [address(2)]);
     assert_eq!(addresses(&ask(&records(true), DOMAIN, RecordType::A)).len(), 3);
 }
 
@@ -52,9 +41,8 @@ fn hides_pods_that_are_not_ready_unless_the_service_publishes_them() {
 fn begins_with_another_pod_each_time() {
     let records = records(true);
     let question = question(DOMAIN, RecordType::A);
-    let firsts: Vec<_> = (0..4)
-        .map(|turn| addresses(&records.answer(&question, turn).expect("answered"))[0])
-        .collect();
+    let firsts: Vec<_> =
+        (0..4).map(|turn| addresses(&records.answer(&question, turn).expect("answered"))[0]).collect();
     assert_eq!(firsts, [address(0), address(1), address(2), address(0)]);
     // The counter may run for years.
     assert!(records.answer(&question, usize::MAX).is_some());
@@ -64,10 +52,7 @@ fn begins_with_another_pod_each_time() {
 fn reads_names_whatever_their_case() {
     let response = ask(&records(false), "DB-0.Db.Shop.SVC.cluster.LOCAL", RecordType::A);
     assert_eq!(addresses(&response), [address(0)]);
-    assert_eq!(
-        response.queries[0].name().to_ascii(),
-        "DB-0.Db.Shop.SVC.cluster.LOCAL."
-    );
+    assert_eq!(response.queries[0].name().to_ascii(), "DB-0.Db.Shop.SVC.cluster.LOCAL.");
 }
 
 #[test]
@@ -84,14 +69,8 @@ fn gives_the_pods_of_a_named_port() {
         targets
     };
     let pod = |ordinal, port| (format!("db-{ordinal}.{DOMAIN}."), port);
-    assert_eq!(
-        targets(&format!("_peer._tcp.{DOMAIN}")),
-        [pod(0, 2380), pod(1, 2380)]
-    );
-    assert_eq!(
-        targets(&format!("_gossip._udp.{DOMAIN}")),
-        [pod(0, 7946), pod(1, 7946)]
-    );
+    assert_eq!(targets(&format!("_peer._tcp.{DOMAIN}")), [pod(0, 2380), pod(1, 2380)]);
+    assert_eq!(targets(&format!("_gossip._udp.{DOMAIN}")), [pod(0, 7946), pod(1, 7946)]);
     assert_eq!(targets(DOMAIN).len(), 4);
     for wrong in ["_peer._udp", "_other._tcp", "peer._tcp"] {
         let response = ask(&records(false), &format!("{wrong}.{DOMAIN}"), RecordType::SRV);
@@ -102,9 +81,7 @@ fn gives_the_pods_of_a_named_port() {
 #[test]
 fn gives_the_name_of_an_address() {
     let response = ask(&records(false), "12.0.1.10.in-addr.arpa", RecordType::PTR);
-    let RData::PTR(name) = &response.answers[0].data else {
-        unreachable!("{response:?}")
-    };
+    let RData::PTR(name) = &response.answers[0].data else { unreachable!("{response:?}") };
     assert_eq!(name.0.to_ascii(), format!("db-2.{DOMAIN}."));
     let nobody = ask(&records(false), "99.0.1.10.in-addr.arpa", RecordType::PTR);
     assert_eq!(code(&nobody), ResponseCode::NXDomain);
@@ -117,23 +94,11 @@ fn says_that_a_name_has_no_other_records_without_denying_it() {
             let response = ask(&records(false), &name, kind);
             assert_eq!(code(&response), ResponseCode::NoError, "{name} {kind}");
             assert!(response.answers.is_empty());
-            assert_eq!(
-                response.authorities.len(),
-                1,
-                "an empty answer says how long it holds"
-            );
+            assert_eq!(response.authorities.len(), 1, "an empty answer says how long it holds");
         }
     }
-    for above in [
-        "shop.svc.cluster.local",
-        "cluster.local",
-        &format!("_tcp.{DOMAIN}"),
-    ] {
-        assert_eq!(
-            code(&ask(&records(false), above, RecordType::A)),
-            ResponseCode::NoError,
-            "{above}"
-        );
+    for above in ["shop.svc.cluster.local", "cluster.local", &format!("_tcp.{DOMAIN}")] {
+        assert_eq!(code(&ask(&records(false), above, RecordType::A)), ResponseCode::NoError, "{above}");
     }
 }
 
@@ -159,10 +124,7 @@ fn denies_everything_else() {
 fn has_no_addresses_while_nobody_is_ready() {
     let records = Records::new(&set(false), Vec::new());
     let response = ask(&records, DOMAIN, RecordType::A);
-    assert_eq!(
-        (code(&response), response.answers.len()),
-        (ResponseCode::NoError, 0)
-    );
+    assert_eq!((code(&response), response.answers.len()), (ResponseCode::NoError, 0));
 }
 
 #[test]
@@ -173,13 +135,7 @@ fn answers_no_answers_and_does_nothing_but_answer() {
     assert!(records.answer(&response, 0).is_none());
     let mut update = question(DOMAIN, RecordType::A);
     update.metadata.op_code = OpCode::Update;
-    assert_eq!(
-        records.answer(&update, 0).map(|answer| code(&answer)),
-        Some(ResponseCode::NotImp)
-    );
+    assert_eq!(records.answer(&update, 0).map(|answer| code(&answer)), Some(ResponseCode::NotImp));
     let none = Message::query();
-    assert_eq!(
-        records.answer(&none, 0).map(|answer| code(&answer)),
-        Some(ResponseCode::FormErr)
-    );
+    assert_eq!(records.answer(&none, 0).map(|answer| code(&answer)), Some(ResponseCode::FormErr));
 }

@@ -29,34 +29,21 @@ async fn responder(records: Records) -> (SocketAddr, watch::Sender<Records>) {
 async fn tells_our_own_clients_and_follows_changes() {
     let (server, sender) = responder(records(false)).await;
     let name = format!("db-0.{DOMAIN}");
-    assert_eq!(
-        lookup(server, &name, LIMIT).await.expect("known"),
-        [IpAddr::V4(address(0))]
-    );
+    assert_eq!(lookup(server, &name, LIMIT).await.expect("known"), [IpAddr::V4(address(0))]);
     assert_eq!(lookup(server, DOMAIN, LIMIT).await.expect("known").len(), 2);
-    sender
-        .send(Records::new(&set(false), Vec::new()))
-        .expect("it listens");
+    sender.send(Records::new(&set(false), Vec::new())).expect("it listens");
     let gone = lookup(server, &name, LIMIT).await.expect_err("gone");
     assert_eq!(gone.kind(), io::ErrorKind::NotFound);
-    assert_eq!(
-        lookup(server, DOMAIN, LIMIT).await.expect("the service stays"),
-        Vec::<IpAddr>::new()
-    );
+    assert_eq!(lookup(server, DOMAIN, LIMIT).await.expect("the service stays"), Vec::<IpAddr>::new());
     drop(sender);
-    assert!(
-        lookup(server, DOMAIN, LIMIT).await.is_ok(),
-        "the last records stay"
-    );
+    assert!(lookup(server, DOMAIN, LIMIT).await.is_ok(), "the last records stay");
 }
 
 #[tokio::test]
 async fn says_that_nobody_answers_when_the_time_is_over() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     let server = silent.local_addr().expect("bound");
-    let error = lookup(server, DOMAIN, Duration::from_millis(100))
-        .await
-        .expect_err("silence");
+    let error = lookup(server, DOMAIN, Duration::from_millis(100)).await.expect_err("silence");
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 }
 
@@ -108,30 +95,16 @@ async fn survives_junk_and_says_so_where_it_is_a_question() {
     }
     let mut stream = TcpStream::connect(server).await.expect("it listens");
     stream.write_all(&[0xff; 10]).await.expect("sent");
-    assert_eq!(
-        lookup(server, DOMAIN, LIMIT)
-            .await
-            .expect("it still answers")
-            .len(),
-        2
-    );
+    assert_eq!(lookup(server, DOMAIN, LIMIT).await.expect("it still answers").len(), 2);
 
     let malformed = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     malformed.connect(server).await.expect("connected");
-    malformed
-        .send(&[0x12, 0x34, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0])
-        .await
-        .expect("sent");
+    malformed.send(&[0x12, 0x34, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0]).await.expect("sent");
     let mut buffer = vec![0; 512];
-    let length = tokio::time::timeout(LIMIT, malformed.recv(&mut buffer))
-        .await
-        .expect("in time")
-        .expect("received");
+    let length =
+        tokio::time::timeout(LIMIT, malformed.recv(&mut buffer)).await.expect("in time").expect("received");
     let answer = Message::from_vec(&buffer[..length]).expect("a message");
-    assert_eq!(
-        (answer.metadata.id, answer.metadata.response_code),
-        (0x1234, ResponseCode::FormErr)
-    );
+    assert_eq!((answer.metadata.id, answer.metadata.response_code), (0x1234, ResponseCode::FormErr));
 }
 
 /// The resolver of the C library is what a store uses, and it asks for A and AAAA together.
@@ -143,14 +116,8 @@ async fn is_understood_by_a_resolver_of_this_machine() {
         .args(["nslookup", &name, &server.to_string()])
         .stdin(Stdio::null())
         .output();
-    let output = tokio::time::timeout(LIMIT, lookup)
-        .await
-        .expect("in time")
-        .expect("busybox is installed");
+    let output = tokio::time::timeout(LIMIT, lookup).await.expect("in time").expect("busybox is installed");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("10.1.0.11"), "{text}");
-    assert!(
-        !text.contains("NXDOMAIN") && !text.contains("can't find"),
-        "{text}"
-    );
+    assert!(!text.contains("NXDOMAIN") && !text.contains("can't find"), "{text}");
 }

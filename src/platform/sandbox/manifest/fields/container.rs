@@ -6,10 +6,7 @@ use Treatment::{Honoured, Noted, Only, Refused, Usual, Within};
 
 pub(super) const SECTIONS: &[Section] = &[
     Section {
-        at: &[
-            "spec.template.spec.containers[]",
-            "spec.template.spec.initContainers[]",
-        ],
+        at: &["spec.template.spec.containers[]", "spec.template.spec.initContainers[]"],
         fields: &[
             ("args", Honoured),
             ("command", Honoured),
@@ -47,10 +44,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("startupProbe", Within),
             (
                 "restartPolicy",
-                Only {
-                    values: &["Always"],
-                    hint: "a StatefulSet restarts its containers always",
-                },
+                Only { values: &["Always"], hint: "a StatefulSet restarts its containers always" },
             ),
         ],
     },
@@ -65,10 +59,7 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
-        at: &[
-            "spec.template.spec.containers[].env[]",
-            "spec.template.spec.initContainers[].env[]",
-        ],
+        at: &["spec.template.spec.containers[].env[]", "spec.template.spec.initContainers[].env[]"],
         fields: &[("name", Honoured), ("value", Honoured), ("valueFrom", Within)],
     },
     Section {
@@ -82,10 +73,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("fieldRef", Within),
             (
                 "resourceFieldRef",
-                Refused {
-                    why: "resources are not enforced in the sandbox",
-                    hint: "write the value itself",
-                },
+                Refused { why: "resources are not enforced in the sandbox", hint: "write the value itself" },
             ),
         ],
     },
@@ -103,27 +91,11 @@ pub(super) const SECTIONS: &[Section] = &[
             "spec.template.spec.containers[].env[].valueFrom.fieldRef",
             "spec.template.spec.initContainers[].env[].valueFrom.fieldRef",
         ],
-        fields: &[
-            (
-                "apiVersion",
-                Only {
-                    values: &["v1"],
-                    hint: "leave it out",
-                },
-            ),
-            ("fieldPath", Honoured),
-        ],
+        fields: &[("apiVersion", Only { values: &["v1"], hint: "leave it out" }), ("fieldPath", Honoured)],
     },
     Section {
-        at: &[
-            "spec.template.spec.containers[].envFrom[]",
-            "spec.template.spec.initContainers[].envFrom[]",
-        ],
-        fields: &[
-            ("configMapRef", Within),
-            ("secretRef", Within),
-            ("prefix", Honoured),
-        ],
+        at: &["spec.template.spec.containers[].envFrom[]", "spec.template.spec.initContainers[].envFrom[]"],
+        fields: &[("configMapRef", Within), ("secretRef", Within), ("prefix", Honoured)],
     },
     Section {
         at: &[
@@ -135,22 +107,13 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[("name", Honoured), ("optional", Honoured)],
     },
     Section {
-        at: &[
-            "spec.template.spec.containers[].ports[]",
-            "spec.template.spec.initContainers[].ports[]",
-        ],
+        at: &["spec.template.spec.containers[].ports[]", "spec.template.spec.initContainers[].ports[]"],
         fields: &[
             ("containerPort", Honoured),
             ("hostIP", NO_HOST_PORT),
             ("hostPort", NO_HOST_PORT),
             ("name", Honoured),
-            (
-                "protocol",
-                Only {
-                    values: &["TCP", "UDP"],
-                    hint: "write TCP or UDP",
-                },
-            ),
+            ("protocol", Only { values: &["TCP", "UDP"], hint: "write TCP or UDP" }),
         ],
     },
     Section {
@@ -162,10 +125,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("mountPath", Honoured),
             (
                 "mountPropagation",
-                Only {
-                    values: &["None"],
-                    hint: "mounts of a pod stay its own in the sandbox: leave it out",
-                },
+                Only { values: &["None"], hint: "mounts of a pod stay its own in the sandbox: leave it out" },
             ),
             ("name", Honoured),
             ("readOnly", Honoured),
@@ -194,10 +154,7 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[
             ("allowPrivilegeEscalation", NO_CONFINEMENT),
             ("appArmorProfile", NO_CONFINEMENT),
-            (
-                "capabilities",
-                Noted("processes have the capabilities that the sandbox has"),
-            ),
+            ("capabilities", Noted("processes have the capabilities that the sandbox has")),
             (
                 "privileged",
                 Only {
@@ -205,40 +162,23 @@ pub(super) const SECTIONS: &[Section] = &[
                     hint: "the sandbox gives no rights over this machine: leave it out",
                 },
             ),
-            (
-                "procMount",
-                Usual {
-                    values: &["Default"],
-                    note: "/proc is mounted as usual",
-                },
-            ),
+            ("procMount", Usual { values: &["Default"], note: "/proc is mounted as usual" }),
             (
                 "readOnlyRootFilesystem",
-                Usual {
-                    values: &["false"],
-                    note: "the root can be written, and is forgotten with the pod",
-                },
+                Usual { values: &["false"], note: "the root can be written, and is forgotten with the pod" },
             ),
             ("runAsGroup", Honoured),
             ("runAsNonRoot", Honoured),
             ("runAsUser", Honoured),
             ("seLinuxOptions", NO_CONFINEMENT),
             ("seccompProfile", NO_CONFINEMENT),
-            (
-                "windowsOptions",
-                Refused {
-                    why: "the sandbox runs Linux programs",
-                    hint: "leave it out",
-                },
-            ),
+            ("windowsOptions", Refused { why: "the sandbox runs Linux programs", hint: "leave it out" }),
         ],
     },
 ];
 
-const NO_TERMINAL: Treatment = Only {
-    values: &["false"],
-    hint: "processes of the sandbox have no input and no terminal: leave it out",
-};
+const NO_TERMINAL: Treatment =
+    Only { values: &["false"], hint: "processes of the sandbox have no input and no terminal: leave it out" };
 
 const NO_LAST_WORDS: Treatment = Noted("the pod's log is kept instead");
 

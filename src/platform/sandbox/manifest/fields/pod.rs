@@ -9,18 +9,12 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[
             (
                 "activeDeadlineSeconds",
-                Refused {
-                    why: "pods of a StatefulSet run for ever",
-                    hint: "leave it out",
-                },
+                Refused { why: "pods of a StatefulSet run for ever", hint: "leave it out" },
             ),
             ("affinity", NO_SCHEDULER),
             (
                 "automountServiceAccountToken",
-                Usual {
-                    values: &["false"],
-                    note: "there is no token to mount",
-                },
+                Usual { values: &["false"], note: "there is no token to mount" },
             ),
             ("containers", Within),
             ("dnsConfig", Within),
@@ -31,19 +25,10 @@ pub(super) const SECTIONS: &[Section] = &[
                     hint: "pods of the sandbox have only the names of the cluster: use ClusterFirst",
                 },
             ),
-            (
-                "enableServiceLinks",
-                Usual {
-                    values: &["false"],
-                    note: "no variables are made of Services",
-                },
-            ),
+            ("enableServiceLinks", Usual { values: &["false"], note: "no variables are made of Services" }),
             (
                 "ephemeralContainers",
-                Refused {
-                    why: "a template has none",
-                    hint: "make it a container or leave it out",
-                },
+                Refused { why: "a template has none", hint: "make it a container or leave it out" },
             ),
             (
                 "hostAliases",
@@ -73,32 +58,14 @@ pub(super) const SECTIONS: &[Section] = &[
                     hint: "leave it out in the sandbox",
                 },
             ),
-            (
-                "resourceClaims",
-                Refused {
-                    why: "the sandbox has no devices to give",
-                    hint: "leave it out",
-                },
-            ),
+            ("resourceClaims", Refused { why: "the sandbox has no devices to give", hint: "leave it out" }),
             ("resources", NO_LIMITS),
-            (
-                "restartPolicy",
-                Only {
-                    values: &["Always"],
-                    hint: "a StatefulSet allows only Always",
-                },
-            ),
-            (
-                "runtimeClassName",
-                Noted("pods are processes of this machine's kernel"),
-            ),
+            ("restartPolicy", Only { values: &["Always"], hint: "a StatefulSet allows only Always" }),
+            ("runtimeClassName", Noted("pods are processes of this machine's kernel")),
             ("schedulerName", NO_SCHEDULER),
             (
                 "schedulingGates",
-                Refused {
-                    why: "nobody in the sandbox opens the gate",
-                    hint: "leave it out in the sandbox",
-                },
+                Refused { why: "nobody in the sandbox opens the gate", hint: "leave it out in the sandbox" },
             ),
             ("securityContext", Within),
             ("serviceAccount", Honoured),
@@ -106,10 +73,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("setHostnameAsFQDN", Honoured),
             (
                 "shareProcessNamespace",
-                Usual {
-                    values: &["true"],
-                    note: "containers of a pod always see each other's processes",
-                },
+                Usual { values: &["true"], note: "containers of a pod always see each other's processes" },
             ),
             ("subdomain", NAMED_BY_THE_SET),
             ("terminationGracePeriodSeconds", Honoured),
@@ -123,43 +87,22 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[
             (
                 "nameservers",
-                Refused {
-                    why: "pods of the sandbox ask only its own server",
-                    hint: "leave it out",
-                },
+                Refused { why: "pods of the sandbox ask only its own server", hint: "leave it out" },
             ),
-            (
-                "options",
-                Noted("the resolver of a pod has the options that Kubernetes sets"),
-            ),
-            (
-                "searches",
-                Refused {
-                    why: "only names of the cluster resolve",
-                    hint: "write whole names",
-                },
-            ),
+            ("options", Noted("the resolver of a pod has the options that Kubernetes sets")),
+            ("searches", Refused { why: "only names of the cluster resolve", hint: "write whole names" }),
         ],
     },
     Section {
         at: &["spec.template.spec.os"],
-        fields: &[(
-            "name",
-            Only {
-                values: &["linux"],
-                hint: "the sandbox runs Linux programs",
-            },
-        )],
+        fields: &[("name", Only { values: &["linux"], hint: "the sandbox runs Linux programs" })],
     },
     Section {
         at: &["spec.template.spec.securityContext"],
         fields: &[
             ("appArmorProfile", NO_CONFINEMENT),
             ("fsGroup", Honoured),
-            (
-                "fsGroupChangePolicy",
-                Noted("the owner of a volume is set when it is made"),
-            ),
+            ("fsGroupChangePolicy", Noted("the owner of a volume is set when it is made")),
             ("runAsGroup", Honoured),
             ("runAsNonRoot", Honoured),
             ("runAsUser", Honoured),
@@ -169,10 +112,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("supplementalGroups", Honoured),
             (
                 "supplementalGroupsPolicy",
-                Usual {
-                    values: &["Strict"],
-                    note: "without an image there are no other groups to merge",
-                },
+                Usual { values: &["Strict"], note: "without an image there are no other groups to merge" },
             ),
             (
                 "sysctls",
@@ -181,13 +121,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     hint: "leave it out, or set it in an init container where the pod's namespaces have it",
                 },
             ),
-            (
-                "windowsOptions",
-                Refused {
-                    why: "the sandbox runs Linux programs",
-                    hint: "leave it out",
-                },
-            ),
+            ("windowsOptions", Refused { why: "the sandbox runs Linux programs", hint: "leave it out" }),
         ],
     },
     Section {
@@ -226,13 +160,7 @@ pub(super) const SECTIONS: &[Section] = &[
                     hint: "use emptyDir or a volumeClaimTemplate",
                 },
             ),
-            (
-                "image",
-                Refused {
-                    why: "no image is unpacked",
-                    hint: "copy the files in an init container",
-                },
-            ),
+            ("image", Refused { why: "no image is unpacked", hint: "copy the files in an init container" }),
             ("awsElasticBlockStore", NO_FOREIGN_STORAGE),
             ("azureDisk", NO_FOREIGN_STORAGE),
             ("azureFile", NO_FOREIGN_STORAGE),
@@ -259,13 +187,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         at: &["spec.template.spec.volumes[].emptyDir"],
         fields: &[
-            (
-                "medium",
-                Only {
-                    values: &["", "Memory"],
-                    hint: "write Memory, or leave it out",
-                },
-            ),
+            ("medium", Only { values: &["", "Memory"], hint: "write Memory, or leave it out" }),
             ("sizeLimit", Honoured),
         ],
     },
@@ -289,7 +211,5 @@ const NO_CONFIG: Treatment = Refused {
     hint: "write the file into an emptyDir in an init container, or use arguments and env",
 };
 
-const NO_FOREIGN_STORAGE: Treatment = Refused {
-    why: "the sandbox has no such storage",
-    hint: "use emptyDir or a volumeClaimTemplate",
-};
+const NO_FOREIGN_STORAGE: Treatment =
+    Refused { why: "the sandbox has no such storage", hint: "use emptyDir or a volumeClaimTemplate" };

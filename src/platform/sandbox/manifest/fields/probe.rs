@@ -15,20 +15,14 @@ pub(super) const SECTIONS: &[Section] = &[
             ("failureThreshold", Honoured),
             (
                 "grpc",
-                Refused {
-                    why: "the sandbox does not speak gRPC",
-                    hint: "use httpGet, tcpSocket or exec",
-                },
+                Refused { why: "the sandbox does not speak gRPC", hint: "use httpGet, tcpSocket or exec" },
             ),
             ("httpGet", Within),
             ("initialDelaySeconds", Honoured),
             ("periodSeconds", Honoured),
             ("successThreshold", Honoured),
             ("tcpSocket", Within),
-            (
-                "terminationGracePeriodSeconds",
-                Noted("the pod's own grace period is used"),
-            ),
+            ("terminationGracePeriodSeconds", Noted("the pod's own grace period is used")),
             ("timeoutSeconds", Honoured),
         ],
     },

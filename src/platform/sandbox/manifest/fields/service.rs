@@ -23,10 +23,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("annotations", UNREAD_LABELS),
             (
                 "generateName",
-                Refused {
-                    why: "the set refers to the Service by name",
-                    hint: "write metadata.name",
-                },
+                Refused { why: "the set refers to the Service by name", hint: "write metadata.name" },
             ),
             ("finalizers", NO_API_SERVER),
             ("ownerReferences", NO_API_SERVER),
@@ -51,25 +48,13 @@ pub(super) const SECTIONS: &[Section] = &[
                     hint: "the governing Service must be headless: write clusterIP: None",
                 },
             ),
-            (
-                "clusterIPs",
-                Only {
-                    values: &["None"],
-                    hint: "the governing Service must be headless",
-                },
-            ),
+            ("clusterIPs", Only { values: &["None"], hint: "the governing Service must be headless" }),
             ("externalIPs", NOT_FROM_OUTSIDE),
             ("externalName", NOT_FROM_OUTSIDE),
             ("externalTrafficPolicy", UNUSED_BY_HEADLESS),
             ("healthCheckNodePort", UNUSED_BY_HEADLESS),
             ("internalTrafficPolicy", UNUSED_BY_HEADLESS),
-            (
-                "ipFamilies",
-                Only {
-                    values: &["IPv4"],
-                    hint: "pods of the sandbox have IPv4 addresses only",
-                },
-            ),
+            ("ipFamilies", Only { values: &["IPv4"], hint: "pods of the sandbox have IPv4 addresses only" }),
             (
                 "ipFamilyPolicy",
                 Only {
@@ -83,13 +68,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("ports", Within),
             ("publishNotReadyAddresses", Honoured),
             ("selector", Honoured),
-            (
-                "sessionAffinity",
-                Usual {
-                    values: &["None"],
-                    note: "a headless Service has no sessions",
-                },
-            ),
+            ("sessionAffinity", Usual { values: &["None"], note: "a headless Service has no sessions" }),
             ("sessionAffinityConfig", UNUSED_BY_HEADLESS),
             ("trafficDistribution", UNUSED_BY_HEADLESS),
             (
@@ -108,13 +87,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("name", Honoured),
             ("nodePort", NOT_FROM_OUTSIDE),
             ("port", Honoured),
-            (
-                "protocol",
-                Only {
-                    values: &["TCP", "UDP"],
-                    hint: "write TCP or UDP",
-                },
-            ),
+            ("protocol", Only { values: &["TCP", "UDP"], hint: "write TCP or UDP" }),
             ("targetPort", Honoured),
         ],
     },

@@ -21,13 +21,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("namespace", Honoured),
             ("labels", UNREAD_LABELS),
             ("annotations", UNREAD_LABELS),
-            (
-                "generateName",
-                Refused {
-                    why: "pods are named after the set",
-                    hint: "write metadata.name",
-                },
-            ),
+            ("generateName", Refused { why: "pods are named after the set", hint: "write metadata.name" }),
             ("finalizers", NO_API_SERVER),
             ("ownerReferences", NO_API_SERVER),
             ("creationTimestamp", WRITTEN_BY_A_CLUSTER),
@@ -51,30 +45,18 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             (
                 "podManagementPolicy",
-                Only {
-                    values: &["OrderedReady", "Parallel"],
-                    hint: "write OrderedReady or Parallel",
-                },
+                Only { values: &["OrderedReady", "Parallel"], hint: "write OrderedReady or Parallel" },
             ),
             ("replicas", Honoured),
-            (
-                "revisionHistoryLimit",
-                Noted("the sandbox has no earlier revisions"),
-            ),
+            ("revisionHistoryLimit", Noted("the sandbox has no earlier revisions")),
             ("selector", Within),
             ("serviceName", Honoured),
             ("template", Within),
-            (
-                "updateStrategy",
-                Noted("the template of a sandbox does not change, so nothing is updated"),
-            ),
+            ("updateStrategy", Noted("the template of a sandbox does not change, so nothing is updated")),
             ("volumeClaimTemplates", Within),
         ],
     },
-    Section {
-        at: &["spec.ordinals"],
-        fields: &[("start", Honoured)],
-    },
+    Section { at: &["spec.ordinals"], fields: &[("start", Honoured)] },
     Section {
         at: &["spec.selector"],
         fields: &[
@@ -85,10 +67,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     },
-    Section {
-        at: &["spec.template"],
-        fields: &[("metadata", Within), ("spec", Within)],
-    },
+    Section { at: &["spec.template"], fields: &[("metadata", Within), ("spec", Within)] },
     Section {
         at: &["spec.template.metadata"],
         fields: &[
@@ -137,13 +116,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("name", Honoured),
             ("labels", UNREAD_LABELS),
             ("annotations", UNREAD_LABELS),
-            (
-                "generateName",
-                Refused {
-                    why: "mounts need a name to refer to",
-                    hint: "write metadata.name",
-                },
-            ),
+            ("generateName", Refused { why: "mounts need a name to refer to", hint: "write metadata.name" }),
             ("namespace", Noted("a claim is in the namespace of its set")),
             ("finalizers", NO_API_SERVER),
             ("ownerReferences", NO_API_SERVER),
@@ -172,19 +145,10 @@ pub(super) const SECTIONS: &[Section] = &[
             ("resources", Within),
             (
                 "selector",
-                Refused {
-                    why: "the sandbox makes its volumes anew",
-                    hint: "leave it out in the sandbox",
-                },
+                Refused { why: "the sandbox makes its volumes anew", hint: "leave it out in the sandbox" },
             ),
-            (
-                "storageClassName",
-                Noted("volumes are ext4 images or folders on this machine's disk"),
-            ),
-            (
-                "volumeAttributesClassName",
-                Noted("volumes are as fast as this machine's disk"),
-            ),
+            ("storageClassName", Noted("volumes are ext4 images or folders on this machine's disk")),
+            ("volumeAttributesClassName", Noted("volumes are as fast as this machine's disk")),
             (
                 "volumeMode",
                 Only {
@@ -194,10 +158,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             (
                 "volumeName",
-                Refused {
-                    why: "the sandbox makes its volumes anew",
-                    hint: "leave it out in the sandbox",
-                },
+                Refused { why: "the sandbox makes its volumes anew", hint: "leave it out in the sandbox" },
             ),
         ],
     },
@@ -205,10 +166,7 @@ pub(super) const SECTIONS: &[Section] = &[
         at: &["spec.volumeClaimTemplates[].spec.resources"],
         fields: &[
             ("requests", Honoured),
-            (
-                "limits",
-                Noted("a volume has the size that it requests and does not grow"),
-            ),
+            ("limits", Noted("a volume has the size that it requests and does not grow")),
         ],
     },
 ];

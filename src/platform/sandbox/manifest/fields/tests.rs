@@ -35,8 +35,7 @@ fn reached<T: DeserializeOwned>(table: &Table) -> BTreeMap<String, (Option<Treat
 
 /// The paths of all fields above the one at `path`.
 fn above(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('.')
-        .map(|(end, _)| path[..end].trim_end_matches("[]"))
+    path.match_indices('.').map(|(end, _)| path[..end].trim_end_matches("[]"))
 }
 
 #[test]
@@ -51,31 +50,20 @@ fn every_field_of_a_service_has_a_treatment() {
 
 fn complete<T: DeserializeOwned>(table: &Table, at_least: usize) {
     let reached = reached::<T>(table);
-    assert!(
-        reached.len() >= at_least,
-        "only {} fields were found",
-        reached.len()
-    );
-    let missing: Vec<_> = reached
-        .iter()
-        .filter(|(_, (treatment, _))| treatment.is_none())
-        .map(|(path, _)| path)
-        .collect();
+    assert!(reached.len() >= at_least, "only {} fields were found", reached.len());
+    let missing: Vec<_> =
+        reached.iter().filter(|(_, (treatment, _))| treatment.is_none()).map(|(path, _)| path).collect();
     assert!(missing.is_empty(), "without a treatment: {missing:#?}");
-    let unknown: Vec<_> = table
-        .paths()
-        .map(|(path, _)| path)
-        .filter(|path| !reached.contains_key(*path))
-        .collect();
+    let unknown: Vec<_> =
+        table.paths().map(|(path, _)| path).filter(|path| !reached.contains_key(*path)).collect();
     assert!(unknown.is_empty(), "no fields of Kubernetes: {unknown:#?}");
 }
 
 #[test]
 fn no_structure_is_honoured_as_a_whole() {
     // A new field inside it would be dropped in silence.
-    for (path, (treatment, shape)) in reached::<StatefulSet>(&STATEFUL_SET)
-        .into_iter()
-        .chain(reached::<Service>(&SERVICE))
+    for (path, (treatment, shape)) in
+        reached::<StatefulSet>(&STATEFUL_SET).into_iter().chain(reached::<Service>(&SERVICE))
     {
         if treatment == Some(Treatment::Honoured) {
             assert_ne!(shape, Shape::Structure, "{path}");

@@ -15,28 +15,14 @@ use crate::platform::sandbox::pod_spec::Container;
 /// Reads the container at `path`.
 pub(super) fn read(given: &Given, path: &str, around: &Around<'_>, report: &mut Report<'_>) -> Container {
     let (run_as_user, run_as_group) = identity::user_and_group(given, path, around.security, report);
-    let working_dir = given
-        .working_dir
-        .clone()
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from);
+    let working_dir = given.working_dir.clone().filter(|dir| !dir.is_empty()).map(PathBuf::from);
     if working_dir.as_ref().is_some_and(|dir| !dir.is_absolute()) {
-        report.refuse(
-            &format!("{path}.workingDir"),
-            "is no absolute path",
-            "begin it with a slash",
-        );
+        report.refuse(&format!("{path}.workingDir"), "is no absolute path", "begin it with a slash");
     }
     let ports = ports(given.ports.as_deref().unwrap_or_default(), path, report);
     let mut probe = |field: &str, probe: &Option<_>| {
-        let place = probes::Place {
-            path: format!("{path}.{field}"),
-            ports: &ports,
-            container: given,
-        };
-        probe
-            .as_ref()
-            .and_then(|probe| probes::read(probe, &place, around.find, report))
+        let place = probes::Place { path: format!("{path}.{field}"), ports: &ports, container: given };
+        probe.as_ref().and_then(|probe| probes::read(probe, &place, around.find, report))
     };
     let readiness = probe("readinessProbe", &given.readiness_probe);
     let liveness = probe("livenessProbe", &given.liveness_probe);
@@ -83,11 +69,7 @@ fn ports(given: &[ContainerPort], path: &str, report: &mut Report<'_>) -> BTreeM
         if let Some(message) = refuse_label(name, 15) {
             report.refuse(&format!("{path}.name"), message, LABEL_HINT);
         } else if named.insert(name.clone(), number).is_some() {
-            report.refuse(
-                &format!("{path}.name"),
-                "another port has this name",
-                "give it another name",
-            );
+            report.refuse(&format!("{path}.name"), "another port has this name", "give it another name");
         }
     }
     named

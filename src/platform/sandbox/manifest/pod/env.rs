@@ -21,11 +21,7 @@ pub(super) fn read(container: &Container, path: &str, report: &mut Report<'_>) -
         let path = format!("{path}.env[{index}]");
         if variable.name.is_empty() || variable.name.contains('=') {
             let message = format!("{:?} is no name of a variable", shortened(&variable.name));
-            report.refuse(
-                &format!("{path}.name"),
-                message,
-                "use letters, digits and underscores",
-            );
+            report.refuse(&format!("{path}.name"), message, "use letters, digits and underscores");
         }
         let text = variable.value.clone().unwrap_or_default();
         let value = match &variable.value_from {
@@ -36,38 +32,21 @@ pub(super) fn read(container: &Container, path: &str, report: &mut Report<'_>) -
             }
             Some(source) => from(source, &format!("{path}.valueFrom"), report),
         };
-        variables.extend(value.map(|value| EnvVar {
-            name: variable.name.clone(),
-            value,
-        }));
+        variables.extend(value.map(|value| EnvVar { name: variable.name.clone(), value }));
     }
     variables
 }
 
 fn from(source: &EnvVarSource, path: &str, report: &mut Report<'_>) -> Option<EnvValue> {
-    let config = source
-        .config_map_key_ref
-        .as_ref()
-        .map(|of| ("configMapKeyRef", of.optional));
-    let secret = source
-        .secret_key_ref
-        .as_ref()
-        .map(|of| ("secretKeyRef", of.optional));
-    let count = [
-        config.is_some(),
-        secret.is_some(),
-        source.field_ref.is_some(),
-        source.resource_field_ref.is_some(),
-    ]
-    .into_iter()
-    .filter(|is_there| *is_there)
-    .count();
+    let config = source.config_map_key_ref.as_ref().map(|of| ("configMapKeyRef", of.optional));
+    let secret = source.secret_key_ref.as_ref().map(|of| ("secretKeyRef", of.optional));
+    let count =
+        [config.is_some(), secret.is_some(), source.field_ref.is_some(), source.resource_field_ref.is_some()]
+            .into_iter()
+            .filter(|is_there| *is_there)
+            .count();
     if count != 1 {
-        report.refuse(
-            path,
-            format!("has {count} sources"),
-            "write exactly one, for example fieldRef",
-        );
+        report.refuse(path, format!("has {count} sources"), "write exactly one, for example fieldRef");
         return None;
     }
     if let Some((field, optional)) = config.or(secret) {
@@ -80,28 +59,17 @@ fn from(source: &EnvVarSource, path: &str, report: &mut Report<'_>) -> Option<En
     if read.is_none() {
         let near = nearest(&field.field_path, SUPPORTED.iter().map(|(name, _)| *name));
         let hint = near.map_or_else(
-            || {
-                format!(
-                    "it knows {} and labels",
-                    SUPPORTED.map(|(name, _)| name).join(", ")
-                )
-            },
+            || format!("it knows {} and labels", SUPPORTED.map(|(name, _)| name).join(", ")),
             |near| format!("did you mean {near}?"),
         );
-        let message = format!(
-            "the sandbox does not know the field {:?}",
-            shortened(&field.field_path)
-        );
+        let message = format!("the sandbox does not know the field {:?}", shortened(&field.field_path));
         report.refuse(&path, message, hint);
     }
     read.map(EnvValue::Field)
 }
 
 fn read_all_of(source: &EnvFromSource, path: &str, report: &mut Report<'_>) {
-    let config = source
-        .config_map_ref
-        .as_ref()
-        .map(|of| ("configMapRef", of.optional));
+    let config = source.config_map_ref.as_ref().map(|of| ("configMapRef", of.optional));
     let secret = source.secret_ref.as_ref().map(|of| ("secretRef", of.optional));
     match config.or(secret) {
         Some((field, optional)) => optional_only(&format!("{path}.{field}"), optional, report),
@@ -113,11 +81,7 @@ fn optional_only(path: &str, optional: Option<bool>, report: &mut Report<'_>) {
     if optional == Some(true) {
         report.note(path, LEFT_OUT);
     } else {
-        report.refuse(
-            path,
-            NO_CONFIG,
-            "write the value itself, or optional: true where it can be missing",
-        );
+        report.refuse(path, NO_CONFIG, "write the value itself, or optional: true where it can be missing");
     }
 }
 
@@ -141,10 +105,5 @@ fn field_path(path: &str) -> Option<FieldPath> {
     key("metadata.labels['")
         .map(FieldPath::Label)
         .or_else(|| key("metadata.annotations['").map(FieldPath::Annotation))
-        .or_else(|| {
-            SUPPORTED
-                .into_iter()
-                .find(|(name, _)| *name == path)
-                .map(|(_, field)| field)
-        })
+        .or_else(|| SUPPORTED.into_iter().find(|(name, _)| *name == path).map(|(_, field)| field))
 }

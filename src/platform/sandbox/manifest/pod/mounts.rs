@@ -35,15 +35,8 @@ pub(super) fn read(
         } else if mounts.iter().any(|other| other.path == at) {
             report.refuse(&at_path, "another volume is mounted there", "write another path");
         }
-        let sub_path = mount
-            .sub_path
-            .clone()
-            .filter(|sub| !sub.is_empty())
-            .map(PathBuf::from);
-        if sub_path
-            .as_ref()
-            .is_some_and(|sub| sub.is_absolute() || has_parents(sub))
-        {
+        let sub_path = mount.sub_path.clone().filter(|sub| !sub.is_empty()).map(PathBuf::from);
+        if sub_path.as_ref().is_some_and(|sub| sub.is_absolute() || has_parents(sub)) {
             report.refuse(
                 &format!("{path}.subPath"),
                 "leads out of the volume",

@@ -30,45 +30,24 @@ pub(super) fn read(
 ) -> Option<Probe> {
     let path = &at.path;
     let mut time = |field: &str, value: Option<i32>, default: i64, lowest| {
-        seconds(
-            &format!("{path}.{field}"),
-            value.map_or(default, i64::from),
-            lowest,
-            report,
-        )
+        seconds(&format!("{path}.{field}"), value.map_or(default, i64::from), lowest, report)
     };
     let initial_delay = time("initialDelaySeconds", given.initial_delay_seconds, 0, 0);
     let period = time("periodSeconds", given.period_seconds, 10, 1);
     let timeout = time("timeoutSeconds", given.timeout_seconds, 1, 1);
-    let success_threshold = threshold(
-        &format!("{path}.successThreshold"),
-        given.success_threshold.unwrap_or(1),
-        report,
-    );
-    let failure_threshold = threshold(
-        &format!("{path}.failureThreshold"),
-        given.failure_threshold.unwrap_or(3),
-        report,
-    );
+    let success_threshold =
+        threshold(&format!("{path}.successThreshold"), given.success_threshold.unwrap_or(1), report);
+    let failure_threshold =
+        threshold(&format!("{path}.failureThreshold"), given.failure_threshold.unwrap_or(3), report);
     let check = check(given, at, find, report)?;
-    Some(Probe {
-        check,
-        initial_delay,
-        period,
-        timeout,
-        success_threshold,
-        failure_threshold,
-    })
+    Some(Probe { check, initial_delay, period, timeout, success_threshold, failure_threshold })
 }
 
 fn threshold(path: &str, value: i32, report: &mut Report<'_>) -> u32 {
-    u32::try_from(value)
-        .ok()
-        .filter(|value| *value > 0)
-        .unwrap_or_else(|| {
-            report.refuse(path, format!("is {value}"), "write a number from 1");
-            1
-        })
+    u32::try_from(value).ok().filter(|value| *value > 0).unwrap_or_else(|| {
+        report.refuse(path, format!("is {value}"), "write a number from 1");
+        1
+    })
 }
 
 fn check(
@@ -78,38 +57,21 @@ fn check(
     report: &mut Report<'_>,
 ) -> Option<ProbeCheck> {
     let path = &at.path;
-    let kinds = [
-        given.exec.is_some(),
-        given.http_get.is_some(),
-        given.tcp_socket.is_some(),
-        given.grpc.is_some(),
-    ];
+    let kinds =
+        [given.exec.is_some(), given.http_get.is_some(), given.tcp_socket.is_some(), given.grpc.is_some()];
     if kinds.into_iter().filter(|is_there| *is_there).count() != 1 {
-        report.refuse(
-            path,
-            "must do exactly one thing",
-            "write one of httpGet, tcpSocket and exec",
-        );
+        report.refuse(path, "must do exactly one thing", "write one of httpGet, tcpSocket and exec");
         return None;
     }
     if let Some(exec) = &given.exec {
         let command = exec.command.as_deref().unwrap_or_default();
         let working_dir = at.container.working_dir.as_deref();
-        let argv = probe_argv(
-            command,
-            working_dir,
-            &format!("{path}.exec.command"),
-            find,
-            report,
-        )?;
+        let argv = probe_argv(command, working_dir, &format!("{path}.exec.command"), find, report)?;
         return Some(ProbeCheck::Exec { argv });
     }
     if let Some(socket) = &given.tcp_socket {
         let port = port(&socket.port, &format!("{path}.tcpSocket.port"), at, report)?;
-        return Some(ProbeCheck::Tcp {
-            host: given_host(socket.host.as_ref()),
-            port,
-        });
+        return Some(ProbeCheck::Tcp { host: given_host(socket.host.as_ref()), port });
     }
     // A gRPC probe is refused by the table.
     http(given.http_get.as_ref()?, at, report)
@@ -118,16 +80,8 @@ fn check(
 fn http(get: &HTTPGetAction, at: &Place<'_>, report: &mut Report<'_>) -> Option<ProbeCheck> {
     let path = format!("{}.httpGet", at.path);
     let port = port(&get.port, &format!("{path}.port"), at, report)?;
-    let target = get
-        .path
-        .as_deref()
-        .filter(|target| !target.is_empty())
-        .unwrap_or("/");
-    let target = if target.starts_with('/') {
-        target.to_owned()
-    } else {
-        format!("/{target}")
-    };
+    let target = get.path.as_deref().filter(|target| !target.is_empty()).unwrap_or("/");
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
     if target.parse::<hyper::http::uri::PathAndQuery>().is_err() {
         let message = format!("{:?} is no path of HTTP", shortened(&target));
         report.refuse(&format!("{path}.path"), message, "write it with % codes");
@@ -137,20 +91,11 @@ fn http(get: &HTTPGetAction, at: &Place<'_>, report: &mut Report<'_>) -> Option<
         let is_name = header.name.parse::<hyper::header::HeaderName>().is_ok();
         if !is_name || header.value.parse::<hyper::header::HeaderValue>().is_err() {
             let message = format!("{:?} is no header of HTTP", shortened(&header.name));
-            report.refuse(
-                &format!("{path}.httpHeaders[{index}]"),
-                message,
-                "write name and value",
-            );
+            report.refuse(&format!("{path}.httpHeaders[{index}]"), message, "write name and value");
         }
         headers.push((header.name.clone(), header.value.clone()));
     }
-    Some(ProbeCheck::Http {
-        host: given_host(get.host.as_ref()),
-        port,
-        path: target,
-        headers,
-    })
+    Some(ProbeCheck::Http { host: given_host(get.host.as_ref()), port, path: target, headers })
 }
 
 fn given_host(host: Option<&String>) -> Option<String> {
@@ -164,11 +109,7 @@ fn port(given: &IntOrString, path: &str, at: &Place<'_>, report: &mut Report<'_>
             let port = at.ports.get(name).copied();
             if port.is_none() {
                 let message = format!("the container has no port named {:?}", shortened(name));
-                report.refuse(
-                    path,
-                    message,
-                    "write the number, or name one of the container's ports",
-                );
+                report.refuse(path, message, "write the number, or name one of the container's ports");
             }
             port
         }

@@ -13,32 +13,18 @@ fn accepted(set: &str) -> Accepted {
 
 /// `path: message` of each note.
 fn notes(set: &str) -> Vec<String> {
-    accepted(set)
-        .notes
-        .iter()
-        .map(|note| format!("{}: {}", note.path, note.message))
-        .collect()
+    accepted(set).notes.iter().map(|note| format!("{}: {}", note.path, note.message)).collect()
 }
 
 #[test]
 fn gives_the_defaults_of_kubernetes() {
     let set = accepted(SET).set;
-    assert_eq!(
-        (set.name.as_str(), set.namespace.as_str(), set.service.as_str()),
-        ("db", "default", "db")
-    );
-    assert_eq!(
-        (set.replicas, set.first_ordinal, set.start),
-        (3, 0, StartOrder::Ordered)
-    );
+    assert_eq!((set.name.as_str(), set.namespace.as_str(), set.service.as_str()), ("db", "default", "db"));
+    assert_eq!((set.replicas, set.first_ordinal, set.start), (3, 0, StartOrder::Ordered));
     assert_eq!(set.pod.grace, Duration::from_secs(30));
     assert_eq!(set.pod.service_account, "default");
     assert!(!set.publish_not_ready);
-    let port = |name: &str, target| ServicePort {
-        name: Some(name.into()),
-        protocol: Protocol::Tcp,
-        target,
-    };
+    let port = |name: &str, target| ServicePort { name: Some(name.into()), protocol: Protocol::Tcp, target };
     assert_eq!(set.service_ports, [port("client", 2379), port("peer", 2380)]);
     assert_eq!(set.pod.containers[0].argv, ["/usr/bin/etcd"]);
 }
@@ -51,23 +37,12 @@ fn gives_the_defaults_of_probes() {
     .set;
     let container = &set.pod.containers[0];
     let readiness = container.readiness.as_ref().expect("given");
-    let http = ProbeCheck::Http {
-        host: None,
-        port: 8080,
-        path: "/".into(),
-        headers: Vec::new(),
-    };
+    let http = ProbeCheck::Http { host: None, port: 8080, path: "/".into(), headers: Vec::new() };
     assert_eq!(readiness.check, http);
-    assert_eq!(
-        (readiness.period, readiness.timeout),
-        (Duration::from_secs(10), Duration::from_secs(1))
-    );
+    assert_eq!((readiness.period, readiness.timeout), (Duration::from_secs(10), Duration::from_secs(1)));
     assert_eq!((readiness.success_threshold, readiness.failure_threshold), (1, 3));
     let liveness = container.liveness.as_ref().expect("given");
-    assert_eq!(
-        (liveness.failure_threshold, liveness.timeout),
-        (5, Duration::from_secs(2))
-    );
+    assert_eq!((liveness.failure_threshold, liveness.timeout), (5, Duration::from_secs(2)));
 }
 
 #[test]
@@ -82,14 +57,8 @@ fn says_which_program_stands_for_the_image() {
 
 #[test]
 fn takes_the_images_name_for_its_program_where_there_is_no_command() {
-    let set = SET.replace(
-        "          command: [etcd]\n",
-        "          args: [--name, $(POD)]\n",
-    );
-    assert_eq!(
-        accepted(&set).set.pod.containers[0].argv,
-        ["/usr/bin/etcd", "--name", "$(POD)"]
-    );
+    let set = SET.replace("          command: [etcd]\n", "          args: [--name, $(POD)]\n");
+    assert_eq!(accepted(&set).set.pod.containers[0].argv, ["/usr/bin/etcd", "--name", "$(POD)"]);
 }
 
 #[test]
@@ -98,10 +67,7 @@ fn runs_seatrial_itself_for_refkv() {
         .replace("quay.io/coreos/etcd:v3.5", "seatrial.dev/refkv:1")
         .replace("command: [etcd]", "args: [--data, /data]");
     let accepted = accepted(&set);
-    assert_eq!(
-        accepted.set.pod.containers[0].argv,
-        ["/usr/local/bin/seatrial", "refkv", "--data", "/data"]
-    );
+    assert_eq!(accepted.set.pod.containers[0].argv, ["/usr/local/bin/seatrial", "refkv", "--data", "/data"]);
     assert_eq!(accepted.notes, []);
 }
 
@@ -119,11 +85,8 @@ fn reads_variables_in_order() {
     let set = accepted(&with_container(
         "env:\n- {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}\n- {name: URL, value: 'http://$(POD)'}\n- {name: INDEX, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['apps.kubernetes.io/pod-index']\"}}}\n- {name: PASS, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}",
     ));
-    let values: Vec<_> = set.set.pod.containers[0]
-        .env
-        .iter()
-        .map(|variable| variable.value.clone())
-        .collect();
+    let values: Vec<_> =
+        set.set.pod.containers[0].env.iter().map(|variable| variable.value.clone()).collect();
     assert_eq!(
         values,
         [
@@ -155,16 +118,10 @@ fn reads_claims_volumes_users_and_mounts() {
     let accepted = accepted(&set);
     let pod = &accepted.set.pod;
     assert_eq!(accepted.set.claims[0].size, 3 << 29);
-    assert_eq!(
-        (pod.empty_dirs[0].in_memory, pod.empty_dirs[0].size),
-        (true, Some(64 << 20))
-    );
+    assert_eq!((pod.empty_dirs[0].in_memory, pod.empty_dirs[0].size), (true, Some(64 << 20)));
     assert_eq!(pod.fs_group, Some(3));
     let container = &pod.containers[0];
-    assert_eq!(
-        (container.run_as_user, container.run_as_group),
-        (Some(1000), Some(2))
-    );
+    assert_eq!((container.run_as_user, container.run_as_group), (Some(1000), Some(2)));
     assert_eq!(container.mounts[0].sub_path, Some("a/b".into()));
     assert!(container.mounts[1].read_only);
     assert_eq!(accepted.notes.len(), 1, "{:#?}", accepted.notes);
@@ -174,20 +131,11 @@ fn reads_claims_volumes_users_and_mounts() {
 fn notes_what_is_left_out_with_its_place() {
     let set = with_container("resources: {limits: {cpu: 1, memory: 1Gi}}\nimagePullPolicy: Always");
     let accepted = accepted(&set);
-    let note = accepted
-        .notes
-        .iter()
-        .find(|note| note.path.ends_with("resources"))
-        .expect("noted");
+    let note = accepted.notes.iter().find(|note| note.path.ends_with("resources")).expect("noted");
     assert_eq!((note.file.as_str(), note.line, note.column), ("set.yaml", 16, 11));
     assert_eq!(note.path, "spec.template.spec.containers[0].resources");
     assert_eq!(note.message, "not enforced in the sandbox");
-    assert!(
-        accepted
-            .notes
-            .iter()
-            .any(|note| note.path.ends_with("imagePullPolicy"))
-    );
+    assert!(accepted.notes.iter().any(|note| note.path.ends_with("imagePullPolicy")));
 }
 
 #[test]
@@ -200,17 +148,11 @@ fn says_nothing_about_values_that_change_nothing() {
 
 #[test]
 fn notes_other_services_and_harmless_kinds() {
-    let other = SERVICE
-        .replace("name: db", "name: db-client")
-        .replace("clusterIP: None", "type: LoadBalancer");
+    let other =
+        SERVICE.replace("name: db", "name: db-client").replace("clusterIP: None", "type: LoadBalancer");
     let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x}\n";
-    let documents = [
-        document(SET),
-        document(&other),
-        document("# nothing\n"),
-        document(SERVICE),
-        document(budget),
-    ];
+    let documents =
+        [document(SET), document(&other), document("# nothing\n"), document(SERVICE), document(budget)];
     let notes = read(&documents, &machine).expect("accepted").notes;
     let messages: Vec<_> = notes.iter().map(|note| note.message.as_str()).collect();
     assert!(messages.contains(&"Service db-client is left out: only the governing Service has a name"));
@@ -223,12 +165,7 @@ fn resolves_target_ports_by_name_and_says_that_nothing_is_translated() {
     let set = with_container("ports: [{name: api, containerPort: 2379}]");
     let accepted = read(&[document(&service), document(&set)], &machine).expect("accepted");
     assert_eq!(accepted.set.service_ports[0].target, 2379);
-    assert!(
-        accepted
-            .notes
-            .iter()
-            .any(|note| note.path == "spec.ports[0].port")
-    );
+    assert!(accepted.notes.iter().any(|note| note.path == "spec.ports[0].port"));
 }
 
 #[test]
@@ -275,27 +212,11 @@ spec:
       spec: *claim
 ";
     let service = SERVICE.replace("name: db}", "name: db, namespace: shop}");
-    let set = read(&[document(set), document(&service)], &machine)
-        .expect("accepted")
-        .set;
-    assert_eq!(
-        (set.replicas, set.first_ordinal, set.start),
-        (5, 2, StartOrder::Parallel)
-    );
-    assert_eq!(
-        (set.min_ready, set.pod.grace),
-        (Duration::from_secs(3), Duration::from_secs(5))
-    );
-    assert_eq!(
-        set.pod.init_containers[0].argv,
-        ["/usr/bin/busybox", "mkdir", "-p", "/data/log"]
-    );
-    let names: Vec<_> = set
-        .pod
-        .containers
-        .iter()
-        .map(|container| container.name.as_str())
-        .collect();
+    let set = read(&[document(set), document(&service)], &machine).expect("accepted").set;
+    assert_eq!((set.replicas, set.first_ordinal, set.start), (5, 2, StartOrder::Parallel));
+    assert_eq!((set.min_ready, set.pod.grace), (Duration::from_secs(3), Duration::from_secs(5)));
+    assert_eq!(set.pod.init_containers[0].argv, ["/usr/bin/busybox", "mkdir", "-p", "/data/log"]);
+    let names: Vec<_> = set.pod.containers.iter().map(|container| container.name.as_str()).collect();
     assert_eq!(names, ["queue", "metrics"]);
     assert_eq!(set.pod.containers[1].argv, ["/usr/bin/sh", "-c", "sleep 1000"]);
     assert_eq!(set.pod.annotations["tier"], "back");

@@ -25,18 +25,12 @@ fn refuses_a_file_of_ten_megabytes() {
 #[test]
 fn refuses_yaml_bombs() {
     let level = |level: usize| {
-        let below = level
-            .checked_sub(1)
-            .map_or("x".to_owned(), |below| format!("*a{below}"));
+        let below = level.checked_sub(1).map_or("x".to_owned(), |below| format!("*a{below}"));
         format!("a{level}: &a{level} [{}]", vec![below; 9].join(", "))
     };
     let bomb = (0..30).map(level).collect::<Vec<_>>().join("\n");
     refused_soon(&format!("{SET}{bomb}"));
-    refused_soon(&format!(
-        "{SET}more: {}{}",
-        "[".repeat(100_000),
-        "]".repeat(100_000)
-    ));
+    refused_soon(&format!("{SET}more: {}{}", "[".repeat(100_000), "]".repeat(100_000)));
     refused_soon(&format!("{SET}more: {}", "{a: ".repeat(100_000)));
     refused_soon(&format!("{SET}more:\n{}", "- ".repeat(100_000)));
     refused_soon(&format!("{SET}more: [{}]", "a,".repeat(500_000)));
@@ -44,10 +38,7 @@ fn refuses_yaml_bombs() {
 
 #[test]
 fn says_how_many_problems_are_left_out() {
-    let typos = (0..5_000)
-        .map(|index| format!("typo{index}: 1"))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let typos = (0..5_000).map(|index| format!("typo{index}: 1")).collect::<Vec<_>>().join("\n");
     let problems = refused_soon(&with_pod(&typos));
     assert_eq!(problems.len(), 101);
     assert_eq!(problems[100].message, "and 4900 more problems");
@@ -55,9 +46,7 @@ fn says_how_many_problems_are_left_out() {
 
 #[test]
 fn refuses_binary_junk() {
-    let junk: String = (0..100_000_u32)
-        .map(|index| char::from((index * 37 % 251) as u8))
-        .collect();
+    let junk: String = (0..100_000_u32).map(|index| char::from((index * 37 % 251) as u8)).collect();
     refused_soon(&junk);
     refused_soon(&"\0".repeat(1000));
     refused_soon("\u{feff}\u{fffe}%!&*");

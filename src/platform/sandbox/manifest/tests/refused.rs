@@ -13,26 +13,15 @@ fn refuses_a_typo_with_its_place_and_the_nearest_name() {
 #[test]
 fn finds_typos_in_what_is_only_noted() {
     let told = only_problem(&with_pod("affinity: {podAntiAffinty: {}}"));
-    assert!(
-        told.ends_with("there is no such field in Affinity (did you mean podAntiAffinity?)"),
-        "{told}"
-    );
+    assert!(told.ends_with("there is no such field in Affinity (did you mean podAntiAffinity?)"), "{told}");
 }
 
 #[test]
 fn counts_lines_from_the_beginning_of_the_file() {
     let text = SET.replace("replicas: 3", "replicas: three");
     let documents = [
-        Document {
-            file: "all.yaml",
-            first_line: 1,
-            text: SERVICE,
-        },
-        Document {
-            file: "all.yaml",
-            first_line: 10,
-            text: &text,
-        },
+        Document { file: "all.yaml", first_line: 1, text: SERVICE },
+        Document { file: "all.yaml", first_line: 10, text: &text },
     ];
     let problems = read(&documents, &machine).expect_err("refused");
     assert_eq!(
@@ -50,27 +39,12 @@ fn tells_all_problems_of_all_documents_at_once() {
         .replace("name: db\nspec", "name: DB_1\nspec");
     let service = SERVICE.replace("None", "10.0.0.1");
     let documents = [
-        Document {
-            file: "a.yaml",
-            first_line: 1,
-            text: &service,
-        },
-        Document {
-            file: "b.yaml",
-            first_line: 1,
-            text: &set,
-        },
-        Document {
-            file: "c.yaml",
-            first_line: 5,
-            text: "a: [",
-        },
+        Document { file: "a.yaml", first_line: 1, text: &service },
+        Document { file: "b.yaml", first_line: 1, text: &set },
+        Document { file: "c.yaml", first_line: 5, text: "a: [" },
     ];
     let problems = read(&documents, &machine).expect_err("refused");
-    let places: Vec<_> = problems
-        .iter()
-        .map(|problem| (problem.path.as_str(), problem.line))
-        .collect();
+    let places: Vec<_> = problems.iter().map(|problem| (problem.path.as_str(), problem.line)).collect();
     assert_eq!(
         places,
         [
@@ -91,22 +65,13 @@ fn tells_all_problems_of_all_documents_at_once() {
 fn refuses_what_would_change_the_meaning_of_the_test() {
     for (set, path) in [
         (with_pod("hostNetwork: true"), "spec.template.spec.hostNetwork"),
-        (
-            with_pod("volumes: [{name: a, configMap: {name: c}}]"),
-            "spec.template.spec.volumes[0].configMap",
-        ),
+        (with_pod("volumes: [{name: a, configMap: {name: c}}]"), "spec.template.spec.volumes[0].configMap"),
         (
             with_pod("volumes: [{name: a, persistentVolumeClaim: {claimName: c}}]"),
             "spec.template.spec.volumes[0].persistentVolumeClaim",
         ),
-        (
-            with_pod("volumes: [{name: a, hostPath: {path: /}}]"),
-            "spec.template.spec.volumes[0].hostPath",
-        ),
-        (
-            with_pod("restartPolicy: Never"),
-            "spec.template.spec.restartPolicy",
-        ),
+        (with_pod("volumes: [{name: a, hostPath: {path: /}}]"), "spec.template.spec.volumes[0].hostPath"),
+        (with_pod("restartPolicy: Never"), "spec.template.spec.restartPolicy"),
         (
             with_container("lifecycle: {preStop: {sleep: {seconds: 3}}}"),
             "spec.template.spec.containers[0].lifecycle",
@@ -159,30 +124,16 @@ fn refuses_what_would_change_the_meaning_of_the_test() {
             with_container("securityContext: {runAsNonRoot: true}"),
             "spec.template.spec.containers[0].securityContext.runAsNonRoot",
         ),
-        (
-            SET.replace("matchLabels: {app: db}", "matchLabels: {app: x}"),
-            "spec.selector.matchLabels",
-        ),
-        (
-            SET.replace("serviceName: db", "serviceName: other"),
-            "spec.serviceName",
-        ),
+        (SET.replace("matchLabels: {app: db}", "matchLabels: {app: x}"), "spec.selector.matchLabels"),
+        (SET.replace("serviceName: db", "serviceName: other"), "spec.serviceName"),
         (SET.replace("  serviceName: db\n", ""), "spec.serviceName"),
         (SET.replace("replicas: 3", "replicas: -1"), "spec.replicas"),
         (SET.replace("apps/v1", "apps/v1beta1"), "apiVersion"),
     ] {
         let problems = read_set(&set).expect_err("refused");
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
-        assert!(
-            paths.contains(&path),
-            "{path} is not among {:#?}",
-            told(&problems)
-        );
-        assert!(
-            problems
-                .iter()
-                .all(|problem| problem.line > 0 && !problem.message.is_empty())
-        );
+        assert!(paths.contains(&path), "{path} is not among {:#?}", told(&problems));
+        assert!(problems.iter().all(|problem| problem.line > 0 && !problem.message.is_empty()));
         if set.contains("apps/v1\n") {
             assert_eq!(paths.len(), 1, "{:#?}", told(&problems));
         }
@@ -191,14 +142,10 @@ fn refuses_what_would_change_the_meaning_of_the_test() {
 
 #[test]
 fn refuses_a_program_that_is_not_there_with_its_package() {
-    let set = SET
-        .replace("quay.io/coreos/etcd:v3.5", "redis:7@sha256:00")
-        .replace("command: [etcd]", "args: []");
+    let set =
+        SET.replace("quay.io/coreos/etcd:v3.5", "redis:7@sha256:00").replace("command: [etcd]", "args: []");
     let told = only_problem(&set);
-    assert!(
-        told.contains("there is no program redis on this machine"),
-        "{told}"
-    );
+    assert!(told.contains("there is no program redis on this machine"), "{told}");
     assert!(
         told.contains("(install the Debian package redis-server and set command: [redis-server])"),
         "{told}"
@@ -241,17 +188,11 @@ fn refuses_none_or_several_sets() {
 fn refuses_a_service_that_is_not_headless_or_selects_others() {
     for (service, path) in [
         (SERVICE.replace("  clusterIP: None\n", ""), "spec"),
-        (
-            SERVICE.replace("clusterIP: None", "type: NodePort\n  clusterIP: None"),
-            "spec.type",
-        ),
+        (SERVICE.replace("clusterIP: None", "type: NodePort\n  clusterIP: None"), "spec.type"),
         (SERVICE.replace("app: db", "app: other"), "spec.selector"),
         (SERVICE.replace("name: peer, ", ""), "spec.ports[1].name"),
         (SERVICE.replace("2380", "0"), "spec.ports[1].port"),
-        (
-            SERVICE.replace("port: 2380", "port: 2380, targetPort: x"),
-            "spec.ports[1].targetPort",
-        ),
+        (SERVICE.replace("port: 2380", "port: 2380, targetPort: x"), "spec.ports[1].targetPort"),
     ] {
         let problems = read(&[document(SET), document(&service)], &machine).expect_err(path);
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();

@@ -9,10 +9,7 @@ use super::{Entry, Node, Value};
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
-        Ok(Self {
-            place: spanned.referenced.into(),
-            value: spanned.value,
-        })
+        Ok(Self { place: spanned.referenced.into(), value: spanned.value })
     }
 }
 
@@ -84,9 +81,7 @@ impl<'de> Visitor<'de> for AnyValue {
 
     fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
         if text.contains('\0') {
-            return Err(E::custom(
-                "a text with a zero byte can be neither an argument nor a name",
-            ));
+            return Err(E::custom("a text with a zero byte can be neither an argument nor a name"));
         }
         Ok(Value::Text(text))
     }
@@ -102,11 +97,7 @@ impl<'de> Visitor<'de> for AnyValue {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Vec::new();
         while let Some((key, value)) = entries.next_entry::<Spanned<Key>, Node>()? {
-            map.push(Entry {
-                key: key.value.0,
-                place: key.referenced.into(),
-                value,
-            });
+            map.push(Entry { key: key.value.0, place: key.referenced.into(), value });
         }
         Ok(Value::Map(map))
     }

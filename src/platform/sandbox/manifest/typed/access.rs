@@ -19,16 +19,8 @@ impl<'a> SeqAccess<'a> for Items<'a, '_> {
         let Some((index, node)) = self.items.next() else {
             return Ok(None);
         };
-        let path = Path {
-            above: Some(self.of.path),
-            step: Step::Item(index),
-        };
-        seed.deserialize(Typed {
-            node,
-            path: &path,
-            wrong: self.of.wrong,
-        })
-        .map(Some)
+        let path = Path { above: Some(self.of.path), step: Step::Item(index) };
+        seed.deserialize(Typed { node, path: &path, wrong: self.of.wrong }).map(Some)
     }
 }
 
@@ -45,22 +37,14 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
     fn next_key_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<Option<S::Value>, Failed> {
         self.value = self.entries.next();
         let Some(entry) = self.value else { return Ok(None) };
-        seed.deserialize(BorrowedStrDeserializer::new(&entry.key))
-            .map(Some)
+        seed.deserialize(BorrowedStrDeserializer::new(&entry.key)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, Failed> {
         let Some(entry) = self.value.take() else {
             return Err(de::Error::custom("a value without a key"));
         };
-        let path = Path {
-            above: Some(self.of.path),
-            step: Step::Field(&entry.key),
-        };
-        seed.deserialize(Typed {
-            node: &entry.value,
-            path: &path,
-            wrong: self.of.wrong,
-        })
+        let path = Path { above: Some(self.of.path), step: Step::Field(&entry.key) };
+        seed.deserialize(Typed { node: &entry.value, path: &path, wrong: self.of.wrong })
     }
 }

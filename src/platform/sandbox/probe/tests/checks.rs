@@ -31,14 +31,9 @@ impl Exec for Here {
     async fn exec(&self, argv: &[String], limit: Duration) -> io::Result<ExecOutcome> {
         let mut command = tokio::process::Command::new(&argv[0]);
         command.args(&argv[1..]).stdin(Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(limit, command.output())
-            .await
-            .map_err(io::Error::from)??;
+        let output = tokio::time::timeout(limit, command.output()).await.map_err(io::Error::from)??;
         let exit_code = output.status.code().unwrap_or(137);
-        Ok(ExecOutcome {
-            exit_code,
-            output: String::from_utf8_lossy(&output.stdout).into_owned(),
-        })
+        Ok(ExecOutcome { exit_code, output: String::from_utf8_lossy(&output.stdout).into_owned() })
     }
 }
 
@@ -65,29 +60,16 @@ fn answer(status: u16, more: &str) -> String {
 }
 
 async fn get(port: u16, headers: &[(&str, &str)]) -> Result<(), ProbeFailure> {
-    let headers = headers
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    let http = ProbeCheck::Http {
-        host: None,
-        port,
-        path: "/health?full=1".into(),
-        headers,
-    };
+    let headers = headers.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let http = ProbeCheck::Http { host: None, port, path: "/health?full=1".into(), headers };
     check(&probe(http), LOCAL, &Here).await
 }
 
 #[tokio::test]
 async fn takes_200_to_399_for_success_and_nothing_else() {
-    for (status, is_success) in [
-        (200, true),
-        (204, true),
-        (304, true),
-        (399, true),
-        (400, false),
-        (503, false),
-    ] {
+    for (status, is_success) in
+        [(200, true), (204, true), (304, true), (399, true), (400, false), (503, false)]
+    {
         let (port, _requests) = server(vec![answer(status, "")]).await;
         let result = get(port, &[]).await;
         assert_eq!(result.is_ok(), is_success, "{status}: {result:?}");
@@ -98,20 +80,10 @@ async fn takes_200_to_399_for_success_and_nothing_else() {
 async fn asks_as_the_kubelet_does() {
     let (port, requests) = server(vec![answer(200, ""), answer(200, "")]).await;
     get(port, &[]).await.expect("success");
-    get(port, &[("Host", "db"), ("X-Token", "t")])
-        .await
-        .expect("success");
+    get(port, &[("Host", "db"), ("X-Token", "t")]).await.expect("success");
     let requests = requests.await.expect("served");
-    assert!(
-        requests[0].starts_with("GET /health?full=1 HTTP/1.1\r\n"),
-        "{}",
-        requests[0]
-    );
-    assert!(
-        requests[0].contains(&format!("host: 127.0.0.1:{port}\r\n")),
-        "{}",
-        requests[0]
-    );
+    assert!(requests[0].starts_with("GET /health?full=1 HTTP/1.1\r\n"), "{}", requests[0]);
+    assert!(requests[0].contains(&format!("host: 127.0.0.1:{port}\r\n")), "{}", requests[0]);
     assert!(requests[0].contains("user-agent: kube-probe/"), "{}", requests[0]);
     assert!(
         requests[1].contains("host: db\r\n") && requests[1].contains("x-token: t\r\n"),
@@ -131,10 +103,7 @@ async fn follows_redirects_on_the_same_host_only() {
     get(port, &[]).await.expect("the target answered");
 
     let (port, _requests) = server(vec![answer(301, "Location: /again\r\n"); 11]).await;
-    assert!(matches!(
-        get(port, &[]).await,
-        Err(ProbeFailure::TooManyRedirects(10))
-    ));
+    assert!(matches!(get(port, &[]).await, Err(ProbeFailure::TooManyRedirects(10))));
 
     let (port, _requests) = server(vec![answer(301, "Location: https://127.0.0.1/\r\n")]).await;
     assert!(matches!(get(port, &[]).await, Err(ProbeFailure::Redirect(_))));
@@ -155,13 +124,8 @@ async fn never_takes_longer_than_its_timeout() {
     let port = silent.local_addr().expect("bound").port();
     let began = Instant::now();
     assert!(matches!(get(port, &[]).await, Err(ProbeFailure::TimedOut(_))));
-    let exec = ProbeCheck::Exec {
-        argv: vec!["sleep".into(), "30".into()],
-    };
-    assert!(matches!(
-        check(&probe(exec), LOCAL, &Here).await,
-        Err(ProbeFailure::TimedOut(_))
-    ));
+    let exec = ProbeCheck::Exec { argv: vec!["sleep".into(), "30".into()] };
+    assert!(matches!(check(&probe(exec), LOCAL, &Here).await, Err(ProbeFailure::TimedOut(_))));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
@@ -173,29 +137,16 @@ async fn takes_a_connection_for_success() {
     check(&tcp, LOCAL, &Here).await.expect("it listens");
     drop(listener);
     let failure = check(&tcp, LOCAL, &Here).await.expect_err("nobody listens");
-    assert_eq!(
-        failure.to_string(),
-        format!("connecting to 127.0.0.1:{port} failed")
-    );
+    assert_eq!(failure.to_string(), format!("connecting to 127.0.0.1:{port} failed"));
 }
 
 #[tokio::test]
 async fn takes_exit_code_zero_for_success() {
-    let exec = |script: &str| {
-        probe(ProbeCheck::Exec {
-            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
-        })
-    };
+    let exec =
+        |script: &str| probe(ProbeCheck::Exec { argv: ["sh", "-c", script].map(str::to_owned).to_vec() });
     check(&exec("true"), LOCAL, &Here).await.expect("exit code 0");
-    let failure = check(&exec("echo not yet; exit 3"), LOCAL, &Here)
-        .await
-        .expect_err("exit code 3");
+    let failure = check(&exec("echo not yet; exit 3"), LOCAL, &Here).await.expect_err("exit code 3");
     assert_eq!(failure.to_string(), "\"sh\" ended with exit code 3: not yet");
-    let missing = probe(ProbeCheck::Exec {
-        argv: vec!["/no/such/program".into()],
-    });
-    assert!(matches!(
-        check(&missing, LOCAL, &Here).await,
-        Err(ProbeFailure::Exec { .. })
-    ));
+    let missing = probe(ProbeCheck::Exec { argv: vec!["/no/such/program".into()] });
+    assert!(matches!(check(&missing, LOCAL, &Here).await, Err(ProbeFailure::Exec { .. })));
 }

@@ -52,16 +52,7 @@ fn is_ready_only_after_as_many_successes_in_a_row() {
 fn stays_ready_until_as_many_failures_in_a_row() {
     assert_eq!(
         changes(Kind::Readiness, &probe(1, 3), &[YES, NO, NO, YES, NO, NO, NO, NO]),
-        [
-            Some(Change::Ready),
-            None,
-            None,
-            None,
-            None,
-            None,
-            Some(Change::NotReady),
-            None
-        ]
+        [Some(Change::Ready), None, None, None, None, None, Some(Change::NotReady), None]
     );
 }
 
@@ -75,14 +66,8 @@ fn restarts_after_as_many_failures_of_liveness_and_only_once() {
 
 #[test]
 fn restarts_what_does_not_start() {
-    assert_eq!(
-        changes(Kind::Startup, &probe(1, 3), &[NO, NO, NO]),
-        [None, None, Some(Change::Restart)]
-    );
-    assert_eq!(
-        changes(Kind::Startup, &probe(1, 3), &[NO, NO, YES]),
-        [None, None, Some(Change::Started)]
-    );
+    assert_eq!(changes(Kind::Startup, &probe(1, 3), &[NO, NO, NO]), [None, None, Some(Change::Restart)]);
+    assert_eq!(changes(Kind::Startup, &probe(1, 3), &[NO, NO, YES]), [None, None, Some(Change::Started)]);
 }
 
 #[test]
@@ -118,17 +103,8 @@ fn waits_with_the_others_until_startup_has_succeeded() {
 fn asks_for_the_first_time_after_the_initial_delay_and_then_by_period() {
     let started = Instant::now();
     let second = |number| started + Duration::from_secs(number);
-    let readiness = Probe {
-        initial_delay: Duration::from_secs(5),
-        ..probe(1, 1)
-    };
-    let mut probes = Probes::new(
-        &Container {
-            readiness: Some(readiness),
-            ..container()
-        },
-        started,
-    );
+    let readiness = Probe { initial_delay: Duration::from_secs(5), ..probe(1, 1) };
+    let mut probes = Probes::new(&Container { readiness: Some(readiness), ..container() }, started);
     assert_eq!(probes.wake_at(), Some(second(5)));
     assert_eq!(probes.take_due(second(4)), []);
     assert_eq!(probes.take_due(second(5)), [Kind::Readiness]);

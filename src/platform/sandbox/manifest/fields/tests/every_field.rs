@@ -17,11 +17,7 @@ pub(super) enum Shape {
 /// The paths of all fields of `T`, with `[]` behind those of lists, and what they hold.
 pub(super) fn of<T: DeserializeOwned>() -> Vec<(String, Shape)> {
     let found = RefCell::new(Vec::new());
-    T::deserialize(Asker {
-        path: String::new(),
-        found: &found,
-    })
-    .expect("every value is of the wanted type");
+    T::deserialize(Asker { path: String::new(), found: &found }).expect("every value is of the wanted type");
     found
         .into_inner()
         .into_iter()
@@ -54,11 +50,7 @@ impl de::Error for Impossible {
 
 impl Asker<'_> {
     fn path_of(&self, field: &str) -> String {
-        if self.path.is_empty() {
-            field.to_owned()
-        } else {
-            format!("{}.{field}", self.path)
-        }
+        if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
     }
 
     fn found(&self, shape: Shape) {
@@ -101,21 +93,13 @@ impl<'de> Deserializer<'de> for Asker<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Impossible> {
-        let item = Asker {
-            path: format!("{}[]", self.path),
-            ..self
-        };
+        let item = Asker { path: format!("{}[]", self.path), ..self };
         visitor.visit_seq(One(Some(item)))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Impossible> {
         self.found(Shape::Plain);
-        visitor.visit_map(Fields {
-            of: self,
-            of_type: "",
-            names: [].iter(),
-            name: "",
-        })
+        visitor.visit_map(Fields { of: self, of_type: "", names: [].iter(), name: "" })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -127,12 +111,7 @@ impl<'de> Deserializer<'de> for Asker<'_> {
         if !self.path.is_empty() {
             self.found(Shape::Structure);
         }
-        visitor.visit_map(Fields {
-            of: self,
-            of_type,
-            names: fields.iter(),
-            name: "",
-        })
+        visitor.visit_map(Fields { of: self, of_type, names: fields.iter(), name: "" })
     }
 
     forward_to_deserialize_any! {
@@ -184,10 +163,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Impossible> {
-        let value = Asker {
-            path: self.of.path_of(self.name),
-            ..self.of.clone()
-        };
+        let value = Asker { path: self.of.path_of(self.name), ..self.of.clone() };
         seed.deserialize(value)
     }
 }
