@@ -161,7 +161,7 @@ impl Proposer {
         };
         match outcome {
             Ok(answers) => {
-                replies.iter_mut().zip(answers).for_each(|(reply, answer)| send(reply, Ok(answer)))
+                replies.iter_mut().zip(answers).for_each(|(reply, answer)| send(reply, Ok(answer)));
             }
             Err(refusal) => replies.iter_mut().for_each(|reply| send(reply, Err(refusal.clone()))),
         }

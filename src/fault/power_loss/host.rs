@@ -196,7 +196,7 @@ impl Target {
                     )));
                 }
                 (true, false) => {
-                    seen.push(format!("volume {}: synced marker there, unsynced gone", lost.claim))
+                    seen.push(format!("volume {}: synced marker there, unsynced gone", lost.claim));
                 }
             }
         }
