@@ -1,6 +1,6 @@
 # `make test` installs what the tests need and runs all of them, as continuous integration does.
 
-.PHONY: build test lint install
+.PHONY: build test lint install fuzz
 
 build:
 	cargo build --release
@@ -24,3 +24,9 @@ install:
 	  echo "installing$$missing"; \
 	  $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
 	fi
+
+# Fuzzes everything that reads input, a minute each. Needs nightly Rust and cargo-fuzz.
+fuzz:
+	for target in spec manifest journal; do \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=60 || exit 1; \
+	done

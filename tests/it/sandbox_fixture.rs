@@ -158,12 +158,19 @@ impl Drop for Fixture {
     }
 }
 
+/// Names the program for a test that runs as another user.
+pub const PROGRAM: &str = "SEATRIAL_TEST_PROGRAM";
+
+fn program() -> PathBuf {
+    std::env::var_os(PROGRAM).map_or_else(|| env!("CARGO_BIN_EXE_seatrial").into(), PathBuf::from)
+}
+
 pub fn options(name: &str, state: &Path) -> Options {
     Options {
         name: name.to_owned(),
         state_root: state.to_owned(),
         keep: false,
-        program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")),
+        program: program(),
         node: None,
     }
 }

@@ -9,7 +9,7 @@ use seatrial::platform::Cluster;
 use seatrial::platform::sandbox::{Sandbox, SandboxError};
 use tempfile::TempDir;
 
-use crate::sandbox_fixture::{Fixture, options, probe, shell_set, with_claim};
+use crate::sandbox_fixture::{Fixture, PROGRAM, options, probe, shell_set, with_claim};
 use seatrial::platform::sandbox::pod_spec::ProbeCheck;
 
 const NOBODY: u32 = 65534;
@@ -21,12 +21,16 @@ fn as_nobody(test: &str) {
     }
     let state = TempDir::new().expect("a temporary folder can be made");
     chown(state.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
+    // Where the tests were built, an ordinary user may not be let in.
+    let program = state.path().join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_seatrial"), &program).expect("the program can be read");
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(std::env::current_exe().expect("this is a program"))
         .args(["--exact", &format!("sandbox_unprivileged::{test}"), "--ignored", "--nocapture"])
         .env("SEATRIAL_STATE", state.path())
         .env("TMPDIR", state.path())
+        .env(PROGRAM, &program)
         .output()
         .expect("setpriv is installed");
     let said = [output.stdout, output.stderr].concat();
