@@ -65,6 +65,16 @@ fn killed_init_leaves_nothing() {
 }
 
 #[test]
+fn a_sandbox_whose_folder_was_removed_leaves_nothing() {
+    let fixture = Fixture::up("end-folder", with_claim(shell_set(1, "exec sleep 1000")));
+    fixture.wait_ready();
+    let init = fixture.sandbox().dir().init().expect("init's pid is known");
+    std::fs::remove_dir_all(fixture.sandbox().dir().path()).expect("root may remove it");
+    kill(init, Signal::SIGKILL).expect("init lives");
+    wait_for_nothing("end-folder", fixture.state.path());
+}
+
+#[test]
 fn killed_sweeper_ends_the_sandbox_and_the_next_look_sweeps() {
     let fixture = Fixture::up("end-sweep", with_claim(shell_set(1, "exec sleep 1000")));
     fixture.wait_ready();

@@ -66,6 +66,17 @@ pub fn lock_root(root: &Path) -> Result<File, SandboxError> {
     lock().map_err(|source| SandboxError::State { path: root.to_owned(), source })
 }
 
+impl Setup {
+    /// Removes the cgroups of a sandbox whose processes are gone.
+    pub fn sweep_cgroups(&self) -> io::Result<()> {
+        let Some(path) = &self.cgroup else { return Ok(()) };
+        cgroup::remove(path, CGROUP_LIMIT)?;
+        // The folder of all sandboxes goes with the last one; the kernel keeps it while there is another.
+        let _ = path.parent().map(fs::remove_dir);
+        Ok(())
+    }
+}
+
 impl StateDir {
     /// The folder of the sandbox `name` below `root`, whether it is there or not.
     pub fn of(root: &Path, name: &str) -> Result<Self, SandboxError> {
@@ -165,13 +176,7 @@ impl StateDir {
 
     /// Removes what a dead sandbox left outside itself: its cgroups.
     pub fn sweep_cgroups(&self) -> io::Result<()> {
-        let Ok(Setup { cgroup: Some(path), .. }) = self.setup() else {
-            return Ok(());
-        };
-        cgroup::remove(&path, CGROUP_LIMIT)?;
-        // The folder of all sandboxes goes with the last one; the kernel keeps it while there is another.
-        let _ = path.parent().map(fs::remove_dir);
-        Ok(())
+        self.setup().map_or(Ok(()), |setup| setup.sweep_cgroups())
     }
 
     /// Removes cgroups and folder of a dead sandbox.

@@ -71,7 +71,9 @@ fn watch(dir: &StateDir) -> io::Result<()> {
     poll(&mut watched, PollTimeout::NONE)?;
     init_fd.signal(Signal::SIGKILL)?;
     waitpid(init, None)?;
-    if setup.options.keep { dir.sweep_cgroups() } else { dir.remove() }
+    // By what was known at the start: somebody may have removed the folder meanwhile.
+    setup.sweep_cgroups()?;
+    if setup.options.keep { Ok(()) } else { dir.remove() }
 }
 
 fn start_init(dir: &StateDir, setup: &Setup, lock: std::os::fd::BorrowedFd<'_>) -> io::Result<Pid> {
