@@ -16,6 +16,10 @@ mod recorded;
 mod revert;
 #[cfg(feature = "sandbox")]
 mod run;
+#[cfg(feature = "kubernetes")]
+mod runner;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
@@ -75,6 +79,8 @@ fn dispatch(command: Command) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass
         }
+        #[cfg(feature = "kubernetes")]
+        Command::Runner(args) => runner::runner(args),
         #[cfg(feature = "refkv")]
         Command::Refkv(_) => unreachable!("the store is started before anything else is looked at"),
     }

@@ -62,6 +62,10 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Carry out one run in a cluster, as the controller starts it
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Runner(Runner),
     /// The built-in store, as a member of a StatefulSet runs it
     #[cfg(feature = "refkv")]
     #[command(hide = true)]
@@ -194,4 +198,22 @@ pub struct Soak {
     /// The seed of the moments
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// `seatrial runner`
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Args)]
+pub struct Runner {
+    /// The Experiment's namespace
+    #[arg(long)]
+    pub namespace: String,
+    /// The Experiment
+    #[arg(long)]
+    pub experiment: String,
+    /// The run's name
+    #[arg(long)]
+    pub run: String,
+    /// The journal; its folder has to survive a restart of the container
+    #[arg(long, value_name = "FILE", default_value = "/journal/journal.jsonl")]
+    pub journal: PathBuf,
 }

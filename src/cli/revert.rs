@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::args::Named;
 use super::console;
 use super::exit::Exit;
-use super::sandbox::block_on;
+use super::runtime::block_on;
 use crate::api::{Desired, Injection, InjectionState};
 use crate::platform::Nodes;
 use crate::platform::sandbox::client::Client;

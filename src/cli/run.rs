@@ -10,15 +10,17 @@ use super::args;
 use super::console;
 use super::exit::Exit;
 use super::recorded::{self, JOURNAL};
-use super::sandbox::{self, block_on};
+use super::runtime::block_on;
+use super::sandbox;
 use super::scene::{self, Scene, Set};
+use crate::engine::Limits;
 use crate::experiment::Experiment;
 use crate::fault::Fault;
 use crate::host::user_namespace::is_root_of_machine;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{Sandbox, state_root};
 use crate::report::live::{Live, Style};
-use crate::run::{Platform, Setup};
+use crate::run::{Platform, Setup, Stop};
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
@@ -116,7 +118,15 @@ fn experiment_in(
         let client = Arc::new(client);
         let platform =
             Platform { cluster: Arc::clone(&client) as _, nodes: Arc::clone(&client) as _, dial: client };
-        let setup = Setup { experiment, run: name, seed, journal: journal.clone(), environment, platform };
+        let setup = Setup {
+            experiment,
+            run: name,
+            seed,
+            journal: journal.clone(),
+            environment,
+            platform,
+            limits: Limits::default(),
+        };
         crate::run::run(setup, interrupts(), view).await.map_err(|error| {
             let cause =
                 std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -177,7 +187,7 @@ fn environment() -> String {
 }
 
 /// A message for each Ctrl-C or SIGTERM.
-pub(super) fn interrupts() -> mpsc::Receiver<()> {
+pub(super) fn interrupts() -> mpsc::Receiver<Stop> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(async move {
         use tokio::signal::unix::{SignalKind, signal};
@@ -192,7 +202,7 @@ pub(super) fn interrupts() -> mpsc::Receiver<()> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if sender.send(()).await.is_err() {
+            if sender.send(Stop::Interrupt).await.is_err() {
                 return;
             }
         }

@@ -19,7 +19,8 @@ use super::console;
 use super::exit::Exit;
 use super::quickstart;
 use super::run;
-use super::sandbox::{self, READY_LIMIT, block_on};
+use super::runtime::block_on;
+use super::sandbox::{self, READY_LIMIT};
 use crate::platform::sandbox::Sandbox;
 use crate::platform::sandbox::client::Client;
 
@@ -60,7 +61,7 @@ pub(super) fn soak(args: &args::Soak) -> Exit {
         let mut interrupts = run::interrupts();
         tokio::select! {
             done = rounds(&sandbox, args, &mut tally) => done,
-            Some(()) = interrupts.recv() => Err("interrupted".into()),
+            Some(_) = interrupts.recv() => Err("interrupted".into()),
         }
     });
     let exit = match done {

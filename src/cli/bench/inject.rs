@@ -12,7 +12,8 @@ use super::super::console;
 use super::super::exit::Exit;
 use super::super::quickstart;
 use super::super::run;
-use super::super::sandbox::{self, READY_LIMIT, block_on};
+use super::super::runtime::block_on;
+use super::super::sandbox::{self, READY_LIMIT};
 use super::{against_budget, table};
 use crate::api::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, Pod,
@@ -55,7 +56,7 @@ pub(super) fn inject(rounds: u32) -> Exit {
         let mut interrupts = run::interrupts();
         tokio::select! {
             done = measure(&sandbox, rounds) => done,
-            Some(()) = interrupts.recv() => Err("interrupted".into()),
+            Some(_) = interrupts.recv() => Err("interrupted".into()),
         }
     });
     let exit = match done {
