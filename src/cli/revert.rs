@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::args::Named;
 use super::console;
 use super::exit::Exit;
 use super::runtime::block_on;
@@ -17,8 +16,8 @@ const LIMIT: Duration = Duration::from_secs(15);
 const LIST_LIMIT: Duration = Duration::from_millis(500);
 
 /// `seatrial revert SANDBOX`
-pub(super) fn revert(args: &Named) -> Exit {
-    let sandbox = match state_root().and_then(|root| Sandbox::attach(&root, &args.name)) {
+pub(super) fn revert(name: &str) -> Exit {
+    let sandbox = match state_root().and_then(|root| Sandbox::attach(&root, name)) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };

@@ -31,19 +31,22 @@ impl Stream {
     }
 }
 
-/// Follows a file that need not exist yet.
-pub(super) fn follow(path: PathBuf, standing: watch::Sender<Standing>) -> Stream {
+/// Follows a file that need not exist yet. An earlier process has told its first `told` bytes.
+pub(super) fn follow(path: PathBuf, told: u64, standing: watch::Sender<Standing>) -> Stream {
     let (end, mut ended) = oneshot::channel();
     let task = tokio::spawn(async move {
         let mut tail = Tail { path, file: None, rest: Vec::new() };
+        let mut told = usize::try_from(told).unwrap_or(usize::MAX);
         loop {
             let is_last = tokio::time::timeout(PAUSE, &mut ended).await.is_ok();
             let lines = tail.lines();
             if !lines.is_empty() {
                 // A reader that goes away is nobody's problem.
                 let mut out = std::io::stdout().lock();
-                let _ = out.write_all(&lines).and_then(|()| out.flush());
+                let new = lines.get(told..).unwrap_or_default();
+                let _ = out.write_all(new).and_then(|()| out.flush());
                 drop(out);
+                told = told.saturating_sub(lines.len());
                 take(&lines, &standing);
             }
             if is_last {

@@ -11,8 +11,7 @@ use tokio::sync::mpsc;
 use super::super::console;
 use super::super::exit::Exit;
 use super::super::quickstart;
-use super::super::run;
-use super::super::runtime::block_on;
+use super::super::runtime::{block_on, interrupts};
 use super::super::sandbox::{self, READY_LIMIT};
 use super::{against_budget, table};
 use crate::api::{
@@ -53,7 +52,7 @@ pub(super) fn inject(rounds: u32) -> Exit {
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };
     let done = block_on(async {
-        let mut interrupts = run::interrupts();
+        let mut interrupts = interrupts();
         tokio::select! {
             done = measure(&sandbox, rounds) => done,
             Some(_) = interrupts.recv() => Err("interrupted".into()),
