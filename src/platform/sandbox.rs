@@ -31,6 +31,7 @@ use crate::host::pidfd::PidFd;
 use crate::host::user_namespace::is_root_of_machine;
 
 mod board;
+mod claim_kind;
 pub mod client;
 mod container;
 mod control;
@@ -51,6 +52,7 @@ mod reaper;
 mod state_dir;
 mod sweeper;
 
+pub use claim_kind::ClaimKind;
 pub use error::SandboxError;
 pub use state_dir::{StateDir, state_root};
 
@@ -125,7 +127,7 @@ impl Sandbox {
         let cgroup = cgroup.filter(|path| cgroup::create_fresh(path).is_ok());
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup { spec, options, cgroup, is_root })?;
+        dir.fill(&Setup { spec, options, cgroup, is_root, claims: ClaimKind::here() })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {
