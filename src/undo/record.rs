@@ -41,8 +41,6 @@ pub struct Record {
     pub target: Target,
     /// Who ends it when nobody else does. None where nothing stays that would have to be ended.
     pub guardian: Option<Guardian>,
-    /// Why the last attempt to take it back failed.
-    pub failure: Option<String>,
 }
 
 impl Record {

@@ -19,6 +19,7 @@ mod node_fixture;
 mod node_kill;
 mod node_pod;
 mod node_power;
+mod node_revert;
 mod purity;
 mod sandbox_containers;
 mod sandbox_end;
