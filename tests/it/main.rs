@@ -17,6 +17,7 @@ mod kill_soak;
 mod node_faults;
 mod node_fixture;
 mod node_kill;
+mod node_partition;
 mod node_pod;
 mod node_power;
 mod node_revert;
