@@ -16,6 +16,7 @@ mod kill_host;
 mod kill_soak;
 mod node_faults;
 mod node_fixture;
+mod node_freezer;
 mod node_kill;
 mod node_partition;
 mod node_pod;
