@@ -26,6 +26,7 @@ mod purity;
 mod sandbox_containers;
 mod sandbox_end;
 mod sandbox_fixture;
+mod sandbox_guardian;
 mod sandbox_lifecycle;
 mod sandbox_manifest;
 mod sandbox_platform;

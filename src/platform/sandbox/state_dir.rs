@@ -68,6 +68,16 @@ pub fn lock_root(root: &Path) -> Result<File, SandboxError> {
 }
 
 impl Setup {
+    /// The cgroup of the guardians, made where it is missing: what stops the node's own cgroup (a session that is frozen,
+    /// a limit of its memory) must not stop those who end its faults.
+    pub fn guardian_cgroup(&self) -> Option<PathBuf> {
+        let path = self.cgroup.as_ref()?.join("guardians");
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => None,
+            Ok(()) | Err(_) => Some(path),
+        }
+    }
+
     /// Removes the cgroups of a sandbox whose processes are gone.
     pub fn sweep_cgroups(&self) -> io::Result<()> {
         let Some(path) = &self.cgroup else { return Ok(()) };
