@@ -30,6 +30,7 @@ use crate::host::namespace::{self, Spawn, spawn};
 use crate::host::user_namespace::is_root_of_machine;
 
 mod board;
+mod claim_kind;
 pub mod client;
 mod container;
 mod control;
@@ -50,6 +51,7 @@ mod reaper;
 mod state_dir;
 mod sweeper;
 
+pub use claim_kind::ClaimKind;
 pub use error::SandboxError;
 pub use state_dir::{StateDir, state_root};
 
@@ -124,7 +126,7 @@ impl Sandbox {
         let cgroup = cgroup.filter(|path| cgroup::create_fresh(path).is_ok());
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup { spec, options, cgroup, is_root })?;
+        dir.fill(&Setup { spec, options, cgroup, is_root, claims: ClaimKind::here() })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {

@@ -1,12 +1,14 @@
 //! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
 //! namespaces themselves.
 
+mod again;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;
 mod e2e_guards;
 mod e2e_input;
 mod e2e_live;
+mod e2e_machine;
 mod e2e_recorded;
 mod e2e_reports;
 mod e2e_texts;

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::claim_kind::ClaimKind;
 use super::{Options, SandboxError, SetSpec};
 use crate::host::cgroup;
 use crate::host::process::ProcessId;
@@ -39,6 +40,8 @@ pub struct Setup {
     pub cgroup: Option<PathBuf>,
     /// Whether root outside is root inside.
     pub is_root: bool,
+    /// What its claims are.
+    pub claims: ClaimKind,
 }
 
 /// `SEATRIAL_STATE`; or `/var/lib/seatrial` as root, `$XDG_STATE_HOME/seatrial` or `~/.local/state/seatrial` otherwise.
