@@ -16,6 +16,7 @@ mod workload;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, Factor};
@@ -28,7 +29,7 @@ pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};
 
 /// `spec` of an Experiment, complete and consistent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Experiment {
     /// `metadata.name`.
@@ -40,10 +41,12 @@ pub struct Experiment {
     pub workload: Option<Workload>,
     /// For how long the steady state must hold before anything is broken. Default 5s.
     #[serde(default = "defaults::baseline", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub baseline: Duration,
     /// How long, at most, the run waits after the last revert for budgets of `after` that have no `recoverWithin`.
     /// Default 30s.
     #[serde(default = "defaults::recovery", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub recovery: Duration,
     /// What is broken, when, for how long.
     pub steps: Vec<Step>,
@@ -55,7 +58,7 @@ pub struct Experiment {
 }
 
 /// What must not happen whatever the hypothesis says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Guards {
     /// Allows faults that take more members or links than the store can lose. Default false.
@@ -63,6 +66,7 @@ pub struct Guards {
     pub allow_quorum_loss: bool,
     /// The run is aborted when it takes longer than this, from the start of the first step. Default 10m.
     #[serde(default = "defaults::max_duration", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub max_duration: Duration,
     /// Conditions that abort the run.
     #[serde(default)]
@@ -76,7 +80,7 @@ impl Default for Guards {
 }
 
 /// Aborts the run when an SLI is on the wrong side of a bound for some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AbortCondition {
     /// What is watched.
@@ -89,6 +93,7 @@ pub struct AbortCondition {
     pub above: Option<Amount>,
     /// For how long without a break. Default 0s: at once.
     #[serde(default, rename = "for", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub lasting: Duration,
 }
 

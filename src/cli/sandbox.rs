@@ -106,7 +106,8 @@ pub(super) fn node(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = block_on(async {
         let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
-        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup: None };
+        let cgroup = dir.setup().map_err(|error| error.to_string())?.guardian_cgroup();
+        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup };
         let options = node::Options { undo_dir: dir.undo(), guardian, adopt_within: ADOPT_WITHIN };
         node::serve(client.clone(), client, options).await.map_err(|error| error.to_string())
     });
