@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::TargetFacts;
-use super::tree::Segment;
 use crate::api::Ordinal;
 use crate::experiment::{Experiment, Selection, Start, Step};
 use crate::fault::Fault;
+use crate::yaml::nearest;
+use crate::yaml::tree::Segment;
 
 /// A broken rule: where, and what to write instead.
 pub(super) type Broken = (Vec<Segment>, String);
@@ -127,7 +128,7 @@ fn twice<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (usiz
 
 fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let known: Vec<&str> = experiment.steps.iter().map(|step| step.name.as_str()).collect();
-    let refuse = |name: &str| match super::decode::nearest(name, &known) {
+    let refuse = |name: &str| match nearest(name, known.iter().copied()) {
         Some(near) => format!("there is no step `{name}`: did you mean `{near}`?"),
         None => format!("there is no step `{name}`"),
     };
