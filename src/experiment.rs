@@ -17,6 +17,7 @@ mod workload;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, Factor};
@@ -30,7 +31,7 @@ pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};
 
 /// `spec` of an Experiment, complete and consistent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Experiment {
     /// `metadata.name`.
@@ -42,10 +43,12 @@ pub struct Experiment {
     pub workload: Option<Workload>,
     /// For how long the steady state must hold before anything is broken. Default 5s.
     #[serde(default = "defaults::baseline", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub baseline: Duration,
     /// How long, at most, the run waits after the last revert for budgets of `after` that have no `recoverWithin`.
     /// Default 30s.
     #[serde(default = "defaults::recovery", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub recovery: Duration,
     /// What is broken, when, for how long.
     pub steps: Vec<Step>,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HostFault, Ordinal};
@@ -64,7 +65,7 @@ pub trait Chooser {
 }
 
 /// What a fault means for the members that exist now.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {
     /// What is done to each hit member.
@@ -74,13 +75,14 @@ pub struct Resolved {
 }
 
 /// What is done to one member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
     /// Its pod is deleted through the platform, with this grace period or its own.
     DeletePod {
         /// The grace period; the pod's own where none is given.
         #[serde(default, with = "crate::experiment::duration::optional")]
+        #[schemars(with = "Option<crate::experiment::duration::Text>")]
         grace: Option<Duration>,
     },
     /// SIGKILL to its processes.
@@ -131,7 +133,7 @@ impl Action {
 }
 
 /// What a fault takes away from a group.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Damage {
     /// Members that do not answer.
@@ -144,7 +146,7 @@ pub struct Damage {
 macro_rules! faults {
     ($($variant:ident = $type:ty),* $(,)?) => {
         /// A fault with its parameters, as it is written: `{NAME: {…}}`.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase")]
         pub enum Fault {
             $(

@@ -29,6 +29,8 @@ pub mod platform;
 #[cfg(feature = "refkv")]
 pub mod refkv;
 pub mod report;
+#[cfg(feature = "kubernetes")]
+pub mod resource;
 pub mod run;
 pub mod sli;
 pub mod spec;

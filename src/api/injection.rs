@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Ordinal;
 
 /// What must be true of one pod for one step, and what is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Injection {
     /// Written by the run.
     pub spec: InjectionSpec,
@@ -19,7 +21,8 @@ pub struct Injection {
 }
 
 /// The desired state of one fault on one pod.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct InjectionSpec {
     /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`.
     pub name: String,
@@ -44,7 +47,8 @@ pub struct InjectionSpec {
 }
 
 /// A pod, and which one of its ordinal's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PodRef {
     /// The pod's name.
     pub name: String,
@@ -57,7 +61,7 @@ pub struct PodRef {
 }
 
 /// Whether a fault shall be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Desired {
     /// It shall.
     Injected,
@@ -67,16 +71,19 @@ pub enum Desired {
 
 /// The absolute end of a fault, kept twice: the earlier of the two ends it, so that neither a changed wall clock nor a
 /// suspended machine prolongs a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Deadline {
     /// By the wall clock.
     pub at: Timestamp,
     /// From the moment of injection, by the node's boot-time clock.
+    #[serde(with = "crate::experiment::duration")]
+    #[schemars(with = "crate::experiment::duration::Text")]
     pub within: Duration,
 }
 
 /// What a node is asked to do to one pod, with everything decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HostFault {
     /// SIGKILL every process of the chosen container or containers, once.
@@ -101,7 +108,8 @@ pub enum HostFault {
 }
 
 /// A member on the other side of a cut.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Peer {
     /// Its ordinal.
     pub ordinal: Ordinal,
@@ -114,7 +122,8 @@ pub struct Peer {
 }
 
 /// What is true of an Injection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct InjectionStatus {
     /// Where it stands.
     pub state: InjectionState,
@@ -123,13 +132,15 @@ pub struct InjectionStatus {
     /// The newest proof of effect; renewed about every second while injected.
     pub proof: Option<Proof>,
     /// For how long the effect was proven so far.
+    #[serde(with = "crate::experiment::duration")]
+    #[schemars(with = "crate::experiment::duration::Text")]
     pub effective_for: Duration,
     /// What went wrong, for a person. A revert that fails is retried and says so here.
     pub error: Option<String>,
 }
 
 /// Where an Injection stands on its node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum InjectionState {
     /// Seen, nothing done yet.
     Pending,
@@ -146,7 +157,8 @@ pub enum InjectionState {
 }
 
 /// An observation on the host that the fault has effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Proof {
     /// When it was observed.
     pub at: Timestamp,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Unit, duration};
@@ -161,6 +162,21 @@ macro_rules! scalar {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_any(Scalar::<Self>(std::marker::PhantomData))
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            // A number or a text: a CRD's structural schema has no word for that, so `spec` alone checks it.
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
             }
         }
     )*};

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Factor, Sli, Unit, duration};
 
 /// One claim about one SLI.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Hypothesis {
     /// In the words of the people who own the store.
@@ -27,7 +28,7 @@ pub struct Hypothesis {
 }
 
 /// Bounds of a phase; what is left out does not bound.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
     /// Of `during`: only while this step's fault is there; any step's where it is left out.
@@ -44,13 +45,16 @@ pub struct Budget {
     pub max_increase: Option<Factor>,
     /// The longest time without a break in which it may be bad.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     pub longest_outage: Option<Duration>,
     /// All the time together in which it may be bad.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     pub total_outage: Option<Duration>,
     /// Of `before` and `after`: for how long without a break it must be good to count as steady or recovered.
     /// Default 2s.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     pub stable_for: Option<Duration>,
 }
 
@@ -75,20 +79,28 @@ impl Part {
 }
 
 /// A hypothesis as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// The claim in words; unique within the experiment.
     name: String,
+    /// What is measured: exactly one.
     sli: Sli,
+    /// What must hold before anything is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<Budget>,
+    /// What must hold while faults are in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     during: Option<Budget>,
+    /// What must hold again after the last revert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<Budget>,
+    /// What must hold all the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     always: Option<Budget>,
+    /// How long after the last revert the budgets of `after` must be met.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     recover_within: Option<Duration>,
 }
 

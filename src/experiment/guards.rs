@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::budget::fits;
 use super::{Amount, Sli, Unit, duration};
 
 /// What must not happen whatever the hypothesis says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Guards {
     /// Allows faults that take more members or links than the store can lose. Default false.
@@ -16,6 +17,7 @@ pub struct Guards {
     pub allow_quorum_loss: bool,
     /// The run is aborted when it takes longer than this, from the start of the first step. Default 10m.
     #[serde(default = "usual_duration", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub max_duration: Duration,
     /// Conditions that abort the run.
     #[serde(default)]
@@ -33,7 +35,7 @@ fn usual_duration() -> Duration {
 }
 
 /// Aborts the run when an SLI is bad for some time: on the wrong side of a bound, or lost where it only holds or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct AbortCondition {
     /// What is watched.
@@ -47,15 +49,20 @@ pub struct AbortCondition {
 }
 
 /// An abort condition as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// What is watched.
     sli: Sli,
+    /// Aborts while the value is below this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     below: Option<Amount>,
+    /// Aborts while the value is above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     above: Option<Amount>,
+    /// For how long without a break. Default 0s: at once.
     #[serde(default, rename = "for", with = "duration")]
+    #[schemars(with = "duration::Text")]
     lasting: Duration,
 }
 

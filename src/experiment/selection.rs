@@ -1,15 +1,17 @@
 //! Who is meant: by ordinal, by role, or by share.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Ordinal, Role};
 
 /// Members of the target. Decided on a fresh snapshot right before each injection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub enum Selection {
     /// Exactly these.
@@ -26,19 +28,22 @@ pub enum Selection {
 }
 
 /// A selection as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// Exactly these: ordinals and ranges with both ends included, as in [0, 2..4].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ordinals: Option<OrdinalSet>,
+    /// Those with this role now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<NamedRole>,
+    /// How many: a number, a percentage, minority, majority or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<Count>,
 }
 
 /// The roles that can be asked for.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum NamedRole {
     Leader,
@@ -88,6 +93,20 @@ impl From<Selection> for Wire {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Span>", into = "Vec<Ordinal>")]
 pub struct OrdinalSet(BTreeSet<Ordinal>);
+
+impl JsonSchema for OrdinalSet {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OrdinalSet".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "minItems": 1, "items": { "x-kubernetes-int-or-string": true } })
+    }
+}
 
 impl OrdinalSet {
     /// The ordinals, ascending.

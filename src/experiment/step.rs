@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
 use crate::fault::Fault;
 
 /// A step: one fault, at one time or several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Step {
     /// Unique within the experiment.
@@ -44,22 +45,33 @@ pub struct Repeat {
 }
 
 /// A step as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// Unique within the experiment: lower-case letters, digits and hyphens.
     name: String,
+    /// How long after the baseline it starts. Default 0s.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     at: Option<Duration>,
+    /// Starts when the last occurrence of this step is reverted, instead of `at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
+    /// For how long the fault stays. Left out for a fault that happens once.
     #[serde(default, rename = "for", with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     lasting: Option<Duration>,
+    /// From one start to the next, where it happens several times. Longer than `for`.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     every: Option<Duration>,
+    /// How often it happens. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     times: Option<u32>,
+    /// Whether the fault goes over to an ordinal's next pod when it is re-created. Default false.
     #[serde(default)]
     follow: bool,
+    /// What is done: exactly one fault.
     fault: Fault,
 }
 

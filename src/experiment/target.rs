@@ -1,9 +1,10 @@
 //! What is broken, and how its members are asked.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The target of an experiment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Target {
     /// The StatefulSet's name.
@@ -17,7 +18,7 @@ pub struct Target {
 }
 
 /// A store that Seatrial knows how to ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Store {
     /// etcd 3.4 and later, through its JSON gateway.
@@ -27,7 +28,7 @@ pub enum Store {
 }
 
 /// The client port of a store, with its usual number as the default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StorePort<const USUAL: u16> {
     /// The port.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
@@ -14,7 +15,7 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Ends members. With `follow: true` and `for`, each new pod or process is ended as well during that time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodKill {
     /// Whom.
@@ -25,7 +26,7 @@ pub struct PodKill {
 }
 
 /// How a member ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// The pod is deleted; its processes get SIGTERM and the pod's own grace period.
