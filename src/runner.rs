@@ -188,11 +188,12 @@ impl Course {
         match crate::run::run(setup, stops, view).await {
             Ok(()) => Ok(()),
             // What cannot be written is judged as far as it was: the journal says that it has no end.
-            Err(error @ (RunError::Journal(_) | RunError::Gone)) => {
+            Err(error @ (RunError::Journal { .. } | RunError::Gone)) => {
                 tracing::error!(%error, "the run has no end on record");
                 Ok(())
             }
             Err(RunError::Platform(error)) => Err(error.into()),
+            Err(RunError::NoJournal(error)) => Err(error.into()),
         }
     }
 }

@@ -14,7 +14,9 @@ pub(super) fn name_of(experiment: &str) -> String {
 /// Makes the run's folder; one that holds a journal is never written into. The path is absolute, because the process
 /// may change its view of the machine later.
 pub(super) fn create(folder: &Path) -> Result<PathBuf, String> {
-    let told = |error: std::io::Error| format!("cannot create {}: {error}", folder.display());
+    let told = |error: std::io::Error| {
+        format!("cannot create {}: {error}; --out names another folder", folder.display())
+    };
     fs::create_dir_all(folder).map_err(told)?;
     refuse_used(folder)?;
     fs::canonicalize(folder).map_err(told)

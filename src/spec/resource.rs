@@ -3,13 +3,11 @@
 use serde_json::{Map, Value as Json};
 
 use super::document::Document;
-use super::problem::{Place, Problem};
-use super::tree::{Entry, Node, Value};
+use super::problem::Problem;
 use super::{TargetFacts, against, read_experiment};
 use crate::experiment::Experiment;
-
-/// Where nothing stands in a line.
-const NOWHERE: Place = Place { line: 1, column: 1 };
+use crate::yaml::tree::Entry;
+use crate::yaml::{Node, Place, Value};
 
 /// Reads the Experiment `name` whose `spec` this is, or says everything that is wrong with it.
 pub fn experiment(name: &str, spec: &Map<String, Json>) -> Result<Experiment, Vec<Problem>> {
@@ -45,8 +43,8 @@ fn node(json: Json) -> Node {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(value),
         Json::Number(number) => match (number.as_u64(), number.as_i64()) {
-            (Some(value), _) => Value::Unsigned(value),
-            (None, Some(value)) => Value::Signed(value),
+            (Some(value), _) => Value::Int(value.into()),
+            (None, Some(value)) => Value::Int(value.into()),
             (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
         },
         Json::String(text) => Value::Text(text),
@@ -54,11 +52,11 @@ fn node(json: Json) -> Node {
         Json::Object(fields) => Value::Map(
             fields
                 .into_iter()
-                .map(|(key, value)| Entry { place: NOWHERE, key, value: node(value) })
+                .map(|(key, value)| Entry { place: Place::START, key, value: node(value) })
                 .collect(),
         ),
     };
-    Node { place: NOWHERE, value }
+    Node { place: Place::START, value }
 }
 
 fn without_places(problems: Vec<Problem>) -> Vec<Problem> {
