@@ -6,6 +6,8 @@
 
 mod amount;
 mod budget;
+mod change;
+mod condition;
 pub mod duration;
 mod selection;
 mod sli;
@@ -21,10 +23,12 @@ use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, Factor};
 pub use budget::{Budget, DuringBudget, Hypothesis};
+pub use change::Change;
+pub use condition::{Condition, PodState, When};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
-pub use step::{Repeat, Start, Step};
-pub use target::{Store, StorePort, Target};
+pub use step::{Extent, Repeat, Start, Step, Work};
+pub use target::{Group, OrdinalFrom, Pods, Selector, Store, StorePort, Target};
 pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};
 
@@ -95,6 +99,21 @@ pub struct AbortCondition {
     #[serde(default, rename = "for", with = "duration")]
     #[schemars(with = "duration::Text")]
     pub lasting: Duration,
+}
+
+impl AbortCondition {
+    /// The same for whoever waits for a condition without wanting to abort.
+    pub fn new(
+        sli: Sli,
+        below: Option<Amount>,
+        above: Option<Amount>,
+        lasting: Duration,
+    ) -> Result<Self, String> {
+        if sli.unit() == Unit::Property {
+            return Err(format!("`{}` is judged in the end: nothing can wait for it", sli.name()));
+        }
+        Ok(Self { sli, below, above, lasting })
+    }
 }
 
 mod defaults {

@@ -92,6 +92,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         Arc::new(Recorder::new(Writer::create(&setup.journal, &header)?, clock, &setup.experiment));
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
+    let mut requests = sli::requests::sample(&setup.experiment, &setup.platform.cluster);
     let (answers, mut answered) = mpsc::channel(64);
     let mut course = Course {
         engine: Engine::new(
@@ -111,7 +112,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
     course.hear(Input::Pods(target));
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut unmet = None;
+    let mut told = Told::default();
     while !course.finished {
         let input = tokio::select! {
             // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
@@ -128,7 +129,8 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
             Some(round) = next_round(&mut members) => Some(Input::Members(round)),
-            _ = glance.tick() => course.glance(&mut unmet),
+            Some(error) = next_request(&mut requests) => Some(Input::Request { error }),
+            _ = glance.tick() => course.glance(&mut told),
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
         };
         if let Some(input) = input {
@@ -142,6 +144,13 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// What the engine was told and is told again only when it changes.
+#[derive(Default)]
+struct Told {
+    unmet: Option<Vec<String>>,
+    conditions: Vec<String>,
 }
 
 /// The engine with its eyes and hands.
@@ -182,17 +191,22 @@ impl Course {
     }
 
     /// Looks at the budgets and draws.
-    fn glance(&mut self, told: &mut Option<Vec<String>>) -> Option<Input> {
+    fn glance(&mut self, told: &mut Told) -> Option<Input> {
         let now = self.recorder.clock().now();
         self.view.tick(now, self.hands.rates(), self.engine.waiting_for());
         if let Some(words) = self.recorder.abort_condition(now) {
             return Some(Input::AbortCondition(words));
         }
+        let conditions = self.recorder.conditions(now);
+        if told.conditions != conditions {
+            told.conditions.clone_from(&conditions);
+            return Some(Input::Conditions(conditions));
+        }
         let unmet = self.recorder.unmet(now);
-        if told.as_ref() == Some(&unmet) {
+        if told.unmet.as_ref() == Some(&unmet) {
             return None;
         }
-        *told = Some(unmet.clone());
+        told.unmet = Some(unmet.clone());
         Some(Input::Unmet(unmet))
     }
 }
@@ -210,6 +224,14 @@ fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> 
     let prefix = setup.experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
     let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
     Some(sli::members::sample(&*adapter, &members, heartbeat))
+}
+
+/// Requests to the API server, where an SLI asks for them.
+async fn next_request(requests: &mut Option<mpsc::Receiver<Option<String>>>) -> Option<Option<String>> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => None,
+    }
 }
 
 async fn next_round(members: &mut Option<mpsc::Receiver<Members>>) -> Option<Members> {

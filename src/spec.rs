@@ -122,6 +122,13 @@ pub fn against_target(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// Checks an experiment against what a sandbox can do.
+pub fn against_sandbox(document: &Document, experiment: &Experiment) -> Result<(), Vec<Problem>> {
+    let tree = Node::read(document).map_err(|problem| vec![problem])?;
+    let problems = told(document, &tree, rules::against_sandbox(experiment));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 /// Broken rules with their places.
 fn told(document: &Document, tree: &Node, broken: Vec<rules::Broken>) -> Vec<Problem> {
     broken

@@ -12,7 +12,7 @@ use super::exit::Exit;
 use super::recorded::{self, JOURNAL};
 use super::sandbox::{self, block_on};
 use super::scene::{self, Scene, Set};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
 use crate::host::user_namespace::is_root_of_machine;
 use crate::platform::sandbox::client::Client;
@@ -76,10 +76,10 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
 
 /// Says before anything is started which step an ordinary user cannot have.
 fn refuse_what_needs_root(experiment: &Experiment, is_root: bool) -> Result<(), Exit> {
-    let refused = experiment.steps.iter().find(|step| match step.fault {
-        Fault::PowerLoss(_) => !is_root,
-        Fault::PodKill(_) | Fault::ProcessPause(_) | Fault::NetworkPartition(_) => false,
-    });
+    let refused = experiment
+        .steps
+        .iter()
+        .find(|step| matches!(step.work, Work::Fault(Fault::PowerLoss(_))) && !is_root);
     let Some(step) = refused else {
         return Ok(());
     };
@@ -87,7 +87,7 @@ fn refuse_what_needs_root(experiment: &Experiment, is_root: bool) -> Result<(), 
         format_args!(
             "step {} cannot be done here: {} takes a volume with a filesystem of its own, which only root can mount",
             step.name,
-            step.fault.name()
+            step.work.name()
         ),
         Exit::PreflightUnmet,
     );
