@@ -61,20 +61,20 @@ pub struct DuringBudget {
     /// Only while this step's fault is there; any step's where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// See [`Budget::min`].
+    /// The value must not be below this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Amount>,
-    /// See [`Budget::max`].
+    /// The value must not be above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Amount>,
-    /// See [`Budget::max_increase`].
+    /// The value must not be above the run's own baseline times this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_increase: Option<Factor>,
-    /// See [`Budget::longest_outage`].
+    /// The longest time without a break in which it may be bad.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
     pub longest_outage: Option<Duration>,
-    /// See [`Budget::total_outage`].
+    /// All the time together in which it may be bad.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
     pub total_outage: Option<Duration>,
