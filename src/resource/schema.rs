@@ -63,10 +63,13 @@ fn experiment(schema: &mut Value) {
     }
     let step = &mut spec["properties"]["steps"]["items"];
     step["properties"]["after"]["maxLength"] = LONGEST_NAME.into();
+    let starts = count(step, &["at", "after", "when"]);
+    let works = count(step, &["fault", "action"]);
     rules(
         step,
         &[
-            ("!(has(self.at) && has(self.after))", "has both `at` and `after`: keep one of them"),
+            (&format!("{starts} <= 1"), "starts in more than one way: keep one of `at`, `after` and `when`"),
+            (&format!("{works} == 1"), "does nothing, or two things: each step has one `fault` or one `action`"),
             (
                 "!has(self.times) || self.times <= 1 || has(self.every)",
                 "`times` needs `every`, for example every: 20s",
@@ -118,6 +121,13 @@ fn injection(schema: &mut Value) {
 
 fn describe(schema: &mut Value, text: &str) {
     schema["description"] = text.into();
+}
+
+/// The number of these fields that are there, of those that the schema has.
+fn count(schema: &Value, fields: &[&str]) -> String {
+    let there = fields.iter().filter(|field| schema["properties"].get(field).is_some());
+    let questions: Vec<_> = there.map(|field| format!("has(self.{field})")).collect();
+    format!("[{}].filter(is, is).size()", questions.join(", "))
 }
 
 /// Adds CEL rules with what is told when they are broken.
