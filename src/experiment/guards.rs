@@ -74,7 +74,11 @@ impl TryFrom<Wire> for AbortCondition {
         let (name, unit) = (sli.name(), sli.unit());
         let is_bounded = below.is_some() || above.is_some();
         match unit {
-            Unit::Property => return Err(format!("`{name}` is judged in the end: it cannot abort a run, and nothing can wait for it")),
+            Unit::Property => {
+                return Err(format!(
+                    "`{name}` is judged in the end: it cannot abort a run, and nothing can wait for it"
+                ));
+            }
             Unit::Condition if is_bounded => {
                 return Err(format!("`{name}` holds or not: leave `below` and `above` out"));
             }

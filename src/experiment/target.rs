@@ -86,6 +86,19 @@ impl Target {
         }
     }
 
+    /// A word for it that is as good as a label's value: the StatefulSet's name, or one made of the pods' labels.
+    pub fn key(&self) -> String {
+        match &self.group {
+            Group::StatefulSet(name) => name.clone(),
+            Group::Pods(pods) => {
+                let query = pods.selector.query().to_lowercase();
+                let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+                let word: String = query.chars().map(fits).take(50).collect();
+                format!("pods-{}", word.trim_matches('-'))
+            }
+        }
+    }
+
     /// For a person: the StatefulSet's name, or the selector of the pods.
     pub fn name(&self) -> String {
         match &self.group {
