@@ -1,6 +1,8 @@
 //! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
 //! namespaces themselves.
 
+mod cluster_fixture;
+mod cluster_machines;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;
