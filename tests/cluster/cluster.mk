@@ -39,6 +39,7 @@ cluster-build:
 	cd tests/cluster; export CGO_ENABLED=0; \
 	build() { $$go build -trimpath -buildvcs=false -tags grpcnotrace -gcflags=all=-dwarf=false -ldflags "-s -w $(VERSION_FLAGS)" "$$@"; }; \
 	build -o $$home.next/pause ./pause; \
+	build -o $$home.next/attacher ./attacher; \
 	build -o $$home.next/seatrial-cluster .; \
 	ln -s seatrial-cluster $$home.next/kubectl; \
 	rm -rf $$home; mv $$home.next $$home

@@ -96,8 +96,6 @@ func run(name string, arguments []string) error {
 			return storage.RunNode(given.node, given.socket, given.registration)
 		}
 		return storage.RunController(given.volumes, given.socket, given.kubeconfig)
-	case "attacher":
-		return storage.RunAttacher(given.kubeconfig, given.socket)
 	case "dns":
 		return dns.Run(given.address, given.kubeconfig)
 	case "help", "-h", "--help":

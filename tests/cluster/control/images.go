@@ -3,9 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"seatrial.dev/tests/cluster/image"
@@ -25,13 +23,9 @@ func ownImages(cluster layout.Cluster) error {
 		}
 		programs[name] = path
 	}
-	self, err := os.Executable()
+	pause, err := beside("pause")
 	if err != nil {
 		return err
-	}
-	pause := filepath.Join(filepath.Dir(self), "pause")
-	if !exists(pause) {
-		return fmt.Errorf("%s is missing: `make cluster-build` makes it together with %s", pause, self)
 	}
 	shell := programs["busybox"] + ":/bin/busybox"
 	return errors.Join(

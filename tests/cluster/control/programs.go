@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -87,15 +88,33 @@ func Launch(dir, name string) error {
 		return err
 	}
 	arguments := command(cluster, name)
-	program := "/proc/self/exe"
-	if name == "etcd" {
-		if program, err = exec.LookPath("etcd"); err != nil {
-			return err
-		}
-	} else {
-		arguments = append([]string{"seatrial-cluster"}, arguments...)
+	var program string
+	switch name {
+	case "etcd":
+		program, err = exec.LookPath("etcd")
+	case "attacher":
+		program, err = beside("attacher")
+	default:
+		program, err = os.Executable()
+		arguments = append([]string{program}, arguments...)
+	}
+	if err != nil {
+		return err
 	}
 	return syscall.Exec(program, arguments, os.Environ())
+}
+
+// beside finds a program that is built together with this one.
+func beside(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding this program: %w", err)
+	}
+	program := filepath.Join(filepath.Dir(self), name)
+	if !exists(program) {
+		return "", fmt.Errorf("%s is missing: `make cluster-build` makes it together with %s", program, self)
+	}
+	return program, nil
 }
 
 // launch starts a process of the control plane that outlives the caller.
