@@ -33,7 +33,7 @@ func Write(archive string, spec Spec) error {
 	config, err := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Entrypoint": spec.Entrypoint, "Env": []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin"}},
+		"config":       map[string]any{"Entrypoint": spec.Entrypoint, "Env": []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest(layer)}},
 	})
 	if err != nil {
