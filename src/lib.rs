@@ -17,6 +17,8 @@
 pub mod api;
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "kubernetes")]
+pub mod controller;
 pub mod engine;
 pub mod experiment;
 pub mod fault;
