@@ -5,6 +5,8 @@ mod again;
 mod cluster_faults;
 mod cluster_fixture;
 mod cluster_machines;
+mod cluster_run;
+mod cluster_run_fixture;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;
