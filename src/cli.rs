@@ -4,11 +4,17 @@ pub mod args;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod bench;
 mod console;
+#[cfg(feature = "kubernetes")]
+mod controller;
 pub mod exit;
 pub mod input;
+#[cfg(feature = "kubernetes")]
+mod install;
 mod internal;
 #[cfg(feature = "sandbox")]
 mod plan;
+#[cfg(feature = "kubernetes")]
+mod preflight;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod quickstart;
 mod recorded;
@@ -16,6 +22,8 @@ mod recorded;
 mod revert;
 #[cfg(feature = "sandbox")]
 mod run;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
@@ -71,6 +79,16 @@ fn dispatch(command: Command) -> Exit {
         Command::Bench(command) => bench::main(&command),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
         Command::Soak(args) => soak::soak(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Install(args) => install::install(args),
+        #[cfg(feature = "kubernetes")]
+        Command::Uninstall(args) => install::uninstall(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Preflight(args) => preflight::preflight(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Controller(args) => controller::controller(args),
+        #[cfg(feature = "kubernetes")]
+        Command::Reap(args) => controller::reap(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass

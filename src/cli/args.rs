@@ -1,8 +1,14 @@
 //! What can be typed.
 
+#[cfg(feature = "kubernetes")]
+mod operate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+#[cfg(feature = "kubernetes")]
+pub use self::operate::{Context, Controller, Install, Preflight, Reap, Uninstall};
 
 /// A chaos-engineering fault injector for Kubernetes StatefulSets.
 ///
@@ -57,6 +63,23 @@ pub enum Command {
     /// Kill runs at random moments and check that nothing is left behind
     #[cfg(all(feature = "sandbox", feature = "refkv"))]
     Soak(Soak),
+    /// Print what is applied to a cluster, so that experiments can run there
+    #[cfg(feature = "kubernetes")]
+    Install(Install),
+    /// Take every fault back and remove Seatrial from a cluster
+    #[cfg(feature = "kubernetes")]
+    Uninstall(Uninstall),
+    /// Look at what an experiment needs of a cluster
+    #[cfg(feature = "kubernetes")]
+    Preflight(Preflight),
+    /// Check Experiments and start their runners, as the Deployment does
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Controller(Controller),
+    /// Take back what nobody is left to take back, as the CronJob does
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Reap(Reap),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -69,7 +69,10 @@ fn experiment(schema: &mut Value) {
         step,
         &[
             (&format!("{starts} <= 1"), "starts in more than one way: keep one of `at`, `after` and `when`"),
-            (&format!("{works} == 1"), "does nothing, or two things: each step has one `fault` or one `action`"),
+            (
+                &format!("{works} == 1"),
+                "does nothing, or two things: each step has one `fault` or one `action`",
+            ),
             (
                 "!has(self.times) || self.times <= 1 || has(self.every)",
                 "`times` needs `every`, for example every: 20s",
