@@ -153,6 +153,7 @@ impl Engine {
             Input::Unmet(unmet) => self.claims.hear(unmet, self.now),
             Input::AbortCondition(words) => self.stop(words.clone()),
             Input::Interrupted {} => self.interrupt(),
+            Input::Stopped { reason } => self.stop(reason.clone()),
             Input::Answer { id, error } => self.outbox.hear(*id, error.as_ref()),
             Input::Wake {} => {}
         }

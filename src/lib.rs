@@ -36,6 +36,8 @@ pub mod report;
 #[cfg(feature = "kubernetes")]
 pub mod resource;
 pub mod run;
+#[cfg(feature = "kubernetes")]
+pub mod runner;
 pub mod sli;
 pub mod spec;
 pub mod store;

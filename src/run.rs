@@ -42,6 +42,15 @@ pub struct Platform {
     pub dial: Arc<dyn Dial>,
 }
 
+/// Somebody asks a run to stop; everything is reverted first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A person, who is there.
+    Interrupt,
+    /// Somebody else, with the reason.
+    Because(String),
+}
+
 /// Everything that a run needs.
 pub struct Setup {
     /// What is done and claimed.
@@ -56,6 +65,8 @@ pub struct Setup {
     pub environment: String,
     /// Where it runs.
     pub platform: Platform,
+    /// How long it waits for what it cannot make happen.
+    pub limits: Limits,
 }
 
 /// Why a run has no verdict.
@@ -84,9 +95,9 @@ pub enum RunError {
     Gone,
 }
 
-/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `interrupts` is a
-/// person who asks to stop.
-pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -> Result<(), RunError> {
+/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `stops`
+/// is somebody who asks to stop.
+pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> Result<(), RunError> {
     let started_at = Timestamp::now();
     let clock = Clock::start();
     let mut pods = setup.platform.cluster.snapshots();
@@ -112,7 +123,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             setup.run.clone(),
             setup.seed,
             started_at,
-            Limits::default(),
+            setup.limits,
         ),
         hands: Hands::new(&setup, &target, Arc::clone(&recorder), answers),
         recorder,
@@ -131,7 +142,10 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         let input = tokio::select! {
             // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
             biased;
-            Some(()) = interrupts.recv() => Some(Input::Interrupted {}),
+            Some(stop) = stops.recv() => Some(match stop {
+                Stop::Interrupt => Input::Interrupted {},
+                Stop::Because(reason) => Input::Stopped { reason },
+            }),
             Some((id, error)) = answered.recv() => Some(Input::Answer { id, error }),
             Some(injection) = statuses.recv() => status(&setup.run, injection),
             changed = pods.changed() => {

@@ -91,10 +91,9 @@ async fn prepare(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<Result<Valid, Obstacle>, Trouble> {
-    let document = validate::document(experiment);
-    let valid = match spec::experiment(&document) {
+    let valid = match validate::read(experiment) {
         Ok(valid) => valid,
-        Err(problems) => return Ok(Err(Obstacle::Refused("Invalid", validate::message(&problems)))),
+        Err(problems) => return Ok(Err(Obstacle::Refused("Invalid", problems))),
     };
     if let Some(reason) = experiment.annotations().get(ABORT_ANNOTATION) {
         let message = format!("aborted before it began: {reason}");
@@ -117,8 +116,8 @@ async fn prepare(
             Obstacle::Refused("NoTarget", message)
         }));
     };
-    if let Err(problems) = spec::against_target(&document, &valid, &facts(&set)) {
-        return Ok(Err(Obstacle::Refused("DoesNotFitTarget", validate::message(&problems))));
+    if let Err(problems) = validate::fits(experiment, &valid, &facts(&set)) {
+        return Ok(Err(Obstacle::Refused("DoesNotFitTarget", problems)));
     }
     if let Some(first) = ahead(context, experiment, identity, &valid.target.stateful_set) {
         let message = format!(

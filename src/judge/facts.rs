@@ -81,6 +81,7 @@ impl Facts {
                 | Input::Unmet(_)
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
+                | Input::Stopped { .. }
                 | Input::Answer { .. }
                 | Input::Wake {} => {}
             },

@@ -63,6 +63,7 @@ impl Signals {
                 | Input::Unmet(_)
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
+                | Input::Stopped { .. }
                 | Input::Answer { .. }
                 | Input::Wake {},
             ) => {}

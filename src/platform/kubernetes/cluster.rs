@@ -13,10 +13,11 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::failure::{insist, is_absent};
-use super::pods::snapshot;
+use super::pods::{facts, snapshot};
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
 use crate::platform::PlatformError;
+use crate::spec::TargetFacts;
 
 /// How long the first snapshot may take.
 const FIRST: Duration = Duration::from_secs(20);
@@ -26,6 +27,8 @@ const FIRST: Duration = Duration::from_secs(20);
 pub struct Cluster {
     pods: Api<Pod>,
     snapshots: watch::Receiver<Snapshot>,
+    facts: TargetFacts,
+    service: String,
 }
 
 /// Why a StatefulSet cannot be followed.
@@ -61,6 +64,8 @@ impl Cluster {
         let asked = set.spec.as_ref().map(|spec| spec.selector.clone()).unwrap_or_default();
         let selector = Selector::try_from(asked).map_err(|_| FollowError::Selector { name: name.into() })?;
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let facts = facts(&set);
+        let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
         let (sender, mut snapshots) = watch::channel(Snapshot::default());
         let followed = follow(set, sets, pods.clone(), Config::default().labels_from(&selector), sender);
         tokio::spawn(followed);
@@ -69,7 +74,17 @@ impl Cluster {
             .ok()
             .and_then(Result::ok)
             .ok_or_else(|| PlatformError::Unreachable("the list of pods does not come".into()))?;
-        Ok(Self { pods, snapshots })
+        Ok(Self { pods, snapshots, facts, service })
+    }
+
+    /// What an experiment has to know of the StatefulSet, as it was when it was first seen.
+    pub fn facts(&self) -> &TargetFacts {
+        &self.facts
+    }
+
+    /// The name of its Service.
+    pub fn service(&self) -> &str {
+        &self.service
     }
 }
 

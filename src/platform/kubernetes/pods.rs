@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{self, ContainerState};
 use kube::ResourceExt;
 
 use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase, Snapshot};
+use crate::spec::TargetFacts;
 
 /// The snapshot of a StatefulSet with those of `pods` that belong to it.
 pub fn snapshot<'a>(set: &StatefulSet, pods: impl Iterator<Item = &'a v1::Pod>) -> Snapshot {
@@ -21,6 +22,23 @@ pub fn snapshot<'a>(set: &StatefulSet, pods: impl Iterator<Item = &'a v1::Pod>) 
         first_ordinal: whole(ordinals.unwrap_or(0)),
         name,
         pods,
+    }
+}
+
+/// What an experiment has to know of a StatefulSet before it meets it.
+pub fn facts(set: &StatefulSet) -> TargetFacts {
+    let Snapshot { name, replicas, first_ordinal, .. } = snapshot(set, std::iter::empty());
+    let spec = set.spec.as_ref();
+    let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+    let claims = spec.and_then(|spec| spec.volume_claim_templates.as_deref()).unwrap_or_default();
+    TargetFacts {
+        name,
+        first: first_ordinal,
+        replicas,
+        containers: pod
+            .map(|pod| pod.containers.iter().map(|container| container.name.clone()).collect())
+            .unwrap_or_default(),
+        claims: claims.iter().map(ResourceExt::name_any).collect(),
     }
 }
 
