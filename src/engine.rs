@@ -155,6 +155,7 @@ impl Engine {
             Input::Conditions(steps) => self.known.hear_conditions(steps),
             Input::AbortCondition(words) => self.stop(words.clone()),
             Input::Interrupted {} => self.interrupt(),
+            Input::Stopped { reason } => self.stop(reason.clone()),
             Input::Answer { id, error } => self.outbox.hear(*id, error.as_ref()),
             Input::Request { .. } | Input::Wake {} => {}
         }

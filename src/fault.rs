@@ -15,6 +15,7 @@ use crate::api::{ApiFault, HostFault, Ordinal};
 use crate::experiment::Selection;
 
 pub mod api_deny;
+pub mod host;
 pub mod network_partition;
 pub mod node_down;
 pub mod pod_evict;

@@ -23,6 +23,8 @@ pub mod engine;
 pub mod experiment;
 pub mod fault;
 pub mod host;
+#[cfg(feature = "kubernetes")]
+pub mod install;
 pub mod journal;
 pub mod judge;
 pub mod node;
@@ -34,6 +36,8 @@ pub mod report;
 #[cfg(feature = "kubernetes")]
 pub mod resource;
 pub mod run;
+#[cfg(feature = "kubernetes")]
+pub mod runner;
 pub mod sli;
 pub mod spec;
 pub mod store;

@@ -26,6 +26,8 @@ pub const RUN_LABEL: &str = "seatrial.dev/run";
 pub const ALLOW_LABEL: &str = "seatrial.dev/allow";
 /// The annotation on an Experiment that asks its run to abort; its value is the reason.
 pub const ABORT_ANNOTATION: &str = "seatrial.dev/abort";
+/// The annotation on an Experiment that names the seed of its run, so that every random choice is repeated.
+pub const SEED_ANNOTATION: &str = "seatrial.dev/seed";
 /// The annotation of an object that a control-plane fault changed: how it is put back. Written in the same request as
 /// the change itself.
 pub const UNDO_ANNOTATION: &str = "seatrial.dev/undo";

@@ -42,6 +42,15 @@ pub struct Platform {
     pub dial: Arc<dyn Dial>,
 }
 
+/// Somebody asks a run to stop; everything is reverted first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A person, who is there.
+    Interrupt,
+    /// Somebody else, with the reason.
+    Because(String),
+}
+
 /// Everything that a run needs.
 pub struct Setup {
     /// What is done and claimed.
@@ -56,6 +65,8 @@ pub struct Setup {
     pub environment: String,
     /// Where it runs.
     pub platform: Platform,
+    /// How long it waits for what it cannot make happen.
+    pub limits: Limits,
 }
 
 /// Why a run has no verdict.
@@ -84,9 +95,9 @@ pub enum RunError {
     Gone,
 }
 
-/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `interrupts` is a
-/// person who asks to stop.
-pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -> Result<(), RunError> {
+/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `stops`
+/// is somebody who asks to stop.
+pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> Result<(), RunError> {
     let started_at = Timestamp::now();
     let clock = Clock::start();
     let mut pods = setup.platform.cluster.snapshots();
@@ -113,7 +124,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             setup.run.clone(),
             setup.seed,
             started_at,
-            Limits::default(),
+            setup.limits,
         ),
         hands: Hands::new(&setup, &target, Arc::clone(&recorder), answers),
         recorder,
@@ -124,7 +135,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         finished: false,
     };
     course.view.observe(0, &Entry::Header(Box::new(header)));
-    course.hear(Input::Pods(target));
+    course.hear(&Input::Pods(target));
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut told = Told::default();
@@ -132,7 +143,10 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         let input = tokio::select! {
             // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
             biased;
-            Some(()) = interrupts.recv() => Some(Input::Interrupted {}),
+            Some(stop) = stops.recv() => Some(match stop {
+                Stop::Interrupt => Input::Interrupted {},
+                Stop::Because(reason) => Input::Stopped { reason },
+            }),
             Some((id, error)) = answered.recv() => Some(Input::Answer { id, error }),
             Some(injection) = statuses.recv() => status(&setup.run, injection),
             changed = pods.changed() => {
@@ -149,7 +163,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
         };
         if let Some(input) = input {
-            course.hear(input);
+            course.hear(&input);
         }
     }
     course.view.finish();
@@ -185,12 +199,12 @@ struct Course {
 
 impl Course {
     /// Writes an input, lets the engine act on it, writes and carries out what it asks for.
-    fn hear(&mut self, input: Input) {
+    fn hear(&mut self, input: &Input) {
         let now = self.recorder.clock().now();
         self.write(&Line { time: now, entry: Entry::Input(input.clone()) });
         // First, so that an input which nobody can read later begins nothing.
         self.give_up_without_journal(now);
-        self.act(now, &input);
+        self.act(now, input);
         self.give_up_without_journal(now);
     }
 

@@ -96,6 +96,11 @@ pub enum Input {
     AbortCondition(String),
     /// A person asked to stop.
     Interrupted {},
+    /// Somebody else asked to stop, with the reason.
+    Stopped {
+        /// Who, and why.
+        reason: String,
+    },
     /// An effect was carried out, or why not.
     Answer {
         /// The effect.

@@ -83,6 +83,7 @@ impl Facts {
                 | Input::Request { .. }
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
+                | Input::Stopped { .. }
                 | Input::Answer { .. }
                 | Input::Wake {} => {}
             },

@@ -73,6 +73,7 @@ impl Signals {
                 | Input::Conditions(_)
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
+                | Input::Stopped { .. }
                 | Input::Answer { .. }
                 | Input::Wake {},
             ) => {}

@@ -17,6 +17,7 @@ pub mod dial;
 pub mod failure;
 pub mod nodes;
 pub mod pods;
+pub mod revert;
 pub mod watching;
 
 /// Who changes objects in the name of a run.

@@ -1,22 +1,25 @@
 //! The StatefulSet and its pods: a watch on each, folded into snapshots; deletions by UID.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::Selector;
 use kube::runtime::watcher::Config;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::failure::{insist, is_absent};
-use super::pods::snapshot;
+use super::pods::{facts, group_snapshot, snapshot};
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
+use crate::experiment::{Group, Pods, Target};
 use crate::platform::PlatformError;
+use crate::spec::TargetFacts;
 
 /// How long the first snapshot may take.
 const FIRST: Duration = Duration::from_secs(20);
@@ -26,6 +29,8 @@ const FIRST: Duration = Duration::from_secs(20);
 pub struct Cluster {
     pods: Api<Pod>,
     snapshots: watch::Receiver<Snapshot>,
+    facts: Option<TargetFacts>,
+    service: String,
 }
 
 /// Why a StatefulSet cannot be followed.
@@ -45,6 +50,14 @@ pub enum FollowError {
         /// The name.
         name: String,
     },
+    /// Nothing has these labels.
+    #[error("namespace `{namespace}` has no pods {query} with ordinals in their names")]
+    Nobody {
+        /// The namespace.
+        namespace: String,
+        /// The labels.
+        query: String,
+    },
     /// It could not be read.
     #[error(transparent)]
     Platform(#[from] PlatformError),
@@ -53,14 +66,20 @@ pub enum FollowError {
 impl Cluster {
     /// Follows a StatefulSet; its first snapshot is there when this returns. While the StatefulSet itself is deleted,
     /// snapshots go on to ask for the replicas that it had, so that its members count as missing and not as unwanted.
-    pub async fn follow(client: &Client, namespace: &str, name: &str) -> Result<Self, FollowError> {
+    pub async fn follow(client: &Client, namespace: &str, target: &Target) -> Result<Self, FollowError> {
+        let name = match &target.group {
+            Group::StatefulSet(name) => name,
+            Group::Pods(group) => return Self::follow_pods(client, namespace, group).await,
+        };
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
         let set = insist(|| sets.get_opt(name)).await?;
-        let absent = || FollowError::Absent { namespace: namespace.into(), name: name.into() };
+        let absent = || FollowError::Absent { namespace: namespace.into(), name: name.clone() };
         let set = set.ok_or_else(absent)?;
         let asked = set.spec.as_ref().map(|spec| spec.selector.clone()).unwrap_or_default();
-        let selector = Selector::try_from(asked).map_err(|_| FollowError::Selector { name: name.into() })?;
+        let selector = Selector::try_from(asked).map_err(|_| FollowError::Selector { name: name.clone() })?;
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let facts = facts(&set);
+        let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
         let (sender, mut snapshots) = watch::channel(Snapshot::default());
         let followed = follow(set, sets, pods.clone(), Config::default().labels_from(&selector), sender);
         tokio::spawn(followed);
@@ -69,7 +88,51 @@ impl Cluster {
             .ok()
             .and_then(Result::ok)
             .ok_or_else(|| PlatformError::Unreachable("the list of pods does not come".into()))?;
-        Ok(Self { pods, snapshots })
+        Ok(Self { pods, snapshots, facts: Some(facts), service })
+    }
+
+    /// Follows pods that something else makes and numbers. A member that was seen once is asked for from then on.
+    async fn follow_pods(client: &Client, namespace: &str, group: &Pods) -> Result<Self, FollowError> {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let query = group.selector.query();
+        let (sender, mut snapshots) = watch::channel(Snapshot::default());
+        let ours = Config::default().labels(&query);
+        let mut events = watch(pods.clone(), ours, "the target's pods");
+        let (place, from) = (namespace.to_owned(), group.ordinal_from);
+        tokio::spawn(async move {
+            let mut known = Known::default();
+            let mut numbered = BTreeSet::new();
+            loop {
+                tokio::select! {
+                    Some(event) = events.next() => known.hear(event),
+                    () = sender.closed() => return,
+                }
+                if known.is_complete() {
+                    let now = group_snapshot(&place, known.iter(), from, &mut numbered);
+                    sender.send_if_modified(|before| {
+                        let is_new = *before != now;
+                        *before = now;
+                        is_new
+                    });
+                }
+            }
+        });
+        let nobody = || FollowError::Nobody { namespace: namespace.into(), query: query.clone() };
+        let first = tokio::time::timeout(FIRST, snapshots.wait_for(|snapshot| !snapshot.pods.is_empty()));
+        let Ok(Ok(_)) = first.await else {
+            return Err(nobody());
+        };
+        Ok(Self { pods, snapshots, facts: None, service: String::new() })
+    }
+
+    /// What an experiment has to know of the StatefulSet, as it was when it was first seen; nothing of other pods.
+    pub fn facts(&self) -> Option<&TargetFacts> {
+        self.facts.as_ref()
+    }
+
+    /// The name of its Service.
+    pub fn service(&self) -> &str {
+        &self.service
     }
 }
 
@@ -112,6 +175,12 @@ async fn follow(
 impl crate::platform::Cluster for Cluster {
     fn snapshots(&self) -> watch::Receiver<Snapshot> {
         self.snapshots.clone()
+    }
+
+    /// A quorum read: no resource version is named.
+    async fn ask(&self) -> Result<(), PlatformError> {
+        self.pods.list_metadata(&ListParams::default().limit(1)).await?;
+        Ok(())
     }
 
     /// Deletes the pod that the newest snapshot shows, and never its successor.

@@ -1,5 +1,6 @@
 //! A StatefulSet and its pods as a snapshot: pure, from what the API server says of them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -7,6 +8,8 @@ use k8s_openapi::api::core::v1::{self, ContainerState};
 use kube::ResourceExt;
 
 use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase, Rollout, Snapshot};
+use crate::experiment::OrdinalFrom;
+use crate::spec::TargetFacts;
 
 /// The snapshot of a StatefulSet with those of `pods` that belong to it.
 pub fn snapshot<'a>(set: &StatefulSet, pods: impl Iterator<Item = &'a v1::Pod>) -> Snapshot {
@@ -39,6 +42,23 @@ fn rollout(set: &StatefulSet) -> Option<Rollout> {
     Some(Rollout { revision, partition: whole(rolling.and_then(|rolling| rolling.partition).unwrap_or(0)) })
 }
 
+/// What an experiment has to know of a StatefulSet before it meets it.
+pub fn facts(set: &StatefulSet) -> TargetFacts {
+    let Snapshot { name, replicas, first_ordinal, .. } = snapshot(set, std::iter::empty());
+    let spec = set.spec.as_ref();
+    let pod = spec.and_then(|spec| spec.template.spec.as_ref());
+    let claims = spec.and_then(|spec| spec.volume_claim_templates.as_deref()).unwrap_or_default();
+    TargetFacts {
+        name,
+        first: first_ordinal,
+        replicas,
+        containers: pod
+            .map(|pod| pod.containers.iter().map(|container| container.name.clone()).collect())
+            .unwrap_or_default(),
+        claims: claims.iter().map(ResourceExt::name_any).collect(),
+    }
+}
+
 fn whole(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
@@ -51,20 +71,51 @@ fn member(set: &str, pod: &v1::Pod) -> Option<Pod> {
         .owner_references()
         .iter()
         .any(|owner| owner.controller == Some(true) && owner.kind == "StatefulSet" && owner.name == set);
-    is_ours.then(|| {
-        let status = pod.status.as_ref();
-        Pod {
-            ordinal,
-            uid: pod.uid().unwrap_or_default(),
-            ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse::<IpAddr>().ok()),
-            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-            phase: phase(pod),
-            ready: is_ready(pod),
-            revision: pod.labels().get(REVISION_LABEL).cloned(),
-            containers: containers(pod),
-            name,
+    is_ours.then(|| seen(pod, ordinal))
+}
+
+fn seen(pod: &v1::Pod, ordinal: Ordinal) -> Pod {
+    let status = pod.status.as_ref();
+    Pod {
+        ordinal,
+        uid: pod.uid().unwrap_or_default(),
+        ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse::<IpAddr>().ok()),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+        phase: phase(pod),
+        ready: is_ready(pod),
+        revision: pod.labels().get(REVISION_LABEL).cloned(),
+        containers: containers(pod),
+        name: pod.name_any(),
+    }
+}
+
+/// The snapshot of pods that are no StatefulSet's. `numbered` remembers every ordinal that was ever seen.
+pub fn group_snapshot<'a>(
+    namespace: &str,
+    pods: impl Iterator<Item = &'a v1::Pod>,
+    from: OrdinalFrom,
+    numbered: &mut BTreeSet<Ordinal>,
+) -> Snapshot {
+    let mut group = String::new();
+    let mut members: Vec<Pod> = Vec::new();
+    for pod in pods {
+        let name = pod.name_any();
+        if let Some((prefix, ordinal)) = from.read(&name) {
+            prefix.clone_into(&mut group);
+            numbered.insert(ordinal);
+            members.push(seen(pod, ordinal));
         }
-    })
+    }
+    members.sort_by_key(|pod| pod.ordinal);
+    Snapshot {
+        name: group,
+        namespace: namespace.to_owned(),
+        replicas: u32::try_from(numbered.len()).unwrap_or(u32::MAX),
+        first_ordinal: numbered.first().copied().unwrap_or(0),
+        numbered: Some(numbered.clone()),
+        rollout: None,
+        pods: members,
+    }
 }
 
 /// The number at the end of `NAME-NUMBER`, as Kubernetes writes it.

@@ -36,6 +36,7 @@ fn heard(before: &State, input: &Input) -> Option<String> {
         },
         Input::AbortCondition(why) => Some(format!("abort condition: {why}")),
         Input::Interrupted {} => Some("interrupted: everything is reverted first".into()),
+        Input::Stopped { reason } => Some(format!("stopped: {reason}")),
         Input::Answer { error, .. } => error.clone(),
         Input::Request { error } => error.as_ref().map(|why| format!("the API server: {why}")),
         Input::Unmet(_) | Input::Conditions(_) | Input::Wake {} => None,
