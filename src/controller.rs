@@ -52,6 +52,7 @@ use self::lease::{BEAT, Candidate, GIVE_UP};
 use self::metrics::Metrics;
 use self::news::News;
 pub use self::runner_pod::Image;
+pub use self::target::TARGET_LABEL;
 pub use self::trouble::Trouble;
 use crate::resource::Experiment;
 
