@@ -2,8 +2,12 @@
 //! namespaces themselves.
 
 mod again;
+mod cluster_controller;
+mod cluster_deploy;
 mod cluster_fixture;
 mod cluster_machines;
+mod cluster_rig;
+mod cluster_rights;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;
