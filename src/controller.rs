@@ -14,6 +14,7 @@
 //! ```
 
 mod admit;
+mod agents;
 mod context;
 mod finish;
 mod follow;
@@ -186,6 +187,7 @@ async fn lead(client: &Client, options: &Options, metrics: &Arc<Metrics>, health
     health.counts(Some(experiments.clone()));
     let context = Arc::new(Context {
         client: client.clone(),
+        namespace: options.namespace.clone(),
         image: options.image.clone(),
         news: News::new(client.clone(), &options.identity),
         metrics: Arc::clone(metrics),

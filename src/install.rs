@@ -49,6 +49,14 @@ const BASE: &[&str] = &[
     include_str!("../deploy/base/network-policy.yaml"),
 ];
 
+/// What agents are, left out where there shall be none.
+const AGENT: &[&str] =
+    &[include_str!("../deploy/base/agent-rbac.yaml"), include_str!("../deploy/base/agent.yaml")];
+/// The line of the DaemonSet that says on which nodes it runs, and the one that keeps it from all of them until the
+/// controller takes the label's requirement away.
+const EVERYWHERE: &str = "nodeSelector: {kubernetes.io/os: linux}";
+const NOWHERE: &str = "nodeSelector: {kubernetes.io/os: linux, seatrial.dev/agents: asleep}";
+
 /// One file per definition, as they lie in deploy/crds: file name and text.
 pub fn definition_files() -> Vec<(String, String)> {
     crate::resource::definitions()
@@ -68,9 +76,17 @@ pub fn definitions() -> String {
 /// Everything as one text.
 pub fn manifests(settings: &Settings) -> String {
     let mut text = definitions();
-    for file in BASE {
+    let agent = match settings.agent {
+        AgentMode::Resident | AgentMode::OnDemand => AGENT,
+        AgentMode::None => &[],
+    };
+    for file in BASE.iter().chain(agent) {
+        let file = named(file, settings);
         text.push_str("---\n");
-        text.push_str(&named(file, settings));
+        text.push_str(&match settings.agent {
+            AgentMode::Resident | AgentMode::None => file,
+            AgentMode::OnDemand => file.replace(EVERYWHERE, NOWHERE),
+        });
     }
     text
 }
@@ -113,6 +129,14 @@ mod tests {
                 assert!(all.contains(&text), "{} is not installed", path.display());
             }
         }
+    }
+
+    #[test]
+    fn agents_are_where_they_are_asked_for() {
+        let with = |agent| manifests(&Settings { agent, ..Settings::default() });
+        assert!(with(AgentMode::Resident).contains(EVERYWHERE));
+        assert!(with(AgentMode::OnDemand).contains(NOWHERE));
+        assert!(!with(AgentMode::None).contains("kind: DaemonSet"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt};
 
+use super::agents::{self, Wanted};
 use super::context::Context;
 use super::identity::Identity;
 use super::status::{Aspect, Update};
@@ -177,6 +178,7 @@ async fn start(
     now: Timestamp,
 ) -> Result<Action, Trouble> {
     rights::ensure(&context.client, &identity.namespace).await?;
+    agents::ensure(&context.client, &context.namespace, Wanted::Yes).await?;
     let message = format!("runner {} is starting", identity.run);
     Update::of(experiment, identity)
         .phase(Phase::Starting, &message)

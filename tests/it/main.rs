@@ -2,9 +2,13 @@
 //! namespaces themselves.
 
 mod again;
+mod cluster_controller;
+mod cluster_deploy;
 mod cluster_faults;
 mod cluster_fixture;
 mod cluster_machines;
+mod cluster_rig;
+mod cluster_rights;
 mod cluster_run;
 mod cluster_run_fixture;
 mod e2e_experiments;

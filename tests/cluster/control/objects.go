@@ -40,11 +40,14 @@ func connect(cluster layout.Cluster) (*kubernetes.Clientset, error) {
 	return kubernetes.NewForConfig(config)
 }
 
-func waitForAPI(cluster layout.Cluster, client *kubernetes.Clientset) error {
+func waitForAPI(ctx context.Context, cluster layout.Cluster, client *kubernetes.Clientset) error {
 	var err error
 	for deadline := time.Now().Add(apiPatience); time.Now().Before(deadline); time.Sleep(pollInterval / 2) {
-		if _, err = client.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).DoRaw(context.Background()); err == nil {
+		if _, err = client.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(time.Second).DoRaw(ctx); err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return errInterrupted
 		}
 		for _, name := range []string{"etcd", "apiserver"} {
 			if running, ok := process.Read(cluster.Record(name)); ok && !running.Alive() {
@@ -56,8 +59,7 @@ func waitForAPI(cluster layout.Cluster, client *kubernetes.Clientset) error {
 }
 
 // createObjects makes the storage class and the DNS service, as an installer of a cluster does.
-func createObjects(cluster layout.Cluster, client *kubernetes.Clientset) error {
-	ctx := context.Background()
+func createObjects(ctx context.Context, cluster layout.Cluster, client *kubernetes.Clientset) error {
 	_, driver := client.StorageV1().CSIDrivers().Create(ctx, &storagev1.CSIDriver{
 		ObjectMeta: metav1.ObjectMeta{Name: storage.DriverName},
 		Spec: storagev1.CSIDriverSpec{
@@ -94,12 +96,15 @@ func createObjects(cluster layout.Cluster, client *kubernetes.Clientset) error {
 }
 
 // waitForNodes waits until a pod with a volume can run on every node.
-func waitForNodes(cluster layout.Cluster, client *kubernetes.Clientset, say func(string, ...any)) error {
+func waitForNodes(ctx context.Context, cluster layout.Cluster, client *kubernetes.Clientset, say func(string, ...any)) error {
 	missing, told := "", ""
 	for deadline := time.Now().Add(nodePatience); time.Now().Before(deadline); time.Sleep(pollInterval) {
-		missing = notReady(cluster, client)
+		missing = notReady(ctx, cluster, client)
 		if missing == "" {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return errInterrupted
 		}
 		if missing != told {
 			say("waiting for %s", missing)
@@ -110,8 +115,7 @@ func waitForNodes(cluster layout.Cluster, client *kubernetes.Clientset, say func
 }
 
 // notReady names what the cluster waits for.
-func notReady(cluster layout.Cluster, client *kubernetes.Clientset) string {
-	ctx := context.Background()
+func notReady(ctx context.Context, cluster layout.Cluster, client *kubernetes.Clientset) string {
 	for number := 1; number <= cluster.Nodes; number++ {
 		name := layout.NodeName(number)
 		if running, ok := process.Read(cluster.Record(name)); ok && !running.Alive() {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -66,7 +67,7 @@ func Start(dir, name string) error {
 	if err != nil {
 		return err
 	}
-	return waitForAPI(cluster, client)
+	return waitForAPI(context.Background(), cluster, client)
 }
 
 func end(dir, name string, signal unix.Signal) error {

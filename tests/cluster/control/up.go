@@ -3,21 +3,28 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"seatrial.dev/tests/cluster/layout"
 	"seatrial.dev/tests/cluster/node"
 	"seatrial.dev/tests/cluster/pki"
 )
 
-// Up starts a cluster and returns when it is ready to be used. After an error everything is as it was, but the logs.
+// Up starts a cluster and returns when it is ready to be used. After an error, or SIGINT or SIGTERM, everything is as it
+// was, but the logs.
 func Up(dir string, nodes int) error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
 	began := time.Now()
 	say := func(format string, values ...any) {
 		fmt.Printf("[%4.1f s] %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, values...))
@@ -26,7 +33,7 @@ func Up(dir string, nodes int) error {
 	if err != nil {
 		return err
 	}
-	if err := build(cluster, say); err != nil {
+	if err := build(ctx, cluster, say); err != nil {
 		logs := cluster.Dir + "-logs"
 		_ = os.RemoveAll(logs)
 		_ = os.Rename(cluster.Path("log"), logs)
@@ -61,28 +68,33 @@ func prepare(dir string, nodes int) (layout.Cluster, error) {
 	if entries, err := os.ReadDir(cluster.Dir); err == nil && len(entries) > 0 {
 		return cluster, fmt.Errorf("%s holds files that are no cluster's: name an empty --dir, or one that does not exist", cluster.Dir)
 	}
+	if cluster.Range, err = chooseRange(cluster); err != nil {
+		return cluster, err
+	}
+	// The description comes before anything that it describes, so that a later `down` finds all of it.
+	if err := os.MkdirAll(cluster.Dir, 0o755); err != nil {
+		return cluster, fmt.Errorf("making the cluster's folder: %w", err)
+	}
+	if err := cluster.Save(); err != nil {
+		return cluster, err
+	}
 	for _, folder := range []string{"run", "log", "volumes", "images", "pki", "nodes"} {
 		if err := os.MkdirAll(cluster.Path(folder), 0o755); err != nil {
 			return cluster, fmt.Errorf("making the cluster's folder: %w", err)
 		}
 	}
-	if cluster.Range, err = chooseRange(cluster); err != nil {
-		return cluster, err
-	}
-	return cluster, cluster.Save()
+	return cluster, nil
 }
 
-func build(cluster layout.Cluster, say func(string, ...any)) error {
+func build(ctx context.Context, cluster layout.Cluster, say func(string, ...any)) error {
 	if err := makeBridge(cluster); err != nil {
 		return err
 	}
 	if err := issueAll(cluster); err != nil {
 		return err
 	}
-	for _, name := range []string{"etcd", "apiserver"} {
-		if err := launch(cluster, name); err != nil {
-			return err
-		}
+	if err := launchAll(ctx, cluster, ControlPlane[:2]); err != nil {
+		return err
 	}
 	say("etcd and the API server start at %s", cluster.Gateway())
 	if err := ownImages(cluster); err != nil {
@@ -98,20 +110,32 @@ func build(cluster layout.Cluster, say func(string, ...any)) error {
 	if err != nil {
 		return err
 	}
-	if err := waitForAPI(cluster, client); err != nil {
+	if err := waitForAPI(ctx, cluster, client); err != nil {
 		return err
 	}
 	say("the API server answers")
-	for _, name := range ControlPlane[2:] {
+	if err := launchAll(ctx, cluster, ControlPlane[2:]); err != nil {
+		return err
+	}
+	if err := createObjects(ctx, cluster, client); err != nil {
+		return err
+	}
+	return waitForNodes(ctx, cluster, client, say)
+}
+
+func launchAll(ctx context.Context, cluster layout.Cluster, names []string) error {
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		if err := launch(cluster, name); err != nil {
 			return err
 		}
 	}
-	if err := createObjects(cluster, client); err != nil {
-		return err
-	}
-	return waitForNodes(cluster, client, say)
+	return nil
 }
+
+var errInterrupted = errors.New("interrupted before the cluster was ready")
 
 // issueAll makes all keys. Each program has an identity of its own, each node only what is its own.
 func issueAll(cluster layout.Cluster) error {
