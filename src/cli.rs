@@ -1,5 +1,7 @@
 //! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
 
+#[cfg(feature = "kubernetes")]
+mod agent;
 pub mod args;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod bench;
@@ -75,6 +77,8 @@ fn dispatch(command: Command) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass
         }
+        #[cfg(feature = "kubernetes")]
+        Command::Agent(options) => agent::agent(options),
         #[cfg(feature = "refkv")]
         Command::Refkv(_) => unreachable!("the store is started before anything else is looked at"),
     }

@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{Injection, InjectionSpec, Ordinal, Snapshot};
 
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 

@@ -62,6 +62,10 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Break and mend the pods of one node, as a DaemonSet's pod
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Agent(crate::agent::Options),
     /// The built-in store, as a member of a StatefulSet runs it
     #[cfg(feature = "refkv")]
     #[command(hide = true)]

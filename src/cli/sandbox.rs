@@ -91,7 +91,7 @@ pub(super) fn node(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = block_on(async {
         let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
-        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup: None };
+        let guardian = Launch::Beside { program: PathBuf::from("/proc/self/exe") };
         let options = node::Options { undo_dir: dir.undo(), guardian, adopt_within: ADOPT_WITHIN };
         node::serve(client.clone(), client, options).await.map_err(|error| error.to_string())
     });

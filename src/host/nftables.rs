@@ -21,10 +21,12 @@ use nix::sched::{CloneFlags, setns};
 
 mod encode;
 mod layout;
+mod probe;
 mod readback;
 mod socket;
 
 pub use layout::{Cut, Members};
+pub use probe::works_here;
 pub use readback::Reading;
 pub use socket::Socket;
 

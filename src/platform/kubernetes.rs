@@ -1,0 +1,4 @@
+//! A StatefulSet in a Kubernetes cluster.
+
+pub mod channel;
+pub mod locate;
