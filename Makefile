@@ -2,6 +2,13 @@
 
 .PHONY: build test lint install fuzz
 
+# Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
+ifneq ($(shell id -u),0)
+sudo := sudo
+host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+test: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
+endif
+
 build:
 	cargo build --release
 
@@ -22,7 +29,7 @@ install:
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing"; \
-	  $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
+	  $(sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
 	fi
 
 # Fuzzes everything that reads input, a minute each. Needs nightly Rust and cargo-fuzz.

@@ -2,7 +2,8 @@
 //!
 //! It hears the platform, the members, the clients' clock and the person, writes each input into the journal before the
 //! engine acts on it, writes each effect, and carries it out in a task of its own whose answer is the next input. It
-//! decides nothing: the engine does. Killed, it leaves what nodes hold: every fault ends by its own deadline.
+//! decides nothing: the engine does. A journal that can no longer be written ends the run as a person would. Killed, it
+//! leaves what nodes hold: every fault ends by its own deadline.
 
 mod clock;
 mod hands;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 use self::clock::Clock;
 use self::hands::Hands;
 use self::record::Recorder;
-use crate::api::{Injection, Members, Snapshot};
+use crate::api::{Injection, Members, Nanos, Snapshot};
 use crate::engine::{Engine, Limits};
 use crate::experiment::Experiment;
 use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
@@ -60,9 +61,21 @@ pub struct Setup {
 /// Why a run has no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The journal could not be written; everything was reverted.
-    #[error("the journal could not be written; every fault was taken back")]
-    Journal(#[from] WriteError),
+    /// The journal could not be begun; nothing was started.
+    #[error("the journal could not be begun, and nothing was broken")]
+    NoJournal(#[source] WriteError),
+    /// The journal could not be written to its end, so the run was ended.
+    #[error("the journal could not be written; {}", if .left.is_empty() {
+        "every fault was taken back".to_owned()
+    } else {
+        format!("NOT TAKEN BACK: {}", .left.join("; "))
+    })]
+    Journal {
+        /// Why not.
+        source: WriteError,
+        /// What could not be reverted.
+        left: Vec<String>,
+    },
     /// The platform did not answer at the beginning.
     #[error(transparent)]
     Platform(#[from] PlatformError),
@@ -88,8 +101,8 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         environment: setup.environment.clone(),
         target: target.clone(),
     };
-    let recorder =
-        Arc::new(Recorder::new(Writer::create(&setup.journal, &header)?, clock, &setup.experiment));
+    let writer = Writer::create(&setup.journal, &header).map_err(RunError::NoJournal)?;
+    let recorder = Arc::new(Recorder::new(writer, clock, &setup.experiment));
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
     let (answers, mut answered) = mpsc::channel(64);
@@ -105,6 +118,8 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         recorder,
         view,
         broken: None,
+        given_up: false,
+        left: Vec::new(),
         finished: false,
     };
     course.view.observe(0, &Entry::Header(Box::new(header)));
@@ -138,8 +153,9 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
     course.view.finish();
     course.hands.clean_up(&setup).await;
     course.recorder.sync();
-    match course.broken.or_else(|| course.recorder.broken()) {
-        Some(error) => Err(error.into()),
+    // The first line that failed may have been an operation's.
+    match course.recorder.broken().or(course.broken) {
+        Some(source) => Err(RunError::Journal { source, left: course.left }),
         None => Ok(()),
     }
 }
@@ -150,7 +166,11 @@ struct Course {
     hands: Hands,
     recorder: Arc<Recorder>,
     view: Live,
+    /// Why the journal ends before the run does.
     broken: Option<WriteError>,
+    given_up: bool,
+    /// What could not be reverted.
+    left: Vec<String>,
     finished: bool,
 }
 
@@ -158,26 +178,38 @@ impl Course {
     /// Writes an input, lets the engine act on it, writes and carries out what it asks for.
     fn hear(&mut self, input: Input) {
         let now = self.recorder.clock().now();
-        let effects = self.engine.step(now, &input);
-        self.write(&Line { time: now, entry: Entry::Input(input) });
-        for (id, effect) in effects {
+        self.write(&Line { time: now, entry: Entry::Input(input.clone()) });
+        // First, so that an input which nobody can read later begins nothing.
+        self.give_up_without_journal(now);
+        self.act(now, &input);
+        self.give_up_without_journal(now);
+    }
+
+    /// Effects are carried out in the order in which they were asked for: a revert never overtakes its fault.
+    fn act(&mut self, now: Nanos, input: &Input) {
+        for (id, effect) in self.engine.step(now, input) {
             self.write(&Line { time: now, entry: Entry::Effect { id, effect: effect.clone() } });
             self.finished |= matches!(effect, Effect::Finish {});
+            if let Effect::RevertFailed { reason } = &effect {
+                self.left.push(reason.clone());
+            }
             self.hands.carry_out(id, effect);
         }
     }
 
     /// A journal that cannot be written ends the run: what nobody can judge must not go on.
+    fn give_up_without_journal(&mut self, now: Nanos) {
+        if self.broken.is_some() && !self.given_up {
+            self.given_up = true;
+            self.act(now, &Input::Interrupted {});
+        }
+    }
+
+    /// Writes a line, or remembers why nothing can be written any more.
     fn write(&mut self, line: &Line) {
         self.view.observe(line.time, &line.entry);
-        if let Err(error) = self.recorder.entry(line)
-            && self.broken.is_none()
-        {
-            self.broken = Some(error);
-            for (id, effect) in self.engine.step(line.time, &Input::Interrupted {}) {
-                self.finished |= matches!(effect, Effect::Finish {});
-                self.hands.carry_out(id, effect);
-            }
+        if let Err(error) = self.recorder.entry(line) {
+            self.broken.get_or_insert(error);
         }
     }
 

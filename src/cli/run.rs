@@ -14,11 +14,10 @@ use super::sandbox::{self, block_on};
 use super::scene::{self, Scene, Set};
 use crate::experiment::Experiment;
 use crate::fault::Fault;
-use crate::host::user_namespace::is_root_of_machine;
 use crate::platform::sandbox::client::Client;
-use crate::platform::sandbox::{Sandbox, state_root};
+use crate::platform::sandbox::{ClaimKind, Sandbox, state_root};
 use crate::report::live::{Live, Style};
-use crate::run::{Platform, Setup};
+use crate::run::{Platform, RunError, Setup};
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
@@ -53,7 +52,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
         let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
-        refuse_what_needs_root(&experiment, known.is_root)?;
+        refuse_what_needs_a_filesystem(&experiment, known.claims)?;
         return Ok((experiment, sandbox));
     }
     let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
@@ -65,19 +64,27 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
         ));
         return Err(exit);
     };
-    refuse_what_needs_root(&experiment, is_root_of_machine())?;
+    refuse_what_needs_a_filesystem(&experiment, ClaimKind::here())?;
     if !args.quiet {
         scene::tell_notes(&accepted);
+        sandbox::tell_claims(&accepted.set);
     }
     let name = format!("run-{}", std::process::id());
     let sandbox = sandbox::start(accepted.set, name, false).map_err(unmet)?;
     Ok((experiment, sandbox))
 }
 
-/// Says before anything is started which step an ordinary user cannot have.
-fn refuse_what_needs_root(experiment: &Experiment, is_root: bool) -> Result<(), Exit> {
+/// Says before anything is started which step this sandbox cannot have.
+fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) -> Result<(), Exit> {
+    let (because, hint) = match claims {
+        ClaimKind::Filesystem => return Ok(()),
+        ClaimKind::FolderOfUser => ("which only root can mount", "run it as root, for example with sudo"),
+        ClaimKind::FolderWithoutFormat => {
+            ("and mkfs.ext4, which makes them, is not installed", "install it: apt install e2fsprogs")
+        }
+    };
     let refused = experiment.steps.iter().find(|step| match step.fault {
-        Fault::PowerLoss(_) => !is_root,
+        Fault::PowerLoss(_) => true,
         Fault::PodKill(_) | Fault::ProcessPause(_) | Fault::NetworkPartition(_) => false,
     });
     let Some(step) = refused else {
@@ -85,13 +92,13 @@ fn refuse_what_needs_root(experiment: &Experiment, is_root: bool) -> Result<(), 
     };
     let exit = console::error(
         format_args!(
-            "step {} cannot be done here: {} takes a volume with a filesystem of its own, which only root can mount",
+            "step {} cannot be done here: {} takes a volume with a filesystem of its own, {because}",
             step.name,
             step.fault.name()
         ),
         Exit::PreflightUnmet,
     );
-    console::hint("run it as root, for example with sudo");
+    console::hint(hint);
     Err(exit)
 }
 
@@ -117,19 +124,20 @@ fn experiment_in(
         let platform =
             Platform { cluster: Arc::clone(&client) as _, nodes: Arc::clone(&client) as _, dial: client };
         let setup = Setup { experiment, run: name, seed, journal: journal.clone(), environment, platform };
-        crate::run::run(setup, interrupts(), view).await.map_err(|error| {
-            let cause =
-                std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            format!("{error}{cause}")
-        })
+        Ok(crate::run::run(setup, interrupts(), view).await)
     });
     if args.sandbox.is_none()
         && let Err(error) = copy_folder(&sandbox.logs_dir(), &folder.join("logs"))
     {
         tracing::warn!("the containers' logs were not kept: {error}");
     }
-    if let Err(why) = done {
-        return console::error(why, Exit::Unexpected);
+    match done {
+        Err(why) => return console::error(why, Exit::Unexpected),
+        Ok(Err(ref error @ RunError::Journal { ref left, .. })) if !left.is_empty() => {
+            return console::failure(error, Exit::RevertFailed);
+        }
+        Ok(Err(error)) => return console::failure(&error, Exit::Unexpected),
+        Ok(Ok(())) => {}
     }
     match recorded::read(&journal) {
         Ok(judgement) => {
@@ -153,7 +161,9 @@ fn name_of(experiment: &Experiment) -> String {
 /// Makes the run's folder; one that holds a journal is never written into. The path is absolute, because the process
 /// changes its view of the machine later.
 fn create(folder: &Path) -> Result<PathBuf, String> {
-    let told = |error: std::io::Error| format!("cannot create {}: {error}", folder.display());
+    let told = |error: std::io::Error| {
+        format!("cannot create {}: {error}; --out names another folder", folder.display())
+    };
     fs::create_dir_all(folder).map_err(told)?;
     refuse_used(folder)?;
     fs::canonicalize(folder).map_err(told)

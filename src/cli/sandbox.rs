@@ -11,7 +11,7 @@ use super::scene;
 use crate::node;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::pod_spec::SetSpec;
-use crate::platform::sandbox::{Options, Sandbox, SandboxError, StateDir, state_root};
+use crate::platform::sandbox::{ClaimKind, Options, Sandbox, SandboxError, StateDir, state_root};
 use crate::undo::guardian::Launch;
 
 /// How long pods may take to be Ready before `up` says that they are not.
@@ -42,12 +42,24 @@ pub(super) fn start(set: SetSpec, name: String, keep: bool) -> Result<Sandbox, S
     Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node) })
 }
 
+/// Says when volumes are less than root could expect.
+pub(super) fn tell_claims(set: &SetSpec) {
+    match ClaimKind::here() {
+        ClaimKind::FolderWithoutFormat if !set.claims.is_empty() => console::say(
+            "note: volumes are folders, and powerLoss cannot be done, because mkfs.ext4 is not installed (apt install \
+             e2fsprogs)",
+        ),
+        ClaimKind::Filesystem | ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {}
+    }
+}
+
 fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
     let accepted = match scene::manifest(files) {
         Ok(accepted) => accepted,
         Err(exit) => return Ok(exit),
     };
     scene::tell_notes(&accepted);
+    tell_claims(&accepted.set);
     let name = name.unwrap_or_else(|| accepted.set.name.clone());
     let sandbox = start(accepted.set, name, true)?;
     let waited = block_on(async {
@@ -60,7 +72,10 @@ fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
         Err(why) => {
             let exit =
                 console::error(format_args!("sandbox `{name}` is up, but {why}"), Exit::PreflightUnmet);
-            console::hint(format_args!("its logs are in {}", sandbox.logs_dir().display()));
+            console::hint(format_args!(
+                "its logs are in {}; seatrial sandbox down {name} removes it",
+                sandbox.logs_dir().display()
+            ));
             return Ok(exit);
         }
     }
@@ -91,7 +106,8 @@ pub(super) fn node(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = block_on(async {
         let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
-        let guardian = Launch::Beside { program: PathBuf::from("/proc/self/exe") };
+        let cgroup = dir.setup().map_err(|error| error.to_string())?.guardian_cgroup();
+        let guardian = Launch::Beside { program: PathBuf::from("/proc/self/exe"), cgroup };
         let options = node::Options { undo_dir: dir.undo(), guardian, adopt_within: ADOPT_WITHIN };
         node::serve(client.clone(), client, options).await.map_err(|error| error.to_string())
     });

@@ -154,7 +154,7 @@ impl Effect {
                 let grip = grip.ok_or(network_partition::host::Error::Gone)?;
                 Self::Partition(Box::new(Partition::adopt(target, grip, links(&spec.fault)?)?))
             }
-            Target::PowerLoss(target) if matches!(target.holder.is_alive(), Ok(false)) => {
+            Target::PowerLoss(target) if target.resume()? => {
                 Self::PowerLoss { target: target.clone(), seen: None }
             }
             Target::PowerLoss(_) => return Err(power_loss::host::Error::Interrupted.into()),

@@ -41,8 +41,6 @@ pub struct Record {
     pub target: Target,
     /// Who ends it when nobody else does. None where nothing stays that would have to be ended.
     pub guardian: Option<Guardian>,
-    /// Why the last attempt to take it back failed.
-    pub failure: Option<String>,
 }
 
 impl Record {
@@ -100,13 +98,13 @@ pub enum Target {
 }
 
 impl Target {
-    /// The processes with whose end the fault ends.
+    /// The processes with whose end the fault ends. None where their end is what is wanted: a power cut that is complete
+    /// still has its proof ahead, and its markers on the volumes.
     pub fn anchors(&self) -> Vec<ProcessId> {
         match self {
-            Self::Kill(_) => Vec::new(),
+            Self::Kill(_) | Self::PowerLoss(_) => Vec::new(),
             Self::Pause(target) => target.anchors(),
             Self::Partition(target) => vec![target.holder],
-            Self::PowerLoss(target) => vec![target.holder],
         }
     }
 

@@ -4,7 +4,7 @@
 //! own cgroup; there is nothing to undo.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -130,21 +130,17 @@ impl Victim {
         };
         // Once the first process is gone, its cgroup may hold the next incarnation already.
         let handle = self.first.open().map_err(kernel("look at", name))?;
-        match (&freezer, &handle) {
-            (_, None) => return Ok(()),
-            (Some(freezer), Some(_)) => freezer.kill_all().map_err(kernel("kill", name))?,
-            (None, Some(_)) => {
-                let tree = Tree { roots: vec![self.first], spared: None };
-                if !tree.kill(PATIENCE).map_err(kernel("kill", name))? {
-                    return Err(Error::Survived { name: name.clone() });
-                }
-            }
-        }
-        let until = Instant::now() + PATIENCE;
-        let left = until.saturating_duration_since(Instant::now());
-        match handle.map(|handle| handle.wait(left)).transpose().map_err(kernel("wait for", name))? {
-            Some(false) => Err(Error::Survived { name: name.clone() }),
-            Some(true) | None => Ok(()),
+        let Some(handle) = handle else {
+            return Ok(());
+        };
+        let killed = match &freezer {
+            Some(freezer) => freezer.kill_all(PATIENCE),
+            None => Tree { roots: vec![self.first], spared: None }.kill(PATIENCE),
+        };
+        if killed.map_err(kernel("kill", name))? && handle.wait(PATIENCE).map_err(kernel("wait for", name))? {
+            Ok(())
+        } else {
+            Err(Error::Survived { name: name.clone() })
         }
     }
 }

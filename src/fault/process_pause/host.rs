@@ -168,10 +168,7 @@ impl Paused {
                 let freezer = cgroup.open().map_err(kernel("open the freezer of", name))?;
                 let freezer = freezer.ok_or_else(|| Error::Gone(name.clone()))?;
                 if !freezer.freeze(PATIENCE).map_err(kernel("freeze", name))? {
-                    return Err(Error::DidNotStop {
-                        name: name.clone(),
-                        expected: "`frozen 1` in cgroup.events",
-                    });
+                    return Err(Error::DidNotStop { name: name.clone(), expected: freezer.word_for(true) });
                 }
                 Ok(Hold::Frozen(freezer))
             }
@@ -192,7 +189,7 @@ impl Paused {
         match &self.by {
             By::Freezer(_) => match self.freezer()? {
                 Some((freezer, _)) if !freezer.thaw(PATIENCE).map_err(kernel("thaw", name))? => {
-                    Err(Error::DidNotGoOn { name: name.clone(), expected: "`frozen 0` in cgroup.events" })
+                    Err(Error::DidNotGoOn { name: name.clone(), expected: freezer.word_for(false) })
                 }
                 Some(_) | None => Ok(()),
             },
@@ -237,8 +234,8 @@ impl Hold {
     fn contradiction(&self) -> io::Result<Option<String>> {
         Ok(match self {
             Self::Frozen(freezer) if freezer.is_frozen()? => None,
-            Self::Frozen(_) => {
-                Some("its cgroup is not frozen: expected `frozen 1`, found `frozen 0`".to_owned())
+            Self::Frozen(freezer) => {
+                Some(format!("its cgroup is not frozen: expected {}", freezer.word_for(true)))
             }
             Self::Stopped(tree) => {
                 let (all, stopped) = (tree.members()?, tree.stopped()?);

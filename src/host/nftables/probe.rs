@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::SockProtocol;
 
 use super::{Cut, Socket, encode, exists, readback, remove};
 
@@ -34,8 +35,9 @@ fn everything() -> Cut {
 }
 
 fn try_out(cut: &Cut) -> io::Result<()> {
-    let (owner, reader) = (Socket::open()?, Socket::open()?);
-    owner.transact(&encode::install(TABLE, cut, LIFETIME))?;
+    let socket = || Socket::open(SockProtocol::NetlinkNetFilter);
+    let (owner, reader) = (socket()?, socket()?);
+    encode::install(TABLE, cut, LIFETIME).transact(&owner)?;
     let reading = readback::read(&reader, TABLE)?.ok_or(io::ErrorKind::NotFound)?;
     if let Some(difference) = reading.difference(cut) {
         return Err(io::Error::other(format!("a table is not as it was made: {difference}")));

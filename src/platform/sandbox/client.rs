@@ -68,6 +68,14 @@ impl Client {
         }
     }
 
+    /// Every Injection that there is now, of whatever run.
+    pub async fn injections(&self) -> Result<Vec<Injection>, PlatformError> {
+        match self.ask(&Request::ListInjections {}).await? {
+            Reply::Injections(all) => Ok(all),
+            Reply::Ok {} | Reply::Located(_) | Reply::Refused(_) => Err(another_answer()),
+        }
+    }
+
     async fn ask(&self, request: &Request) -> Result<Reply, PlatformError> {
         let exchange = async {
             let mut lines = send(&self.socket, request).await?;
@@ -185,8 +193,8 @@ impl Locate for Client {
     async fn pod(&self, injection: &InjectionSpec) -> io::Result<Option<LocatedPod>> {
         match self.ask(&Request::Locate(injection.pod.ordinal)).await.map_err(io::Error::other)? {
             Reply::Located(pod) => Ok(pod),
-            Reply::Ok {} | Reply::Refused(_) => {
-                Err(io::Error::other("the sandbox's init gave another answer"))
+            Reply::Ok {} | Reply::Injections(_) | Reply::Refused(_) => {
+                Err(io::Error::other(another_answer()))
             }
         }
     }
@@ -206,7 +214,7 @@ async fn open_watch(socket: &std::path::Path, request: &Request) -> io::Result<L
     match next(&mut lines).await? {
         Some(Reply::Ok {}) => Ok(lines),
         Some(Reply::Refused(reason)) => Err(io::Error::other(reason)),
-        Some(Reply::Located(_)) | None => Err(gone()),
+        Some(Reply::Located(_) | Reply::Injections(_)) | None => Err(gone()),
     }
 }
 
@@ -215,6 +223,10 @@ async fn next<T: DeserializeOwned>(lines: &mut Lines<BufReader<UnixStream>>) -> 
         Some(line) => Ok(Some(serde_json::from_str(&line)?)),
         None => Ok(None),
     }
+}
+
+fn another_answer() -> PlatformError {
+    PlatformError::Unreachable("the sandbox's init gave another answer".to_owned())
 }
 
 fn gone() -> io::Error {

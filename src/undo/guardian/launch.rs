@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{APART, SUBCOMMAND};
@@ -21,10 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How guardians are started.
 #[derive(Debug, Clone)]
 pub enum Launch {
-    /// Among the node's own namespaces, mounts and cgroups.
+    /// Among the node's own namespaces and mounts.
     Beside {
         /// The program that knows the hidden subcommand; `/proc/self/exe` where the caller is that program.
         program: PathBuf,
+        /// A cgroup v2 folder outside the node's own, where there is one.
+        cgroup: Option<PathBuf>,
     },
     /// Apart from the container in which the node, who must be that program, lives: see
     /// [`leave_container`](crate::host::process::apart::leave_container). Records must be under a path that begins with
@@ -74,7 +77,9 @@ impl Launch {
     fn spawn(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Child, LaunchError> {
         let beside = [SUBCOMMAND.as_ref(), path.as_os_str()];
         match self {
-            Self::Beside { program } => detached(program, beside, held, &[]).map_err(LaunchError::Start),
+            Self::Beside { program, cgroup } => {
+                detached(program, beside, held, cgroup.as_slice()).map_err(LaunchError::Start)
+            }
             Self::Apart { program, cgroups } => {
                 for folder in cgroups {
                     fs::create_dir_all(folder).map_err(|error| LaunchError::Cgroup(folder.clone(), error))?;
@@ -143,8 +148,13 @@ impl Started {
         self.child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"!")?;
         let mut answer = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let timeout = PollTimeout::from(PATIENCE.as_millis() as u16);
-        if poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
+        loop {
+            match poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         answer.read_exact(&mut [0])?;
         self.identity.open()?.ok_or_else(|| io::ErrorKind::NotFound.into())
