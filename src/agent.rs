@@ -86,7 +86,8 @@ async fn serve(options: Options, machine: Machine) -> Result<(), AgentError> {
     let pods = Pods::new(client.clone(), node, machine.hierarchies.clone());
     let guardian = Launch::Apart {
         program: OwnCopy::default(),
-        cgroups: machine.hierarchies.neutral_folders(GUARDIANS),
+        cgroups: machine.hierarchies.legacy_tops(),
+        own: machine.hierarchies.unified_top().map(|top| top.join(GUARDIANS)),
     };
 
     let presence = Presence::new(client, node, injections.clone());

@@ -4,6 +4,7 @@
 mod again;
 mod cluster_agent;
 mod cluster_agent_fixture;
+mod cluster_agent_survival;
 mod cluster_fixture;
 mod e2e_experiments;
 mod e2e_fixture;

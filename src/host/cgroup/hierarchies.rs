@@ -74,11 +74,14 @@ impl Hierarchies {
         self.legacy.iter().find(|mount| mount.options.iter().any(|option| option == "freezer"))?.folder(path)
     }
 
-    /// One folder in each hierarchy that belongs to no pod: the top in version 1, `name` below it in version 2, where
-    /// the top may not hold processes.
-    pub fn neutral_folders(&self, name: &str) -> Vec<PathBuf> {
-        let legacy = self.legacy.iter().map(|mount| mount.point.clone());
-        legacy.chain(self.unified.iter().map(|mount| mount.point.join(name))).collect()
+    /// The top of each hierarchy of version 1, which belongs to no pod and holds processes.
+    pub fn legacy_tops(&self) -> Vec<PathBuf> {
+        self.legacy.iter().map(|mount| mount.point.clone()).collect()
+    }
+
+    /// The top of version 2's hierarchy, which belongs to no pod but may not hold processes itself.
+    pub fn unified_top(&self) -> Option<PathBuf> {
+        self.unified.as_ref().map(|mount| mount.point.clone())
     }
 
     /// Where a new cgroup with a freezer can be made, with the file that tells that it is one.
@@ -174,13 +177,10 @@ mod tests {
     }
 
     #[test]
-    fn guardians_live_outside_the_pods_in_every_hierarchy() {
-        let folders = parse(&format!("{LEGACY}\n{BESIDE}")).neutral_folders("seatrial");
+    fn every_hierarchy_has_a_top() {
+        let found = parse(&format!("{LEGACY}\n{BESIDE}"));
         let below = Path::new("/proc/1/root/sys/fs/cgroup");
-        let expected: Vec<PathBuf> = ["freezer", "systemd", "cpu,cpuacct", "unified/seatrial"]
-            .iter()
-            .map(|name| below.join(name))
-            .collect();
-        assert_eq!(folders, expected);
+        let tops = ["freezer", "systemd", "cpu,cpuacct"].map(|name| below.join(name));
+        assert_eq!((found.legacy_tops(), found.unified_top()), (tops.to_vec(), Some(below.join("unified"))));
     }
 }

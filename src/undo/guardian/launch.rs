@@ -35,8 +35,10 @@ pub enum Launch {
     Apart {
         /// Its program in memory.
         program: OwnCopy,
-        /// Cgroups outside the container's, at most one per hierarchy; made where they are missing.
+        /// Cgroups outside the container's that are there already, at most one per hierarchy.
         cgroups: Vec<PathBuf>,
+        /// One of its own, where a hierarchy has none for it; made and removed as it is needed.
+        own: Option<PathBuf>,
     },
 }
 
@@ -80,13 +82,14 @@ impl Launch {
             Self::Beside { program, cgroup } => {
                 detached(program, beside, held, cgroup.as_slice()).map_err(LaunchError::Start)
             }
-            Self::Apart { program, cgroups } => {
-                for folder in cgroups {
-                    fs::create_dir_all(folder).map_err(|error| LaunchError::Cgroup(folder.clone(), error))?;
+            Self::Apart { program, cgroups, own } => {
+                if let Some(own) = own {
+                    fs::create_dir_all(own).map_err(|error| LaunchError::Cgroup(own.clone(), error))?;
                 }
+                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().collect();
                 let program = program.path().map_err(LaunchError::Start)?;
                 let apart = beside.into_iter().chain([APART.as_ref()]);
-                detached(&program, apart, held, cgroups).map_err(LaunchError::Start)
+                detached(&program, apart, held, &cgroups).map_err(LaunchError::Start)
             }
         }
     }
@@ -104,15 +107,16 @@ impl Launch {
         }
     }
 
-    /// Removes the cgroups that it made, where nobody lives in them any more.
+    /// Removes the cgroup that it made, where nobody lives in it any more.
+    ///
+    /// Never one that was there before: what another mount namespace has mounted is not busy for rmdir(2), which would
+    /// detach the machine's own mount of a hierarchy.
     pub fn tidy(&self) {
         match self {
-            Self::Beside { .. } => {}
-            Self::Apart { cgroups, .. } => {
-                for folder in cgroups {
-                    // The root of a hierarchy, or one with a guardian in it, is busy; that is the answer wanted.
-                    let _ = fs::remove_dir(folder);
-                }
+            Self::Beside { .. } | Self::Apart { own: None, .. } => {}
+            Self::Apart { own: Some(own), .. } => {
+                // One with a guardian in it is busy; that is the answer wanted.
+                let _ = fs::remove_dir(own);
             }
         }
     }
