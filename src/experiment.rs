@@ -7,6 +7,7 @@
 mod amount;
 mod budget;
 pub mod duration;
+mod guards;
 mod selection;
 mod sli;
 mod step;
@@ -20,7 +21,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, Factor};
-pub use budget::{Budget, DuringBudget, Hypothesis};
+pub use budget::{Budget, Hypothesis};
+pub use guards::{AbortCondition, Guards};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
 pub use step::{Repeat, Start, Step};
@@ -57,46 +59,6 @@ pub struct Experiment {
     pub guards: Guards,
 }
 
-/// What must not happen whatever the hypothesis says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Guards {
-    /// Allows faults that take more members or links than the store can lose. Default false.
-    #[serde(default)]
-    pub allow_quorum_loss: bool,
-    /// The run is aborted when it takes longer than this, from the start of the first step. Default 10m.
-    #[serde(default = "defaults::max_duration", with = "duration")]
-    #[schemars(with = "duration::Text")]
-    pub max_duration: Duration,
-    /// Conditions that abort the run.
-    #[serde(default)]
-    pub abort_when: Vec<AbortCondition>,
-}
-
-impl Default for Guards {
-    fn default() -> Self {
-        Self { allow_quorum_loss: false, max_duration: defaults::max_duration(), abort_when: Vec::new() }
-    }
-}
-
-/// Aborts the run when an SLI is on the wrong side of a bound for some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AbortCondition {
-    /// What is watched.
-    pub sli: Sli,
-    /// Aborts while the value is below this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub below: Option<Amount>,
-    /// Aborts while the value is above this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub above: Option<Amount>,
-    /// For how long without a break. Default 0s: at once.
-    #[serde(default, rename = "for", with = "duration")]
-    #[schemars(with = "duration::Text")]
-    pub lasting: Duration,
-}
-
 mod defaults {
     use std::time::Duration;
 
@@ -106,9 +68,5 @@ mod defaults {
 
     pub(super) fn recovery() -> Duration {
         Duration::from_secs(30)
-    }
-
-    pub(super) fn max_duration() -> Duration {
-        Duration::from_mins(10)
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HostFault, Ordinal};
 use crate::experiment::Selection;
 
+pub mod host;
 pub mod network_partition;
 pub mod pod_kill;
 pub mod power_loss;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Who may know whom: [`api`] and [`experiment`] know nobody. [`spec`], [`plan`], [`engine`] and [`judge`] know only
-//! those and the pure half of [`fault`], and stay free of tokio, nix, files, clocks and randomness. [`host`] knows
+//! those, [`yaml`] and the pure half of [`fault`], and stay free of tokio, nix, files, clocks and randomness. [`host`] knows
 //! nobody above it. [`cli`] and [`run`] wire things together.
 
 #[cfg(feature = "kubernetes")]
@@ -39,3 +39,4 @@ pub mod spec;
 pub mod store;
 pub mod undo;
 pub mod workload;
+pub mod yaml;

@@ -123,7 +123,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         finished: false,
     };
     course.view.observe(0, &Entry::Header(Box::new(header)));
-    course.hear(Input::Pods(target));
+    course.hear(&Input::Pods(target));
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut unmet = None;
@@ -147,7 +147,7 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
         };
         if let Some(input) = input {
-            course.hear(input);
+            course.hear(&input);
         }
     }
     course.view.finish();
@@ -176,12 +176,12 @@ struct Course {
 
 impl Course {
     /// Writes an input, lets the engine act on it, writes and carries out what it asks for.
-    fn hear(&mut self, input: Input) {
+    fn hear(&mut self, input: &Input) {
         let now = self.recorder.clock().now();
         self.write(&Line { time: now, entry: Entry::Input(input.clone()) });
         // First, so that an input which nobody can read later begins nothing.
         self.give_up_without_journal(now);
-        self.act(now, &input);
+        self.act(now, input);
         self.give_up_without_journal(now);
     }
 

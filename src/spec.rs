@@ -8,7 +8,6 @@ pub mod document;
 pub mod problem;
 mod read;
 mod rules;
-mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -17,9 +16,10 @@ use serde::Deserialize;
 
 use self::document::Document;
 use self::problem::Problem;
-use self::tree::{Entry, Node, Segment, Value};
 use crate::api::Ordinal;
 use crate::experiment::Experiment;
+use crate::yaml::Unreadable;
+use crate::yaml::tree::{self, Entry, Node, Segment, Value};
 
 /// The API group of our documents.
 pub const GROUP: &str = "seatrial.dev";
@@ -44,7 +44,7 @@ impl Kind {
 
 /// Reads `apiVersion` and `kind` only.
 pub fn kind(document: &Document) -> Result<Kind, Problem> {
-    let tree = Node::read(document)?;
+    let tree = tree_of(document)?;
     let field = |name: &str| {
         tree.get(name).and_then(Node::text).map(str::to_owned).ok_or_else(|| {
             Problem::new(
@@ -85,7 +85,7 @@ struct Envelope {
 
 /// Reads an Experiment, or says everything that is wrong with it.
 pub fn experiment(document: &Document) -> Result<Experiment, Vec<Problem>> {
-    let mut tree = Node::read(document).map_err(|problem| vec![problem])?;
+    let mut tree = tree_of(document).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
     carry_name(document, &mut tree, &mut problems);
     let envelope: Option<Envelope> = read::section(document, &tree, &[], &mut problems);
@@ -117,9 +117,14 @@ pub fn against_target(
     experiment: &Experiment,
     target: &TargetFacts,
 ) -> Result<(), Vec<Problem>> {
-    let tree = Node::read(document).map_err(|problem| vec![problem])?;
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
     let problems = told(document, &tree, rules::against_target(experiment, target));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn tree_of(document: &Document) -> Result<Node, Problem> {
+    Node::read(&document.text)
+        .map_err(|Unreadable { place, message }| Problem::new(document, place, String::new(), message))
 }
 
 /// Broken rules with their places.
@@ -134,7 +139,9 @@ fn told(document: &Document, tree: &Node, broken: Vec<rules::Broken>) -> Vec<Pro
 
 /// An Experiment's name is `metadata.name`; inside, it belongs to the experiment.
 fn carry_name(document: &Document, tree: &mut Node, problems: &mut Vec<Problem>) {
-    let name = tree.get("metadata").and_then(|metadata| metadata.get("name")).cloned();
+    let name = tree.get("metadata").and_then(|metadata| metadata.get("name"));
+    // One that is no text is told where it stands, and only there.
+    let name = name.filter(|name| name.text().is_some()).cloned();
     let Value::Map(entries) = &mut tree.value else {
         return;
     };

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Ordinal;
 
@@ -14,6 +15,7 @@ pub struct Snapshot {
     /// Its namespace.
     pub namespace: String,
     /// `spec.replicas`.
+    #[serde(deserialize_with = "plausible")]
     pub replicas: u32,
     /// `spec.ordinals.start`.
     pub first_ordinal: Ordinal,
@@ -21,10 +23,22 @@ pub struct Snapshot {
     pub pods: Vec<Pod>,
 }
 
+/// More pods than any StatefulSet has: a record that says so was not made by a run, and would take for ever to judge.
+const MOST_REPLICAS: u32 = 10_000;
+
+fn plausible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let replicas = u32::deserialize(deserializer)?;
+    if replicas <= MOST_REPLICAS {
+        Ok(replicas)
+    } else {
+        Err(D::Error::custom(format!("{replicas} replicas are more than any StatefulSet has")))
+    }
+}
+
 impl Snapshot {
     /// Every ordinal that the StatefulSet asks for, whether its pod exists or not.
     pub fn ordinals(&self) -> impl Iterator<Item = Ordinal> + use<> {
-        self.first_ordinal..self.first_ordinal + self.replicas
+        self.first_ordinal..self.first_ordinal.saturating_add(self.replicas)
     }
 
     /// The pod of `ordinal`, if it exists.

@@ -123,8 +123,8 @@ enum Span {
     Range(String),
 }
 
-/// The largest range that makes sense: StatefulSets do not have more pods.
-const LARGEST_RANGE: u32 = 10_000;
+/// The most ordinals that make sense: StatefulSets do not have more pods.
+const MOST: usize = 10_000;
 
 impl TryFrom<Vec<Span>> for OrdinalSet {
     type Error = String;
@@ -146,13 +146,17 @@ impl TryFrom<Vec<Span>> for OrdinalSet {
                     let (first, last) = parsed.ok_or_else(|| {
                         format!("`{text}` is not an ordinal: write 2, or 2..4 for 2, 3 and 4")
                     })?;
-                    if last < first || last - first > LARGEST_RANGE {
+                    if last < first {
                         return Err(format!(
                             "`{text}` is not a range of ordinals: write the smaller one first"
                         ));
                     }
-                    set.extend(first..=last);
+                    // One more than there may be is enough to tell that there are too many.
+                    set.extend((first..=last).take(MOST + 1));
                 }
+            }
+            if set.len() > MOST {
+                return Err(format!("names more than {MOST} ordinals: no StatefulSet has so many"));
             }
         }
         if set.is_empty() { Err("selects nobody: name at least one ordinal".into()) } else { Ok(Self(set)) }
@@ -185,7 +189,7 @@ impl Count {
     pub fn of(self, n: u32) -> u32 {
         match self {
             Self::Number(number) => number,
-            Self::Percent(percent) => (n * percent).div_ceil(100),
+            Self::Percent(percent) => (u64::from(n) * u64::from(percent)).div_ceil(100) as u32,
             Self::Minority => n.div_ceil(2).saturating_sub(1),
             Self::Majority => n / 2 + 1,
             Self::All => n,
@@ -270,6 +274,7 @@ mod tests {
         }
         assert_eq!((Count::Minority.of(3), Count::Majority.of(3)), (1, 2));
         assert_eq!((Count::Minority.of(4), Count::Majority.of(4)), (1, 3));
+        assert_eq!(Count::Percent(100).of(u32::MAX), u32::MAX);
     }
 
     #[test]
@@ -284,6 +289,8 @@ mod tests {
             "{}",
             r#"{"ordinals":[]}"#,
             r#"{"ordinals":["4..2"]}"#,
+            r#"{"ordinals":["0..4000000000"]}"#,
+            r#"{"ordinals":["0..9000", "10000..19000"]}"#,
             r#"{"ordinals":[0],"role":"leader"}"#,
             r#"{"count":0}"#,
             r#"{"count":"101%"}"#,

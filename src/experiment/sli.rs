@@ -124,12 +124,34 @@ impl FromStr for Quantile {
         let refuse = || format!("`{text}` is not a quantile: write 0.5, 0.99 or 0.999");
         let number: f64 = text.trim().parse().map_err(|_| refuse())?;
         let thousandths = (number * 1000.0).round();
-        if (1.0..=1000.0).contains(&thousandths) { Ok(Self(thousandths as u32)) } else { Err(refuse()) }
+        // Rounding 0.9999 to 1 would judge another thing than what is written.
+        let is_exact = (number * 1000.0 - thousandths).abs() < 1e-6;
+        if is_exact && (1.0..=1000.0).contains(&thousandths) {
+            Ok(Self(thousandths as u32))
+        } else {
+            Err(refuse())
+        }
     }
 }
 
 impl fmt::Display for Quantile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.fraction())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_quantile_that_is_finer_than_it_can_tell() {
+        for text in ["0.9999", "0.0004", "0", "1.001", "NaN", "inf", "-0.5"] {
+            assert!(text.parse::<Quantile>().is_err(), "{text}");
+        }
+        for thousandths in 1..=1000 {
+            let text = format!("{}", f64::from(thousandths) / 1000.0);
+            assert_eq!(text.parse(), Ok(Quantile(thousandths)), "{text}");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub enum Start {
 /// How often a step happens: `times` occurrences, whose starts are `every` apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// From one start to the next.
+    /// From one start to the next; zero where there is no next one.
     pub every: Duration,
     /// At least 1.
     pub times: u32,
@@ -107,7 +107,8 @@ impl TryFrom<Wire> for Step {
             ));
         }
         let repeat = match (wire.every, wire.times) {
-            (None, None | Some(1)) => Repeat { every: Duration::ZERO, times: 1 },
+            // What happens once is not repeated, whatever the distance would be.
+            (_, Some(1)) | (None, None) => Repeat { every: Duration::ZERO, times: 1 },
             (Some(every), Some(times @ 1..=MOST_TIMES)) if every > lasting => Repeat { every, times },
             (Some(_), Some(1..=MOST_TIMES)) => return Err("`every` must be longer than `for`".into()),
             (_, Some(_)) => {
@@ -137,5 +138,18 @@ impl From<Step> for Wire {
             follow: step.follow,
             fault: step.fault,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_happens_once_reads_what_it_writes() {
+        let text = r#"{"name":"kill","every":"20s","times":1,"fault":{"podKill":{"members":{"count":1}}}}"#;
+        let step: Step = serde_json::from_str(text).expect("a valid step");
+        let written = serde_json::to_string(&step).expect("it can be written");
+        assert_eq!(serde_json::from_str::<Step>(&written).expect("it can be read"), step);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::experiment::{Amount, Budget, DuringBudget, Hypothesis, Sli};
+use crate::experiment::{Amount, Budget, Hypothesis, Sli};
 
 /// For how long without a break an SLI must be good to count as recovered.
 pub const STABLE_FOR: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ pub struct Bounds {
     /// Before the first fault.
     pub before: Option<Budget>,
     /// While faults are there.
-    pub during: Option<DuringBudget>,
+    pub during: Option<Budget>,
     /// From the moment of recovery.
     pub after: Option<Budget>,
     /// From the steady state to the last sample.

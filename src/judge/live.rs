@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use super::bound::subject;
 use super::defaults::{self, Bounds};
-use super::limits::{Limits, in_unit, nanos};
+use super::limits::{Limits, nanos};
 use super::recovery::{is_good, stable_for};
 use super::series::Window;
-use super::signals::Signals;
+use super::signals::{ALL, Signals};
 use super::words;
 use crate::api::Nanos;
 use crate::experiment::{AbortCondition, Budget, Experiment, Hypothesis, Unit};
@@ -229,8 +229,14 @@ impl Live {
         let unit = sli.unit();
         let lasting = nanos(condition.lasting);
         let limits = Limits {
-            min: condition.below.map(|amount| in_unit(unit, amount)),
-            max: condition.above.map(|amount| in_unit(unit, amount)),
+            min: match unit {
+                // It holds or not: there is nothing to write.
+                Unit::Condition => Some(ALL),
+                Unit::Availability | Unit::Events | Unit::Latency | Unit::Property => {
+                    condition.below.map(|amount| amount.in_unit(unit))
+                }
+            },
+            max: condition.above.map(|amount| amount.in_unit(unit)),
         };
         match unit {
             Unit::Property => false,
@@ -282,7 +288,7 @@ fn described(condition: &AbortCondition) -> String {
         (Some(below), None) => format!("below {below}"),
         (None, Some(above)) => format!("above {above}"),
         (Some(below), Some(above)) => format!("below {below} or above {above}"),
-        (None, None) => "out of reach".into(),
+        (None, None) => "lost".into(),
     };
     let lasting = nanos(condition.lasting);
     let subject = subject(&condition.sli);

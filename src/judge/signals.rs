@@ -170,13 +170,14 @@ impl Signals {
         }
     }
 
-    /// The moments in a window at which the answer about an SLI can change.
-    pub fn moments(&self, sli: &Sli, window: Window) -> Vec<Nanos> {
+    /// The moments in a window at which the answer about an SLI can change, where it is asked about the time of `reach`
+    /// after each of them.
+    pub fn moments(&self, sli: &Sli, window: Window, reach: Nanos) -> Vec<Nanos> {
         match sli {
             Sli::PodAvailability {} => self.pods.moments(window),
             Sli::Quorum {} => self.quorum.series.moments(window),
             Sli::ReplicationLag {} => self.lag.series.moments(window),
-            Sli::CommitLatency { .. } => (window.from..window.to).step_by(commits::MOMENT as usize).collect(),
+            Sli::CommitLatency { .. } => self.commits.moments(window, reach),
             Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
         }
     }

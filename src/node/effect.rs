@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::LocatedPod;
 use crate::api::{HostFault, InjectionSpec};
+use crate::fault::host::HostError;
 use crate::fault::network_partition::host::{Links, Partition};
 use crate::fault::process_pause::host::Pause;
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
@@ -17,21 +18,18 @@ const KERNEL_MARGIN: Duration = Duration::from_millis(500);
 /// Why a fault could not be brought about.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
-    /// A kill.
+    /// The fault itself.
     #[error(transparent)]
-    Kill(#[from] pod_kill::host::Error),
-    /// A pause.
-    #[error(transparent)]
-    Pause(#[from] process_pause::host::Error),
-    /// A partition.
-    #[error(transparent)]
-    Partition(#[from] network_partition::host::Error),
-    /// A power loss.
-    #[error(transparent)]
-    PowerLoss(#[from] power_loss::host::Error),
+    Fault(HostError),
     /// The desired fault is of another kind than the one in force.
     #[error("an injection cannot turn into another fault; revert it and make a new one")]
     AnotherFault,
+}
+
+impl<E: Into<HostError>> From<E> for EffectError {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
 }
 
 /// A fault whose preconditions hold; nothing is changed yet.

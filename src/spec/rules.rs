@@ -5,17 +5,32 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::TargetFacts;
-use super::tree::Segment;
 use crate::api::Ordinal;
 use crate::experiment::{Experiment, Selection, Start, Step};
 use crate::fault::Fault;
+use crate::yaml::nearest;
+use crate::yaml::tree::Segment;
 
 /// A broken rule: where, and what to write instead.
 pub(super) type Broken = (Vec<Segment>, String);
 
+/// The most steps, and the most claims: all pairs of them are compared, and a person reads them.
+const MOST: usize = 200;
+
 /// Every broken rule of an experiment.
 pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     let mut broken = Vec::new();
+    for (list, length) in [("steps", experiment.steps.len()), ("hypothesis", experiment.hypothesis.len())] {
+        if length > MOST {
+            broken.push((
+                vec![Segment::Key("spec".into()), Segment::Key(list.into())],
+                format!("has {length} items, at most {MOST} are read: make several experiments of it"),
+            ));
+        }
+    }
+    if !broken.is_empty() {
+        return broken;
+    }
     emptiness(experiment, &mut broken);
     names(experiment, &mut broken);
     references(experiment, &mut broken);
@@ -46,7 +61,7 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
         broken
             .push((spec("container"), format!("`{name}` has no container `{container}`: it has `{known}`")));
     }
-    let last = (target.first + target.replicas).saturating_sub(1);
+    let last = target.first.saturating_add(target.replicas).saturating_sub(1);
     for (index, step) in experiment.steps.iter().enumerate() {
         if let Some(Selection::Ordinals(set)) = step.fault.selection() {
             for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
@@ -73,9 +88,13 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
 
 /// `LIST[INDEX].FIELD…` under `spec`.
 fn at(list: &str, index: usize, fields: &[&str]) -> Vec<Segment> {
-    let mut path = vec![Segment::Key("spec".into()), Segment::Key(list.into()), Segment::Item(index)];
-    path.extend(fields.iter().map(|field| Segment::Key((*field).into())));
-    path
+    within(&[list], index, fields)
+}
+
+/// `SECTION.LIST[INDEX].FIELD…` under `spec`.
+fn within(list: &[&str], index: usize, fields: &[&str]) -> Vec<Segment> {
+    let keys = |keys: &[&str]| keys.iter().map(|key| Segment::Key((*key).into())).collect::<Vec<_>>();
+    [keys(&["spec"]), keys(list), vec![Segment::Item(index)], keys(fields)].concat()
 }
 
 /// A verdict about nothing would look like one about something.
@@ -108,15 +127,26 @@ fn names(experiment: &Experiment, broken: &mut Vec<Broken>) {
             format!("`{name}` is used twice: give each one a name of its own"),
         ));
     }
-    for (index, step) in experiment.steps.iter().enumerate() {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if step.name.is_empty() || step.name.len() > 63 || !step.name.chars().all(fits) {
-            broken.push((
-                at("steps", index, &["name"]),
-                format!("`{}` is not a step's name: write lower-case letters, digits and hyphens, for example cut-leader", step.name),
-            ));
-        }
+    let written = "write lower-case letters, digits and hyphens, for example cut-leader";
+    // The run's folder and what it leaves on a node are named after it. One that is missing is told already.
+    if !is_label(&experiment.name) && !experiment.name.is_empty() {
+        broken.push((
+            ["metadata", "name"].map(|key| Segment::Key(key.into())).to_vec(),
+            format!("`{}` is not an experiment's name: {written}", experiment.name),
+        ));
     }
+    for (index, step) in experiment.steps.iter().enumerate().filter(|(_, step)| !is_label(&step.name)) {
+        broken.push((
+            at("steps", index, &["name"]),
+            format!("`{}` is not a step's name: {written}", step.name),
+        ));
+    }
+}
+
+/// Whether this is a DNS label, as most names of Kubernetes are (RFC 1123).
+fn is_label(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&name.len()) && name.chars().all(fits) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// Items that were there before, with their index.
@@ -127,7 +157,7 @@ fn twice<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (usiz
 
 fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let known: Vec<&str> = experiment.steps.iter().map(|step| step.name.as_str()).collect();
-    let refuse = |name: &str| match super::decode::nearest(name, &known) {
+    let refuse = |name: &str| match nearest(name, known.iter().copied()) {
         Some(near) => format!("there is no step `{name}`: did you mean `{near}`?"),
         None => format!("there is no step `{name}`"),
     };
@@ -181,23 +211,25 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
             broken.push((at("steps", index, &["fault"]), why));
         }
     }
-    for (index, hypothesis) in experiment.hypothesis.iter().enumerate() {
-        if hypothesis.sli.needs_store() && store.is_none() {
+    let claims = experiment.hypothesis.iter().map(|hypothesis| &hypothesis.sli).enumerate();
+    let conditions = experiment.guards.abort_when.iter().map(|condition| &condition.sli).enumerate();
+    let measured = claims
+        .map(|(index, sli)| (at("hypothesis", index, &["sli"]), sli))
+        .chain(conditions.map(|(index, sli)| (within(&["guards", "abortWhen"], index, &["sli"]), sli)));
+    for (place, sli) in measured {
+        if sli.needs_store() && store.is_none() {
             broken.push((
-                at("hypothesis", index, &["sli"]),
+                place.clone(),
                 format!(
                     "`{}` is asked of a store: name it, for example spec.target.store: {{etcd: {{}}}}",
-                    hypothesis.sli.name()
+                    sli.name()
                 ),
             ));
         }
-        if hypothesis.sli.needs_workload() && experiment.workload.is_none() {
+        if sli.needs_workload() && experiment.workload.is_none() {
             broken.push((
-                at("hypothesis", index, &["sli"]),
-                format!(
-                    "`{}` needs clients that read and write: add spec.workload: {{}}",
-                    hypothesis.sli.name()
-                ),
+                place,
+                format!("`{}` needs clients that read and write: add spec.workload: {{}}", sli.name()),
             ));
         }
     }
@@ -271,17 +303,16 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
 }
 
 fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    for (index, later) in experiment.steps.iter().enumerate() {
-        for earlier in &experiment.steps[..index] {
+    let sure: Vec<_> = experiment.steps.iter().map(|step| (certain(step), windows(step))).collect();
+    for (index, (later, (hit_later, windows_later))) in experiment.steps.iter().zip(&sure).enumerate() {
+        for (earlier, (hit_earlier, windows_earlier)) in experiment.steps.iter().zip(&sure).take(index) {
             let Some(why) = contradict(&earlier.fault, &later.fault) else {
                 continue;
             };
-            let Some(ordinal) = certain(earlier).intersection(&certain(later)).next().copied() else {
+            let Some(ordinal) = hit_earlier.intersection(hit_later).next().copied() else {
                 continue;
             };
-            let meets =
-                windows(earlier).iter().any(|a| windows(later).iter().any(|b| a.0 <= b.1 && b.0 <= a.1));
-            if meets {
+            if meet(windows_earlier, windows_later) {
                 broken.push((
                     at("steps", index, &["fault"]),
                     format!(
@@ -292,4 +323,19 @@ fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
             }
         }
     }
+}
+
+/// Whether two lists of times, both by their starts and without overlaps of their own, share a moment.
+fn meet(mut some: &[(Duration, Duration)], mut others: &[(Duration, Duration)]) -> bool {
+    while let ([a, ..], [b, ..]) = (some, others) {
+        if a.0 <= b.1 && b.0 <= a.1 {
+            return true;
+        }
+        if a.1 < b.0 {
+            some = &some[1..];
+        } else {
+            others = &others[1..];
+        }
+    }
+    false
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::UndoError;
 use crate::api::{Deadline, InjectionSpec};
+use crate::fault::host::HostError;
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
 use crate::host::nftables::Grip;
 use crate::host::process::boot::{Era, uptime};
@@ -115,7 +115,7 @@ impl Target {
     }
 
     /// Takes the fault back and reads back that it is. May be repeated.
-    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), UndoError> {
+    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), HostError> {
         match self {
             Self::Kill(_) => Ok(()),
             Self::Pause(target) => Ok(target.revert()?),

@@ -113,13 +113,9 @@ impl Pod {
     }
 
     pub fn is_frozen(&self) -> bool {
-        match fs::read_to_string(self.cgroup().join("cgroup.events")) {
-            Ok(events) => events.contains("frozen 1"),
-            Err(_) => {
-                let state = fs::read_to_string(self.cgroup().join("freezer.state")).expect("readable");
-                state.trim() == "FROZEN"
-            }
-        }
+        let read = |name: &str| fs::read_to_string(self.cgroup().join(name));
+        let of_version_1 = |_| read("freezer.state").expect("readable").trim() == "FROZEN";
+        read("cgroup.events").map_or_else(of_version_1, |events| events.contains("frozen 1"))
     }
 
     /// Whether the container's first process is stopped by a signal.

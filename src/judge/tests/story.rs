@@ -142,9 +142,8 @@ impl Story {
                 line
             }
         });
-        std::iter::once(json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]))
-            .chain(body)
-            .collect()
+        let header = json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]);
+        with_ids(std::iter::once(header).chain(body))
     }
 
     fn header(&self) -> Value {
@@ -246,6 +245,19 @@ fn snapshot(ready: u32) -> Value {
         })
         .collect();
     json!({"name": "db", "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
+}
+
+/// Numbers the effects in the order of the lines.
+pub(in crate::judge) fn with_ids(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut next = 0..;
+    let mut with_id = |line: String| match line.rsplit_once("\"id\":") {
+        Some((before, after)) if line.contains("\"entry\":{\"effect\"") => {
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{before}\"id\":{}{rest}", next.next().unwrap_or(0))
+        }
+        Some(_) | None => line,
+    };
+    lines.into_iter().map(&mut with_id).collect()
 }
 
 /// Reads a record as a run's.
