@@ -2,6 +2,10 @@
 
 .PHONY: build test lint install fuzz
 
+include tests/cluster/cluster.mk
+
+.DEFAULT_GOAL := build
+
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
 sudo := sudo
@@ -12,8 +16,20 @@ endif
 build:
 	cargo build --release
 
+# The cluster of the tests is removed however they end. SEATRIAL_TEST_KUBECONFIG names another one to be used instead.
 test: install lint
+ifdef SEATRIAL_TEST_KUBECONFIG
 	cargo test --all-features
+else
+	$(MAKE) --no-print-directory cluster-build
+	@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
+	end() { $(AS_ROOT) $$program down --dir $$dir; }; \
+	[ ! -e $$dir ] || end; \
+	trap end EXIT; trap 'exit 130' INT TERM; \
+	$(AS_ROOT) $$program up --dir $$dir || exit 1; \
+	SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
+	  cargo test --all-features
+endif
 
 lint:
 	cargo fmt --check
@@ -24,8 +40,11 @@ lint:
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
 install:
 	@missing=""; \
-	for package in etcd-server nftables busybox-static e2fsprogs iproute2; do \
+	for package in etcd-server etcd-client nftables busybox-static e2fsprogs iproute2 containernetworking-plugins curl unzip; do \
 	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
+	done; \
+	for program in containerd runc; do \
+	  command -v $$program >/dev/null || missing="$$missing $$program"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing"; \

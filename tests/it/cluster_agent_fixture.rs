@@ -18,7 +18,7 @@ use seatrial::host::process::ProcessId;
 use seatrial::resource::{Injection, definitions};
 use serde_json::{Value, json};
 
-use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE};
+use crate::cluster_fixture::{Held, Namespace, PATIENCE};
 use crate::node_fixture::eventually;
 
 const IMAGE: &str = "seatrial.dev/seatrial:test";

@@ -6,6 +6,7 @@ mod cluster_agent;
 mod cluster_agent_fixture;
 mod cluster_agent_survival;
 mod cluster_fixture;
+mod cluster_machines;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;
