@@ -13,7 +13,7 @@ pub struct Options {
     #[arg(long, env = "SEATRIAL_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// The node's folder for undo records; it must survive the agent
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/seatrial")]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/seatrial/undo")]
     pub undo_dir: PathBuf,
     /// Where to answer health checks: /healthz and /readyz
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8086")]

@@ -27,7 +27,8 @@ fn tells_what_its_node_can_do(scene: &Scene<'_>) {
     let faults = eventually("every node's agent says what it can do", PATIENCE, || {
         let path = "--output=jsonpath={range .items[*]}{.metadata.name} {.status.faults} {.status.missing}{\"\\n\"}{end}";
         let told = scene.cluster.kubectl(["get", "nodeagents", path]);
-        (told.lines().filter(|line| line.contains("faults") || line.contains("podKill")).count() >= 3).then_some(told)
+        (told.lines().filter(|line| line.contains("faults") || line.contains("podKill")).count() >= 3)
+            .then_some(told)
     });
     for fault in ["podKill", "processPause", "networkPartition"] {
         assert_eq!(faults.matches(&format!("\"{fault}\"")).count(), faults.lines().count(), "{faults}");
@@ -63,8 +64,20 @@ fn cuts(scene: &Scene<'_>) {
     }
     let reaches = |from: &str, to: &str| {
         let endpoint = format!("--endpoints=http://{to}:2379");
-        let asked = ["exec", "--namespace", scene.name(), from, "--", "etcdctl", &endpoint, "--dial-timeout=1s",
-            "--command-timeout=1s", "get", "x", "--consistency=s"];
+        let asked = [
+            "exec",
+            "--namespace",
+            scene.name(),
+            from,
+            "--",
+            "etcdctl",
+            &endpoint,
+            "--dial-timeout=1s",
+            "--command-timeout=1s",
+            "get",
+            "x",
+            "--consistency=s",
+        ];
         scene.cluster.try_kubectl(asked).is_ok()
     };
     eventually("the services work", PATIENCE, || reaches("etcd-0", "only-etcd-1").then_some(()));
@@ -155,7 +168,7 @@ fn says_why_a_pod_cannot_be_hit() {
     refused(&other, "is another one now");
     let mut unknown = scene.spec("container", "own-0", HostFault::Pause {}, LONG);
     unknown.container = Some("sidecar".to_owned());
-    refused(&unknown, "is called sidecar");
+    refused(&unknown, "no running container called sidecar");
     let mut gone = scene.spec("gone", "own-0", HostFault::Pause {}, LONG);
     gone.pod.name = "own-7".to_owned();
     scene.put(&gone);
@@ -179,7 +192,11 @@ fn new_addresses_of_peers_are_in_force_within_a_second() {
         let proof = scene.status("cut")?.proof?;
         (proof.holds && proof.observed.contains("holds 4 addresses")).then_some(())
     });
-    assert_eq!(scene.status("cut").map(|status| status.state), Some(InjectionState::Injected), "without a gap");
+    assert_eq!(
+        scene.status("cut").map(|status| status.state),
+        Some(InjectionState::Injected),
+        "without a gap"
+    );
     scene.put(&InjectionSpec { desired: Desired::Reverted, ..spec });
     scene.await_state("cut", InjectionState::Reverted);
     scene.is_clean("etcd-0", SOON, "after a change");

@@ -1,7 +1,6 @@
 //! Agents in a real cluster, as deploy/base has them, for one namespace each, so that tests do not meet; and what they are
 //! asked to do. What is left on a node is looked for from outside, through /proc of the machine.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -149,7 +148,10 @@ impl<'a> Scene<'a> {
             occurrence: 0,
             pod: PodRef {
                 name: pod.to_owned(),
-                ordinal: pod.rsplit_once('-').and_then(|(_, ordinal)| ordinal.parse().ok()).unwrap_or_default(),
+                ordinal: pod
+                    .rsplit_once('-')
+                    .and_then(|(_, ordinal)| ordinal.parse().ok())
+                    .unwrap_or_default(),
                 uid: text(&found["metadata"]["uid"]),
                 node: text(&found["spec"]["nodeName"]),
             },
@@ -220,14 +222,34 @@ impl<'a> Scene<'a> {
 
     /// What etcd says of itself at a member, asked from inside of it.
     pub fn is_healthy(&self, pod: &str) -> bool {
-        let asked = ["exec", "--namespace", self.name(), pod, "--", "etcdctl", "--command-timeout=2s", "endpoint", "health"];
+        let asked = [
+            "exec",
+            "--namespace",
+            self.name(),
+            pod,
+            "--",
+            "etcdctl",
+            "--command-timeout=2s",
+            "endpoint",
+            "health",
+        ];
         self.cluster.try_kubectl(asked).is_ok()
     }
 
     /// The ordinal of the member that leads.
     pub fn leader(&self) -> String {
         eventually("etcd has a leader", PATIENCE, || {
-            let asked = ["exec", "--namespace", self.name(), "etcd-0", "--", "etcdctl", "endpoint", "status", "--cluster"];
+            let asked = [
+                "exec",
+                "--namespace",
+                self.name(),
+                "etcd-0",
+                "--",
+                "etcdctl",
+                "endpoint",
+                "status",
+                "--cluster",
+            ];
             let told = self.cluster.try_kubectl(asked).ok()?;
             // ENDPOINT, ID, VERSION, DB SIZE, IS LEADER, …
             let line = told.lines().find(|line| line.split(", ").nth(4) == Some("true"))?.to_owned();
@@ -241,7 +263,9 @@ impl<'a> Scene<'a> {
         let uid = self.pod(pod)["metadata"]["uid"].as_str().expect("it exists").to_owned();
         let mut found: Vec<ProcessId> = pids()
             .into_iter()
-            .filter(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&uid)))
+            .filter(|pid| {
+                fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&uid))
+            })
             .filter_map(|pid| ProcessId::of(pid).ok().flatten())
             .collect();
         found.sort_by_key(|process| process.start);
@@ -264,8 +288,13 @@ impl<'a> Scene<'a> {
     /// Records of the node on which `pod` runs.
     pub fn records(&self, pod: &str) -> Vec<PathBuf> {
         // A container's first process is a child of its shim, who lives in the node's mounts.
-        let shim = self.processes(pod).first().and_then(|first| first.stat().ok().flatten()).expect("it runs").parent;
-        let folder = format!("/proc/{shim}/root/var/lib/seatrial");
+        let shim = self
+            .processes(pod)
+            .first()
+            .and_then(|first| first.stat().ok().flatten())
+            .expect("it runs")
+            .parent;
+        let folder = format!("/proc/{shim}/root/var/lib/seatrial/undo");
         let Ok(entries) = fs::read_dir(folder) else {
             return Vec::new();
         };
@@ -333,17 +362,16 @@ pub fn guardians(namespace: &str) -> Vec<i32> {
         .collect()
 }
 
-/// What the freezer of a process says, where it does not say that it runs.
+/// Which freezer holds a process, where one does.
 pub fn frozen(pid: i32) -> Option<String> {
-    let cgroups: BTreeMap<String, String> = fs::read_to_string(format!("/proc/{pid}/cgroup"))
-        .unwrap_or_default()
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.splitn(3, ':').skip(1);
-            Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
-        })
-        .collect();
-    let legacy = cgroups.get("freezer").map(|path| format!("/sys/fs/cgroup/freezer{path}/freezer.state"));
-    let state = fs::read_to_string(legacy?).ok()?.trim().to_owned();
-    (state != "THAWED").then_some(state)
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    cgroups.lines().find_map(|line| {
+        let (_, place) = line.split_once(':')?;
+        let (file, word) = match place.split_once(':')? {
+            ("", path) => (format!("/sys/fs/cgroup/unified{path}/cgroup.freeze"), "1"),
+            ("freezer", path) => (format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
+            _ => return None,
+        };
+        (fs::read_to_string(&file).ok()?.trim() == word).then_some(file)
+    })
 }

@@ -40,7 +40,9 @@ fn node_of(scene: &Scene<'_>, pod: &str) -> String {
 
 fn is_over(scene: &Scene<'_>, pod: &str) {
     let phase = || scene.pod(pod)["status"]["phase"].as_str().unwrap_or_default().to_owned();
-    eventually("the agent has ended", PATIENCE, || matches!(phase().as_str(), "Failed" | "Succeeded").then_some(()));
+    eventually("the agent has ended", PATIENCE, || {
+        matches!(phase().as_str(), "Failed" | "Succeeded").then_some(())
+    });
 }
 
 #[test]
@@ -60,9 +62,17 @@ fn the_deadline_ends_a_fault_whose_agent_is_dead() {
     is_over(&scene, "agent");
     assert_eq!(guardians(scene.name()).len(), 2, "guardians outlive the agent's container");
     if Instant::now() + ONE_SECOND < ends {
-        assert!(scene.left_in("idle-0").len() >= 2, "both faults are still in force: {:?}", scene.left_in("idle-0"));
+        assert!(
+            scene.left_in("idle-0").len() >= 2,
+            "both faults are still in force: {:?}",
+            scene.left_in("idle-0")
+        );
     }
-    scene.is_clean("idle-0", ends.saturating_duration_since(Instant::now()) + ONE_SECOND * 2, "after the deadline");
+    scene.is_clean(
+        "idle-0",
+        ends.saturating_duration_since(Instant::now()) + ONE_SECOND * 2,
+        "after the deadline",
+    );
 }
 
 #[test]
@@ -152,10 +162,15 @@ fn a_halt_ends_everything_and_lets_nothing_begin() {
     scene.inject("pause", "idle-0", HostFault::Pause {}, LONG);
     scene.await_state("pause", InjectionState::Injected);
     let halt = format!("halt-{}", scene.name());
-    let said = format!("{{apiVersion: seatrial.dev/v1alpha1, kind: Halt, metadata: {{name: {halt}}}, spec: {{reason: a test}}}}");
+    let said = format!(
+        "{{apiVersion: seatrial.dev/v1alpha1, kind: Halt, metadata: {{name: {halt}}}, spec: {{reason: a test}}}}"
+    );
     scene.cluster.apply("default", &said);
     let status = scene.await_state("pause", InjectionState::Reverted);
-    assert!(status.error.is_some_and(|note| note.contains(&halt) && note.contains("a test")), "with the reason");
+    assert!(
+        status.error.is_some_and(|note| note.contains(&halt) && note.contains("a test")),
+        "with the reason"
+    );
     scene.is_clean("idle-0", SOON, "after a Halt");
     scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), LONG);
     scene.await_state("cut", InjectionState::Reverted);
@@ -169,7 +184,11 @@ fn a_halt_ends_everything_and_lets_nothing_begin() {
     scene.cluster.kubectl(["delete", "halt", &halt]);
     scene.inject("after", "idle-0", HostFault::Pause {}, LONG);
     scene.await_state("after", InjectionState::Injected);
-    assert_eq!(scene.status("again").map(|status| status.state), Some(InjectionState::Reverted), "ended for good");
+    assert_eq!(
+        scene.status("again").map(|status| status.state),
+        Some(InjectionState::Reverted),
+        "ended for good"
+    );
 }
 
 #[test]
@@ -186,9 +205,12 @@ fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
     scene.await_state("pause", InjectionState::Injected);
     // While nobody can be asked, the pod is looked at through processes that are known already.
     let processes = scene.processes("idle-0");
-    let is_frozen = || processes.iter().any(|process| crate::cluster_agent_fixture::frozen(process.pid).is_some());
+    let is_frozen =
+        || processes.iter().any(|process| crate::cluster_agent_fixture::frozen(process.pid).is_some());
     let tables = || -> usize {
-        let all = processes.iter().map(|process| seatrial::host::nftables::tables_of(process).expect("readable").len());
+        let all = processes
+            .iter()
+            .map(|process| seatrial::host::nftables::tables_of(process).expect("readable").len());
         all.max().unwrap_or_default()
     };
     cluster.stop("apiserver");
@@ -204,7 +226,8 @@ fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
     scene.start_agent("second", &node, None);
     let newer = eventually("a newer proof is told", PATIENCE, || {
         let status = scene.status("cut")?;
-        (status.proof.as_ref()?.at > first.proof.as_ref()?.at && status.state == InjectionState::Injected).then_some(status)
+        (status.proof.as_ref()?.at > first.proof.as_ref()?.at && status.state == InjectionState::Injected)
+            .then_some(status)
     });
     assert!(newer.proof.is_some_and(|proof| proof.holds));
     scene.revert(&cut);

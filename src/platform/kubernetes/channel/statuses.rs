@@ -35,6 +35,8 @@ pub(super) struct Statuses {
 struct Slot {
     /// Newer than the one that is being written.
     next: Option<InjectionStatus>,
+    /// Told when `next` is replaced.
+    replaced: Arc<Notify>,
 }
 
 /// What became of one attempt.
@@ -67,9 +69,10 @@ impl Statuses {
         let mut slots = self.slots();
         if let Some(slot) = slots.get_mut(&key) {
             slot.next = Some(status);
+            slot.replaced.notify_one();
             return;
         }
-        slots.insert(key.clone(), Slot { next: Some(status) });
+        slots.insert(key.clone(), Slot { next: Some(status), replaced: Arc::default() });
         drop(slots);
         let all = self.clone();
         tokio::spawn(async move { all.write_all(key).await });
@@ -99,9 +102,18 @@ impl Statuses {
         next
     }
 
+    /// What tells that a status comes which says more than the one that waits.
+    fn replaced_if_empty(&self, key: &Key) -> Option<Arc<Notify>> {
+        let slots = self.slots();
+        let slot = slots.get(key)?;
+        let is_empty = slot.next.as_ref().is_some_and(|status| status.state == InjectionState::Pending);
+        is_empty.then(|| Arc::clone(&slot.replaced))
+    }
+
     async fn write_all(&self, key: Key) {
-        if self.slots().get(&key).and_then(|slot| slot.next.as_ref()).is_some_and(is_empty) {
-            sleep(COURTESY).await;
+        if let Some(replaced) = self.replaced_if_empty(&key) {
+            // Where nothing comes, it is written after all.
+            let _ = timeout(COURTESY, replaced.notified()).await;
         }
         while let Some(status) = self.take(&key) {
             self.write(&key, status).await;
@@ -177,8 +189,4 @@ impl Statuses {
             Err(_) => Written::NotYet("the API server does not answer".to_owned()),
         }
     }
-}
-
-fn is_empty(status: &InjectionStatus) -> bool {
-    status.state == InjectionState::Pending
 }
