@@ -9,11 +9,26 @@ host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 test: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
+include tests/cluster/cluster.mk
+
+.DEFAULT_GOAL := build
 build:
 	cargo build --release
 
+# The cluster of the tests is removed however they end. SEATRIAL_TEST_KUBECONFIG names another one to be used instead.
 test: install lint
+ifdef SEATRIAL_TEST_KUBECONFIG
 	cargo test --all-features
+else
+	$(MAKE) --no-print-directory cluster-build
+	@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
+	end() { $(AS_ROOT) $$program down --dir $$dir; }; \
+	[ ! -e $$dir ] || end; \
+	trap end EXIT; trap 'exit 130' INT TERM; \
+	$(AS_ROOT) $$program up --dir $$dir || exit 1; \
+	SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
+	  cargo test --all-features
+endif
 
 lint:
 	cargo fmt --check
@@ -24,8 +39,11 @@ lint:
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
 install:
 	@missing=""; \
-	for package in etcd-server nftables busybox-static e2fsprogs iproute2; do \
+	for package in etcd-server etcd-client nftables busybox-static e2fsprogs iproute2 containernetworking-plugins curl unzip; do \
 	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
+	done; \
+	for program in containerd runc; do \
+	  command -v $$program >/dev/null || missing="$$missing $$program"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing"; \

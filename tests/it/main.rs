@@ -2,6 +2,9 @@
 //! namespaces themselves.
 
 mod again;
+mod cluster_faults;
+mod cluster_fixture;
+mod cluster_machines;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;
