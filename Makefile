@@ -2,6 +2,13 @@
 
 .PHONY: build test lint install fuzz
 
+# Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
+ifneq ($(shell id -u),0)
+sudo := sudo
+host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+test: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
+endif
+
 include tests/cluster/cluster.mk
 
 .DEFAULT_GOAL := build
@@ -40,11 +47,16 @@ install:
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing"; \
-	  $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
+	  $(sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
 	fi
 
-# Fuzzes everything that reads input, a minute each. Needs nightly Rust and cargo-fuzz.
+# Fuzzes everything that reads input, a minute each, beginning with what people write and what a run wrote. Needs nightly
+# Rust and cargo-fuzz.
+FUZZ_SECONDS ?= 60
 fuzz:
-	for target in spec manifest journal; do \
-	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=60 || exit 1; \
+	for target in spec:yaml:experiments manifest:yaml:experiments journal:journal:tests/fuzz/seeds/journal; do \
+	  name=$${target%%:*}; words=$${target#*:}; seeds=$${words#*:}; words=$${words%%:*}; \
+	  mkdir -p tests/fuzz/corpus/$$name; \
+	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$name tests/fuzz/corpus/$$name $$seeds -- \
+	    -dict=tests/fuzz/$$words.dict -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=4096 || exit 1; \
 	done

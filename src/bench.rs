@@ -122,7 +122,7 @@ fn whole_journal(operations: &str) -> Vec<u8> {
         serde_json::to_string(&line).expect("a line has only string keys")
     };
     let header = line(Entry::Header(Box::new(header)));
-    let begin = line(Entry::Effect { id: 1, effect: Effect::Phase(Phase::Baseline) });
+    let begin = line(Entry::Effect { id: 0, effect: Effect::Phase(Phase::Baseline) });
     format!("{header}\n{begin}\n{operations}").into_bytes()
 }
 

@@ -3,8 +3,12 @@
 pub mod args;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod bench;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod console;
 pub mod exit;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod folder;
 pub mod input;
 mod internal;
 #[cfg(feature = "sandbox")]
@@ -16,6 +20,10 @@ mod recorded;
 mod revert;
 #[cfg(feature = "sandbox")]
 mod run;
+#[cfg(feature = "kubernetes")]
+mod runner;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
@@ -28,6 +36,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use self::args::On;
 use self::args::{Cli, Command};
 use self::exit::Exit;
 
@@ -55,16 +65,34 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command) -> Exit {
     match command {
-        #[cfg(feature = "sandbox")]
-        Command::Run(args) => run::run(&args),
+        #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+        Command::Run(args) => match args.place.on {
+            #[cfg(feature = "sandbox")]
+            On::Sandbox => run::run(&args),
+            #[cfg(feature = "kubernetes")]
+            On::Kubernetes => cluster::run(&args),
+        },
         #[cfg(feature = "sandbox")]
         Command::Validate(files) => plan::validate(&files),
         #[cfg(feature = "sandbox")]
         Command::Plan(args) => plan::plan(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Judge(args) if args.place.on == On::Kubernetes => cluster::judge(&args),
         Command::Judge(args) => recorded::judge(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Report(args) if args.place.on == On::Kubernetes => cluster::report(&args),
         Command::Report(args) => recorded::report(&args),
-        #[cfg(feature = "sandbox")]
-        Command::Revert(args) => revert::revert(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Status(args) => cluster::status(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Abort(args) => cluster::abort(&args),
+        #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+        Command::Revert(args) => match args.place.on {
+            #[cfg(feature = "sandbox")]
+            On::Sandbox => revert::revert(&args.name),
+            #[cfg(feature = "kubernetes")]
+            On::Kubernetes => cluster::revert(&args),
+        },
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => sandbox::main(command),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
@@ -75,6 +103,8 @@ fn dispatch(command: Command) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass
         }
+        #[cfg(feature = "kubernetes")]
+        Command::Runner(args) => runner::runner(args),
         #[cfg(feature = "refkv")]
         Command::Refkv(_) => unreachable!("the store is started before anything else is looked at"),
     }

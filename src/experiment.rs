@@ -6,7 +6,10 @@
 
 mod amount;
 mod budget;
+mod change;
+mod condition;
 pub mod duration;
+mod guards;
 mod selection;
 mod sli;
 mod step;
@@ -16,19 +19,23 @@ mod workload;
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, Factor};
-pub use budget::{Budget, DuringBudget, Hypothesis};
+pub use budget::{Budget, Hypothesis};
+pub use change::Change;
+pub use condition::{Condition, PodState, When};
+pub use guards::{AbortCondition, Guards};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
-pub use step::{Repeat, Start, Step};
-pub use target::{Store, StorePort, Target};
+pub use step::{Extent, Repeat, Start, Step, Work};
+pub use target::{Group, OrdinalFrom, Pods, Selector, Store, StorePort, Target};
 pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};
 
 /// `spec` of an Experiment, complete and consistent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Experiment {
     /// `metadata.name`.
@@ -40,10 +47,12 @@ pub struct Experiment {
     pub workload: Option<Workload>,
     /// For how long the steady state must hold before anything is broken. Default 5s.
     #[serde(default = "defaults::baseline", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub baseline: Duration,
     /// How long, at most, the run waits after the last revert for budgets of `after` that have no `recoverWithin`.
     /// Default 30s.
     #[serde(default = "defaults::recovery", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub recovery: Duration,
     /// What is broken, when, for how long.
     pub steps: Vec<Step>,
@@ -52,44 +61,6 @@ pub struct Experiment {
     /// What ends the run early.
     #[serde(default)]
     pub guards: Guards,
-}
-
-/// What must not happen whatever the hypothesis says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Guards {
-    /// Allows faults that take more members or links than the store can lose. Default false.
-    #[serde(default)]
-    pub allow_quorum_loss: bool,
-    /// The run is aborted when it takes longer than this, from the start of the first step. Default 10m.
-    #[serde(default = "defaults::max_duration", with = "duration")]
-    pub max_duration: Duration,
-    /// Conditions that abort the run.
-    #[serde(default)]
-    pub abort_when: Vec<AbortCondition>,
-}
-
-impl Default for Guards {
-    fn default() -> Self {
-        Self { allow_quorum_loss: false, max_duration: defaults::max_duration(), abort_when: Vec::new() }
-    }
-}
-
-/// Aborts the run when an SLI is on the wrong side of a bound for some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct AbortCondition {
-    /// What is watched.
-    pub sli: Sli,
-    /// Aborts while the value is below this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub below: Option<Amount>,
-    /// Aborts while the value is above this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub above: Option<Amount>,
-    /// For how long without a break. Default 0s: at once.
-    #[serde(default, rename = "for", with = "duration")]
-    pub lasting: Duration,
 }
 
 mod defaults {
@@ -101,9 +72,5 @@ mod defaults {
 
     pub(super) fn recovery() -> Duration {
         Duration::from_secs(30)
-    }
-
-    pub(super) fn max_duration() -> Duration {
-        Duration::from_mins(10)
     }
 }

@@ -8,7 +8,6 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod nftables;
-pub mod pidfd;
 pub mod process;
 pub mod shutdown;
 pub mod signals;

@@ -11,12 +11,14 @@
 //! ```
 //!
 //! Who may know whom: [`api`] and [`experiment`] know nobody. [`spec`], [`plan`], [`engine`] and [`judge`] know only
-//! those and the pure half of [`fault`], and stay free of tokio, nix, files, clocks and randomness. [`host`] knows
+//! those, [`yaml`] and the pure half of [`fault`], and stay free of tokio, nix, files, clocks and randomness. [`host`] knows
 //! nobody above it. [`cli`] and [`run`] wire things together.
 
 pub mod api;
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "kubernetes")]
+pub mod controller;
 pub mod engine;
 pub mod experiment;
 pub mod fault;
@@ -29,9 +31,14 @@ pub mod platform;
 #[cfg(feature = "refkv")]
 pub mod refkv;
 pub mod report;
+#[cfg(feature = "kubernetes")]
+pub mod resource;
 pub mod run;
+#[cfg(feature = "kubernetes")]
+pub mod runner;
 pub mod sli;
 pub mod spec;
 pub mod store;
 pub mod undo;
 pub mod workload;
+pub mod yaml;

@@ -72,8 +72,8 @@ pub struct LocatedContainer {
     pub name: String,
     /// Its first process; the others are its descendants.
     pub pid: i32,
-    /// Its own cgroup v2 folder, with `cgroup.freeze` and `cgroup.procs`, where the platform could make one. It holds
-    /// every process of the container and no other.
+    /// Its own cgroup's folder, where it has one: of version 2, or of version 1's freezer hierarchy. It and those below
+    /// it hold every process of the container and no other.
     pub cgroup: Option<PathBuf>,
 }
 

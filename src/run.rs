@@ -2,7 +2,8 @@
 //!
 //! It hears the platform, the members, the clients' clock and the person, writes each input into the journal before the
 //! engine acts on it, writes each effect, and carries it out in a task of its own whose answer is the next input. It
-//! decides nothing: the engine does. Killed, it leaves what nodes hold: every fault ends by its own deadline.
+//! decides nothing: the engine does. A journal that can no longer be written ends the run as a person would. Killed, it
+//! leaves what nodes hold: every fault ends by its own deadline.
 
 mod clock;
 mod hands;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 use self::clock::Clock;
 use self::hands::Hands;
 use self::record::Recorder;
-use crate::api::{Injection, Members, Snapshot};
+use crate::api::{Injection, Members, Nanos, Snapshot};
 use crate::engine::{Engine, Limits};
 use crate::experiment::Experiment;
 use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
@@ -41,6 +42,15 @@ pub struct Platform {
     pub dial: Arc<dyn Dial>,
 }
 
+/// Somebody asks a run to stop; everything is reverted first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A person, who is there.
+    Interrupt,
+    /// Somebody else, with the reason.
+    Because(String),
+}
+
 /// Everything that a run needs.
 pub struct Setup {
     /// What is done and claimed.
@@ -55,14 +65,28 @@ pub struct Setup {
     pub environment: String,
     /// Where it runs.
     pub platform: Platform,
+    /// How long it waits for what it cannot make happen.
+    pub limits: Limits,
 }
 
 /// Why a run has no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The journal could not be written; everything was reverted.
-    #[error("the journal could not be written; every fault was taken back")]
-    Journal(#[from] WriteError),
+    /// The journal could not be begun; nothing was started.
+    #[error("the journal could not be begun, and nothing was broken")]
+    NoJournal(#[source] WriteError),
+    /// The journal could not be written to its end, so the run was ended.
+    #[error("the journal could not be written; {}", if .left.is_empty() {
+        "every fault was taken back".to_owned()
+    } else {
+        format!("NOT TAKEN BACK: {}", .left.join("; "))
+    })]
+    Journal {
+        /// Why not.
+        source: WriteError,
+        /// What could not be reverted.
+        left: Vec<String>,
+    },
     /// The platform did not answer at the beginning.
     #[error(transparent)]
     Platform(#[from] PlatformError),
@@ -71,9 +95,9 @@ pub enum RunError {
     Gone,
 }
 
-/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `interrupts` is a
-/// person who asks to stop.
-pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -> Result<(), RunError> {
+/// Runs an experiment to its end and leaves the verdict to whoever reads the journal. Each message on `stops`
+/// is somebody who asks to stop.
+pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> Result<(), RunError> {
     let started_at = Timestamp::now();
     let clock = Clock::start();
     let mut pods = setup.platform.cluster.snapshots();
@@ -88,10 +112,11 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
         environment: setup.environment.clone(),
         target: target.clone(),
     };
-    let recorder =
-        Arc::new(Recorder::new(Writer::create(&setup.journal, &header)?, clock, &setup.experiment));
+    let writer = Writer::create(&setup.journal, &header).map_err(RunError::NoJournal)?;
+    let recorder = Arc::new(Recorder::new(writer, clock, &setup.experiment));
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
+    let mut requests = sli::requests::sample(&setup.experiment, &setup.platform.cluster);
     let (answers, mut answered) = mpsc::channel(64);
     let mut course = Course {
         engine: Engine::new(
@@ -99,24 +124,29 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
             setup.run.clone(),
             setup.seed,
             started_at,
-            Limits::default(),
+            setup.limits,
         ),
         hands: Hands::new(&setup, &target, Arc::clone(&recorder), answers),
         recorder,
         view,
         broken: None,
+        given_up: false,
+        left: Vec::new(),
         finished: false,
     };
     course.view.observe(0, &Entry::Header(Box::new(header)));
-    course.hear(Input::Pods(target));
+    course.hear(&Input::Pods(target));
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut unmet = None;
+    let mut told = Told::default();
     while !course.finished {
         let input = tokio::select! {
             // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
             biased;
-            Some(()) = interrupts.recv() => Some(Input::Interrupted {}),
+            Some(stop) = stops.recv() => Some(match stop {
+                Stop::Interrupt => Input::Interrupted {},
+                Stop::Because(reason) => Input::Stopped { reason },
+            }),
             Some((id, error)) = answered.recv() => Some(Input::Answer { id, error }),
             Some(injection) = statuses.recv() => status(&setup.run, injection),
             changed = pods.changed() => {
@@ -128,20 +158,29 @@ pub async fn run(setup: Setup, mut interrupts: mpsc::Receiver<()>, view: Live) -
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
             Some(round) = next_round(&mut members) => Some(Input::Members(round)),
-            _ = glance.tick() => course.glance(&mut unmet),
+            Some(error) = next_request(&mut requests) => Some(Input::Request { error }),
+            _ = glance.tick() => course.glance(&mut told),
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
         };
         if let Some(input) = input {
-            course.hear(input);
+            course.hear(&input);
         }
     }
     course.view.finish();
     course.hands.clean_up(&setup).await;
     course.recorder.sync();
-    match course.broken.or_else(|| course.recorder.broken()) {
-        Some(error) => Err(error.into()),
+    // The first line that failed may have been an operation's.
+    match course.recorder.broken().or(course.broken) {
+        Some(source) => Err(RunError::Journal { source, left: course.left }),
         None => Ok(()),
     }
+}
+
+/// What the engine was told and is told again only when it changes.
+#[derive(Default)]
+struct Told {
+    unmet: Option<Vec<String>>,
+    conditions: Vec<String>,
 }
 
 /// The engine with its eyes and hands.
@@ -150,49 +189,70 @@ struct Course {
     hands: Hands,
     recorder: Arc<Recorder>,
     view: Live,
+    /// Why the journal ends before the run does.
     broken: Option<WriteError>,
+    given_up: bool,
+    /// What could not be reverted.
+    left: Vec<String>,
     finished: bool,
 }
 
 impl Course {
     /// Writes an input, lets the engine act on it, writes and carries out what it asks for.
-    fn hear(&mut self, input: Input) {
+    fn hear(&mut self, input: &Input) {
         let now = self.recorder.clock().now();
-        let effects = self.engine.step(now, &input);
-        self.write(&Line { time: now, entry: Entry::Input(input) });
-        for (id, effect) in effects {
+        self.write(&Line { time: now, entry: Entry::Input(input.clone()) });
+        // First, so that an input which nobody can read later begins nothing.
+        self.give_up_without_journal(now);
+        self.act(now, input);
+        self.give_up_without_journal(now);
+    }
+
+    /// Effects are carried out in the order in which they were asked for: a revert never overtakes its fault.
+    fn act(&mut self, now: Nanos, input: &Input) {
+        for (id, effect) in self.engine.step(now, input) {
             self.write(&Line { time: now, entry: Entry::Effect { id, effect: effect.clone() } });
             self.finished |= matches!(effect, Effect::Finish {});
+            if let Effect::RevertFailed { reason } = &effect {
+                self.left.push(reason.clone());
+            }
             self.hands.carry_out(id, effect);
         }
     }
 
     /// A journal that cannot be written ends the run: what nobody can judge must not go on.
+    fn give_up_without_journal(&mut self, now: Nanos) {
+        if self.broken.is_some() && !self.given_up {
+            self.given_up = true;
+            self.act(now, &Input::Interrupted {});
+        }
+    }
+
+    /// Writes a line, or remembers why nothing can be written any more.
     fn write(&mut self, line: &Line) {
         self.view.observe(line.time, &line.entry);
-        if let Err(error) = self.recorder.entry(line)
-            && self.broken.is_none()
-        {
-            self.broken = Some(error);
-            for (id, effect) in self.engine.step(line.time, &Input::Interrupted {}) {
-                self.finished |= matches!(effect, Effect::Finish {});
-                self.hands.carry_out(id, effect);
-            }
+        if let Err(error) = self.recorder.entry(line) {
+            self.broken.get_or_insert(error);
         }
     }
 
     /// Looks at the budgets and draws.
-    fn glance(&mut self, told: &mut Option<Vec<String>>) -> Option<Input> {
+    fn glance(&mut self, told: &mut Told) -> Option<Input> {
         let now = self.recorder.clock().now();
         self.view.tick(now, self.hands.rates(), self.engine.waiting_for());
         if let Some(words) = self.recorder.abort_condition(now) {
             return Some(Input::AbortCondition(words));
         }
+        let conditions = self.recorder.conditions(now);
+        if told.conditions != conditions {
+            told.conditions.clone_from(&conditions);
+            return Some(Input::Conditions(conditions));
+        }
         let unmet = self.recorder.unmet(now);
-        if told.as_ref() == Some(&unmet) {
+        if told.unmet.as_ref() == Some(&unmet) {
             return None;
         }
-        *told = Some(unmet.clone());
+        told.unmet = Some(unmet.clone());
         Some(Input::Unmet(unmet))
     }
 }
@@ -210,6 +270,14 @@ fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> 
     let prefix = setup.experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
     let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
     Some(sli::members::sample(&*adapter, &members, heartbeat))
+}
+
+/// Requests to the API server, where an SLI asks for them.
+async fn next_request(requests: &mut Option<mpsc::Receiver<Option<String>>>) -> Option<Option<String>> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => None,
+    }
 }
 
 async fn next_round(members: &mut Option<mpsc::Receiver<Members>>) -> Option<Members> {

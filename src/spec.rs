@@ -7,8 +7,8 @@ mod decode;
 pub mod document;
 pub mod problem;
 mod read;
+pub mod resource;
 mod rules;
-mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -17,9 +17,10 @@ use serde::Deserialize;
 
 use self::document::Document;
 use self::problem::Problem;
-use self::tree::{Entry, Node, Segment, Value};
 use crate::api::Ordinal;
 use crate::experiment::Experiment;
+use crate::yaml::Unreadable;
+use crate::yaml::tree::{self, Entry, Node, Segment, Value};
 
 /// The API group of our documents.
 pub const GROUP: &str = "seatrial.dev";
@@ -44,7 +45,7 @@ impl Kind {
 
 /// Reads `apiVersion` and `kind` only.
 pub fn kind(document: &Document) -> Result<Kind, Problem> {
-    let tree = Node::read(document)?;
+    let tree = tree_of(document)?;
     let field = |name: &str| {
         tree.get(name).and_then(Node::text).map(str::to_owned).ok_or_else(|| {
             Problem::new(
@@ -85,14 +86,18 @@ struct Envelope {
 
 /// Reads an Experiment, or says everything that is wrong with it.
 pub fn experiment(document: &Document) -> Result<Experiment, Vec<Problem>> {
-    let mut tree = Node::read(document).map_err(|problem| vec![problem])?;
+    let mut tree = tree_of(document).map_err(|problem| vec![problem])?;
+    read_experiment(document, &mut tree)
+}
+
+fn read_experiment(document: &Document, tree: &mut Node) -> Result<Experiment, Vec<Problem>> {
     let mut problems = Vec::new();
-    carry_name(document, &mut tree, &mut problems);
-    let envelope: Option<Envelope> = read::section(document, &tree, &[], &mut problems);
+    carry_name(document, tree, &mut problems);
+    let envelope: Option<Envelope> = read::section(document, tree, &[], &mut problems);
     let Some(envelope) = envelope else {
         return Err(problems);
     };
-    problems.extend(told(document, &tree, rules::check(&envelope.spec)));
+    problems.extend(told(document, tree, rules::check(&envelope.spec)));
     if problems.is_empty() { Ok(envelope.spec) } else { Err(problems) }
 }
 
@@ -117,9 +122,30 @@ pub fn against_target(
     experiment: &Experiment,
     target: &TargetFacts,
 ) -> Result<(), Vec<Problem>> {
-    let tree = Node::read(document).map_err(|problem| vec![problem])?;
-    let problems = told(document, &tree, rules::against_target(experiment, target));
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
+    against(document, &tree, experiment, target)
+}
+
+fn against(
+    document: &Document,
+    tree: &Node,
+    experiment: &Experiment,
+    target: &TargetFacts,
+) -> Result<(), Vec<Problem>> {
+    let problems = told(document, tree, rules::against_target(experiment, target));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Checks an experiment against what a sandbox can do.
+pub fn against_sandbox(document: &Document, experiment: &Experiment) -> Result<(), Vec<Problem>> {
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
+    let problems = told(document, &tree, rules::against_sandbox(experiment));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn tree_of(document: &Document) -> Result<Node, Problem> {
+    Node::read(&document.text)
+        .map_err(|Unreadable { place, message }| Problem::new(document, place, String::new(), message))
 }
 
 /// Broken rules with their places.
@@ -134,7 +160,9 @@ fn told(document: &Document, tree: &Node, broken: Vec<rules::Broken>) -> Vec<Pro
 
 /// An Experiment's name is `metadata.name`; inside, it belongs to the experiment.
 fn carry_name(document: &Document, tree: &mut Node, problems: &mut Vec<Problem>) {
-    let name = tree.get("metadata").and_then(|metadata| metadata.get("name")).cloned();
+    let name = tree.get("metadata").and_then(|metadata| metadata.get("name"));
+    // One that is no text is told where it stands, and only there.
+    let name = name.filter(|name| name.text().is_some()).cloned();
     let Value::Map(entries) = &mut tree.value else {
         return;
     };

@@ -20,24 +20,15 @@ pub use record::{Expiry, Guardian, Record, Target};
 pub use replay::{Outcome, Scope, replay};
 pub use store::{Store, StoreError};
 
-use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
+use crate::fault::host::HostError;
 use crate::host::nftables::Grip;
 
 /// Why a fault could not be taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum UndoError {
-    /// A pause.
+    /// The fault is still in force.
     #[error(transparent)]
-    Pause(#[from] process_pause::host::Error),
-    /// A partition.
-    #[error(transparent)]
-    Partition(#[from] network_partition::host::Error),
-    /// A power loss.
-    #[error(transparent)]
-    PowerLoss(#[from] power_loss::host::Error),
-    /// A kill.
-    #[error(transparent)]
-    Kill(#[from] pod_kill::host::Error),
+    Fault(#[from] HostError),
     /// The guardian did not end.
     #[error("cannot end the guardian, {0}: {1}")]
     Guardian(crate::host::process::ProcessId, #[source] std::io::Error),

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Ordinal;
+use super::{ApiFault, Ordinal};
 
 /// What must be true of one pod for one step, and what is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Injection {
     /// Written by the run.
     pub spec: InjectionSpec,
@@ -19,9 +21,10 @@ pub struct Injection {
 }
 
 /// The desired state of one fault on one pod.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct InjectionSpec {
-    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`.
+    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`, or `….set` for the StatefulSet as a whole.
     pub name: String,
     /// The run that asks.
     pub run: String,
@@ -43,8 +46,10 @@ pub struct InjectionSpec {
     pub follow: bool,
 }
 
-/// A pod, and which one of its ordinal's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A pod, and which one of its ordinal's. What is done through the API server names no node; what is done to the
+/// StatefulSet as a whole has its name, its first ordinal and no UID.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PodRef {
     /// The pod's name.
     pub name: String,
@@ -52,12 +57,12 @@ pub struct PodRef {
     pub ordinal: Ordinal,
     /// The pod meant at the time of writing; with `follow`, the one that is there now.
     pub uid: String,
-    /// The node it runs on.
+    /// The node it runs on; empty where the run does it itself, through the API server.
     pub node: String,
 }
 
 /// Whether a fault shall be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Desired {
     /// It shall.
     Injected,
@@ -67,16 +72,19 @@ pub enum Desired {
 
 /// The absolute end of a fault, kept twice: the earlier of the two ends it, so that neither a changed wall clock nor a
 /// suspended machine prolongs a fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Deadline {
     /// By the wall clock.
     pub at: Timestamp,
     /// From the moment of injection, by the node's boot-time clock.
+    #[serde(with = "crate::experiment::duration")]
+    #[schemars(with = "crate::experiment::duration::Text")]
     pub within: Duration,
 }
 
-/// What a node is asked to do to one pod, with everything decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What is done, with everything decided: by a node to one pod, or by the run through the API server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HostFault {
     /// SIGKILL every process of the chosen container or containers, once.
@@ -98,10 +106,36 @@ pub enum HostFault {
         /// The claim templates whose volumes lose power; all where empty.
         claims: Vec<String>,
     },
+    /// Done by the run itself through the API server; no node has a part in it.
+    Api(ApiFault),
+}
+
+impl HostFault {
+    /// Whether it is done once it is proven, so that there is nothing to hold.
+    pub fn happens_once(&self) -> bool {
+        match self {
+            Self::Kill {} | Self::PowerLoss { .. } => true,
+            Self::Pause {} | Self::Partition { .. } => false,
+            Self::Api(fault) => fault.happens_once(),
+        }
+    }
+
+    /// Whether it goes on after its proof and says by itself, with `Reverted`, when it is over.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Api(fault) if fault.ends_by_itself())
+    }
+}
+
+impl InjectionSpec {
+    /// Whether it is about the StatefulSet as a whole and not about one member.
+    pub fn is_of_whole_set(&self) -> bool {
+        self.pod.uid.is_empty()
+    }
 }
 
 /// A member on the other side of a cut.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Peer {
     /// Its ordinal.
     pub ordinal: Ordinal,
@@ -114,7 +148,8 @@ pub struct Peer {
 }
 
 /// What is true of an Injection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct InjectionStatus {
     /// Where it stands.
     pub state: InjectionState,
@@ -123,13 +158,15 @@ pub struct InjectionStatus {
     /// The newest proof of effect; renewed about every second while injected.
     pub proof: Option<Proof>,
     /// For how long the effect was proven so far.
+    #[serde(with = "crate::experiment::duration")]
+    #[schemars(with = "crate::experiment::duration::Text")]
     pub effective_for: Duration,
     /// What went wrong, for a person. A revert that fails is retried and says so here.
     pub error: Option<String>,
 }
 
 /// Where an Injection stands on its node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum InjectionState {
     /// Seen, nothing done yet.
     Pending,
@@ -146,7 +183,8 @@ pub enum InjectionState {
 }
 
 /// An observation on the host that the fault has effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Proof {
     /// When it was observed.
     pub at: Timestamp,

@@ -147,6 +147,7 @@ impl Journal {
             current,
             member,
             intended: None,
+            error: None,
         };
         line.write(&mut self.text);
         self.text.push(b'\n');

@@ -1,24 +1,21 @@
 //! `seatrial revert`: takes back every fault of a kept sandbox, whoever injected it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::args::Named;
 use super::console;
 use super::exit::Exit;
-use super::sandbox::block_on;
-use crate::api::{Desired, Injection, InjectionState};
-use crate::platform::Nodes;
+use super::runtime::block_on;
+use crate::api::{Desired, Injection, InjectionState, InjectionStatus};
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{Sandbox, state_root};
+use crate::platform::{Nodes, PlatformError};
 
 /// How long reverts may take.
 const LIMIT: Duration = Duration::from_secs(15);
-/// How long the list of Injections may take to arrive; it comes at once when there are any.
-const LIST_LIMIT: Duration = Duration::from_millis(500);
-
 /// `seatrial revert SANDBOX`
-pub(super) fn revert(args: &Named) -> Exit {
-    let sandbox = match state_root().and_then(|root| Sandbox::attach(&root, &args.name)) {
+pub(super) fn revert(name: &str) -> Exit {
+    let sandbox = match state_root().and_then(|root| Sandbox::attach(&root, name)) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };
@@ -43,37 +40,37 @@ pub(super) fn revert(args: &Named) -> Exit {
 
 /// Asks for the revert of everything that is there, waits until each is verified, and forgets it.
 async fn revert_all(client: &Client) -> Result<usize, String> {
-    let mut changes = client.statuses().await.map_err(|error| error.to_string())?;
-    let mut waiting: Vec<String> = Vec::new();
-    let mut reverted = 0;
-    loop {
-        let next = if waiting.is_empty() {
-            match tokio::time::timeout(LIST_LIMIT, changes.recv()).await {
-                Ok(next) => next,
-                Err(_) => return Ok(reverted),
-            }
+    let told = |error: PlatformError| error.to_string();
+    let mut changes = client.statuses().await.map_err(told)?;
+    let mut waiting = BTreeSet::new();
+    for Injection { mut spec, status } in client.injections().await.map_err(told)? {
+        if is_over(status.as_ref()) {
+            client.forget(&spec.name).await.map_err(told)?;
         } else {
-            changes.recv().await
-        };
-        let Some(Injection { mut spec, status }) = next else {
-            return Err("the sandbox is gone".into());
-        };
-        let is_over = status
-            .is_some_and(|status| matches!(status.state, InjectionState::Reverted | InjectionState::Failed));
-        let known = waiting.iter().position(|name| *name == spec.name);
-        match (known, is_over) {
-            (Some(place), true) => {
-                waiting.swap_remove(place);
-                reverted += 1;
-                client.forget(&spec.name).await.map_err(|error| error.to_string())?;
-            }
-            (None, true) => client.forget(&spec.name).await.map_err(|error| error.to_string())?,
-            (None, false) => {
-                spec.desired = Desired::Reverted;
-                waiting.push(spec.name.clone());
-                client.apply(spec).await.map_err(|error| error.to_string())?;
-            }
-            (Some(_), false) => {}
+            spec.desired = Desired::Reverted;
+            waiting.insert(spec.name.clone());
+            client.apply(spec).await.map_err(told)?;
         }
     }
+    let count = waiting.len();
+    while !waiting.is_empty() {
+        let Some(Injection { spec, status }) = changes.recv().await else {
+            return Err("the sandbox is gone".into());
+        };
+        if is_over(status.as_ref()) && waiting.remove(&spec.name) {
+            client.forget(&spec.name).await.map_err(told)?;
+        }
+    }
+    Ok(count)
+}
+
+/// Whether nothing of it is in force any more, or ever was.
+fn is_over(status: Option<&InjectionStatus>) -> bool {
+    status.is_some_and(|status| match status.state {
+        InjectionState::Reverted | InjectionState::Failed => true,
+        InjectionState::Pending
+        | InjectionState::Injected
+        | InjectionState::Lost
+        | InjectionState::RevertFailed => false,
+    })
 }

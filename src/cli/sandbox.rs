@@ -7,11 +7,12 @@ use super::args;
 use super::console;
 use super::exit::Exit;
 use super::internal::NODE;
+use super::runtime::block_on;
 use super::scene;
 use crate::node;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::pod_spec::SetSpec;
-use crate::platform::sandbox::{Options, Sandbox, SandboxError, StateDir, state_root};
+use crate::platform::sandbox::{ClaimKind, Options, Sandbox, SandboxError, StateDir, state_root};
 use crate::undo::guardian::Launch;
 
 /// How long pods may take to be Ready before `up` says that they are not.
@@ -42,12 +43,24 @@ pub(super) fn start(set: SetSpec, name: String, keep: bool) -> Result<Sandbox, S
     Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node) })
 }
 
+/// Says when volumes are less than root could expect.
+pub(super) fn tell_claims(set: &SetSpec) {
+    match ClaimKind::here() {
+        ClaimKind::FolderWithoutFormat if !set.claims.is_empty() => console::say(
+            "note: volumes are folders, and powerLoss cannot be done, because mkfs.ext4 is not installed (apt install \
+             e2fsprogs)",
+        ),
+        ClaimKind::Filesystem | ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {}
+    }
+}
+
 fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
     let accepted = match scene::manifest(files) {
         Ok(accepted) => accepted,
         Err(exit) => return Ok(exit),
     };
     scene::tell_notes(&accepted);
+    tell_claims(&accepted.set);
     let name = name.unwrap_or_else(|| accepted.set.name.clone());
     let sandbox = start(accepted.set, name, true)?;
     let waited = block_on(async {
@@ -60,7 +73,10 @@ fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
         Err(why) => {
             let exit =
                 console::error(format_args!("sandbox `{name}` is up, but {why}"), Exit::PreflightUnmet);
-            console::hint(format_args!("its logs are in {}", sandbox.logs_dir().display()));
+            console::hint(format_args!(
+                "its logs are in {}; seatrial sandbox down {name} removes it",
+                sandbox.logs_dir().display()
+            ));
             return Ok(exit);
         }
     }
@@ -91,7 +107,8 @@ pub(super) fn node(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = block_on(async {
         let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
-        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup: None };
+        let cgroup = dir.setup().map_err(|error| error.to_string())?.guardian_cgroup();
+        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup };
         let options = node::Options { undo_dir: dir.undo(), guardian, adopt_within: ADOPT_WITHIN };
         node::serve(client.clone(), client, options).await.map_err(|error| error.to_string())
     });
@@ -99,17 +116,4 @@ pub(super) fn node(folder: PathBuf) -> Exit {
         Ok(()) => Exit::Pass,
         Err(why) => console::error(why, Exit::Unexpected),
     }
-}
-
-/// Runs a future on a runtime of its own.
-pub(super) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    let done = runtime.block_on(work);
-    // What still waits for a peer that is gone must not keep the command from ending.
-    runtime.shutdown_background();
-    done
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::duration;
+use super::{Unit, duration};
 
 /// A bound of a budget: a duration, a count, or a ratio in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,21 @@ pub enum Amount {
     Count(u64),
     /// `0.34` or `99.9%`, in millionths.
     Ratio(u64),
+}
+
+/// All of a set, in millionths.
+const ALL: u64 = 1_000_000;
+
+impl Amount {
+    /// In the unit of an SLI: millionths, events, or nanoseconds.
+    pub fn in_unit(self, unit: Unit) -> u64 {
+        match (unit, self) {
+            (_, Self::Time(time)) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            (Unit::Availability | Unit::Condition, Self::Count(count)) => count.saturating_mul(ALL),
+            (Unit::Events | Unit::Latency | Unit::Property, Self::Count(count)) => count,
+            (_, Self::Ratio(millionths)) => millionths,
+        }
+    }
 }
 
 impl FromStr for Amount {
@@ -146,6 +162,21 @@ macro_rules! scalar {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_any(Scalar::<Self>(std::marker::PhantomData))
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            // A number or a text: a CRD's structural schema has no word for that, so `spec` alone checks it.
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
             }
         }
     )*};

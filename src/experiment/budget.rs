@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Factor, Sli, Unit, duration};
 
 /// One claim about one SLI.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Hypothesis {
     /// In the words of the people who own the store.
@@ -17,7 +18,7 @@ pub struct Hypothesis {
     /// Before the first fault.
     pub before: Option<Budget>,
     /// While faults are there.
-    pub during: Option<DuringBudget>,
+    pub during: Option<Budget>,
     /// After the last revert, once recovered.
     pub after: Option<Budget>,
     /// From the first to the last sample.
@@ -27,9 +28,12 @@ pub struct Hypothesis {
 }
 
 /// Bounds of a phase; what is left out does not bound.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
+    /// Of `during`: only while this step's fault is there; any step's where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// The value must not be below this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Amount>,
@@ -41,68 +45,62 @@ pub struct Budget {
     pub max_increase: Option<Factor>,
     /// The longest time without a break in which it may be bad.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     pub longest_outage: Option<Duration>,
     /// All the time together in which it may be bad.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     pub total_outage: Option<Duration>,
-    /// For how long without a break it must be good to count as recovered. Default 2s.
+    /// Of `before` and `after`: for how long without a break it must be good to count as steady or recovered.
+    /// Default 2s.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     pub stable_for: Option<Duration>,
 }
 
-/// Bounds while faults are there: all of them, or one step's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DuringBudget {
-    /// Only while this step's fault is there; any step's where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<String>,
-    /// See [`Budget::min`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<Amount>,
-    /// See [`Budget::max`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<Amount>,
-    /// See [`Budget::max_increase`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_increase: Option<Factor>,
-    /// See [`Budget::longest_outage`].
-    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
-    pub longest_outage: Option<Duration>,
-    /// See [`Budget::total_outage`].
-    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
-    pub total_outage: Option<Duration>,
+/// The part of a run that a budget belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Before,
+    During,
+    After,
+    Always,
 }
 
-impl DuringBudget {
-    /// Its bounds without the step.
-    pub fn bounds(&self) -> Budget {
-        Budget {
-            min: self.min,
-            max: self.max,
-            max_increase: self.max_increase,
-            longest_outage: self.longest_outage,
-            total_outage: self.total_outage,
-            stable_for: None,
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::During => "during",
+            Self::After => "after",
+            Self::Always => "always",
         }
     }
 }
 
 /// A hypothesis as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// The claim in words; unique within the experiment.
     name: String,
+    /// What is measured: exactly one.
     sli: Sli,
+    /// What must hold before anything is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<Budget>,
+    /// What must hold while faults are in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    during: Option<DuringBudget>,
+    during: Option<Budget>,
+    /// What must hold again after the last revert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<Budget>,
+    /// What must hold all the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     always: Option<Budget>,
+    /// How long after the last revert the budgets of `after` must be met.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
     recover_within: Option<Duration>,
 }
 
@@ -111,56 +109,124 @@ impl TryFrom<Wire> for Hypothesis {
 
     fn try_from(wire: Wire) -> Result<Self, String> {
         let Wire { name, sli, before, during, after, always, recover_within } = wire;
-        let during_bounds = during.as_ref().map(DuringBudget::bounds);
-        let phases =
-            [("before", &before), ("during", &during_bounds), ("after", &after), ("always", &always)];
-        for (phase, budget) in phases {
-            if let Some(budget) = budget {
-                check(&sli, budget).map_err(|why| format!("`{phase}` of `{}`: {why}", sli.name()))?;
+        let parts = [
+            (Part::Before, &before),
+            (Part::During, &during),
+            (Part::After, &after),
+            (Part::Always, &always),
+        ];
+        let bounds_something = recover_within.is_some() || parts.iter().any(|(_, budget)| budget.is_some());
+        match sli.unit() {
+            Unit::Property if bounds_something => {
+                return Err(format!(
+                    "`{}` holds or is violated over the whole run: it takes no budget",
+                    sli.name()
+                ));
             }
+            Unit::Events if recover_within.is_some() => {
+                return Err(format!(
+                    "`{}` counts events, which do not recover: leave recoverWithin out, and write after: {{max: 0}}",
+                    sli.name()
+                ));
+            }
+            Unit::Availability | Unit::Condition | Unit::Events | Unit::Latency | Unit::Property => {}
         }
-        if sli.unit() == Unit::Property
-            && (recover_within.is_some() || phases.iter().any(|(_, budget)| budget.is_some()))
-        {
-            return Err(format!(
-                "`{}` holds or is violated over the whole run: it takes no budget",
-                sli.name()
-            ));
+        for (part, budget) in parts {
+            if let Some(budget) = budget {
+                check(&sli, part, budget)
+                    .map_err(|why| format!("`{}` of `{}`: {why}", part.name(), sli.name()))?;
+            }
         }
         Ok(Self { name, sli, before, during, after, always, recover_within })
     }
 }
 
-/// Refuses bounds that the SLI's unit cannot have.
-fn check(sli: &Sli, budget: &Budget) -> Result<(), String> {
-    let fits = |amount: Option<Amount>| match (sli.unit(), amount) {
-        (_, None)
-        | (Unit::Availability, Some(Amount::Ratio(..=1_000_000) | Amount::Count(0 | 1)))
-        | (Unit::Events, Some(Amount::Count(_)))
-        | (Unit::Latency, Some(Amount::Time(_))) => Ok(()),
-        (Unit::Availability, Some(other)) => {
-            Err(format!("`{other}` is not an availability: write 0.67 or 99.9%"))
-        }
-        (Unit::Events, Some(other)) => Err(format!("`{other}` is not a count: write 3")),
-        (Unit::Latency, Some(other)) => Err(format!("`{other}` is not a duration: write 50ms")),
-        (Unit::Condition | Unit::Property, Some(_)) => {
-            Err("it holds or not: bound it by longestOutage or totalOutage".into())
-        }
-    };
-    fits(budget.min)?;
-    fits(budget.max)?;
-    if budget.max_increase.is_some() && sli.unit() != Unit::Latency {
+/// Refuses bounds that the SLI's unit cannot have, that the part of the run does not know, and that say nothing:
+/// each of them would be passed over in silence.
+fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
+    let unit = sli.unit();
+    for amount in [budget.min, budget.max].into_iter().flatten() {
+        fits(unit, amount)?;
+    }
+    if let (Some(min), Some(max)) = (budget.min, budget.max)
+        && min.in_unit(unit) > max.in_unit(unit)
+    {
+        return Err(format!("no value is at least {min} and at most {max}: exchange them"));
+    }
+    if budget.step.is_some() && part != Part::During {
+        return Err("`step` belongs to `during`: leave it out".into());
+    }
+    if budget.stable_for.is_some() && matches!(part, Part::During | Part::Always) {
+        return Err("`stableFor` says what recovered means: it belongs to `after`".into());
+    }
+    if budget.max_increase.is_some() && unit != Unit::Latency {
         return Err("`maxIncrease` compares latencies with the baseline's: it does not fit here".into());
     }
-    if sli.unit() == Unit::Events && (budget.longest_outage.is_some() || budget.total_outage.is_some()) {
-        return Err("events have no outage: bound them by max".into());
+    if budget.max_increase.is_some() && part == Part::Before {
+        return Err(
+            "`maxIncrease` would compare the baseline with itself: write for example max: 50ms".into()
+        );
+    }
+    if unit == Unit::Events {
+        if budget.longest_outage.is_some() || budget.total_outage.is_some() {
+            return Err("events have no outage: bound them by max".into());
+        }
+        if budget.min.is_none() && budget.max.is_none() {
+            return Err("bounds nothing: write for example max: 1".into());
+        }
     }
     Ok(())
+}
+
+/// Refuses a value that an SLI of this unit never has.
+pub(super) fn fits(unit: Unit, amount: Amount) -> Result<(), String> {
+    match (unit, amount) {
+        (Unit::Availability, Amount::Ratio(..=1_000_000) | Amount::Count(0 | 1))
+        | (Unit::Events, Amount::Count(_))
+        | (Unit::Latency, Amount::Time(_)) => Ok(()),
+        (Unit::Availability, other) => Err(format!("`{other}` is not an availability: write 0.67 or 99.9%")),
+        (Unit::Events, other) => Err(format!("`{other}` is not a count: write 3")),
+        (Unit::Latency, other) => Err(format!("`{other}` is not a duration: write 50ms")),
+        (Unit::Condition | Unit::Property, _) => {
+            Err("it holds or not: bound it by longestOutage or totalOutage".into())
+        }
+    }
 }
 
 impl From<Hypothesis> for Wire {
     fn from(hypothesis: Hypothesis) -> Self {
         let Hypothesis { name, sli, before, during, after, always, recover_within } = hypothesis;
         Self { name, sli, before, during, after, always, recover_within }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        serde_json::from_str::<Hypothesis>(json).expect_err(json).to_string()
+    }
+
+    #[test]
+    fn refuses_bounds_that_would_be_passed_over_in_silence() {
+        for (bounds, words) in [
+            (r#""sli":{"leaderElections":{}},"during":{}"#, "bounds nothing: write for example max: 1"),
+            (r#""sli":{"leaderElections":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
+            (r#""sli":{"durability":{}},"recoverWithin":"5s""#, "it takes no budget"),
+            (
+                r#""sli":{"commitLatency":{}},"before":{"maxIncrease":"2x"}"#,
+                "compare the baseline with itself",
+            ),
+            (r#""sli":{"quorum":{}},"after":{"step":"cut"}"#, "`step` belongs to `during`"),
+            (r#""sli":{"quorum":{}},"during":{"stableFor":"1s"}"#, "it belongs to `after`"),
+            (
+                r#""sli":{"podAvailability":{}},"always":{"min":1,"max":"50%"}"#,
+                "no value is at least 1 and at most 50%: exchange them",
+            ),
+        ] {
+            let found = refusal(&format!(r#"{{"name":"a claim",{bounds}}}"#));
+            assert!(found.contains(words), "{bounds}: {found}");
+        }
     }
 }

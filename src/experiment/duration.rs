@@ -1,8 +1,10 @@
 //! Durations in documents: a number with a unit, as Kubernetes and Go write them. A number without a unit is refused,
 //! because seconds and milliseconds are both plausible.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// The longest duration a document may name: a year.
@@ -81,6 +83,23 @@ pub fn format(duration: Duration) -> String {
     text
 }
 
+/// A duration in a schema, for `#[schemars(with = "duration::Text")]`.
+pub struct Text;
+
+impl JsonSchema for Text {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+$" })
+    }
+}
+
 /// For `#[serde(with = "duration")]`.
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format(*duration))
@@ -88,8 +107,8 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 
 /// For `#[serde(with = "duration")]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    struct Text;
-    impl serde::de::Visitor<'_> for Text {
+    struct Written;
+    impl serde::de::Visitor<'_> for Written {
         type Value = Duration;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -112,7 +131,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
             parse(&number.to_string()).map_err(E::custom)
         }
     }
-    deserializer.deserialize_any(Text)
+    deserializer.deserialize_any(Written)
 }
 
 /// For `#[serde(with = "duration::optional")]`.

@@ -1,15 +1,17 @@
 //! Who is meant: by ordinal, by role, or by share.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Ordinal, Role};
 
 /// Members of the target. Decided on a fresh snapshot right before each injection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub enum Selection {
     /// Exactly these.
@@ -26,19 +28,22 @@ pub enum Selection {
 }
 
 /// A selection as it is written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// Exactly these: ordinals and ranges with both ends included, as in [0, 2..4].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ordinals: Option<OrdinalSet>,
+    /// Those with this role now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<NamedRole>,
+    /// How many: a number, a percentage, minority, majority or all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     count: Option<Count>,
 }
 
 /// The roles that can be asked for.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum NamedRole {
     Leader,
@@ -89,6 +94,20 @@ impl From<Selection> for Wire {
 #[serde(try_from = "Vec<Span>", into = "Vec<Ordinal>")]
 pub struct OrdinalSet(BTreeSet<Ordinal>);
 
+impl JsonSchema for OrdinalSet {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OrdinalSet".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "minItems": 1, "items": { "x-kubernetes-int-or-string": true } })
+    }
+}
+
 impl OrdinalSet {
     /// The ordinals, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Ordinal> {
@@ -104,8 +123,8 @@ enum Span {
     Range(String),
 }
 
-/// The largest range that makes sense: StatefulSets do not have more pods.
-const LARGEST_RANGE: u32 = 10_000;
+/// The most ordinals that make sense: StatefulSets do not have more pods.
+const MOST: usize = 10_000;
 
 impl TryFrom<Vec<Span>> for OrdinalSet {
     type Error = String;
@@ -127,13 +146,17 @@ impl TryFrom<Vec<Span>> for OrdinalSet {
                     let (first, last) = parsed.ok_or_else(|| {
                         format!("`{text}` is not an ordinal: write 2, or 2..4 for 2, 3 and 4")
                     })?;
-                    if last < first || last - first > LARGEST_RANGE {
+                    if last < first {
                         return Err(format!(
                             "`{text}` is not a range of ordinals: write the smaller one first"
                         ));
                     }
-                    set.extend(first..=last);
+                    // One more than there may be is enough to tell that there are too many.
+                    set.extend((first..=last).take(MOST + 1));
                 }
+            }
+            if set.len() > MOST {
+                return Err(format!("names more than {MOST} ordinals: no StatefulSet has so many"));
             }
         }
         if set.is_empty() { Err("selects nobody: name at least one ordinal".into()) } else { Ok(Self(set)) }
@@ -166,7 +189,7 @@ impl Count {
     pub fn of(self, n: u32) -> u32 {
         match self {
             Self::Number(number) => number,
-            Self::Percent(percent) => (n * percent).div_ceil(100),
+            Self::Percent(percent) => (u64::from(n) * u64::from(percent)).div_ceil(100) as u32,
             Self::Minority => n.div_ceil(2).saturating_sub(1),
             Self::Majority => n / 2 + 1,
             Self::All => n,
@@ -251,6 +274,7 @@ mod tests {
         }
         assert_eq!((Count::Minority.of(3), Count::Majority.of(3)), (1, 2));
         assert_eq!((Count::Minority.of(4), Count::Majority.of(4)), (1, 3));
+        assert_eq!(Count::Percent(100).of(u32::MAX), u32::MAX);
     }
 
     #[test]
@@ -265,6 +289,8 @@ mod tests {
             "{}",
             r#"{"ordinals":[]}"#,
             r#"{"ordinals":["4..2"]}"#,
+            r#"{"ordinals":["0..4000000000"]}"#,
+            r#"{"ordinals":["0..9000", "10000..19000"]}"#,
             r#"{"ordinals":[0],"role":"leader"}"#,
             r#"{"count":0}"#,
             r#"{"count":"101%"}"#,

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A service level indicator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Sli {
     /// M1: Ready ordinals over replicas, averaged over time.
@@ -23,6 +24,14 @@ pub enum Sli {
         #[serde(default)]
         quantile: Quantile,
     },
+    /// M11: the longest time that a pod has been Pending: from its creation until every container has started once, with
+    /// scheduling, attaching and pulling in it.
+    SchedulerPending {},
+    /// M6: every pod that a rollout asks for has its revision and is Ready. Bad while a rollout goes on: bound how long
+    /// that may take by longestOutage.
+    RolloutSuccess {},
+    /// M12: how many of the run's own requests to the API server, one a second, failed or took longer than a second.
+    ApiErrors {},
     /// Every acknowledged ledger write is held by every member that should hold it.
     Durability {},
     /// The registers' history has an order that explains every read.
@@ -53,6 +62,9 @@ impl Sli {
             Self::LeaderElections {} => "leaderElections",
             Self::ReplicationLag {} => "replicationLag",
             Self::CommitLatency { .. } => "commitLatency",
+            Self::SchedulerPending {} => "schedulerPending",
+            Self::RolloutSuccess {} => "rolloutSuccess",
+            Self::ApiErrors {} => "apiErrors",
             Self::Durability {} => "durability",
             Self::Linearizability {} => "linearizability",
         }
@@ -62,9 +74,9 @@ impl Sli {
     pub fn unit(&self) -> Unit {
         match self {
             Self::PodAvailability {} => Unit::Availability,
-            Self::Quorum {} => Unit::Condition,
-            Self::LeaderElections {} => Unit::Events,
-            Self::ReplicationLag {} | Self::CommitLatency { .. } => Unit::Latency,
+            Self::Quorum {} | Self::RolloutSuccess {} => Unit::Condition,
+            Self::LeaderElections {} | Self::ApiErrors {} => Unit::Events,
+            Self::ReplicationLag {} | Self::CommitLatency { .. } | Self::SchedulerPending {} => Unit::Latency,
             Self::Durability {} | Self::Linearizability {} => Unit::Property,
         }
     }
@@ -72,7 +84,12 @@ impl Sli {
     /// Whether it can only be measured with a workload.
     pub fn needs_workload(&self) -> bool {
         match self {
-            Self::PodAvailability {} | Self::Quorum {} | Self::LeaderElections {} => false,
+            Self::PodAvailability {}
+            | Self::Quorum {}
+            | Self::LeaderElections {}
+            | Self::SchedulerPending {}
+            | Self::RolloutSuccess {}
+            | Self::ApiErrors {} => false,
             Self::ReplicationLag {}
             | Self::CommitLatency { .. }
             | Self::Durability {}
@@ -83,7 +100,10 @@ impl Sli {
     /// Whether it can only be measured through a store adapter.
     pub fn needs_store(&self) -> bool {
         match self {
-            Self::PodAvailability {} => false,
+            Self::PodAvailability {}
+            | Self::SchedulerPending {}
+            | Self::RolloutSuccess {}
+            | Self::ApiErrors {} => false,
             Self::Quorum {}
             | Self::LeaderElections {}
             | Self::ReplicationLag {}
@@ -123,12 +143,34 @@ impl FromStr for Quantile {
         let refuse = || format!("`{text}` is not a quantile: write 0.5, 0.99 or 0.999");
         let number: f64 = text.trim().parse().map_err(|_| refuse())?;
         let thousandths = (number * 1000.0).round();
-        if (1.0..=1000.0).contains(&thousandths) { Ok(Self(thousandths as u32)) } else { Err(refuse()) }
+        // Rounding 0.9999 to 1 would judge another thing than what is written.
+        let is_exact = (number * 1000.0 - thousandths).abs() < 1e-6;
+        if is_exact && (1.0..=1000.0).contains(&thousandths) {
+            Ok(Self(thousandths as u32))
+        } else {
+            Err(refuse())
+        }
     }
 }
 
 impl fmt::Display for Quantile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.fraction())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_quantile_that_is_finer_than_it_can_tell() {
+        for text in ["0.9999", "0.0004", "0", "1.001", "NaN", "inf", "-0.5"] {
+            assert!(text.parse::<Quantile>().is_err(), "{text}");
+        }
+        for thousandths in 1..=1000 {
+            let text = format!("{}", f64::from(thousandths) / 1000.0);
+            assert_eq!(text.parse(), Ok(Quantile(thousandths)), "{text}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! The four answers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a run says in the end. Ordered: the worst one of its parts wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
     /// Everything that was asked was measured and held.
     Pass,

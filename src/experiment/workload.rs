@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration;
 
 /// Clients with one operation in flight each, unique values, no retries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workload {
     /// How many clients. Default 8.
@@ -30,11 +31,12 @@ pub struct Workload {
     pub through: Through,
     /// When a client gives up on an operation, whose outcome is then unknown. Default 1s.
     #[serde(default = "defaults::timeout", with = "duration")]
+    #[schemars(with = "duration::Text")]
     pub timeout: Duration,
 }
 
 /// The keys that belong to the workload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scope {
     /// Every key starts with this. Default `seatrial/`.
@@ -52,7 +54,7 @@ impl Default for Scope {
 }
 
 /// What the store promises of its reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Reads {
     /// A read sees every write that was acknowledged before it began.
@@ -63,7 +65,7 @@ pub enum Reads {
 }
 
 /// Which way clients reach the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Through {
     /// Each client is pinned to one member.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
@@ -15,7 +16,7 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Cuts links between members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct NetworkPartition {
     /// Which links.
@@ -50,7 +51,7 @@ pub enum Shape {
 }
 
 /// Which packets of an isolated member are dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Direction {
     /// All.
@@ -63,7 +64,7 @@ pub enum Direction {
 }
 
 /// A side of a majority/minority cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Side {
     /// Wherever the seed puts it.
@@ -76,42 +77,51 @@ pub enum Side {
 }
 
 /// As it is written: exactly one shape.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Wire {
+    /// These members are cut off from all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     isolate: Option<Selection>,
+    /// Which packets of isolated members are dropped. Default: both ways.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     direction: Option<Direction>,
+    /// The members are cut into two halves, by the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     halves: Option<Empty>,
+    /// The members are cut into a majority and a minority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     majority_minority: Option<Sides>,
+    /// Each member reaches only its two neighbours, in an order by the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ring: Option<Empty>,
+    /// Two halves that only one member reaches both of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bridge: Option<Empty>,
+    /// Only packets to and from these ports, of either side; all where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ports: Vec<u16>,
+    /// Who else is cut off from isolated members. Default: only other members.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     from: Option<CutFrom>,
 }
 
 /// `{}`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
 
 /// `{leaderIn: minority}`
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Sides {
+    /// On which side the leader is. Default: wherever the seed puts it.
     #[serde(default)]
     leader_in: Side,
 }
 
 /// Who else is cut off from isolated members.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum CutFrom {
     /// Only other members.
@@ -233,7 +243,7 @@ impl Kind for NetworkPartition {
                 (ordinal, Action::Cut { drop_from, drop_to, ports: self.ports.clone(), clients })
             })
             .collect();
-        Ok(Resolved { hits, damage: Damage { cut, ..Damage::default() } })
+        Ok(Resolved { hits, damage: Damage { cut, ..Damage::default() }, ..Resolved::default() })
     }
 }
 

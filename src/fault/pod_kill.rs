@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
@@ -14,7 +15,7 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Ends members. With `follow: true` and `for`, each new pod or process is ended as well during that time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodKill {
     /// Whom.
@@ -22,10 +23,24 @@ pub struct PodKill {
     /// How. Default graceful.
     #[serde(default)]
     pub mode: Mode,
+    /// In which order, where several are hit. Default together.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// In which order members end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// All at once.
+    #[default]
+    Together,
+    /// By ordinal, each one when the one before is healthy again.
+    OneByOne,
 }
 
 /// How a member ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// The pod is deleted; its processes get SIGTERM and the pod's own grace period.
@@ -62,7 +77,12 @@ impl Kind for PodKill {
         };
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
-            damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            damage: match self.order {
+                Order::Together => Damage { down: members.into_iter().collect(), ..Damage::default() },
+                Order::OneByOne => Damage { rolling: 1, ..Damage::default() },
+            },
+            one_by_one: self.order == Order::OneByOne,
+            ..Resolved::default()
         })
     }
 }

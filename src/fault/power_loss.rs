@@ -5,6 +5,7 @@
 //! agent dies: nothing. Needs: root, and volumes that are ext4 or xfs filesystems of their own. Proof: an unsynced
 //! marker file is gone, a synced one is there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
@@ -13,7 +14,7 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Cuts the power of members, all at the same moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PowerLoss {
     /// Whom.
@@ -45,6 +46,7 @@ impl Kind for PowerLoss {
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            ..Resolved::default()
         })
     }
 }

@@ -4,6 +4,7 @@
 //! if the agent dies: nothing after the deadline, the guardian thaws. Needs: cgroup v2, or nothing. Proof: the cgroup
 //! reads frozen and its CPU time stands still.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
@@ -12,7 +13,7 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Pauses every process of the target's container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProcessPause {
     /// Whom.
@@ -40,6 +41,7 @@ impl Kind for ProcessPause {
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, Action::Pause {})).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            ..Resolved::default()
         })
     }
 }

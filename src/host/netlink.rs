@@ -6,10 +6,14 @@ use std::net::Ipv4Addr;
 use netlink_bindings::traits::{NetlinkRequest, Pusher};
 use netlink_bindings::utils::{finalize_nested_header, push_header, push_nested_header};
 use netlink_bindings::{rt_addr, rt_link, rt_route};
-use netlink_socket2::NetlinkSocket;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
+use nix::sys::socket::SockProtocol;
 use nix::unistd::Pid;
+
+pub mod socket;
+
+use socket::Socket;
 
 /// `IFLA_INFO_DATA` of `linux/if_link.h`.
 const INFO_DATA: u16 = 2;
@@ -19,11 +23,8 @@ const IFNAME: u16 = 3;
 const NET_NS_PID: u16 = 19;
 
 fn acknowledged<R: NetlinkRequest>(request: &R, what: &str) -> io::Result<()> {
-    let mut socket = NetlinkSocket::new();
-    socket
-        .request(request)?
-        .recv_ack()
-        .map_err(io::Error::from)
+    Socket::open(SockProtocol::NetlinkRoute)
+        .and_then(|socket| socket.query(request, |_| Ok(())))
         .map_err(|error| io::Error::new(error.kind(), format!("cannot {what}: {error}")))
 }
 

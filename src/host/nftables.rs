@@ -18,16 +18,17 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::SockProtocol;
 
+mod batch;
 mod encode;
 mod layout;
 mod readback;
-mod socket;
 
 pub use layout::{Cut, Members};
 pub use readback::Reading;
-pub use socket::Socket;
 
+use super::netlink::socket::Socket;
 use super::process::{PidFd, ProcessId};
 
 /// The hold on one table. Whoever has it can change and remove the table; while anybody has it, the table stays.
@@ -83,8 +84,9 @@ impl Sockets {
             return Ok(None);
         }
         let sockets = inside(&namespace, || {
+            let socket = || Socket::open(SockProtocol::NetlinkNetFilter);
             Ok(Self {
-                grip: Grip { owner: Socket::open()?, reader: Socket::open()? },
+                grip: Grip { owner: socket()?, reader: socket()? },
                 probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
                 probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
             })
@@ -97,12 +99,12 @@ impl Sockets {
 
     /// Makes the table with everything in it in one transaction.
     pub fn install(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
-        self.grip.owner.transact(&encode::install(table, cut, lifetime))
+        encode::install(table, cut, lifetime).transact(&self.grip.owner)
     }
 
     /// Exchanges the addresses in the sets in one transaction, so that no packet slips through in between.
     pub fn exchange(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
-        self.grip.owner.transact(&encode::exchange(table, cut, lifetime))
+        encode::exchange(table, cut, lifetime).transact(&self.grip.owner)
     }
 
     /// What the kernel holds now; `None` where there is no such table.
@@ -131,7 +133,7 @@ impl Sockets {
 
 /// Removes a table by the socket that owns it; one that is gone already is no error.
 pub fn remove(owner: &Socket, table: &str) -> io::Result<()> {
-    match owner.transact(&encode::remove(table)) {
+    match encode::remove(table).transact(owner) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }

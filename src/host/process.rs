@@ -87,7 +87,8 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 pub struct PidFd(OwnedFd);
 
 impl PidFd {
-    fn open(pid: i32) -> io::Result<Option<Self>> {
+    /// A handle to whoever has `pid` now; `None` where nobody has.
+    pub fn open(pid: i32) -> io::Result<Option<Self>> {
         // SAFETY: pidfd_open(2) takes two integers and touches no memory of ours.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         match Errno::result(fd) {

@@ -50,6 +50,9 @@ pub struct OpLine<'a> {
     /// When the operation should have begun, so that a stall is not hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intended: Option<Nanos>,
+    /// Why it failed or why its outcome is unknown, for people; only at `fail` and `info`. Nothing is judged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Cow<'a, str>>,
 }
 
 /// Where in its life an operation is.

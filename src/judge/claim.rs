@@ -12,7 +12,7 @@ use super::signals::Signals;
 use super::windows::Windows;
 use super::words;
 use crate::api::Nanos;
-use crate::experiment::{Budget, DuringBudget, Hypothesis, Sli, Unit, Verdict};
+use crate::experiment::{Budget, Hypothesis, Sli, Unit, Verdict};
 use crate::journal::read::Journal;
 
 /// What every hypothesis is judged by.
@@ -43,7 +43,6 @@ impl Evidence<'_> {
         let recovered = recovery.as_ref().and_then(|recovery| recovery.recovered);
         let during = bounds.during.as_ref();
         let during_windows = self.windows.during(during.and_then(|during| during.step.as_deref()), recovered);
-        let during_budget = during.map(DuringBudget::bounds);
         let after = self.after(&bounds, recovered);
 
         let bound = |scope, budget, windows| Bound {
@@ -59,11 +58,9 @@ impl Evidence<'_> {
         if let Some(budget) = &bounds.before {
             findings.push(bound(Scope::Before, budget, &before).judge(self.signals, self.facts.end));
         }
-        if let Some(budget) = &during_budget {
-            let bound = Bound {
-                step: during.and_then(|during| during.step.as_deref()),
-                ..bound(Scope::During, budget, &during_windows)
-            };
+        if let Some(budget) = during {
+            let bound =
+                Bound { step: budget.step.as_deref(), ..bound(Scope::During, budget, &during_windows) };
             findings.push(bound.judge(self.signals, self.facts.end));
         }
         findings.extend(self.recovered(&bounds, sli, recovery.as_ref(), hypothesis));

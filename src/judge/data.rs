@@ -24,6 +24,16 @@ impl Said {
     }
 }
 
+/// What the experiment puts before every key of the workload.
+fn prefix<'e>(evidence: &Evidence<'e>) -> &'e str {
+    let workload = evidence.journal.header.experiment.workload.as_ref();
+    workload.map_or("", |workload| workload.scope.prefix.as_str())
+}
+
+fn without_prefix<'k>(key: &'k str, prefix: &str) -> &'k str {
+    key.strip_prefix(prefix).unwrap_or(key)
+}
+
 /// Judges a hypothesis about data.
 pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
     let said = match hypothesis.sli {
@@ -33,7 +43,10 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         | Sli::Quorum {}
         | Sli::LeaderElections {}
         | Sli::ReplicationLag {}
-        | Sli::CommitLatency { .. } => Said::inconclusive("it is measured, not checked"),
+        | Sli::CommitLatency { .. }
+        | Sli::SchedulerPending {}
+        | Sli::RolloutSuccess {}
+        | Sli::ApiErrors {} => Said::inconclusive("it is measured, not checked"),
     };
     let name = hypothesis.sli.name();
     let findings: Vec<Finding> = said

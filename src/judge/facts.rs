@@ -33,8 +33,12 @@ pub struct Facts {
     pub workload_began: Option<Nanos>,
     /// When the clients were told to stop.
     pub workload_ended: Option<Nanos>,
+    /// When the first decision is missing: they are numbered without gaps.
+    pub gap: Option<Nanos>,
     /// The moment of the last line.
     pub end: Nanos,
+    /// The number of the next decision.
+    next_effect: u64,
     /// The pods as they were last seen, to tell a new one from an old one.
     uids: BTreeMap<Ordinal, String>,
     /// Every ordinal of the target.
@@ -75,12 +79,21 @@ impl Facts {
                 }
                 Input::Members(_)
                 | Input::Unmet(_)
+                | Input::Conditions(_)
+                | Input::Request { .. }
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
+                | Input::Stopped { .. }
                 | Input::Answer { .. }
                 | Input::Wake {} => {}
             },
-            Entry::Effect { effect, .. } => self.effect(time, effect),
+            Entry::Effect { id, effect } => {
+                if *id != self.next_effect {
+                    self.gap.get_or_insert(time);
+                }
+                self.next_effect = id.saturating_add(1);
+                self.effect(time, effect);
+            }
         }
     }
 

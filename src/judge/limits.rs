@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::signals::ALL;
 use crate::api::Nanos;
-use crate::experiment::{Amount, Budget, Sli, Unit};
+use crate::experiment::{Budget, Sli, Unit};
 
 /// A baseline below this is noise of clocks and samplers: `maxIncrease` compares with at least this.
 pub const BASELINE_FLOOR: Nanos = 1_000_000;
@@ -33,8 +33,8 @@ impl Limits {
         let has_own = budget.min.is_some() || budget.max.is_some() || budget.max_increase.is_some();
         let source = if has_own { budget } else { else_from.unwrap_or(budget) };
         let mut limits = Self {
-            min: source.min.map(|amount| in_unit(unit, amount)),
-            max: source.max.map(|amount| in_unit(unit, amount)),
+            min: source.min.map(|amount| amount.in_unit(unit)),
+            max: source.max.map(|amount| amount.in_unit(unit)),
         };
         if let Some(factor) = source.max_increase {
             let increased = factor.of(baseline.ok_or(NoBaseline)?.max(BASELINE_FLOOR));
@@ -50,16 +50,6 @@ impl Limits {
 
     pub(super) fn allow(self, value: u64) -> bool {
         self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
-    }
-}
-
-/// A bound in the unit of its SLI.
-pub(super) fn in_unit(unit: Unit, amount: Amount) -> u64 {
-    match (unit, amount) {
-        (_, Amount::Time(time)) => nanos(time),
-        (Unit::Availability | Unit::Condition, Amount::Count(count)) => count.saturating_mul(ALL),
-        (Unit::Events | Unit::Latency | Unit::Property, Amount::Count(count)) => count,
-        (_, Amount::Ratio(millionths)) => millionths,
     }
 }
 

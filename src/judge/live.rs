@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 
 use super::bound::subject;
 use super::defaults::{self, Bounds};
-use super::limits::{Limits, in_unit, nanos};
+use super::limits::{Limits, nanos};
 use super::recovery::{is_good, stable_for};
 use super::series::Window;
-use super::signals::Signals;
+use super::signals::{ALL, Signals};
 use super::words;
 use crate::api::Nanos;
-use crate::experiment::{AbortCondition, Budget, Experiment, Hypothesis, Unit};
+use crate::experiment::{AbortCondition, Budget, Condition, Experiment, Hypothesis, Start, Unit, When};
 use crate::journal::entry::{Effect, Entry, Line, Phase};
 use crate::journal::op::OpLine;
 
@@ -31,6 +31,8 @@ const TIDY: Nanos = 1_000_000_000;
 pub struct Live {
     claims: Vec<Watched>,
     abort_when: Vec<AbortCondition>,
+    /// Steps that start when an SLI is bad.
+    waiting: Vec<(String, AbortCondition)>,
     baseline: Nanos,
     kept: Nanos,
     signals: Signals,
@@ -78,11 +80,24 @@ impl Live {
             .flat_map(|claim| [&claim.bounds.before, &claim.bounds.recovered, &claim.bounds.after])
             .flatten()
             .map(stable_for);
-        let lasting = experiment.guards.abort_when.iter().map(|condition| nanos(condition.lasting));
+        let waiting: Vec<_> = experiment
+            .steps
+            .iter()
+            .filter_map(|step| match &step.start {
+                Start::When(When { condition: Condition::Sli(condition), .. }) => {
+                    Some((step.name.clone(), condition.clone()))
+                }
+                Start::When(_) | Start::At(_) | Start::After(_) => None,
+            })
+            .collect();
+        let conditions =
+            experiment.guards.abort_when.iter().chain(waiting.iter().map(|(_, condition)| condition));
+        let lasting = conditions.map(|condition| nanos(condition.lasting));
         let longest = stable.chain(lasting).chain([baseline]).max().unwrap_or(0);
         Self {
             claims,
             abort_when: experiment.guards.abort_when.clone(),
+            waiting,
             baseline,
             kept: longest.saturating_add(KEPT),
             signals: Signals::new(BTreeSet::new()),
@@ -211,6 +226,15 @@ impl Live {
         })
     }
 
+    /// Steps that wait for an SLI whose condition is true. Before the first fault nobody waits.
+    pub fn conditions(&self, now: Nanos) -> Vec<String> {
+        if self.phase != Some(Phase::Faulting) {
+            return Vec::new();
+        }
+        let is_true = |(_, condition): &&(String, AbortCondition)| self.is_true(condition, now);
+        self.waiting.iter().filter(is_true).map(|(step, _)| step.clone()).collect()
+    }
+
     /// The first abort condition that is true, in words. Before the first fault there is nothing to abort.
     pub fn abort_conditions(&self, now: Nanos) -> Option<String> {
         match self.phase {
@@ -229,8 +253,14 @@ impl Live {
         let unit = sli.unit();
         let lasting = nanos(condition.lasting);
         let limits = Limits {
-            min: condition.below.map(|amount| in_unit(unit, amount)),
-            max: condition.above.map(|amount| in_unit(unit, amount)),
+            min: match unit {
+                // It holds or not: there is nothing to write.
+                Unit::Condition => Some(ALL),
+                Unit::Availability | Unit::Events | Unit::Latency | Unit::Property => {
+                    condition.below.map(|amount| amount.in_unit(unit))
+                }
+            },
+            max: condition.above.map(|amount| amount.in_unit(unit)),
         };
         match unit {
             Unit::Property => false,
@@ -282,7 +312,7 @@ fn described(condition: &AbortCondition) -> String {
         (Some(below), None) => format!("below {below}"),
         (None, Some(above)) => format!("above {above}"),
         (Some(below), Some(above)) => format!("below {below} or above {above}"),
-        (None, None) => "out of reach".into(),
+        (None, None) => "lost".into(),
     };
     let lasting = nanos(condition.lasting);
     let subject = subject(&condition.sli);

@@ -47,7 +47,7 @@ pub(super) fn first_good(
     now: Nanos,
 ) -> Option<Nanos> {
     let latest = window.to.checked_sub(stable).filter(|&latest| latest >= window.from)?;
-    let mut moments = signals.moments(sli, Window::new(window.from, latest));
+    let mut moments = signals.moments(sli, Window::new(window.from, latest), stable);
     moments.push(latest);
     moments.into_iter().find(|&from| is_good(signals, sli, limits, Window::new(from, from + stable), now))
 }

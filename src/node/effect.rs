@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::LocatedPod;
 use crate::api::{HostFault, InjectionSpec};
+use crate::fault::host::HostError;
 use crate::fault::network_partition::host::{Links, Partition};
 use crate::fault::process_pause::host::Pause;
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
@@ -17,21 +18,21 @@ const KERNEL_MARGIN: Duration = Duration::from_millis(500);
 /// Why a fault could not be brought about.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectError {
-    /// A kill.
+    /// The fault itself.
     #[error(transparent)]
-    Kill(#[from] pod_kill::host::Error),
-    /// A pause.
-    #[error(transparent)]
-    Pause(#[from] process_pause::host::Error),
-    /// A partition.
-    #[error(transparent)]
-    Partition(#[from] network_partition::host::Error),
-    /// A power loss.
-    #[error(transparent)]
-    PowerLoss(#[from] power_loss::host::Error),
+    Fault(HostError),
+    /// It is not a node's to do.
+    #[error("this is done through the API server and not on a node")]
+    NotOnAHost,
     /// The desired fault is of another kind than the one in force.
     #[error("an injection cannot turn into another fault; revert it and make a new one")]
     AnotherFault,
+}
+
+impl<E: Into<HostError>> From<E> for EffectError {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
 }
 
 /// A fault whose preconditions hold; nothing is changed yet.
@@ -45,7 +46,7 @@ pub(super) enum Prepared {
 fn links(fault: &HostFault) -> Result<Links<'_>, EffectError> {
     match fault {
         HostFault::Partition { peers, ports, clients } => Ok(Links { peers, ports, clients: *clients }),
-        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => {
+        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } | HostFault::Api(_) => {
             Err(EffectError::AnotherFault)
         }
     }
@@ -66,6 +67,7 @@ impl Prepared {
             HostFault::PowerLoss { claims } => {
                 Self::PowerLoss(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
             }
+            HostFault::Api(_) => return Err(EffectError::NotOnAHost),
         })
     }
 
@@ -154,7 +156,7 @@ impl Effect {
                 let grip = grip.ok_or(network_partition::host::Error::Gone)?;
                 Self::Partition(Box::new(Partition::adopt(target, grip, links(&spec.fault)?)?))
             }
-            Target::PowerLoss(target) if matches!(target.holder.is_alive(), Ok(false)) => {
+            Target::PowerLoss(target) if target.resume()? => {
                 Self::PowerLoss { target: target.clone(), seen: None }
             }
             Target::PowerLoss(_) => return Err(power_loss::host::Error::Interrupted.into()),

@@ -92,14 +92,14 @@ pub(super) fn inject(
         expires,
         target,
         guardian: started.as_ref().map(|started| started.identity.clone()),
-        failure: None,
         spec,
     };
     if let Err(error) = Store::write(&path, &record) {
         if let Some(started) = started {
             started.dismiss();
         }
-        return Err(error.into());
+        // It may be there all the same, when only its folder could not be synced.
+        return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian: None }));
     }
     stop_here("record-written");
     let guardian = match started.map(Started::arm).transpose() {

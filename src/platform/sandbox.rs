@@ -27,10 +27,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::cgroup;
 use crate::host::namespace::{self, Spawn, spawn};
-use crate::host::pidfd::PidFd;
 use crate::host::user_namespace::is_root_of_machine;
 
 mod board;
+mod claim_kind;
 pub mod client;
 mod container;
 mod control;
@@ -48,9 +48,11 @@ pub mod pod_spec;
 pub mod probe;
 mod protocol;
 mod reaper;
+mod rollout;
 mod state_dir;
 mod sweeper;
 
+pub use claim_kind::ClaimKind;
 pub use error::SandboxError;
 pub use state_dir::{StateDir, state_root};
 
@@ -125,7 +127,7 @@ impl Sandbox {
         let cgroup = cgroup.filter(|path| cgroup::create_fresh(path).is_ok());
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup { spec, options, cgroup, is_root })?;
+        dir.fill(&Setup { spec, options, cgroup, is_root, claims: ClaimKind::here() })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {
@@ -171,13 +173,10 @@ impl Sandbox {
     pub fn stop(mut self) -> Result<(), SandboxError> {
         let down = |source| SandboxError::Down { name: self.dir.name(), source };
         if self.dir.is_alive()
-            && let Ok(init) = self.dir.init()
+            && let Ok(init) = self.dir.init_process()
+            && let Some(init) = init.open().map_err(down)?
         {
-            match PidFd::open(init) {
-                Ok(init) => init.signal(Signal::SIGKILL).map_err(down)?,
-                Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
-                Err(error) => return Err(down(error)),
-            }
+            init.signal(Signal::SIGKILL).map_err(down)?;
         }
         drop(self.lifeline.take());
         if let Some(sweeper) = self.sweeper.take() {
@@ -191,7 +190,8 @@ impl Sandbox {
     /// their addresses and names. Files and sockets by path stay what they are.
     pub fn enter(&self) -> Result<(), SandboxError> {
         let enter = || {
-            let init = PidFd::open(self.dir.init()?)?;
+            let gone = || io::Error::new(io::ErrorKind::NotFound, "its init is gone");
+            let init = self.dir.init_process()?.open()?.ok_or_else(gone)?;
             let user =
                 if self.dir.setup()?.is_root { CloneFlags::empty() } else { CloneFlags::CLONE_NEWUSER };
             namespace::enter(&init, user | CloneFlags::CLONE_NEWNET)

@@ -154,6 +154,8 @@ impl Hands {
 
 impl Clients {
     async fn start(self, recorder: Arc<Recorder>) -> Result<(), String> {
+        // Held until they run, so that a stop which comes meanwhile stops them.
+        let mut slot = self.running.lock().await;
         let workload = Workload {
             adapter: self.adapter,
             members: self.members,
@@ -163,7 +165,7 @@ impl Clients {
         };
         let running = workload.start().await.map_err(|error| error.to_string())?;
         let mut source = running.rates();
-        *self.running.lock().await = Some(running);
+        *slot = Some(running);
         let rates = self.rates;
         tokio::spawn(async move {
             while source.changed().await.is_ok() {

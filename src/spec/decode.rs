@@ -8,11 +8,12 @@ use serde::de::{
     Visitor,
 };
 
-use super::tree::{Entry, Node, Segment, Value};
+use crate::yaml::nearest;
+use crate::yaml::tree::{Entry, Node, Segment, Value};
 
 /// What a type said of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DecodeError {
+pub struct DecodeError {
     /// From the root to the node, innermost last. Built from the inside out while the error travels.
     pub(super) path: Vec<Segment>,
     /// Whether the key is meant and not its value.
@@ -48,11 +49,11 @@ impl de::Error for DecodeError {
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("{} is not {}", shown(found), wanted(expected)))
+        Self::new(mismatch(found, expected))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(format!("{} is not {}", shown(found), wanted(expected)))
+        Self::new(mismatch(found, expected))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -66,6 +67,22 @@ impl de::Error for DecodeError {
     fn missing_field(field: &'static str) -> Self {
         Self { missing: Some(field), ..Self::new(format!("`{field}` is missing")) }
     }
+}
+
+fn mismatch(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> String {
+    let wanted = wanted(expected);
+    let instead = match found {
+        de::Unexpected::Bool(_)
+        | de::Unexpected::Unsigned(_)
+        | de::Unexpected::Signed(_)
+        | de::Unexpected::Float(_)
+            if wanted == TEXT =>
+        {
+            ": put it in quotes"
+        }
+        _ => "",
+    };
+    format!("{} is not {wanted}{instead}", shown(found))
 }
 
 /// A found value in the words of YAML.
@@ -83,12 +100,16 @@ fn shown(found: de::Unexpected<'_>) -> String {
     }
 }
 
+/// What a type that takes any text expects.
+const TEXT: &str = "a text";
+
 /// What a type expects, in the words of YAML.
 fn wanted(expected: &dyn de::Expected) -> String {
     let expected = expected.to_string();
     match expected.as_str() {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".into(),
-        "a string" => "a text".into(),
+        "u16" => format!("a whole number from 0 to {}", u16::MAX),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "a string" => TEXT.into(),
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),
         other if other.starts_with("struct ") => "a mapping".into(),
@@ -102,37 +123,10 @@ fn instead(written: &str, expected: &[&str]) -> String {
         return ": nothing is expected here".into();
     }
     let list = expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    match nearest(written, expected) {
+    match nearest(written, expected.iter().copied()) {
         Some(name) => format!(": did you mean `{name}`? Known are {list}"),
         None => format!(": known are {list}"),
     }
-}
-
-/// The name with the smallest edit distance, if it is near enough to be a slip of the finger.
-pub(super) fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
-    let written = written.to_lowercase();
-    names
-        .iter()
-        .map(|name| (distance(&written, &name.to_lowercase()), *name))
-        .min()
-        .filter(|&(distance, name)| distance <= 1 + name.len() / 4)
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's edit distance, over a bounded length.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let above = row[j + 1];
-            row[j + 1] = (diagonal + usize::from(x != *y)).min(above + 1).min(row[j] + 1);
-            diagonal = above;
-        }
-    }
-    row[b.len()]
 }
 
 impl<'de> Deserializer<'de> for &'de Node {
@@ -142,8 +136,11 @@ impl<'de> Deserializer<'de> for &'de Node {
         match &self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
-            Value::Signed(value) => visitor.visit_i64(*value),
-            Value::Unsigned(value) => visitor.visit_u64(*value),
+            Value::Int(value) => match (u64::try_from(*value), i64::try_from(*value)) {
+                (Ok(value), _) => visitor.visit_u64(value),
+                (Err(_), Ok(value)) => visitor.visit_i64(value),
+                (Err(_), Err(_)) => visitor.visit_f64(*value as f64),
+            },
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(value) => visitor.visit_str(value),
             Value::List(items) => visitor.visit_seq(Items { items: items.iter().enumerate() }),
@@ -155,8 +152,7 @@ impl<'de> Deserializer<'de> for &'de Node {
         match self.value {
             Value::Null => visitor.visit_none(),
             Value::Bool(_)
-            | Value::Signed(_)
-            | Value::Unsigned(_)
+            | Value::Int(_)
             | Value::Float(_)
             | Value::Text(_)
             | Value::List(_)
@@ -174,12 +170,12 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
         match &self.value {
-            Value::Text(text) => visitor.visit_enum(text.as_str().into_deserializer()),
+            Value::Text(text) => visitor.visit_enum(Word(text)),
             Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0] }),
             Value::Map(entries) if entries.len() > 1 => {
                 let names =
@@ -188,13 +184,12 @@ impl<'de> Deserializer<'de> for &'de Node {
             }
             Value::Null
             | Value::Bool(_)
-            | Value::Signed(_)
-            | Value::Unsigned(_)
+            | Value::Int(_)
             | Value::Float(_)
             | Value::List(_)
             | Value::Map(_) => {
                 let known = variants.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                Err(DecodeError::new(format!("is not a {}: write one of {known}", name.to_lowercase())))
+                Err(DecodeError::new(format!("needs a name here: write one of {known}")))
             }
         }
     }
@@ -248,6 +243,50 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
+/// A variant that is written as its name alone.
+struct Word<'de>(&'de str);
+
+impl<'de> EnumAccess<'de> for Word<'de> {
+    type Error = DecodeError;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), DecodeError> {
+        let name: StrDeserializer<'_, DecodeError> = self.0.into_deserializer();
+        Ok((seed.deserialize(name)?, self))
+    }
+}
+
+impl Word<'_> {
+    fn lacks_parameters<T>(&self) -> Result<T, DecodeError> {
+        Err(DecodeError::new(format!("takes parameters: write {{{}: {{}}}}", self.0)))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Word<'de> {
+    type Error = DecodeError;
+
+    fn unit_variant(self) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _seed: T) -> Result<T::Value, DecodeError> {
+        self.lacks_parameters()
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value, DecodeError> {
+        self.lacks_parameters()
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        self.lacks_parameters()
+    }
+}
+
+/// A variant that is written with its parameters.
 struct Variant<'de> {
     entry: &'de Entry,
 }

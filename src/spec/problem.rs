@@ -3,15 +3,7 @@
 use std::fmt;
 
 use super::document::Document;
-
-/// Where something stands, both from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The line.
-    pub line: usize,
-    /// The column, in characters.
-    pub column: usize,
-}
+pub use crate::yaml::Place;
 
 /// One thing that is wrong. Its text is complete: `FILE:LINE:COLUMN: FIELD: what and what instead`, then the line.
 #[derive(Debug, Clone, PartialEq, Eq)]

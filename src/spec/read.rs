@@ -6,8 +6,8 @@
 use serde::de::DeserializeOwned;
 
 use super::document::Document;
-use super::problem::Problem;
-use super::tree::{Entry, Node, Segment, Value, display};
+use super::problem::{Place, Problem};
+use crate::yaml::tree::{Entry, Node, Segment, Value, display};
 
 /// More problems than this are not listed: the file is something else altogether.
 const MOST_PROBLEMS: usize = 50;
@@ -49,7 +49,7 @@ pub(super) fn section<T: DeserializeOwned>(
 }
 
 /// Where the offending key or value stands.
-fn place_of(tree: &Node, path: &[Segment], at_key: bool) -> super::problem::Place {
+fn place_of(tree: &Node, path: &[Segment], at_key: bool) -> Place {
     if let (true, Some((Segment::Key(key), above))) = (at_key, path.split_last())
         && let Value::Map(entries) = &tree.nearest(above).value
         && let Some(entry) = entries.iter().find(|entry| &entry.key == key)

@@ -123,6 +123,79 @@ fn says_how_a_step_is_named() {
 }
 
 #[test]
+fn says_how_a_name_and_its_parameters_are_written() {
+    refused(
+        "sli: {quorum: {}}",
+        "sli: quorum",
+        "x.yaml:16:12: spec.hypothesis[0].sli:",
+        "takes parameters: write {quorum: {}}",
+    );
+    refused(
+        "store: {etcd: {}}",
+        "store: 5",
+        "x.yaml:7:12: spec.target.store:",
+        "write one of `etcd`, `refkv`",
+    );
+    refused(
+        "store: {etcd: {}}",
+        "store: {etcd: {port: 70000}}",
+        "x.yaml:7:26: spec.target.store.etcd.port:",
+        "the number 70000 is not a whole number from 0 to 65535",
+    );
+    refused(
+        "name: good",
+        "name: 5",
+        "x.yaml:3:18: metadata.name:",
+        "the number 5 is not a text: put it in quotes",
+    );
+    refused("workload: {}", "workload: {}\n  workload: {}", "x.yaml:9:3:", "is not valid YAML: duplicate");
+}
+
+#[test]
+fn refuses_a_name_that_would_lead_elsewhere() {
+    for name in ["../../etc/cron.d/x", "/etc/x", "Good", "-good", "a b"] {
+        refused(
+            "name: good",
+            &format!("name: \"{name}\""),
+            "x.yaml:3:18: metadata.name:",
+            "is not an experiment's name",
+        );
+    }
+}
+
+#[test]
+fn refuses_an_abort_condition_that_could_never_come_true() {
+    let guarded = |condition: &str| {
+        let text = GOOD.replace("    store: {etcd: {}}\n  workload: {}\n", "");
+        let text = text.replace("isolate: {role: leader}", "isolate: {ordinals: [0]}");
+        let (rest, _) = text.split_once("  hypothesis:").unwrap();
+        problems(&format!(
+            "{rest}  hypothesis: [{{name: up, sli: {{podAvailability: {{}}}}}}]\n  guards: {{abortWhen: [{condition}]}}\n"
+        ))
+    };
+    assert_eq!(guarded("{sli: {podAvailability: {}}, below: 0.34}"), [""; 0]);
+    let found = guarded("{sli: {quorum: {}}, for: 5s}");
+    assert!(
+        found.len() == 1 && found[0].contains("spec.guards.abortWhen[0].sli: `quorum` is asked of a store"),
+        "{found:#?}"
+    );
+    let found = guarded("{sli: {podAvailability: {}}, for: 5s}");
+    assert!(
+        found.len() == 1 && found[0].contains("spec.guards.abortWhen[0]: `podAvailability` needs a bound"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn refuses_more_steps_than_can_be_compared_with_each_other() {
+    let step =
+        |number: usize| format!("    - {{name: s{number}, fault: {{podKill: {{members: {{count: 1}}}}}}}}\n");
+    let steps: String = (0..2000).map(step).collect();
+    let found = problems(&GOOD.replace("  hypothesis:", &format!("{steps}  hypothesis:")));
+    assert!(found.len() == 1 && found[0].contains("has 2001 items, at most 200 are read"), "{found:#?}");
+}
+
+#[test]
 fn says_what_needs_a_store() {
     let found = problems(&GOOD.replace("    store: {etcd: {}}\n  workload: {}\n", ""));
     assert_eq!(found.len(), 2, "{found:#?}");

@@ -7,8 +7,9 @@
 //!
 //! It ends when its record is gone (somebody else has taken the fault back), when its deadline has passed by a little
 //! (so that the node, if it lives, comes first) and it has taken the fault back itself, when the target is gone, or when
-//! SIGTERM asks it to take the fault back at once. It never ends with the fault in force: a revert that fails is noted in
-//! the record and tried again.
+//! SIGTERM asks it to take the fault back at once. It never ends with the fault in force: a revert that fails is tried
+//! again, and a record that has become unreadable is taken as it was. It only ever reads its record and removes it, so
+//! that it never brings one back that somebody else has removed.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -71,24 +72,17 @@ fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
             break;
         }
         sleep(&release, &anchors, left.min(TICK));
-        match read(path)? {
-            Some(newer) => record = newer,
-            None => return Ok(()),
+        match read(path) {
+            Ok(Some(newer)) => record = newer,
+            Ok(None) => return Ok(()),
+            // A record that cannot be read now ends no watch: what was read before tells how to take the fault back.
+            Err(_) => {}
         }
     }
-    loop {
-        match undo(path, &record, grip.as_ref()) {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                // The record may have been removed in the meantime; writing it would bring it back.
-                if path.exists() {
-                    record.failure = Some(format!("the guardian cannot take the fault back: {error}"));
-                    let _ = Store::write(path, &record);
-                }
-            }
-        }
+    while undo(path, &record, grip.as_ref()).is_err() {
         std::thread::sleep(RETRY);
     }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Option<Record>, StoreError> {
@@ -126,6 +120,8 @@ fn sleep(release: &SignalFd, anchors: &[PidFd], limit: Duration) {
 /// As far as it is permitted: a machine that is short of memory must not lose the one who ends the fault.
 fn stay_in_memory() {
     use nix::sys::mman::{MlockAllFlags, mlockall};
-    let _ = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE);
+    // Only what is there: where the memory that may be locked is limited, locking what comes later makes a later
+    // allocation fail, and the guardian with it (mlockall(2)).
+    let _ = mlockall(MlockAllFlags::MCL_CURRENT);
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::UndoError;
 use crate::api::{Deadline, InjectionSpec};
+use crate::fault::host::HostError;
 use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
 use crate::host::nftables::Grip;
 use crate::host::process::boot::{Era, uptime};
@@ -41,8 +41,6 @@ pub struct Record {
     pub target: Target,
     /// Who ends it when nobody else does. None where nothing stays that would have to be ended.
     pub guardian: Option<Guardian>,
-    /// Why the last attempt to take it back failed.
-    pub failure: Option<String>,
 }
 
 impl Record {
@@ -100,13 +98,13 @@ pub enum Target {
 }
 
 impl Target {
-    /// The processes with whose end the fault ends.
+    /// The processes with whose end the fault ends. None where their end is what is wanted: a power cut that is complete
+    /// still has its proof ahead, and its markers on the volumes.
     pub fn anchors(&self) -> Vec<ProcessId> {
         match self {
-            Self::Kill(_) => Vec::new(),
+            Self::Kill(_) | Self::PowerLoss(_) => Vec::new(),
             Self::Pause(target) => target.anchors(),
             Self::Partition(target) => vec![target.holder],
-            Self::PowerLoss(target) => vec![target.holder],
         }
     }
 
@@ -117,7 +115,7 @@ impl Target {
     }
 
     /// Takes the fault back and reads back that it is. May be repeated.
-    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), UndoError> {
+    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), HostError> {
         match self {
             Self::Kill(_) => Ok(()),
             Self::Pause(target) => Ok(target.revert()?),

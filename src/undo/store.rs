@@ -36,7 +36,12 @@ pub struct Store {
 impl Store {
     /// Opens the folder, and makes it where it is missing.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(folder).map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
+        let failed = |error| StoreError::Folder(folder.to_owned(), error);
+        if !folder.is_dir() {
+            fs::create_dir_all(folder).map_err(failed)?;
+            // Records in a folder that is not on the disk itself would be lost with it.
+            sync_folder_of(folder).map_err(failed)?;
+        }
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -53,13 +58,13 @@ impl Store {
     /// Writes or replaces a record: the old one or the new one is there at any time, never half of one.
     pub fn write(path: &Path, record: &Record) -> Result<(), StoreError> {
         let failed = |error| StoreError::Write(path.to_owned(), error);
-        let draft = path.with_extension(DRAFT);
-        let mut file = File::create(&draft).map_err(failed)?;
         let text = serde_json::to_vec_pretty(record).map_err(|error| failed(error.into()))?;
-        file.write_all(&text).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        fs::rename(&draft, path).map_err(failed)?;
-        sync_folder_of(path).map_err(failed)
+        let draft = path.with_extension(DRAFT);
+        let placed = write_synced(&draft, &text).and_then(|()| fs::rename(&draft, path));
+        if placed.is_err() {
+            let _ = fs::remove_file(&draft);
+        }
+        placed.and_then(|()| sync_folder_of(path)).map_err(failed)
     }
 
     /// Reads one record.
@@ -109,6 +114,12 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(error)),
     }
+}
+
+fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {

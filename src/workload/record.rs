@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use crate::api::{Nanos, Ordinal};
 use crate::journal::op::{Current, Function, OpLine, OpValue, Stage};
 
+/// The longest reason on a line, in characters.
+const LONGEST_REASON: usize = 200;
+
 /// Where operations are written down, and whose clock they are timed by.
 pub trait Record: Send + Sync {
     /// The run's clock, which never goes back.
@@ -84,27 +87,42 @@ impl Invocation {
             current: Current::NotObserved,
             member: self.member,
             intended: Some(self.intended),
+            error: None,
         }
     }
 
-    /// The line that says how it ended. Reasons are for people and are not on it.
-    pub fn ended(&self, index: u64, time: Nanos, outcome: &Outcome) -> OpLine<'_> {
+    /// The line that says how it ended.
+    pub fn ended<'a>(&'a self, index: u64, time: Nanos, outcome: &'a Outcome) -> OpLine<'a> {
         let mut line = self.invoked(index, time);
-        match *outcome {
+        match outcome {
             Outcome::Ok(found) => {
                 line.stage = Stage::Ok;
-                if let (Action::Read, Some(found)) = (self.action, found) {
+                if let (Action::Read, Some(found)) = (self.action, *found) {
                     line.value = OpValue::Number(found);
                 }
             }
             Outcome::Mismatch { current } => {
                 line.stage = Stage::Fail;
-                line.current = Current::Observed(current);
+                line.current = Current::Observed(*current);
             }
-            Outcome::Fail(_) => line.stage = Stage::Fail,
-            Outcome::Unknown(_) => line.stage = Stage::Info,
+            Outcome::Fail(reason) => {
+                line.stage = Stage::Fail;
+                line.error = Some(shortened(reason));
+            }
+            Outcome::Unknown(reason) => {
+                line.stage = Stage::Info;
+                line.error = Some(shortened(reason));
+            }
         }
         line
+    }
+}
+
+/// A reason that fits on a line: a store's own words can be long.
+fn shortened(reason: &str) -> Cow<'_, str> {
+    match reason.char_indices().nth(LONGEST_REASON) {
+        None => Cow::Borrowed(reason),
+        Some((end, _)) => Cow::Owned(format!("{}…", &reason[..end])),
     }
 }
 
@@ -116,6 +134,20 @@ mod tests {
         let mut out = Vec::new();
         line.write(&mut out);
         String::from_utf8(out).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn a_line_says_why_and_never_at_length() {
+        let operation =
+            Invocation { process: 3, key: "r/7".into(), action: Action::Write(9), member: None, intended: 5 };
+        assert_eq!(
+            written(&operation.ended(1, 8, &Outcome::Fail("not sent: \"refused\"".into()))),
+            r#"{"index":1,"time":8,"process":3,"type":"fail","f":"write","key":"r/7","value":9,"intended":5,"error":"not sent: \"refused\""}"#
+        );
+        let long = Outcome::Unknown("ü".repeat(70_000));
+        let error = operation.ended(1, 8, &long).error.map(Cow::into_owned);
+        assert_eq!(error, Some(format!("{}…", "ü".repeat(LONGEST_REASON))));
+        assert_eq!(operation.ended(1, 8, &Outcome::Ok(None)).error, None);
     }
 
     #[test]

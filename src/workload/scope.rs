@@ -14,10 +14,12 @@ pub(super) const HEARTBEAT: &str = "heartbeat";
 /// What every ledger key starts with, without the prefix.
 pub(super) const LEDGER: &str = "ledger/";
 
-/// How long one request may take.
+/// How long one removal may take.
 const REQUEST: Duration = Duration::from_secs(5);
-/// How long the first removal is tried; well within the time in which the run wants an answer.
-const EMPTY: Duration = Duration::from_secs(5);
+/// How long one look may take, so that a member that hangs leaves time for another.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long emptying the scope before the first operation may take in all; the run wants an answer within 10 seconds.
+const EMPTY: Duration = Duration::from_secs(8);
 /// How long the store may take to come back before the scope is left as it is.
 const CLEAN_UP: Duration = Duration::from_secs(15);
 
@@ -68,19 +70,20 @@ pub fn heartbeat_key(prefix: &str) -> String {
 }
 
 /// Removes what an earlier run left, before the first operation, so that every key is known not to exist. A removal is
-/// sent again, for 5 seconds at most, only if it provably did not happen: one that happens late would take new keys with it.
+/// sent again only if it provably did not happen: one that happens late would take new keys with it. Returns within
+/// 8 seconds.
 pub(super) async fn empty(
     adapter: &dyn Adapter,
     members: &[Ordinal],
     prefix: &str,
 ) -> Result<(), ScopeError> {
-    refuse_foreign(adapter, members, prefix).await?;
     let until = Instant::now() + EMPTY;
+    refuse_foreign(adapter, members, prefix, until).await?;
     let mut turns = members.iter().cycle();
     let mut last = "the target has no members".to_owned();
     while let Some(&member) = turns.next().filter(|_| Instant::now() < until) {
         let mut client = adapter.client(Endpoint::Member(member));
-        match client.remove(prefix, Instant::now() + REQUEST).await {
+        match client.remove(prefix, (Instant::now() + REQUEST).min(until)).await {
             Ok(()) => return Ok(()),
             Err(Failure::NotApplied(reason)) => last = format!("member {member}: {reason}"),
             Err(Failure::Unknown(reason)) => {
@@ -97,7 +100,7 @@ pub(super) async fn empty(
 }
 
 /// Removes every key of the scope after the last operation and the last read, unless it is to be kept. Sends the
-/// removal again, through one member after the other, until one says that it is done, for 15 seconds at most.
+/// removal again, through one member after the other, until one says that it is done. Returns within 15 seconds.
 pub async fn clean_up(
     adapter: &dyn Adapter,
     members: &[Ordinal],
@@ -107,8 +110,8 @@ pub async fn clean_up(
         return Ok(());
     }
     let prefix = &scope.prefix;
-    refuse_foreign(adapter, members, prefix).await?;
     let until = Instant::now() + CLEAN_UP;
+    refuse_foreign(adapter, members, prefix, until).await?;
     let mut turns = members.iter().cycle();
     let mut last = "the target has no members".to_owned();
     while let Some(&member) = turns.next().filter(|_| Instant::now() < until) {
@@ -123,15 +126,20 @@ pub async fn clean_up(
     Err(ScopeError::Refused { prefix: prefix.clone(), reason: last })
 }
 
-/// Looks at the scope before anything of it is removed, as the first member that answers holds it.
-async fn refuse_foreign(adapter: &dyn Adapter, members: &[Ordinal], prefix: &str) -> Result<(), ScopeError> {
+/// Looks, until then, at the scope before anything of it is removed, as the first member that answers holds it.
+async fn refuse_foreign(
+    adapter: &dyn Adapter,
+    members: &[Ordinal],
+    prefix: &str,
+    until: Instant,
+) -> Result<(), ScopeError> {
     if prefix.is_empty() {
         return Err(ScopeError::Everything);
     }
     let mut last = "the target has no members".to_owned();
     for &member in members {
         let mut client = adapter.client(Endpoint::Member(member));
-        match client.list(prefix, Instant::now() + REQUEST).await {
+        match client.list(prefix, (Instant::now() + LOOK).min(until)).await {
             Ok(found) => {
                 return match found.foreign.first() {
                     None => Ok(()),

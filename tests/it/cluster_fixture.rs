@@ -89,7 +89,10 @@ impl Cluster {
     }
 
     /// What kubectl says, or what it complains about.
-    pub fn try_kubectl<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String, String> {
+    pub fn try_kubectl<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<String, String> {
         let output = self.kubectl_command(arguments).output().expect("kubectl can be started");
         spoken(&output)
     }
@@ -138,7 +141,12 @@ impl Cluster {
     fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
         let machine = self.machine.as_ref().expect("only held exclusively, where there is one");
         let mut command = Command::new(&machine.program);
-        let output = command.args(arguments).arg("--dir").arg(&machine.dir).output().expect("the program can be started");
+        let output = command
+            .args(arguments)
+            .arg("--dir")
+            .arg(&machine.dir)
+            .output()
+            .expect("the program can be started");
         spoken(&output).unwrap_or_else(|complaint| complain(&complaint));
     }
 }
@@ -213,7 +221,10 @@ impl Held {
     }
 
     fn change(&self, how: &str, back: &'static str, what: &str) {
-        assert!(matches!(self.lock, Lock::Exclusive { .. }), "`{how}` disturbs other tests: hold the cluster exclusively");
+        assert!(
+            matches!(self.lock, Lock::Exclusive { .. }),
+            "`{how}` disturbs other tests: hold the cluster exclusively"
+        );
         self.undo.borrow_mut().push((back, what.into()));
         self.run([how, what]);
     }
@@ -228,7 +239,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         for (back, what) in self.undo.take().into_iter().rev() {
             let machine = self.cluster.machine.as_ref().expect("only what is held exclusively was changed");
-            let undone = Command::new(&machine.program).args([back, &what, "--dir"]).arg(&machine.dir).status();
+            let undone =
+                Command::new(&machine.program).args([back, &what, "--dir"]).arg(&machine.dir).status();
             if !undone.is_ok_and(|status| status.success()) {
                 eprintln!("`{back} {what}` failed: tests that follow may fail as well");
             }
@@ -268,7 +280,8 @@ impl Drop for Namespace<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for what in ["pods", "persistentvolumeclaims", "events"] {
-                let shown = self.cluster.try_kubectl(["get", what, "--output=wide", "--namespace", &self.name]);
+                let shown =
+                    self.cluster.try_kubectl(["get", what, "--output=wide", "--namespace", &self.name]);
                 eprintln!("{}", shown.unwrap_or_else(|complaint| complaint));
             }
         }

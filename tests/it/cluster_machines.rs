@@ -9,7 +9,8 @@ use crate::node_fixture::eventually;
 fn manifest_of(experiment: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments").join(experiment);
     let text = std::fs::read_to_string(file).expect("the experiment is shipped");
-    let documents: Vec<_> = text.split("\n---\n").filter(|document| !document.contains("kind: Experiment")).collect();
+    let documents: Vec<_> =
+        text.split("\n---\n").filter(|document| !document.contains("kind: Experiment")).collect();
     documents.join("\n---\n")
 }
 
@@ -24,7 +25,8 @@ fn runs_etcd_with_a_volume_for_each_member() {
     let namespace = cluster.namespace("etcd");
     namespace.apply(&manifest_of("etcd/leader-cut.yaml"));
     namespace.wait_ready("etcd");
-    let claims = namespace.kubectl(["get", "persistentvolumeclaims", "--output=jsonpath={.items[*].status.phase}"]);
+    let claims =
+        namespace.kubectl(["get", "persistentvolumeclaims", "--output=jsonpath={.items[*].status.phase}"]);
     assert_eq!(claims, "Bound Bound Bound");
     let health = namespace.kubectl(["exec", "etcd-0", "--", "etcdctl", "endpoint", "health", "--cluster"]);
     assert!(!health.contains("unhealthy"), "{health}");

@@ -179,7 +179,7 @@ pub fn quickstart_with(changes: &[(&str, &str)]) -> String {
 /// The quickstart with these changes and without a bound for the latency of commits, for tests of something else: a busy
 /// machine is slow.
 pub fn patient_quickstart_with(changes: &[(&str, &str)]) -> String {
-    quickstart_with(&[changes, &[("after: {max: 500ms}", "after: {max: 1m}")]].concat())
+    quickstart_with(&[changes, &[("after: {maxIncrease: 10x}", "after: {max: 1m}")]].concat())
 }
 
 /// Waits until a file says so; the whole text then.

@@ -46,7 +46,7 @@ fn an_allowed_loss_of_quorum_is_red_for_as_long_as_it_lasts() {
     all_reverted(&desk.path("out"));
     let report = report_in(&desk.path("out"));
     let quorum = claim(&report, "quorum");
-    assert_eq!(quorum["verdict"], "fail");
+    assert_eq!(quorum["verdict"], "Fail");
     let red: u64 = quorum["phases"]
         .as_array()
         .expect("phases")
@@ -63,7 +63,7 @@ fn an_allowed_loss_of_quorum_is_red_for_as_long_as_it_lasts() {
     let lasted = nanos(&recovery["recovered"]) - nanos(&recovery["from"]);
     assert!(lasted > 0 && lasted < 15_000_000_000, "{recovery}");
     for sli in ["durability", "linearizability"] {
-        assert_eq!(claim(&report, sli)["verdict"], "pass", "{report:#}");
+        assert_eq!(claim(&report, sli)["verdict"], "Pass", "{report:#}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::e2e_recorded::recorded;
 fn the_report_says_what_the_person_was_told() {
     let run = recorded();
     let report = run.report();
-    assert_eq!(report["verdict"], "pass");
+    assert_eq!(report["verdict"], "Pass");
     assert_eq!(report["seed"], 7);
     let told = run.done.out.as_str();
     assert!(told.starts_with("PASS  quickstart  "), "{told}");

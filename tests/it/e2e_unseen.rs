@@ -120,7 +120,7 @@ fn an_unseen_manifest_runs() {
     let report = report_in(&desk.path("out"));
     assert_eq!(report["replicas"], 5);
     assert_eq!(report["steps"][0]["members"], serde_json::json!([1, 3, 4]));
-    assert_eq!(claim(&report, "podAvailability")["verdict"], "pass");
+    assert_eq!(claim(&report, "podAvailability")["verdict"], "Pass");
     for ordinal in 0..5 {
         for container in ["server", "writer"] {
             let log = desk.path(&format!("out/logs/pages-{ordinal}/{container}.log"));

@@ -1,6 +1,8 @@
 //! Integration tests: they drive the program and the library against the real kernel and real stores, and never enter
 //! namespaces themselves.
 
+mod again;
+mod cluster_faults;
 mod cluster_fixture;
 mod cluster_machines;
 mod e2e_experiments;
@@ -9,6 +11,7 @@ mod e2e_fooling;
 mod e2e_guards;
 mod e2e_input;
 mod e2e_live;
+mod e2e_machine;
 mod e2e_recorded;
 mod e2e_reports;
 mod e2e_texts;
@@ -18,13 +21,17 @@ mod kill_host;
 mod kill_soak;
 mod node_faults;
 mod node_fixture;
+mod node_freezer;
 mod node_kill;
+mod node_partition;
 mod node_pod;
 mod node_power;
+mod node_revert;
 mod purity;
 mod sandbox_containers;
 mod sandbox_end;
 mod sandbox_fixture;
+mod sandbox_guardian;
 mod sandbox_lifecycle;
 mod sandbox_manifest;
 mod sandbox_platform;

@@ -283,6 +283,8 @@ fn a_target_that_ends_is_lost_without_follow_and_reverted_when_asked() {
     folder.await_state("ends", InjectionState::Injected);
     pod.kill_container();
     folder.await_state("ends", InjectionState::Lost);
+    // It is told first and taken back then.
+    eventually("no record", Duration::from_secs(2), || folder.records().is_empty().then_some(()));
     nothing_is_left(&folder);
     node.put(&reverted(&spec));
     folder.await_state("ends", InjectionState::Reverted);

@@ -1,13 +1,13 @@
 //! A node as a process of its own, and what it is asked to do.
 //!
-//! The node is this very test binary, started again with the ignored test `node_process`. It reads orders from its
-//! standard input, finds pods in files, and appends its statuses to a file.
+//! The node is this very test binary, started again for the one test here, which becomes the node. It reads orders from
+//! its standard input, finds pods in files, and appends its statuses to a file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,7 +19,11 @@ use seatrial::node::{Channel, Locate, LocatedPod, Options, Order, serve};
 use seatrial::undo::guardian::Launch;
 use tokio::sync::mpsc;
 
+use crate::again::again;
 use crate::node_pod::Pod;
+
+/// The folder of a node, in the environment of its process.
+const NODE: &str = "SEATRIAL_TEST_NODE";
 
 /// Waits for a condition, and says which when it does not come.
 pub fn eventually<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
@@ -99,10 +103,9 @@ impl Node {
 
     /// One that dies at a named point.
     pub fn start_with(folder: &Folder, kill_at: Option<&str>) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("known"));
+        let mut command = again("node_fixture::a_node_that_nobody_gives_orders_ends_and_leaves_nothing");
         command
-            .args(["--exact", "node_fixture::node_process", "--ignored", "--nocapture"])
-            .env("SEATRIAL_TEST_NODE", folder.path())
+            .env(NODE, folder.path())
             .env_remove("SEATRIAL_KILL_AT")
             .stdin(Stdio::piped())
             .stdout(Stdio::null());
@@ -186,15 +189,23 @@ pub fn options(undo_dir: PathBuf) -> Options {
     }
 }
 
-#[test]
-#[ignore = "the node process that other tests start"]
-fn node_process() {
-    let Some(folder) = std::env::var_os("SEATRIAL_TEST_NODE").map(PathBuf::from) else {
-        return;
-    };
+/// Serves the orders that come until no more can come.
+fn be_the_node(folder: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let options = options(folder.join("undo"));
-    runtime.block_on(serve(FileChannel(folder.clone()), FileLocate(folder), options)).expect("serves");
+    runtime
+        .block_on(serve(FileChannel(folder.to_owned()), FileLocate(folder.to_owned()), options))
+        .expect("serves");
+}
+
+#[test]
+fn a_node_that_nobody_gives_orders_ends_and_leaves_nothing() {
+    if let Some(folder) = std::env::var_os(NODE) {
+        return be_the_node(Path::new(&folder));
+    }
+    let folder = Folder::new();
+    Node::start(&folder).end();
+    assert_eq!((folder.records().len(), folder.statuses().len(), guardians(&folder).len()), (0, 0, 0));
 }
 
 /// An Injection on ordinal 0 for this long.

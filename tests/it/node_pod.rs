@@ -18,10 +18,18 @@ fn cgroups() -> PathBuf {
     if hybrid.join("cgroup.procs").exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
 }
 
+/// The freezer hierarchy of cgroup v1, where the machine has it.
+pub fn old_freezers() -> Option<PathBuf> {
+    let path = PathBuf::from("/sys/fs/cgroup/freezer");
+    path.join("cgroup.procs").exists().then_some(path)
+}
+
 /// Whether a container of a hand-made pod has a cgroup of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Grouping {
     OwnCgroup,
+    /// Of version 1's freezer hierarchy.
+    OldCgroup,
     None,
 }
 
@@ -68,11 +76,16 @@ impl Pod {
             cgroup: None,
             holder,
         };
-        if grouping == Grouping::OwnCgroup {
-            let path = cgroups().join(format!("seatrial-test-{}", pod.located.holder));
-            fs::create_dir(&path).expect("cgroup v2 is writable for root");
-            pod.cgroup = Some(path);
-        }
+        let hierarchy = match grouping {
+            Grouping::OwnCgroup => Some(cgroups()),
+            Grouping::OldCgroup => Some(old_freezers().expect("checked by the test")),
+            Grouping::None => None,
+        };
+        pod.cgroup = hierarchy.map(|hierarchy| {
+            let path = hierarchy.join(format!("seatrial-test-{}", pod.located.holder));
+            fs::create_dir(&path).expect("cgroups are writable for root");
+            path
+        });
         pod.start_container();
         pod
     }
@@ -100,7 +113,9 @@ impl Pod {
     }
 
     pub fn is_frozen(&self) -> bool {
-        fs::read_to_string(self.cgroup().join("cgroup.events")).expect("readable").contains("frozen 1")
+        let read = |name: &str| fs::read_to_string(self.cgroup().join(name));
+        let of_version_1 = |_| read("freezer.state").expect("readable").trim() == "FROZEN";
+        read("cgroup.events").map_or_else(of_version_1, |events| events.contains("frozen 1"))
     }
 
     /// Whether the container's first process is stopped by a signal.
@@ -123,6 +138,8 @@ impl Pod {
     pub fn remove(&mut self) {
         if let Some(cgroup) = &self.cgroup {
             let _ = fs::write(cgroup.join("cgroup.kill"), "1");
+            // A process that version 1 has frozen does not die.
+            let _ = fs::write(cgroup.join("freezer.state"), "THAWED");
         }
         // A test that fails may leave stopped processes, which outlive their parents.
         if let Ok(Some(first)) = ProcessId::of(self.container.id().cast_signed()) {

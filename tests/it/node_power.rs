@@ -86,13 +86,48 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
     assert_ne!(fs::read_to_string(disk.mount.join("unsynced")).unwrap_or_default(), "lost");
     node.gone("power");
     eventually("no record", Duration::from_secs(2), || folder.records().is_empty().then_some(()));
-    let markers: Vec<_> = fs::read_dir(&disk.mount)
-        .expect("readable")
-        .filter(|entry| {
-            entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".seatrial"))
-        })
-        .collect();
-    assert!(markers.is_empty(), "{markers:?}");
+    assert_eq!(markers(&disk), Vec::<String>::new());
+    node.end();
+}
+
+/// Markers of power cuts that are on a volume now.
+fn markers(disk: &Disk) -> Vec<String> {
+    let entries = fs::read_dir(&disk.mount).expect("readable").flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(".seatrial")).collect()
+}
+
+#[test]
+fn a_power_loss_is_not_repeated_by_a_node_that_died_after_it() {
+    let folder = Folder::new();
+    let disk = Disk::new(folder.path());
+    let mut pod = Pod::new(Grouping::OwnCgroup);
+    pod.located.volumes = vec![disk.volume()];
+    folder.show(0, &pod.located);
+    let mut node = Node::start_with(&folder, Some("acted"));
+    let spec = injection("once", &pod, HostFault::PowerLoss { claims: Vec::new() }, Duration::from_mins(1));
+    node.put(&spec);
+    eventually("the node dies", Duration::from_secs(5), || node.child.try_wait().expect("ours"));
+    assert!(!pod.container_is_alive());
+    // A kubelet keeps the pod and its UID, and starts it again.
+    let uid = pod.located.uid.clone();
+    pod.remove();
+    disk.unmount();
+    disk.mount();
+    assert_eq!(markers(&disk).len(), 1, "the synced marker waits for whoever proves the cut");
+    let mut next = Pod::new(Grouping::OwnCgroup);
+    next.located.volumes = vec![disk.volume()];
+    next.located.uid = uid;
+    folder.show(0, &next.located);
+    let mut node = Node::start(&folder);
+    node.put(&spec);
+    let status = folder.await_state("once", InjectionState::Injected);
+    assert!(status.proof.expect("proven").observed.contains("unsynced gone"));
+    assert!(next.container_is_alive(), "the power is cut once");
+    node.gone("once");
+    folder.await_state("once", InjectionState::Reverted);
+    assert_eq!(markers(&disk), Vec::<String>::new());
+    assert_eq!(folder.records(), Vec::<PathBuf>::new());
     node.end();
 }
 

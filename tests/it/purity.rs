@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules that only compute.
-const PURE: [&str; 7] = ["api", "experiment", "spec", "plan", "engine", "judge", "fault"];
+const PURE: [&str; 8] = ["api", "experiment", "yaml", "spec", "plan", "engine", "judge", "fault"];
 
 /// What acts, waits, or differs from run to run.
 const FORBIDDEN: [&str; 19] = [

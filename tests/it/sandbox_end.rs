@@ -1,13 +1,14 @@
 //! However a sandbox ends, nothing of it is left on the host.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::platform::sandbox::{Sandbox, SandboxError, StateDir};
 use tempfile::TempDir;
 
+use crate::again::again;
 use crate::sandbox_fixture::{Fixture, options, shell_set, wait_until, with_claim};
 
 /// What a sandbox named `name` still has on this host.
@@ -88,11 +89,12 @@ fn killed_sweeper_ends_the_sandbox_and_the_next_look_sweeps() {
     wait_for_nothing("end-sweep", fixture.state.path());
 }
 
-/// Runs in a process of its own: makes a sandbox and waits to be killed, or leaves it behind where it is kept.
-#[test]
-#[ignore = "other tests start this in a process of its own"]
-fn hold() {
-    let state = PathBuf::from(std::env::var_os("HOLD_STATE").expect("the other test says where"));
+/// In a process that was started for it: makes a sandbox and waits to be killed, or leaves it behind where it is kept.
+/// Says whether this is such a process.
+fn has_held() -> bool {
+    let Some(state) = std::env::var_os("HOLD_STATE").map(PathBuf::from) else {
+        return false;
+    };
     let name = std::env::var("HOLD_NAME").expect("the other test says under which name");
     let mut options = options(&name, &state);
     options.keep = std::env::var_os("HOLD_KEEP").is_some();
@@ -101,11 +103,11 @@ fn hold() {
     if !keep {
         std::thread::sleep(std::time::Duration::from_mins(10));
     }
+    true
 }
 
 fn start_holding(name: &str, state: &Path, keep: bool) -> Child {
-    let mut command = Command::new(std::env::current_exe().expect("this is a program"));
-    command.args(["--exact", "sandbox_end::hold", "--ignored"]);
+    let mut command = again("sandbox_end::sandbox_ends_with_a_run_that_is_killed");
     command.env("HOLD_STATE", state).env("HOLD_NAME", name).stdout(Stdio::null());
     if keep {
         command.env("HOLD_KEEP", "1");
@@ -115,6 +117,9 @@ fn start_holding(name: &str, state: &Path, keep: bool) -> Child {
 
 #[test]
 fn sandbox_ends_with_a_run_that_is_killed() {
+    if has_held() {
+        return;
+    }
     let state = TempDir::new().expect("a temporary folder can be made");
     let mut run = start_holding("end-run", state.path(), false);
     let dir = StateDir::of(state.path(), "end-run").expect("a good name");

@@ -1,8 +1,7 @@
 //! Ordinary manifests, from their text to ready pods.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use seatrial::platform::sandbox::Sandbox;
@@ -12,6 +11,7 @@ use seatrial::platform::sandbox::pod_spec::SetSpec;
 use seatrial::platform::{Cluster, Dial, Endpoint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::again::{again, passed};
 use crate::sandbox_fixture::Fixture;
 
 fn accepted(texts: &[&str]) -> SetSpec {
@@ -154,25 +154,24 @@ fn five_replicas_with_two_containers_and_two_claims_run() {
 
 #[test]
 fn run_reaches_members_and_the_service_after_it_entered() {
+    if let Some(state) = std::env::var_os("DIAL_STATE") {
+        return dial(Path::new(&state));
+    }
     let fixture = Fixture::up("inside", accepted(&[SHOP_SERVICE, SHOP]));
     fixture.wait_ready();
-    let output = Command::new(std::env::current_exe().expect("this is a program"))
-        .args(["--exact", "sandbox_manifest::dial", "--ignored", "--nocapture"])
+    let output = again("sandbox_manifest::run_reaches_members_and_the_service_after_it_entered")
         .env("DIAL_STATE", fixture.state.path())
         .output()
         .expect("the test program starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let text = passed(&output);
     assert!(text.contains("member: shop-3.shop.trade.svc.cluster.local"), "{text}");
     let served: BTreeSet<&str> = text.lines().filter(|line| line.starts_with("service: shop-")).collect();
     assert!(served.len() > 1, "{text}");
 }
 
-#[test]
-#[ignore = "another test starts this in a process of its own, which enters the sandbox"]
-fn dial() {
-    let state = PathBuf::from(std::env::var_os("DIAL_STATE").expect("the other test says where"));
-    let sandbox = Sandbox::attach(&state, "inside").expect("it runs");
+/// In a process of its own, which enters the sandbox.
+fn dial(state: &Path) {
+    let sandbox = Sandbox::attach(state, "inside").expect("it runs");
     sandbox.enter().expect("root may");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it can be made");
     runtime.block_on(async {

@@ -1,23 +1,23 @@
 //! An ordinary user gets a sandbox as well, as far as the kernel lets them.
 
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
 use std::process::Command;
 
 use nix::unistd::geteuid;
 use seatrial::platform::Cluster;
+use seatrial::platform::sandbox::pod_spec::ProbeCheck;
 use seatrial::platform::sandbox::{Sandbox, SandboxError};
 use tempfile::TempDir;
 
+use crate::again::{alone, passed};
 use crate::sandbox_fixture::{Fixture, PROGRAM, options, probe, shell_set, with_claim};
-use seatrial::platform::sandbox::pod_spec::ProbeCheck;
 
 const NOBODY: u32 = 65534;
 
-/// Runs another test of this file as an ordinary user, in a process of its own.
-fn as_nobody(test: &str) {
+/// Runs a test's body as an ordinary user: here where we are one, in a process of its own otherwise.
+fn as_ordinary_user(test: &str, body: fn()) {
     if !geteuid().is_root() {
-        return;
+        return body();
     }
     let state = TempDir::new().expect("a temporary folder can be made");
     chown(state.path(), Some(NOBODY), Some(NOBODY)).expect("root may");
@@ -27,26 +27,20 @@ fn as_nobody(test: &str) {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(std::env::current_exe().expect("this is a program"))
-        .args(["--exact", &format!("sandbox_unprivileged::{test}"), "--ignored", "--nocapture"])
-        .env("SEATRIAL_STATE", state.path())
+        .args(alone(test))
         .env("TMPDIR", state.path())
         .env(PROGRAM, &program)
         .output()
         .expect("setpriv is installed");
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-    assert!(!state.path().join("sandboxes/user").exists());
+    passed(&output);
 }
 
 #[test]
 fn pods_of_an_ordinary_user_serve_probe_and_come_back() {
-    as_nobody("serve");
+    as_ordinary_user("sandbox_unprivileged::pods_of_an_ordinary_user_serve_probe_and_come_back", serve);
 }
 
-#[test]
-#[ignore = "other tests start this as another user"]
 fn serve() {
-    assert!(!geteuid().is_root());
     let script = "echo x >> /data/starts; wc -l < /data/starts; id -u; hostname -f; mkdir /srv/www; \
                   exec busybox httpd -f -p 80 -h /srv/www";
     let mut spec = with_claim(shell_set(3, script));
@@ -67,16 +61,13 @@ fn serve() {
 
 #[test]
 fn another_user_is_refused_with_what_to_do() {
-    as_nobody("refuse_user");
-}
-
-#[test]
-#[ignore = "other tests start this as another user"]
-fn refuse_user() {
-    let state = PathBuf::from(std::env::var_os("SEATRIAL_STATE").expect("the other test says where"));
-    let mut spec = shell_set(1, "exec sleep 1");
-    spec.pod.containers[0].run_as_user = Some(1000);
-    let refused = Sandbox::up(spec, options("user", &state)).expect_err("nobody can become 1000");
-    assert!(matches!(refused, SandboxError::RunAs { id: 1000, .. }));
-    assert!(refused.to_string().contains("sudo"), "{refused}");
+    as_ordinary_user("sandbox_unprivileged::another_user_is_refused_with_what_to_do", || {
+        let state = TempDir::new().expect("a temporary folder can be made");
+        let mut spec = shell_set(1, "exec sleep 1");
+        spec.pod.containers[0].run_as_user = Some(1000);
+        let refused = Sandbox::up(spec, options("user", state.path())).expect_err("nobody can become 1000");
+        assert!(matches!(refused, SandboxError::RunAs { id: 1000, .. }));
+        assert!(refused.to_string().contains("sudo"), "{refused}");
+        assert!(!state.path().join("sandboxes/user").exists());
+    });
 }

@@ -15,6 +15,9 @@ const BUDGET: (u64, Duration) = (1_000_000, Duration::from_secs(2));
 const SEED: u64 = 1;
 
 pub(super) fn judge(operations: u64) -> Exit {
+    if operations == 0 {
+        return console::error("nothing can be judged in 0 operations", Exit::Usage);
+    }
     let Ok(count) = usize::try_from(operations) else {
         return console::error("so many operations fit into no memory", Exit::Usage);
     };

@@ -137,9 +137,9 @@ impl Target {
         }
         let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
         let namespace = holder.namespace("net").map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        let own =
-            ProcessId::of(std::process::id().cast_signed()).map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        if own.namespace("net").map_err(Error::Enter)? == Some(namespace) {
+        // A node that is a pod itself has a network of its own; the first process has the machine's.
+        let is_of = |pid| ProcessId::of(pid).ok().flatten()?.namespace("net").ok().flatten();
+        if [std::process::id().cast_signed(), 1].into_iter().any(|pid| is_of(pid) == Some(namespace)) {
             return Err(Error::HostNetwork);
         }
         let (sockets, inode) = Sockets::open(&holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
@@ -255,6 +255,9 @@ impl Partition {
             .ok_or_else(|| format!("the nftables table {table} is gone"))?;
         if let Some(difference) = reading.difference(&self.cut) {
             return Err(format!("the nftables table {table} is not as it was made: {difference}"));
+        }
+        if self.cut.is_nothing() {
+            return Err("no peer has an address, so that nothing is cut".to_owned());
         }
         let refused = self.probe()?;
         let dropped = reading.dropped().saturating_sub(self.probes);

@@ -3,15 +3,13 @@
 //! Guarantees: the signal reaches only processes that were in the container when it was looked at, by start time, or its
 //! own cgroup; there is nothing to undo.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::freezer::CgroupId;
-use crate::host::process::ProcessId;
+use crate::fault::host::{ContainerError, Running, kernel};
 use crate::host::process::tree::Tree;
-use crate::node::{LocatedContainer, LocatedPod};
+use crate::node::LocatedPod;
 
 /// For how long processes may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,72 +19,38 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[serde(rename_all = "camelCase")]
 pub struct Target {
     /// Each chosen container.
-    pub containers: Vec<Victim>,
-}
-
-/// One container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Victim {
-    /// Its name.
-    pub name: String,
-    /// Its first process.
-    pub first: ProcessId,
-    /// Its own cgroup, where it has one.
-    pub cgroup: Option<CgroupId>,
+    pub containers: Vec<Running>,
 }
 
 /// Why a kill could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The pod has no such container, or it is not running.
-    #[error("no running container to kill in this pod{}", .0.as_ref().map(|name| format!(" is called {name}")).unwrap_or_default())]
-    NoContainer(Option<String>),
+    /// Not found, or the kernel refused.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     /// Processes are left.
     #[error("container {name} has processes left {} s after SIGKILL", PATIENCE.as_secs())]
     Survived {
         /// Which.
         name: String,
     },
-    /// The kernel refused.
-    #[error("cannot {what} container {name}: {source}")]
-    Kernel {
-        /// What was tried.
-        what: &'static str,
-        /// On which container.
-        name: String,
-        /// The answer.
-        source: io::Error,
-    },
-}
-
-fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Kernel { what, name: name.to_owned(), source }
 }
 
 impl Target {
     /// Finds who is to be killed. A container that has ended already is not among them.
     pub fn find(pod: &LocatedPod, container: Option<&str>) -> Result<Self, Error> {
-        let none = || Error::NoContainer(container.map(str::to_owned));
-        let mut containers = Vec::new();
-        for chosen in pod.chosen(container).ok_or_else(none)? {
-            containers.extend(Victim::find(chosen)?);
-        }
-        if containers.is_empty() {
-            return Err(none());
-        }
-        Ok(Self { containers })
+        Ok(Self { containers: Running::find(pod, container)? })
     }
 
     /// Kills everybody and waits until they are gone.
     pub fn kill(&self) -> Result<(), Error> {
-        self.containers.iter().try_for_each(Victim::kill)
+        self.containers.iter().try_for_each(kill)
     }
 
     /// Whether the killed are gone, and what shows it.
     pub fn verify(&self) -> (bool, String) {
         let mut gone = Vec::new();
-        for Victim { name, first, .. } in &self.containers {
+        for Running { name, first, .. } in &self.containers {
             match first.is_alive() {
                 Ok(false) => gone.push(format!("{first} of container {name} is gone")),
                 Ok(true) => return (false, format!("{first} of container {name} is still there")),
@@ -104,47 +68,24 @@ impl Target {
     }
 }
 
-impl Victim {
-    /// `None` where the container has no process any more.
-    pub fn find(container: &LocatedContainer) -> Result<Option<Self>, Error> {
-        let name = container.name.clone();
-        let Some(first) = ProcessId::of(container.pid).map_err(kernel("look at", &name))? else {
-            return Ok(None);
-        };
-        if !first.is_alive().map_err(kernel("look at", &name))? {
-            return Ok(None);
-        }
-        let cgroup = match &container.cgroup {
-            Some(path) => Some(CgroupId::at(path).map_err(kernel("find the cgroup of", &name))?),
-            None => None,
-        };
-        Ok(Some(Self { name, first, cgroup }))
-    }
-
-    /// Kills the container's processes and waits until they are gone.
-    pub fn kill(&self) -> Result<(), Error> {
-        let name = &self.name;
-        let freezer = match &self.cgroup {
-            Some(cgroup) => cgroup.open().map_err(kernel("open the cgroup of", name))?,
-            None => None,
-        };
-        // Once the first process is gone, its cgroup may hold the next incarnation already.
-        let handle = self.first.open().map_err(kernel("look at", name))?;
-        match (&freezer, &handle) {
-            (_, None) => return Ok(()),
-            (Some(freezer), Some(_)) => freezer.kill_all().map_err(kernel("kill", name))?,
-            (None, Some(_)) => {
-                let tree = Tree { roots: vec![self.first], spared: None };
-                if !tree.kill(PATIENCE).map_err(kernel("kill", name))? {
-                    return Err(Error::Survived { name: name.clone() });
-                }
-            }
-        }
-        let until = Instant::now() + PATIENCE;
-        let left = until.saturating_duration_since(Instant::now());
-        match handle.map(|handle| handle.wait(left)).transpose().map_err(kernel("wait for", name))? {
-            Some(false) => Err(Error::Survived { name: name.clone() }),
-            Some(true) | None => Ok(()),
-        }
+/// Kills a container's processes and waits until they are gone.
+fn kill(victim: &Running) -> Result<(), Error> {
+    let name = &victim.name;
+    let freezer = match &victim.cgroup {
+        Some(cgroup) => cgroup.open().map_err(kernel("open the cgroup of", name))?,
+        None => None,
+    };
+    // Once the first process is gone, its cgroup may hold the next incarnation already.
+    let Some(handle) = victim.first.open().map_err(kernel("look at", name))? else {
+        return Ok(());
+    };
+    let killed = match &freezer {
+        Some(freezer) => freezer.kill_all(PATIENCE),
+        None => Tree { roots: vec![victim.first], spared: None }.kill(PATIENCE),
+    };
+    if killed.map_err(kernel("kill", name))? && handle.wait(PATIENCE).map_err(kernel("wait for", name))? {
+        Ok(())
+    } else {
+        Err(Error::Survived { name: name.clone() })
     }
 }

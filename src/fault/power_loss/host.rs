@@ -8,12 +8,14 @@
 //!
 //! There is nothing to undo once the processes are dead. An interruption before that is resolved by whoever finds the
 //! record: where no filesystem is shut down yet, the processes go on; where one is, the power cut is finished, because
-//! only a new mount brings the volume back.
+//! only a new mount brings the volume back. A cut that is complete is never repeated: whoever finds its record waits for
+//! the pod and looks for the markers.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,8 @@ use crate::node::{LocatedPod, LocatedVolume};
 
 /// For how long the pod's holder may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For how long the volumes of a cut that had to be finished may take to be back, so that nothing is left on them.
+const RETURN: Duration = Duration::from_secs(5);
 /// How long the store works on between our own sync and the cut.
 const AT_RISK: Duration = Duration::from_millis(200);
 
@@ -52,6 +56,8 @@ pub struct Volume {
     pub claim: String,
     /// Where it is mounted, in the node's mount namespace.
     pub path: PathBuf,
+    /// The device number of its filesystem (`st_dev`), so that never another one is hit.
+    pub device: u64,
 }
 
 /// Why a power cut could not be done.
@@ -65,7 +71,7 @@ pub enum Error {
     UnknownClaim(String),
     /// A folder of another filesystem.
     #[error(
-        "the volume {0} is not a filesystem of its own (no block device), so that its power cannot be cut alone; run as root, so that volumes are ext4 images"
+        "the volume {0} is not a filesystem of its own, so that its power cannot be cut alone; in a sandbox, run as root, so that volumes are ext4 images"
     )]
     NoDevice(String),
     /// Neither ext4 nor xfs.
@@ -141,7 +147,7 @@ impl Target {
             volume.mark_unsynced(&self.mark)?;
         }
         for chosen in &self.volumes {
-            shutdown::shut_down(&chosen.path).map_err(volume("shut down", &chosen.claim))?;
+            shutdown::shut_down(&chosen.path, chosen.device).map_err(volume("shut down", &chosen.claim))?;
         }
         self.kill_everything()
     }
@@ -159,16 +165,40 @@ impl Target {
         Ok(self.kill.kill()?)
     }
 
-    /// Brings an interrupted power cut to an end, forwards or backwards, and removes the markers.
-    pub fn settle(&self) -> Result<(), Error> {
+    /// Takes up a cut that an earlier process began: finishes it where it has gone too far to be taken back. Whether it
+    /// is complete now; nothing is changed where it is not.
+    pub fn resume(&self) -> Result<bool, Error> {
         if !self.holder.is_alive().map_err(|_| Error::Gone)? {
             self.kill.kill()?;
-        } else if self.volumes.iter().any(|volume| volume.is_shut_down(&self.mark)) {
-            return self.kill_everything();
-        } else {
+            return Ok(true);
+        }
+        let is_begun = self.volumes.iter().any(|volume| volume.is_shut_down(&self.mark));
+        if is_begun {
+            self.kill_everything()?;
+        }
+        Ok(is_begun)
+    }
+
+    /// Brings an interrupted power cut to an end, forwards or backwards, and removes the markers.
+    pub fn settle(&self) -> Result<(), Error> {
+        let is_before = self.holder.is_alive().map_err(|_| Error::Gone)?;
+        let is_complete = self.resume()?;
+        if !is_complete {
             self.stop.revert().map_err(Error::Stop)?;
+        } else if is_before {
+            self.await_volumes();
         }
         self.volumes.iter().try_for_each(|volume| volume.remove_markers(&self.mark))
+    }
+
+    /// Waits until the platform has mounted the volumes again. Where it does not, a marker stays out of reach.
+    fn await_volumes(&self) {
+        let until = Instant::now() + RETURN;
+        let is_back =
+            |volume: &Volume| exists(&marker(&volume.path, &self.mark, SYNCED)).is_ok_and(|is_back| is_back);
+        while !self.volumes.iter().all(is_back) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether the pod is back and what its volumes remember; `None` while it is not.
@@ -241,7 +271,10 @@ impl Volume {
         if !shutdown::is_supported(&located.path).map_err(volume("look at", &claim))? {
             return Err(Error::UnknownFilesystem(claim));
         }
-        Ok(Self { claim, path: located.path.clone() })
+        let Some(device) = shutdown::device_of(&located.path).map_err(volume("look at", &claim))? else {
+            return Err(Error::NoDevice(claim));
+        };
+        Ok(Self { claim, path: located.path.clone(), device })
     }
 
     fn mark_synced(&self, mark: &str) -> Result<(), Error> {
@@ -259,8 +292,12 @@ impl Volume {
         write().map_err(volume("write an unsynced marker to", &self.claim))
     }
 
-    /// A filesystem that was shut down answers every attempt to create a file with EIO.
+    /// A filesystem that was shut down answers every attempt to create a file with EIO. One that is not mounted there
+    /// any more was not.
     fn is_shut_down(&self, mark: &str) -> bool {
+        if fs::metadata(&self.path).is_ok_and(|found| found.dev() != self.device) {
+            return false;
+        }
         let path = marker(&self.path, mark, "check");
         match File::create(&path) {
             Ok(_) => remove(&path).is_err(),

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::host::{ContainerError, Running, kernel};
 use crate::host::freezer::{CgroupId, Freezer};
 use crate::host::process::tree::Tree;
 use crate::host::process::{ProcessId, cpu_time};
-use crate::node::{LocatedContainer, LocatedPod};
+use crate::node::LocatedPod;
 
 /// For how long processes may take to stop, or to go on.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -53,9 +54,9 @@ pub enum By {
 /// Why a pause could not be made or taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The pod has no such container, or it is not running.
-    #[error("no running container to pause in this pod{}", .0.as_ref().map(|name| format!(" is called {name}")).unwrap_or_default())]
-    NoContainer(Option<String>),
+    /// Not found, or the kernel refused.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     /// The container ended.
     #[error("container {0} has no process any more")]
     Gone(String),
@@ -81,30 +82,16 @@ pub enum Error {
         /// What was waited for.
         expected: &'static str,
     },
-    /// The kernel refused.
-    #[error("cannot {what} container {name}: {source}")]
-    Kernel {
-        /// What was tried.
-        what: &'static str,
-        /// On which container.
-        name: String,
-        /// The answer.
-        source: io::Error,
-    },
-}
-
-fn kernel<'a>(what: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> Error + use<'a> {
-    move |source| Error::Kernel { what, name: name.to_owned(), source }
 }
 
 impl Target {
     /// Finds what is to be paused, and whether it may be.
     pub fn find(pod: &LocatedPod, container: Option<&str>) -> Result<Self, Error> {
-        let chosen = pod.chosen(container).ok_or_else(|| Error::NoContainer(container.map(str::to_owned)))?;
+        let chosen = Running::find(pod, container)?;
         let is_whole_pod = chosen.len() == pod.containers.len();
         let containers = chosen
             .into_iter()
-            .map(|chosen| Paused::find(pod, chosen, is_whole_pod))
+            .map(|chosen| Paused::check(pod, chosen, is_whole_pod))
             .collect::<Result<_, _>>()?;
         Ok(Self { containers })
     }
@@ -124,21 +111,21 @@ impl Target {
 }
 
 impl Paused {
-    fn find(pod: &LocatedPod, container: &LocatedContainer, is_whole_pod: bool) -> Result<Self, Error> {
-        let name = &container.name;
-        let process = |pid| {
-            ProcessId::of(pid).map_err(kernel("look at", name))?.ok_or_else(|| Error::Gone(name.clone()))
-        };
-        let first = process(container.pid)?;
-        let by = match &container.cgroup {
-            Some(path) => By::Freezer(CgroupId::at(path).map_err(kernel("find the cgroup of", name))?),
+    /// Decides how it is held, and whether it may be.
+    fn check(pod: &LocatedPod, running: Running, is_whole_pod: bool) -> Result<Self, Error> {
+        let Running { name, first, cgroup } = running;
+        let by = match cgroup {
+            Some(cgroup) => By::Freezer(cgroup),
             // Orphans are adopted by the pod's holder; whose they were can only be told when all are meant.
             None if is_whole_pod => {
-                By::Signal(Tree { roots: vec![first], spared: Some(process(pod.holder)?) })
+                let holder = ProcessId::of(pod.holder).map_err(kernel("look at the holder of", &name))?;
+                let holder = holder.ok_or_else(|| Error::Gone(name.clone()))?;
+                By::Signal(Tree { roots: vec![first], spared: Some(holder) })
             }
             None => By::Signal(Tree { roots: vec![first], spared: None }),
         };
-        let paused = Self { name: name.clone(), first, by };
+        let paused = Self { name, first, by };
+        let name = &paused.name;
         if let Some((freezer, path)) = paused.freezer()? {
             if freezer.is_asked_to_freeze().map_err(kernel("read the freezer of", name))? {
                 return Err(Error::AlreadyFrozen(path));
@@ -168,10 +155,7 @@ impl Paused {
                 let freezer = cgroup.open().map_err(kernel("open the freezer of", name))?;
                 let freezer = freezer.ok_or_else(|| Error::Gone(name.clone()))?;
                 if !freezer.freeze(PATIENCE).map_err(kernel("freeze", name))? {
-                    return Err(Error::DidNotStop {
-                        name: name.clone(),
-                        expected: "`frozen 1` in cgroup.events",
-                    });
+                    return Err(Error::DidNotStop { name: name.clone(), expected: freezer.word_for(true) });
                 }
                 Ok(Hold::Frozen(freezer))
             }
@@ -192,7 +176,7 @@ impl Paused {
         match &self.by {
             By::Freezer(_) => match self.freezer()? {
                 Some((freezer, _)) if !freezer.thaw(PATIENCE).map_err(kernel("thaw", name))? => {
-                    Err(Error::DidNotGoOn { name: name.clone(), expected: "`frozen 0` in cgroup.events" })
+                    Err(Error::DidNotGoOn { name: name.clone(), expected: freezer.word_for(false) })
                 }
                 Some(_) | None => Ok(()),
             },
@@ -237,8 +221,8 @@ impl Hold {
     fn contradiction(&self) -> io::Result<Option<String>> {
         Ok(match self {
             Self::Frozen(freezer) if freezer.is_frozen()? => None,
-            Self::Frozen(_) => {
-                Some("its cgroup is not frozen: expected `frozen 1`, found `frozen 0`".to_owned())
+            Self::Frozen(freezer) => {
+                Some(format!("its cgroup is not frozen: expected {}", freezer.word_for(true)))
             }
             Self::Stopped(tree) => {
                 let (all, stopped) = (tree.members()?, tree.stopped()?);

@@ -8,8 +8,8 @@ use netlink_bindings::nftables::{
 };
 use netlink_bindings::traits::Pusher;
 
+use super::batch::Batch;
 use super::layout::{Cut, INPUT, Load, OUTPUT, Rule, Set, Test};
-use super::socket::Batch;
 
 /// `NF_INET_LOCAL_IN` and `NF_INET_LOCAL_OUT`, where a pod's own packets pass.
 const HOOKS: [(&str, u32); 2] = [(INPUT, 1), (OUTPUT, 3)];

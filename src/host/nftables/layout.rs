@@ -107,6 +107,11 @@ fn sorted(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 impl Cut {
+    /// Whether it drops nothing at all.
+    pub fn is_nothing(&self) -> bool {
+        self.from.is_empty() && self.to.is_empty() && !self.strangers
+    }
+
     /// Its sets. Those that a change of addresses touches are always there, even when empty.
     pub(super) fn sets(&self) -> Vec<Set> {
         let v4 = |name, members| Set { name, key_type: 7, key_len: 4, keys: keys_v4(members), expires: true };

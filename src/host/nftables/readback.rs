@@ -8,7 +8,7 @@ use netlink_bindings::nftables::{ExprOps, IterableRuleAttrs, Request};
 
 use super::encode::header;
 use super::layout::Cut;
-use super::socket::Socket;
+use crate::host::netlink::socket::Socket;
 
 /// A table as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,9 +39,13 @@ impl Reading {
         }
         cut.sets().iter().find_map(|set| {
             let expected: BTreeSet<Vec<u8>> = set.keys.iter().cloned().collect();
-            let found = self.sets.get(set.name)?;
-            (found != &expected)
-                .then(|| format!("set {} holds {} keys, expected {}", set.name, found.len(), expected.len()))
+            match self.sets.get(set.name) {
+                Some(found) if *found == expected => None,
+                Some(found) => {
+                    Some(format!("set {} holds {} keys, expected {}", set.name, found.len(), expected.len()))
+                }
+                None => Some(format!("set {} is missing", set.name)),
+            }
         })
     }
 }

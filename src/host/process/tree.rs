@@ -69,6 +69,7 @@ impl Tree {
             for process in &stopped {
                 signal(process, Signal::SIGCONT)?;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -44,6 +44,7 @@ fn writes_what_it_reads() {
                 current,
                 member: None,
                 intended: None,
+                error: Some("no \"leader\"".into()),
             };
             let mut text = Vec::new();
             before.write(&mut text);

@@ -26,7 +26,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// The line again.
+    /// The line again, without the reason, which only people read.
     pub(super) fn line(self, keys: &[String]) -> OpLine<'_> {
         OpLine {
             index: self.index,
@@ -39,6 +39,7 @@ impl Operation {
             current: self.current,
             member: self.member,
             intended: self.intended,
+            error: None,
         }
     }
 }

@@ -22,6 +22,7 @@ fn operation(index: u64, key: &str) -> OpLine<'_> {
         current: Current::NotObserved,
         member: Some(2),
         intended: Some(9),
+        error: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Said, TOLD};
+use super::{Said, TOLD, prefix, without_prefix};
 use crate::api::{Nanos, Ordinal};
 use crate::experiment::Verdict;
 use crate::journal::entry::{Entry, Held};
@@ -60,14 +60,8 @@ fn kept(counts: Counts) -> String {
     )
 }
 
-/// A ledger's key without what the experiment puts before every key.
-fn without_prefix<'k>(key: &'k str, prefix: &str) -> &'k str {
-    key.strip_prefix(prefix).unwrap_or(key)
-}
-
 fn writes(evidence: &Evidence<'_>) -> Vec<LedgerWrite> {
-    let workload = evidence.journal.header.experiment.workload.as_ref();
-    let prefix = workload.map_or("", |workload| workload.scope.prefix.as_str());
+    let prefix = prefix(evidence);
     let mut open: HashMap<u32, LedgerWrite> = HashMap::new();
     let mut ended = Vec::new();
     for line in evidence.journal.operations() {

@@ -1,6 +1,6 @@
 //! `linearizability`: is there an order of all operations on registers that explains every answer?
 
-use super::{Said, TOLD};
+use super::{Said, TOLD, prefix, without_prefix};
 use crate::experiment::{Reads, Verdict};
 use crate::judge::claim::Evidence;
 use crate::judge::facts::Facts;
@@ -9,9 +9,10 @@ use crate::judge::judgement::WitnessOperation;
 use crate::judge::linearizability::{self, Outcome, Witness};
 use crate::judge::words;
 
-/// Keys that are neither the ledger's nor the heartbeat's are registers.
-fn is_register(key: &str) -> bool {
-    !key.contains("ledger/") && !key.ends_with("heartbeat")
+/// Keys that are neither the ledger's nor the heartbeat's are registers, whatever the experiment puts before all.
+fn is_register(key: &str, prefix: &str) -> bool {
+    let key = without_prefix(key, prefix);
+    !key.starts_with("ledger/") && key != "heartbeat"
 }
 
 /// Checks every register.
@@ -53,7 +54,8 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
 
 fn history(evidence: &Evidence<'_>) -> Result<History, String> {
     let mut builder = Builder::default();
-    for line in evidence.journal.operations().filter(|line| is_register(&line.key)) {
+    let prefix = prefix(evidence);
+    for line in evidence.journal.operations().filter(|line| is_register(&line.key, prefix)) {
         builder.push(&line).map_err(|error| error.to_string())?;
     }
     Ok(builder.finish())

@@ -95,11 +95,11 @@ fn claims_about_the_workload_wait_for_the_workload() {
 fn an_abort_condition_is_true_when_it_lasted() {
     let mut story =
         Story::claiming(json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "9s"}}));
-    story.guards = json!({"abortWhen": [{"sli": {"quorum": {}}, "below": 1, "for": "2s"}]});
+    story.guards = json!({"abortWhen": [{"sli": {"quorum": {}}, "for": "2s"}]});
     assert_eq!(abort(&story), [(0, None)]);
     story.members = lost_quorum;
     let answers = abort(&story);
-    let words = Some("quorum has been below 1 for 2 s".to_owned());
+    let words = Some("quorum has been lost for 2 s".to_owned());
     assert_eq!(answers[1], (9900 * MS, words), "{answers:?}");
     assert_eq!(answers[2], (12_500 * MS, None), "{answers:?}");
     story.guards = json!({"abortWhen": [{"sli": {"commitLatency": {}}, "above": "1s"}]});

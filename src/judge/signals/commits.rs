@@ -14,7 +14,7 @@ use crate::judge::series::{Kind, Measure, Point, Sample, Series, Window};
 const BUCKET: Nanos = 500_000_000;
 
 /// Recoveries of a latency are told apart to this.
-pub(super) const MOMENT: Nanos = 100_000_000;
+const MOMENT: Nanos = 100_000_000;
 
 /// The writes of a run, by their intended start.
 #[derive(Debug, Clone, Default)]
@@ -182,7 +182,9 @@ impl Commits {
         for window in windows {
             let mut from = window.from;
             // One bucket more, to see whether an outage goes on.
-            while from < window.to.saturating_add(BUCKET) {
+            let end = window.to.saturating_add(BUCKET);
+            let last = on_grid(window.from, end - 1, BUCKET);
+            while from < end {
                 let bucket = Window::new(from, from.saturating_add(BUCKET));
                 let measure = self.measure(&[bucket], thousandths, now);
                 let (sample, why) = match measure.value {
@@ -193,12 +195,51 @@ impl Commits {
                     }
                     Some(value) => (Sample::Value(value), String::new()),
                 };
+                let is_silent = measure.value.is_none();
                 series.push(Point { at: from, sample, why });
-                from = bucket.to;
+                from = bucket.to.max(from.saturating_add(1));
+                if is_silent && from < last {
+                    // Nothing is known until the next write, however long that is.
+                    let next = self.next_write(from).map_or(last, |next| on_grid(window.from, next, BUCKET));
+                    from = next.min(last);
+                }
             }
         }
         series
     }
+
+    /// When the first write from `from` on was meant to begin.
+    fn next_write(&self, from: Nanos) -> Option<Nanos> {
+        let place = self.writes.partition_point(|write| write.intended < from);
+        let ended = self.writes.get(place).map(|write| write.intended);
+        let open = self.open.values().filter(|open| open.value.is_some()).map(|open| open.intended);
+        ended.into_iter().chain(open.filter(|&intended| intended >= from)).min()
+    }
+
+    /// The moments in a window, [`MOMENT`] apart, after which some write was meant to begin within `reach`: of any other
+    /// moment nothing can be said.
+    pub(super) fn moments(&self, window: Window, reach: Nanos) -> Vec<Nanos> {
+        let mut moments = Vec::new();
+        let mut at = window.from;
+        while at < window.to {
+            let Some(next) = self.next_write(at) else {
+                break;
+            };
+            if next < at.saturating_add(reach.max(1)) {
+                moments.push(at);
+                at = at.saturating_add(MOMENT);
+            } else {
+                let first = next - reach.max(1) + 1;
+                at = on_grid(window.from, first.saturating_add(MOMENT - 1), MOMENT);
+            }
+        }
+        moments
+    }
+}
+
+/// The last moment up to `at` that is a whole number of steps after `from`.
+fn on_grid(from: Nanos, at: Nanos, step: Nanos) -> Nanos {
+    from + (at - from) / step * step
 }
 
 /// The smallest value that at least this many thousandths of all values do not exceed.
@@ -213,7 +254,31 @@ pub fn quantile(values: &mut [u64], thousandths: u32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::*;
+
+    const HOUR: Nanos = 3_600_000_000_000;
+
+    /// One write in each of two hours that are far apart.
+    fn sparse() -> Commits {
+        let mut commits = Commits::default();
+        for intended in [HOUR, 1_000_000 * HOUR] {
+            commits.insert(Write { intended, outcome: Outcome::Acknowledged(1) });
+        }
+        commits
+    }
+
+    #[test]
+    fn silence_takes_no_time_to_judge() {
+        let window = Window::new(0, u64::MAX);
+        assert_eq!(
+            sparse().series(&[window], 990, u64::MAX, &|_| true).outages(&[window], &|_| true).len(),
+            1
+        );
+        let moments = sparse().moments(window, 2_000_000_000);
+        assert_eq!(moments.len(), 40, "{moments:?}");
+        assert!(moments.iter().all(|at| at % MOMENT == 0), "{moments:?}");
+        assert_eq!((moments[0], moments[19]), (HOUR - 19 * MOMENT, HOUR));
+    }
 
     #[test]
     fn a_quantile_is_a_value_that_was_measured() {

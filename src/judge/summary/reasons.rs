@@ -4,6 +4,7 @@ use crate::api::Nanos;
 use crate::experiment::{Sli, Step, Verdict};
 use crate::judge::claim::{self, Evidence};
 use crate::judge::judgement::{Reason, StepOutcome};
+use crate::judge::words;
 
 /// Every reason, worst first, each said once.
 pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> {
@@ -22,6 +23,10 @@ pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> 
     if facts.finished.is_none() {
         let text = "the record ends before the run did".into();
         reasons.add(Verdict::Inconclusive, Some(facts.end), text);
+    }
+    if let Some(at) = facts.gap {
+        let text = format!("what the run decided before {} is not all on record", words::moment(at));
+        reasons.add(Verdict::Inconclusive, Some(at), text);
     }
     if journal.torn {
         let text = "the last line of the record is torn".into();

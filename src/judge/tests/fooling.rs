@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::story::{Story, read};
+use super::story::{Story, read, with_ids};
 use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::{Judgement, judge};
@@ -108,6 +108,40 @@ fn a_last_line_that_is_torn_is_inconclusive() {
     let judgement = judge(&Journal::parse(text.as_bytes()).expect("a torn line is tolerated"));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
     assert_eq!(judgement.headline, "the last line of the record is torn");
+}
+
+#[test]
+fn a_decision_that_was_taken_out_is_missed_whichever_it_was() {
+    let lines = good();
+    let effects: Vec<usize> =
+        (0..lines.len()).filter(|&place| lines[place].contains("\"entry\":{\"effect\"")).collect();
+    assert!(effects.len() > 10);
+    for &dropped in &effects {
+        let mut lines = lines.clone();
+        lines.remove(dropped);
+        let judgement = judged(&lines);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive, "{}", judgement.headline);
+    }
+    let aborted: Vec<String> = lines
+        .iter()
+        .flat_map(|line| {
+            let abort = line.contains("\"recovering\"").then(|| {
+                line.replace(
+                    "{\"phase\":\"recovering\"}",
+                    "{\"abort\":{\"reason\":\"a person asked to stop\"}}",
+                )
+            });
+            std::iter::once(line.clone()).chain(abort)
+        })
+        .collect();
+    let mut aborted = with_ids(aborted);
+    assert_eq!(judged(&aborted).verdict, Verdict::Aborted);
+    aborted.retain(|line| !line.contains("\"abort\""));
+    assert_eq!(
+        judged(&aborted).verdict,
+        Verdict::Inconclusive,
+        "an abort is not made undone by leaving it out"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::story::{MS, S, Story, read, status};
+use super::story::{MS, S, Story, read, status, with_ids};
 use crate::experiment::Verdict;
 use crate::judge::judge;
 
@@ -134,7 +134,7 @@ fn deleted(hypothesis: serde_json::Value, is_seen_gone: bool) -> Vec<String> {
         let time = line.split("\"time\":").nth(1).and_then(|rest| rest.split(',').next());
         time.and_then(|time| time.parse::<u64>().ok())
     });
-    lines
+    with_ids(lines)
 }
 
 #[test]

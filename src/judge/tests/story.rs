@@ -142,9 +142,8 @@ impl Story {
                 line
             }
         });
-        std::iter::once(json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]))
-            .chain(body)
-            .collect()
+        let header = json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]);
+        with_ids(std::iter::once(header).chain(body))
     }
 
     fn header(&self) -> Value {
@@ -224,7 +223,7 @@ fn injection(desired: &str) -> Value {
         "name": "run-1.pause.0.0", "run": "run-1", "step": "pause", "occurrence": 0,
         "pod": {"name": "db-0", "ordinal": 0, "uid": "uid-0", "node": "here"},
         "container": null, "fault": {"pause": {}}, "desired": desired,
-        "deadline": {"at": "2026-01-01T00:01:00Z", "within": {"secs": 10, "nanos": 0}}, "follow": false,
+        "deadline": {"at": "2026-01-01T00:01:00Z", "within": "10s"}, "follow": false,
     })
 }
 
@@ -233,7 +232,7 @@ pub(in crate::judge) fn status(state: &str, at: Nanos, effective: Nanos) -> Valu
     json!({"input": {"injection": {"name": "run-1.pause.0.0", "status": {
         "state": state, "since": when,
         "proof": {"at": when, "holds": state == "Injected", "observed": "frozen, cpu time stands still"},
-        "effective_for": {"secs": effective / S, "nanos": effective % S},
+        "effectiveFor": format!("{effective}ns"),
         "error": null,
     }}}})
 }
@@ -246,6 +245,19 @@ fn snapshot(ready: u32) -> Value {
         })
         .collect();
     json!({"name": "db", "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
+}
+
+/// Numbers the effects in the order of the lines.
+pub(in crate::judge) fn with_ids(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut next = 0..;
+    let mut with_id = |line: String| match line.rsplit_once("\"id\":") {
+        Some((before, after)) if line.contains("\"entry\":{\"effect\"") => {
+            let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{before}\"id\":{}{rest}", next.next().unwrap_or(0))
+        }
+        Some(_) | None => line,
+    };
+    lines.into_iter().map(&mut with_id).collect()
 }
 
 /// Reads a record as a run's.

@@ -35,23 +35,30 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             self.report().await;
             let retry = Instant::now() + pause;
             pause = (pause * 2).min(RETRY.1);
-            while let Ok(wish) = timeout_at(retry, self.wishes.recv()).await {
-                match wish {
-                    Some(Wish::Put(spec)) => {
-                        if spec.desired == Desired::Reverted && matches!(next, Next::Again | Next::Lost(_)) {
-                            next = Next::Reverted;
-                        }
-                        self.spec = Some(spec);
+            next = self.hear_until(retry, next).await;
+        }
+        self.taken_back(next).await
+    }
+
+    /// What comes next, by what is wished until then.
+    async fn hear_until(&mut self, retry: Instant, mut next: Next) -> Next {
+        while let Ok(wish) = timeout_at(retry, self.wishes.recv()).await {
+            match wish {
+                Some(Wish::Put(spec)) => {
+                    if spec.desired == Desired::Reverted && matches!(next, Next::Again | Next::Lost(_)) {
+                        next = Next::Reverted;
                     }
-                    Some(Wish::Gone) => next = Next::End,
-                    None => {
-                        next = Next::End;
-                        sleep_until(retry).await;
-                    }
+                    self.spec = Some(spec);
+                }
+                Some(Wish::Gone) => next = Next::End,
+                None => {
+                    // A closed channel answers at once, for ever: waiting on it would never come to the next attempt.
+                    sleep_until(retry).await;
+                    return Next::End;
                 }
             }
         }
-        self.taken_back(next).await
+        next
     }
 
     async fn taken_back(&mut self, next: Next) -> Phase {

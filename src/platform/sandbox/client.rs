@@ -17,7 +17,7 @@ use super::StateDir;
 use super::dns;
 use super::network::GATEWAY;
 use super::protocol::{InjectionEvent, Reply, Request, short_path};
-use crate::api::{Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
+use crate::api::{HostFault, Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
 use crate::node::{Channel, Locate, LocatedPod, Order};
 use crate::platform::{Cluster, Dial, Endpoint, Nodes, PlatformError};
 
@@ -65,6 +65,14 @@ impl Client {
                 let waiting = describe(&self.snapshots.borrow());
                 Err(PlatformError::Refused(format!("not ready within {} s: {waiting}", limit.as_secs())))
             }
+        }
+    }
+
+    /// Every Injection that there is now, of whatever run.
+    pub async fn injections(&self) -> Result<Vec<Injection>, PlatformError> {
+        match self.ask(&Request::ListInjections {}).await? {
+            Reply::Injections(all) => Ok(all),
+            Reply::Ok {} | Reply::Located(_) | Reply::Refused(_) => Err(another_answer()),
         }
     }
 
@@ -168,6 +176,8 @@ impl Dial for Client {
 impl Channel for Client {
     async fn orders(&self) -> io::Result<mpsc::Receiver<Order>> {
         self.watch_injections(|event| match event {
+            // Not a node's to do: init does it itself.
+            InjectionEvent::Put(injection) if matches!(injection.spec.fault, HostFault::Api(_)) => None,
             InjectionEvent::Put(injection) => Some(Order::Put(injection.spec)),
             InjectionEvent::Gone(name) => Some(Order::Gone(name)),
         })
@@ -185,8 +195,8 @@ impl Locate for Client {
     async fn pod(&self, ordinal: Ordinal) -> io::Result<Option<LocatedPod>> {
         match self.ask(&Request::Locate(ordinal)).await.map_err(io::Error::other)? {
             Reply::Located(pod) => Ok(pod),
-            Reply::Ok {} | Reply::Refused(_) => {
-                Err(io::Error::other("the sandbox's init gave another answer"))
+            Reply::Ok {} | Reply::Injections(_) | Reply::Refused(_) => {
+                Err(io::Error::other(another_answer()))
             }
         }
     }
@@ -206,7 +216,7 @@ async fn open_watch(socket: &std::path::Path, request: &Request) -> io::Result<L
     match next(&mut lines).await? {
         Some(Reply::Ok {}) => Ok(lines),
         Some(Reply::Refused(reason)) => Err(io::Error::other(reason)),
-        Some(Reply::Located(_)) | None => Err(gone()),
+        Some(Reply::Located(_) | Reply::Injections(_)) | None => Err(gone()),
     }
 }
 
@@ -215,6 +225,10 @@ async fn next<T: DeserializeOwned>(lines: &mut Lines<BufReader<UnixStream>>) -> 
         Some(line) => Ok(Some(serde_json::from_str(&line)?)),
         None => Ok(None),
     }
+}
+
+fn another_answer() -> PlatformError {
+    PlatformError::Unreachable("the sandbox's init gave another answer".to_owned())
 }
 
 fn gone() -> io::Error {

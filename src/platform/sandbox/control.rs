@@ -71,6 +71,7 @@ async fn answer(stream: UnixStream, world: &World, deletions: &mpsc::Sender<Dele
                 _ = read.read_line(&mut line) => Ok(()),
             };
         }
+        Request::ListInjections {} => Reply::Injections(world.injections.list()),
         Request::DeletePod { ordinal, grace } => {
             let (deletion, taken) = Deletion::new(ordinal, grace);
             let _ = deletions.send(deletion).await;

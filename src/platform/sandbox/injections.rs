@@ -42,6 +42,11 @@ impl Injections {
         self.all.send_if_modified(|all| all.remove(name).is_some());
     }
 
+    /// All that exist now.
+    pub fn list(&self) -> Vec<Injection> {
+        self.all.borrow().values().cloned().collect()
+    }
+
     /// All that exist, then every change.
     pub fn watch(&self) -> Watch {
         let mut changes = self.all.subscribe();

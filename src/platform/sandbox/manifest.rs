@@ -20,7 +20,6 @@ mod fields;
 mod find;
 mod kinds;
 mod names;
-mod nearest;
 mod pod;
 mod program;
 mod quantity;

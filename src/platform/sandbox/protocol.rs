@@ -31,6 +31,8 @@ pub enum Request {
     PutInjection(Box<InjectionSpec>),
     /// Forget an Injection.
     ForgetInjection(String),
+    /// All Injections that there are now.
+    ListInjections {},
     /// All Injections, then every change: lines of [`InjectionEvent`].
     WatchInjections {},
     /// Replace an Injection's status.
@@ -52,6 +54,8 @@ pub enum Reply {
     Ok {},
     /// Where the pod is, if it runs.
     Located(Option<LocatedPod>),
+    /// The Injections that there are.
+    Injections(Vec<Injection>),
     /// Not done, and why.
     Refused(String),
 }

@@ -14,8 +14,10 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::claim_kind::ClaimKind;
 use super::{Options, SandboxError, SetSpec};
 use crate::host::cgroup;
+use crate::host::process::ProcessId;
 use crate::host::user_namespace::is_root_of_machine;
 
 /// How long killed processes may take to leave their cgroups.
@@ -38,6 +40,8 @@ pub struct Setup {
     pub cgroup: Option<PathBuf>,
     /// Whether root outside is root inside.
     pub is_root: bool,
+    /// What its claims are.
+    pub claims: ClaimKind,
 }
 
 /// `SEATRIAL_STATE`; or `/var/lib/seatrial` as root, `$XDG_STATE_HOME/seatrial` or `~/.local/state/seatrial` otherwise.
@@ -67,6 +71,16 @@ pub fn lock_root(root: &Path) -> Result<File, SandboxError> {
 }
 
 impl Setup {
+    /// The cgroup of the guardians, made where it is missing: what stops the node's own cgroup (a session that is frozen,
+    /// a limit of its memory) must not stop those who end its faults.
+    pub fn guardian_cgroup(&self) -> Option<PathBuf> {
+        let path = self.cgroup.as_ref()?.join("guardians");
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => None,
+            Ok(()) | Err(_) => Some(path),
+        }
+    }
+
     /// Removes the cgroups of a sandbox whose processes are gone.
     pub fn sweep_cgroups(&self) -> io::Result<()> {
         let Some(path) = &self.cgroup else { return Ok(()) };
@@ -147,15 +161,19 @@ impl StateDir {
         Ok(serde_json::from_slice(&fs::read(self.path.join(file))?)?)
     }
 
-    /// Remembers init's pid, as the sandbox's outside sees it.
-    pub fn write_init(&self, pid: Pid) -> io::Result<()> {
-        fs::write(self.path.join("init"), pid.to_string())
+    /// Remembers init, as the sandbox's outside sees it.
+    pub fn write_init(&self, init: ProcessId) -> io::Result<()> {
+        fs::write(self.path.join("init.json"), serde_json::to_vec(&init)?)
+    }
+
+    /// Init by pid and start time, so that nobody else is taken for it who gets its pid later.
+    pub fn init_process(&self) -> io::Result<ProcessId> {
+        self.read("init.json")
     }
 
     /// Init's pid, while the sandbox lives.
     pub fn init(&self) -> io::Result<Pid> {
-        let text = fs::read_to_string(self.path.join("init"))?;
-        text.trim().parse().map(Pid::from_raw).map_err(io::Error::other)
+        Ok(Pid::from_raw(self.init_process()?.pid))
     }
 
     /// Takes the lock that says that the sandbox lives; `None` while somebody has it. It belongs to the open file, so

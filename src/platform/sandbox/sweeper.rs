@@ -19,7 +19,7 @@ use nix::unistd::{Pid, setsid};
 
 use super::state_dir::{Setup, StateDir};
 use crate::host::namespace::{Spawn, inherited, spawn};
-use crate::host::pidfd::PidFd;
+use crate::host::process::{PidFd, ProcessId};
 use crate::host::user_namespace::{self, IdentityMap};
 
 /// The descriptor under which sweeper and init get the lock.
@@ -55,8 +55,10 @@ fn watch(dir: &StateDir) -> io::Result<()> {
     let signals = SignalFd::with_flags(&stopping, SfdFlags::SFD_CLOEXEC)?;
 
     let init = start_init(dir, &setup, lock.as_fd())?;
-    let init_fd = PidFd::open(init)?;
-    dir.write_init(init)?;
+    // It is there until it is reaped below, even if it has ended already.
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let init_fd = PidFd::open(init.as_raw())?.ok_or_else(gone)?;
+    dir.write_init(ProcessId::of(init.as_raw())?.ok_or_else(gone)?)?;
     release_stdout()?;
 
     let stdin = io::stdin();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::SUBCOMMAND;
@@ -84,8 +85,13 @@ impl Started {
         self.child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"!")?;
         let mut answer = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let timeout = PollTimeout::from(PATIENCE.as_millis() as u16);
-        if poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], timeout)? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
+        loop {
+            match poll(&mut [PollFd::new(answer.as_fd(), PollFlags::POLLIN)], timeout) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         answer.read_exact(&mut [0])?;
         self.identity.open()?.ok_or_else(|| io::ErrorKind::NotFound.into())

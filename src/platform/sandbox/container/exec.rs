@@ -5,17 +5,17 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
 use nix::sched::CloneFlags;
-use nix::unistd::Pid;
 
 use super::{ExecPlan, process, with_plan};
 use crate::host::cgroup;
 use crate::host::namespace::enter;
-use crate::host::pidfd::PidFd;
+use crate::host::process::PidFd;
 
 /// `seatrial __sandbox-exec`: enters the container, runs the program and ends as it does.
 pub fn exec_main() -> i32 {
     with_plan(|plan: ExecPlan, report| {
-        let container = PidFd::open(Pid::from_raw(plan.container))?;
+        let ended = || io::Error::new(io::ErrorKind::NotFound, "the container has ended");
+        let container = PidFd::open(plan.container)?.ok_or_else(ended)?;
         if let Some(cgroup) = &plan.process.cgroup {
             cgroup::join(cgroup)?;
         }

@@ -1,9 +1,9 @@
 //! Which documents there are, and what becomes of those that are neither the set nor its Service.
 
 use super::Document;
-use super::nearest::nearest;
 use super::report::{Findings, Report};
 use super::tree::{Node, Value, shortened};
+use crate::yaml::nearest;
 
 /// The documents that are read further.
 pub(super) struct Sorted<'a> {
@@ -88,8 +88,8 @@ fn kind(report: &mut Report<'_>) -> Option<Kind> {
         );
         return None;
     }
-    let kind = tree.text("kind").unwrap_or_default();
-    let version = tree.text("apiVersion").unwrap_or_default();
+    let kind = tree.text_of("kind").unwrap_or_default();
+    let version = tree.text_of("apiVersion").unwrap_or_default();
     let (read, wanted) = match kind {
         "StatefulSet" => (Kind::Set, "apps/v1"),
         "Service" => (Kind::Service, "v1"),

@@ -33,7 +33,7 @@ impl Findings {
             line: document.line(unreadable.place),
             column: unreadable.place.column,
             path: String::new(),
-            message: format!("not readable as YAML: {}", unreadable.message),
+            message: unreadable.message.clone(),
             hint: None,
         });
     }

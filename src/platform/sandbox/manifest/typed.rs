@@ -12,9 +12,9 @@ use serde::forward_to_deserialize_any;
 
 use self::access::{Fields, Items};
 use self::path::{Path, Step};
-use super::nearest::nearest;
 use super::report::Report;
 use super::tree::{Entry, Node, Place, Value};
+use crate::yaml::nearest;
 
 mod access;
 mod path;
@@ -87,7 +87,7 @@ impl<'a> Typed<'a, '_> {
 
     fn integer(self, lowest: i64, highest: i64) -> i64 {
         match self.node.value {
-            Value::Int(value) if (lowest..=highest).contains(&value) => value,
+            Value::Int(value) if (lowest.into()..=highest.into()).contains(&value) => value as i64,
             Value::Null => 0,
             Value::Bool(_)
             | Value::Int(_)
@@ -133,7 +133,10 @@ impl<'a> Deserializer<'a> for Typed<'a, '_> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
-            Value::Int(value) => visitor.visit_i64(*value),
+            Value::Int(value) => match i64::try_from(*value) {
+                Ok(value) => visitor.visit_i64(value),
+                Err(_) => visitor.visit_f64(*value as f64),
+            },
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_str(text),
             Value::List(_) => self.deserialize_seq(visitor),

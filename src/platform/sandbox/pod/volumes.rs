@@ -3,7 +3,7 @@
 //! As root a claim is an image file with an ext4 filesystem on a loop device, mounted once in init's mount namespace
 //! and bound from there into containers. It is attached anew for every pod sandbox, and only when no device has the
 //! image any more: a filesystem that was shut down, or whose last user still lives, is never used again. As an ordinary
-//! user a claim is a folder.
+//! user, and where nothing can make a filesystem, a claim is a folder (see [`ClaimKind`]).
 
 use std::fs;
 use std::io;
@@ -18,6 +18,7 @@ use nix::mount::MsFlags;
 use crate::host::loop_device::{self, LoopDevice};
 use crate::host::mount;
 use crate::node::LocatedVolume;
+use crate::platform::sandbox::claim_kind::{ClaimKind, FORMAT, PROGRAMS};
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir};
 
@@ -111,9 +112,12 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
     let is_new = !path.exists();
     fs::create_dir_all(&path)?;
     let mut located = LocatedVolume { claim: template.name.clone(), path: path.clone(), device: None };
-    if !world.setup.is_root {
-        open_to_all(&path, is_new, None)?;
-        return Ok(Claim { located, image: None });
+    match world.setup.claims {
+        ClaimKind::Filesystem => {}
+        ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {
+            open_to_all(&path, is_new, world.fs_group())?;
+            return Ok(Claim { located, image: None });
+        }
     }
     let image = path.with_extension("img");
     let is_new = !image.exists();
@@ -143,17 +147,17 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
 async fn format_image(world: &World, image: &Path, size: u64) -> io::Result<()> {
     let unfinished = image.with_extension("new");
     fs::File::create(&unfinished)?.set_len(size.max(SMALLEST_IMAGE))?;
-    let mut format = Command::new("mkfs.ext4");
+    let mut format = Command::new(FORMAT);
     format
         .args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1"])
         .arg(&unfinished)
-        .env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin")
+        .env("PATH", PROGRAMS)
         .stdin(Stdio::null());
     let formatted = world.reaper.run(&mut format).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot run mkfs.ext4: {error}; hint: install e2fsprogs"))
+        io::Error::new(error.kind(), format!("cannot run {FORMAT}: {error}; hint: install e2fsprogs"))
     })?;
     if !formatted {
-        return Err(io::Error::other("mkfs.ext4 failed; its words are in sandbox.log"));
+        return Err(io::Error::other(format!("{FORMAT} failed; its words are in sandbox.log")));
     }
     fs::rename(unfinished, image)
 }

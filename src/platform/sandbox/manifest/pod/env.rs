@@ -2,10 +2,10 @@
 
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVarSource};
 
-use crate::platform::sandbox::manifest::nearest::nearest;
 use crate::platform::sandbox::manifest::report::Report;
 use crate::platform::sandbox::manifest::tree::shortened;
 use crate::platform::sandbox::pod_spec::{EnvValue, EnvVar, FieldPath};
+use crate::yaml::nearest;
 
 const NO_CONFIG: &str = "ConfigMaps and Secrets are not supported in the sandbox yet";
 

@@ -4,10 +4,10 @@ use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1::VolumeMount;
 
-use crate::platform::sandbox::manifest::nearest::nearest;
 use crate::platform::sandbox::manifest::report::Report;
 use crate::platform::sandbox::manifest::tree::shortened;
 use crate::platform::sandbox::pod_spec::Mount;
+use crate::yaml::nearest;
 
 /// The mounts of the container at `path`; `volumes` are the names that there are.
 pub(super) fn read(

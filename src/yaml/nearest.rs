@@ -1,8 +1,10 @@
 //! What a mistyped name was meant to be.
 
+/// Names longer than this are no slip of the finger.
+const LONGEST: usize = 64;
+
 /// The name among `known` that `written` is most likely to mean, if any is near.
-pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LONGEST: usize = 64;
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = written.chars().count();
     if length > LONGEST {
         return None;
@@ -11,6 +13,7 @@ pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
     let most = length.div_ceil(3);
     known
         .into_iter()
+        .filter(|name| name.len() <= 2 * LONGEST)
         .map(|name| (distance(&written.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= most)
         .min()
@@ -31,4 +34,18 @@ fn distance(from: &str, to: &str) -> usize {
         }
     }
     row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn finds_a_slip_of_the_finger_and_nothing_else() {
+        let known = ["networkPartition", "podKill", "powerLoss"];
+        assert_eq!(nearest("netPartition", known), Some("networkPartition"));
+        assert_eq!(nearest("PodKil", known), Some("podKill"));
+        assert_eq!(nearest("diskLatency", known), None);
+        assert_eq!(nearest(&"podKill".repeat(100), known), None);
+    }
 }

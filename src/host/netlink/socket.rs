@@ -1,15 +1,15 @@
-//! A netlink socket for nftables, in the network namespace in which it was opened.
+//! A netlink socket in the network namespace in which it was opened (netlink(7)).
 //!
-//! nfnetlink works on a request before send(2) returns, so that every answer is already waiting then: nothing here ever
-//! blocks, and an answer that is missing is an error at once.
+//! rtnetlink and nfnetlink work on a request before send(2) returns, so that every answer is already waiting then: nothing
+//! here ever blocks, and an answer that is missing is an error at once. It can only be missing where another process holds
+//! the same socket and has read it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use netlink_bindings::builtin::Nlmsghdr;
-use netlink_bindings::nftables::{Chained, Nfgenmsg};
-use netlink_bindings::traits::{NetlinkChained, NetlinkRequest, Protocol};
+use netlink_bindings::traits::{NetlinkRequest, Protocol};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -17,39 +17,16 @@ use nix::sys::socket::{
     sockopt,
 };
 
-/// `NFNL_SUBSYS_NFTABLES`, to which a batch speaks.
-const NFTABLES: u16 = 10;
 /// A dump fills at most one of these per message (`NLMSG_GOODSIZE` and netlink_dump).
 const BUFFER: usize = 64 * 1024;
 
 static SEQUENCE: AtomicU32 = AtomicU32::new(1);
 
-/// Messages that take effect together or not at all.
-pub(super) struct Batch {
-    bytes: Vec<u8>,
-    first: u32,
-    len: u32,
-}
-
-impl Batch {
-    /// A batch of what `fill` asks for.
-    pub(super) fn of(fill: impl FnOnce(&mut Chained)) -> Self {
-        let mut edge = Nfgenmsg::new();
-        edge.set_res_id(NFTABLES);
-        // Room for more messages than any cut needs; what answers carry is compared with this range.
-        let first = SEQUENCE.fetch_add(4096, Ordering::Relaxed);
-        let mut chained = Chained::new(first);
-        chained.request().op_batch_begin_do(&edge);
-        fill(&mut chained);
-        chained.request().op_batch_end_do(&edge);
-        let finished = chained.finalize();
-        Self { len: finished.chain_len() as u32, bytes: finished.payload().to_vec(), first }
-    }
-
-    fn place_of(&self, sequence: u32) -> Option<u32> {
-        let place = sequence.wrapping_sub(self.first);
-        (place < self.len).then_some(place)
-    }
+/// The first of `count` sequence numbers that this process has not used yet. Each process begins elsewhere, because two of
+/// them may hold the same socket.
+pub(in crate::host) fn take_sequence(count: u32) -> u32 {
+    let spread = std::process::id().wrapping_mul(0x9E37_79B1);
+    SEQUENCE.fetch_add(count, Ordering::Relaxed).wrapping_add(spread)
 }
 
 /// See the module.
@@ -58,13 +35,8 @@ pub struct Socket(OwnedFd);
 
 impl Socket {
     /// Opens one in the network namespace of the calling thread.
-    pub fn open() -> io::Result<Self> {
-        let fd = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkNetFilter,
-        )?;
+    pub fn open(protocol: SockProtocol) -> io::Result<Self> {
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         setsockopt(&fd, sockopt::RcvBuf, &(1 << 20))?;
         Ok(Self(fd))
     }
@@ -74,38 +46,8 @@ impl Socket {
         Self(fd)
     }
 
-    /// Sends a batch and takes the kernel's answers: it has taken effect, or nothing of it has.
-    pub(super) fn transact(&self, batch: &Batch) -> io::Result<()> {
-        self.forget_answers();
-        self.send(&batch.bytes)?;
-        let mut acknowledged = 0;
-        let mut failure = None;
-        self.receive(|header, payload| {
-            let Some(place) = batch.place_of(header.seq) else {
-                return;
-            };
-            if i32::from(header.r#type) == libc::NLMSG_ERROR {
-                match error_code(payload) {
-                    0 if place != 0 && place != batch.len - 1 => acknowledged += 1,
-                    0 => {}
-                    code => {
-                        failure.get_or_insert(io::Error::from_raw_os_error(-code));
-                    }
-                }
-            }
-        })?;
-        match failure {
-            Some(error) => Err(error),
-            None if acknowledged == batch.len - 2 => Ok(()),
-            None => Err(io::Error::other(format!(
-                "the kernel acknowledged {acknowledged} of {} nftables messages",
-                batch.len - 2
-            ))),
-        }
-    }
-
     /// Sends a query and hands every answer to `each`.
-    pub(super) fn query<Request: NetlinkRequest>(
+    pub(in crate::host) fn query<Request: NetlinkRequest>(
         &self,
         request: &Request,
         mut each: impl FnMut(Request::ReplyType<'_>) -> io::Result<()>,
@@ -113,7 +55,7 @@ impl Socket {
         let Protocol::Raw { request_type, .. } = request.protocol() else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        let sequence = take_sequence(1);
         let header = Nlmsghdr {
             len: (Nlmsghdr::len() + request.payload().len()) as u32,
             r#type: request_type,
@@ -123,27 +65,31 @@ impl Socket {
         };
         self.forget_answers();
         self.send(&[header.as_slice(), request.payload()].concat())?;
-        let mut result = Ok(());
+        let (mut result, mut is_complete) = (Ok(()), false);
         self.receive(|header, payload| {
             if header.seq != sequence || result.is_err() {
                 return;
             }
             result = match i32::from(header.r#type) {
-                libc::NLMSG_ERROR | libc::NLMSG_DONE => match error_code(payload) {
-                    0.. => Ok(()),
-                    code => Err(io::Error::from_raw_os_error(-code)),
-                },
-                // The ruleset changed while it was being read: half of it may be old.
+                libc::NLMSG_ERROR | libc::NLMSG_DONE => {
+                    is_complete = true;
+                    match error_code(payload) {
+                        0.. => Ok(()),
+                        code => Err(io::Error::from_raw_os_error(-code)),
+                    }
+                }
+                // What is read changed meanwhile: half of it may be old.
                 _ if header.flags & libc::NLM_F_DUMP_INTR as u16 != 0 => {
                     Err(io::ErrorKind::Interrupted.into())
                 }
                 _ => each(Request::decode_reply(payload)),
             };
         })?;
-        result
+        // Half an answer must not be taken for the whole.
+        if is_complete { result } else { result.and(Err(io::ErrorKind::Interrupted.into())) }
     }
 
-    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::host) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         // To the kernel, whose port is 0; the socket gets a port of its own on the way (netlink(7)).
         let kernel = NetlinkAddr::new(0, 0);
         loop {
@@ -156,13 +102,13 @@ impl Socket {
         }
     }
 
-    fn forget_answers(&self) {
+    pub(in crate::host) fn forget_answers(&self) {
         let mut buffer = [0; 64];
         while recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).is_ok() {}
     }
 
     /// Every message that waits, a dump's next parts included.
-    fn receive(&self, mut each: impl FnMut(&Nlmsghdr, &[u8])) -> io::Result<()> {
+    pub(in crate::host) fn receive(&self, mut each: impl FnMut(&Nlmsghdr, &[u8])) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER];
         loop {
             let length = match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
@@ -182,7 +128,7 @@ impl Socket {
 }
 
 /// The error number at the head of an error or done message, 0 for an acknowledgement.
-fn error_code(payload: &[u8]) -> i32 {
+pub(in crate::host) fn error_code(payload: &[u8]) -> i32 {
     payload.first_chunk().map_or(0, |bytes| i32::from_ne_bytes(*bytes))
 }
 

@@ -1,0 +1,73 @@
+//! What a person meets when the machine or a person does not play along: a disk that is full, a run that is killed, a
+//! program that is not installed.
+
+use std::process::{Command, Stdio};
+
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, shipped, wait_for_text};
+
+/// The program under a shell that does something first.
+fn after(desk: &Desk, first: &str, arguments: &[&str]) -> Command {
+    let program = desk.command(arguments);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{first}; exec \"$0\" \"$@\"")])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(desk.path(""))
+        .env("SEATRIAL_STATE", desk.state())
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_run_whose_journal_cannot_grow_ends_and_takes_its_faults_back() {
+    let _seat = Seat::take();
+    let desk = Desk::new();
+    desk.write("x.yaml", patient_quickstart_with(&[("for: 8s", "for: 60s")]));
+    desk.run(&["sandbox", "up", "x.yaml", "--name", "dev"]).exits(0);
+    // Files end at one MiB, which is in the middle of the fault, with an error instead of a signal, as on a full disk.
+    let full = "trap '' XFSZ; ulimit -f 2048";
+    let run = ["run", "x.yaml", "--sandbox", "dev", "--seed", "7", "--out", "out"];
+    let output = after(&desk, full, &run).output().expect("there is a shell");
+    Done::of(output)
+        .exits(1)
+        .says("cut-leader: in force, proven")
+        .says("the journal could not be written; every fault was taken back: cannot write to the journal");
+    desk.run(&["revert", "dev"]).exits(0).says("nothing was injected");
+    desk.run(&["judge", "out"]).exits(11);
+}
+
+#[test]
+fn revert_takes_back_what_a_killed_run_left() {
+    let _seat = Seat::take();
+    let desk = Desk::new();
+    desk.write("x.yaml", patient_quickstart_with(&[("for: 8s", "for: 60s")]));
+    desk.run(&["sandbox", "up", "x.yaml", "--name", "dev"]).exits(0);
+    let mut run = desk.start(&["run", "x.yaml", "--sandbox", "dev", "--seed", "7", "--out", "out"]);
+    wait_for_text(&desk.path("out/journal.jsonl"), "\"effect\":{\"began\"");
+    run.kill().expect("it runs");
+    run.wait().expect("it was killed");
+    // One at each end.
+    desk.run(&["revert", "dev"]).exits(0).says("3 reverted, verified");
+    desk.run(&["revert", "dev"]).exits(0).says("nothing was injected");
+}
+
+#[test]
+fn without_a_program_that_makes_filesystems_volumes_are_folders() {
+    let desk = Desk::new();
+    let hidden = "mount --bind /dev/null \"$(command -v mkfs.ext4)\"";
+    let without = |arguments: &[&str]| {
+        let inner = after(&desk, hidden, arguments);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh"]).args(inner.get_args()).current_dir(desk.path(""));
+        command.env("SEATRIAL_STATE", desk.state());
+        Done::of(command.output().expect("unshare is installed"))
+    };
+    let power_cut = shipped("experiments/etcd/power-cut.yaml");
+    without(&["run", &power_cut.display().to_string()])
+        .exits(22)
+        .says("step power-cut cannot be done here: powerLoss takes a volume with a filesystem of its own, and mkfs.ext4")
+        .says("hint: install it: apt install e2fsprogs");
+    desk.write("x.yaml", patient_quickstart_with(&[]));
+    without(&["sandbox", "up", "x.yaml", "--name", "dev"]).exits(0).says("note: volumes are folders");
+}
