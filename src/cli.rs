@@ -5,8 +5,12 @@ mod agent;
 pub mod args;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod bench;
+#[cfg(feature = "kubernetes")]
+mod cluster;
 mod console;
 pub mod exit;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod folder;
 pub mod input;
 mod internal;
 #[cfg(feature = "sandbox")]
@@ -18,6 +22,10 @@ mod recorded;
 mod revert;
 #[cfg(feature = "sandbox")]
 mod run;
+#[cfg(feature = "kubernetes")]
+mod runner;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
@@ -30,6 +38,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use self::args::On;
 use self::args::{Cli, Command};
 use self::exit::Exit;
 
@@ -57,16 +67,34 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command) -> Exit {
     match command {
-        #[cfg(feature = "sandbox")]
-        Command::Run(args) => run::run(&args),
+        #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+        Command::Run(args) => match args.place.on {
+            #[cfg(feature = "sandbox")]
+            On::Sandbox => run::run(&args),
+            #[cfg(feature = "kubernetes")]
+            On::Kubernetes => cluster::run(&args),
+        },
         #[cfg(feature = "sandbox")]
         Command::Validate(files) => plan::validate(&files),
         #[cfg(feature = "sandbox")]
         Command::Plan(args) => plan::plan(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Judge(args) if args.place.on == On::Kubernetes => cluster::judge(&args),
         Command::Judge(args) => recorded::judge(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Report(args) if args.place.on == On::Kubernetes => cluster::report(&args),
         Command::Report(args) => recorded::report(&args),
-        #[cfg(feature = "sandbox")]
-        Command::Revert(args) => revert::revert(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Status(args) => cluster::status(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Abort(args) => cluster::abort(&args),
+        #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+        Command::Revert(args) => match args.place.on {
+            #[cfg(feature = "sandbox")]
+            On::Sandbox => revert::revert(&args.name),
+            #[cfg(feature = "kubernetes")]
+            On::Kubernetes => cluster::revert(&args),
+        },
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => sandbox::main(command),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
@@ -79,6 +107,8 @@ fn dispatch(command: Command) -> Exit {
         }
         #[cfg(feature = "kubernetes")]
         Command::Agent(options) => agent::agent(options),
+        #[cfg(feature = "kubernetes")]
+        Command::Runner(args) => runner::runner(args),
         #[cfg(feature = "refkv")]
         Command::Refkv(_) => unreachable!("the store is started before anything else is looked at"),
     }

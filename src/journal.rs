@@ -6,6 +6,8 @@
 //! one process's monotonic clock; there are no floating-point numbers. A torn last line is tolerated and reported, any
 //! other damage is an error.
 
+#[cfg(feature = "kubernetes")]
+pub mod archive;
 pub mod entry;
 pub mod op;
 pub mod read;

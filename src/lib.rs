@@ -19,6 +19,8 @@ pub mod agent;
 pub mod api;
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "kubernetes")]
+pub mod controller;
 pub mod engine;
 pub mod experiment;
 pub mod fault;
@@ -34,6 +36,8 @@ pub mod report;
 #[cfg(feature = "kubernetes")]
 pub mod resource;
 pub mod run;
+#[cfg(feature = "kubernetes")]
+pub mod runner;
 pub mod sli;
 pub mod spec;
 pub mod store;

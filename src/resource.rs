@@ -8,6 +8,8 @@ mod experiment;
 mod halt;
 mod injection;
 mod node_agent;
+mod schema;
+mod undo;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -16,6 +18,7 @@ pub use experiment::{Experiment, ExperimentSpec, ExperimentStatus, JournalPlace,
 pub use halt::{Halt, HaltSpec};
 pub use injection::{Injection, Spec as InjectionSpec};
 pub use node_agent::{NodeAgent, NodeAgentSpec, NodeAgentStatus};
+pub use undo::{Undo, UndoError};
 
 /// The label of everything that belongs to a run: its name.
 pub const RUN_LABEL: &str = "seatrial.dev/run";
@@ -23,13 +26,23 @@ pub const RUN_LABEL: &str = "seatrial.dev/run";
 pub const ALLOW_LABEL: &str = "seatrial.dev/allow";
 /// The annotation on an Experiment that asks its run to abort; its value is the reason.
 pub const ABORT_ANNOTATION: &str = "seatrial.dev/abort";
+/// The annotation on an Experiment that names the seed of its run, so that every random choice is repeated.
+pub const SEED_ANNOTATION: &str = "seatrial.dev/seed";
 /// The annotation of an object that a control-plane fault changed: how it is put back. Written in the same request as
 /// the change itself.
 pub const UNDO_ANNOTATION: &str = "seatrial.dev/undo";
 
+/// The annotation of an object of ours that somebody else may remove after this time: a timestamp.
+pub const DEADLINE_ANNOTATION: &str = "seatrial.dev/deadline";
+/// The service account of runners, in every namespace that has any.
+pub const RUNNER_ACCOUNT: &str = "seatrial-runner";
+
 /// Every CustomResourceDefinition, in the order in which they are applied.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![Experiment::crd(), Injection::crd(), Halt::crd(), NodeAgent::crd()]
+    [Experiment::crd(), Injection::crd(), Halt::crd(), NodeAgent::crd()]
+        .into_iter()
+        .map(schema::finish)
+        .collect()
 }
 
 #[cfg(test)]
@@ -52,6 +65,13 @@ mod tests {
         if let Some(items) = schema.get("items") {
             silent(items, &format!("{path}[]"), found);
         }
+    }
+
+    #[test]
+    fn no_description_is_a_link_of_our_own_documentation() {
+        let written = serde_yaml::to_string(&definitions()).expect("definitions are YAML");
+        let links: Vec<_> = written.lines().filter(|line| line.contains("[`")).collect();
+        assert_eq!(links, Vec::<&str>::new());
     }
 
     #[test]

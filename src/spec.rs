@@ -7,6 +7,7 @@ mod decode;
 pub mod document;
 pub mod problem;
 mod read;
+pub mod resource;
 mod rules;
 
 #[cfg(test)]
@@ -86,13 +87,17 @@ struct Envelope {
 /// Reads an Experiment, or says everything that is wrong with it.
 pub fn experiment(document: &Document) -> Result<Experiment, Vec<Problem>> {
     let mut tree = tree_of(document).map_err(|problem| vec![problem])?;
+    read_experiment(document, &mut tree)
+}
+
+fn read_experiment(document: &Document, tree: &mut Node) -> Result<Experiment, Vec<Problem>> {
     let mut problems = Vec::new();
-    carry_name(document, &mut tree, &mut problems);
-    let envelope: Option<Envelope> = read::section(document, &tree, &[], &mut problems);
+    carry_name(document, tree, &mut problems);
+    let envelope: Option<Envelope> = read::section(document, tree, &[], &mut problems);
     let Some(envelope) = envelope else {
         return Err(problems);
     };
-    problems.extend(told(document, &tree, rules::check(&envelope.spec)));
+    problems.extend(told(document, tree, rules::check(&envelope.spec)));
     if problems.is_empty() { Ok(envelope.spec) } else { Err(problems) }
 }
 
@@ -118,7 +123,23 @@ pub fn against_target(
     target: &TargetFacts,
 ) -> Result<(), Vec<Problem>> {
     let tree = tree_of(document).map_err(|problem| vec![problem])?;
-    let problems = told(document, &tree, rules::against_target(experiment, target));
+    against(document, &tree, experiment, target)
+}
+
+fn against(
+    document: &Document,
+    tree: &Node,
+    experiment: &Experiment,
+    target: &TargetFacts,
+) -> Result<(), Vec<Problem>> {
+    let problems = told(document, tree, rules::against_target(experiment, target));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Checks an experiment against what a sandbox can do.
+pub fn against_sandbox(document: &Document, experiment: &Experiment) -> Result<(), Vec<Problem>> {
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
+    let problems = told(document, &tree, rules::against_sandbox(experiment));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 

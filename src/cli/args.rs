@@ -1,8 +1,16 @@
 //! What can be typed.
 
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod place;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+#[cfg(feature = "kubernetes")]
+pub use self::place::{Abort, Cluster, Consent, Status};
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+pub use self::place::{On, Place};
 
 /// A chaos-engineering fault injector for Kubernetes StatefulSets.
 ///
@@ -31,7 +39,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment and answer with its verdict
-    #[cfg(feature = "sandbox")]
+    #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
     Run(Run),
     /// Check files without running anything
     #[cfg(feature = "sandbox")]
@@ -43,9 +51,15 @@ pub enum Command {
     Judge(Recorded),
     /// Write the reports of a recorded run again
     Report(Recorded),
-    /// Take back every fault in a kept sandbox
-    #[cfg(feature = "sandbox")]
-    Revert(Named),
+    /// Show how Experiments stand in a cluster
+    #[cfg(feature = "kubernetes")]
+    Status(Status),
+    /// Stop a run in a cluster and wait until every fault is taken back
+    #[cfg(feature = "kubernetes")]
+    Abort(Abort),
+    /// Take back every fault in a kept sandbox, or of a run in a cluster
+    #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+    Revert(Revert),
     /// Keep a StatefulSet running on this machine
     #[cfg(feature = "sandbox")]
     #[command(subcommand)]
@@ -66,6 +80,10 @@ pub enum Command {
     #[cfg(feature = "kubernetes")]
     #[command(hide = true)]
     Agent(crate::agent::Options),
+    /// Carry out one run in a cluster, as the controller starts it
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Runner(Runner),
     /// The built-in store, as a member of a StatefulSet runs it
     #[cfg(feature = "refkv")]
     #[command(hide = true)]
@@ -86,7 +104,8 @@ pub struct Files {
 Examples:
   seatrial run experiments/quickstart.yaml
   seatrial run experiment.yaml statefulset.yaml --seed 7 --out runs/try-7
-  seatrial sandbox up statefulset.yaml --name dev && seatrial run experiment.yaml --sandbox dev")]
+  seatrial sandbox up statefulset.yaml --name dev && seatrial run experiment.yaml --sandbox dev
+  seatrial run experiment.yaml --on kubernetes --context staging --namespace db")]
 pub struct Run {
     /// The files.
     #[command(flatten)]
@@ -101,8 +120,17 @@ pub struct Run {
     #[arg(long, short)]
     pub quiet: bool,
     /// Run in this kept sandbox instead of a new one
+    #[cfg(feature = "sandbox")]
     #[arg(long, value_name = "NAME")]
     pub sandbox: Option<String>,
+    /// Where it runs.
+    #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+    #[command(flatten)]
+    pub place: Place,
+    /// What has to be agreed to.
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// `seatrial plan`
@@ -133,15 +161,35 @@ pub enum PlanFormat {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  seatrial judge runs/quickstart-20260102-030405")]
 pub struct Recorded {
-    /// The run's folder, or its journal
+    /// The run's folder, or its journal; with `--on kubernetes` the Experiment
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Where its journal is.
+    #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+    #[command(flatten)]
+    pub place: Place,
     /// Write the reports to this folder [default: the run's own]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Print the verdict only
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `seatrial revert`
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seatrial revert dev
+  seatrial revert --on kubernetes -n db etcd-leader-cut-20260102-030405")]
+pub struct Revert {
+    /// The sandbox, as `seatrial sandbox ls` shows it; with `--on kubernetes` the Experiment
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where it is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// A kept sandbox.
@@ -198,4 +246,22 @@ pub struct Soak {
     /// The seed of the moments
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// `seatrial runner`
+#[cfg(feature = "kubernetes")]
+#[derive(Debug, Args)]
+pub struct Runner {
+    /// The Experiment's namespace
+    #[arg(long)]
+    pub namespace: String,
+    /// The Experiment
+    #[arg(long)]
+    pub experiment: String,
+    /// The run's name
+    #[arg(long)]
+    pub run: String,
+    /// The journal; its folder has to survive a restart of the container
+    #[arg(long, value_name = "FILE", default_value = "/journal/journal.jsonl")]
+    pub journal: PathBuf,
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use super::exit::Exit;
-#[cfg(feature = "sandbox")]
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 use crate::spec::problem::Problem;
 
 /// Prints data.
@@ -39,7 +39,7 @@ pub fn failure(error: &dyn std::error::Error, exit: Exit) -> Exit {
 }
 
 /// Says every problem of the files.
-#[cfg(feature = "sandbox")]
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 pub fn problems(problems: &[Problem]) -> Exit {
     for problem in problems {
         say(problem);

@@ -3,6 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use super::console;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use super::exit::Exit;
 use crate::experiment::Experiment;
 use crate::spec::document::{self, Document};
 use crate::spec::problem::Problem;
@@ -68,6 +72,16 @@ impl Documents {
         }
         (self.experiments.len() == 1).then(|| read.pop()).flatten()
     }
+}
+
+/// Tells problems in the order in which a person reads the files.
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+pub fn refuse(files: &[PathBuf], mut problems: Vec<Problem>) -> Exit {
+    problems.sort_by_key(|problem| {
+        let file = files.iter().position(|file| file.display().to_string() == problem.file);
+        (file, problem.place)
+    });
+    console::problems(&problems)
 }
 
 /// A file's bytes, but never more than a document may have and one more.

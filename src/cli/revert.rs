@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::args::Named;
 use super::console;
 use super::exit::Exit;
-use super::sandbox::block_on;
+use super::runtime::block_on;
 use crate::api::{Desired, Injection, InjectionState, InjectionStatus};
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{Sandbox, state_root};
@@ -15,8 +14,8 @@ use crate::platform::{Nodes, PlatformError};
 /// How long reverts may take.
 const LIMIT: Duration = Duration::from_secs(15);
 /// `seatrial revert SANDBOX`
-pub(super) fn revert(args: &Named) -> Exit {
-    let sandbox = match state_root().and_then(|root| Sandbox::attach(&root, &args.name)) {
+pub(super) fn revert(name: &str) -> Exit {
+    let sandbox = match state_root().and_then(|root| Sandbox::attach(&root, name)) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };

@@ -1,18 +1,19 @@
 //! `seatrial run`: an experiment from its file to its verdict.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-use tokio::sync::mpsc;
 
 use super::args;
 use super::console;
 use super::exit::Exit;
+use super::folder::{create, name_of, refuse_used};
 use super::recorded::{self, JOURNAL};
-use super::sandbox::{self, block_on};
+use super::runtime::{block_on, interrupts};
+use super::sandbox;
 use super::scene::{self, Scene, Set};
-use crate::experiment::Experiment;
+use crate::engine::Limits;
+use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{ClaimKind, Sandbox, state_root};
@@ -31,7 +32,7 @@ pub(super) fn run(args: &args::Run) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    let name = name_of(&experiment);
+    let name = name_of(&experiment.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let exit = match create(&folder) {
         Ok(folder) => experiment_in(&sandbox, experiment, name, &folder, args),
@@ -83,10 +84,7 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
             ("and mkfs.ext4, which makes them, is not installed", "install it: apt install e2fsprogs")
         }
     };
-    let refused = experiment.steps.iter().find(|step| match step.fault {
-        Fault::PowerLoss(_) => true,
-        Fault::PodKill(_) | Fault::ProcessPause(_) | Fault::NetworkPartition(_) => false,
-    });
+    let refused = experiment.steps.iter().find(|step| matches!(step.work, Work::Fault(Fault::PowerLoss(_))));
     let Some(step) = refused else {
         return Ok(());
     };
@@ -94,7 +92,7 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
         format_args!(
             "step {} cannot be done here: {} takes a volume with a filesystem of its own, {because}",
             step.name,
-            step.fault.name()
+            step.work.name()
         ),
         Exit::PreflightUnmet,
     );
@@ -123,7 +121,15 @@ fn experiment_in(
         let client = Arc::new(client);
         let platform =
             Platform { cluster: Arc::clone(&client) as _, nodes: Arc::clone(&client) as _, dial: client };
-        let setup = Setup { experiment, run: name, seed, journal: journal.clone(), environment, platform };
+        let setup = Setup {
+            experiment,
+            run: name,
+            seed,
+            journal: journal.clone(),
+            environment,
+            platform,
+            limits: Limits::default(),
+        };
         Ok(crate::run::run(setup, interrupts(), view).await)
     });
     if args.sandbox.is_none()
@@ -152,62 +158,12 @@ fn experiment_in(
     }
 }
 
-/// `NAME-YYYYMMDD-HHMMSS`, by the wall clock in UTC.
-fn name_of(experiment: &Experiment) -> String {
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{}-{}", experiment.name, now.strftime("%Y%m%d-%H%M%S"))
-}
-
-/// Makes the run's folder; one that holds a journal is never written into. The path is absolute, because the process
-/// changes its view of the machine later.
-fn create(folder: &Path) -> Result<PathBuf, String> {
-    let told = |error: std::io::Error| {
-        format!("cannot create {}: {error}; --out names another folder", folder.display())
-    };
-    fs::create_dir_all(folder).map_err(told)?;
-    refuse_used(folder)?;
-    fs::canonicalize(folder).map_err(told)
-}
-
-/// Refuses a folder that holds a run.
-fn refuse_used(folder: &Path) -> Result<(), String> {
-    if folder.join(JOURNAL).exists() {
-        Err(format!("{} holds a run already: choose another --out", folder.display()))
-    } else {
-        Ok(())
-    }
-}
-
 /// Where a run happens, for a person.
 fn environment() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let user = if nix::unistd::geteuid().is_root() { "root" } else { "an ordinary user" };
     format!("sandbox, Linux {}, {cpus} CPUs, as {user}", kernel.trim())
-}
-
-/// A message for each Ctrl-C or SIGTERM.
-pub(super) fn interrupts() -> mpsc::Receiver<()> {
-    let (sender, receiver) = mpsc::channel(4);
-    tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            tracing::warn!("signals cannot be heard: Ctrl-C will end the run at once");
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if sender.send(()).await.is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }
 
 /// Copies files and folders; links and special files are left out.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::console;
 use super::exit::Exit;
-use super::input::Documents;
+use super::input::{Documents, refuse};
 use crate::experiment::Experiment;
 use crate::platform::sandbox::manifest::{self, Accepted};
 use crate::platform::sandbox::pod_spec::SetSpec;
@@ -44,6 +44,11 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
         {
             documents.problems.extend(problems);
         }
+        if manifest.is_some()
+            && let Err(problems) = spec::against_sandbox(document, experiment)
+        {
+            documents.problems.extend(problems);
+        }
     }
     if !documents.problems.is_empty() {
         return Err(refuse(files, documents.problems));
@@ -68,15 +73,6 @@ pub fn manifest(files: &[PathBuf]) -> Result<Accepted, Exit> {
         Set::Manifest(accepted) => Ok(*accepted),
         Set::Absent => Err(console::error("the files hold no StatefulSet", Exit::Usage)),
     }
-}
-
-/// Tells problems in the order in which a person reads the files.
-fn refuse(files: &[PathBuf], mut problems: Vec<Problem>) -> Exit {
-    problems.sort_by_key(|problem| {
-        let file = files.iter().position(|file| file.display().to_string() == problem.file);
-        (file, problem.place)
-    });
-    console::problems(&problems)
 }
 
 /// Says what the sandbox does otherwise than a cluster would.

@@ -19,7 +19,8 @@ use super::console;
 use super::exit::Exit;
 use super::quickstart;
 use super::run;
-use super::sandbox::{self, READY_LIMIT, block_on};
+use super::runtime::{block_on, interrupts};
+use super::sandbox::{self, READY_LIMIT};
 use crate::platform::sandbox::Sandbox;
 use crate::platform::sandbox::client::Client;
 
@@ -57,10 +58,10 @@ pub(super) fn soak(args: &args::Soak) -> Exit {
     };
     let mut tally = Tally::default();
     let done = block_on(async {
-        let mut interrupts = run::interrupts();
+        let mut interrupts = interrupts();
         tokio::select! {
             done = rounds(&sandbox, args, &mut tally) => done,
-            Some(()) = interrupts.recv() => Err("interrupted".into()),
+            Some(_) = interrupts.recv() => Err("interrupted".into()),
         }
     });
     let exit = match done {

@@ -29,6 +29,15 @@ pub enum WriteError {
         #[source]
         source: std::io::Error,
     },
+    /// The file of a writer that is gone could not be opened.
+    #[error("cannot go on with the journal {}", .path.display())]
+    Resume {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A line could not be written.
     #[error("cannot write to the journal")]
     Append(#[source] std::io::Error),
@@ -79,6 +88,17 @@ impl Writer {
         };
         writer.append(0, EntryRef::Header(header))?;
         Ok(writer)
+    }
+
+    /// Goes on with a journal whose writer is gone: a torn last line is cut off, and the next operation has the number
+    /// `operations`.
+    pub fn resume(path: &Path, operations: u64) -> Result<Self, WriteError> {
+        let told = |source| WriteError::Resume { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(told)?;
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let file = File::options().append(true).open(path).map_err(told)?;
+        file.set_len(whole as u64).map_err(told)?;
+        Ok(Self { state: Mutex::new(State { file, line: Vec::new(), next_index: operations, ended: false }) })
     }
 
     /// Writes what happened at `time`.

@@ -79,8 +79,11 @@ impl Facts {
                 }
                 Input::Members(_)
                 | Input::Unmet(_)
+                | Input::Conditions(_)
+                | Input::Request { .. }
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
+                | Input::Stopped { .. }
                 | Input::Answer { .. }
                 | Input::Wake {} => {}
             },

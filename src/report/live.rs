@@ -92,6 +92,11 @@ impl Live {
         }
     }
 
+    /// Whether the run's last entry was there.
+    pub fn is_over(&self) -> bool {
+        self.state.phase == Some(Phase::Judged)
+    }
+
     /// Draws the block again with the newest numbers.
     pub fn tick(&mut self, now: Nanos, rates: Rates, waiting: Option<String>) {
         self.state.rates = rates;

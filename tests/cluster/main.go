@@ -36,7 +36,12 @@ DIR is a new directory, not on an overlay file system.
 `
 
 func main() {
-	if filepath.Base(os.Args[0]) == "kubectl" {
+	// The name by which it is called may say what it is, as with busybox.
+	called := strings.TrimPrefix(filepath.Base(os.Args[0]), "kube-")
+	if _, isServer := components.Servers[called]; isServer {
+		os.Exit(components.Run(called, os.Args[1:]))
+	}
+	if called == "kubectl" {
 		os.Exit(components.Kubectl(os.Args[1:]))
 	}
 	if len(os.Args) < 2 {

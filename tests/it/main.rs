@@ -5,6 +5,7 @@ mod again;
 mod cluster_agent;
 mod cluster_agent_fixture;
 mod cluster_agent_survival;
+mod cluster_faults;
 mod cluster_fixture;
 mod cluster_machines;
 mod e2e_experiments;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use super::super::console;
 use super::super::exit::Exit;
 use super::super::quickstart;
-use super::super::run;
-use super::super::sandbox::{self, READY_LIMIT, block_on};
+use super::super::runtime::{block_on, interrupts};
+use super::super::sandbox::{self, READY_LIMIT};
 use super::{against_budget, table};
 use crate::api::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, Pod,
@@ -52,10 +52,10 @@ pub(super) fn inject(rounds: u32) -> Exit {
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };
     let done = block_on(async {
-        let mut interrupts = run::interrupts();
+        let mut interrupts = interrupts();
         tokio::select! {
             done = measure(&sandbox, rounds) => done,
-            Some(()) = interrupts.recv() => Err("interrupted".into()),
+            Some(_) = interrupts.recv() => Err("interrupted".into()),
         }
     });
     let exit = match done {

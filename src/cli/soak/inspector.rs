@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::console;
 use super::super::exit::Exit;
-use super::super::sandbox::block_on;
+use super::super::runtime::block_on;
 use super::look::Look;
 use super::processes::{self, Part};
 use crate::api::{Member, Ordinal};

@@ -59,7 +59,7 @@ func prepare(dir string, nodes int) (layout.Cluster, error) {
 	if nodes < 1 || nodes > layout.MostNodes {
 		return cluster, fmt.Errorf("--nodes %d: a cluster has 1 to %d nodes", nodes, layout.MostNodes)
 	}
-	if err := checkMachine(cluster.Dir); err != nil {
+	if err := checkMachine(cluster.Dir, nodes); err != nil {
 		return cluster, err
 	}
 	if exists(cluster.Path("cluster.json")) {
@@ -68,15 +68,22 @@ func prepare(dir string, nodes int) (layout.Cluster, error) {
 	if entries, err := os.ReadDir(cluster.Dir); err == nil && len(entries) > 0 {
 		return cluster, fmt.Errorf("%s holds files that are no cluster's: name an empty --dir, or one that does not exist", cluster.Dir)
 	}
+	if cluster.Range, err = chooseRange(cluster); err != nil {
+		return cluster, err
+	}
+	// The description comes before anything that it describes, so that a later `down` finds all of it.
+	if err := os.MkdirAll(cluster.Dir, 0o755); err != nil {
+		return cluster, fmt.Errorf("making the cluster's folder: %w", err)
+	}
+	if err := cluster.Save(); err != nil {
+		return cluster, err
+	}
 	for _, folder := range []string{"run", "log", "volumes", "images", "pki", "nodes"} {
 		if err := os.MkdirAll(cluster.Path(folder), 0o755); err != nil {
 			return cluster, fmt.Errorf("making the cluster's folder: %w", err)
 		}
 	}
-	if cluster.Range, err = chooseRange(cluster); err != nil {
-		return cluster, err
-	}
-	return cluster, cluster.Save()
+	return cluster, nil
 }
 
 func build(ctx context.Context, cluster layout.Cluster, say func(string, ...any)) error {

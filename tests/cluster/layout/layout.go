@@ -71,7 +71,11 @@ func (c Cluster) Save() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.Path("cluster.json"), append(text, '\n'), 0o644)
+	// At once or not at all: half a description describes nothing.
+	if err := os.WriteFile(c.Path("cluster.json.next"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(c.Path("cluster.json.next"), c.Path("cluster.json"))
 }
 
 // Path is a file of the cluster.

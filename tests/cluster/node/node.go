@@ -40,7 +40,11 @@ func Run(dir, name string) error {
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("making a cgroup namespace: %w", err)
 	}
-	return syscall.Exec("/proc/self/exe", []string{os.Args[0], "node-boot", "--dir", dir, name}, os.Environ())
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	return syscall.Exec(self, []string{self, "node-boot", "--dir", dir, name}, os.Environ())
 }
 
 // Boot is the second half of Run, in all the namespaces.

@@ -14,7 +14,7 @@ import (
 // Where a node finds, inside its root, what the cluster gives it.
 const (
 	given       = "/run/seatrial"
-	binary      = given + "/cluster"
+	programs    = "/usr/local/bin"
 	certs       = given + "/pki"
 	images      = given + "/images"
 	logs        = given + "/log"
@@ -53,7 +53,10 @@ func makeRoot(cluster layout.Cluster, name string) error {
 	plan.bind("/dev", "/dev")
 	plan.bind(folder("containerd"), "/var/lib/containerd")
 	plan.bind(folder("kubelet"), "/var/lib/kubelet")
-	plan.bind(self, binary)
+	// Programs are found by their names, as on any node.
+	for _, program := range []string{"kubelet", "kube-proxy", "seatrial-cluster"} {
+		plan.bind(self, filepath.Join(programs, program))
+	}
 	plan.bind(cluster.Path("pki", name), certs)
 	plan.bind(cluster.Path("images"), images)
 	plan.bind(cluster.Path("log", name), logs)

@@ -1,0 +1,160 @@
+//! One run per target at a time: a Lease that its run holds from before the runner starts until nothing of the run is
+//! left.
+//!
+//! It is not renewed. Whether its holder still counts is asked of the holder's Experiment, runner and Injections, so
+//! that a controller that was away for an hour neither loses a Lease nor leaves one behind.
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions};
+use kube::{Api, Client, ResourceExt};
+
+use super::identity::Identity;
+use super::trouble::{Answer, Doing, Trouble};
+use crate::resource::{Experiment, Injection, Phase, RUN_LABEL};
+
+/// The label of every Lease of a target, with its StatefulSet.
+pub const TARGET_LABEL: &str = "seatrial.dev/target";
+/// Which Experiment holds it.
+const EXPERIMENT_ANNOTATION: &str = "seatrial.dev/experiment";
+/// Which one of that name.
+const UID_ANNOTATION: &str = "seatrial.dev/experiment-uid";
+
+/// Who has a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// The run that asked.
+    Us,
+    /// Another one.
+    Other {
+        /// Its run.
+        run: String,
+        /// Its Experiment.
+        experiment: String,
+    },
+}
+
+fn lease_name(target: &str) -> String {
+    format!("seatrial-target-{target}")
+}
+
+/// Takes the Lease of `target` for a run, or says who has it.
+pub async fn take(client: &Client, identity: &Identity, target: &str) -> Result<Holder, Trouble> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
+    // A holder that is found to be over is removed, and then there is one more try. Losing that one too means that a
+    // third run was faster.
+    for _ in 0..2 {
+        match leases.create(&PostParams::default(), &ours(identity, target)).await {
+            Ok(_) => return Ok(Holder::Us),
+            Err(error) if error.is_there() => {}
+            Err(error) => return Err(error).doing("take the Lease of the target"),
+        }
+        let Some(found) = leases.get_opt(&lease_name(target)).await.doing("read the Lease of the target")?
+        else {
+            continue;
+        };
+        if held_by(&found) == identity.run {
+            return Ok(Holder::Us);
+        }
+        if !is_left_over(client, &found).await? {
+            let experiment = found.annotations().get(EXPERIMENT_ANNOTATION).cloned().unwrap_or_default();
+            return Ok(Holder::Other { run: held_by(&found), experiment });
+        }
+        remove(&leases, &found).await?;
+    }
+    Ok(Holder::Other { run: "another run".into(), experiment: "that was faster".into() })
+}
+
+/// Gives back every Lease that the run holds.
+pub async fn release(client: &Client, identity: &Identity) -> Result<(), Trouble> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
+    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={},{TARGET_LABEL}", identity.run));
+    for lease in leases.list(&ours).await.doing("list Leases of the run")? {
+        remove(&leases, &lease).await?;
+    }
+    Ok(())
+}
+
+/// Removes Leases whose run is over or gone and has nothing left. Says which.
+pub async fn sweep(client: &Client, leases: Api<Lease>) -> Result<Vec<String>, Trouble> {
+    let mut removed = Vec::new();
+    for lease in
+        leases.list(&ListParams::default().labels(TARGET_LABEL)).await.doing("list Leases of targets")?
+    {
+        if is_left_over(client, &lease).await? {
+            let namespace = lease.namespace().unwrap_or_default();
+            remove(&Api::namespaced(client.clone(), &namespace), &lease).await?;
+            removed.push(format!("Lease {namespace}/{}", lease.name_any()));
+        }
+    }
+    Ok(removed)
+}
+
+/// Whether nothing of a Lease's holder is left: no unfinished Experiment, no runner, no Injection.
+async fn is_left_over(client: &Client, lease: &Lease) -> Result<bool, Trouble> {
+    let namespace = lease.namespace().unwrap_or_default();
+    let name = lease.annotations().get(EXPERIMENT_ANNOTATION).cloned().unwrap_or_default();
+    let experiments: Api<Experiment> = Api::namespaced(client.clone(), &namespace);
+    let holder = experiments.get_opt(&name).await.doing("read the Experiment that holds the target")?;
+    let holder = holder.filter(|found| found.uid().as_ref() == lease.annotations().get(UID_ANNOTATION));
+    if holder.is_some_and(|found| !is_over(&found)) {
+        return Ok(false);
+    }
+    let run = ListParams::default().labels(&format!("{RUN_LABEL}={}", held_by(lease)));
+    let injections: Api<Injection> = Api::namespaced(client.clone(), &namespace);
+    if !injections.list_metadata(&run).await.doing("list Injections of the holder")?.items.is_empty() {
+        return Ok(false);
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+    let pods = pods.list(&run).await.doing("list the holder's runner")?;
+    Ok(pods.items.iter().all(has_ended))
+}
+
+/// Whether a run has its last word.
+pub fn is_over(experiment: &Experiment) -> bool {
+    let phase = experiment.status.as_ref().and_then(|status| status.phase);
+    matches!(phase, Some(Phase::Judged | Phase::Refused))
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+async fn remove(leases: &Api<Lease>, lease: &Lease) -> Result<(), Trouble> {
+    // Only this very Lease: between the look and the deletion another run may have taken the target.
+    let exactly = DeleteParams::default()
+        .preconditions(Preconditions { uid: lease.uid(), resource_version: lease.resource_version() });
+    match leases.delete(&lease.name_any(), &exactly).await {
+        Err(error) if !error.is_absent() && !error.is_conflict() => {
+            Err(error).doing("give back the Lease of the target")
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn held_by(lease: &Lease) -> String {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default()
+}
+
+fn ours(identity: &Identity, target: &str) -> Lease {
+    let labels = [(RUN_LABEL, identity.run.as_str()), (TARGET_LABEL, target)];
+    let annotations = [(EXPERIMENT_ANNOTATION, &identity.experiment), (UID_ANNOTATION, &identity.uid)];
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(lease_name(target)),
+            labels: Some(labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect()),
+            annotations: Some(
+                annotations.into_iter().map(|(key, value)| (key.into(), value.clone())).collect(),
+            ),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(identity.run.clone()),
+            acquire_time: Some(MicroTime(Timestamp::now())),
+            ..LeaseSpec::default()
+        }),
+    }
+}

@@ -1,0 +1,136 @@
+//! Puts back what control-plane faults changed, with nothing but what the changed objects themselves say: the annotation
+//! `seatrial.dev/undo`, and for admission policies, which are removed, `seatrial.dev/deadline`.
+
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::context::Scope;
+use super::status::MANAGER;
+use super::trouble::{Answer, Doing, Trouble};
+use crate::resource::{DEADLINE_ANNOTATION, RUN_LABEL, UNDO_ANNOTATION, Undo};
+
+/// Which changes are put back.
+#[derive(Debug, Clone, Copy)]
+enum Whose<'a> {
+    /// Those of this run, whatever their deadline.
+    Run(&'a str),
+    /// Those whose deadline has passed, of any run.
+    PastDeadline(Timestamp),
+}
+
+impl Whose<'_> {
+    fn selector(self) -> ListParams {
+        match self {
+            Self::Run(run) => ListParams::default().labels(&format!("{RUN_LABEL}={run}")),
+            Self::PastDeadline(_) => ListParams::default().labels(RUN_LABEL),
+        }
+    }
+
+    fn includes(self, deadline: Timestamp) -> bool {
+        match self {
+            Self::Run(_) => true,
+            Self::PastDeadline(now) => deadline <= now,
+        }
+    }
+}
+
+/// Puts back every change of one run. Says what was put back.
+pub async fn of_run(client: &Client, namespace: &str, run: &str) -> Result<Vec<String>, Trouble> {
+    all(client, &Scope::Namespace(namespace.into()), Whose::Run(run)).await
+}
+
+/// Puts back every change whose deadline has passed. Says what was put back.
+pub async fn past_deadline(client: &Client, scope: &Scope, now: Timestamp) -> Result<Vec<String>, Trouble> {
+    all(client, scope, Whose::PastDeadline(now)).await
+}
+
+async fn all(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
+    let mut done = Vec::new();
+    // Bindings first: a policy without a binding denies nothing.
+    done.extend(remove::<ValidatingAdmissionPolicyBinding>(client, whose).await?);
+    done.extend(remove::<ValidatingAdmissionPolicy>(client, whose).await?);
+    done.extend(put_back(&Api::<Node>::all(client.clone()), whose, |_| Api::all(client.clone())).await?);
+    done.extend(namespaced::<StatefulSet>(client, scope, whose).await?);
+    done.extend(namespaced::<Pod>(client, scope, whose).await?);
+    done.extend(namespaced::<PersistentVolumeClaim>(client, scope, whose).await?);
+    Ok(done)
+}
+
+async fn namespaced<K>(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let one = |namespace: Option<String>| Api::namespaced(client.clone(), &namespace.unwrap_or_default());
+    put_back(&scope.api::<K>(client), whose, one).await
+}
+
+/// Applies what the annotations of these objects say.
+async fn put_back<K>(
+    list: &Api<K>,
+    whose: Whose<'_>,
+    one: impl Fn(Option<String>) -> Api<K>,
+) -> Result<Vec<String>, Trouble>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut done = Vec::new();
+    for object in list.list_metadata(&whose.selector()).await.doing("list objects that faults changed")? {
+        let Some(annotation) = object.annotations().get(UNDO_ANNOTATION) else {
+            continue;
+        };
+        let name = object.name_any();
+        let told = format!("{} {name}", K::kind(&()));
+        let undo = match Undo::read(annotation) {
+            Ok(undo) => undo,
+            Err(error) => {
+                tracing::error!(object = told, %error, "cannot be put back, somebody has to look");
+                continue;
+            }
+        };
+        if !whose.includes(undo.deadline) {
+            continue;
+        }
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let api = one(object.namespace());
+        match api.patch_metadata(&name, &params, &Patch::Merge(undo.whole_patch())).await {
+            Err(error) if !error.is_absent() => return Err(error).doing("put an object back"),
+            Ok(_) | Err(_) => done.push(told),
+        }
+    }
+    Ok(done)
+}
+
+/// Removes admission policies or bindings of faults.
+async fn remove<K>(client: &Client, whose: Whose<'_>) -> Result<Vec<String>, Trouble>
+where
+    K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let objects: Api<K> = Api::all(client.clone());
+    let mut done = Vec::new();
+    for object in objects.list_metadata(&whose.selector()).await.doing("list admission policies of faults")? {
+        let name = object.name_any();
+        // One that does not say until when it may stay has no business to stay.
+        let deadline = object.annotations().get(DEADLINE_ANNOTATION).and_then(|text| text.parse().ok());
+        if !whose.includes(deadline.unwrap_or(Timestamp::MIN)) {
+            continue;
+        }
+        match objects.delete(&name, &DeleteParams::default()).await {
+            Err(error) if !error.is_absent() => {
+                return Err(error).doing("remove an admission policy of a fault");
+            }
+            Ok(_) | Err(_) => done.push(format!("{} {name}", K::kind(&()))),
+        }
+    }
+    Ok(done)
+}

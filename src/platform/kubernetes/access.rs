@@ -1,0 +1,83 @@
+//! The way to an API server: from a kubeconfig, or from inside a pod.
+
+use std::time::Duration;
+
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+use super::failure::words;
+
+/// How long an API server may take to say its version.
+const FIRST_ANSWER: Duration = Duration::from_secs(8);
+
+/// A cluster that answered.
+#[derive(Clone)]
+pub struct Access {
+    /// For requests.
+    pub client: Client,
+    /// The namespace that the kubeconfig names, `default` where it names none; inside a pod, the pod's.
+    pub namespace: String,
+    /// What the kubeconfig calls it; inside a pod, `this cluster`.
+    pub context: String,
+    /// Its address.
+    pub server: String,
+    /// Its version, for example `v1.37.0`.
+    pub version: String,
+}
+
+/// Why there is no way.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Neither a kubeconfig nor a pod.
+    #[error("there is no kubeconfig, and this is no pod of a cluster")]
+    Nowhere(#[source] InClusterError),
+    /// The kubeconfig does not say what is needed.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[source] KubeconfigError),
+    /// The configuration does not make a client.
+    #[error("no connection to the cluster can be made: {0}")]
+    Client(String),
+    /// Nobody answers.
+    #[error("the API server of {context} ({server}) does not answer: {why}")]
+    Unreachable {
+        /// What the kubeconfig calls it.
+        context: String,
+        /// Its address.
+        server: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Connects to the cluster of a context, or of the current one, and waits until it says its version.
+pub async fn connect(context: Option<&str>) -> Result<Access, AccessError> {
+    let (config, context) = configuration(context).await?;
+    let server = config.cluster_url.to_string();
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(|error| AccessError::Client(words(&error)))?;
+    let silent = |why| AccessError::Unreachable { context: context.clone(), server: server.clone(), why };
+    let version = tokio::time::timeout(FIRST_ANSWER, client.apiserver_version())
+        .await
+        .map_err(|_| silent(format!("nothing came within {} s", FIRST_ANSWER.as_secs())))?
+        .map_err(|error| silent(words(&error)))?;
+    Ok(Access { client, namespace, context, server, version: version.git_version })
+}
+
+async fn configuration(context: Option<&str>) -> Result<(Config, String), AccessError> {
+    let kubeconfig = match Kubeconfig::read() {
+        Ok(kubeconfig) => kubeconfig,
+        // Inside a pod there is none, and that is no mistake.
+        Err(error) if context.is_some() || std::env::var_os("KUBECONFIG").is_some() => {
+            return Err(AccessError::Kubeconfig(error));
+        }
+        Err(_) => {
+            let config = Config::incluster().map_err(AccessError::Nowhere)?;
+            return Ok((config, "this cluster".into()));
+        }
+    };
+    let name = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(AccessError::Kubeconfig)?;
+    Ok((config, name))
+}

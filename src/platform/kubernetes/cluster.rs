@@ -1,0 +1,214 @@
+//! The StatefulSet (or a group of numbered pods) and its pods: a watch on each, folded into snapshots; deletions by UID.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::core::Selector;
+use kube::runtime::watcher::Config;
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use super::failure::{insist, is_absent};
+use super::pods::{facts, group, group_facts, snapshot};
+use super::watching::{Known, watch};
+use crate::api::{Ordinal, Snapshot};
+use crate::experiment::{Group, Pods};
+use crate::platform::PlatformError;
+use crate::spec::TargetFacts;
+
+/// How long the first snapshot may take.
+const FIRST: Duration = Duration::from_secs(20);
+
+/// A StatefulSet that is followed.
+#[derive(Clone)]
+pub struct Cluster {
+    pods: Api<Pod>,
+    snapshots: watch::Receiver<Snapshot>,
+    facts: TargetFacts,
+    service: String,
+}
+
+/// Why a StatefulSet cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// There is none of that name.
+    #[error("namespace `{namespace}` has no StatefulSet `{name}`")]
+    Absent {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+    /// No pod has these labels.
+    #[error("namespace `{namespace}` has no numbered pods with the labels {query}")]
+    NoPods {
+        /// The namespace.
+        namespace: String,
+        /// The labels.
+        query: String,
+    },
+    /// It selects its pods in a way that cannot be asked for.
+    #[error("the selector of StatefulSet `{name}` is not understood")]
+    Selector {
+        /// The name.
+        name: String,
+    },
+    /// It could not be read.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
+}
+
+impl Cluster {
+    /// Follows a target; its first snapshot is there when this returns.
+    pub async fn follow(client: &Client, namespace: &str, group: &Group) -> Result<Self, FollowError> {
+        match group {
+            Group::StatefulSet(name) => Self::follow_set(client, namespace, name).await,
+            Group::Pods(pods) => Self::follow_pods(client, namespace, pods).await,
+        }
+    }
+
+    /// While the StatefulSet itself is deleted, snapshots go on to ask for the replicas that it had, so that its members
+    /// count as missing and not as unwanted.
+    async fn follow_set(client: &Client, namespace: &str, name: &str) -> Result<Self, FollowError> {
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+        let set = insist(|| sets.get_opt(name)).await?;
+        let absent = || FollowError::Absent { namespace: namespace.into(), name: name.into() };
+        let set = set.ok_or_else(absent)?;
+        let asked = set.spec.as_ref().map(|spec| spec.selector.clone()).unwrap_or_default();
+        let selector = Selector::try_from(asked).map_err(|_| FollowError::Selector { name: name.into() })?;
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let facts = facts(&set);
+        let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
+        let (sender, snapshots) = watch::channel(Snapshot::default());
+        let followed = follow_set(set, sets, pods.clone(), Config::default().labels_from(&selector), sender);
+        tokio::spawn(followed);
+        let mut cluster = Self { pods, snapshots, facts, service };
+        cluster.first().await?;
+        Ok(cluster)
+    }
+
+    async fn follow_pods(client: &Client, namespace: &str, asked: &Pods) -> Result<Self, FollowError> {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let query = asked.selector.query();
+        let (found, how) = (ListParams::default().labels(&query), asked.ordinal_from);
+        let found = insist(|| pods.list(&found)).await?;
+        let first = group(namespace, how, found.items.iter(), &Snapshot::default());
+        if first.pods.is_empty() {
+            return Err(FollowError::NoPods { namespace: namespace.into(), query });
+        }
+        let facts = group_facts(&first);
+        let (sender, snapshots) = watch::channel(first);
+        let (all, ours) = (pods.clone(), Config::default().labels(&query));
+        let namespace = namespace.to_owned();
+        tokio::spawn(async move {
+            let mut events = watch(all, ours, "the target's pods");
+            let mut known = Known::default();
+            loop {
+                tokio::select! {
+                    Some(event) = events.next() => known.hear(event),
+                    () = sender.closed() => return,
+                }
+                if known.is_complete() {
+                    let now = group(&namespace, how, known.iter(), &sender.borrow());
+                    send(&sender, now);
+                }
+            }
+        });
+        Ok(Self { pods, snapshots, facts, service: String::new() })
+    }
+
+    async fn first(&mut self) -> Result<(), PlatformError> {
+        tokio::time::timeout(FIRST, self.snapshots.wait_for(|snapshot| !snapshot.name.is_empty()))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .map(drop)
+            .ok_or_else(|| PlatformError::Unreachable("the list of pods does not come".into()))
+    }
+
+    /// What an experiment has to know of the target, as it was when it was first seen.
+    pub fn facts(&self) -> &TargetFacts {
+        &self.facts
+    }
+
+    /// The name of its Service; empty where none is known.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+}
+
+/// Sends a snapshot if it differs from the one before.
+fn send(sender: &watch::Sender<Snapshot>, now: Snapshot) {
+    sender.send_if_modified(|before| {
+        let is_new = *before != now;
+        *before = now;
+        is_new
+    });
+}
+
+/// Sends snapshots until nobody listens.
+async fn follow_set(
+    mut set: StatefulSet,
+    sets: Api<StatefulSet>,
+    pods: Api<Pod>,
+    ours: Config,
+    sender: watch::Sender<Snapshot>,
+) {
+    let name = set.metadata.name.clone().unwrap_or_default();
+    let itself = Config::default().fields(&format!("metadata.name={name}"));
+    let mut set_events = watch(sets, itself, "the StatefulSet");
+    let mut pod_events = watch(pods, ours, "the StatefulSet's pods");
+    let (mut known_sets, mut known_pods) = (Known::default(), Known::default());
+    loop {
+        tokio::select! {
+            Some(event) = set_events.next() => {
+                known_sets.hear(event);
+                if let Some(newest) = known_sets.single() {
+                    set.clone_from(newest);
+                }
+            }
+            Some(event) = pod_events.next() => known_pods.hear(event),
+            () = sender.closed() => return,
+        }
+        if known_pods.is_complete() {
+            send(&sender, snapshot(&set, known_pods.iter()));
+        }
+    }
+}
+
+#[async_trait]
+impl crate::platform::Cluster for Cluster {
+    fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+
+    /// Deletes the pod that the newest snapshot shows, and never its successor.
+    async fn delete_pod(&self, ordinal: Ordinal, grace: Option<Duration>) -> Result<(), PlatformError> {
+        let found = self.snapshots.borrow().pod(ordinal).map(|pod| (pod.name.clone(), pod.uid.clone()));
+        let Some((name, uid)) = found else {
+            return Err(PlatformError::Refused(format!("ordinal {ordinal} has no pod now")));
+        };
+        let parameters = DeleteParams {
+            grace_period_seconds: grace.map(|grace| u32::try_from(grace.as_secs()).unwrap_or(u32::MAX)),
+            preconditions: Some(Preconditions { uid: Some(uid), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        insist(async || match self.pods.delete(&name, &parameters).await {
+            Ok(_) => Ok(()),
+            // An earlier try was heard, or somebody else was faster.
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn ask(&self) -> Result<(), PlatformError> {
+        // Without a resource version the answer comes from the store, past the API server's caches.
+        let one = ListParams::default().limit(1);
+        Ok(self.pods.list_metadata(&one).await.map(drop)?)
+    }
+}

@@ -1,0 +1,104 @@
+//! How an object that a control-plane fault changed is put back, written beside the change itself.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{RUN_LABEL, UNDO_ANNOTATION};
+
+/// The value of the annotation `seatrial.dev/undo`, as JSON. The object also carries the label `seatrial.dev/run`, so
+/// that it can be found without looking at every object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Undo {
+    /// The run that changed the object.
+    pub run: String,
+    /// The Injection in whose name it did: nobody else's revert puts the object back.
+    #[serde(default)]
+    pub injection: String,
+    /// Whoever finds it after this time puts the object back.
+    pub deadline: Timestamp,
+    /// A JSON merge patch (RFC 7386) that puts back what was changed and nothing else.
+    pub patch: Value,
+}
+
+/// Why an annotation does not say how to put its object back.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    /// It is no JSON of ours.
+    #[error("the annotation {UNDO_ANNOTATION} cannot be read")]
+    Unreadable(#[source] serde_json::Error),
+    /// Its patch is no object.
+    #[error("the patch of the annotation {UNDO_ANNOTATION} is no object")]
+    NoObject,
+}
+
+impl Undo {
+    /// Reads an annotation.
+    pub fn read(annotation: &str) -> Result<Self, UndoError> {
+        let undo: Self = serde_json::from_str(annotation).map_err(UndoError::Unreadable)?;
+        if undo.patch.is_object() { Ok(undo) } else { Err(UndoError::NoObject) }
+    }
+
+    /// The annotation's value.
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).expect("an undo is JSON")
+    }
+
+    /// The merge patch that puts the object back and takes annotation and label away in the same request.
+    pub fn whole_patch(&self) -> Value {
+        let mut patch = self.patch.clone();
+        let marks = json!({ "metadata": {
+            "annotations": { UNDO_ANNOTATION: null },
+            "labels": { RUN_LABEL: null },
+        } });
+        merge(&mut patch, marks);
+        patch
+    }
+}
+
+/// Adds the fields of `other`, whose leaves win.
+fn merge(into: &mut Value, other: Value) {
+    match (into, other) {
+        (Value::Object(into), Value::Object(other)) => {
+            for (key, value) in other {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, other) => *into = other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_patch_removes_its_own_marks_and_keeps_what_it_puts_back() {
+        let undo = Undo {
+            run: "r".into(),
+            injection: "r.s.0.set".into(),
+            deadline: Timestamp::UNIX_EPOCH,
+            patch: json!({ "metadata": { "labels": { "team": "a" } }, "spec": { "replicas": 3 } }),
+        };
+        let read = Undo::read(&undo.write()).expect("what was written can be read");
+        assert_eq!(read, undo);
+        assert_eq!(
+            read.whole_patch(),
+            json!({
+                "metadata": {
+                    "labels": { "team": "a", "seatrial.dev/run": null },
+                    "annotations": { "seatrial.dev/undo": null },
+                },
+                "spec": { "replicas": 3 },
+            })
+        );
+    }
+
+    #[test]
+    fn an_annotation_that_says_nothing_is_no_undo() {
+        assert!(matches!(Undo::read("{"), Err(UndoError::Unreadable(_))));
+        let text = r#"{"run":"r","deadline":"1970-01-01T00:00:00Z","patch":[]}"#;
+        assert!(matches!(Undo::read(text), Err(UndoError::NoObject)));
+    }
+}

@@ -1,0 +1,199 @@
+//! What a run needs of the cluster, looked at before anything is broken; and the journal of a run that lacks it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::Options;
+use crate::api::Snapshot;
+use crate::experiment::{Experiment, Work};
+use crate::fault::Fault;
+use crate::fault::pod_kill::Mode;
+use crate::journal::entry::{Effect, Entry, Header, Input, Phase, SCHEMA};
+use crate::journal::write::{WriteError, Writer};
+use crate::platform::kubernetes::cluster::Cluster;
+use crate::platform::kubernetes::failure::{insist, is_absent};
+use crate::resource::NodeAgent;
+use crate::spec;
+
+/// How long agents may take to appear: some are started only while a run needs them.
+const APPEAR: Duration = Duration::from_secs(30);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+/// An agent that said nothing for longer is gone.
+const ALIVE: SignedDuration = SignedDuration::from_mins(1);
+
+/// The faults that need an agent on the target's nodes; or what does not fit the target.
+pub(super) fn needs(
+    experiment: &Experiment,
+    written: &serde_json::Map<String, serde_json::Value>,
+    cluster: &Cluster,
+) -> Result<BTreeSet<&'static str>, String> {
+    spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let faults = experiment.steps.iter().filter_map(|step| match &step.work {
+        Work::Fault(fault) => Some(fault),
+        Work::Action(_) => None,
+    });
+    Ok(faults.filter(|fault| acts_on_a_node(fault)).map(Fault::name).collect())
+}
+
+fn acts_on_a_node(fault: &Fault) -> bool {
+    match fault {
+        Fault::PodKill(kill) => match kill.mode {
+            Mode::Graceful | Mode::Force => false,
+            Mode::Sigkill => true,
+        },
+        Fault::ProcessPause(_) | Fault::NetworkPartition(_) | Fault::PowerLoss(_) => true,
+        Fault::PodEvict(_) | Fault::NodeDown(_) | Fault::RolloutBreak(_) | Fault::ApiDeny(_) => false,
+    }
+}
+
+/// Waits until an agent that can inject these faults is alive on each node of the target; else says where none is.
+pub(super) async fn agents(
+    client: &Client,
+    faults: &BTreeSet<&'static str>,
+    snapshots: watch::Receiver<Snapshot>,
+) -> Result<(), String> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let objects: Api<NodeAgent> = Api::all(client.clone());
+    let deadline = Instant::now() + APPEAR;
+    loop {
+        let found = insist(async || match objects.list(&ListParams::default()).await {
+            Ok(list) => Ok(list.items),
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        });
+        let found = found.await.map_err(|error| format!("agents cannot be asked for: {error}"))?;
+        let nodes: BTreeSet<String> = snapshots
+            .borrow()
+            .pods
+            .iter()
+            .map(|pod| pod.node.clone())
+            .filter(|node| !node.is_empty())
+            .collect();
+        let missing = missing(&nodes, faults, &found, Timestamp::now());
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(missing.join("; "));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// What each node lacks, in sentences.
+fn missing(
+    nodes: &BTreeSet<String>,
+    faults: &BTreeSet<&'static str>,
+    agents: &[NodeAgent],
+    now: Timestamp,
+) -> Vec<String> {
+    let lacks = |node: &String| {
+        let agent = agents.iter().find(|agent| agent.name_any() == *node);
+        let Some(status) = agent.and_then(|agent| agent.status.as_ref()) else {
+            return vec![format!("node {node} has no agent: does the DaemonSet `seatrial-agent` run there?")];
+        };
+        if now.duration_since(status.seen_at) > ALIVE {
+            let seen = status.seen_at;
+            return vec![format!("the agent of node {node} was last seen at {seen}: does its pod run?")];
+        }
+        let unable = faults.iter().filter(|fault| !status.faults.iter().any(|able| able == *fault));
+        unable
+            .map(|fault| {
+                let why = status.missing.iter().find(|why| why.starts_with(&format!("{fault}:")));
+                match why {
+                    Some(why) => format!("node {node} cannot inject {why}"),
+                    None => {
+                        format!("the agent of node {node} does not know {fault}: is it of another version?")
+                    }
+                }
+            })
+            .collect()
+    };
+    nodes.iter().flat_map(lacks).collect()
+}
+
+/// Writes the journal of a run that cannot begin, with the reason.
+pub(super) fn refuse(
+    experiment: Experiment,
+    options: &Options,
+    seed: u64,
+    environment: String,
+    target: Option<Snapshot>,
+    reason: String,
+) -> Result<(), WriteError> {
+    let target = target.unwrap_or_else(|| Snapshot {
+        name: experiment.target.name(),
+        namespace: options.namespace.clone(),
+        ..Snapshot::default()
+    });
+    let header = Header {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").into(),
+        run: options.run.clone(),
+        started_at: Timestamp::now(),
+        experiment,
+        seed,
+        environment,
+        target: target.clone(),
+    };
+    let writer = Writer::create(&options.journal, &header)?;
+    let reason = format!("nothing was broken: {reason}");
+    let effects = [
+        Effect::Phase(Phase::Preflight),
+        Effect::Doubt { reason },
+        Effect::Phase(Phase::Judged),
+        Effect::Finish {},
+    ];
+    writer.entry(0, &Entry::Input(Input::Pods(target)))?;
+    for (id, effect) in (0..).zip(effects) {
+        writer.entry(0, &Entry::Effect { id, effect })?;
+    }
+    writer.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{NodeAgentSpec, NodeAgentStatus};
+
+    fn agent(node: &str, seen_at: &str) -> NodeAgent {
+        let mut agent = NodeAgent::new(node, NodeAgentSpec {});
+        agent.status = Some(NodeAgentStatus {
+            version: "1".into(),
+            kernel: "6".into(),
+            cgroups: "v2".into(),
+            faults: vec!["processPause".into()],
+            missing: vec!["networkPartition: the kernel has no nf_tables".into()],
+            injections: 0,
+            seen_at: seen_at.parse().expect("a time"),
+        });
+        agent
+    }
+
+    #[test]
+    fn every_node_is_named_with_what_it_lacks() {
+        let now = "2026-01-01T00:02:00Z".parse().expect("a time");
+        let nodes = ["a", "b", "c"].map(str::to_owned).into_iter().collect();
+        let agents = [agent("a", "2026-01-01T00:01:50Z"), agent("b", "2026-01-01T00:00:00Z")];
+        let faults = ["networkPartition", "processPause"].into_iter().collect();
+        let told = missing(&nodes, &faults, &agents, now);
+        let expected = [
+            "node a cannot inject networkPartition: the kernel has no nf_tables",
+            "the agent of node b was last seen at 2026-01-01T00:00:00Z: does its pod run?",
+            "node c has no agent: does the DaemonSet `seatrial-agent` run there?",
+        ];
+        assert_eq!(told, expected);
+        let faults = ["processPause"].into_iter().collect();
+        assert!(missing(&["a".to_owned()].into(), &faults, &agents, now).is_empty());
+    }
+}

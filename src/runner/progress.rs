@@ -1,0 +1,202 @@
+//! What an Experiment's status says of a run, folded from the journal's entries. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::api::{Ordinal, Snapshot};
+use crate::journal::entry::{self, Effect, Entry};
+use crate::judge::affected;
+use crate::resource::Phase;
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// Its seed.
+    pub seed: Option<u64>,
+    /// Where it is.
+    pub phase: Option<Phase>,
+    /// Whether a fault could not be taken back.
+    pub revert_failed: bool,
+    target: Snapshot,
+    /// Decided occurrences, in order.
+    faults: Vec<Fault>,
+    /// What matters more than the phase, for as long as the run goes on.
+    told: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault {
+    step: String,
+    occurrence: u32,
+    members: Vec<Ordinal>,
+    is_in_force: bool,
+}
+
+impl Progress {
+    /// Takes notice of a journal entry.
+    pub fn observe(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Header(header) => {
+                self.started_at = Some(header.started_at);
+                self.seed = Some(header.seed);
+                self.target = header.target.clone();
+            }
+            Entry::Effect { effect, .. } => self.effect(effect),
+            Entry::Input(_) | Entry::FinalRead { .. } => {}
+        }
+    }
+
+    fn effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Phase(phase) => {
+                self.phase = Some(match phase {
+                    entry::Phase::Preflight => Phase::Preflight,
+                    entry::Phase::Baseline => Phase::Baseline,
+                    entry::Phase::Faulting => Phase::Faulting,
+                    entry::Phase::Recovering => Phase::Recovering,
+                    entry::Phase::Reverting => Phase::Reverting,
+                    // The verdict is not there before the judge has read the journal.
+                    entry::Phase::Settling | entry::Phase::Judged => Phase::Settling,
+                });
+            }
+            Effect::Chosen { step, occurrence, members, damage } => {
+                let all: BTreeSet<Ordinal> = self.target.ordinals().collect();
+                let affected: Vec<Ordinal> = affected::members(&all, &[damage]).into_iter().collect();
+                self.faults.push(Fault {
+                    step: step.clone(),
+                    occurrence: *occurrence,
+                    members: if affected.is_empty() { members.clone() } else { affected },
+                    is_in_force: false,
+                });
+            }
+            Effect::Began { step, occurrence } => {
+                let found = self.faults.iter_mut().find(|fault| fault.is(step, *occurrence));
+                if let Some(fault) = found {
+                    fault.is_in_force = true;
+                }
+            }
+            Effect::Ended { step, occurrence, .. } => {
+                self.faults.retain(|fault| !fault.is(step, *occurrence));
+            }
+            Effect::Doubt { reason } => {
+                self.told.get_or_insert_with(|| reason.clone());
+            }
+            Effect::Refused { step, reason } => {
+                self.told = Some(format!("step {step} was refused: {reason}"));
+            }
+            Effect::Abort { reason } => self.told = Some(format!("aborted: {reason}")),
+            Effect::RevertFailed { reason } => {
+                self.revert_failed = true;
+                self.told = Some(format!("a fault could not be taken back: {reason}"));
+            }
+            Effect::Apply(_)
+            | Effect::DeletePod { .. }
+            | Effect::Forget { .. }
+            | Effect::StartWorkload {}
+            | Effect::StopWorkload {}
+            | Effect::ReadLedger {}
+            | Effect::Finish {} => {}
+        }
+    }
+
+    /// The faults in force now: `cut-leader on etcd-1`.
+    pub fn fault(&self) -> Option<String> {
+        let told: Vec<String> =
+            self.faults.iter().filter(|fault| fault.is_in_force).map(|fault| self.name(fault)).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    fn name(&self, fault: &Fault) -> String {
+        let pods: Vec<String> =
+            fault.members.iter().map(|ordinal| format!("{}-{ordinal}", self.target.name)).collect();
+        format!("{} on {}", fault.step, pods.join(", "))
+    }
+
+    /// The state in one sentence.
+    pub fn message(&self) -> String {
+        if let Some(told) = &self.told {
+            return told.clone();
+        }
+        match self.phase {
+            None | Some(Phase::Waiting | Phase::Starting) => "the runner starts".into(),
+            Some(Phase::Preflight) => "waiting for the target to be healthy".into(),
+            Some(Phase::Baseline) => "the steady state must hold before anything is broken".into(),
+            Some(Phase::Faulting) => match self.faults.iter().find(|fault| !fault.is_in_force) {
+                Some(arming) => format!("injecting {}", self.name(arming)),
+                None => match self.fault() {
+                    Some(fault) => format!("{fault} is in force, proven"),
+                    None => "waiting for the next step".into(),
+                },
+            },
+            Some(Phase::Recovering) => "every fault is reverted; waiting for recovery".into(),
+            Some(Phase::Reverting) => "every fault is being reverted".into(),
+            Some(Phase::Settling) => "reading what every member holds".into(),
+            Some(Phase::Judged | Phase::Refused) => String::new(),
+        }
+    }
+}
+
+impl Fault {
+    fn is(&self, step: &str, occurrence: u32) -> bool {
+        self.step == step && self.occurrence == occurrence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Damage;
+
+    fn effect(effect: Effect) -> Entry {
+        Entry::Effect { id: 0, effect }
+    }
+
+    fn faulting() -> Progress {
+        let target = Snapshot { name: "etcd".into(), replicas: 3, ..Snapshot::default() };
+        let mut progress = Progress { target, ..Progress::default() };
+        progress.observe(&effect(Effect::Phase(entry::Phase::Faulting)));
+        let damage =
+            Damage { cut: [(1, 0), (0, 1), (1, 2), (2, 1)].into_iter().collect(), ..Damage::default() };
+        progress.observe(&effect(Effect::Chosen {
+            step: "cut".into(),
+            occurrence: 0,
+            members: vec![0, 1, 2],
+            damage,
+        }));
+        progress
+    }
+
+    #[test]
+    fn a_fault_is_told_from_its_proof_to_its_end_by_whom_it_takes_away() {
+        let mut progress = faulting();
+        assert_eq!(progress.fault(), None);
+        assert_eq!(progress.message(), "injecting cut on etcd-1");
+        progress.observe(&effect(Effect::Began { step: "cut".into(), occurrence: 0 }));
+        assert_eq!(progress.fault().as_deref(), Some("cut on etcd-1"));
+        assert_eq!(progress.message(), "cut on etcd-1 is in force, proven");
+        progress.observe(&effect(Effect::Ended { step: "cut".into(), occurrence: 0, unproven: None }));
+        assert_eq!(progress.fault(), None);
+        assert_eq!(progress.message(), "waiting for the next step");
+    }
+
+    #[test]
+    fn why_a_run_stops_is_told_until_its_end() {
+        let mut progress = faulting();
+        progress.observe(&effect(Effect::Abort { reason: "a Halt exists".into() }));
+        progress.observe(&effect(Effect::Phase(entry::Phase::Reverting)));
+        progress.observe(&effect(Effect::Phase(entry::Phase::Judged)));
+        assert_eq!(progress.phase, Some(Phase::Settling), "there is no verdict yet");
+        assert_eq!(progress.message(), "aborted: a Halt exists");
+    }
+
+    #[test]
+    fn a_failed_revert_is_never_forgotten() {
+        let mut progress = faulting();
+        progress.observe(&effect(Effect::RevertFailed { reason: "etcd-1".into() }));
+        progress.observe(&effect(Effect::Ended { step: "cut".into(), occurrence: 0, unproven: None }));
+        assert!(progress.revert_failed);
+    }
+}
