@@ -2,6 +2,9 @@
 //! namespaces themselves.
 
 mod again;
+mod cluster_agent;
+mod cluster_agent_fixture;
+mod cluster_agent_survival;
 mod cluster_controller;
 mod cluster_deploy;
 mod cluster_faults;
