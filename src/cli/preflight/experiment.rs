@@ -135,7 +135,8 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
 
 /// What the guards say of the plan, with the target as it is now.
 async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, &experiment.target.group).await
+    let Ok(cluster) =
+        Cluster::follow(&server.access.client, server.namespace, &experiment.target.group).await
     else {
         return;
     };
