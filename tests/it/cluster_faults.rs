@@ -57,7 +57,8 @@ impl Runner {
         let client = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).expect("a kubeconfig");
             let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-            let config = Config { default_retry: false, ..config.expect("a configuration") };
+            let mut config = config.expect("a configuration");
+            config.default_retry = false;
             Client::try_from(config).expect("a client")
         });
         let (faults, mut reported) = ApiFaults::new(Site {
