@@ -1,15 +1,17 @@
 //! What the run and the platforms tell each other: snapshots of pods, samples of members, and Injections.
 
+mod api_fault;
 mod injection;
 mod members;
 mod snapshot;
 
+pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,
 };
 pub use members::{Member, MemberSample, Members, Role};
-pub use snapshot::{ContainerStatus, Pod, PodPhase, Snapshot};
+pub use snapshot::{ContainerStatus, Pod, PodPhase, Rollout, Snapshot};
 
 /// The number of a StatefulSet's pod.
 pub type Ordinal = u32;

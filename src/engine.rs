@@ -25,6 +25,7 @@ mod limits;
 mod occurrence;
 mod outbox;
 mod scene;
+mod sequence;
 mod state;
 mod transitions;
 
@@ -151,11 +152,12 @@ impl Engine {
                 faults.hear(name, status, &scene);
             }
             Input::Unmet(unmet) => self.claims.hear(unmet, self.now),
+            Input::Conditions(steps) => self.known.hear_conditions(steps),
             Input::AbortCondition(words) => self.stop(words.clone()),
             Input::Interrupted {} => self.interrupt(),
             Input::Stopped { reason } => self.stop(reason.clone()),
             Input::Answer { id, error } => self.outbox.hear(*id, error.as_ref()),
-            Input::Wake {} => {}
+            Input::Request { .. } | Input::Wake {} => {}
         }
     }
 

@@ -6,6 +6,8 @@
 
 mod amount;
 mod budget;
+mod change;
+mod condition;
 pub mod duration;
 mod guards;
 mod selection;
@@ -22,11 +24,13 @@ use serde::{Deserialize, Serialize};
 
 pub use amount::{Amount, Factor};
 pub use budget::{Budget, Hypothesis};
+pub use change::Change;
+pub use condition::{Condition, PodState, When};
 pub use guards::{AbortCondition, Guards};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
-pub use step::{Repeat, Start, Step};
-pub use target::{Store, StorePort, Target};
+pub use step::{Extent, Repeat, Start, Step, Work};
+pub use target::{Group, OrdinalFrom, Pods, Selector, Store, StorePort, Target};
 pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};
 

@@ -11,14 +11,18 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{HostFault, Ordinal};
+use crate::api::{ApiFault, HostFault, Ordinal};
 use crate::experiment::Selection;
 
+pub mod api_deny;
 pub mod host;
 pub mod network_partition;
+pub mod node_down;
+pub mod pod_evict;
 pub mod pod_kill;
 pub mod power_loss;
 pub mod process_pause;
+pub mod rollout_break;
 
 /// What every fault says of itself.
 pub trait Kind {
@@ -46,6 +50,11 @@ pub trait Kind {
         1
     }
 
+    /// Whether it is done through the API server of Kubernetes alone, which a sandbox does not have.
+    fn needs_kubernetes(&self) -> bool {
+        false
+    }
+
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
 }
@@ -63,6 +72,9 @@ pub trait Chooser {
 
     /// Who leads now, if the store tells.
     fn leader(&self) -> Option<Ordinal>;
+
+    /// The node that a member's pod runs on, if it runs.
+    fn node(&self, ordinal: Ordinal) -> Option<String>;
 }
 
 /// What a fault means for the members that exist now.
@@ -71,6 +83,12 @@ pub trait Chooser {
 pub struct Resolved {
     /// What is done to each hit member.
     pub hits: BTreeMap<Ordinal, Action>,
+    /// What is done to the StatefulSet as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Action>,
+    /// Whether a member is hit only when the one before is back.
+    #[serde(default)]
+    pub one_by_one: bool,
     /// What the group loses by it, for the quorum guard.
     pub damage: Damage,
 }
@@ -106,10 +124,12 @@ pub enum Action {
         /// The claim templates; all where empty.
         claims: Vec<String>,
     },
+    /// The run does it through the API server.
+    Api(ApiFault),
 }
 
 impl Action {
-    /// The same for a host, with the addresses that members have now. `None` for what the platform does itself.
+    /// The same for whoever does it, with the addresses that members have now. `None` for what the platform does itself.
     pub fn on_host(&self, addresses: &BTreeMap<Ordinal, IpAddr>) -> Option<HostFault> {
         match self {
             Self::DeletePod { .. } => None,
@@ -129,6 +149,7 @@ impl Action {
                 clients: *clients,
             }),
             Self::PowerLoss { claims } => Some(HostFault::PowerLoss { claims: claims.clone() }),
+            Self::Api(fault) => Some(HostFault::Api(fault.clone())),
         }
     }
 }
@@ -141,6 +162,14 @@ pub struct Damage {
     pub down: BTreeSet<Ordinal>,
     /// Directed links on which packets are lost, from → to.
     pub cut: BTreeSet<(Ordinal, Ordinal)>,
+    /// How many members are away at a time, one set after another, whoever it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rolling: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Makes the enum and the catalogue from one list.
@@ -190,6 +219,11 @@ macro_rules! faults {
                 match self { $(Self::$variant(kind) => kind.fewest_members()),* }
             }
 
+            /// See [`Kind::needs_kubernetes`].
+            pub fn needs_kubernetes(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.needs_kubernetes()),* }
+            }
+
             /// See [`Kind::resolve`].
             pub fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
                 match self { $(Self::$variant(kind) => kind.resolve(chooser)),* }
@@ -203,4 +237,8 @@ faults! {
     ProcessPause = process_pause::ProcessPause,
     NetworkPartition = network_partition::NetworkPartition,
     PowerLoss = power_loss::PowerLoss,
+    PodEvict = pod_evict::PodEvict,
+    NodeDown = node_down::NodeDown,
+    RolloutBreak = rollout_break::RolloutBreak,
+    ApiDeny = api_deny::ApiDeny,
 }

@@ -17,6 +17,7 @@ use crate::api::{Injection, InjectionSpec, Ordinal, Snapshot};
 
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+pub mod proving;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 
@@ -40,6 +41,11 @@ pub trait Cluster: Send + Sync {
     /// Asks for the deletion of the pod of `ordinal`; `grace` of `None` means the pod's own grace period. The platform
     /// brings it back, as the StatefulSet controller does.
     async fn delete_pod(&self, ordinal: Ordinal, grace: Option<Duration>) -> Result<(), PlatformError>;
+
+    /// Reads the target once, past every cache, to see whether the platform answers.
+    async fn ask(&self) -> Result<(), PlatformError> {
+        Ok(())
+    }
 }
 
 /// The node agents, reached only by desired state.

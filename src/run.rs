@@ -116,6 +116,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     let recorder = Arc::new(Recorder::new(writer, clock, &setup.experiment));
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
+    let mut requests = sli::requests::sample(&setup.experiment, &setup.platform.cluster);
     let (answers, mut answered) = mpsc::channel(64);
     let mut course = Course {
         engine: Engine::new(
@@ -137,7 +138,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     course.hear(&Input::Pods(target));
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut unmet = None;
+    let mut told = Told::default();
     while !course.finished {
         let input = tokio::select! {
             // A person first, then what changes a decision; the clock last, so that it never overtakes facts.
@@ -157,7 +158,8 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
             Some(round) = next_round(&mut members) => Some(Input::Members(round)),
-            _ = glance.tick() => course.glance(&mut unmet),
+            Some(error) = next_request(&mut requests) => Some(Input::Request { error }),
+            _ = glance.tick() => course.glance(&mut told),
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
         };
         if let Some(input) = input {
@@ -172,6 +174,13 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
         Some(source) => Err(RunError::Journal { source, left: course.left }),
         None => Ok(()),
     }
+}
+
+/// What the engine was told and is told again only when it changes.
+#[derive(Default)]
+struct Told {
+    unmet: Option<Vec<String>>,
+    conditions: Vec<String>,
 }
 
 /// The engine with its eyes and hands.
@@ -228,17 +237,22 @@ impl Course {
     }
 
     /// Looks at the budgets and draws.
-    fn glance(&mut self, told: &mut Option<Vec<String>>) -> Option<Input> {
+    fn glance(&mut self, told: &mut Told) -> Option<Input> {
         let now = self.recorder.clock().now();
         self.view.tick(now, self.hands.rates(), self.engine.waiting_for());
         if let Some(words) = self.recorder.abort_condition(now) {
             return Some(Input::AbortCondition(words));
         }
+        let conditions = self.recorder.conditions(now);
+        if told.conditions != conditions {
+            told.conditions.clone_from(&conditions);
+            return Some(Input::Conditions(conditions));
+        }
         let unmet = self.recorder.unmet(now);
-        if told.as_ref() == Some(&unmet) {
+        if told.unmet.as_ref() == Some(&unmet) {
             return None;
         }
-        *told = Some(unmet.clone());
+        told.unmet = Some(unmet.clone());
         Some(Input::Unmet(unmet))
     }
 }
@@ -256,6 +270,14 @@ fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> 
     let prefix = setup.experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
     let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
     Some(sli::members::sample(&*adapter, &members, heartbeat))
+}
+
+/// Requests to the API server, where an SLI asks for them.
+async fn next_request(requests: &mut Option<mpsc::Receiver<Option<String>>>) -> Option<Option<String>> {
+    match requests {
+        Some(requests) => requests.recv().await,
+        None => None,
+    }
 }
 
 async fn next_round(members: &mut Option<mpsc::Receiver<Members>>) -> Option<Members> {

@@ -36,6 +36,7 @@ use crate::engine::Limits;
 use crate::experiment::Experiment;
 use crate::platform::PlatformError;
 use crate::platform::kubernetes::access::{self, Access, AccessError};
+use crate::platform::kubernetes::api_faults::Site;
 use crate::platform::kubernetes::cluster::{Cluster, FollowError};
 use crate::platform::kubernetes::dial::Ways;
 use crate::platform::kubernetes::failure::insist_for;
@@ -117,8 +118,16 @@ struct Course {
 impl Course {
     async fn run(self, experiment: Experiment) -> Result<(), RunnerError> {
         let Self { access, object, options, .. } = &self;
+        let site = Site {
+            client: access.client.clone(),
+            namespace: options.namespace.clone(),
+            set: experiment.target.stateful_set().map(str::to_owned),
+            allow_quorum_loss: experiment.guards.allow_quorum_loss,
+            own_pod: Some(options.run.clone()),
+        };
         let injections =
-            Injections::of(&access.client, &options.namespace, &options.run, keep::owner(object));
+            Injections::of(&access.client, &options.namespace, &options.run, keep::owner(object))
+                .with_api_faults(site);
         if let Some(folder) = options.journal.parent() {
             std::fs::create_dir_all(folder).map_err(RunnerError::Folder)?;
         }
@@ -146,20 +155,19 @@ impl Course {
         let seed = seed(object);
         let environment = format!("Kubernetes {}, namespace {}", access.version, options.namespace);
         let stops = stops::listen(&access.client, object, options);
-        let cluster = match Cluster::follow(
-            &access.client,
-            &options.namespace,
-            &experiment.target.stateful_set,
-        )
-        .await
-        {
-            Ok(cluster) => cluster,
-            Err(FollowError::Platform(error)) => return Err(error.into()),
-            Err(error @ (FollowError::Absent { .. } | FollowError::Selector { .. })) => {
-                let reason = error.to_string();
-                return Ok(preflight::refuse(experiment, options, seed, environment, None, reason)?);
-            }
-        };
+        let cluster =
+            match Cluster::follow(&access.client, &options.namespace, &experiment.target.group).await {
+                Ok(cluster) => cluster,
+                Err(FollowError::Platform(error)) => return Err(error.into()),
+                Err(
+                    error @ (FollowError::Absent { .. }
+                    | FollowError::NoPods { .. }
+                    | FollowError::Selector { .. }),
+                ) => {
+                    let reason = error.to_string();
+                    return Ok(preflight::refuse(experiment, options, seed, environment, None, reason)?);
+                }
+            };
         let snapshots = crate::platform::Cluster::snapshots(&cluster);
         let first = snapshots.borrow().clone();
         let needs = preflight::needs(&experiment, &object.spec.written, &cluster);

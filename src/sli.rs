@@ -4,3 +4,4 @@
 //! question is asked, because nobody can later.
 
 pub mod members;
+pub mod requests;

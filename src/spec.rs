@@ -136,6 +136,13 @@ fn against(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// Checks an experiment against what a sandbox can do.
+pub fn against_sandbox(document: &Document, experiment: &Experiment) -> Result<(), Vec<Problem>> {
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
+    let problems = told(document, &tree, rules::against_sandbox(experiment));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 fn tree_of(document: &Document) -> Result<Node, Problem> {
     Node::read(&document.text)
         .map_err(|Unreadable { place, message }| Problem::new(document, place, String::new(), message))

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Ordinal;
+use super::{ApiFault, Ordinal};
 
 /// What must be true of one pod for one step, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub struct Injection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InjectionSpec {
-    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`.
+    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`, or `….set` for the StatefulSet as a whole.
     pub name: String,
     /// The run that asks.
     pub run: String,
@@ -46,7 +46,8 @@ pub struct InjectionSpec {
     pub follow: bool,
 }
 
-/// A pod, and which one of its ordinal's.
+/// A pod, and which one of its ordinal's. What is done through the API server names no node; what is done to the
+/// StatefulSet as a whole has its name, its first ordinal and no UID.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRef {
@@ -56,7 +57,7 @@ pub struct PodRef {
     pub ordinal: Ordinal,
     /// The pod meant at the time of writing; with `follow`, the one that is there now.
     pub uid: String,
-    /// The node it runs on.
+    /// The node it runs on; empty where the run does it itself, through the API server.
     pub node: String,
 }
 
@@ -82,7 +83,7 @@ pub struct Deadline {
     pub within: Duration,
 }
 
-/// What a node is asked to do to one pod, with everything decided.
+/// What is done, with everything decided: by a node to one pod, or by the run through the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HostFault {
@@ -105,6 +106,31 @@ pub enum HostFault {
         /// The claim templates whose volumes lose power; all where empty.
         claims: Vec<String>,
     },
+    /// Done by the run itself through the API server; no node has a part in it.
+    Api(ApiFault),
+}
+
+impl HostFault {
+    /// Whether it is done once it is proven, so that there is nothing to hold.
+    pub fn happens_once(&self) -> bool {
+        match self {
+            Self::Kill {} | Self::PowerLoss { .. } => true,
+            Self::Pause {} | Self::Partition { .. } => false,
+            Self::Api(fault) => fault.happens_once(),
+        }
+    }
+
+    /// Whether it goes on after its proof and says by itself, with `Reverted`, when it is over.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Api(fault) if fault.ends_by_itself())
+    }
+}
+
+impl InjectionSpec {
+    /// Whether it is about the StatefulSet as a whole and not about one member.
+    pub fn is_of_whole_set(&self) -> bool {
+        self.pod.uid.is_empty()
+    }
 }
 
 /// A member on the other side of a cut.

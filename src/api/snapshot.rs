@@ -1,5 +1,6 @@
 //! The target as the platform sees it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::de::Error as _;
@@ -19,8 +20,24 @@ pub struct Snapshot {
     pub replicas: u32,
     /// `spec.ordinals.start`.
     pub first_ordinal: Ordinal,
+    /// Exactly these ordinals, where the members are not numbered without a gap; see [`Self::ordinals`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbered: Option<BTreeSet<Ordinal>>,
+    /// What the pods are to become; unknown where the platform does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// The pods that exist, by ordinal.
     pub pods: Vec<Pod>,
+}
+
+/// The revision that pods are to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// `status.updateRevision`.
+    pub revision: String,
+    /// `spec.updateStrategy.rollingUpdate.partition`: only pods from this ordinal on are to have it.
+    pub partition: Ordinal,
 }
 
 /// More pods than any StatefulSet has: a record that says so was not made by a run, and would take for ever to judge.
@@ -36,9 +53,12 @@ fn plausible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error
 }
 
 impl Snapshot {
-    /// Every ordinal that the StatefulSet asks for, whether its pod exists or not.
+    /// Every ordinal that is asked for, ascending, whether its pod exists or not.
     pub fn ordinals(&self) -> impl Iterator<Item = Ordinal> + use<> {
-        self.first_ordinal..self.first_ordinal.saturating_add(self.replicas)
+        let numbered = self.numbered.clone();
+        let counted = self.first_ordinal..self.first_ordinal.saturating_add(self.replicas);
+        let counted = numbered.is_none().then_some(counted);
+        numbered.into_iter().flatten().chain(counted.into_iter().flatten())
     }
 
     /// The pod of `ordinal`, if it exists.
@@ -49,6 +69,14 @@ impl Snapshot {
     /// How many of the asked-for ordinals are Ready.
     pub fn ready(&self) -> usize {
         self.ordinals().filter(|&ordinal| self.pod(ordinal).is_some_and(|pod| pod.ready)).count()
+    }
+
+    /// Ordinals whose pod is not the one that the rollout asks for, or is not Ready; `None` where no revision is known.
+    pub fn behind(&self) -> Option<Vec<Ordinal>> {
+        let Rollout { revision, partition } = self.rollout.as_ref()?;
+        let is_there = |pod: &Pod| pod.ready && pod.revision.as_ref() == Some(revision);
+        let asked = self.ordinals().filter(|ordinal| ordinal >= partition);
+        Some(asked.filter(|&ordinal| !self.pod(ordinal).is_some_and(is_there)).collect())
     }
 }
 
@@ -69,6 +97,9 @@ pub struct Pod {
     pub phase: PodPhase,
     /// The Ready condition.
     pub ready: bool,
+    /// The revision of the template that it was made from, where the platform tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Its containers, in the order of the template.
     pub containers: Vec<ContainerStatus>,
 }

@@ -91,7 +91,7 @@ fn unreached(error: &AccessError) -> Exit {
     match error {
         AccessError::Unreachable { .. } => console::failure(error, Exit::Unreachable),
         AccessError::Nowhere(_) | AccessError::Kubeconfig(_) | AccessError::Client(_) => {
-            let exit = console::failure(error, Exit::Unreachable);
+            let exit = console::failure(error, Exit::Usage);
             console::hint("set KUBECONFIG to the cluster's kubeconfig, or --context to a context of it");
             exit
         }

@@ -43,6 +43,9 @@ pub(super) fn log() {
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
         .from_env_lossy();
+    // What it says is said again, with what was tried, by whoever asked.
+    #[cfg(feature = "kubernetes")]
+    let filter = filter.add_directive("kube_client::client::builder=off".parse().expect("it is a directive"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -54,6 +54,8 @@ fn target(set: &SetSpec) -> Snapshot {
         namespace: set.namespace.clone(),
         replicas: set.replicas,
         first_ordinal: set.first_ordinal,
+        numbered: None,
+        rollout: None,
         pods: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use super::runtime::{block_on, interrupts};
 use super::sandbox;
 use super::scene::{self, Scene, Set};
 use crate::engine::Limits;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{ClaimKind, Sandbox, state_root};
@@ -84,10 +84,7 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
             ("and mkfs.ext4, which makes them, is not installed", "install it: apt install e2fsprogs")
         }
     };
-    let refused = experiment.steps.iter().find(|step| match step.fault {
-        Fault::PowerLoss(_) => true,
-        Fault::PodKill(_) | Fault::ProcessPause(_) | Fault::NetworkPartition(_) => false,
-    });
+    let refused = experiment.steps.iter().find(|step| matches!(step.work, Work::Fault(Fault::PowerLoss(_))));
     let Some(step) = refused else {
         return Ok(());
     };
@@ -95,7 +92,7 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
         format_args!(
             "step {} cannot be done here: {} takes a volume with a filesystem of its own, {because}",
             step.name,
-            step.fault.name()
+            step.work.name()
         ),
         Exit::PreflightUnmet,
     );

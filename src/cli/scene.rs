@@ -44,6 +44,11 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
         {
             documents.problems.extend(problems);
         }
+        if manifest.is_some()
+            && let Err(problems) = spec::against_sandbox(document, experiment)
+        {
+            documents.problems.extend(problems);
+        }
     }
     if !documents.problems.is_empty() {
         return Err(refuse(files, documents.problems));

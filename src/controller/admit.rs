@@ -106,8 +106,38 @@ async fn prepare(
     if let Some(message) = halted(context).await? {
         return Ok(Err(Obstacle::Refused("Halted", message)));
     }
-    let Some(set) = stateful_set(context, identity, &valid.target.stateful_set).await? else {
-        let name = &valid.target.stateful_set;
+    if let Some(name) = valid.target.stateful_set()
+        && let Err(obstacle) = fits_set(context, experiment, identity, &valid, name, now).await?
+    {
+        return Ok(Err(obstacle));
+    }
+    let target = valid.target.key();
+    if let Some(first) = ahead(context, experiment, identity, &target) {
+        let message =
+            format!("{target} is being broken; Experiment {first} waits for it too, and for longer");
+        return Ok(Err(Obstacle::Waiting(TAKEN, message)));
+    }
+    Ok(match target::take(&context.client, identity, &target).await? {
+        Holder::Us => Ok(valid),
+        Holder::Other { run, experiment } => Err(Obstacle::Waiting(
+            TAKEN,
+            format!(
+                "{target} is being broken by Experiment {experiment} (run {run}); this one begins when that one has ended"
+            ),
+        )),
+    })
+}
+
+/// Whether the StatefulSet is there and has what the Experiment names.
+async fn fits_set(
+    context: &Context,
+    experiment: &Experiment,
+    identity: &Identity,
+    valid: &Valid,
+    name: &str,
+    now: Timestamp,
+) -> Result<Result<(), Obstacle>, Trouble> {
+    let Some(set) = stateful_set(context, identity, name).await? else {
         let message = format!("there is no StatefulSet {name} in namespace {}", identity.namespace);
         let age =
             experiment.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
@@ -117,26 +147,10 @@ async fn prepare(
             Obstacle::Refused("NoTarget", message)
         }));
     };
-    if let Err(problems) = validate::fits(experiment, &valid, &facts(&set)) {
+    if let Err(problems) = validate::fits(experiment, valid, &facts(&set)) {
         return Ok(Err(Obstacle::Refused("DoesNotFitTarget", problems)));
     }
-    if let Some(first) = ahead(context, experiment, identity, &valid.target.stateful_set) {
-        let message = format!(
-            "StatefulSet {} is being broken; Experiment {first} waits for it too, and for longer",
-            valid.target.stateful_set
-        );
-        return Ok(Err(Obstacle::Waiting(TAKEN, message)));
-    }
-    Ok(match target::take(&context.client, identity, &valid.target.stateful_set).await? {
-        Holder::Us => Ok(valid),
-        Holder::Other { run, experiment } => Err(Obstacle::Waiting(
-            TAKEN,
-            format!(
-                "StatefulSet {} is being broken by Experiment {experiment} (run {run}); this one begins when that one has ended",
-                valid.target.stateful_set
-            ),
-        )),
-    })
+    Ok(Ok(()))
 }
 
 /// Who waits for the same target and was there before: the oldest is served first.
@@ -173,9 +187,9 @@ async fn start(
         .condition(Aspect::Running, true, "Starting", &message, now)
         .write(&context.client, experiment)
         .await?;
-    create_runner(context, identity, &valid.target.stateful_set).await?;
+    let target = &valid.target.key();
+    create_runner(context, identity, target).await?;
     let note = format!("{message} in namespace {}", identity.namespace);
-    let target = &valid.target.stateful_set;
     context.news.of_both(experiment, identity, target, EventType::Normal, "Started", &note).await;
     Ok(Action::requeue(SOON))
 }

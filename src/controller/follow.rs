@@ -159,9 +159,9 @@ async fn never_ran(context: &Context, experiment: &Experiment, identity: &Identi
     Ok(injections.list_metadata(&ours).await.doing("look for the run's Injections")?.items.is_empty())
 }
 
-/// The StatefulSet that a valid Experiment names.
+/// The target of a valid Experiment, in one word.
 pub fn target_name(experiment: &Experiment) -> Option<String> {
-    Some(validate::read(experiment).ok()?.target.stateful_set)
+    Some(validate::read(experiment).ok()?.target.key())
 }
 
 /// The node of a pod, if it is on one.

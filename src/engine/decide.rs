@@ -25,7 +25,7 @@ pub(super) fn decide(
 ) -> Result<Resolved, Obstacle> {
     let (brief, known) = (scene.brief, scene.known);
     let mut choice = Choice::new(known.view(), brief.seed, &step.name, occurrence);
-    let resolved = step.fault.resolve(&mut choice).map_err(Obstacle::Undecided)?;
+    let resolved = step.work.resolve(&mut choice).map_err(Obstacle::Undecided)?;
     for (&ordinal, action) in &resolved.hits {
         let pod = known
             .running(ordinal)

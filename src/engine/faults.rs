@@ -7,7 +7,7 @@ use super::limits::after;
 use super::occurrence::Occurrence;
 use super::scene::Scene;
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::{Start, Step};
+use crate::experiment::{Extent, Start, Step};
 use crate::fault::Damage;
 use crate::journal::entry::Effect;
 use crate::plan::{Standing, guard};
@@ -63,14 +63,14 @@ impl Faults {
         let mut has_moved = false;
         for (place, occurrence) in &mut self.active {
             has_moved |= occurrence.advance(scene);
-            if occurrence.is_over() {
-                for ordinal in occurrence.took_down() {
-                    self.took_down.push((ordinal, occurrence.step().into()));
-                }
-                if let Progress::Running { base, number } = self.progress[*place] {
-                    let step = &scene.brief.experiment.steps[*place];
-                    self.progress[*place] = next(step, base, number, scene.now);
-                }
+            for ordinal in occurrence.took_down() {
+                self.took_down.push((ordinal, occurrence.step().into()));
+            }
+            if occurrence.is_over()
+                && let Progress::Running { base, number } = self.progress[*place]
+            {
+                let step = &scene.brief.experiment.steps[*place];
+                self.progress[*place] = next(step, base, number, scene.now);
             }
         }
         self.active.retain(|(_, occurrence)| !occurrence.is_over());
@@ -83,8 +83,20 @@ impl Faults {
         for (place, step) in steps.iter().enumerate() {
             match self.progress[place] {
                 Progress::Waiting => {
-                    if let Some(base) = self.base(steps, step) {
+                    if let Some(base) = self.base(steps, step, scene) {
                         self.progress[place] = Progress::Due { base, next: 0, undecided_since: None };
+                        return Outcome::Moved;
+                    }
+                    if let Start::When(when) = &step.start
+                        && scene.passed(self.begun_at, when.within)
+                    {
+                        let within = crate::experiment::duration::format(when.within);
+                        let reason = format!(
+                            "step {} was left out after {within}: never was it true that {}",
+                            step.name, when.condition
+                        );
+                        scene.outbox.say(Effect::Doubt { reason });
+                        self.progress[place] = Progress::Over { at: scene.now };
                         return Outcome::Moved;
                     }
                 }
@@ -140,7 +152,7 @@ impl Faults {
     }
 
     /// When the first occurrence of a step is due, once that is known.
-    fn base(&self, steps: &[Step], step: &Step) -> Option<Nanos> {
+    fn base(&self, steps: &[Step], step: &Step, scene: &Scene<'_>) -> Option<Nanos> {
         match &step.start {
             Start::At(at) => Some(after(self.begun_at, *at)),
             Start::After(name) => {
@@ -150,7 +162,25 @@ impl Faults {
                     Progress::Waiting | Progress::Due { .. } | Progress::Running { .. } => None,
                 }
             }
+            Start::When(when) => scene.known.is_true(&step.name, &when.condition).then_some(scene.now),
         }
+    }
+
+    /// Ends what stays until every other step is over, once they are. True where something changed.
+    pub(super) fn end_rest(&mut self, scene: &mut Scene<'_>) -> bool {
+        let mut steps = self.progress.iter().zip(&scene.brief.experiment.steps);
+        let are_others_over = steps.all(|(progress, step)| match progress {
+            Progress::Over { .. } => true,
+            Progress::Running { .. } => step.extent() == Extent::ToTheEnd,
+            Progress::Waiting | Progress::Due { .. } => false,
+        });
+        let mut has_ended = false;
+        if are_others_over {
+            for (_, occurrence) in &mut self.active {
+                has_ended |= occurrence.end_rest(scene);
+            }
+        }
+        has_ended
     }
 
     /// Ends everything that is there.
@@ -221,7 +251,13 @@ impl Faults {
                 },
                 None => format!("the start of step {}", step.name),
             }),
-            Progress::Waiting | Progress::Running { .. } | Progress::Over { .. } => None,
+            Progress::Waiting => match &step.start {
+                Start::When(when) => {
+                    Some(format!("the start of step {}, when {}", step.name, when.condition))
+                }
+                Start::At(_) | Start::After(_) => None,
+            },
+            Progress::Running { .. } | Progress::Over { .. } => None,
         })
     }
 
@@ -232,6 +268,9 @@ impl Faults {
             timers.extend(occurrence.timers(scene));
         }
         for (progress, step) in self.progress.iter().zip(&scene.brief.experiment.steps) {
+            if let (Progress::Waiting, Start::When(when)) = (progress, &step.start) {
+                timers.push(after(self.begun_at, when.within));
+            }
             if let Progress::Due { base, next, undecided_since } = *progress {
                 timers.push(due_at(step, base, next));
                 timers.extend(undecided_since.map(|since| after(since, scene.limits().decide)));

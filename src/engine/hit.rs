@@ -23,28 +23,31 @@ pub(super) enum Arming {
 /// A member and what is done to it.
 #[derive(Debug)]
 pub(super) enum Hit {
-    /// Its node makes it so.
+    /// Its node makes it so, or the run through the API server.
     Node(Box<Injecting>),
     /// The platform deletes its pod.
     Platform(Deletion),
 }
 
 impl Hit {
-    /// Asks for it. The member has a running pod: who decides has checked that.
+    /// Asks for it. The member, if one is meant, has a running pod: who decides has checked that.
     pub(super) fn start(
         step: &Step,
         occurrence: u32,
-        ordinal: Ordinal,
+        whom: Option<Ordinal>,
         action: &Action,
         scene: &mut Scene<'_>,
     ) -> Option<Self> {
         match action {
             Action::DeletePod { grace } => {
-                Deletion::start(ordinal, *grace, step.follow, scene).map(Self::Platform)
+                Deletion::start(whom?, *grace, step.follow, scene).map(Self::Platform)
             }
-            Action::Kill {} | Action::Pause {} | Action::Cut { .. } | Action::PowerLoss { .. } => {
-                Injecting::start(step, occurrence, ordinal, action, scene)
-                    .map(|hit| Self::Node(Box::new(hit)))
+            Action::Kill {}
+            | Action::Pause {}
+            | Action::Cut { .. }
+            | Action::PowerLoss { .. }
+            | Action::Api(_) => {
+                Injecting::start(step, occurrence, whom, action, scene).map(|hit| Self::Node(Box::new(hit)))
             }
         }
     }
@@ -73,6 +76,14 @@ impl Hit {
         }
     }
 
+    /// Whether it goes on until it is done, and is not done yet.
+    pub(super) fn is_still_going_on(&self) -> bool {
+        match self {
+            Self::Node(hit) => hit.is_still_going_on(),
+            Self::Platform(_) => false,
+        }
+    }
+
     /// Asks for its end.
     pub(super) fn end(&mut self, scene: &mut Scene<'_>) {
         match self {
@@ -85,6 +96,14 @@ impl Hit {
     pub(super) fn is_over(&self, scene: &Scene<'_>) -> bool {
         match self {
             Self::Node(hit) => hit.is_reverted(),
+            Self::Platform(deletion) => deletion.is_over(scene),
+        }
+    }
+
+    /// Whether what it took away is there again, as far as that belongs to it.
+    pub(super) fn is_replaced(&self, scene: &Scene<'_>) -> bool {
+        match self {
+            Self::Node(_) => true,
             Self::Platform(deletion) => deletion.is_over(scene),
         }
     }

@@ -11,7 +11,7 @@ use super::scene::Scene;
 use crate::api::{
     Deadline, Desired, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, Pod, PodRef,
 };
-use crate::experiment::{Step, duration};
+use crate::experiment::{Extent, Step, duration};
 use crate::fault::Action;
 use crate::journal::entry::Effect;
 
@@ -28,6 +28,8 @@ pub(super) struct Injecting {
     /// When it is asked again.
     again: Option<Nanos>,
     is_proven: bool,
+    /// Whether what ends by itself has ended.
+    is_done: bool,
     failed: Option<String>,
     /// The first moment from which the effect was not proven, and why.
     lost: Option<String>,
@@ -36,25 +38,40 @@ pub(super) struct Injecting {
 }
 
 impl Injecting {
-    /// Asks the node of the ordinal's running pod for the fault.
+    /// Asks the node of the ordinal's running pod for the fault, or the run itself where it is done through the API
+    /// server; `None` means the StatefulSet as a whole.
     pub(super) fn start(
         step: &Step,
         occurrence: u32,
-        ordinal: Ordinal,
+        whom: Option<Ordinal>,
         action: &Action,
         scene: &mut Scene<'_>,
     ) -> Option<Self> {
         let (brief, limits) = (scene.brief, scene.limits());
-        // A fault that happens once is over when it is proven; its deadline only ends the attempt.
-        let lasting = if step.lasting.is_zero() { limits.once } else { step.lasting };
-        let within = lasting + limits.margin;
+        let is_api = matches!(action, Action::Api(_));
+        let lasting = match step.extent() {
+            // A fault that happens once is over when it is proven; its deadline only ends the attempt.
+            Extent::Once if is_api => limits.api,
+            Extent::Once => limits.once,
+            Extent::For(lasting) | Extent::UntilDone(lasting) => lasting,
+            Extent::ToTheEnd => brief.experiment.guards.max_duration,
+        };
+        let within = lasting + limits.margin + if is_api { limits.api } else { Duration::ZERO };
         let deadline = after(scene.now, within);
+        let (pod, whom) = match whom {
+            Some(ordinal) => {
+                let pod = reference(scene.known.running(ordinal)?);
+                let node = if is_api { String::new() } else { pod.node };
+                (PodRef { node, ..pod }, ordinal.to_string())
+            }
+            None => (whole_set(scene), "set".into()),
+        };
         let spec = InjectionSpec {
-            name: format!("{}.{}.{occurrence}.{ordinal}", brief.run, step.name),
+            name: format!("{}.{}.{occurrence}.{whom}", brief.run, step.name),
             run: brief.run.clone(),
             step: step.name.clone(),
             occurrence,
-            pod: reference(scene.known.running(ordinal)?),
+            pod,
             container: brief.experiment.target.container.clone(),
             fault: action.on_host(scene.known.addresses())?,
             desired: Desired::Injected,
@@ -69,6 +86,7 @@ impl Injecting {
             asked: None,
             again: None,
             is_proven: false,
+            is_done: false,
             failed: None,
             lost: None,
             proven_earlier: Duration::ZERO,
@@ -118,6 +136,11 @@ impl Injecting {
             (InjectionState::Lost, _) => {
                 let lost = format!("the proof was lost {}{why}", brief.moment(status.since));
                 self.lost.get_or_insert(lost);
+            }
+            (InjectionState::Reverted, Desired::Injected) if self.spec.fault.ends_by_itself() => {
+                // Its proof may have been overtaken by its end.
+                self.is_proven |= status.proof.as_ref().is_some_and(|proof| proof.holds);
+                self.is_done = true;
             }
             (InjectionState::Reverted, Desired::Injected) => {
                 let lost = format!("it ended by itself {}{why}", brief.moment(status.since));
@@ -177,6 +200,10 @@ impl Injecting {
 
     /// Brings the spec up to date with the pod and its peers' addresses. True where it changed.
     fn follow(&mut self, scene: &Scene<'_>) -> bool {
+        // What is done through the API server is not about one pod's processes.
+        if matches!(self.action, Action::Api(_)) {
+            return false;
+        }
         let ordinal = self.spec.pod.ordinal;
         let before = self.spec.clone();
         match scene.known.pod(ordinal) {
@@ -218,6 +245,11 @@ impl Injecting {
         }
     }
 
+    /// Whether it goes on until it is done, and is not done yet.
+    pub(super) fn is_still_going_on(&self) -> bool {
+        self.spec.fault.ends_by_itself() && !self.is_done && self.failed.is_none()
+    }
+
     /// Asks for the revert.
     pub(super) fn revert(&mut self, scene: &mut Scene<'_>) {
         if self.spec.desired == Desired::Injected {
@@ -233,24 +265,28 @@ impl Injecting {
 
     /// What the node says of a revert that is not verified.
     pub(super) fn complaint(&self) -> String {
+        let teller = if self.spec.pod.node.is_empty() { "the runner" } else { "its node" };
         let said = self.status.as_ref().map_or_else(
-            || "its node says nothing".into(),
+            || format!("{teller} says nothing"),
             |status| {
                 let why = status.error.as_deref().unwrap_or("no error is told");
-                format!("its node says {:?}: {why}", status.state)
+                format!("{teller} says {:?}: {why}", status.state)
             },
         );
-        format!("{} on {}: {said}", self.spec.name, self.spec.pod.node)
+        match self.spec.pod.node.as_str() {
+            "" => format!("{}: {said}", self.spec.name),
+            node => format!("{} on {node}: {said}", self.spec.name),
+        }
     }
 
     /// Why its effect does not count as proven for nine tenths of `asked`, if so.
     pub(super) fn shortfall(&self, asked: Duration) -> Option<String> {
         let proven =
             self.proven_earlier + self.status.as_ref().map_or(Duration::ZERO, |status| status.effective_for);
-        let happens_once = match self.action {
-            Action::Kill {} | Action::PowerLoss { .. } => true,
-            Action::Pause {} | Action::Cut { .. } | Action::DeletePod { .. } => false,
-        };
+        if self.is_proven && self.is_still_going_on() {
+            return Some(format!("{} was not done after {}", self.spec.name, duration::format(asked)));
+        }
+        let happens_once = self.spec.fault.happens_once();
         let is_enough = self.is_proven && (happens_once || proven * 10 >= asked * 9);
         let why = match (&self.failed, &self.lost) {
             _ if is_enough => return None,
@@ -276,6 +312,12 @@ impl Injecting {
         let limits = scene.limits();
         after(asked_at, limits.revert).min(after(self.deadline.max(asked_at), limits.overdue))
     }
+}
+
+/// The StatefulSet where a pod would be named.
+fn whole_set(scene: &Scene<'_>) -> PodRef {
+    let (name, ordinal) = scene.known.set();
+    PodRef { name: name.into(), ordinal, uid: String::new(), node: String::new() }
 }
 
 fn reference(pod: &Pod) -> PodRef {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::limits::after;
 use crate::api::{MemberSample, Members, Nanos, Ordinal, Pod, PodPhase, Role, Snapshot};
+use crate::experiment::Condition;
 use crate::plan::{Standing, View};
 
 /// The target, as far as it was told.
@@ -21,6 +22,8 @@ pub(super) struct Known {
     addresses: BTreeMap<Ordinal, IpAddr>,
     /// Members that this run took down and that have not been seen healthy since, with the moment and the step.
     healing: BTreeMap<Ordinal, (Nanos, String)>,
+    /// Steps that wait for an SLI and may start.
+    conditions: BTreeSet<String>,
 }
 
 impl Known {
@@ -55,6 +58,40 @@ impl Known {
         }
         self.members = Some(members.clone());
         self.members_at = now;
+    }
+
+    /// Which steps' conditions on SLIs are true now.
+    pub(super) fn hear_conditions(&mut self, steps: &[String]) {
+        self.conditions = steps.iter().cloned().collect();
+    }
+
+    /// Whether the condition of a step is true now.
+    pub(super) fn is_true(&self, step: &str, condition: &Condition) -> bool {
+        match condition {
+            Condition::Pod { ordinal: Some(ordinal), is } => is.is_true_of(self.snapshot.pod(*ordinal)),
+            Condition::Pod { ordinal: None, is } => {
+                self.snapshot.ordinals().any(|ordinal| is.is_true_of(self.snapshot.pod(ordinal)))
+            }
+            Condition::Role { ordinal, is: Role::Leader } => {
+                self.members.as_ref().and_then(Members::leader) == Some(*ordinal)
+            }
+            Condition::Role { ordinal, is: role @ (Role::Follower | Role::Other) } => self
+                .members
+                .iter()
+                .flat_map(|members| members.with_role(*role))
+                .any(|found| found == *ordinal),
+            Condition::Sli(_) => self.conditions.contains(step),
+        }
+    }
+
+    /// Whether a member that this run took down has not been seen healthy since.
+    pub(super) fn is_healing(&self, ordinal: Ordinal) -> bool {
+        self.healing.contains_key(&ordinal)
+    }
+
+    /// The StatefulSet's name and its first ordinal.
+    pub(super) fn set(&self) -> (&str, Ordinal) {
+        (&self.snapshot.name, self.snapshot.first_ordinal)
     }
 
     /// This run took the member down for a moment: what is heard within the next moment may be older than that.

@@ -28,6 +28,9 @@ pub struct Limits {
     pub revert: Duration,
     /// Between two requests for the same revert.
     pub retry: Duration,
+    /// From asking for what is done through the API server to its proof: pods end in their grace period, and policies
+    /// are learned of by and by. Such a fault has all of this on top of its duration, and is held for as long as asked.
+    pub api: Duration,
     /// For the answer to an effect.
     pub answer: Duration,
     /// For the ledger to be read from every member.
@@ -54,6 +57,7 @@ impl Default for Limits {
             overdue: Duration::from_secs(10),
             revert: Duration::from_secs(30),
             retry: Duration::from_secs(3),
+            api: Duration::from_mins(1),
             answer: Duration::from_secs(10),
             ledger: Duration::from_mins(1),
             stable: Duration::from_secs(2),

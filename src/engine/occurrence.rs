@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::hit::{Arming, Hit};
 use super::limits::{after, between};
 use super::scene::Scene;
+use super::sequence::{Outcome, Sequence};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::Step;
-use crate::fault::{Damage, Resolved};
+use crate::experiment::{Extent, Step};
+use crate::fault::{Action, Damage, Resolved};
 use crate::journal::entry::Effect;
 
 /// A fault that is on its way, in force, or on its way out.
@@ -16,8 +17,12 @@ use crate::journal::entry::Effect;
 pub(super) struct Occurrence {
     step: String,
     number: u32,
-    lasting: Duration,
+    extent: Extent,
+    /// Whether it is done through the API server.
+    is_api: bool,
     hits: Vec<Hit>,
+    /// Whom it hits later, one after the other.
+    sequence: Sequence,
     damage: Damage,
     asked_at: Nanos,
     stage: Stage,
@@ -52,16 +57,29 @@ impl Occurrence {
             members: resolved.hits.keys().copied().collect(),
             damage: resolved.damage.clone(),
         });
-        let hits = resolved
-            .hits
-            .iter()
-            .filter_map(|(&ordinal, action)| Hit::start(step, number, ordinal, action, scene))
-            .collect();
+        let is_api =
+            resolved.hits.values().chain(&resolved.set).any(|action| matches!(action, Action::Api(_)));
+        let mut sequence = Sequence::default();
+        let mut hits = Vec::new();
+        if let Some(action) = &resolved.set {
+            hits.extend(Hit::start(step, number, None, action, scene));
+        }
+        if resolved.one_by_one {
+            sequence = Sequence::of(resolved.hits);
+            hits.extend(sequence.start_next(step, number, scene));
+        } else {
+            let all = resolved.hits.iter();
+            hits.extend(
+                all.filter_map(|(&ordinal, action)| Hit::start(step, number, Some(ordinal), action, scene)),
+            );
+        }
         Self {
             step: step.name.clone(),
             number,
-            lasting: step.lasting,
+            extent: step.extent(),
+            is_api,
             hits,
+            sequence,
             damage: resolved.damage,
             asked_at: scene.now,
             stage: Stage::Arming,
@@ -83,9 +101,18 @@ impl Occurrence {
         }
         match self.stage {
             Stage::Arming => self.arm(scene),
-            Stage::Holding { until, .. } if scene.now >= until => {
+            Stage::Holding { since, .. } if self.is_done() => {
+                self.end(between(since, scene.now), scene);
+                true
+            }
+            Stage::Holding { since, until } if scene.now >= until => {
                 // A fault that took long to arm is held shorter than asked; that counts against its proof.
-                self.end(self.lasting, scene);
+                let asked = match self.extent {
+                    Extent::Once => Duration::ZERO,
+                    Extent::For(lasting) | Extent::UntilDone(lasting) => lasting,
+                    Extent::ToTheEnd => between(since, scene.now),
+                };
+                self.end(asked, scene);
                 true
             }
             Stage::Holding { .. } | Stage::Over => false,
@@ -118,17 +145,75 @@ impl Occurrence {
         if pending > 0 {
             return false;
         }
+        if !self.sequence.is_empty() {
+            return self.go_on(scene);
+        }
         scene.outbox.say(Effect::Began { step: self.step.clone(), occurrence: self.number });
-        let latest = after(after(self.asked_at, self.lasting), scene.limits().margin / 2);
-        self.stage = Stage::Holding {
-            since: scene.now,
-            until: after(scene.now, self.lasting).min(latest).max(scene.now),
+        let until = match self.extent {
+            Extent::Once => scene.now,
+            // Its deadline has room for a proof that takes long.
+            Extent::For(lasting) if self.is_api => after(scene.now, lasting),
+            Extent::For(lasting) => {
+                let latest = after(after(self.asked_at, lasting), scene.limits().margin / 2);
+                after(scene.now, lasting).min(latest).max(scene.now)
+            }
+            Extent::UntilDone(limit) => after(self.asked_at, limit).max(scene.now),
+            Extent::ToTheEnd => Nanos::MAX,
         };
+        self.stage = Stage::Holding { since: scene.now, until };
         true
     }
 
+    /// Every hit so far is proven: hits the next member once the last one is back.
+    fn go_on(&mut self, scene: &mut Scene<'_>) -> bool {
+        let brief = scene.brief;
+        let Some(step) = brief.experiment.steps.iter().find(|step| step.name == self.step) else {
+            return false;
+        };
+        let is_over = self.hits.last().is_none_or(|hit| hit.is_replaced(scene));
+        match self.sequence.go_on(is_over, scene) {
+            Outcome::Waits => false,
+            Outcome::Moved => true,
+            Outcome::Next => {
+                let next = self.sequence.start_next(step, self.number, scene);
+                self.asked_at = scene.now;
+                self.hits.extend(next);
+                true
+            }
+            Outcome::Stuck(why) => {
+                let reason = format!("step {} did not go on: {why}", self.step);
+                scene.outbox.say(Effect::Doubt { reason: reason.clone() });
+                self.doubt = Some(reason);
+                self.end(Duration::ZERO, scene);
+                true
+            }
+        }
+    }
+
+    /// Whether what goes on until it is done is done.
+    fn is_done(&self) -> bool {
+        matches!(self.extent, Extent::UntilDone(_)) && !self.hits.iter().any(Hit::is_still_going_on)
+    }
+
     fn arming_limit(&self, scene: &Scene<'_>) -> Duration {
-        if self.lasting.is_zero() { scene.limits().once } else { scene.limits().inject }
+        let limits = scene.limits();
+        match self.extent {
+            _ if self.is_api => limits.api,
+            Extent::Once => limits.once,
+            Extent::For(_) | Extent::UntilDone(_) | Extent::ToTheEnd => limits.inject,
+        }
+    }
+
+    /// Ends it if it stays to the end and is in force. True where it did.
+    pub(super) fn end_rest(&mut self, scene: &mut Scene<'_>) -> bool {
+        let Stage::Holding { since, .. } = self.stage else {
+            return false;
+        };
+        let is_rest = self.extent == Extent::ToTheEnd;
+        if is_rest {
+            self.end(between(since, scene.now), scene);
+        }
+        is_rest
     }
 
     /// Ends it early; what is ending already goes on ending.
@@ -144,6 +229,7 @@ impl Occurrence {
     }
 
     fn end(&mut self, held: Duration, scene: &mut Scene<'_>) {
+        self.sequence.stop();
         for hit in &mut self.hits {
             hit.end(scene);
         }
@@ -218,9 +304,11 @@ impl Occurrence {
         &self.step
     }
 
-    /// Members that it took down for a moment.
-    pub(super) fn took_down(&self) -> impl Iterator<Item = Ordinal> {
-        self.damage.down.iter().copied()
+    /// Members that it took down for a moment and that are not its own any more, once each.
+    pub(super) fn took_down(&mut self) -> Vec<Ordinal> {
+        let down = self.damage.down.iter().copied().filter(|_| matches!(self.stage, Stage::Over));
+        let down: Vec<_> = down.collect();
+        down.into_iter().chain(self.sequence.took_down()).collect()
     }
 
     /// What it is waiting for, for a person.
@@ -235,10 +323,12 @@ impl Occurrence {
     /// Moments at which it has to be looked at.
     pub(super) fn timers<'a>(&'a self, scene: &'a Scene<'_>) -> impl Iterator<Item = Nanos> + 'a {
         let own: Vec<Nanos> = match self.stage {
-            Stage::Arming => vec![after(self.asked_at, self.arming_limit(scene))],
-            Stage::Holding { until, .. } => vec![until],
+            Stage::Arming => std::iter::once(after(self.asked_at, self.arming_limit(scene)))
+                .chain(self.sequence.timer(scene.limits().replace))
+                .collect(),
+            Stage::Holding { until, .. } if until < Nanos::MAX => vec![until],
             Stage::Ending { since, .. } => self.late_reverts(since, scene).map(|(limit, _)| limit).collect(),
-            Stage::Over => Vec::new(),
+            Stage::Holding { .. } | Stage::Over => Vec::new(),
         };
         let replace = scene.limits().replace;
         own.into_iter().chain(self.hits.iter().filter_map(move |hit| hit.timer(replace)))

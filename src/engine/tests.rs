@@ -1,5 +1,6 @@
 //! The rules of a run, each told as one. The platform is scripted: it is polite unless a test says otherwise.
 
+mod acting;
 mod any_order;
 mod ending;
 mod faulting;
@@ -8,3 +9,4 @@ mod guarding;
 mod proving;
 mod rig;
 mod starting;
+mod waiting;

@@ -98,6 +98,9 @@ impl Engine {
             return self.recover(since);
         }
         let (faults, mut scene) = self.split();
+        if faults.end_rest(&mut scene) {
+            return true;
+        }
         match faults.start_due(&mut scene) {
             Outcome::Quiet => false,
             Outcome::Moved => true,

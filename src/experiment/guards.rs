@@ -74,7 +74,11 @@ impl TryFrom<Wire> for AbortCondition {
         let (name, unit) = (sli.name(), sli.unit());
         let is_bounded = below.is_some() || above.is_some();
         match unit {
-            Unit::Property => return Err(format!("`{name}` is judged in the end: it cannot abort a run")),
+            Unit::Property => {
+                return Err(format!(
+                    "`{name}` is judged in the end: it cannot abort a run, and nothing can wait for it"
+                ));
+            }
             Unit::Condition if is_bounded => {
                 return Err(format!("`{name}` holds or not: leave `below` and `above` out"));
             }
@@ -96,6 +100,18 @@ impl TryFrom<Wire> for AbortCondition {
             fits(unit, amount)?;
         }
         Ok(Self { sli, below, above, lasting })
+    }
+}
+
+impl AbortCondition {
+    /// The same condition for whoever waits for it without wanting to abort.
+    pub fn new(
+        sli: Sli,
+        below: Option<Amount>,
+        above: Option<Amount>,
+        lasting: Duration,
+    ) -> Result<Self, String> {
+        Wire { sli, below, above, lasting }.try_into()
     }
 }
 

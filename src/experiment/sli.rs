@@ -24,6 +24,14 @@ pub enum Sli {
         #[serde(default)]
         quantile: Quantile,
     },
+    /// M11: the longest time that a pod has been Pending: from its creation until every container has started once, with
+    /// scheduling, attaching and pulling in it.
+    SchedulerPending {},
+    /// M6: every pod that a rollout asks for has its revision and is Ready. Bad while a rollout goes on: bound how long
+    /// that may take by longestOutage.
+    RolloutSuccess {},
+    /// M12: how many of the run's own requests to the API server, one a second, failed or took longer than a second.
+    ApiErrors {},
     /// Every acknowledged ledger write is held by every member that should hold it.
     Durability {},
     /// The registers' history has an order that explains every read.
@@ -54,6 +62,9 @@ impl Sli {
             Self::LeaderElections {} => "leaderElections",
             Self::ReplicationLag {} => "replicationLag",
             Self::CommitLatency { .. } => "commitLatency",
+            Self::SchedulerPending {} => "schedulerPending",
+            Self::RolloutSuccess {} => "rolloutSuccess",
+            Self::ApiErrors {} => "apiErrors",
             Self::Durability {} => "durability",
             Self::Linearizability {} => "linearizability",
         }
@@ -63,9 +74,9 @@ impl Sli {
     pub fn unit(&self) -> Unit {
         match self {
             Self::PodAvailability {} => Unit::Availability,
-            Self::Quorum {} => Unit::Condition,
-            Self::LeaderElections {} => Unit::Events,
-            Self::ReplicationLag {} | Self::CommitLatency { .. } => Unit::Latency,
+            Self::Quorum {} | Self::RolloutSuccess {} => Unit::Condition,
+            Self::LeaderElections {} | Self::ApiErrors {} => Unit::Events,
+            Self::ReplicationLag {} | Self::CommitLatency { .. } | Self::SchedulerPending {} => Unit::Latency,
             Self::Durability {} | Self::Linearizability {} => Unit::Property,
         }
     }
@@ -73,7 +84,12 @@ impl Sli {
     /// Whether it can only be measured with a workload.
     pub fn needs_workload(&self) -> bool {
         match self {
-            Self::PodAvailability {} | Self::Quorum {} | Self::LeaderElections {} => false,
+            Self::PodAvailability {}
+            | Self::Quorum {}
+            | Self::LeaderElections {}
+            | Self::SchedulerPending {}
+            | Self::RolloutSuccess {}
+            | Self::ApiErrors {} => false,
             Self::ReplicationLag {}
             | Self::CommitLatency { .. }
             | Self::Durability {}
@@ -84,7 +100,10 @@ impl Sli {
     /// Whether it can only be measured through a store adapter.
     pub fn needs_store(&self) -> bool {
         match self {
-            Self::PodAvailability {} => false,
+            Self::PodAvailability {}
+            | Self::SchedulerPending {}
+            | Self::RolloutSuccess {}
+            | Self::ApiErrors {} => false,
             Self::Quorum {}
             | Self::LeaderElections {}
             | Self::ReplicationLag {}

@@ -5,10 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration;
-use crate::fault::Fault;
+use super::change::ROLLOUT;
+use super::{Change, Selection, When, duration};
+use crate::fault::{Chooser, Fault, Resolved};
 
-/// A step: one fault, at one time or several.
+/// A step: one fault or action, at one time or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Step {
@@ -16,14 +17,36 @@ pub struct Step {
     pub name: String,
     /// When it starts.
     pub start: Start,
-    /// For how long the fault stays; zero for a fault that happens once.
+    /// For how long it stays; zero where it happens once, or stays to the end. See [`Self::extent`].
     pub lasting: Duration,
     /// How often.
     pub repeat: Repeat,
     /// Whether the fault goes over to an ordinal's next pod when it is re-created.
     pub follow: bool,
     /// What is done.
-    pub fault: Fault,
+    pub work: Work,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Something is broken.
+    Fault(Fault),
+    /// Something is operated, as people do.
+    Action(Change),
+}
+
+/// For how long an occurrence of a step is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// It happens once, and is over when it is proven.
+    Once,
+    /// It stays for this long.
+    For(Duration),
+    /// It goes on until it is done, at most for this long.
+    UntilDone(Duration),
+    /// It stays until every other step is over.
+    ToTheEnd,
 }
 
 /// When a step starts.
@@ -33,6 +56,79 @@ pub enum Start {
     At(Duration),
     /// When this step's last occurrence is reverted.
     After(String),
+    /// When a condition holds.
+    When(When),
+}
+
+impl Work {
+    /// Its name in documents.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fault(fault) => fault.name(),
+            Self::Action(change) => change.name(),
+        }
+    }
+
+    /// Whom it selects, for checks before any snapshot exists. Empty where it speaks of all members.
+    pub fn selection(&self) -> Option<&Selection> {
+        match self {
+            Self::Fault(fault) => fault.selection(),
+            Self::Action(_) => None,
+        }
+    }
+
+    /// Whether it only makes sense for members that tell their role.
+    pub fn needs_roles(&self) -> bool {
+        match self {
+            Self::Fault(fault) => fault.needs_roles(),
+            Self::Action(_) => false,
+        }
+    }
+
+    /// The fewest members that it makes sense for.
+    pub fn fewest_members(&self) -> u32 {
+        match self {
+            Self::Fault(fault) => fault.fewest_members(),
+            Self::Action(_) => 1,
+        }
+    }
+
+    /// Whether it is done through the API server of Kubernetes alone, which a sandbox does not have.
+    pub fn needs_kubernetes(&self) -> bool {
+        match self {
+            Self::Fault(fault) => fault.needs_kubernetes(),
+            Self::Action(Change::RolloutRestart {}) => false,
+            Self::Action(Change::Scale { .. } | Change::SetImage { .. } | Change::SetEnv { .. }) => true,
+        }
+    }
+
+    /// Whether it changes a StatefulSet, which a target of pods does not have.
+    pub fn needs_stateful_set(&self) -> bool {
+        match self {
+            Self::Fault(fault) => matches!(fault, Fault::RolloutBreak(_)),
+            Self::Action(_) => true,
+        }
+    }
+
+    /// Decides who is hit and how.
+    pub fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+        match self {
+            Self::Fault(fault) => fault.resolve(chooser),
+            Self::Action(change) => change.resolve(chooser),
+        }
+    }
+}
+
+impl Step {
+    /// For how long one occurrence is there.
+    pub fn extent(&self) -> Extent {
+        match &self.work {
+            Work::Action(change) if change.ends_by_itself() => Extent::UntilDone(self.lasting),
+            Work::Action(_) if self.lasting.is_zero() => Extent::ToTheEnd,
+            Work::Fault(_) if self.lasting.is_zero() => Extent::Once,
+            Work::Action(_) | Work::Fault(_) => Extent::For(self.lasting),
+        }
+    }
 }
 
 /// How often a step happens: `times` occurrences, whose starts are `every` apart.
@@ -57,7 +153,11 @@ struct Wire {
     /// Starts when the last occurrence of this step is reverted, instead of `at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
-    /// For how long the fault stays. Left out for a fault that happens once.
+    /// Starts when a condition on a pod, a member or an SLI holds, instead of `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    when: Option<When>,
+    /// For how long the fault stays. Left out for a fault that happens once. Of an action: for how long it stays (until
+    /// every other step is over where it is left out), or how long a rolloutRestart may take (default 5m).
     #[serde(default, rename = "for", with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
     lasting: Option<Duration>,
@@ -71,8 +171,12 @@ struct Wire {
     /// Whether the fault goes over to an ordinal's next pod when it is re-created. Default false.
     #[serde(default)]
     follow: bool,
-    /// What is done: exactly one fault.
-    fault: Fault,
+    /// What is broken: exactly one fault. Each step has either a fault or an action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fault: Option<Fault>,
+    /// What is operated: exactly one action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<Change>,
 }
 
 /// The most occurrences a step may have.
@@ -82,35 +186,45 @@ impl TryFrom<Wire> for Step {
     type Error = String;
 
     fn try_from(wire: Wire) -> Result<Self, String> {
-        let start = match (wire.at, wire.after) {
-            (Some(_), Some(_)) => return Err("has both `at` and `after`: keep one of them".into()),
-            (Some(at), None) => Start::At(at),
-            (None, Some(step)) => Start::After(step),
-            (None, None) => Start::At(Duration::ZERO),
+        let start = match (wire.at, wire.after, wire.when) {
+            (Some(at), None, None) => Start::At(at),
+            (None, Some(step), None) => Start::After(step),
+            (None, None, Some(when)) => Start::When(when),
+            (None, None, None) => Start::At(Duration::ZERO),
+            (at, after, when) => return Err(starts(at.is_some(), after.is_some(), when.is_some())),
         };
-        let lasting = wire.lasting.unwrap_or_default();
-        if lasting.is_zero() && wire.fault.must_last() {
-            return Err(format!(
-                "`{}` stays until it is taken back: say how long, for example for: 10s",
-                wire.fault.name()
-            ));
-        }
-        if !lasting.is_zero() && !wire.fault.may_last(wire.follow) {
-            return Err(format!(
-                "`{}` happens once: leave `for` out{}",
-                wire.fault.name(),
-                if wire.fault.may_last(true) {
-                    ", or add follow: true to hit every new pod during that time"
-                } else {
-                    ""
-                }
-            ));
-        }
+        let (work, lasting) = match (wire.fault, wire.action) {
+            (Some(fault), None) => {
+                let lasting = lasting(&fault, wire.lasting.unwrap_or_default(), wire.follow)?;
+                (Work::Fault(fault), lasting)
+            }
+            (None, Some(change)) if wire.follow => {
+                return Err(format!(
+                    "`{}` hits no pod that it could follow: leave `follow` out",
+                    change.name()
+                ));
+            }
+            (None, Some(change)) => {
+                let lasting =
+                    wire.lasting.unwrap_or(if change.ends_by_itself() { ROLLOUT } else { Duration::ZERO });
+                (Work::Action(change), lasting)
+            }
+            (Some(_), Some(_)) => return Err("has both `fault` and `action`: make two steps of them".into()),
+            (None, None) => {
+                return Err(
+                    "does nothing: write for example fault: {podKill: {members: {count: 1}}} or action: {rolloutRestart: {}}"
+                        .into(),
+                );
+            }
+        };
         let repeat = match (wire.every, wire.times) {
             // What happens once is not repeated, whatever the distance would be.
             (_, Some(1)) | (None, None) => Repeat { every: Duration::ZERO, times: 1 },
             (Some(every), Some(times @ 1..=MOST_TIMES)) if every > lasting => Repeat { every, times },
-            (Some(_), Some(1..=MOST_TIMES)) => return Err("`every` must be longer than `for`".into()),
+            (Some(_), Some(1..=MOST_TIMES)) => {
+                let lasting = duration::format(lasting);
+                return Err(format!("`every` must be longer than `for`, which is {lasting}"));
+            }
             (_, Some(_)) => {
                 return Err(format!(
                     "`times` must be from 1 to {MOST_TIMES}, and needs `every`, for example every: 20s"
@@ -118,25 +232,68 @@ impl TryFrom<Wire> for Step {
             }
             (Some(_), None) => return Err("`every` needs `times`, for example times: 3".into()),
         };
-        Ok(Self { name: wire.name, start, lasting, repeat, follow: wire.follow, fault: wire.fault })
+        let step = Self { name: wire.name, start, lasting, repeat, follow: wire.follow, work };
+        if step.extent() == Extent::ToTheEnd && step.repeat.times > 1 {
+            let name = step.work.name();
+            return Err(format!(
+                "`{name}` stays to the end: say how long, for example for: 10s, to repeat it"
+            ));
+        }
+        Ok(step)
     }
+}
+
+/// Which of the ways to start are too many.
+fn starts(at: bool, after: bool, when: bool) -> String {
+    let named: Vec<_> = [("`at`", at), ("`after`", after), ("`when`", when)]
+        .into_iter()
+        .filter_map(|(name, is_there)| is_there.then_some(name))
+        .collect();
+    format!("has both {}: keep one of them", named.join(" and "))
+}
+
+/// A fault's duration, if it can have that one.
+fn lasting(fault: &Fault, lasting: Duration, follow: bool) -> Result<Duration, String> {
+    let name = fault.name();
+    if lasting.is_zero() && fault.must_last() {
+        return Err(format!("`{name}` stays until it is taken back: say how long, for example for: 10s"));
+    }
+    if !lasting.is_zero() && !fault.may_last(follow) {
+        let instead = if fault.may_last(true) {
+            ", or add follow: true to hit every new pod during that time"
+        } else {
+            ""
+        };
+        return Err(format!("`{name}` happens once: leave `for` out{instead}"));
+    }
+    if follow && fault.needs_kubernetes() {
+        return Err(format!("`{name}` does not follow pods: leave `follow` out"));
+    }
+    Ok(lasting)
 }
 
 impl From<Step> for Wire {
     fn from(step: Step) -> Self {
-        let (at, after) = match step.start {
-            Start::At(at) => (Some(at), None),
-            Start::After(step) => (None, Some(step)),
+        let (at, after, when) = match step.start {
+            Start::At(at) => (Some(at), None, None),
+            Start::After(step) => (None, Some(step), None),
+            Start::When(when) => (None, None, Some(when)),
+        };
+        let (fault, action) = match step.work {
+            Work::Fault(fault) => (Some(fault), None),
+            Work::Action(change) => (None, Some(change)),
         };
         Self {
             name: step.name,
             at,
             after,
+            when,
             lasting: (!step.lasting.is_zero()).then_some(step.lasting),
             every: (step.repeat.times > 1).then_some(step.repeat.every),
             times: (step.repeat.times > 1).then_some(step.repeat.times),
             follow: step.follow,
-            fault: step.fault,
+            fault,
+            action,
         }
     }
 }

@@ -243,7 +243,7 @@ impl Kind for NetworkPartition {
                 (ordinal, Action::Cut { drop_from, drop_to, ports: self.ports.clone(), clients })
             })
             .collect();
-        Ok(Resolved { hits, damage: Damage { cut, ..Damage::default() } })
+        Ok(Resolved { hits, damage: Damage { cut, ..Damage::default() }, ..Resolved::default() })
     }
 }
 

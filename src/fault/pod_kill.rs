@@ -23,6 +23,20 @@ pub struct PodKill {
     /// How. Default graceful.
     #[serde(default)]
     pub mode: Mode,
+    /// In which order, where several are hit. Default together.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// In which order members end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// All at once.
+    #[default]
+    Together,
+    /// By ordinal, each one when the one before is healthy again.
+    OneByOne,
 }
 
 /// How a member ends.
@@ -63,7 +77,12 @@ impl Kind for PodKill {
         };
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
-            damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            damage: match self.order {
+                Order::Together => Damage { down: members.into_iter().collect(), ..Damage::default() },
+                Order::OneByOne => Damage { rolling: 1, ..Damage::default() },
+            },
+            one_by_one: self.order == Order::OneByOne,
+            ..Resolved::default()
         })
     }
 }

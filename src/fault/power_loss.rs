@@ -46,6 +46,7 @@ impl Kind for PowerLoss {
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            ..Resolved::default()
         })
     }
 }

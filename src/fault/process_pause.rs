@@ -41,6 +41,7 @@ impl Kind for ProcessPause {
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, Action::Pause {})).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            ..Resolved::default()
         })
     }
 }

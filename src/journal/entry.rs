@@ -85,6 +85,13 @@ pub enum Input {
     },
     /// Which claims do not hold now; all hold where empty. Told when it changes.
     Unmet(Vec<String>),
+    /// Steps that wait for an SLI whose condition is true now. Told when it changes.
+    Conditions(Vec<String>),
+    /// A request was made to the API server, to see whether it answers.
+    Request {
+        /// Why it failed, where it did.
+        error: Option<String>,
+    },
     /// An abort condition came true, with its words.
     AbortCondition(String),
     /// A person asked to stop.

@@ -39,7 +39,11 @@ mod tests {
     use super::*;
 
     fn affected(all: u32, down: &[Ordinal], cut: &[(Ordinal, Ordinal)]) -> Vec<Ordinal> {
-        let damage = Damage { down: down.iter().copied().collect(), cut: cut.iter().copied().collect() };
+        let damage = Damage {
+            down: down.iter().copied().collect(),
+            cut: cut.iter().copied().collect(),
+            ..Damage::default()
+        };
         members(&(0..all).collect(), &[&damage]).into_iter().collect()
     }
 

@@ -200,6 +200,9 @@ pub(super) fn subject(sli: &Sli) -> String {
         | Sli::Quorum {}
         | Sli::LeaderElections {}
         | Sli::ReplicationLag {}
+        | Sli::SchedulerPending {}
+        | Sli::RolloutSuccess {}
+        | Sli::ApiErrors {}
         | Sli::Durability {}
         | Sli::Linearizability {} => sli.name().into(),
     }

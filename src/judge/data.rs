@@ -43,7 +43,10 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         | Sli::Quorum {}
         | Sli::LeaderElections {}
         | Sli::ReplicationLag {}
-        | Sli::CommitLatency { .. } => Said::inconclusive("it is measured, not checked"),
+        | Sli::CommitLatency { .. }
+        | Sli::SchedulerPending {}
+        | Sli::RolloutSuccess {}
+        | Sli::ApiErrors {} => Said::inconclusive("it is measured, not checked"),
     };
     let name = hypothesis.sli.name();
     let findings: Vec<Finding> = said

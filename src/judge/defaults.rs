@@ -16,6 +16,9 @@ pub const LAG_AFTER: Duration = Duration::from_millis(200);
 /// The quantile of commits is at most this slow once recovered.
 pub const COMMIT_AFTER: Duration = Duration::from_millis(50);
 
+/// Pods are Pending for at most this long once recovered.
+pub const PENDING_AFTER: Duration = Duration::from_secs(10);
+
 /// The bounds of one hypothesis with everything filled in. `plan` shows them, the judge applies them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
@@ -42,10 +45,13 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
     };
     let says_nothing = own == Bounds::default();
     let recovered = match hypothesis.sli {
-        Sli::PodAvailability {} | Sli::Quorum {} | Sli::ReplicationLag {} | Sli::CommitLatency { .. } => {
-            own.after.clone().or_else(|| after(&hypothesis.sli))
-        }
-        Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => None,
+        Sli::PodAvailability {}
+        | Sli::Quorum {}
+        | Sli::ReplicationLag {}
+        | Sli::CommitLatency { .. }
+        | Sli::SchedulerPending {}
+        | Sli::RolloutSuccess {} => own.after.clone().or_else(|| after(&hypothesis.sli)),
+        Sli::LeaderElections {} | Sli::ApiErrors {} | Sli::Durability {} | Sli::Linearizability {} => None,
     };
     if says_nothing {
         Bounds {
@@ -63,11 +69,15 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
 pub fn before(sli: &Sli) -> Option<Budget> {
     match sli {
         Sli::PodAvailability {} => Some(Budget { min: Some(Amount::Ratio(1_000_000)), ..Budget::default() }),
-        Sli::Quorum {} => Some(Budget::default()),
-        Sli::LeaderElections {} => Some(Budget { max: Some(Amount::Count(0)), ..Budget::default() }),
-        Sli::ReplicationLag {} | Sli::CommitLatency { .. } | Sli::Durability {} | Sli::Linearizability {} => {
-            None
+        Sli::Quorum {} | Sli::RolloutSuccess {} => Some(Budget::default()),
+        Sli::LeaderElections {} | Sli::ApiErrors {} => {
+            Some(Budget { max: Some(Amount::Count(0)), ..Budget::default() })
         }
+        Sli::ReplicationLag {}
+        | Sli::CommitLatency { .. }
+        | Sli::SchedulerPending {}
+        | Sli::Durability {}
+        | Sli::Linearizability {} => None,
     }
 }
 
@@ -75,7 +85,8 @@ pub fn before(sli: &Sli) -> Option<Budget> {
 pub fn after(sli: &Sli) -> Option<Budget> {
     let at_most = |time| Some(Budget { max: Some(Amount::Time(time)), ..Budget::default() });
     match sli {
-        Sli::PodAvailability {} | Sli::Quorum {} => before(sli),
+        Sli::PodAvailability {} | Sli::Quorum {} | Sli::RolloutSuccess {} | Sli::ApiErrors {} => before(sli),
+        Sli::SchedulerPending {} => at_most(PENDING_AFTER),
         Sli::ReplicationLag {} => at_most(LAG_AFTER),
         Sli::CommitLatency { .. } => at_most(COMMIT_AFTER),
         Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => None,

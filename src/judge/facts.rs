@@ -79,6 +79,8 @@ impl Facts {
                 }
                 Input::Members(_)
                 | Input::Unmet(_)
+                | Input::Conditions(_)
+                | Input::Request { .. }
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
                 | Input::Stopped { .. }

@@ -13,7 +13,7 @@ use super::series::Window;
 use super::signals::{ALL, Signals};
 use super::words;
 use crate::api::Nanos;
-use crate::experiment::{AbortCondition, Budget, Experiment, Hypothesis, Unit};
+use crate::experiment::{AbortCondition, Budget, Condition, Experiment, Hypothesis, Start, Unit, When};
 use crate::journal::entry::{Effect, Entry, Line, Phase};
 use crate::journal::op::OpLine;
 
@@ -31,6 +31,8 @@ const TIDY: Nanos = 1_000_000_000;
 pub struct Live {
     claims: Vec<Watched>,
     abort_when: Vec<AbortCondition>,
+    /// Steps that start when an SLI is bad.
+    waiting: Vec<(String, AbortCondition)>,
     baseline: Nanos,
     kept: Nanos,
     signals: Signals,
@@ -78,11 +80,24 @@ impl Live {
             .flat_map(|claim| [&claim.bounds.before, &claim.bounds.recovered, &claim.bounds.after])
             .flatten()
             .map(stable_for);
-        let lasting = experiment.guards.abort_when.iter().map(|condition| nanos(condition.lasting));
+        let waiting: Vec<_> = experiment
+            .steps
+            .iter()
+            .filter_map(|step| match &step.start {
+                Start::When(When { condition: Condition::Sli(condition), .. }) => {
+                    Some((step.name.clone(), condition.clone()))
+                }
+                Start::When(_) | Start::At(_) | Start::After(_) => None,
+            })
+            .collect();
+        let conditions =
+            experiment.guards.abort_when.iter().chain(waiting.iter().map(|(_, condition)| condition));
+        let lasting = conditions.map(|condition| nanos(condition.lasting));
         let longest = stable.chain(lasting).chain([baseline]).max().unwrap_or(0);
         Self {
             claims,
             abort_when: experiment.guards.abort_when.clone(),
+            waiting,
             baseline,
             kept: longest.saturating_add(KEPT),
             signals: Signals::new(BTreeSet::new()),
@@ -209,6 +224,15 @@ impl Live {
                 words::time(stable)
             )
         })
+    }
+
+    /// Steps that wait for an SLI whose condition is true. Before the first fault nobody waits.
+    pub fn conditions(&self, now: Nanos) -> Vec<String> {
+        if self.phase != Some(Phase::Faulting) {
+            return Vec::new();
+        }
+        let is_true = |(_, condition): &&(String, AbortCondition)| self.is_true(condition, now);
+        self.waiting.iter().filter(is_true).map(|(step, _)| step.clone()).collect()
     }
 
     /// The first abort condition that is true, in words. Before the first fault there is nothing to abort.

@@ -24,7 +24,7 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         .steps
         .iter()
         .find(|step| step.name == occurrence.step)
-        .map_or("unknown", |step| step.fault.name());
+        .map_or("unknown", |step| step.work.name());
     let shares = occurrence
         .hits
         .values()
@@ -84,9 +84,9 @@ fn unproven(occurrence: &Occurrence, facts: &Facts) -> Option<String> {
 }
 
 fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) -> Option<String> {
-    let member = hit.ordinal;
+    let whom = hit.whom();
     if !renewals(hit).any(|seen| seen.at <= began) {
-        return Some(format!("no proof of its effect on member {member} is on record before it began"));
+        return Some(format!("no proof of its effect on {whom} is on record before it began"));
     }
     if hit.is_once {
         return None;
@@ -98,15 +98,15 @@ fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) ->
     let share = words::ratio(held.share() * 1000);
     Some(match (held.lost, held.hole) {
         (Some((at, what)), _) => format!(
-            "its effect on member {member} was lost {}: {what} (proven for {share} of its time)",
+            "its effect on {whom} was lost {}: {what} (proven for {share} of its time)",
             words::at(at)
         ),
         (None, Some(at)) => format!(
-            "its effect on member {member} was not proven again after {} (proven for {share} of its time)",
+            "its effect on {whom} was not proven again after {} (proven for {share} of its time)",
             words::moment(at)
         ),
         (None, None) => format!(
-            "the node counted {} of effect on member {member}, {share} of its time",
+            "the node counted {} of effect on {whom}, {share} of its time",
             words::time(hit.effective_for())
         ),
     })

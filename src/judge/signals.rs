@@ -4,7 +4,9 @@
 mod commits;
 mod elections;
 mod lag;
+mod pending;
 mod quorum;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +30,9 @@ pub const ALL: u64 = 1_000_000;
 #[derive(Debug, Clone)]
 pub struct Signals {
     pods: Series,
+    pending: pending::Pending,
+    rollout: Series,
+    requests: requests::Requests,
     quorum: quorum::Quorum,
     lag: lag::Lag,
     /// Who led when.
@@ -42,6 +47,9 @@ impl Signals {
     pub fn new(voters: BTreeSet<Ordinal>) -> Self {
         Self {
             pods: Series::new(Kind::Changes),
+            pending: pending::Pending::default(),
+            rollout: Series::new(Kind::Changes),
+            requests: requests::Requests::default(),
             quorum: quorum::Quorum::new(voters),
             lag: lag::Lag::default(),
             elections: Elections::default(),
@@ -57,10 +65,12 @@ impl Signals {
             Entry::Input(Input::Pods(snapshot)) => self.snapshot(line.time, snapshot),
             Entry::Input(Input::Members(members)) => self.members(line.time, members),
             Entry::Effect { effect, .. } => self.effect(effect),
+            Entry::Input(Input::Request { error }) => self.requests.take(line.time, error.is_some()),
             Entry::FinalRead { .. }
             | Entry::Input(
                 Input::Injection { .. }
                 | Input::Unmet(_)
+                | Input::Conditions(_)
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
                 | Input::Stopped { .. }
@@ -81,6 +91,8 @@ impl Signals {
 
     /// A snapshot of the pods.
     pub fn snapshot(&mut self, time: Nanos, snapshot: &Snapshot) {
+        self.pending.take(time, snapshot);
+        self.rollout.push(rollout(time, snapshot));
         if snapshot.replicas == 0 {
             return;
         }
@@ -128,6 +140,9 @@ impl Signals {
     /// Forgets what no window from `before` on can see.
     pub fn forget(&mut self, before: Nanos) {
         self.pods.forget(before);
+        self.pending.forget(before);
+        self.rollout.forget(before);
+        self.requests.forget(before);
         self.quorum.series.forget(before);
         self.lag.forget(before);
         self.elections.forget(before);
@@ -138,6 +153,9 @@ impl Signals {
     pub fn measure(&self, sli: &Sli, windows: &[Window], now: Nanos) -> Measure {
         match sli {
             Sli::PodAvailability {} => self.pods.measure(windows),
+            Sli::SchedulerPending {} => self.pending.measure(windows),
+            Sli::RolloutSuccess {} => self.rollout.measure(windows),
+            Sli::ApiErrors {} => self.requests.measure(windows),
             Sli::Quorum {} => self.quorum.series.measure(windows),
             Sli::ReplicationLag {} => {
                 let measure = self.lag.series.measure(windows);
@@ -162,12 +180,16 @@ impl Signals {
     ) -> Vec<Outage> {
         match sli {
             Sli::PodAvailability {} => self.pods.outages(windows, bad),
+            Sli::SchedulerPending {} => self.pending.outages(windows, bad),
+            Sli::RolloutSuccess {} => self.rollout.outages(windows, bad),
             Sli::Quorum {} => self.quorum.series.outages(windows, bad),
             Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
             Sli::CommitLatency { quantile } => {
                 self.commits.series(windows, quantile.thousandths(), now, bad).outages(windows, bad)
             }
-            Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
+            Sli::LeaderElections {} | Sli::ApiErrors {} | Sli::Durability {} | Sli::Linearizability {} => {
+                Vec::new()
+            }
         }
     }
 
@@ -176,10 +198,27 @@ impl Signals {
     pub fn moments(&self, sli: &Sli, window: Window, reach: Nanos) -> Vec<Nanos> {
         match sli {
             Sli::PodAvailability {} => self.pods.moments(window),
+            Sli::SchedulerPending {} => self.pending.moments(window),
+            Sli::RolloutSuccess {} => self.rollout.moments(window),
             Sli::Quorum {} => self.quorum.series.moments(window),
             Sli::ReplicationLag {} => self.lag.series.moments(window),
             Sli::CommitLatency { .. } => self.commits.moments(window, reach),
-            Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => Vec::new(),
+            Sli::LeaderElections {} | Sli::ApiErrors {} | Sli::Durability {} | Sli::Linearizability {} => {
+                Vec::new()
+            }
         }
     }
+}
+
+/// Whether every pod is what the rollout asks for.
+fn rollout(time: Nanos, snapshot: &Snapshot) -> Point {
+    let (sample, why) = match snapshot.behind() {
+        None => (Sample::NotSampled, String::new()),
+        Some(behind) if behind.is_empty() => (Sample::Value(ALL), String::new()),
+        Some(behind) => {
+            let why = format!("{} not Ready with the new revision", super::words::members(&behind));
+            (Sample::Value(0), why)
+        }
+    };
+    Point { at: time, sample, why }
 }

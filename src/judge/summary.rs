@@ -36,7 +36,7 @@ pub fn judge(journal: &Journal) -> Judgement {
     Judgement {
         experiment: experiment.name.clone(),
         run: journal.header.run.clone(),
-        target: format!("{}/{}", journal.header.target.namespace, experiment.target.stateful_set),
+        target: format!("{}/{}", journal.header.target.namespace, experiment.target.name()),
         replicas: journal.header.target.replicas,
         environment: journal.header.environment.clone(),
         version: journal.header.version.clone(),

@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use super::series::Window;
 use crate::api::Nanos;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Extent};
 use crate::journal::entry::Phase;
 
 /// When what was the case.
@@ -56,7 +56,7 @@ impl Windows {
                 is_once: experiment
                     .steps
                     .iter()
-                    .any(|step| step.name == occurrence.step && step.lasting.is_zero()),
+                    .any(|step| step.name == occurrence.step && step.extent() == Extent::Once),
                 window: Window::new(occurrence.chosen, occurrence.ended.unwrap_or(until)),
             })
             .collect();

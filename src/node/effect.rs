@@ -21,6 +21,9 @@ pub enum EffectError {
     /// The fault itself.
     #[error(transparent)]
     Fault(HostError),
+    /// It is not a node's to do.
+    #[error("this is done through the API server and not on a node")]
+    NotOnAHost,
     /// The desired fault is of another kind than the one in force.
     #[error("an injection cannot turn into another fault; revert it and make a new one")]
     AnotherFault,
@@ -43,7 +46,7 @@ pub(super) enum Prepared {
 fn links(fault: &HostFault) -> Result<Links<'_>, EffectError> {
     match fault {
         HostFault::Partition { peers, ports, clients } => Ok(Links { peers, ports, clients: *clients }),
-        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => {
+        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } | HostFault::Api(_) => {
             Err(EffectError::AnotherFault)
         }
     }
@@ -64,6 +67,7 @@ impl Prepared {
             HostFault::PowerLoss { claims } => {
                 Self::PowerLoss(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
             }
+            HostFault::Api(_) => return Err(EffectError::NotOnAHost),
         })
     }
 

@@ -55,7 +55,10 @@ impl Standing {
                 None => Witness::Platform,
             },
         };
-        for ordinal in view.snapshot.ordinals() {
+        // Who was scaled away is a voter of its store all the same.
+        let asked = view.members.iter().flat_map(|members| &members.members).map(|member| member.ordinal);
+        let all: BTreeSet<Ordinal> = view.snapshot.ordinals().chain(asked).collect();
+        for ordinal in all {
             let sample = view.members.and_then(|members| {
                 let member = members.members.iter().find(|member| member.ordinal == ordinal)?;
                 Some(&member.sample)
@@ -97,6 +100,30 @@ impl Standing {
         self.voters.len() / 2 + 1
     }
 
+    /// [`Self::widest`] when those that are taken one after the other are the ones that it hurts most. A member that is
+    /// away already may be one of them: nobody takes the next one before it is back.
+    fn widest_while_rolling(&self, damages: &[&Damage]) -> (usize, Option<Ordinal>) {
+        let rolling: usize = damages.iter().map(|damage| damage.rolling as usize).sum();
+        let is_held = |ordinal: &Ordinal| damages.iter().any(|damage| damage.down.contains(ordinal));
+        let away = self.down.keys().filter(|&ordinal| !is_held(ordinal)).count();
+        let mut worst = self.clone();
+        let mut found = worst.widest(damages);
+        for _ in away..rolling {
+            let next =
+                self.voters.iter().filter(|&ordinal| !worst.down.contains_key(ordinal) && !is_held(ordinal));
+            let taken = next.map(|&ordinal| {
+                let mut without = worst.clone();
+                without.without(ordinal, "");
+                (without.widest(damages), without)
+            });
+            let Some((least, without)) = taken.min_by_key(|((reach, _), _)| *reach) else {
+                break;
+            };
+            (found, worst) = (least, without);
+        }
+        found
+    }
+
     /// The largest number of voters that one of them reaches both ways, itself included, and which one that is.
     fn widest(&self, damages: &[&Damage]) -> (usize, Option<Ordinal>) {
         let up: Vec<Ordinal> = self
@@ -122,11 +149,11 @@ impl Standing {
     pub fn judge(&self, held: &[&Damage], new: &Damage) -> Ruling {
         let mut all = held.to_vec();
         all.push(new);
-        let (reach, center) = self.widest(&all);
+        let (reach, center) = self.widest_while_rolling(&all);
         let healthy = self.clone().as_if_all_were_up();
         Ruling {
             holds: reach >= self.majority(),
-            would_hold_if_all_were_up: healthy.widest(&all).0 >= self.majority(),
+            would_hold_if_all_were_up: healthy.widest_while_rolling(&all).0 >= self.majority(),
             arithmetic: self.arithmetic(held, Some(new), reach, center),
         }
     }
@@ -159,10 +186,17 @@ impl Standing {
         if !held_cut.is_empty() {
             let _ = write!(text, ", {} cut by this run", links(held_cut.len()));
         }
+        let held_rolling: u32 = held.iter().map(|damage| damage.rolling).sum();
+        if held_rolling > 0 {
+            let _ = write!(text, ", {held_rolling} at a time taken by this run");
+        }
         if let Some(new) = new {
             let taken: Vec<_> = new.down.intersection(&self.voters).copied().collect();
             let mut parts = Vec::new();
-            if !taken.is_empty() || new.cut.is_empty() {
+            if new.rolling > 0 {
+                parts.push(format!("takes {} at a time", new.rolling));
+            }
+            if !taken.is_empty() || (new.cut.is_empty() && new.rolling == 0) {
                 let names = match taken.as_slice() {
                     [] => String::new(),
                     some => format!(" ({})", self.names(some)),
@@ -204,7 +238,8 @@ impl Standing {
 }
 
 /// Whether the group still has its majority while this run holds `held`; the reason where it has not. What the run
-/// itself takes down is not blamed on the target, and does not count twice.
+/// itself takes down is not blamed on the target, and does not count twice. Who is taken one after the other is seen to
+/// be away when it is.
 pub fn still_holds(standing: &Standing, held: &[&Damage]) -> Result<(), String> {
     let (reach, center) = standing.widest(held);
     if reach >= standing.majority() {

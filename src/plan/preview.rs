@@ -9,7 +9,7 @@ use super::guard::{Ruling, Standing};
 use super::select::{Choice, View};
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot};
-use crate::experiment::{Experiment, Hypothesis, duration};
+use crate::experiment::{Experiment, Hypothesis, Start, duration};
 use crate::fault::{Chooser, Damage};
 
 /// What would happen if the target stayed as it is now.
@@ -45,8 +45,11 @@ pub struct Plan {
 pub struct Planned {
     /// The step.
     pub step: String,
-    /// The fault's name.
+    /// The fault's or action's name.
     pub fault: String,
+    /// What it waits for before it starts; `start` and `end` then count from that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// From 0.
     pub occurrence: u32,
     /// How many there are of this step.
@@ -121,7 +124,7 @@ fn plan_one(
     held: &[&Damage],
 ) -> Planned {
     let step = &experiment.steps[slot.step];
-    let resolved = step.fault.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
+    let resolved = step.work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
     let guard = resolved.as_ref().ok().map(|resolved| standing.judge(held, &resolved.damage));
     let (hits, damage) = match resolved {
         Ok(resolved) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
@@ -129,7 +132,11 @@ fn plan_one(
     };
     Planned {
         step: step.name.clone(),
-        fault: step.fault.name().into(),
+        fault: step.work.name().into(),
+        when: match &step.start {
+            Start::When(when) => Some(when.condition.to_string()),
+            Start::At(_) | Start::After(_) => None,
+        },
         occurrence: slot.occurrence,
         times: step.repeat.times,
         start: slot.start,

@@ -22,7 +22,10 @@ pub struct View<'a> {
 impl View<'_> {
     /// The pod name that goes with an ordinal.
     pub fn name(&self, ordinal: Ordinal) -> String {
-        format!("{}-{ordinal}", self.snapshot.name)
+        match self.snapshot.pod(ordinal) {
+            Some(pod) => pod.name.clone(),
+            None => format!("{}-{ordinal}", self.snapshot.name),
+        }
     }
 
     /// Pod names, as a list for a person.
@@ -122,6 +125,11 @@ impl Chooser for Choice<'_> {
 
     fn leader(&self) -> Option<Ordinal> {
         self.view.members?.leader()
+    }
+
+    fn node(&self, ordinal: Ordinal) -> Option<String> {
+        let node = &self.view.snapshot.pod(ordinal)?.node;
+        (!node.is_empty()).then(|| node.clone())
     }
 }
 

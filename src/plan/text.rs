@@ -66,7 +66,9 @@ impl fmt::Display for Plan {
 
 /// One occurrence: when and what, then whom, what is lost, and the guard's word.
 fn occurrence(f: &mut fmt::Formatter<'_>, set: &str, planned: &Planned) -> fmt::Result {
-    let when = if planned.start == planned.end {
+    let when = if planned.when.is_some() {
+        "when".into()
+    } else if planned.start == planned.end {
         format!("+{}", duration::format(planned.start))
     } else {
         format!("+{} to +{}", duration::format(planned.start), duration::format(planned.end))
@@ -78,7 +80,11 @@ fn occurrence(f: &mut fmt::Formatter<'_>, set: &str, planned: &Planned) -> fmt::
     let follow = if planned.follow { ", follows re-created pods" } else { "" };
     line(f, &format!("  {when:<18} "), &format!("{} ({}{which}{follow})", planned.step, planned.fault))?;
 
+    if let Some(when) = &planned.when {
+        line(f, &format!("{INDENT}when   "), when)?;
+    }
     match &planned.hits {
+        Ok(hits) if hits.is_empty() => line(f, &format!("{INDENT}hits   "), &format!("{set} as a whole"))?,
         Ok(hits) => line(f, &format!("{INDENT}hits   "), &names(set, hits))?,
         Err(why) => line(f, &format!("{INDENT}hits   "), &format!("nobody: {why}"))?,
     }
@@ -98,6 +104,9 @@ fn losses(set: &str, damage: &Damage) -> String {
     let mut parts = Vec::new();
     if !damage.down.is_empty() {
         parts.push(format!("{} down", names(set, &damage.down)));
+    }
+    if damage.rolling > 0 {
+        parts.push(format!("{} at a time", damage.rolling));
     }
     let mut pairs = Vec::new();
     for &(from, to) in &damage.cut {

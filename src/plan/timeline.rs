@@ -39,7 +39,9 @@ fn starts(steps: &[Step]) -> Vec<Option<Duration>> {
     for _ in steps {
         for (place, step) in steps.iter().enumerate() {
             starts[place] = match &step.start {
+                // Nobody knows when: shown as if it were at once.
                 Start::At(at) => Some(*at),
+                Start::When(_) => Some(Duration::ZERO),
                 Start::After(name) => steps
                     .iter()
                     .position(|other| &other.name == name)

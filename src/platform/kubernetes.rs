@@ -11,6 +11,7 @@
 //! Experiment that owns them takes along when it is deleted.
 
 pub mod access;
+pub mod api_faults;
 pub mod cluster;
 pub mod dial;
 pub mod failure;

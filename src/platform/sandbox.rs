@@ -48,6 +48,7 @@ pub mod pod_spec;
 pub mod probe;
 mod protocol;
 mod reaper;
+mod rollout;
 mod state_dir;
 mod sweeper;
 

@@ -13,6 +13,9 @@ use super::{RUN_LABEL, UNDO_ANNOTATION};
 pub struct Undo {
     /// The run that changed the object.
     pub run: String,
+    /// The Injection in whose name it did: nobody else's revert puts the object back.
+    #[serde(default)]
+    pub injection: String,
     /// Whoever finds it after this time puts the object back.
     pub deadline: Timestamp,
     /// A JSON merge patch (RFC 7386) that puts back what was changed and nothing else.
@@ -74,6 +77,7 @@ mod tests {
     fn the_patch_removes_its_own_marks_and_keeps_what_it_puts_back() {
         let undo = Undo {
             run: "r".into(),
+            injection: "r.s.0.set".into(),
             deadline: Timestamp::UNIX_EPOCH,
             patch: json!({ "metadata": { "labels": { "team": "a" } }, "spec": { "replicas": 3 } }),
         };

@@ -38,6 +38,11 @@ impl Recorder {
         self.live().unmet(now)
     }
 
+    /// Steps that wait for an SLI whose condition is true now.
+    pub(super) fn conditions(&self, now: Nanos) -> Vec<String> {
+        self.live().conditions(now)
+    }
+
     /// The abort condition that is true now, in words.
     pub(super) fn abort_condition(&self, now: Nanos) -> Option<String> {
         self.live().abort_conditions(now)

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Options;
 use crate::api::Snapshot;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
 use crate::fault::pod_kill::Mode;
 use crate::journal::entry::{Effect, Entry, Header, Input, Phase, SCHEMA};
@@ -36,13 +36,11 @@ pub(super) fn needs(
 ) -> Result<BTreeSet<&'static str>, String> {
     spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    Ok(experiment
-        .steps
-        .iter()
-        .map(|step| &step.fault)
-        .filter(|fault| acts_on_a_node(fault))
-        .map(Fault::name)
-        .collect())
+    let faults = experiment.steps.iter().filter_map(|step| match &step.work {
+        Work::Fault(fault) => Some(fault),
+        Work::Action(_) => None,
+    });
+    Ok(faults.filter(|fault| acts_on_a_node(fault)).map(Fault::name).collect())
 }
 
 fn acts_on_a_node(fault: &Fault) -> bool {
@@ -52,6 +50,7 @@ fn acts_on_a_node(fault: &Fault) -> bool {
             Mode::Sigkill => true,
         },
         Fault::ProcessPause(_) | Fault::NetworkPartition(_) | Fault::PowerLoss(_) => true,
+        Fault::PodEvict(_) | Fault::NodeDown(_) | Fault::RolloutBreak(_) | Fault::ApiDeny(_) => false,
     }
 }
 
@@ -133,7 +132,7 @@ pub(super) fn refuse(
     reason: String,
 ) -> Result<(), WriteError> {
     let target = target.unwrap_or_else(|| Snapshot {
-        name: experiment.target.stateful_set.clone(),
+        name: experiment.target.name(),
         namespace: options.namespace.clone(),
         ..Snapshot::default()
     });

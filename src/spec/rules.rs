@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::TargetFacts;
 use crate::api::Ordinal;
-use crate::experiment::{Experiment, Selection, Start, Step};
+use crate::experiment::{Condition, Experiment, Extent, Group, Selection, Sli, Start, Step, When, Work};
 use crate::fault::Fault;
 use crate::yaml::nearest;
 use crate::yaml::tree::Segment;
@@ -36,6 +36,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     references(experiment, &mut broken);
     store(experiment, &mut broken);
     contradictions(experiment, &mut broken);
+    target(experiment, &mut broken);
     workload(experiment, &mut broken);
     broken
 }
@@ -45,14 +46,14 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
     let mut broken = Vec::new();
     let spec = |field: &str| ["spec", "target", field].map(|key| Segment::Key(key.into())).to_vec();
     let name = &target.name;
-    if experiment.target.stateful_set != *name {
-        broken.push((
-            spec("statefulSet"),
-            format!(
-                "there is no StatefulSet `{}`: the manifest has `{name}`",
-                experiment.target.stateful_set
-            ),
-        ));
+    match &experiment.target.group {
+        Group::StatefulSet(asked) if asked != name => {
+            broken.push((
+                spec("statefulSet"),
+                format!("there is no StatefulSet `{asked}`: the manifest has `{name}`"),
+            ));
+        }
+        Group::StatefulSet(_) | Group::Pods(_) => {}
     }
     if let Some(container) =
         experiment.target.container.as_ref().filter(|name| !target.containers.contains(name))
@@ -63,25 +64,99 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
     }
     let last = target.first.saturating_add(target.replicas).saturating_sub(1);
     for (index, step) in experiment.steps.iter().enumerate() {
-        if let Some(Selection::Ordinals(set)) = step.fault.selection() {
+        if let Some(Selection::Ordinals(set)) = step.work.selection() {
             for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
                 let message =
                     format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
                 broken.push((at("steps", index, &["fault"]), message));
             }
         }
-        if let Fault::PowerLoss(power) = &step.fault {
+        if let Work::Fault(Fault::PowerLoss(power)) = &step.work {
             for claim in power.claims.iter().filter(|claim| !target.claims.contains(claim)) {
                 let known = target.claims.join("`, `");
                 let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
                 broken.push((at("steps", index, &["fault"]), message));
             }
         }
-        let fewest = step.fault.fewest_members();
+        if let Work::Action(change) = &step.work
+            && let Some(container) =
+                change.container().filter(|name| !target.containers.iter().any(|known| known == name))
+        {
+            let known = target.containers.join("`, `");
+            let message = format!("`{name}` has no container `{container}`: it has `{known}`");
+            broken.push((at("steps", index, &["action", change.name(), "container"]), message));
+        }
+        if let Start::When(When {
+            condition: Condition::Pod { ordinal: Some(ordinal), .. } | Condition::Role { ordinal, .. },
+            ..
+        }) = &step.start
+            && (*ordinal < target.first || *ordinal > last)
+        {
+            let message =
+                format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
+            broken.push((at("steps", index, &["when"]), message));
+        }
+        let fewest = step.work.fewest_members();
         if target.replicas < fewest {
             let message = format!("this needs at least {fewest} members: `{name}` has {}", target.replicas);
             broken.push((at("steps", index, &["fault"]), message));
         }
+    }
+    broken
+}
+
+/// What only a StatefulSet has.
+fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    if experiment.target.stateful_set().is_some() {
+        return;
+    }
+    for (index, step) in
+        experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_stateful_set())
+    {
+        let field = match step.work {
+            Work::Fault(_) => "fault",
+            Work::Action(_) => "action",
+        };
+        let message = format!("`{}` changes a StatefulSet: spec.target names pods instead", step.work.name());
+        broken.push((at("steps", index, &[field]), message));
+    }
+    let rollout = experiment.hypothesis.iter().position(|claim| matches!(claim.sli, Sli::RolloutSuccess {}));
+    if let Some(index) = rollout {
+        let message =
+            "`rolloutSuccess` is told by a StatefulSet's revisions: spec.target names pods instead".into();
+        broken.push((at("hypothesis", index, &["sli"]), message));
+    }
+}
+
+/// What a sandbox, which has no API server, cannot do.
+pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    if let Group::Pods(_) = experiment.target.group {
+        broken.push((
+            ["spec", "target", "pods"].map(|key| Segment::Key(key.into())).to_vec(),
+            "a sandbox runs a StatefulSet: write statefulSet, or run it with --on kubernetes".into(),
+        ));
+    }
+    for (index, step) in experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_kubernetes())
+    {
+        let field = match step.work {
+            Work::Fault(_) => "fault",
+            Work::Action(_) => "action",
+        };
+        let message = format!(
+            "`{}` is done through an API server, which a sandbox does not have: run it with --on kubernetes",
+            step.work.name()
+        );
+        broken.push((at("steps", index, &[field]), message));
+    }
+    for (index, claim) in
+        experiment.hypothesis.iter().enumerate().filter(|(_, claim)| matches!(claim.sli, Sli::ApiErrors {}))
+    {
+        let message = format!(
+            "`{}` asks an API server, which a sandbox does not have: run it with --on kubernetes",
+            claim.sli.name()
+        );
+        broken.push((at("hypothesis", index, &["sli"]), message));
     }
     broken
 }
@@ -165,6 +240,15 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
         if let Start::After(before) = &step.start {
             if !known.contains(&before.as_str()) {
                 broken.push((at("steps", index, &["after"]), refuse(before)));
+            } else if experiment
+                .steps
+                .iter()
+                .any(|other| &other.name == before && other.extent() == Extent::ToTheEnd)
+            {
+                let message = format!(
+                    "`{before}` stays until every other step is over: give it a `for` to come after it"
+                );
+                broken.push((at("steps", index, &["after"]), message));
             } else if waits_for_itself(experiment, step) {
                 broken
                     .push((at("steps", index, &["after"]), format!("`{}` would wait for itself", step.name)));
@@ -197,7 +281,11 @@ fn waits_for_itself(experiment: &Experiment, step: &Step) -> bool {
 fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let store = experiment.target.store.as_ref();
     for (index, step) in experiment.steps.iter().enumerate() {
-        if step.fault.needs_roles() && !store.is_some_and(crate::experiment::Store::tells_roles) {
+        let waits_for_role =
+            matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }));
+        if (step.work.needs_roles() || waits_for_role)
+            && !store.is_some_and(crate::experiment::Store::tells_roles)
+        {
             let why = match store {
                 Some(store) => format!(
                     "`{}` does not tell its members' roles: select by ordinals or count",
@@ -208,7 +296,8 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
                         .into()
                 }
             };
-            broken.push((at("steps", index, &["fault"]), why));
+            let field = if step.work.needs_roles() { "fault" } else { "when" };
+            broken.push((at("steps", index, &[field]), why));
         }
     }
     let claims = experiment.hypothesis.iter().map(|hypothesis| &hypothesis.sli).enumerate();
@@ -275,13 +364,13 @@ fn windows(step: &Step) -> Vec<(Duration, Duration)> {
         Start::At(at) => (0..step.repeat.times.min(1000))
             .map(|n| (at + step.repeat.every * n, at + step.repeat.every * n + step.lasting))
             .collect(),
-        Start::After(_) => Vec::new(),
+        Start::After(_) | Start::When(_) => Vec::new(),
     }
 }
 
 /// The ordinals that a step hits for certain.
 fn certain(step: &Step) -> BTreeSet<Ordinal> {
-    match step.fault.selection() {
+    match step.work.selection() {
         Some(Selection::Ordinals(set)) => set.iter().collect(),
         Some(Selection::Role { .. } | Selection::Count(_)) | None => BTreeSet::new(),
     }
@@ -298,7 +387,23 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
         (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::PodKill(_) | Fault::PowerLoss(_)) => {
             Some("a member that is down cannot be killed again")
         }
-        (Fault::NetworkPartition(_), _) | (_, Fault::NetworkPartition(_)) => None,
+        // What is done through the API server is told by the platform where it meets something else.
+        (
+            Fault::NetworkPartition(_)
+            | Fault::PodEvict(_)
+            | Fault::NodeDown(_)
+            | Fault::RolloutBreak(_)
+            | Fault::ApiDeny(_),
+            _,
+        )
+        | (
+            _,
+            Fault::NetworkPartition(_)
+            | Fault::PodEvict(_)
+            | Fault::NodeDown(_)
+            | Fault::RolloutBreak(_)
+            | Fault::ApiDeny(_),
+        ) => None,
     }
 }
 
@@ -306,7 +411,10 @@ fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let sure: Vec<_> = experiment.steps.iter().map(|step| (certain(step), windows(step))).collect();
     for (index, (later, (hit_later, windows_later))) in experiment.steps.iter().zip(&sure).enumerate() {
         for (earlier, (hit_earlier, windows_earlier)) in experiment.steps.iter().zip(&sure).take(index) {
-            let Some(why) = contradict(&earlier.fault, &later.fault) else {
+            let (Work::Fault(before), Work::Fault(after)) = (&earlier.work, &later.work) else {
+                continue;
+            };
+            let Some(why) = contradict(before, after) else {
                 continue;
             };
             let Some(ordinal) = hit_earlier.intersection(hit_later).next().copied() else {

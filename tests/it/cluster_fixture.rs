@@ -2,7 +2,8 @@
 //!
 //! `make test` starts the project's own cluster and says where it is by the environment. With nothing but
 //! `SEATRIAL_TEST_KUBECONFIG` (kind, a cluster of yours) the same tests run there, except those that touch the machines
-//! below. Without it they are skipped, and say so.
+//! below, which say that they are skipped. Without it they fail, because a test that silently proves nothing is worse than
+//! none; `SEATRIAL_TEST_KUBECONFIG=none` leaves them out on purpose.
 //!
 //! Tests that change what all tests share (the API server, a node's power, its link) take the cluster for themselves with
 //! [`Cluster::exclusive`]; all others share it with [`Cluster::shared`].
@@ -40,7 +41,7 @@ struct Machine {
 
 impl Cluster {
     fn from_environment() -> Option<Self> {
-        let kubeconfig = PathBuf::from(std::env::var_os("SEATRIAL_TEST_KUBECONFIG")?);
+        let kubeconfig = std::env::var_os("SEATRIAL_TEST_KUBECONFIG").filter(|named| named != "none")?;
         let machine = std::env::var_os("SEATRIAL_TEST_CLUSTER_PROGRAM")
             .zip(std::env::var_os("SEATRIAL_TEST_CLUSTER"))
             .map(|(program, dir)| Machine { program: program.into(), dir: dir.into() });
@@ -48,19 +49,28 @@ impl Cluster {
             Some(machine) => machine.program.with_file_name("kubectl"),
             None => "kubectl".into(),
         };
-        Some(Self { kubeconfig, kubectl, machine })
+        Some(Self { kubeconfig: kubeconfig.into(), kubectl, machine })
     }
 
-    /// The cluster, beside other tests. Nothing when there is none: the test is to return then.
+    fn find() -> Option<&'static Self> {
+        assert!(
+            std::env::var_os("SEATRIAL_TEST_KUBECONFIG").is_some_and(|named| !named.is_empty()),
+            "cluster tests need a cluster: `make test` starts one, `make cluster` keeps one, SEATRIAL_TEST_KUBECONFIG names \
+             any, and SEATRIAL_TEST_KUBECONFIG=none leaves these tests out"
+        );
+        CLUSTER.as_ref().or_else(|| skip("SEATRIAL_TEST_KUBECONFIG=none leaves it out"))
+    }
+
+    /// The cluster, beside other tests. Nothing when cluster tests are left out: the test is to return then.
     pub fn shared() -> Option<Held> {
-        let cluster = CLUSTER.as_ref().or_else(|| skip("no cluster: SEATRIAL_TEST_KUBECONFIG is not set"))?;
+        let cluster = Self::find()?;
         let lock = Lock::Shared { _guard: LOCK.read().unwrap_or_else(PoisonError::into_inner) };
         Some(Held { cluster, undo: RefCell::default(), lock })
     }
 
     /// The project's own cluster, for this test alone. What the test stops, cuts or powers off is put right at its end.
     pub fn exclusive() -> Option<Held> {
-        let cluster = CLUSTER.as_ref().or_else(|| skip("no cluster: SEATRIAL_TEST_KUBECONFIG is not set"))?;
+        let cluster = Self::find()?;
         if cluster.machine.is_none() {
             return skip("the cluster is not the project's own: its machines cannot be touched");
         }
@@ -250,7 +260,7 @@ impl Namespace<'_> {
     }
 
     /// [`Cluster::kubectl`] in this namespace.
-    pub fn kubectl<'b>(&self, arguments: impl IntoIterator<Item = &'b str>) -> String {
+    pub fn kubectl<'b>(&'b self, arguments: impl IntoIterator<Item = &'b str>) -> String {
         self.cluster.kubectl(["--namespace", &self.name].into_iter().chain(arguments))
     }
 

@@ -4,6 +4,7 @@
 mod again;
 mod cluster_controller;
 mod cluster_deploy;
+mod cluster_faults;
 mod cluster_fixture;
 mod cluster_machines;
 mod cluster_rig;

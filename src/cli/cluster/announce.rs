@@ -3,16 +3,15 @@
 use std::io::{BufRead, IsTerminal};
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::Resource;
 use kube::api::{ListParams, PostParams};
-use kube::{Api, Resource};
 use serde_json::{Map, Value};
 
 use super::{Seat, told};
 use crate::cli::console;
 use crate::cli::exit::Exit;
+use crate::platform::kubernetes::cluster::{Cluster, FollowError};
 use crate::platform::kubernetes::failure::{insist, is_absent};
-use crate::platform::kubernetes::pods::facts;
 use crate::resource::{Experiment, ExperimentSpec, SEED_ANNOTATION};
 use crate::spec::document::Document;
 use crate::{experiment, spec};
@@ -30,26 +29,27 @@ pub(super) async fn look(
         console::hint("seatrial install | kubectl apply --server-side -f -");
         return Err(exit);
     }
-    let sets: Api<StatefulSet> = Api::namespaced(seat.access.client.clone(), &seat.namespace);
-    let name = &experiment.target.stateful_set;
-    let Some(set) = insist(|| sets.get_opt(name)).await.map_err(|error| told(&error))? else {
-        let namespace = &seat.namespace;
-        let exit = console::error(
-            format_args!("namespace `{namespace}` has no StatefulSet `{name}`"),
-            Exit::PreflightUnmet,
-        );
-        console::hint("name another --namespace, or give its manifest along with --apply");
-        return Err(exit);
-    };
-    spec::against_target(document, experiment, &facts(&set)).map_err(|problems| console::problems(&problems))
+    let followed = Cluster::follow(&seat.access.client, &seat.namespace, &experiment.target.group).await;
+    let cluster = followed.map_err(|error| match error {
+        FollowError::Platform(error) => told(&error),
+        FollowError::Absent { .. } | FollowError::NoPods { .. } | FollowError::Selector { .. } => {
+            let exit = console::failure(&error, Exit::PreflightUnmet);
+            console::hint("name another --namespace, or give its manifest along with --apply");
+            exit
+        }
+    })?;
+    spec::against_target(document, experiment, cluster.facts())
+        .map_err(|problems| console::problems(&problems))
 }
 
 /// Whether a person agrees, or has agreed by `--yes`.
 pub(super) fn agree(seat: &Seat, experiment: &experiment::Experiment, has_agreed: bool) -> Result<(), Exit> {
     let Seat { access, namespace } = seat;
     let what = format!(
-        "break StatefulSet `{}` of namespace `{namespace}` in context `{}` ({})",
-        experiment.target.stateful_set, access.context, access.server
+        "break {} of namespace `{namespace}` in context `{}` ({})",
+        experiment.target.name(),
+        access.context,
+        access.server
     );
     if has_agreed {
         return Ok(());

@@ -6,6 +6,7 @@ use super::{act, told};
 use crate::cli::args;
 use crate::cli::console;
 use crate::cli::exit::Exit;
+use crate::platform::kubernetes::api_faults::Site;
 use crate::platform::kubernetes::nodes::Injections;
 use crate::platform::kubernetes::revert::{self as back, Taken};
 use crate::runner::keep;
@@ -22,7 +23,16 @@ pub(in crate::cli) fn revert(args: &args::Revert) -> Exit {
             return Ok(Exit::Pass);
         };
         let client = &seat.access.client;
-        let injections = Injections::of(client, &seat.namespace, &run, keep::owner(&object));
+        let target = object.spec.written.get("target").and_then(|target| target["statefulSet"].as_str());
+        let site = Site {
+            client: client.clone(),
+            namespace: seat.namespace.clone(),
+            set: target.map(str::to_owned),
+            allow_quorum_loss: true,
+            own_pod: None,
+        };
+        let injections =
+            Injections::of(client, &seat.namespace, &run, keep::owner(&object)).with_api_faults(site);
         let taken = back::revert(client, &seat.namespace, &injections, LIMIT).await;
         let taken = taken.map_err(|error| told(&error))?;
         let mut open = 0;

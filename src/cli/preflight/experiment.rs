@@ -53,7 +53,9 @@ async fn accepted(server: &Server<'_>, document: &Document, findings: &mut Findi
 }
 
 async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let name = &experiment.target.stateful_set;
+    let Some(name) = experiment.target.stateful_set() else {
+        return findings.note("pods by selector: their health is what the plan below sees");
+    };
     let sets: Api<StatefulSet> = Api::namespaced(server.access.client.clone(), server.namespace);
     let set = match sets.get_opt(name).await {
         Ok(Some(set)) => set,
@@ -87,14 +89,14 @@ async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
 }
 
 async fn free(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let name = &experiment.target.stateful_set;
+    let name = experiment.target.key();
     let leases: Api<Lease> = Api::namespaced(server.access.client.clone(), server.namespace);
     match leases.list(&ListParams::default().labels(&format!("{TARGET_LABEL}={name}"))).await {
         Ok(found) => match found.items.first().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone())
         {
             Some(holder) => findings
-                .note(format!("StatefulSet {name} is being broken by run {holder}: this one would wait")),
-            None => findings.good(format!("nobody else breaks StatefulSet {name}")),
+                .note(format!("{name} is being broken by run {holder}: this one would wait")),
+            None => findings.good(format!("nobody else breaks {name}")),
         },
         Err(error) => findings.note(format!("other runs cannot be looked at: {}", words(&error))),
     }
@@ -110,9 +112,11 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
     let (Ok(budgets), Ok(pods)) = (budgets, pods) else {
         return findings.note("disruption budgets cannot be looked at");
     };
-    let set = &experiment.target.stateful_set;
+    let Some(set) = experiment.target.stateful_set() else {
+        return;
+    };
     let ours = pods.items.iter().filter(|pod| {
-        pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == *set)
+        pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == set)
     });
     let ours: Vec<_> = ours.collect();
     for budget in budgets {
@@ -133,8 +137,8 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
 
 /// What the guards say of the plan, with the target as it is now.
 async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let set = &experiment.target.stateful_set;
-    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, set).await else {
+    let group = &experiment.target.group;
+    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, group).await else {
         return;
     };
     let snapshot = crate::platform::Cluster::snapshots(&cluster).borrow().clone();

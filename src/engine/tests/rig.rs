@@ -42,6 +42,8 @@ pub(super) struct Rig {
     pub(super) leader: Option<Ordinal>,
     /// When an effect was lost, by Injection, counted from its beginning.
     pub(super) proven_for: BTreeMap<String, Duration>,
+    /// How long a rolling restart takes; it never ends where there is none.
+    pub(super) rollout_takes: Option<Nanos>,
     answers: Manners,
     statuses: Manners,
     injected: BTreeMap<String, Nanos>,
@@ -85,6 +87,7 @@ impl Rig {
             silent: BTreeSet::new(),
             leader: Some(0),
             proven_for: BTreeMap::new(),
+            rollout_takes: Some(6 * SECOND),
             answers: polite(),
             statuses: polite(),
             injected: BTreeMap::new(),
@@ -122,6 +125,7 @@ impl Rig {
             node: "node".into(),
             phase: PodPhase::Running,
             ready: true,
+            revision: None,
             containers: Vec::new(),
         }
     }
@@ -133,6 +137,8 @@ impl Rig {
             namespace: "default".into(),
             replicas,
             first_ordinal: 0,
+            numbered: None,
+            rollout: None,
             pods: self.pods.clone(),
         }
     }
@@ -242,6 +248,14 @@ impl Rig {
             Effect::Apply(spec) => {
                 let fate = (self.statuses)(effect);
                 self.apply(spec, fate);
+                if let Some(takes) = self.rollout_takes
+                    && spec.fault.ends_by_itself()
+                    && spec.desired == Desired::Injected
+                {
+                    let status = self.status(InjectionState::Reverted, self.now + takes, Duration::ZERO);
+                    let name = spec.name.clone();
+                    self.tell(self.now + takes, Input::Injection { name, status });
+                }
             }
             Effect::DeletePod { ordinal, .. } => {
                 if let Fate::After(delays) = (self.statuses)(effect) {

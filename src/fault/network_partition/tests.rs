@@ -6,6 +6,10 @@ use super::*;
 struct Fixed(u32);
 
 impl Chooser for Fixed {
+    fn node(&self, _: Ordinal) -> Option<String> {
+        None
+    }
+
     fn all(&self) -> Vec<Ordinal> {
         (0..self.0).collect()
     }

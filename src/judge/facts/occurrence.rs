@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::judge::words;
 
 use crate::api::{
-    Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, PodPhase, Snapshot,
+    Desired, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, PodPhase, Snapshot,
 };
 
 /// One occurrence of a step.
@@ -40,6 +40,8 @@ pub struct Occurrence {
 pub struct Hit {
     /// Whom it hits.
     pub ordinal: Ordinal,
+    /// Whether it is about the StatefulSet as a whole, and the ordinal says nothing.
+    pub is_of_whole_set: bool,
     /// Whether it happens once, so that there is nothing to hold.
     pub is_once: bool,
     /// When it was asked for.
@@ -55,6 +57,11 @@ pub struct Hit {
 }
 
 impl Hit {
+    /// Whom it hits, in a sentence.
+    pub(in crate::judge) fn whom(&self) -> String {
+        if self.is_of_whole_set { "the StatefulSet".into() } else { format!("member {}", self.ordinal) }
+    }
+
     /// For how long its effect was proven, as its node counted.
     pub fn effective_for(&self) -> Nanos {
         self.counted_before.saturating_add(self.counted_now)
@@ -108,6 +115,9 @@ impl Occurrence {
     /// `cut-leader hit member 0`, for sentences: whom it takes away, or where it is applied if that is nobody.
     pub fn told(&self) -> String {
         let whom = if self.affected.is_empty() { &self.members } else { &self.affected };
+        if whom.is_empty() {
+            return format!("{} went on", self.step);
+        }
         format!("{} hit {}", self.step, words::members(whom))
     }
 
@@ -116,10 +126,8 @@ impl Occurrence {
             Desired::Injected => {
                 self.hits.entry(spec.name.clone()).or_insert_with(|| Hit {
                     ordinal: spec.pod.ordinal,
-                    is_once: match spec.fault {
-                        HostFault::Kill {} | HostFault::PowerLoss { .. } => true,
-                        HostFault::Pause {} | HostFault::Partition { .. } => false,
-                    },
+                    is_of_whole_set: spec.is_of_whole_set(),
+                    is_once: spec.fault.happens_once(),
                     asked: time,
                     end_asked: None,
                     observations: Vec::new(),

@@ -223,7 +223,7 @@ fn injection(desired: &str) -> Value {
         "name": "run-1.pause.0.0", "run": "run-1", "step": "pause", "occurrence": 0,
         "pod": {"name": "db-0", "ordinal": 0, "uid": "uid-0", "node": "here"},
         "container": null, "fault": {"pause": {}}, "desired": desired,
-        "deadline": {"at": "2026-01-01T00:01:00Z", "within": {"secs": 10, "nanos": 0}}, "follow": false,
+        "deadline": {"at": "2026-01-01T00:01:00Z", "within": "10s"}, "follow": false,
     })
 }
 
@@ -232,7 +232,7 @@ pub(in crate::judge) fn status(state: &str, at: Nanos, effective: Nanos) -> Valu
     json!({"input": {"injection": {"name": "run-1.pause.0.0", "status": {
         "state": state, "since": when,
         "proof": {"at": when, "holds": state == "Injected", "observed": "frozen, cpu time stands still"},
-        "effective_for": {"secs": effective / S, "nanos": effective % S},
+        "effectiveFor": format!("{effective}ns"),
         "error": null,
     }}}})
 }

@@ -16,6 +16,7 @@ fn pod(ordinal: Ordinal, ready: bool) -> Pod {
         node: "node".into(),
         phase: PodPhase::Running,
         ready,
+        revision: None,
         containers: Vec::new(),
     }
 }
@@ -26,6 +27,8 @@ fn snapshot(replicas: u32) -> Snapshot {
         namespace: "default".into(),
         replicas,
         first_ordinal: 0,
+        numbered: None,
+        rollout: None,
         pods: (0..replicas).map(|ordinal| pod(ordinal, true)).collect(),
     }
 }
@@ -69,7 +72,7 @@ fn cut(members: u32, shape: &str) -> Damage {
     let snapshot = snapshot(members);
     let view = View { snapshot: &snapshot, members: None };
     let mut choice = Choice::new(view, 1, "s", 0);
-    step.fault.resolve(&mut choice).expect("resolves").damage
+    step.work.resolve(&mut choice).expect("resolves").damage
 }
 
 #[test]
@@ -230,7 +233,7 @@ proptest! {
         } else {
             answer(true)
         }).collect());
-        let damage = Damage { down: taken.clone(), cut: cut.clone() };
+        let damage = Damage { down: taken.clone(), cut: cut.clone(), ..Damage::default() };
         let gone = silent.union(&taken).copied().collect();
         let holds = by_brute_force(voters, &gone, &cut);
         prop_assert_eq!(standing.judge(&[], &damage).holds, holds);

@@ -19,6 +19,8 @@ fn snapshot(replicas: u32) -> Snapshot {
         namespace: "default".into(),
         replicas,
         first_ordinal: 0,
+        numbered: None,
+        rollout: None,
         pods: Vec::new(),
     }
 }
@@ -83,6 +85,7 @@ fn counts_members_that_are_down_where_the_target_runs() {
             node: String::new(),
             phase: PodPhase::Running,
             ready: true,
+            revision: None,
             containers: Vec::new(),
         })
         .collect();

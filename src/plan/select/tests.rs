@@ -13,6 +13,8 @@ fn snapshot(replicas: u32) -> Snapshot {
         namespace: "default".into(),
         replicas,
         first_ordinal: 0,
+        numbered: None,
+        rollout: None,
         pods: Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! The StatefulSet and its pods: a watch on each, folded into snapshots; deletions by UID.
+//! The StatefulSet (or a group of numbered pods) and its pods: a watch on each, folded into snapshots; deletions by UID.
 
 use std::time::Duration;
 
@@ -6,16 +6,17 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::Selector;
 use kube::runtime::watcher::Config;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::failure::{insist, is_absent};
-use super::pods::{facts, snapshot};
+use super::pods::{facts, group, group_facts, snapshot};
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
+use crate::experiment::{Group, Pods};
 use crate::platform::PlatformError;
 use crate::spec::TargetFacts;
 
@@ -42,6 +43,14 @@ pub enum FollowError {
         /// The name.
         name: String,
     },
+    /// No pod has these labels.
+    #[error("namespace `{namespace}` has no numbered pods with the labels {query}")]
+    NoPods {
+        /// The namespace.
+        namespace: String,
+        /// The labels.
+        query: String,
+    },
     /// It selects its pods in a way that cannot be asked for.
     #[error("the selector of StatefulSet `{name}` is not understood")]
     Selector {
@@ -54,9 +63,17 @@ pub enum FollowError {
 }
 
 impl Cluster {
-    /// Follows a StatefulSet; its first snapshot is there when this returns. While the StatefulSet itself is deleted,
-    /// snapshots go on to ask for the replicas that it had, so that its members count as missing and not as unwanted.
-    pub async fn follow(client: &Client, namespace: &str, name: &str) -> Result<Self, FollowError> {
+    /// Follows a target; its first snapshot is there when this returns.
+    pub async fn follow(client: &Client, namespace: &str, group: &Group) -> Result<Self, FollowError> {
+        match group {
+            Group::StatefulSet(name) => Self::follow_set(client, namespace, name).await,
+            Group::Pods(pods) => Self::follow_pods(client, namespace, pods).await,
+        }
+    }
+
+    /// While the StatefulSet itself is deleted, snapshots go on to ask for the replicas that it had, so that its members
+    /// count as missing and not as unwanted.
+    async fn follow_set(client: &Client, namespace: &str, name: &str) -> Result<Self, FollowError> {
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
         let set = insist(|| sets.get_opt(name)).await?;
         let absent = || FollowError::Absent { namespace: namespace.into(), name: name.into() };
@@ -66,30 +83,75 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let facts = facts(&set);
         let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
-        let (sender, mut snapshots) = watch::channel(Snapshot::default());
-        let followed = follow(set, sets, pods.clone(), Config::default().labels_from(&selector), sender);
+        let (sender, snapshots) = watch::channel(Snapshot::default());
+        let followed = follow_set(set, sets, pods.clone(), Config::default().labels_from(&selector), sender);
         tokio::spawn(followed);
-        tokio::time::timeout(FIRST, snapshots.wait_for(|snapshot| !snapshot.name.is_empty()))
+        let mut cluster = Self { pods, snapshots, facts, service };
+        cluster.first().await?;
+        Ok(cluster)
+    }
+
+    async fn follow_pods(client: &Client, namespace: &str, asked: &Pods) -> Result<Self, FollowError> {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let query = asked.selector.query();
+        let (found, how) = (ListParams::default().labels(&query), asked.ordinal_from);
+        let found = insist(|| pods.list(&found)).await?;
+        let first = group(namespace, how, found.items.iter(), &Snapshot::default());
+        if first.pods.is_empty() {
+            return Err(FollowError::NoPods { namespace: namespace.into(), query });
+        }
+        let facts = group_facts(&first);
+        let (sender, snapshots) = watch::channel(first);
+        let (all, ours) = (pods.clone(), Config::default().labels(&query));
+        let namespace = namespace.to_owned();
+        tokio::spawn(async move {
+            let mut events = watch(all, ours, "the target's pods");
+            let mut known = Known::default();
+            loop {
+                tokio::select! {
+                    Some(event) = events.next() => known.hear(event),
+                    () = sender.closed() => return,
+                }
+                if known.is_complete() {
+                    let now = group(&namespace, how, known.iter(), &sender.borrow());
+                    send(&sender, now);
+                }
+            }
+        });
+        Ok(Self { pods, snapshots, facts, service: String::new() })
+    }
+
+    async fn first(&mut self) -> Result<(), PlatformError> {
+        tokio::time::timeout(FIRST, self.snapshots.wait_for(|snapshot| !snapshot.name.is_empty()))
             .await
             .ok()
             .and_then(Result::ok)
-            .ok_or_else(|| PlatformError::Unreachable("the list of pods does not come".into()))?;
-        Ok(Self { pods, snapshots, facts, service })
+            .map(drop)
+            .ok_or_else(|| PlatformError::Unreachable("the list of pods does not come".into()))
     }
 
-    /// What an experiment has to know of the StatefulSet, as it was when it was first seen.
+    /// What an experiment has to know of the target, as it was when it was first seen.
     pub fn facts(&self) -> &TargetFacts {
         &self.facts
     }
 
-    /// The name of its Service.
+    /// The name of its Service; empty where none is known.
     pub fn service(&self) -> &str {
         &self.service
     }
 }
 
-/// Sends a snapshot whenever it differs from the one before, until nobody listens.
-async fn follow(
+/// Sends a snapshot if it differs from the one before.
+fn send(sender: &watch::Sender<Snapshot>, now: Snapshot) {
+    sender.send_if_modified(|before| {
+        let is_new = *before != now;
+        *before = now;
+        is_new
+    });
+}
+
+/// Sends snapshots until nobody listens.
+async fn follow_set(
     mut set: StatefulSet,
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
@@ -113,12 +175,7 @@ async fn follow(
             () = sender.closed() => return,
         }
         if known_pods.is_complete() {
-            let now = snapshot(&set, known_pods.iter());
-            sender.send_if_modified(|before| {
-                let is_new = *before != now;
-                *before = now;
-                is_new
-            });
+            send(&sender, snapshot(&set, known_pods.iter()));
         }
     }
 }
@@ -147,5 +204,11 @@ impl crate::platform::Cluster for Cluster {
             Err(error) => Err(error),
         })
         .await
+    }
+
+    async fn ask(&self) -> Result<(), PlatformError> {
+        // Without a resource version the answer comes from the store, past the API server's caches.
+        let one = ListParams::default().limit(1);
+        Ok(self.pods.list_metadata(&one).await.map(drop)?)
     }
 }

@@ -9,6 +9,8 @@ use crate::platform::PlatformError;
 
 /// How long a request is tried again while nobody answers. Shorter than a run waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// How long an API server that answers again may not know who has which rights.
+const STARTING: Duration = Duration::from_secs(20);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -21,6 +23,11 @@ pub fn is_silence(error: &Error) -> bool {
     }
 }
 
+/// Whether an API server that has just started may say so until it knows who has which rights.
+fn is_unready(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 401 || status.code == 403)
+}
+
 /// Whether the API server said that there is no such object, or no such kind of objects.
 pub fn is_absent(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
@@ -31,8 +38,14 @@ pub fn words(error: &Error) -> String {
     match error {
         Error::Api(status) => status.message.clone(),
         other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
+            let kind: &dyn std::error::Error = other;
+            // Its own name says nothing to a person; what is behind it does.
+            let first = match other {
+                Error::Service(cause) => &**cause,
+                _ => kind,
+            };
+            let mut text = first.to_string();
+            let mut source = first.source();
             while let Some(cause) = source {
                 let cause_text = cause.to_string();
                 if !text.contains(&cause_text) {
@@ -51,6 +64,11 @@ impl From<Error> for PlatformError {
     }
 }
 
+/// Whether an answer comes soon after a silence.
+fn is_soon_after(silent_at: Option<Instant>) -> bool {
+    silent_at.is_some_and(|at| at.elapsed() < STARTING)
+}
+
 /// Makes a request, and makes it again while nobody answers.
 pub async fn insist<T, F>(request: impl FnMut() -> F) -> Result<T, PlatformError>
 where
@@ -64,12 +82,17 @@ pub async fn insist_for<T, F>(patience: Duration, mut request: impl FnMut() -> F
 where
     F: Future<Output = Result<T, Error>>,
 {
+    let mut silent_at = None;
     let deadline = Instant::now() + patience;
     loop {
         let error = match timeout_at(deadline, request()).await {
             Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) if is_unready(&error) && is_soon_after(silent_at) => words(&error),
             Ok(Err(error)) if !is_silence(&error) => return Err(error.into()),
-            Ok(Err(error)) => words(&error),
+            Ok(Err(error)) => {
+                silent_at = Some(Instant::now());
+                words(&error)
+            }
             Err(_) => format!("nothing came within {} s", patience.as_secs()),
         };
         if Instant::now() + PAUSE >= deadline {

@@ -1,5 +1,7 @@
 //! Injections as objects of the API server: this side writes their specs, the agents write their statuses.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -10,9 +12,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::RUNNER;
+use super::api_faults::{ApiFaults, Site, write_statuses};
 use super::failure::{insist, is_absent};
 use super::watching::watch;
-use crate::api::{Injection, InjectionSpec};
+use crate::api::{HostFault, Injection, InjectionSpec};
 use crate::platform::{Nodes, PlatformError};
 use crate::resource::{self, RUN_LABEL};
 
@@ -25,12 +28,22 @@ pub struct Injections {
     objects: Api<resource::Injection>,
     run: String,
     owner: Option<OwnerReference>,
+    /// Who carries out those that no node has a part in.
+    faults: Option<Arc<ApiFaults>>,
 }
 
 impl Injections {
     /// Those of `run`, in its namespace. What is created belongs to `owner` and goes when it goes.
     pub fn of(client: &Client, namespace: &str, run: &str, owner: Option<OwnerReference>) -> Self {
-        Self { objects: Api::namespaced(client.clone(), namespace), run: run.to_owned(), owner }
+        Self { objects: Api::namespaced(client.clone(), namespace), run: run.to_owned(), owner, faults: None }
+    }
+
+    /// The same, where faults of the control plane are carried out by this process.
+    #[must_use]
+    pub fn with_api_faults(self, site: Site) -> Self {
+        let (faults, reported) = ApiFaults::new(site);
+        tokio::spawn(write_statuses(self.objects.clone(), reported));
+        Self { faults: Some(Arc::new(faults)), ..self }
     }
 
     /// All that exist now.
@@ -60,10 +73,17 @@ impl Nodes for Injections {
     async fn apply(&self, spec: InjectionSpec) -> Result<(), PlatformError> {
         let object = Patch::Apply(applied(&spec, self.owner.as_ref()));
         let parameters = PatchParams::apply(RUNNER).force();
-        insist(|| self.objects.patch(&spec.name, &parameters, &object)).await.map(drop)
+        insist(|| self.objects.patch(&spec.name, &parameters, &object)).await?;
+        if let (HostFault::Api(_), Some(faults)) = (&spec.fault, &self.faults) {
+            faults.put(spec);
+        }
+        Ok(())
     }
 
     async fn forget(&self, name: &str) -> Result<(), PlatformError> {
+        if let Some(faults) = &self.faults {
+            faults.forget(name);
+        }
         insist(async || match self.objects.delete(name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),

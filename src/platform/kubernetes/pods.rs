@@ -1,12 +1,14 @@
 //! A StatefulSet and its pods as a snapshot: pure, from what the API server says of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{self, ContainerState};
 use kube::ResourceExt;
 
-use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase, Snapshot};
+use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase, Rollout, Snapshot};
+use crate::experiment::OrdinalFrom;
 use crate::spec::TargetFacts;
 
 /// The snapshot of a StatefulSet with those of `pods` that belong to it.
@@ -20,6 +22,8 @@ pub fn snapshot<'a>(set: &StatefulSet, pods: impl Iterator<Item = &'a v1::Pod>) 
         namespace: set.namespace().unwrap_or_default(),
         replicas: whole(spec.and_then(|spec| spec.replicas).unwrap_or(1)),
         first_ordinal: whole(ordinals.unwrap_or(0)),
+        numbered: None,
+        rollout: rollout(set),
         name,
         pods,
     }
@@ -42,31 +46,92 @@ pub fn facts(set: &StatefulSet) -> TargetFacts {
     }
 }
 
+/// The label in which the StatefulSet controller says what a pod was made from.
+const REVISION_LABEL: &str = "controller-revision-hash";
+
+/// What the pods are to become; unknown until the controller has seen the newest template.
+fn rollout(set: &StatefulSet) -> Option<Rollout> {
+    let status = set.status.as_ref()?;
+    let is_seen = status.observed_generation >= set.metadata.generation;
+    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    let revision = status.update_revision.clone().filter(|_| is_seen)?;
+    Some(Rollout { revision, partition: whole(rolling.and_then(|rolling| rolling.partition).unwrap_or(0)) })
+}
+
 fn whole(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
 }
 
 /// A pod of the StatefulSet; nothing where it is somebody else's, whatever its labels say.
 fn member(set: &str, pod: &v1::Pod) -> Option<Pod> {
-    let name = pod.name_any();
-    let ordinal = ordinal(set, &name)?;
+    let ordinal = ordinal(set, &pod.name_any())?;
     let is_ours = pod
         .owner_references()
         .iter()
         .any(|owner| owner.controller == Some(true) && owner.kind == "StatefulSet" && owner.name == set);
-    is_ours.then(|| {
-        let status = pod.status.as_ref();
-        Pod {
-            ordinal,
-            uid: pod.uid().unwrap_or_default(),
-            ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse::<IpAddr>().ok()),
-            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-            phase: phase(pod),
-            ready: is_ready(pod),
-            containers: containers(pod),
-            name,
+    is_ours.then(|| seen(ordinal, pod))
+}
+
+fn seen(ordinal: Ordinal, pod: &v1::Pod) -> Pod {
+    let status = pod.status.as_ref();
+    Pod {
+        name: pod.name_any(),
+        ordinal,
+        uid: pod.uid().unwrap_or_default(),
+        ip: status.and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse::<IpAddr>().ok()),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+        phase: phase(pod),
+        ready: is_ready(pod),
+        revision: pod.labels().get(REVISION_LABEL).cloned(),
+        containers: containers(pod),
+    }
+}
+
+/// The snapshot of pods that something else numbers. `before` is the snapshot before this one: an ordinal that was seen
+/// once is asked for from then on, so that a member which is gone counts as missing. The first snapshot says which group
+/// of names is meant, where the labels are those of several: the largest.
+pub fn group<'a>(
+    namespace: &str,
+    how: OrdinalFrom,
+    pods: impl Iterator<Item = &'a v1::Pod>,
+    before: &Snapshot,
+) -> Snapshot {
+    let mut groups: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+    for pod in pods {
+        if let Some((group, ordinal)) = how.read(&pod.name_any()) {
+            groups.entry(group.to_owned()).or_default().push(seen(ordinal, pod));
         }
-    })
+    }
+    let largest = groups.iter().max_by_key(|(_, pods)| pods.len()).map(|(name, _)| name.clone());
+    let name = if before.name.is_empty() { largest.unwrap_or_default() } else { before.name.clone() };
+    let mut pods = groups.remove(&name).unwrap_or_default();
+    pods.sort_by_key(|pod| pod.ordinal);
+    let mut numbered = before.numbered.clone().unwrap_or_default();
+    numbered.extend(pods.iter().map(|pod| pod.ordinal));
+    Snapshot {
+        name,
+        namespace: namespace.to_owned(),
+        replicas: u32::try_from(numbered.len()).unwrap_or(u32::MAX),
+        first_ordinal: numbered.first().copied().unwrap_or(0),
+        numbered: Some(numbered),
+        rollout: None,
+        pods,
+    }
+}
+
+/// The same of such a group as [`facts`] of a StatefulSet.
+pub fn group_facts(group: &Snapshot) -> TargetFacts {
+    let containers: BTreeSet<&str> =
+        group.pods.iter().flat_map(|pod| &pod.containers).map(|container| container.name.as_str()).collect();
+    let last = group.ordinals().last().unwrap_or(group.first_ordinal);
+    TargetFacts {
+        name: group.name.clone(),
+        first: group.first_ordinal,
+        replicas: last.saturating_sub(group.first_ordinal).saturating_add(1),
+        containers: containers.into_iter().map(str::to_owned).collect(),
+        claims: Vec::new(),
+    }
 }
 
 /// The number at the end of `NAME-NUMBER`, as Kubernetes writes it.
@@ -210,6 +275,19 @@ mod tests {
         let containers: Vec<_> =
             pod.containers.iter().map(|found| (found.name.as_str(), found.waiting.as_deref())).collect();
         assert_eq!(containers, [("etcd", None), ("sidecar", Some("CrashLoopBackOff (exit code 1)"))]);
+    }
+
+    #[test]
+    fn an_ordinal_that_was_seen_once_is_asked_for_from_then_on() {
+        let pods =
+            [pod("pg-1", "x", &running()), pod("pg-3", "x", &running()), pod("pg-backup-7", "x", &running())];
+        let how = OrdinalFrom::NameSuffix;
+        let first = group("db", how, pods.iter(), &Snapshot::default());
+        assert_eq!((first.name.as_str(), first.ordinals().collect()), ("pg", vec![1, 3]));
+        let facts = group_facts(&first);
+        assert_eq!((facts.first, facts.replicas, facts.containers.len()), (1, 3, 2));
+        let next = group("db", how, pods[2..].iter(), &first);
+        assert_eq!((next.name.as_str(), next.replicas, next.pods.len()), ("pg", 2, 0));
     }
 
     #[test]

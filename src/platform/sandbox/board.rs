@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,13 +10,15 @@ use tokio::sync::watch;
 
 use super::dns::{PodRecord, Records};
 use super::pod_spec::SetSpec;
-use crate::api::{Ordinal, Pod, PodPhase, Snapshot};
+use crate::api::{Ordinal, Pod, PodPhase, Rollout, Snapshot};
 use crate::node::LocatedPod;
 
 /// The pods of the StatefulSet.
 pub struct Board {
     spec: SetSpec,
     pods: Mutex<BTreeMap<Ordinal, Entry>>,
+    /// How many templates there were, the newest one included.
+    revision: AtomicU64,
     snapshots: watch::Sender<Snapshot>,
     records: watch::Sender<Records>,
 }
@@ -47,13 +50,21 @@ impl Board {
     /// Without any pods.
     pub fn new(spec: &SetSpec) -> Self {
         let pods = BTreeMap::new();
-        let snapshots = watch::Sender::new(snapshot(spec, &pods));
+        let snapshots = watch::Sender::new(snapshot(spec, 1, &pods));
         let records = watch::Sender::new(Records::new(spec, Vec::new()));
-        Self { spec: spec.clone(), pods: Mutex::new(pods), snapshots, records }
+        Self { spec: spec.clone(), pods: Mutex::new(pods), revision: AtomicU64::new(1), snapshots, records }
     }
 
-    /// A new pod.
+    /// Every pod that there is now is to be replaced.
+    pub fn begin_rollout(&self) {
+        self.revision.fetch_add(1, Ordering::Relaxed);
+        self.change(|_| {});
+    }
+
+    /// A new pod, of the newest revision.
     pub fn insert(&self, pod: Pod) {
+        let revision = self.revision.load(Ordering::Relaxed);
+        let pod = Pod { revision: Some(named(&self.spec, revision)), ..pod };
         self.change(|pods| {
             pods.insert(
                 pod.ordinal,
@@ -109,7 +120,7 @@ impl Board {
         for entry in pods.values_mut() {
             entry.derive();
         }
-        let next = snapshot(&self.spec, &pods);
+        let next = snapshot(&self.spec, self.revision.load(Ordering::Relaxed), &pods);
         let names = Records::new(&self.spec, addressed(&pods));
         self.snapshots.send_if_modified(|now| replace_if_other(now, next));
         self.records.send_if_modified(|now| replace_if_other(now, names));
@@ -138,12 +149,19 @@ fn replace_if_other<T: PartialEq>(now: &mut T, next: T) -> bool {
     is_other
 }
 
-fn snapshot(spec: &SetSpec, pods: &BTreeMap<Ordinal, Entry>) -> Snapshot {
+/// As Kubernetes names revisions, but by number: `etcd-2`.
+fn named(spec: &SetSpec, revision: u64) -> String {
+    format!("{}-{revision}", spec.name)
+}
+
+fn snapshot(spec: &SetSpec, revision: u64, pods: &BTreeMap<Ordinal, Entry>) -> Snapshot {
     Snapshot {
         name: spec.name.clone(),
         namespace: spec.namespace.clone(),
         replicas: spec.replicas,
         first_ordinal: spec.first_ordinal,
+        numbered: None,
+        rollout: Some(Rollout { revision: named(spec, revision), partition: 0 }),
         pods: pods.values().map(|entry| entry.pod.clone()).collect(),
     }
 }

@@ -17,7 +17,7 @@ use super::StateDir;
 use super::dns;
 use super::network::GATEWAY;
 use super::protocol::{InjectionEvent, Reply, Request, short_path};
-use crate::api::{Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
+use crate::api::{HostFault, Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
 use crate::node::{Channel, Locate, LocatedPod, Order};
 use crate::platform::{Cluster, Dial, Endpoint, Nodes, PlatformError};
 
@@ -176,6 +176,8 @@ impl Dial for Client {
 impl Channel for Client {
     async fn orders(&self) -> io::Result<mpsc::Receiver<Order>> {
         self.watch_injections(|event| match event {
+            // Not a node's to do: init does it itself.
+            InjectionEvent::Put(injection) if matches!(injection.spec.fault, HostFault::Api(_)) => None,
             InjectionEvent::Put(injection) => Some(Order::Put(injection.spec)),
             InjectionEvent::Gone(name) => Some(Order::Gone(name)),
         })

@@ -20,7 +20,7 @@ use super::network::{GATEWAY, Network};
 use super::reaper::Reaper;
 use super::state_dir::{Setup, StateDir};
 use super::sweeper::{LOCK_DESCRIPTOR, explain};
-use super::{control, controller, dns, node_process};
+use super::{control, controller, dns, node_process, rollout};
 use crate::api::Ordinal;
 use crate::host::mount;
 use crate::host::namespace::inherited;
@@ -135,6 +135,7 @@ async fn serve(setup: Setup, dir: StateDir, network: Network) -> io::Result<std:
     tokio::spawn(dns::serve(udp, tcp, world.board.records()));
     let listener = control::listen(&world)?;
     let (deletions, wishes) = mpsc::channel(16);
+    tokio::spawn(rollout::serve(Arc::clone(&world), deletions.clone()));
     tokio::spawn(control::serve(listener, Arc::clone(&world), deletions));
     if let Some(arguments) = world.setup.options.node.clone() {
         tokio::spawn(node_process::keep_running(Arc::clone(&world), arguments));

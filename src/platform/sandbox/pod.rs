@@ -209,6 +209,7 @@ fn pending(world: &World, name: &str, ordinal: Ordinal, uid: &str) -> Pod {
         node: world.setup.options.name.clone(),
         phase: PodPhase::Pending,
         ready: false,
+        revision: None,
         containers: containers
             .map(|container| ContainerStatus {
                 name: container.name.clone(),

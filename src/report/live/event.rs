@@ -38,7 +38,8 @@ fn heard(before: &State, input: &Input) -> Option<String> {
         Input::Interrupted {} => Some("interrupted: everything is reverted first".into()),
         Input::Stopped { reason } => Some(format!("stopped: {reason}")),
         Input::Answer { error, .. } => error.clone(),
-        Input::Unmet(_) | Input::Wake {} => None,
+        Input::Request { error } => error.as_ref().map(|why| format!("the API server: {why}")),
+        Input::Unmet(_) | Input::Conditions(_) | Input::Wake {} => None,
     }
 }
 
@@ -90,5 +91,8 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
 pub(super) fn whom(state: &State, damage: &Damage) -> String {
     let affected = affected::members(&state.pods.ordinals().collect(), &[damage]);
     let list = affected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if affected.is_empty() {
+        return "the StatefulSet".into();
+    }
     if affected.len() == 1 { format!("member {list}") } else { format!("members {list}") }
 }

@@ -28,8 +28,8 @@ var packages = []struct{ program, pkg string }{
 	{"umount", "mount"},
 }
 
-// checkMachine says everything that is missing, in one error.
-func checkMachine(dir string) error {
+// checkMachine says what is missing, all programs in one error.
+func checkMachine(dir string, nodes int) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a cluster needs root, for namespaces, links and mounts: run this as root or through sudo")
 	}
@@ -54,6 +54,30 @@ func checkMachine(dir string) error {
 	var stats unix.Statfs_t
 	if err := unix.Statfs(filepath.Dir(dir), &stats); err == nil && stats.Type == unix.OVERLAYFS_SUPER_MAGIC {
 		return fmt.Errorf("%s is on an overlay, which can hold no other: name a --dir on a volume, a tmpfs or the machine's disk", dir)
+	}
+	return checkWatches(inotifyPerNode*nodes + inotifyOutside)
+}
+
+// Kubelet does not start without its inotify instances, of which a user has 128 on many machines (inotify(7)).
+const (
+	inotifyPerNode = 8
+	inotifyOutside = 6
+)
+
+func checkWatches(needed int) error {
+	var held []int
+	defer func() {
+		for _, descriptor := range held {
+			_ = unix.Close(descriptor)
+		}
+	}()
+	for range needed {
+		descriptor, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			return fmt.Errorf("this machine has only %d of %d inotify instances left (%w): `sysctl -w fs.inotify.max_user_instances=1024`, "+
+				"or `down` another cluster", len(held), needed, err)
+		}
+		held = append(held, descriptor)
 	}
 	return nil
 }

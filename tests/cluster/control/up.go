@@ -59,7 +59,7 @@ func prepare(dir string, nodes int) (layout.Cluster, error) {
 	if nodes < 1 || nodes > layout.MostNodes {
 		return cluster, fmt.Errorf("--nodes %d: a cluster has 1 to %d nodes", nodes, layout.MostNodes)
 	}
-	if err := checkMachine(cluster.Dir); err != nil {
+	if err := checkMachine(cluster.Dir, nodes); err != nil {
 		return cluster, err
 	}
 	if exists(cluster.Path("cluster.json")) {

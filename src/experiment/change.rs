@@ -1,0 +1,94 @@
+//! Actions: what people do to a StatefulSet in normal operation, as steps of an experiment, so that a fault can meet it.
+//!
+//! Each is a request to the platform that is verified by what the platform shows afterwards. `rolloutRestart` is over
+//! when every pod was replaced; `for` bounds that. The others change what is asked for: they stay until their `for`
+//! is over, or until every other step is, and are put back then.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::ApiFault;
+use crate::fault::{Action, Chooser, Damage, Resolved};
+
+/// For how long a rollout may go on where a step does not say.
+pub const ROLLOUT: Duration = Duration::from_mins(5);
+
+/// An action with its parameters, as it is written: `{NAME: {…}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Change {
+    /// Every pod is replaced, one after the other, as `kubectl rollout restart` does.
+    RolloutRestart {},
+    /// The number of replicas is set, and put back afterwards.
+    Scale {
+        /// How many.
+        replicas: u32,
+    },
+    /// A container's image is set, and put back afterwards.
+    SetImage {
+        /// The container.
+        container: String,
+        /// The image.
+        image: String,
+    },
+    /// An environment variable of a container is set, and put back afterwards.
+    SetEnv {
+        /// The container.
+        container: String,
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl Change {
+    /// Its name in documents.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::RolloutRestart {} => "rolloutRestart",
+            Self::Scale { .. } => "scale",
+            Self::SetImage { .. } => "setImage",
+            Self::SetEnv { .. } => "setEnv",
+        }
+    }
+
+    /// The container that it names, if any.
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::RolloutRestart {} | Self::Scale { .. } => None,
+            Self::SetImage { container, .. } | Self::SetEnv { container, .. } => Some(container),
+        }
+    }
+
+    /// Whether it ends by itself, and is not put back.
+    pub fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::RolloutRestart {})
+    }
+
+    /// What it does to the members that there are now.
+    pub fn resolve(&self, chooser: &dyn Chooser) -> Result<Resolved, String> {
+        let rolling = Damage { rolling: 1, ..Damage::default() };
+        let (fault, damage) = match self {
+            Self::RolloutRestart {} => (ApiFault::Restart {}, rolling),
+            Self::Scale { replicas } => {
+                let all = chooser.all();
+                if all.len() == *replicas as usize {
+                    return Err(format!("there are {replicas} replicas already"));
+                }
+                let down = all.into_iter().skip(*replicas as usize).collect();
+                (ApiFault::Scale { replicas: *replicas }, Damage { down, ..Damage::default() })
+            }
+            Self::SetImage { container, image } => {
+                (ApiFault::SetImage { container: container.clone(), image: image.clone() }, rolling)
+            }
+            Self::SetEnv { container, name, value } => {
+                let (container, name, value) = (container.clone(), name.clone(), value.clone());
+                (ApiFault::SetEnv { container, name, value }, rolling)
+            }
+        };
+        Ok(Resolved { set: Some(Action::Api(fault)), damage, ..Resolved::default() })
+    }
+}

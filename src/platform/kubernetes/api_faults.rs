@@ -1,0 +1,216 @@
+//! What a run does through the API server itself: faults of the control plane, and actions.
+//!
+//! Each is an Injection like any other, whose pod has no node; the object is there before anything changes. What it
+//! promises:
+//!
+//! - every change of a foreign object carries how it is put back in the same request ([`crate::resource::Undo`]), so that
+//!   the controller and the reaper can do it when the runner is gone; an object that somebody changed already is refused,
+//! - an effect counts only once it was seen, and is looked for again every second,
+//! - a revert needs no memory: it goes by what the objects say, so that a runner that was restarted can do it; it is
+//!   tried until it is done, and verified by reading the object again.
+
+mod budget;
+mod deny;
+mod effect;
+mod evict;
+mod neighbours;
+mod node_down;
+mod restart;
+mod set;
+mod template;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+
+use self::effect::{Effect, Look, Obstacle};
+use crate::api::{Desired, InjectionSpec, InjectionState, InjectionStatus};
+use crate::platform::proving::Proving;
+
+/// How often an effect is looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often it is looked for until it was seen, and a revert that is not done yet is tried.
+const SOON: Duration = Duration::from_millis(300);
+
+/// Where faults happen.
+#[derive(Clone)]
+pub struct Site {
+    /// For requests.
+    pub client: Client,
+    /// The target's namespace.
+    pub namespace: String,
+    /// The target's StatefulSet, if it is one.
+    pub set: Option<String>,
+    /// `spec.guards.allowQuorumLoss`: whether other StatefulSets on a node may lose their majority.
+    pub allow_quorum_loss: bool,
+    /// The name of the pod that this runs in, if any: its node is never taken away.
+    pub own_pod: Option<String>,
+}
+
+/// The Injections of one run that no node has a part in.
+pub struct ApiFaults {
+    site: Site,
+    reports: mpsc::Sender<(String, InjectionStatus)>,
+    going: Mutex<HashMap<String, watch::Sender<InjectionSpec>>>,
+}
+
+impl ApiFaults {
+    /// None yet. Statuses come out of the channel; whoever has it writes them into the objects.
+    pub fn new(site: Site) -> (Self, mpsc::Receiver<(String, InjectionStatus)>) {
+        let (reports, reported) = mpsc::channel(64);
+        (Self { site, reports, going: Mutex::default() }, reported)
+    }
+
+    /// Makes an Injection so: begins with it, or reverts it. Must be called after the object was written.
+    pub fn put(&self, spec: InjectionSpec) {
+        let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = going.get(&spec.name)
+            && task.send(spec.clone()).is_ok()
+        {
+            return;
+        }
+        let (wish, wished) = watch::channel(spec.clone());
+        going.insert(spec.name, wish);
+        tokio::spawn(carry_out(self.site.clone(), wished, self.reports.clone()));
+    }
+
+    /// Forgets an Injection whose status is final.
+    pub fn forget(&self, name: &str) {
+        self.going.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+/// One Injection, from its first word to its verified end.
+async fn carry_out(
+    site: Site,
+    mut wished: watch::Receiver<InjectionSpec>,
+    reports: mpsc::Sender<(String, InjectionStatus)>,
+) {
+    let spec = wished.borrow_and_update().clone();
+    let ends = Instant::now() + spec.deadline.within;
+    let mut told = Told { name: spec.name.clone(), proving: Proving::default(), reports };
+    let mut effect = match effect::of(&site, &spec) {
+        Ok(effect) => effect,
+        Err(why) => {
+            told.change(|proving| proving.failed(why)).await;
+            return;
+        }
+    };
+    let mut may_be_there = spec.desired == Desired::Reverted;
+    if spec.desired == Desired::Injected {
+        may_be_there = hold(&mut *effect, &mut wished, ends, &spec, &mut told).await;
+    }
+    if may_be_there {
+        take_back(&mut *effect, &mut told).await;
+    }
+    // Somebody may ask again for a revert that is done: it is said again.
+    while wished.changed().await.is_ok() {
+        told.say().await;
+    }
+}
+
+/// Injects, and looks until the end is asked for or due. Whether something may be left.
+async fn hold(
+    effect: &mut dyn Effect,
+    wished: &mut watch::Receiver<InjectionSpec>,
+    ends: Instant,
+    spec: &InjectionSpec,
+    told: &mut Told,
+) -> bool {
+    let mut is_injected = false;
+    loop {
+        if wished.borrow_and_update().desired == Desired::Reverted {
+            return true;
+        }
+        if Instant::now() >= ends || Timestamp::now() >= spec.deadline.at {
+            return true;
+        }
+        if !is_injected {
+            match effect.inject().await {
+                Ok(()) => is_injected = true,
+                Err(Obstacle::Later(why)) => told.change(|proving| proving.misses(why)).await,
+                Err(Obstacle::Refused(why)) => {
+                    if let Err(left) = effect.revert().await {
+                        let why = format!("{why}; and what was begun is not taken back yet: {left}");
+                        told.change(|proving| proving.revert_failed(why)).await;
+                        return true;
+                    }
+                    told.change(|proving| proving.failed(why)).await;
+                    return false;
+                }
+            }
+        }
+        if is_injected {
+            match effect.look().await {
+                Look::Seen(observed) => told.change(|proving| proving.holds(observed)).await,
+                Look::Missed(why) => told.change(|proving| proving.misses(why)).await,
+                Look::Done(observed) => {
+                    told.change(|proving| proving.holds(observed)).await;
+                    told.change(Proving::reverted).await;
+                    return false;
+                }
+            }
+        }
+        let pause = if told.proving.status().state == InjectionState::Injected { LOOK } else { SOON };
+        let _ = tokio::time::timeout(pause, wished.changed()).await;
+    }
+}
+
+/// Reverts until it is done.
+async fn take_back(effect: &mut dyn Effect, told: &mut Told) {
+    while let Err(why) = effect.revert().await {
+        told.change(|proving| proving.revert_failed(why)).await;
+        tokio::time::sleep(SOON).await;
+    }
+    told.change(Proving::reverted).await;
+}
+
+/// The status, and who hears of it.
+struct Told {
+    name: String,
+    proving: Proving,
+    reports: mpsc::Sender<(String, InjectionStatus)>,
+}
+
+impl Told {
+    async fn change(&mut self, change: impl FnOnce(&mut Proving)) {
+        let before = self.proving.status();
+        change(&mut self.proving);
+        if self.proving.status() != before {
+            self.say().await;
+        }
+    }
+
+    async fn say(&self) {
+        let _ = self.reports.send((self.name.clone(), self.proving.status())).await;
+    }
+}
+
+/// Writes statuses into the objects of a run, for as long as any come. A status that cannot be written now is overtaken
+/// by the next one, which comes within a second while the effect is there, and is tried until then.
+pub async fn write_statuses(
+    objects: kube::Api<crate::resource::Injection>,
+    mut reported: mpsc::Receiver<(String, InjectionStatus)>,
+) {
+    let parameters = kube::api::PatchParams::apply(super::RUNNER).force();
+    while let Some((name, status)) = reported.recv().await {
+        let object = serde_json::json!({
+            "apiVersion": crate::spec::API_VERSION,
+            "kind": "Injection",
+            "status": status,
+        });
+        let patch = kube::api::Patch::Apply(object);
+        let written = super::failure::insist(|| objects.patch_status(&name, &parameters, &patch)).await;
+        if let Err(error) = written {
+            tracing::warn!(injection = name, %error, "its status could not be written");
+        }
+    }
+}
+
+/// What a run needs of [`ApiFaults`] in one: a shared handle.
+pub type Shared = Arc<ApiFaults>;

@@ -1,0 +1,51 @@
+//! Takes a pod away, respecting PodDisruptionBudgets or not.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::{Api, Error};
+use serde_json::{Value, json};
+
+use crate::api::DisruptionBudgets;
+use crate::platform::kubernetes::failure::{is_silence, words};
+
+/// What came of it.
+pub(super) enum Eviction {
+    /// The pod is going, or was gone already.
+    Accepted,
+    /// A budget does not allow it now.
+    Forbidden(String),
+    /// Nobody answered.
+    Unanswered(String),
+    /// The API server says no for another reason.
+    Denied(String),
+}
+
+/// Takes away the pod of this name and UID, and never its successor.
+pub(super) async fn evict(pods: &Api<Pod>, name: &str, uid: &str, budgets: DisruptionBudgets) -> Eviction {
+    let done = match budgets {
+        DisruptionBudgets::Respect => {
+            let body = json!({
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": { "name": name },
+                "deleteOptions": { "preconditions": { "uid": uid } },
+            });
+            let done: Result<Value, Error> =
+                pods.create_subresource("eviction", name, &PostParams::default(), &body).await;
+            done.map(drop)
+        }
+        DisruptionBudgets::Ignore => {
+            let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+            let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+            pods.delete(name, &parameters).await.map(drop)
+        }
+    };
+    match done {
+        Ok(()) => Eviction::Accepted,
+        // Gone, or another pod of that name by now.
+        Err(Error::Api(status)) if status.code == 404 || status.code == 409 => Eviction::Accepted,
+        Err(Error::Api(status)) if status.code == 429 => Eviction::Forbidden(status.message.clone()),
+        Err(error) if is_silence(&error) => Eviction::Unanswered(words(&error)),
+        Err(error) => Eviction::Denied(words(&error)),
+    }
+}

@@ -1,0 +1,234 @@
+//! A node is taken away: cordoned, emptied, and tainted so that nothing stays or comes back.
+
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use super::Site;
+use super::budget::{Eviction, evict};
+use super::effect::{Effect, Look, Obstacle};
+use super::neighbours::endangered;
+use super::set::mark;
+use crate::api::{DisruptionBudgets, InjectionSpec};
+use crate::platform::kubernetes::RUNNER;
+use crate::platform::kubernetes::failure::{is_silence, words};
+use crate::resource::{RUN_LABEL, UNDO_ANNOTATION, Undo};
+
+/// The key of our taint.
+const TAINT: &str = "seatrial.dev/node-down";
+
+/// One node.
+pub(super) struct NodeDown {
+    site: Site,
+    nodes: Api<Node>,
+    pods: Api<Pod>,
+    node: String,
+    budgets: DisruptionBudgets,
+    spec: InjectionSpec,
+}
+
+fn obstacle(error: &kube::Error) -> Obstacle {
+    match error {
+        kube::Error::Api(status) if status.code == 409 => Obstacle::Later(status.message.clone()),
+        error if is_silence(error) => Obstacle::Later(words(error)),
+        error => Obstacle::Refused(words(error)),
+    }
+}
+
+impl NodeDown {
+    pub(super) fn new(site: &Site, spec: &InjectionSpec, node: &str, budgets: DisruptionBudgets) -> Self {
+        Self {
+            nodes: Api::all(site.client.clone()),
+            pods: Api::all(site.client.clone()),
+            site: site.clone(),
+            node: node.to_owned(),
+            budgets,
+            spec: spec.clone(),
+        }
+    }
+
+    async fn patch(&self, patch: Value) -> Result<Node, kube::Error> {
+        let parameters = PatchParams { field_manager: Some(RUNNER.into()), ..PatchParams::default() };
+        self.nodes.patch(&self.node, &parameters, &Patch::Merge(patch)).await
+    }
+
+    async fn pods_there(&self) -> Result<Vec<Pod>, kube::Error> {
+        let there = ListParams::default().fields(&format!("spec.nodeName={}", self.node));
+        Ok(self.pods.list(&there).await?.items)
+    }
+
+    /// Why this node must not be taken away at all.
+    async fn guard(&self) -> Result<(), Obstacle> {
+        let there = self.pods_there().await.map_err(|error| obstacle(&error))?;
+        let is_own = |pod: &Pod| {
+            pod.namespace().as_deref() == Some(&self.site.namespace)
+                && Some(pod.name_any()) == self.site.own_pod
+        };
+        if there.iter().any(is_own) {
+            return Err(Obstacle::Refused(format!("{} is the node that this run runs on", self.node)));
+        }
+        if self.site.allow_quorum_loss {
+            return Ok(());
+        }
+        let target = self.site.set.clone().map(|set| (self.site.namespace.clone(), set));
+        let endangered = endangered(&self.site.client, &self.node, target.as_ref())
+            .await
+            .map_err(|error| obstacle(&error))?;
+        if endangered.is_empty() {
+            return Ok(());
+        }
+        Err(Obstacle::Refused(format!(
+            "{}: {}; {} allows it",
+            self.node,
+            endangered.join("; "),
+            crate::plan::guard::ALLOWED_BY
+        )))
+    }
+
+    /// Cordons the node; the way back is written in the same request.
+    async fn cordon(&self) -> Result<Node, Obstacle> {
+        let node = self.nodes.get(&self.node).await.map_err(|error| obstacle(&error))?;
+        match mark(&node.metadata) {
+            Some(undo) if undo.injection == self.spec.name => return Ok(node),
+            Some(undo) => {
+                return Err(Obstacle::Refused(format!(
+                    "{} was taken away already by {}",
+                    self.node, undo.injection
+                )));
+            }
+            None => {}
+        }
+        self.guard().await?;
+        let spec = node.spec.clone().unwrap_or_default();
+        let undo = Undo {
+            run: self.spec.run.clone(),
+            injection: self.spec.name.clone(),
+            deadline: self.spec.deadline.at,
+            patch: json!({ "spec": { "unschedulable": spec.unschedulable, "taints": spec.taints } }),
+        };
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": node.resource_version(),
+                "labels": { RUN_LABEL: self.spec.run },
+                "annotations": { UNDO_ANNOTATION: undo.write() },
+            },
+            "spec": { "unschedulable": true },
+        });
+        self.patch(patch).await.map_err(|error| obstacle(&error))
+    }
+
+    /// Evicts what can be evicted. An obstacle while a budget forbids it, or while pods are still going.
+    async fn drain(&self) -> Result<(), Obstacle> {
+        let mut left = Vec::new();
+        for pod in self.pods_there().await.map_err(|error| obstacle(&error))? {
+            if !is_evictable(&pod) {
+                continue;
+            }
+            let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+            let namespace = pod.namespace().unwrap_or_default();
+            let there: Api<Pod> = Api::namespaced(self.site.client.clone(), &namespace);
+            match evict(&there, &name, &uid, DisruptionBudgets::Respect).await {
+                Eviction::Accepted => {}
+                Eviction::Forbidden(why) | Eviction::Unanswered(why) | Eviction::Denied(why) => {
+                    left.push(format!("{namespace}/{name}: {why}"));
+                }
+            }
+        }
+        if left.is_empty() { Ok(()) } else { Err(Obstacle::Later(left.join("; "))) }
+    }
+
+    async fn taint(&self, node: &Node) -> Result<(), Obstacle> {
+        let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+        if taints.iter().any(|taint| taint.key == TAINT) {
+            return Ok(());
+        }
+        taints.push(k8s_openapi::api::core::v1::Taint {
+            key: TAINT.into(),
+            value: None,
+            effect: "NoExecute".into(),
+            time_added: None,
+        });
+        let patch = json!({
+            "metadata": { "resourceVersion": node.resource_version() },
+            "spec": { "taints": taints },
+        });
+        self.patch(patch).await.map(drop).map_err(|error| obstacle(&error))
+    }
+
+    fn is_of_target(&self, pod: &Pod) -> bool {
+        let owner = pod.owner_references().iter().find(|owner| owner.kind == "StatefulSet");
+        pod.namespace().as_deref() == Some(&self.site.namespace)
+            && match &self.site.set {
+                Some(set) => owner.is_some_and(|owner| owner.name == *set),
+                None => pod.name_any() == self.spec.pod.name,
+            }
+    }
+}
+
+/// What a drain takes away: neither a DaemonSet's pod, nor a static one, nor one that ended or is going.
+fn is_evictable(pod: &Pod) -> bool {
+    let is_bound =
+        pod.owner_references().iter().any(|owner| owner.kind == "DaemonSet" || owner.kind == "Node");
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    !is_bound && pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+#[async_trait]
+impl Effect for NodeDown {
+    async fn inject(&mut self) -> Result<(), Obstacle> {
+        let mut node = self.cordon().await?;
+        if self.budgets == DisruptionBudgets::Respect {
+            self.drain().await?;
+            node = self.nodes.get(&self.node).await.map_err(|error| obstacle(&error))?;
+        }
+        self.taint(&node).await
+    }
+
+    async fn look(&mut self) -> Look {
+        let node = match self.nodes.get(&self.node).await {
+            Ok(node) => node,
+            Err(error) => return Look::Missed(words(&error)),
+        };
+        let spec = node.spec.unwrap_or_default();
+        let is_tainted = spec.taints.iter().flatten().any(|taint| taint.key == TAINT);
+        if !is_tainted || spec.unschedulable != Some(true) {
+            return Look::Missed(format!("somebody gave {} back", self.node));
+        }
+        let pods = match self.pods_there().await {
+            Ok(pods) => pods,
+            Err(error) => return Look::Missed(words(&error)),
+        };
+        let stays =
+            pods.iter().find(|pod| self.is_of_target(pod) && pod.metadata.deletion_timestamp.is_none());
+        match stays {
+            Some(pod) => Look::Missed(format!("{} is still on {}", pod.name_any(), self.node)),
+            None => Look::Seen(format!("{} is cordoned and tainted, no pod of the target stays", self.node)),
+        }
+    }
+
+    async fn revert(&mut self) -> Result<(), String> {
+        let told = |error: kube::Error| words(&error);
+        let Some(node) = self.nodes.get_opt(&self.node).await.map_err(told)? else {
+            return Ok(());
+        };
+        let Some(undo) = mark(&node.metadata).filter(|undo| undo.injection == self.spec.name) else {
+            return Ok(());
+        };
+        // Other taints come and go meanwhile: only ours is taken away.
+        let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+        // Kubernetes takes its own one away when the node can be scheduled on again.
+        taints.retain(|taint| taint.key != TAINT);
+        let mut patch = undo.whole_patch();
+        patch["spec"]["taints"] = json!(taints);
+        patch["metadata"]["resourceVersion"] = json!(node.resource_version());
+        let node = self.patch(patch).await.map_err(told)?;
+        let left =
+            node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(|taint| taint.key == TAINT);
+        if left || mark(&node.metadata).is_some() {
+            return Err(format!("{} still carries our taint or mark", self.node));
+        }
+        Ok(())
+    }
+}

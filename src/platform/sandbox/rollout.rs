@@ -1,0 +1,136 @@
+//! Rolling restarts: what the StatefulSet controller of Kubernetes does when a template changes, with the same template.
+//!
+//! As there: from the highest ordinal to the lowest, one at a time, and never on while a pod that was replaced is not
+//! Ready; in an ordered set, while any pod is not. Each restart is an Injection that no node has a part in: it counts as
+//! injected once the new revision is asked for, and ends by itself when every pod has it and is Ready.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::controller::Deletion;
+use super::init::World;
+use super::pod_spec::StartOrder;
+use super::protocol::InjectionEvent;
+use crate::api::{ApiFault, Desired, HostFault, InjectionSpec, Ordinal, PodPhase, Snapshot};
+use crate::platform::proving::Proving;
+
+/// How often the progress is told.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Does what Injections ask of the StatefulSet itself, for ever.
+pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
+    let mut injections = world.injections.watch();
+    let mut going: HashMap<String, JoinHandle<()>> = HashMap::new();
+    while let Some(events) = injections.next().await {
+        for event in events {
+            match event {
+                InjectionEvent::Put(injection) => {
+                    let HostFault::Api(fault) = &injection.spec.fault else { continue };
+                    let (name, desired) = (injection.spec.name.clone(), injection.spec.desired);
+                    match desired {
+                        Desired::Injected if going.contains_key(&name) => {}
+                        Desired::Injected => {
+                            let work = restart(
+                                Arc::clone(&world),
+                                deletions.clone(),
+                                injection.spec.clone(),
+                                fault.clone(),
+                            );
+                            going.insert(name, tokio::spawn(work));
+                        }
+                        Desired::Reverted => {
+                            if let Some(task) = going.remove(&name) {
+                                task.abort();
+                            }
+                            let mut proving = Proving::default();
+                            proving.reverted();
+                            let is_told = injection.status.as_ref().is_some_and(|status| {
+                                status.state == proving.status().state && status.error.is_none()
+                            });
+                            if !is_told {
+                                world.injections.report(&name, proving.status());
+                            }
+                        }
+                    }
+                }
+                InjectionEvent::Gone(name) => {
+                    if let Some(task) = going.remove(&name) {
+                        task.abort();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Replaces every pod, and says how far it is.
+async fn restart(world: Arc<World>, deletions: mpsc::Sender<Deletion>, spec: InjectionSpec, fault: ApiFault) {
+    let mut proving = Proving::default();
+    if fault != (ApiFault::Restart {}) {
+        proving.failed("a sandbox can only restart its StatefulSet: run it in a cluster".into());
+        world.injections.report(&spec.name, proving.status());
+        return;
+    }
+    let mut snapshots = world.board.snapshots();
+    world.board.begin_rollout();
+    let ends = Instant::now() + spec.deadline.within;
+    let mut told = Instant::now();
+    let mut asked: Option<(Ordinal, String)> = None;
+    let mut first = true;
+    while Instant::now() < ends {
+        let now = snapshots.borrow_and_update().clone();
+        let behind = now.behind().unwrap_or_default();
+        if first || told.elapsed() >= LOOK || behind.is_empty() {
+            first = false;
+            told = Instant::now();
+            proving.holds(progress(&now, &behind));
+            world.injections.report(&spec.name, proving.status());
+        }
+        if behind.is_empty() {
+            proving.reverted();
+            world.injections.report(&spec.name, proving.status());
+            return;
+        }
+        if let Some((ordinal, uid)) = next(&now, world.setup.spec.start)
+            && asked.as_ref() != Some(&(ordinal, uid.clone()))
+        {
+            asked = Some((ordinal, uid));
+            let (deletion, _taken) = Deletion::new(ordinal, None);
+            let _ = deletions.send(deletion).await;
+        }
+        let _ = tokio::time::timeout(LOOK, snapshots.changed()).await;
+    }
+    proving.misses(format!("the rollout was not complete within {} s", spec.deadline.within.as_secs()));
+    world.injections.report(&spec.name, proving.status());
+}
+
+/// `revision etcd-2 is asked for, 1 of 3 pods have it and are Ready`
+fn progress(snapshot: &Snapshot, behind: &[Ordinal]) -> String {
+    let revision = snapshot.rollout.as_ref().map_or("", |rollout| rollout.revision.as_str());
+    let all = snapshot.replicas as usize;
+    format!("revision {revision} is asked for, {} of {all} pods have it and are Ready", all - behind.len())
+}
+
+/// The pod that is to be replaced next, if it is time.
+fn next(snapshot: &Snapshot, order: StartOrder) -> Option<(Ordinal, String)> {
+    let revision = &snapshot.rollout.as_ref()?.revision;
+    if order == StartOrder::Ordered && snapshot.ready() < snapshot.replicas as usize {
+        return None;
+    }
+    let ordinals: Vec<Ordinal> = snapshot.ordinals().collect();
+    for ordinal in ordinals.into_iter().rev() {
+        let pod = snapshot.pod(ordinal)?;
+        if pod.revision.as_ref() != Some(revision) {
+            let is_going = pod.phase == PodPhase::Terminating;
+            return (!is_going).then(|| (ordinal, pod.uid.clone()));
+        }
+        if !pod.ready {
+            return None;
+        }
+    }
+    None
+}
