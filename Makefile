@@ -2,9 +2,6 @@
 
 .PHONY: build test lint install fuzz
 
-include tests/cluster/cluster.mk
-
-.DEFAULT_GOAL := build
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
 sudo := sudo
@@ -12,6 +9,9 @@ host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 test: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
+include tests/cluster/cluster.mk
+
+.DEFAULT_GOAL := build
 build:
 	cargo build --release
 
