@@ -25,6 +25,8 @@ pub mod engine;
 pub mod experiment;
 pub mod fault;
 pub mod host;
+#[cfg(feature = "kubernetes")]
+pub mod install;
 pub mod journal;
 pub mod judge;
 pub mod node;
