@@ -1,18 +1,26 @@
 //! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
 
+#[cfg(feature = "kubernetes")]
+mod agent;
 pub mod args;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod bench;
 #[cfg(feature = "kubernetes")]
 mod cluster;
 mod console;
+#[cfg(feature = "kubernetes")]
+mod controller;
 pub mod exit;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod folder;
 pub mod input;
+#[cfg(feature = "kubernetes")]
+mod install;
 mod internal;
 #[cfg(feature = "sandbox")]
 mod plan;
+#[cfg(feature = "kubernetes")]
+mod preflight;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod quickstart;
 mod recorded;
@@ -99,10 +107,22 @@ fn dispatch(command: Command) -> Exit {
         Command::Bench(command) => bench::main(&command),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
         Command::Soak(args) => soak::soak(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Install(args) => install::install(args),
+        #[cfg(feature = "kubernetes")]
+        Command::Uninstall(args) => install::uninstall(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Preflight(args) => preflight::preflight(&args),
+        #[cfg(feature = "kubernetes")]
+        Command::Controller(args) => controller::controller(args),
+        #[cfg(feature = "kubernetes")]
+        Command::Reap(args) => controller::reap(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass
         }
+        #[cfg(feature = "kubernetes")]
+        Command::Agent(options) => agent::agent(options),
         #[cfg(feature = "kubernetes")]
         Command::Runner(args) => runner::runner(args),
         #[cfg(feature = "refkv")]

@@ -14,6 +14,7 @@
 //! ```
 
 mod admit;
+mod agents;
 mod context;
 mod finish;
 mod follow;
@@ -52,6 +53,7 @@ use self::lease::{BEAT, Candidate, GIVE_UP};
 use self::metrics::Metrics;
 use self::news::News;
 pub use self::runner_pod::Image;
+pub use self::target::TARGET_LABEL;
 pub use self::trouble::Trouble;
 use crate::resource::Experiment;
 
@@ -185,6 +187,7 @@ async fn lead(client: &Client, options: &Options, metrics: &Arc<Metrics>, health
     health.counts(Some(experiments.clone()));
     let context = Arc::new(Context {
         client: client.clone(),
+        namespace: options.namespace.clone(),
         image: options.image.clone(),
         news: News::new(client.clone(), &options.identity),
         metrics: Arc::clone(metrics),

@@ -1,5 +1,7 @@
 //! What can be typed.
 
+#[cfg(feature = "kubernetes")]
+mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod place;
 
@@ -7,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "kubernetes")]
+pub use self::operate::{Context, Controller, Install, Preflight, Reap, Uninstall};
 #[cfg(feature = "kubernetes")]
 pub use self::place::{Abort, Cluster, Consent, Status};
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
@@ -71,11 +75,32 @@ pub enum Command {
     /// Kill runs at random moments and check that nothing is left behind
     #[cfg(all(feature = "sandbox", feature = "refkv"))]
     Soak(Soak),
+    /// Print what is applied to a cluster, so that experiments can run there
+    #[cfg(feature = "kubernetes")]
+    Install(Install),
+    /// Take every fault back and remove Seatrial from a cluster
+    #[cfg(feature = "kubernetes")]
+    Uninstall(Uninstall),
+    /// Look at what an experiment needs of a cluster
+    #[cfg(feature = "kubernetes")]
+    Preflight(Preflight),
+    /// Check Experiments and start their runners, as the Deployment does
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Controller(Controller),
+    /// Take back what nobody is left to take back, as the CronJob does
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Reap(Reap),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Break and mend the pods of one node, as a DaemonSet's pod
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Agent(crate::agent::Options),
     /// Carry out one run in a cluster, as the controller starts it
     #[cfg(feature = "kubernetes")]
     #[command(hide = true)]

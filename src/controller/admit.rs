@@ -11,6 +11,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt};
 
+use super::agents::{self, Wanted};
 use super::context::Context;
 use super::identity::Identity;
 use super::status::{Aspect, Update};
@@ -19,7 +20,7 @@ use super::trouble::{Answer, Doing, Trouble};
 use super::{SOON, follow, rights, runner_pod, validate};
 use crate::experiment::Experiment as Valid;
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
-use crate::spec::{self, document::Document};
+use crate::spec;
 
 /// How long an Experiment waits for a StatefulSet that is applied along with it.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
@@ -91,10 +92,9 @@ async fn prepare(
     identity: &Identity,
     now: Timestamp,
 ) -> Result<Result<Valid, Obstacle>, Trouble> {
-    let document = validate::document(experiment);
-    let valid = match spec::experiment(&document) {
+    let valid = match validate::read(experiment) {
         Ok(valid) => valid,
-        Err(problems) => return Ok(Err(Obstacle::Refused("Invalid", validate::message(&problems)))),
+        Err(problems) => return Ok(Err(Obstacle::Refused("Invalid", problems))),
     };
     if let Some(reason) = experiment.annotations().get(ABORT_ANNOTATION) {
         let message = format!("aborted before it began: {reason}");
@@ -107,7 +107,7 @@ async fn prepare(
         return Ok(Err(Obstacle::Refused("Halted", message)));
     }
     if let Some(name) = valid.target.stateful_set()
-        && let Err(obstacle) = fits_set(context, experiment, identity, &document, &valid, name, now).await?
+        && let Err(obstacle) = fits_set(context, experiment, identity, &valid, name, now).await?
     {
         return Ok(Err(obstacle));
     }
@@ -133,7 +133,6 @@ async fn fits_set(
     context: &Context,
     experiment: &Experiment,
     identity: &Identity,
-    document: &Document,
     valid: &Valid,
     name: &str,
     now: Timestamp,
@@ -148,8 +147,8 @@ async fn fits_set(
             Obstacle::Refused("NoTarget", message)
         }));
     };
-    if let Err(problems) = spec::against_target(document, valid, &facts(&set)) {
-        return Ok(Err(Obstacle::Refused("DoesNotFitTarget", validate::message(&problems))));
+    if let Err(problems) = validate::fits(experiment, valid, &facts(&set)) {
+        return Ok(Err(Obstacle::Refused("DoesNotFitTarget", problems)));
     }
     Ok(Ok(()))
 }
@@ -179,6 +178,7 @@ async fn start(
     now: Timestamp,
 ) -> Result<Action, Trouble> {
     rights::ensure(&context.client, &identity.namespace).await?;
+    agents::ensure(&context.client, &context.namespace, Wanted::Yes).await?;
     let message = format!("runner {} is starting", identity.run);
     Update::of(experiment, identity)
         .phase(Phase::Starting, &message)

@@ -36,6 +36,8 @@ impl Scope {
 pub struct Context {
     /// The way to the API server.
     pub client: Client,
+    /// Our own namespace, where agents are.
+    pub namespace: String,
     /// What runners are made of.
     pub image: Image,
     /// Events.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 
+use super::agents::{self, Wanted};
 use super::context::Context;
 use super::identity::Identity;
 use super::status::{Aspect, Update};
@@ -39,6 +40,14 @@ pub async fn finish(
         return Ok(Action::requeue(if left.waiting.is_empty() { CALM } else { SOON }));
     }
     target::release(&context.client, identity).await?;
+    let is_last = context
+        .experiments
+        .state()
+        .iter()
+        .all(|other| other.metadata.uid == experiment.metadata.uid || target::is_over(other));
+    if is_last {
+        agents::ensure(&context.client, &context.namespace, Wanted::No).await?;
+    }
     let (reason, message) = match (status.phase, status.verdict) {
         (Some(Phase::Refused), _) => ("Refused", "nothing was injected".to_owned()),
         (_, Some(verdict)) => (word(verdict), format!("the verdict is {}", word(verdict))),

@@ -15,7 +15,6 @@ use super::trouble::{Answer, Doing, Trouble};
 use super::{CALM, SOON, admit, runner_pod, sweep, target, undone, validate};
 use crate::experiment::Verdict;
 use crate::resource::{ABORT_ANNOTATION, Experiment, Injection, Phase, RUN_LABEL};
-use crate::spec;
 
 /// How long a runner that was asked to abort has before its pod is deleted, which asks it once more.
 const ABORT_PATIENCE: SignedDuration = SignedDuration::from_mins(2);
@@ -162,8 +161,7 @@ async fn never_ran(context: &Context, experiment: &Experiment, identity: &Identi
 
 /// The target of a valid Experiment, in one word.
 pub fn target_name(experiment: &Experiment) -> Option<String> {
-    let valid = spec::experiment(&validate::document(experiment)).ok()?;
-    Some(valid.target.key())
+    Some(validate::read(experiment).ok()?.target.key())
 }
 
 /// The node of a pod, if it is on one.

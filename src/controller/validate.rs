@@ -1,24 +1,27 @@
-//! An Experiment of the API server goes through the same door as a file.
+//! An Experiment of the API server goes through the same door as a file, and every problem is told at once.
 
-use crate::resource::Experiment as Written;
+use crate::experiment::Experiment as Valid;
+use crate::resource::Experiment;
 use crate::spec;
-use crate::spec::document::Document;
 use crate::spec::problem::Problem;
 
-/// The document that an Experiment of the API server is. Its metadata is the server's business but for the name.
-pub fn document(written: &Written) -> Document {
-    let name = written.metadata.name.clone().unwrap_or_default();
-    let text = serde_json::json!({
-        "apiVersion": spec::API_VERSION,
-        "kind": "Experiment",
-        "metadata": { "name": name },
-        "spec": written.spec,
-    });
-    Document { file: format!("Experiment {name}"), first_line: 1, text: format!("{text:#}") }
+/// Reads an Experiment, or says everything that is wrong with it.
+pub fn read(written: &Experiment) -> Result<Valid, String> {
+    spec::resource::experiment(name(written), &written.spec.written).map_err(|problems| message(&problems))
 }
 
-/// Every problem in one message. Places are left out: they would be those of a text that nobody wrote.
-pub fn message(problems: &[Problem]) -> String {
+/// Checks it against the StatefulSet that it will meet.
+pub fn fits(written: &Experiment, valid: &Valid, target: &spec::TargetFacts) -> Result<(), String> {
+    spec::resource::against_target(name(written), &written.spec.written, valid, target)
+        .map_err(|problems| message(&problems))
+}
+
+fn name(written: &Experiment) -> &str {
+    written.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// Every problem in one message.
+fn message(problems: &[Problem]) -> String {
     let told: Vec<_> = problems
         .iter()
         .map(|problem| match problem.field.as_str() {
@@ -36,26 +39,13 @@ pub fn message(problems: &[Problem]) -> String {
 mod tests {
     use super::*;
 
-    fn written(spec: &str) -> Written {
-        let spec = serde_yaml::from_str(spec).expect("a test's YAML");
-        Written::new("kill", crate::resource::ExperimentSpec { written: spec })
-    }
-
-    #[test]
-    fn a_resource_is_read_as_a_file_is() {
-        let written = written(
-            "{target: {statefulSet: db}, steps: [{name: a, fault: {podKill: {members: {count: 1}}}}], hypothesis: [{name: up, sli: {podAvailability: {}}}]}",
-        );
-        let experiment = spec::experiment(&document(&written)).expect("valid");
-        assert_eq!((experiment.name.as_str(), experiment.target.key().as_str()), ("kill", "db"));
-    }
-
     #[test]
     fn every_problem_of_a_resource_is_told_at_once() {
-        let written = written(
+        let spec = serde_yaml::from_str(
             "{target: {statefulSet: db, stor: {}}, steps: [{name: a, fault: {podKil: {}}}], hypothesis: [{name: up, sli: {podAvailability: {}}}]}",
         );
-        let message = message(&spec::experiment(&document(&written)).expect_err("two typos"));
+        let spec = crate::resource::ExperimentSpec { written: spec.expect("a test's YAML") };
+        let message = read(&Experiment::new("kill", spec)).expect_err("two typos");
         assert!(message.starts_with("2 problems: "), "{message}");
         assert!(message.contains("spec.target") && message.contains("`stor`"), "{message}");
         assert!(message.contains("podKil"), "{message}");

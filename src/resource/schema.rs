@@ -161,11 +161,18 @@ fn keep_unknown(schema: &mut Value) {
     children(object, keep_unknown);
 }
 
-/// Takes the marks of our own documentation out of descriptions: people read them with `kubectl explain`.
+/// Formats that the API server knows, of those that are written.
+const FORMATS: [&str; 3] = ["date-time", "int32", "int64"];
+
+/// Takes the marks of our own documentation out of descriptions, because people read them with `kubectl explain`, and
+/// formats that the API server does not know, because it warns of each.
 fn clean(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
+    if object.get("format").and_then(Value::as_str).is_some_and(|format| !FORMATS.contains(&format)) {
+        object.remove("format");
+    }
     if let Some(Value::String(text)) = object.get_mut("description") {
         *text = text.replace("[`", "`").replace("`]", "`");
     }

@@ -260,7 +260,7 @@ impl Namespace<'_> {
     }
 
     /// [`Cluster::kubectl`] in this namespace.
-    pub fn kubectl<'b>(&self, arguments: impl IntoIterator<Item = &'b str>) -> String {
+    pub fn kubectl<'b>(&'b self, arguments: impl IntoIterator<Item = &'b str>) -> String {
         self.cluster.kubectl(["--namespace", &self.name].into_iter().chain(arguments))
     }
 

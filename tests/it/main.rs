@@ -2,9 +2,18 @@
 //! namespaces themselves.
 
 mod again;
+mod cluster_agent;
+mod cluster_agent_fixture;
+mod cluster_agent_survival;
+mod cluster_controller;
+mod cluster_deploy;
 mod cluster_faults;
 mod cluster_fixture;
 mod cluster_machines;
+mod cluster_rig;
+mod cluster_rights;
+mod cluster_run;
+mod cluster_run_fixture;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;

@@ -1,0 +1,150 @@
+//! What one experiment needs: a target that is there, healthy and free, and nobody who would say no.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{ListParams, PostParams};
+use kube::core::SelectorExt;
+use kube::{Api, ResourceExt};
+
+use super::Findings;
+use super::cluster::Server;
+use crate::controller::TARGET_LABEL;
+use crate::experiment::Experiment;
+use crate::platform::kubernetes::cluster::Cluster;
+use crate::platform::kubernetes::failure::words;
+use crate::resource;
+use crate::spec;
+use crate::spec::document::Document;
+
+/// Looks at everything.
+pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mut Findings) {
+    let experiment = match spec::experiment(document) {
+        Ok(experiment) => experiment,
+        Err(problems) => return problems.iter().for_each(|problem| findings.invalid(problem)),
+    };
+    findings.good(format!("{} is valid", experiment.name));
+    accepted(server, document, findings).await;
+    target(server, &experiment, findings).await;
+    free(server, &experiment, findings).await;
+    budgets(server, &experiment, findings).await;
+    guards(server, &experiment, findings).await;
+}
+
+/// Asks the API server itself, policies and all, without keeping anything.
+async fn accepted(server: &Server<'_>, document: &Document, findings: &mut Findings) {
+    let api: Api<resource::Experiment> = Api::namespaced(server.access.client.clone(), server.namespace);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let Ok(mut object) = serde_yaml::from_str::<resource::Experiment>(&document.text) else {
+        return findings.note("the file is not what a client would send");
+    };
+    object.metadata.namespace = None;
+    match api.create(&dry_run, &object).await {
+        Ok(_) => findings.good("the API server would take it"),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => {
+            findings.refused(format!(
+                "Experiment {} is there already: an Experiment runs once",
+                object.name_any()
+            ));
+        }
+        Err(error) => findings.refused(words(&error)),
+    }
+}
+
+async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let Some(name) = experiment.target.stateful_set() else {
+        return findings.note("pods by selector: their health is what the plan below sees");
+    };
+    let sets: Api<StatefulSet> = Api::namespaced(server.access.client.clone(), server.namespace);
+    let set = match sets.get_opt(name).await {
+        Ok(Some(set)) => set,
+        Ok(None) => {
+            return findings.unmet(
+                format!("there is no StatefulSet {name} in namespace {}", server.namespace),
+                "apply its manifest first, or name its namespace with --namespace",
+            );
+        }
+        Err(error) => return findings.note(format!("the target cannot be looked at: {}", words(&error))),
+    };
+    let asked = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let ready = set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    let what = format!("StatefulSet {name}: {ready} of {asked} pods are ready");
+    if ready == asked {
+        findings.good(what);
+    } else {
+        findings.unmet(what, format!("kubectl --namespace {} describe statefulset {name}", server.namespace));
+    }
+    let template = set.spec.and_then(|spec| spec.template.spec).unwrap_or_default();
+    if template.host_network == Some(true) {
+        findings.refused(format!(
+            "pods of {name} use the network of their nodes: cutting them would cut the nodes"
+        ));
+    }
+    if let Some(class) = template.runtime_class_name {
+        findings.note(format!(
+            "pods of {name} use the runtime class {class}: in a sandboxed runtime processes are not found"
+        ));
+    }
+}
+
+async fn free(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let name = experiment.target.key();
+    let leases: Api<Lease> = Api::namespaced(server.access.client.clone(), server.namespace);
+    match leases.list(&ListParams::default().labels(&format!("{TARGET_LABEL}={name}"))).await {
+        Ok(found) => match found.items.first().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone())
+        {
+            Some(holder) => findings
+                .note(format!("{name} is being broken by run {holder}: this one would wait")),
+            None => findings.good(format!("nobody else breaks {name}")),
+        },
+        Err(error) => findings.note(format!("other runs cannot be looked at: {}", words(&error))),
+    }
+}
+
+/// What disruption budgets say of the target's pods now.
+async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let client = &server.access.client;
+    let budgets: Api<PodDisruptionBudget> = Api::namespaced(client.clone(), server.namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), server.namespace);
+    let all = ListParams::default();
+    let (budgets, pods) = tokio::join!(budgets.list(&all), pods.list_metadata(&all));
+    let (Ok(budgets), Ok(pods)) = (budgets, pods) else {
+        return findings.note("disruption budgets cannot be looked at");
+    };
+    let Some(set) = experiment.target.stateful_set() else {
+        return;
+    };
+    let ours = pods.items.iter().filter(|pod| {
+        pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == set)
+    });
+    let ours: Vec<_> = ours.collect();
+    for budget in budgets {
+        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
+        let Ok(selector) = kube::core::Selector::try_from(selector) else {
+            continue;
+        };
+        if !ours.iter().any(|pod| selector.matches(pod.labels())) {
+            continue;
+        }
+        let allowed = budget.status.as_ref().map_or(0, |status| status.disruptions_allowed);
+        findings.note(format!(
+            "PodDisruptionBudget {} allows {allowed} disruptions of {set} now",
+            budget.name_any()
+        ));
+    }
+}
+
+/// What the guards say of the plan, with the target as it is now.
+async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let group = &experiment.target.group;
+    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, group).await else {
+        return;
+    };
+    let snapshot = crate::platform::Cluster::snapshots(&cluster).borrow().clone();
+    let plan = crate::plan::preview(experiment, &snapshot, None, 0);
+    if plan.refusals.is_empty() {
+        findings.good("guards have nothing against it, as things are now");
+    }
+    plan.refusals.iter().for_each(|refusal| findings.refused(refusal));
+}

@@ -1,0 +1,84 @@
+//! What deploy/ holds is what a real API server takes, and what `kubectl explain` reads like documentation.
+
+use std::path::Path;
+
+use crate::cluster_fixture::Cluster;
+use crate::cluster_rig::{allow, experiment, install};
+
+#[test]
+fn every_overlay_is_taken_by_a_real_api_server() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let overlays = std::fs::read_dir(deploy.join("overlays")).expect("deploy/overlays is there");
+    let folders =
+        overlays.map(|entry| entry.expect("an entry can be read").path()).chain([deploy.join("base")]);
+    let mut seen = 0;
+    for folder in folders {
+        let told = cluster
+            .try_kubectl(
+                ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--kustomize"]
+                    .map(Path::new)
+                    .into_iter()
+                    .chain([folder.as_path()]),
+            )
+            .unwrap_or_else(|complaint| panic!("{}: {complaint}", folder.display()));
+        assert!(told.contains("deployment.apps/seatrial-controller"), "{told}");
+        seen += 1;
+    }
+    assert_eq!(seen, 7);
+}
+
+#[test]
+fn a_single_namespace_gives_no_rights_over_pods_elsewhere() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/overlays/single-namespace");
+    let text = cluster.kubectl(["kustomize", &folder.display().to_string()]);
+    let bound: Vec<_> = text
+        .split("\n---\n")
+        .filter(|document| document.contains("kind: ClusterRoleBinding"))
+        .filter(|document| {
+            document.contains("\n  name: seatrial-controller\n")
+                || document.contains("\n  name: seatrial-reaper\n")
+        })
+        .collect();
+    assert_eq!(bound, Vec::<&str>::new());
+}
+
+#[test]
+fn explain_reads_like_documentation() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    for (field, words) in [
+        ("experiments.spec.target.statefulSet", "The StatefulSet's name"),
+        ("experiments.spec.steps.fault.podKill", "pod"),
+        ("experiments.status.verdict", "verdict"),
+        ("injections.spec.deadline", "When it ends, whatever happens"),
+    ] {
+        let told = cluster.kubectl(["explain", field]);
+        assert!(told.contains(words), "{field}: {told}");
+    }
+}
+
+#[test]
+fn the_api_server_tells_what_a_schema_can_tell() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    let namespace = cluster.namespace("schema");
+    allow(&namespace, &cluster);
+    let mut wrong = experiment("wrong");
+    let step = serde_json::json!({ "name": "b", "at": "1s", "after": "c", "fault": { "podKill": { "members": { "count": 1 } } } });
+    wrong["spec"]["steps"] = serde_json::json!([step, step]);
+    let folder = tempfile::TempDir::new().expect("a temporary folder can be made");
+    let path = folder.path().join("wrong.json");
+    std::fs::write(&path, wrong.to_string()).expect("it can be written");
+    let path = path.display().to_string();
+    let told = cluster
+        .try_kubectl(["create", "--namespace", namespace.name(), "--filename", &path])
+        .expect_err("it has three mistakes");
+    for words in
+        ["Duplicate value", "starts in more than one way", "`after` must name a step of this experiment"]
+    {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+}

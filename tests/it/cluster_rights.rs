@@ -1,0 +1,224 @@
+//! Each right is tested by somebody who does not have it, with a real token.
+
+use serde_json::json;
+
+use crate::cluster_fixture::{Cluster, Namespace, PATIENCE};
+use crate::cluster_rig::{Person, SYSTEM, allow, experiment, injection, install, pod};
+use crate::node_fixture::eventually;
+
+/// What somebody is told who may not.
+fn refusal(answer: Result<String, String>) -> String {
+    answer.expect_err("this must not be allowed")
+}
+
+/// A runner of `run` in a namespace, as the controller starts it.
+fn runner<'a>(cluster: &'a Cluster, namespace: &Namespace<'_>, run: &str) -> Person<'a> {
+    let controller = Person::account(cluster, SYSTEM, "seatrial-controller", None);
+    if cluster
+        .try_kubectl(["get", "serviceaccount", "seatrial-runner", "--namespace", namespace.name()])
+        .is_err()
+    {
+        namespace.kubectl(["create", "serviceaccount", "seatrial-runner"]);
+        let account = format!("--serviceaccount={}:seatrial-runner", namespace.name());
+        namespace.kubectl([
+            "create",
+            "rolebinding",
+            "seatrial-runner",
+            "--clusterrole=seatrial-runner",
+            &account,
+        ]);
+    }
+    controller
+        .create(namespace.name(), &pod(run, "seatrial-runner", None))
+        .expect("the controller starts runners");
+    Person::account(cluster, namespace.name(), "seatrial-runner", Some(run))
+}
+
+/// Says that an Injection is in force.
+fn report(who: &Person<'_>, namespace: &str, name: &str) -> Result<String, String> {
+    let status =
+        json!({ "status": { "state": "Injected", "since": "2026-01-01T00:00:00Z", "effectiveFor": "1s" } });
+    let status = status.to_string();
+    who.kubectl(&[
+        "patch",
+        "injection",
+        name,
+        "--namespace",
+        namespace,
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        &status,
+    ])
+}
+
+#[test]
+fn an_agent_speaks_for_its_own_node_only() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    let namespace = cluster.namespace("agents");
+    allow(&namespace, &cluster);
+    let nodes = cluster.kubectl(["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]);
+    let nodes: Vec<_> = nodes.split_whitespace().collect();
+    let [first, second, ..] = nodes.as_slice() else { panic!("two nodes are needed") };
+    let name = format!("agent-{}", namespace.name());
+    cluster.apply(SYSTEM, &pod(&name, "seatrial-agent", Some(first)).to_string());
+    let agent = Person::account(&cluster, SYSTEM, "seatrial-agent", Some(&name));
+    let unbound = Person::account(&cluster, SYSTEM, "seatrial-agent", None);
+    let runner = runner(&cluster, &namespace, "run-a");
+
+    for node in [first, second] {
+        let mut injection = injection("run-a", node, "a-uid");
+        let name = format!("run-a.cut.0.{node}");
+        injection["metadata"]["name"] = json!(name);
+        injection["spec"]["name"] = json!(name);
+        runner.create(namespace.name(), &injection).expect("the runner makes its Injections");
+    }
+    let ours = format!("run-a.cut.0.{first}");
+    let others = format!("run-a.cut.0.{second}");
+    report(&agent, namespace.name(), &ours).expect("the agent's own node");
+    assert!(refusal(report(&agent, namespace.name(), &others)).contains("only the agent on node"));
+    assert!(refusal(report(&unbound, namespace.name(), &ours)).contains("bound to no node"));
+    assert!(refusal(report(&runner, namespace.name(), &ours)).contains("only the agent on node"));
+
+    let node_agent = |node: &str| json!({ "apiVersion": "seatrial.dev/v1alpha1", "kind": "NodeAgent", "metadata": { "name": node }, "spec": {} });
+    assert!(refusal(agent.create("default", &node_agent(second))).contains("only the agent on node"));
+    if let Err(why) = agent.create("default", &node_agent(first)) {
+        assert!(why.contains("already exists"), "{why}");
+    }
+    let spec = r#"{"spec":{"desired":"Reverted"}}"#;
+    let patch =
+        ["patch", "injection", &ours, "--namespace", namespace.name(), "--type=merge", "--patch", spec];
+    assert!(refusal(agent.kubectl(&patch)).contains("cannot patch resource \"injections\""));
+    cluster.kubectl(["delete", "pod", &name, "--namespace", SYSTEM, "--wait=false"]);
+}
+
+#[test]
+fn only_the_runner_of_a_run_makes_its_injections() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    let namespace = cluster.namespace("runners");
+    allow(&namespace, &cluster);
+    let runner = runner(&cluster, &namespace, "run-b");
+    namespace.kubectl(["create", "serviceaccount", "editor"]);
+    let editor = format!("--serviceaccount={}:editor", namespace.name());
+    namespace.kubectl(["create", "rolebinding", "editor", "--clusterrole=edit", &editor]);
+    let editor = Person::account(&cluster, namespace.name(), "editor", None);
+    let unbound = Person::account(&cluster, namespace.name(), "seatrial-runner", None);
+
+    let other = injection("another-run", "n1", "a-uid");
+    assert!(refusal(runner.create(namespace.name(), &other)).contains("only the runner another-run"));
+    let own = injection("run-b", "n1", "a-uid");
+    assert!(refusal(unbound.create(namespace.name(), &own)).contains("only the runner run-b"));
+    assert!(refusal(editor.create(namespace.name(), &own)).contains("cannot create resource \"injections\""));
+    let mut hidden = own.clone();
+    hidden["metadata"]["labels"] = json!({ "seatrial.dev/run": "elsewhere" });
+    assert!(refusal(runner.create(namespace.name(), &hidden)).contains("by which it is found"));
+    runner.create(namespace.name(), &own).expect("its own run");
+
+    let name = "run-b.cut.0.0";
+    let patch = |who: &Person<'_>, patch: &str| {
+        who.kubectl(&[
+            "patch",
+            "injection",
+            name,
+            "--namespace",
+            namespace.name(),
+            "--type=merge",
+            "--patch",
+            patch,
+        ])
+    };
+    let worse = r#"{"spec":{"fault":{"kill":{},"pause":null}}}"#;
+    assert!(refusal(patch(&editor, worse)).contains("only set desired: Reverted"));
+    let longer = r#"{"spec":{"desired":"Reverted","deadline":{"at":"2098-01-01T00:00:00Z"}}}"#;
+    assert!(refusal(patch(&editor, longer)).contains("only set desired: Reverted"));
+    patch(&editor, r#"{"spec":{"desired":"Reverted"}}"#).expect("anybody may take a fault back");
+    let again = refusal(patch(&runner, r#"{"spec":{"desired":"Injected"}}"#));
+    assert!(again.contains("a reverted Injection stays reverted"), "{again}");
+}
+
+#[test]
+fn nobody_makes_a_pod_that_is_taken_for_a_runner() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    let namespace = cluster.namespace("pods");
+    namespace.kubectl(["create", "serviceaccount", "seatrial-runner"]);
+    namespace.kubectl(["create", "serviceaccount", "editor"]);
+    let editor = format!("--serviceaccount={}:editor", namespace.name());
+    namespace.kubectl(["create", "rolebinding", "editor", "--clusterrole=edit", &editor]);
+    let editor = Person::account(&cluster, namespace.name(), "editor", None);
+    let told = refusal(editor.create(namespace.name(), &pod("some-run", "seatrial-runner", None)));
+    assert!(told.contains("only the controller of seatrial starts pods"), "{told}");
+    editor
+        .create(namespace.name(), &pod("another", "default", None))
+        .expect("other pods are not our business");
+}
+
+#[test]
+fn an_author_needs_the_rights_that_the_experiment_uses() {
+    let Some(cluster) = Cluster::shared() else { return };
+    install(&cluster);
+    let namespace = cluster.namespace("authors");
+    let create = |who: &Person<'_>, name: &str| who.create(namespace.name(), &experiment(name));
+    let account = |name: &str, role: &[&str]| {
+        namespace.kubectl(["create", "serviceaccount", name]);
+        let arguments = ["create", "role", name].into_iter().chain(role.iter().copied());
+        namespace.kubectl(arguments);
+        let subject = format!("--serviceaccount={}:{name}", namespace.name());
+        namespace.kubectl(["create", "rolebinding", name, &format!("--role={name}"), &subject]);
+        Person::account(&cluster, namespace.name(), name, None)
+    };
+    let writer =
+        account("writer", &["--verb=create,update,patch,get", "--resource=experiments.seatrial.dev"]);
+    let editor = {
+        namespace.kubectl(["create", "serviceaccount", "editor"]);
+        let subject = format!("--serviceaccount={}:editor", namespace.name());
+        namespace.kubectl(["create", "rolebinding", "editor", "--clusterrole=edit", &subject]);
+        Person::account(&cluster, namespace.name(), "editor", None)
+    };
+
+    let told = refusal(create(&editor, "too-early"));
+    assert!(
+        told.contains("has not agreed to be broken") && told.contains("kubectl label namespace"),
+        "{told}"
+    );
+    allow(&namespace, &cluster);
+    assert!(refusal(create(&writer, "no-rights")).contains("may not delete pods"));
+    eventually("the editor's roles are aggregated", PATIENCE, || create(&editor, "fine").ok());
+
+    let patch = |who: &Person<'_>, patch: &str| {
+        let name = namespace.name();
+        who.kubectl(&["patch", "experiment", "fine", "--namespace", name, "--type=merge", "--patch", patch])
+    };
+    let told = refusal(patch(&writer, r#"{"spec":{"target":{"statefulSet":"other"}}}"#));
+    assert!(told.contains("runs once") || told.contains("may not delete pods"), "{told}");
+    let told = refusal(patch(&editor, r#"{"spec":{"target":{"statefulSet":"other"}}}"#));
+    assert!(told.contains("an Experiment runs once"), "{told}");
+    patch(&writer, r#"{"metadata":{"annotations":{"seatrial.dev/abort":"enough"}}}"#)
+        .expect("a label gives no power");
+    let told = refusal(editor.kubectl(&[
+        "patch",
+        "experiment",
+        "fine",
+        "--namespace",
+        namespace.name(),
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        r#"{"status":{"verdict":"Pass"}}"#,
+    ]));
+    assert!(told.contains("cannot patch resource \"experiments/status\""), "{told}");
+    let told = cluster.try_kubectl([
+        "patch",
+        "experiment",
+        "fine",
+        "--namespace",
+        namespace.name(),
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        r#"{"status":{"verdict":"Pass"}}"#,
+    ]);
+    assert!(refusal(told).contains("only the controller and the runner"));
+}
