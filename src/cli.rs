@@ -1,5 +1,7 @@
 //! The command line: arguments in, exit codes out. The edges: they wire things together and decide nothing.
 
+#[cfg(feature = "kubernetes")]
+mod agent;
 pub mod args;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod bench;
@@ -119,6 +121,8 @@ fn dispatch(command: Command) -> Exit {
             clap_complete::generate(shell, &mut Cli::command(), "seatrial", &mut std::io::stdout());
             Exit::Pass
         }
+        #[cfg(feature = "kubernetes")]
+        Command::Agent(options) => agent::agent(options),
         #[cfg(feature = "kubernetes")]
         Command::Runner(args) => runner::runner(args),
         #[cfg(feature = "refkv")]

@@ -14,6 +14,8 @@
 //! those, [`yaml`] and the pure half of [`fault`], and stay free of tokio, nix, files, clocks and randomness. [`host`] knows
 //! nobody above it. [`cli`] and [`run`] wire things together.
 
+#[cfg(feature = "kubernetes")]
+pub mod agent;
 pub mod api;
 pub mod bench;
 pub mod cli;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::api::{InjectionSpec, InjectionStatus, Ordinal};
+use crate::api::{InjectionSpec, InjectionStatus};
 
 mod actor;
 mod begin;
@@ -33,6 +33,9 @@ pub enum Order {
     Put(InjectionSpec),
     /// This Injection is gone; what it did must be reverted.
     Gone(String),
+    /// Every Injection that exists has been told by now: what an earlier process left in force for another one must be
+    /// reverted. A channel that never says so leaves that to [`Options::adopt_within`].
+    AllTold,
 }
 
 /// The way between a node and whoever gives it orders. No RPC: orders may repeat, statuses replace each other.
@@ -48,8 +51,8 @@ pub trait Channel: Send + Sync {
 /// Finds what belongs to a pod on this host.
 #[async_trait]
 pub trait Locate: Send + Sync {
-    /// The pod that `ordinal` has now, if it runs here.
-    async fn pod(&self, ordinal: Ordinal) -> std::io::Result<Option<LocatedPod>>;
+    /// The pod of this Injection's ordinal that is there now, if it runs here.
+    async fn pod(&self, injection: &InjectionSpec) -> std::io::Result<Option<LocatedPod>>;
 }
 
 /// A running pod as its host sees it. Pids are of the pid namespace in which the node runs.

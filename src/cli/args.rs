@@ -97,6 +97,10 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Break and mend the pods of one node, as a DaemonSet's pod
+    #[cfg(feature = "kubernetes")]
+    #[command(hide = true)]
+    Agent(crate::agent::Options),
     /// Carry out one run in a cluster, as the controller starts it
     #[cfg(feature = "kubernetes")]
     #[command(hide = true)]

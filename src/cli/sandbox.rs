@@ -108,7 +108,7 @@ pub(super) fn node(folder: PathBuf) -> Exit {
     let served = block_on(async {
         let client = Client::connect(&dir).await.map_err(|error| error.to_string())?;
         let cgroup = dir.setup().map_err(|error| error.to_string())?.guardian_cgroup();
-        let guardian = Launch { program: PathBuf::from("/proc/self/exe"), cgroup };
+        let guardian = Launch::Beside { program: PathBuf::from("/proc/self/exe"), cgroup };
         let options = node::Options { undo_dir: dir.undo(), guardian, adopt_within: ADOPT_WITHIN };
         node::serve(client.clone(), client, options).await.map_err(|error| error.to_string())
     });

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
+pub mod hierarchies;
+
 /// A folder below which this process may make cgroups, if there is one: at the root of the hierarchy as root, below
 /// its own cgroup otherwise.
 pub fn delegated_root() -> Option<PathBuf> {

@@ -23,9 +23,11 @@ use nix::sys::socket::SockProtocol;
 mod batch;
 mod encode;
 mod layout;
+mod probe;
 mod readback;
 
 pub use layout::{Cut, Members};
+pub use probe::works_here;
 pub use readback::Reading;
 
 use super::netlink::socket::Socket;

@@ -14,7 +14,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+pub mod apart;
 pub mod boot;
+pub mod copy;
 pub mod ended;
 pub mod launch;
 mod stat;

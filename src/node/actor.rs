@@ -126,9 +126,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     async fn locate(&self) -> Result<Option<LocatedPod>, String> {
         let Some(spec) = &self.spec else { return Ok(None) };
-        match timeout(LOCATE_LIMIT, self.node.locate.pod(spec.pod.ordinal)).await {
+        match timeout(LOCATE_LIMIT, self.node.locate.pod(spec)).await {
             Ok(Ok(pod)) => Ok(pod),
-            Ok(Err(error)) => Err(format!("cannot find the processes of pod {}: {error}", spec.pod.name)),
+            Ok(Err(error)) => Err(format!("pod {} cannot be hit: {error}", spec.pod.name)),
             Err(_) => {
                 Err(format!("nobody says within {} s where pod {} is", LOCATE_LIMIT.as_secs(), spec.pod.name))
             }

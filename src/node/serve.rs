@@ -1,6 +1,6 @@
 //! The node's loop: leftovers first, then orders, each Injection in a task of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub(super) struct Node<C, L> {
 struct Actors<C, L> {
     node: Arc<Node<C, L>>,
     wishes: HashMap<String, mpsc::UnboundedSender<Wish>>,
+    /// Found in force, and not spoken of since.
+    unheard: HashSet<String>,
     tasks: JoinSet<String>,
 }
 
@@ -74,8 +76,14 @@ pub async fn serve(
     let folder = options.undo_dir.clone();
     let outcomes = blocking(move || replay(&folder, Scope::Leftover)).await?;
     let node = Arc::new(Node { channel, locate, options, era });
-    let mut actors = Actors { node: Arc::clone(&node), wishes: HashMap::new(), tasks: JoinSet::new() };
+    let mut actors = Actors {
+        node: Arc::clone(&node),
+        wishes: HashMap::new(),
+        unheard: HashSet::new(),
+        tasks: JoinSet::new(),
+    };
     for (name, beginning) in outcomes.into_iter().filter_map(begin) {
+        actors.unheard.insert(name.clone());
         actors.begin(name, beginning);
     }
     let mut orders = node.channel.orders().await.map_err(ServeError::Channel)?;
@@ -114,6 +122,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
         match order {
             Order::Put(spec) => {
                 let name = spec.name.clone();
+                self.unheard.remove(&name);
                 let wish = Wish::Put(Box::new(spec));
                 let unheard = match self.wishes.get(&name) {
                     Some(sender) => sender.send(wish).err().map(|mpsc::error::SendError(wish)| wish),
@@ -124,11 +133,19 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
                     let _ = self.begin(name, Begin::Wanted).send(wish);
                 }
             }
-            Order::Gone(name) => {
-                if let Some(sender) = self.wishes.remove(&name) {
-                    let _ = sender.send(Wish::Gone);
+            Order::Gone(name) => self.tell_gone(&name),
+            Order::AllTold => {
+                for name in std::mem::take(&mut self.unheard) {
+                    self.tell_gone(&name);
                 }
             }
+        }
+    }
+
+    fn tell_gone(&mut self, name: &str) {
+        self.unheard.remove(name);
+        if let Some(sender) = self.wishes.remove(name) {
+            let _ = sender.send(Wish::Gone);
         }
     }
 

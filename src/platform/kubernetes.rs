@@ -12,9 +12,11 @@
 
 pub mod access;
 pub mod api_faults;
+pub mod channel;
 pub mod cluster;
 pub mod dial;
 pub mod failure;
+pub mod locate;
 pub mod nodes;
 pub mod pods;
 pub mod revert;

@@ -1,9 +1,9 @@
 //! The guardian: a small process that ends one fault at its deadline when nobody else does.
 //!
-//! It lives in a session and, where the platform names one, a cgroup of its own, so that what kills the node does not
-//! kill it. It holds what it needs from the beginning: of a partition, the socket that owns the table, so that the table
-//! goes when both the node and the guardian are dead. It is locked in memory, keeps its parents' files out and starts no
-//! thread.
+//! It lives in a session of its own and, where the node lives in a container, apart from that: in other cgroups, so that
+//! what kills the container does not kill it, from memory and with mounts of its own, so that it keeps nothing busy. It
+//! holds what it needs from the beginning: of a partition, the socket that owns the table, so that the table goes when
+//! both the node and the guardian are dead. It is locked in memory, keeps its parents' files out and starts no thread.
 //!
 //! It ends when its record is gone (somebody else has taken the fault back), when its deadline has passed by a little
 //! (so that the node, if it lives, comes first) and it has taken the fault back itself, when the target is gone, or when
@@ -24,6 +24,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::{Record, Store, StoreError, undo};
 use crate::host::nftables::Grip;
 use crate::host::process::PidFd;
+use crate::host::process::apart::leave_container;
 
 mod launch;
 
@@ -32,6 +33,9 @@ pub use launch::{Armed, Launch, LaunchError, Started};
 /// The hidden subcommand that runs [`guardian_main`].
 pub const SUBCOMMAND: &str = "__guardian";
 
+/// What follows the path where the guardian shall leave the node's container.
+const APART: &str = "apart";
+
 /// How long after the deadline it acts.
 const AFTER_DEADLINE: Duration = Duration::from_millis(250);
 /// How often it looks whether its record is still there, and at the wall clock.
@@ -39,11 +43,17 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long it waits after a revert that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// What follows [`SUBCOMMAND`] on the command line: the record's path.
+/// What follows [`SUBCOMMAND`] on the command line: the record's path, and whether it lives apart from the node.
 pub fn guardian_main(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     let Some(path) = arguments.next() else {
         return ExitCode::from(2);
     };
+    if arguments.next().is_some_and(|word| word == APART)
+        && let Err(error) = leave_container()
+    {
+        // The number of the error tells the node, who has no other way to hear it before the guardian is armed.
+        return ExitCode::from(error.raw_os_error().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
+    }
     match guard(Path::new(&path)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

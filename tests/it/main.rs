@@ -2,6 +2,9 @@
 //! namespaces themselves.
 
 mod again;
+mod cluster_agent;
+mod cluster_agent_fixture;
+mod cluster_agent_survival;
 mod cluster_controller;
 mod cluster_deploy;
 mod cluster_faults;
@@ -9,6 +12,8 @@ mod cluster_fixture;
 mod cluster_machines;
 mod cluster_rig;
 mod cluster_rights;
+mod cluster_run;
+mod cluster_run_fixture;
 mod e2e_experiments;
 mod e2e_fixture;
 mod e2e_fooling;

@@ -172,8 +172,8 @@ pub struct FileLocate(pub PathBuf);
 
 #[async_trait]
 impl Locate for FileLocate {
-    async fn pod(&self, ordinal: Ordinal) -> io::Result<Option<LocatedPod>> {
-        match fs::read(self.0.join(format!("pod-{ordinal}.json"))) {
+    async fn pod(&self, injection: &InjectionSpec) -> io::Result<Option<LocatedPod>> {
+        match fs::read(self.0.join(format!("pod-{}.json", injection.pod.ordinal))) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -184,7 +184,7 @@ impl Locate for FileLocate {
 pub fn options(undo_dir: PathBuf) -> Options {
     Options {
         undo_dir,
-        guardian: Launch { program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")), cgroup: None },
+        guardian: Launch::Beside { program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")), cgroup: None },
         adopt_within: Duration::from_secs(2),
     }
 }

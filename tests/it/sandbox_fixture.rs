@@ -93,7 +93,9 @@ impl Fixture {
     }
 
     pub fn locate(&self, ordinal: Ordinal) -> LocatedPod {
-        let found = self.runtime.block_on(Locate::pod(&self.client, ordinal));
+        let mut wanted = crate::sandbox_platform::injection("located");
+        wanted.pod.ordinal = ordinal;
+        let found = self.runtime.block_on(Locate::pod(&self.client, &wanted));
         found.expect("init answers").expect("the pod is there")
     }
 

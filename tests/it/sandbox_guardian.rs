@@ -103,7 +103,10 @@ fn a_guardian_ends_a_pause_though_the_session_of_its_sandbox_is_frozen() {
     let runtime = Runtime::new().expect("a runtime can be made");
     let client = runtime.block_on(Client::connect(&session.dir())).expect("its init answers");
     let pod = client.snapshots().borrow().pods[0].clone();
-    let located = runtime.block_on(Locate::pod(&client, 0)).expect("init answers").expect("it runs");
+    let located = runtime
+        .block_on(Locate::pod(&client, &crate::sandbox_platform::injection("located")))
+        .expect("init answers")
+        .expect("it runs");
     let cgroup = located.containers[0].cgroup.clone().expect("cgroups are writable for root");
     let is_frozen =
         || fs::read_to_string(cgroup.join("cgroup.events")).is_ok_and(|text| text.contains("frozen 1"));

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::sandbox_fixture::{Fixture, LIMIT, options, shell_set};
 
-fn injection(name: &str) -> InjectionSpec {
+pub fn injection(name: &str) -> InjectionSpec {
     InjectionSpec {
         name: name.to_owned(),
         run: "run".to_owned(),

@@ -116,8 +116,9 @@ impl Paused {
         let Running { name, first, cgroup } = running;
         let by = match cgroup {
             Some(cgroup) => By::Freezer(cgroup),
-            // Orphans are adopted by the pod's holder; whose they were can only be told when all are meant.
-            None if is_whole_pod => {
+            // Orphans are adopted by the pod's holder; whose they were can only be told when all are meant. Where a
+            // container's own process stands for the holder, it is not spared.
+            None if is_whole_pod && pod.containers.iter().all(|container| container.pid != pod.holder) => {
                 let holder = ProcessId::of(pod.holder).map_err(kernel("look at the holder of", &name))?;
                 let holder = holder.ok_or_else(|| Error::Gone(name.clone()))?;
                 By::Signal(Tree { roots: vec![first], spared: Some(holder) })

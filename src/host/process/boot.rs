@@ -20,8 +20,14 @@ pub struct Era {
 impl Era {
     /// The era of the calling process.
     pub fn current() -> io::Result<Self> {
+        // A node that is itself a container has an id of its own where it has covered the kernel's; the first process
+        // sees that one.
+        let of_first = fs::read_to_string("/proc/1/root/proc/sys/kernel/random/boot_id");
         Ok(Self {
-            boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned(),
+            boot: of_first
+                .or_else(|_| fs::read_to_string("/proc/sys/kernel/random/boot_id"))?
+                .trim()
+                .to_owned(),
             pid_namespace: fs::metadata("/proc/self/ns/pid")?.ino(),
         })
     }

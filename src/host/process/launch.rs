@@ -5,14 +5,14 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::errno::Errno;
 use nix::libc;
 
 /// Starts `program` in a session of its own, so that no signal to the parent's group or terminal reaches it, and in
-/// `cgroup`, so that no signal to the parent's cgroup does.
+/// `cgroups`, one folder per hierarchy, so that no signal to the parent's cgroup does.
 ///
 /// It keeps the descriptors `inherited` open under their numbers; its standard input and output are pipes, and its
 /// environment is empty.
@@ -20,19 +20,17 @@ pub fn detached<'a>(
     program: &Path,
     arguments: impl IntoIterator<Item = &'a OsStr>,
     inherited: &[BorrowedFd<'_>],
-    cgroup: Option<&Path>,
+    cgroups: &[PathBuf],
 ) -> io::Result<Child> {
-    let cgroup: Option<File> = match cgroup {
-        Some(folder) => Some(OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?),
-        None => None,
-    };
+    let joined = |folder: &PathBuf| OpenOptions::new().write(true).open(folder.join("cgroup.procs"));
+    let cgroups: Vec<File> = cgroups.iter().map(joined).collect::<io::Result<_>>()?;
     let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
     let mut command = Command::new(program);
     command.args(arguments).env_clear().current_dir("/");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let prepare = move || {
         nix::unistd::setsid()?;
-        if let Some(cgroup) = &cgroup {
+        for cgroup in &cgroups {
             // "0" means the writer itself, in whichever pid namespace it is (cgroups(7)).
             nix::unistd::write(cgroup, b"0")?;
         }

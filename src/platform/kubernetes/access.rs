@@ -51,7 +51,9 @@ pub enum AccessError {
 
 /// Connects to the cluster of a context, or of the current one, and waits until it says its version.
 pub async fn connect(context: Option<&str>) -> Result<Access, AccessError> {
-    let (config, context) = configuration(context).await?;
+    let (mut config, context) = configuration(context).await?;
+    // A client that tries again by itself hides for long what the answer was; who asks tries again where that helps.
+    config.default_retry = false;
     let server = config.cluster_url.to_string();
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| AccessError::Client(words(&error)))?;

@@ -20,7 +20,7 @@ mod set;
 mod template;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -211,6 +211,3 @@ pub async fn write_statuses(
         }
     }
 }
-
-/// What a run needs of [`ApiFaults`] in one: a shared handle.
-pub type Shared = Arc<ApiFaults>;

@@ -192,8 +192,8 @@ impl Channel for Client {
 
 #[async_trait]
 impl Locate for Client {
-    async fn pod(&self, ordinal: Ordinal) -> io::Result<Option<LocatedPod>> {
-        match self.ask(&Request::Locate(ordinal)).await.map_err(io::Error::other)? {
+    async fn pod(&self, injection: &InjectionSpec) -> io::Result<Option<LocatedPod>> {
+        match self.ask(&Request::Locate(injection.pod.ordinal)).await.map_err(io::Error::other)? {
             Reply::Located(pod) => Ok(pod),
             Reply::Ok {} | Reply::Injections(_) | Reply::Refused(_) => {
                 Err(io::Error::other(another_answer()))

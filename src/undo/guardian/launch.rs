@@ -1,5 +1,6 @@
 //! The node's side of a guardian: start, arm, watch.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::SUBCOMMAND;
+use super::{APART, SUBCOMMAND};
+use crate::host::process::copy::OwnCopy;
 use crate::host::process::launch::detached;
 use crate::host::process::{PidFd, ProcessId};
 use crate::undo::Guardian;
@@ -19,19 +21,41 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How guardians are started.
 #[derive(Debug, Clone)]
-pub struct Launch {
-    /// The program that knows the hidden subcommand; `/proc/self/exe` where the caller is that program.
-    pub program: PathBuf,
-    /// A cgroup v2 folder outside the node's own, where there is one.
-    pub cgroup: Option<PathBuf>,
+pub enum Launch {
+    /// Among the node's own namespaces and mounts.
+    Beside {
+        /// The program that knows the hidden subcommand; `/proc/self/exe` where the caller is that program.
+        program: PathBuf,
+        /// A cgroup v2 folder outside the node's own, where there is one.
+        cgroup: Option<PathBuf>,
+    },
+    /// Apart from the container in which the node, who must be that program, lives: see
+    /// [`leave_container`](crate::host::process::apart::leave_container). Records must be under a path that begins with
+    /// `/proc/1/root`.
+    Apart {
+        /// Its program in memory.
+        program: OwnCopy,
+        /// Cgroups outside the container's that are there already, at most one per hierarchy.
+        cgroups: Vec<PathBuf>,
+        /// One of its own, where a hierarchy has none for it; made and removed as it is needed.
+        own: Option<PathBuf>,
+    },
 }
 
 /// Why there is no guardian.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// It could not be started.
-    #[error("cannot start the guardian {0}: {1}")]
-    Start(PathBuf, #[source] io::Error),
+    #[error("cannot start the guardian: {0}")]
+    Start(#[source] io::Error),
+    /// There is no place for it outside the node's own cgroup.
+    #[error("cannot make the cgroup {0} for guardians: {1}")]
+    Cgroup(PathBuf, #[source] io::Error),
+    /// It could not leave the node's container.
+    #[error(
+        "a guardian cannot leave the node's container: {0}; the container must run unconfined by seccomp and AppArmor"
+    )]
+    Leave(#[source] io::Error),
     /// It ended or did not answer.
     #[error("the guardian did not say that it is ready: {0}")]
     Arm(#[source] io::Error),
@@ -41,17 +65,60 @@ impl Launch {
     /// Starts a guardian for the record at `path`, which need not be there yet. Until it is armed it does nothing but
     /// wait; if the caller dies, it reads the record if there is one, and ends if there is none.
     pub fn start(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Started, LaunchError> {
-        let failed = |error| LaunchError::Start(self.program.clone(), error);
-        let arguments = [SUBCOMMAND.as_ref(), path.as_os_str()];
-        let mut child = detached(&self.program, arguments, held, self.cgroup.as_deref()).map_err(failed)?;
+        let mut child = self.spawn(path, held)?;
         let pid = child.id().cast_signed();
-        let Some(process) = ProcessId::of(pid).map_err(failed)? else {
+        let Some(process) = ProcessId::of(pid).map_err(LaunchError::Start)? else {
             // It has not been reaped, so that the kernel cannot have forgotten it.
             let _ = child.kill();
-            return Err(failed(io::ErrorKind::NotFound.into()));
+            return Err(LaunchError::Start(io::ErrorKind::NotFound.into()));
         };
         let descriptors = held.iter().map(AsRawFd::as_raw_fd).collect();
         Ok(Started { child, identity: Guardian { process, descriptors } })
+    }
+
+    fn spawn(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Child, LaunchError> {
+        let beside = [SUBCOMMAND.as_ref(), path.as_os_str()];
+        match self {
+            Self::Beside { program, cgroup } => {
+                detached(program, beside, held, cgroup.as_slice()).map_err(LaunchError::Start)
+            }
+            Self::Apart { program, cgroups, own } => {
+                if let Some(own) = own {
+                    fs::create_dir_all(own).map_err(|error| LaunchError::Cgroup(own.clone(), error))?;
+                }
+                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().collect();
+                let program = program.path().map_err(LaunchError::Start)?;
+                let apart = beside.into_iter().chain([APART.as_ref()]);
+                detached(&program, apart, held, &cgroups).map_err(LaunchError::Start)
+            }
+        }
+    }
+
+    /// Starts a guardian that has nothing to guard: whether guardians can live here. `folder` is that of the records.
+    pub fn check(&self, folder: &Path) -> Result<(), LaunchError> {
+        let mut idle = self.spawn(&folder.join("nothing"), &[])?;
+        drop(idle.stdin.take());
+        let ended = idle.wait().map_err(LaunchError::Start)?;
+        self.tidy();
+        match ended.code() {
+            Some(0) => Ok(()),
+            Some(code) => Err(LaunchError::Leave(io::Error::from_raw_os_error(code))),
+            None => Err(LaunchError::Leave(io::Error::other(ended.to_string()))),
+        }
+    }
+
+    /// Removes the cgroup that it made, where nobody lives in it any more.
+    ///
+    /// Never one that was there before: what another mount namespace has mounted is not busy for rmdir(2), which would
+    /// detach the machine's own mount of a hierarchy.
+    pub fn tidy(&self) {
+        match self {
+            Self::Beside { .. } | Self::Apart { own: None, .. } => {}
+            Self::Apart { own: Some(own), .. } => {
+                // One with a guardian in it is busy; that is the answer wanted.
+                let _ = fs::remove_dir(own);
+            }
+        }
     }
 }
 

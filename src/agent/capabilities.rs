@@ -1,0 +1,95 @@
+//! What this node can do, found out by doing it where it hurts nobody.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::machine::Machine;
+use crate::fault::Kind;
+use crate::fault::network_partition::NetworkPartition;
+use crate::fault::pod_kill::PodKill;
+use crate::fault::power_loss::PowerLoss;
+use crate::fault::process_pause::ProcessPause;
+use crate::host::freezer::CgroupId;
+use crate::host::nftables;
+use crate::host::process::ProcessId;
+use crate::undo::guardian::Launch;
+
+/// For how long an empty cgroup may take to freeze.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the node can do, and why it cannot do the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Capabilities {
+    /// The kernel's release.
+    pub kernel: String,
+    /// `v1`, `v2`, `hybrid` or `none`.
+    pub cgroups: String,
+    /// Faults by name.
+    pub faults: Vec<String>,
+    /// `NAME: REASON`.
+    pub missing: Vec<String>,
+}
+
+impl Capabilities {
+    /// Tries everything out. Blocks, for a fraction of a second.
+    pub(super) fn probe(machine: &Machine, guardian: &Launch) -> Self {
+        let handles = own_handle();
+        let guarded = guardian.check(&machine.undo_dir).map_err(|error| error.to_string());
+        let frozen = freezer(machine);
+        let cut = nftables::works_here().map_err(|error| {
+            format!("cannot make an nftables table: {error}; the kernel needs nf_tables, 5.12 or later")
+        });
+        let mut found = Self {
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            cgroups: machine.hierarchies.version().to_owned(),
+            faults: Vec::new(),
+            missing: Vec::new(),
+        };
+        found.tell(PodKill::NAME, [&handles]);
+        found.tell(ProcessPause::NAME, [&handles, &guarded, &frozen]);
+        found.tell(NetworkPartition::NAME, [&handles, &guarded, &cut]);
+        let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());
+        found.tell(PowerLoss::NAME, [&no_devices]);
+        found
+    }
+
+    fn tell<const N: usize>(&mut self, fault: &str, needs: [&Result<(), String>; N]) {
+        match needs.into_iter().find_map(|need| need.as_ref().err()) {
+            None => self.faults.push(fault.to_owned()),
+            Some(reason) => self.missing.push(format!("{fault}: {reason}")),
+        }
+    }
+}
+
+fn own_handle() -> Result<(), String> {
+    let own = ProcessId::of(std::process::id().cast_signed()).and_then(|own| match own {
+        Some(own) => own.open(),
+        None => Ok(None),
+    });
+    match own {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("the agent does not find itself in /proc".to_owned()),
+        Err(error) => {
+            Err(format!("cannot open a process by descriptor: {error}; the kernel must be 5.4 or later"))
+        }
+    }
+}
+
+/// Without any freezer, processes are stopped by signals, which needs no more than handles.
+fn freezer(machine: &Machine) -> Result<(), String> {
+    let Some(top) = machine.hierarchies.freezer_top() else {
+        return Ok(());
+    };
+    let folder = top.join(format!("seatrial-probe-{}", std::process::id()));
+    let tried = fs::create_dir(&folder).and_then(|()| freeze_and_thaw(&folder));
+    let removed = fs::remove_dir(&folder);
+    tried.and(removed).map_err(|error| format!("cannot freeze a cgroup below {}: {error}", top.display()))
+}
+
+fn freeze_and_thaw(folder: &Path) -> io::Result<()> {
+    let freezer = CgroupId::at(folder)?.open()?.ok_or(io::ErrorKind::NotFound)?;
+    let frozen = freezer.freeze(PATIENCE)?;
+    if freezer.thaw(PATIENCE)? && frozen { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+}

@@ -1,0 +1,87 @@
+use serde_json::json;
+
+use super::*;
+use crate::host::process::ProcessId;
+
+const UID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
+
+fn id(letter: char) -> String {
+    String::from(letter).repeat(64)
+}
+
+/// A pod of two containers, one of which was restarted, and an init container.
+fn wanted() -> Wanted {
+    let running = json!({ "running": { "startedAt": "2026-01-02T03:04:05Z" } });
+    let status = |name: &str, id: String, state: &serde_json::Value| {
+        json!({ "name": name, "containerID": format!("containerd://{id}"), "state": state, "ready": true,
+            "restartCount": 0, "image": "x", "imageID": "x" })
+    };
+    let mut restarted = status("db", id('b'), &running);
+    restarted["lastState"] =
+        json!({ "terminated": { "containerID": format!("containerd://{}", id('a')), "exitCode": 137 } });
+    let ended = json!({ "terminated": { "exitCode": 0 } });
+    let pod = json!({
+        "metadata": { "name": "db-0", "uid": UID },
+        "status": {
+            "containerStatuses": [restarted, status("sidecar", id('c'), &running)],
+            "initContainerStatuses": [status("init", id('d'), &ended)],
+        },
+    });
+    Wanted::of(&serde_json::from_value(pod).expect("a pod"))
+}
+
+fn process(pid: i32, start: u64, container: char) -> Found {
+    let path = format!("/kubepods/burstable/pod{UID}/{}", id(container));
+    let cgroups = format!("6:freezer:{path}\n4:memory:{path}\n0::/");
+    Found::new(ProcessId { pid, start }, &cgroups, UID).expect("in the pod")
+}
+
+fn legacy() -> Hierarchies {
+    // Wherever this test runs: the paths below do not depend on what is mounted.
+    Hierarchies::default()
+}
+
+#[test]
+fn the_oldest_process_of_a_container_is_its_first() {
+    let found = [process(12, 50, 'b'), process(11, 40, 'b'), process(30, 60, 'c'), process(5, 10, 'e')];
+    let pod = located(&wanted(), &found, &legacy()).expect("usable").expect("here");
+    let pids: Vec<(&str, i32)> =
+        pod.containers.iter().map(|container| (container.name.as_str(), container.pid)).collect();
+    assert_eq!(pids, [("db", 11), ("sidecar", 30)]);
+}
+
+#[test]
+fn what_no_container_claims_holds_the_pod() {
+    // The process of the container's last incarnation is older than the sandbox's own id is unknown.
+    let found = [process(9, 5, 'a'), process(11, 40, 'b'), process(5, 10, 'e')];
+    assert_eq!(located(&wanted(), &found, &legacy()).expect("usable").expect("here").holder, 5);
+}
+
+#[test]
+fn without_a_sandbox_the_oldest_process_stands_for_it() {
+    let found = [process(30, 60, 'c'), process(11, 40, 'b')];
+    assert_eq!(located(&wanted(), &found, &legacy()).expect("usable").expect("here").holder, 11);
+}
+
+#[test]
+fn a_pod_whose_processes_are_hidden_is_refused_with_the_reason() {
+    let error =
+        located(&wanted(), &[process(5, 10, 'e')], &legacy()).expect_err("no container has a process");
+    assert!(error.to_string().contains("sandboxed runtime"), "{error}");
+}
+
+#[test]
+fn a_process_of_another_pod_is_nobody_here() {
+    let cgroups = format!("0::/kubepods/burstable/pod{}/{}", UID.replace('0', "1"), id('b'));
+    assert_eq!(Found::new(ProcessId { pid: 1, start: 1 }, &cgroups, UID), None);
+}
+
+#[test]
+fn a_container_without_a_cgroup_of_its_own_in_version_2_is_frozen_by_version_1() {
+    let found = process(11, 40, 'b');
+    assert_eq!(found.unified, None, "the line `0::/` names no container");
+    assert_eq!(found.freezer, Some(format!("/kubepods/burstable/pod{UID}/{}", id('b'))));
+    let path = format!("/kubepods.slice/kubepods-pod{}.slice/crio-{}.scope", UID.replace('-', "_"), id('b'));
+    let unified = Found::new(ProcessId { pid: 1, start: 1 }, &format!("0::{path}/container"), UID);
+    assert_eq!(unified.and_then(|found| found.unified), Some(path));
+}
