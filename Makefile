@@ -2,9 +2,6 @@
 
 .PHONY: build test lint install fuzz
 
-include tests/cluster/cluster.mk
-
-.DEFAULT_GOAL := build
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
 sudo := sudo
@@ -12,6 +9,9 @@ host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 test: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
+include tests/cluster/cluster.mk
+
+.DEFAULT_GOAL := build
 build:
 	cargo build --release
 
@@ -22,10 +22,10 @@ ifdef SEATRIAL_TEST_KUBECONFIG
 else
 	$(MAKE) --no-print-directory cluster-build
 	@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
-	end() { $(AS_ROOT) $$program down --dir $$dir; }; \
+	end() { $(sudo) $$program down --dir $$dir; }; \
 	[ ! -e $$dir ] || end; \
 	trap end EXIT; trap 'exit 130' INT TERM; \
-	$(AS_ROOT) $$program up --dir $$dir || exit 1; \
+	$(sudo) $$program up --dir $$dir || exit 1; \
 	SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
 	  cargo test --all-features
 endif

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use seatrial::api::{HostFault, InjectionState};
 use seatrial::undo::POINTS;
 
-use crate::cluster_agent_fixture::{Scene, guardians};
+use crate::cluster_agent_fixture::{Scene, end_of, guardians};
 use crate::cluster_fixture::{Cluster, Held, PATIENCE};
 use crate::node_fixture::eventually;
 
@@ -50,10 +50,9 @@ fn the_deadline_ends_a_fault_whose_agent_is_dead() {
     let Some(cluster) = Cluster::shared() else { return };
     let scene = with_idle_pods(&cluster, "agent-deadline");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
-    let lasts = Duration::from_secs(12);
-    let ends = Instant::now() + lasts;
+    let lasts = Duration::from_secs(15);
     scene.inject("pause", "idle-0", HostFault::Pause {}, lasts);
-    scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), lasts);
+    let ends = end_of(&scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), lasts));
     for name in ["pause", "cut"] {
         scene.await_state(name, InjectionState::Injected);
     }
@@ -84,8 +83,8 @@ fn an_agent_killed_at_any_point_leaves_nothing() {
         let agent = format!("agent-{point}");
         scene.start_agent(&agent, &node, Some(point));
         let lasts = Duration::from_secs(20);
-        let ends = Instant::now() + lasts;
         let cut = scene.inject(&format!("cut-{point}"), "idle-0", scene.cut(&["idle-1"]), lasts);
+        let ends = end_of(&cut);
         let phase = || scene.pod(&agent)["status"]["phase"].as_str().unwrap_or_default().to_owned();
         eventually("the agent has died at its point", lasts, || {
             // Points of the revert are reached when it is asked for.
@@ -198,9 +197,8 @@ fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
     let node = node_of(&scene, "idle-0");
     scene.start_agent("agent", &node, None);
     let lasts = Duration::from_secs(25);
-    let ends = Instant::now() + lasts;
     let cut = scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), LONG);
-    scene.inject("pause", "idle-0", HostFault::Pause {}, lasts);
+    let ends = end_of(&scene.inject("pause", "idle-0", HostFault::Pause {}, lasts));
     let first = scene.await_state("cut", InjectionState::Injected);
     scene.await_state("pause", InjectionState::Injected);
     // While nobody can be asked, the pod is looked at through processes that are known already.

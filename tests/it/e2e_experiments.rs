@@ -67,6 +67,14 @@ fn etcd_power_cut_passes() {
 }
 
 #[test]
+fn refkv_rolling_restart_meets_a_pause_and_passes() {
+    let file = "experiments/refkv/rolling-restart.yaml";
+    passes("experiments/refkv/rolling-restart.yaml");
+    let text = text_of(&shipped(file));
+    assert!(text.contains("when: {pod: {any: {}, is: Terminating}"), "the pause waits for the restart");
+}
+
+#[test]
 fn every_shipped_experiment_is_run_by_a_test() {
     let here = text_of(&shipped("tests/it/e2e_experiments.rs"));
     for file in experiments_in("experiments") {

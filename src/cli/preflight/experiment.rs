@@ -54,7 +54,7 @@ async fn accepted(server: &Server<'_>, document: &Document, findings: &mut Findi
 
 async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let Some(name) = experiment.target.stateful_set() else {
-        return findings.note("the target is pods by labels: they are looked at when the run begins");
+        return findings.note("pods by selector: their health is what the plan below sees");
     };
     let sets: Api<StatefulSet> = Api::namespaced(server.access.client.clone(), server.namespace);
     let set = match sets.get_opt(name).await {
@@ -89,14 +89,15 @@ async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
 }
 
 async fn free(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let name = &experiment.target.key();
+    let name = experiment.target.key();
     let leases: Api<Lease> = Api::namespaced(server.access.client.clone(), server.namespace);
     match leases.list(&ListParams::default().labels(&format!("{TARGET_LABEL}={name}"))).await {
         Ok(found) => match found.items.first().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone())
         {
-            Some(holder) => findings
-                .note(format!("StatefulSet {name} is being broken by run {holder}: this one would wait")),
-            None => findings.good(format!("nobody else breaks StatefulSet {name}")),
+            Some(holder) => {
+                findings.note(format!("{name} is being broken by run {holder}: this one would wait"))
+            }
+            None => findings.good(format!("nobody else breaks {name}")),
         },
         Err(error) => findings.note(format!("other runs cannot be looked at: {}", words(&error))),
     }
@@ -112,9 +113,11 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
     let (Ok(budgets), Ok(pods)) = (budgets, pods) else {
         return findings.note("disruption budgets cannot be looked at");
     };
-    let set = &experiment.target.key();
+    let Some(set) = experiment.target.stateful_set() else {
+        return;
+    };
     let ours = pods.items.iter().filter(|pod| {
-        pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == *set)
+        pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == set)
     });
     let ours: Vec<_> = ours.collect();
     for budget in budgets {
@@ -135,9 +138,8 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
 
 /// What the guards say of the plan, with the target as it is now.
 async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let Ok(cluster) =
-        Cluster::follow(&server.access.client, server.namespace, &experiment.target.group).await
-    else {
+    let group = &experiment.target.group;
+    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, group).await else {
         return;
     };
     let snapshot = crate::platform::Cluster::snapshots(&cluster).borrow().clone();
