@@ -8,6 +8,7 @@ mod change;
 mod failure;
 mod ordinals;
 mod range;
+mod term;
 mod wire;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use self::change::{Compare, Put, RequestOp, Txn, TxnDone};
 use self::ordinals::Ordinals;
 use self::range::{DeleteRange, Range, Ranged};
+use self::term::Terms;
 use self::wire::{MemberList, Nothing, Status};
 use super::http::{Call, Connection, SMALL_ANSWER};
 use super::{Adapter, Client, Failure, Listing, ReadMode, Swap, changed_nothing};
@@ -55,6 +57,7 @@ impl Adapter for Etcd {
                 Endpoint::Service => None,
             },
             ordinals: Arc::clone(&self.ordinals),
+            terms: Terms::default(),
         })
     }
 }
@@ -64,6 +67,7 @@ struct EtcdClient {
     connection: Connection,
     own: Option<Ordinal>,
     ordinals: Arc<Ordinals>,
+    terms: Terms,
 }
 
 impl EtcdClient {
@@ -106,15 +110,17 @@ impl EtcdClient {
             self.ordinals.learn_names(&list);
         }
         let heartbeat = self.read(heartbeat, ReadMode::Local, deadline).await?;
+        let leader =
+            if self.terms.fit(status.leader, status.raft_term, Instant::now()) { status.leader } else { 0 };
         Ok(MemberSample::Answer {
-            role: match status.leader {
+            role: match leader {
                 leader if leader == own => Role::Leader,
                 0 => Role::Other,
                 _ if status.is_learner => Role::Other,
                 _ => Role::Follower,
             },
             term: status.raft_term,
-            leader: self.ordinals.of(status.leader),
+            leader: self.ordinals.of(leader),
             position: status.raft_applied_index,
             heartbeat,
             voter: !status.is_learner,
