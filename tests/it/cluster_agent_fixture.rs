@@ -198,12 +198,11 @@ impl<'a> Scene<'a> {
     pub fn logs(&self) -> String {
         let pods = self.namespace.kubectl(["get", "pods", "--output=name"]);
         let agents = pods.lines().filter(|pod| pod.contains("agent"));
-        agents
-            .map(|pod| {
-                let log = self.cluster.try_kubectl(["logs", "--namespace", self.name(), pod]);
-                format!("{pod}: {}\n", log.unwrap_or_else(|error| error))
-            })
-            .collect()
+        let said = agents.map(|pod| {
+            let log = self.cluster.try_kubectl(["logs", "--namespace", self.name(), pod]);
+            [pod.to_owned(), log.unwrap_or_else(|error| error)].join(": ")
+        });
+        said.collect::<Vec<_>>().join("\n")
     }
 
     /// Both directions between this pod and those.
