@@ -21,8 +21,14 @@ const OLDEST: u32 = 32;
 /// An agent that has not been heard of for this long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_mins(1);
 /// What install makes, so that rights hold.
-const POLICIES: [&str; 6] =
-    ["seatrial-agents", "seatrial-authors", "seatrial-injections", "seatrial-runners", "seatrial-tokens", "seatrial-verdicts"];
+const POLICIES: [&str; 6] = [
+    "seatrial-agents",
+    "seatrial-authors",
+    "seatrial-injections",
+    "seatrial-runners",
+    "seatrial-tokens",
+    "seatrial-verdicts",
+];
 
 const INSTALL: &str = "seatrial install | kubectl apply --server-side -f -";
 
