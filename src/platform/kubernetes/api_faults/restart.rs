@@ -85,6 +85,7 @@ fn rolled_out(set: &StatefulSet) -> Look {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "it reads better with `json!` in place")]
     fn set(status: serde_json::Value) -> StatefulSet {
         let set = json!({
             "metadata": { "name": "db", "generation": 4 },
