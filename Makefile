@@ -22,10 +22,10 @@ ifdef SEATRIAL_TEST_KUBECONFIG
 else
 	$(MAKE) --no-print-directory cluster-build
 	@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
-	end() { $(AS_ROOT) $$program down --dir $$dir; }; \
+	end() { $(sudo) $$program down --dir $$dir; }; \
 	[ ! -e $$dir ] || end; \
 	trap end EXIT; trap 'exit 130' INT TERM; \
-	$(AS_ROOT) $$program up --dir $$dir || exit 1; \
+	$(sudo) $$program up --dir $$dir || exit 1; \
 	SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
 	  cargo test --all-features
 endif

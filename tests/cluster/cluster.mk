@@ -11,7 +11,6 @@ CLUSTER_TEST_DIR = /var/tmp/seatrial-test-$(shell echo $(CURDIR) | sha256sum | c
 CLUSTER_SOURCES = $(shell find tests/cluster -name '*.go' -o -name 'go.*' | LC_ALL=C sort)
 CLUSTER_HASH = $(shell cat $(CLUSTER_SOURCES) tests/cluster/cluster.mk | sha256sum | cut -c1-12)
 CLUSTER_HOME = $(SEATRIAL_CACHE)/cluster-$(CLUSTER_HASH)
-AS_ROOT = $(if $(filter 0,$(shell id -u)),,sudo)
 
 # Go comes as a module of the Go module proxy, because Debian's is too old and golang.org is not a package registry.
 GO_VERSION = 1.26.8
@@ -58,7 +57,7 @@ $(GO_HOME)/bin/go:
 
 # A cluster that stays; the last line is its kubeconfig.
 cluster: install cluster-build
-	@$(AS_ROOT) $(CLUSTER_HOME)/seatrial-cluster up --nodes 3 --dir $(CLUSTER_DIR)
+	@$(sudo) $(CLUSTER_HOME)/seatrial-cluster up --nodes 3 --dir $(CLUSTER_DIR)
 
 cluster-down: cluster-build
-	@$(AS_ROOT) $(CLUSTER_HOME)/seatrial-cluster down --dir $(CLUSTER_DIR)
+	@$(sudo) $(CLUSTER_HOME)/seatrial-cluster down --dir $(CLUSTER_DIR)

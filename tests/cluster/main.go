@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"seatrial.dev/tests/cluster/components"
 	"seatrial.dev/tests/cluster/control"
@@ -20,7 +21,8 @@ import (
 
 const usage = `usage: seatrial-cluster COMMAND --dir DIR
 
-  up [--nodes 3]                starts a cluster; the last line printed is its kubeconfig
+  up [--nodes 3]                starts a cluster; the last line printed is its kubeconfig; a node is NotReady when it was
+     [--node-grace 8s]          silent for that long
   down [--keep-logs]            removes everything that it made; --keep-logs moves the logs to DIR-logs
   status                        what runs
   image NAME FILE[:DEST]...     makes an image of programs of this machine, with their libraries, and gives it to every
@@ -29,7 +31,7 @@ const usage = `usage: seatrial-cluster COMMAND --dir DIR
                                 like a crash, or a node, which shuts down
   power-off NODE, power-on NODE the node's processes are gone at once; its disk stays
   cut NODE, heal NODE           the node runs on, without its link
-
+  scale --nodes N --pods M      makes N nodes and M pods with nothing behind them, or removes those beyond
   kubectl ARGUMENTS...          of the cluster's version; reads --kubeconfig or KUBECONFIG
 
 DIR is a new directory, not on an overlay file system.
@@ -74,7 +76,8 @@ func (w wrongUsage) Error() string { return string(w) }
 // options are all flags of our own commands; each command uses some.
 type options struct {
 	dir, kubeconfig, socket, registration, volumes, node, address, entrypoint string
-	nodes                                                                     int
+	nodes, pods                                                               int
+	grace                                                                     time.Duration
 	keepLogs                                                                  bool
 	rest                                                                      []string
 }
@@ -112,12 +115,14 @@ func run(name string, arguments []string) error {
 	}
 	switch name {
 	case "up":
-		return control.Up(given.dir, given.nodes)
+		return control.Up(given.dir, given.nodes, given.grace)
 	case "down":
 		if given.keepLogs {
 			return control.Down(given.dir, control.KeepLogs)
 		}
 		return control.Down(given.dir, control.DeleteLogs)
+	case "scale":
+		return control.Scale(given.dir, given.nodes, given.pods)
 	case "status":
 		return control.Status(given.dir)
 	case "image":
@@ -145,6 +150,8 @@ func parse(name string, arguments []string) (options, error) {
 		flags.StringVar(value, flagName, "", "")
 	}
 	flags.IntVar(&given.nodes, "nodes", 3, "")
+	flags.IntVar(&given.pods, "pods", 0, "")
+	flags.DurationVar(&given.grace, "node-grace", 8*time.Second, "")
 	flags.BoolVar(&given.keepLogs, "keep-logs", false, "")
 	for {
 		if err := flags.Parse(arguments); err != nil {

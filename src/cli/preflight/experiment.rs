@@ -95,7 +95,7 @@ async fn free(server: &Server<'_>, experiment: &Experiment, findings: &mut Findi
         Ok(found) => match found.items.first().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone())
         {
             Some(holder) => {
-                findings.note(format!("{name} is being broken by run {holder}: this one would wait"))
+                findings.note(format!("{name} is being broken by run {holder}: this one would wait"));
             }
             None => findings.good(format!("nobody else breaks {name}")),
         },

@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	apiPatience  = 60 * time.Second
-	nodePatience = 120 * time.Second
+	apiPatience  = 3 * time.Minute
+	nodePatience = 5 * time.Minute
 	pollInterval = 100 * time.Millisecond
 )
 

@@ -56,7 +56,7 @@ func command(cluster layout.Cluster, name string) []string {
 		return append(append([]string{"controller-manager"}, clients("controller-manager.kubeconfig")...),
 			"--service-account-private-key-file", pki("sa.key"), "--root-ca-file", pki("ca.crt"),
 			"--use-service-account-credentials",
-			"--node-monitor-period", "1s", "--node-monitor-grace-period", "8s",
+			"--node-monitor-period", "1s", "--node-monitor-grace-period", cluster.NodeGrace,
 			// It makes an account for each of its fifty controllers before the first one starts.
 			"--kube-api-qps", "300", "--kube-api-burst", "600")
 	case "scheduler":

@@ -61,7 +61,7 @@ func checkMachine(dir string, nodes int) error {
 // Kubelet does not start without its inotify instances, of which a user has 128 on many machines (inotify(7)).
 const (
 	inotifyPerNode = 8
-	inotifyOutside = 6
+	inotifyOutside = 1
 )
 
 func checkWatches(needed int) error {

@@ -20,16 +20,19 @@ import (
 	"seatrial.dev/tests/cluster/pki"
 )
 
+// A node that misses one renewal of its lease is not dead.
+const leastGrace = 5 * time.Second
+
 // Up starts a cluster and returns when it is ready to be used. After an error, or SIGINT or SIGTERM, everything is as it
 // was, but the logs.
-func Up(dir string, nodes int) error {
+func Up(dir string, nodes int, grace time.Duration) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	began := time.Now()
 	say := func(format string, values ...any) {
 		fmt.Printf("[%4.1f s] %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, values...))
 	}
-	cluster, err := prepare(dir, nodes)
+	cluster, err := prepare(dir, nodes, grace)
 	if err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ func Up(dir string, nodes int) error {
 }
 
 // prepare refuses what cannot work and takes the directory.
-func prepare(dir string, nodes int) (layout.Cluster, error) {
+func prepare(dir string, nodes int, grace time.Duration) (layout.Cluster, error) {
 	cluster, err := layout.New(dir, nodes)
 	if err != nil {
 		return cluster, err
@@ -59,6 +62,10 @@ func prepare(dir string, nodes int) (layout.Cluster, error) {
 	if nodes < 1 || nodes > layout.MostNodes {
 		return cluster, fmt.Errorf("--nodes %d: a cluster has 1 to %d nodes", nodes, layout.MostNodes)
 	}
+	if grace < leastGrace {
+		return cluster, fmt.Errorf("--node-grace %v: kubelets renew their leases every 1.5 s, so at least %v is needed", grace, leastGrace)
+	}
+	cluster.NodeGrace = grace.String()
 	if err := checkMachine(cluster.Dir, nodes); err != nil {
 		return cluster, err
 	}

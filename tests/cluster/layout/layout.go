@@ -31,6 +31,8 @@ type Cluster struct {
 	ID    string `json:"id"`
 	Range int    `json:"range"` // the second byte of all its addresses
 	Nodes int    `json:"nodes"`
+	// How long a node may be silent until it is NotReady.
+	NodeGrace string `json:"nodeGrace"`
 }
 
 // ErrNone says that a directory holds no cluster.
