@@ -62,7 +62,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// When nothing is expected but should be looked at all the same.
 const CALM: Duration = Duration::from_secs(10);
 /// How often what nobody owns any more is looked for.
-const REAP: Duration = Duration::from_secs(60);
+const REAP: Duration = Duration::from_mins(1);
 
 /// How a controller is set up.
 #[derive(Debug, Clone)]

@@ -70,7 +70,7 @@ pub fn definition_files() -> Vec<(String, String)> {
 
 /// The CustomResourceDefinitions as one text.
 pub fn definitions() -> String {
-    definition_files().into_iter().map(|(_, text)| format!("---\n{text}")).collect()
+    definition_files().iter().flat_map(|(_, text)| ["---\n", text.as_str()]).collect()
 }
 
 /// Everything as one text.

@@ -165,7 +165,7 @@ impl Course {
                     | FollowError::Selector { .. }),
                 ) => {
                     let reason = error.to_string();
-                    return Ok(preflight::refuse(experiment, options, seed, environment, None, reason)?);
+                    return Ok(preflight::refuse(experiment, options, seed, environment, None, &reason)?);
                 }
             };
         let snapshots = crate::platform::Cluster::snapshots(&cluster);
@@ -175,7 +175,7 @@ impl Course {
             Ok(faults) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
             Err(reason) => Err(reason),
         } {
-            return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), reason)?);
+            return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
         }
         let ways = Ways::new(&access.client, &options.namespace, cluster.service(), snapshots);
         let platform = Platform {

@@ -68,7 +68,7 @@ impl Presence {
                 Ok(Ok(())) => self.told_at.store(uptime().as_millis() as u64, Ordering::Relaxed),
                 Ok(Err(error)) => tracing::warn!(%error, "cannot say that this agent is there"),
                 Err(_) => {
-                    tracing::warn!("cannot say that this agent is there: the API server does not answer")
+                    tracing::warn!("cannot say that this agent is there: the API server does not answer");
                 }
             }
             let next = Instant::now() + BEAT;

@@ -61,7 +61,9 @@ pub(super) fn uninstall(args: &args::Uninstall) -> Exit {
             Ok(()) => Exit::Pass,
             Err(Kept::Trouble(why)) => console::error(why, Exit::Unexpected),
             Err(Kept::Faults(left)) => {
-                left.iter().for_each(|what| console::say(format_args!("  {what}")));
+                for what in &left {
+                    console::say(format_args!("  {what}"));
+                }
                 let exit = console::error(
                     "faults are not taken back yet, so nothing more was removed",
                     Exit::RevertFailed,
@@ -167,6 +169,7 @@ fn objects(text: &str) -> Vec<DynamicObject> {
         .collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn trouble(error: crate::controller::Trouble) -> Kept {
     Kept::Trouble(format!("{error}: {}", words(&error.source)))
 }

@@ -45,11 +45,13 @@ struct Findings {
 }
 
 impl Findings {
+    #[expect(clippy::unused_self, reason = "it is one of the findings, though nothing depends on it")]
     fn good(&mut self, what: impl Display) {
         console::data(format_args!("ok    {what}\n"));
     }
 
     /// Worth knowing, and no reason to stop.
+    #[expect(clippy::unused_self, reason = "it is one of the findings, though nothing depends on it")]
     fn note(&mut self, what: impl Display) {
         console::data(format_args!("note  {what}\n"));
     }

@@ -63,6 +63,7 @@ fn change(set: &DaemonSet, wanted: Wanted) -> Option<serde_json::Value> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "it reads better with `json!` in place")]
     fn set(selector: serde_json::Value, annotations: serde_json::Value) -> DaemonSet {
         serde_json::from_value(json!({
             "metadata": { "annotations": annotations },

@@ -56,11 +56,10 @@ impl Health {
             "/healthz" if Timestamp::now().as_second() - self.turned.load(Ordering::Relaxed) > SILENCE => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "the main loop stands still\n".into())
             }
-            "/healthz" => (StatusCode::OK, "ok\n".into()),
             "/readyz" if !self.ready.load(Ordering::Relaxed) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the API server has not answered yet\n".into())
             }
-            "/readyz" => (StatusCode::OK, "ok\n".into()),
+            "/healthz" | "/readyz" => (StatusCode::OK, "ok\n".into()),
             "/metrics" => (StatusCode::OK, self.metrics.text(self.experiments.borrow().as_ref())),
             _ => (StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".into()),
         }

@@ -1,8 +1,9 @@
 //! Events: what people see with `kubectl describe`, on the Experiment and on its target.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
+use kube::{Api, Client, Resource};
 
 use super::identity::Identity;
 use crate::resource::Experiment;
@@ -13,6 +14,7 @@ const LONGEST_NOTE: usize = 1000;
 /// Tells events. One that cannot be told is logged: it is no reason to stop.
 #[derive(Clone)]
 pub struct News {
+    client: Client,
     recorder: Recorder,
 }
 
@@ -20,7 +22,7 @@ impl News {
     /// Events of this controller.
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: "seatrial-controller".into(), instance: Some(instance.into()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { recorder: Recorder::new(client.clone(), reporter), client }
     }
 
     /// On the Experiment.
@@ -38,14 +40,20 @@ impl News {
         reason: &str,
         note: &str,
     ) {
+        self.of_experiment(experiment, kind, reason, note).await;
+        // `kubectl describe` shows the events of this very object, by its UID. Pods by selector have no such object.
+        let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &identity.namespace);
+        let Ok(Some(set)) = sets.get_metadata_opt(target).await else {
+            return;
+        };
         let set = ObjectReference {
             api_version: Some("apps/v1".into()),
             kind: Some("StatefulSet".into()),
             name: Some(target.into()),
             namespace: Some(identity.namespace.clone()),
+            uid: set.metadata.uid,
             ..ObjectReference::default()
         };
-        self.of_experiment(experiment, kind, reason, note).await;
         let note = format!("Experiment {}: {note}", identity.experiment);
         self.tell(&set, Some(experiment.object_ref(&())), kind, reason, &note).await;
     }

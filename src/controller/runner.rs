@@ -39,7 +39,9 @@ impl Runner {
         let container = status.container_statuses.as_ref().and_then(|all| all.first());
         match status.phase.as_deref() {
             Some("Succeeded") => return Self::Ended("it ended by itself".into()),
-            Some("Failed") => return Self::Ended(failure(&status.reason, &status.message, container)),
+            Some("Failed") => {
+                return Self::Ended(failure(status.reason.as_ref(), status.message.as_ref(), container));
+            }
             Some(_) | None => {}
         }
         if let Some(why) = overdue(pod, now).or_else(|| node.silent(now)) {
@@ -117,7 +119,7 @@ fn waiting(container: &ContainerStatus) -> Option<String> {
     })
 }
 
-fn failure(reason: &Option<String>, message: &Option<String>, container: Option<&ContainerStatus>) -> String {
+fn failure(reason: Option<&String>, message: Option<&String>, container: Option<&ContainerStatus>) -> String {
     if let Some(reason) = reason {
         return match message {
             Some(message) => format!("{reason}: {message}"),

@@ -73,22 +73,14 @@ impl Update {
     /// Everything that the controller has written before, so that nothing of it is lost.
     pub fn of(experiment: &Experiment, identity: &Identity) -> Self {
         let status = experiment.status.clone().unwrap_or_default();
-        let mut fields = Map::new();
-        if let Some(runner) = &status.runner {
-            fields.insert("runner".into(), runner.clone().into());
-        }
+        let written = serde_json::to_value(&status).expect("a status is JSON");
+        // Server-side apply removes what an owner leaves out.
+        let mut fields: Map<String, Value> = owned(experiment)
+            .into_iter()
+            .filter_map(|field| written.get(&field).map(|value| (field, value.clone())))
+            .collect();
         fields.insert("run".into(), identity.run.clone().into());
-        let mut update = Self {
-            fields,
-            conditions: status.conditions,
-            generation: experiment.meta().generation,
-            force: false,
-        };
-        if matches!(status.phase, Some(Phase::Waiting | Phase::Starting | Phase::Refused)) {
-            update.set("phase", status.phase);
-            update.set("message", status.message);
-        }
-        update
+        Self { fields, conditions: status.conditions, generation: experiment.meta().generation, force: false }
     }
 
     fn set(&mut self, field: &str, value: impl serde::Serialize) {
@@ -186,6 +178,21 @@ impl Update {
     }
 }
 
+/// The fields of the status that are the controller's now, by the API server's own record.
+fn owned(experiment: &Experiment) -> Vec<String> {
+    let managed = experiment.meta().managed_fields.iter().flatten();
+    managed
+        .filter(|entry| {
+            entry.manager.as_deref() == Some(MANAGER) && entry.operation.as_deref() == Some("Apply")
+        })
+        .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:status")?.as_object())
+        .flat_map(Map::keys)
+        .filter_map(|key| key.strip_prefix("f:"))
+        .filter(|field| !["conditions", "observedGeneration"].contains(field))
+        .map(str::to_owned)
+        .collect()
+}
+
 fn is_written(experiment: &Experiment, status: &Map<String, Value>) -> bool {
     let found = serde_json::to_value(&experiment.status).unwrap_or_default();
     status.iter().all(|(field, value)| {
@@ -243,8 +250,29 @@ mod tests {
         let experiment = experiment(running);
         let update = Update::of(&experiment, &Identity::of(&experiment));
         assert!(!update.fields.contains_key("phase") && !update.fields.contains_key("message"));
-        assert_eq!(update.fields["runner"], "pod");
         assert!(!update.force);
+    }
+
+    #[test]
+    fn what_is_ours_is_written_again_because_leaving_it_out_would_remove_it() {
+        let judged = ExperimentStatus {
+            phase: Some(Phase::Judged),
+            verdict: Some(Verdict::Aborted),
+            fault: Some("the runner's".into()),
+            ..ExperimentStatus::default()
+        };
+        let mut experiment = experiment(judged);
+        experiment.metadata.managed_fields = serde_json::from_value(json!([{
+            "manager": MANAGER, "operation": "Apply", "subresource": "status",
+            "fieldsV1": { "f:status": { "f:phase": {}, "f:verdict": {}, "f:conditions": {} } },
+        }]))
+        .expect("managed fields");
+        let update = Update::of(&experiment, &Identity::of(&experiment));
+        assert_eq!(
+            (&update.fields["phase"], &update.fields["verdict"]),
+            (&json!("Judged"), &json!("Aborted"))
+        );
+        assert!(!update.fields.contains_key("fault"));
     }
 
     #[test]

@@ -59,10 +59,13 @@ pub async fn settle(client: &Client, found: Vec<Injection>, now: Timestamp) -> R
         }
         let standing = match standing(&injection, now) {
             // Asked only where the answer matters: most Injections are settled by their own status.
-            Standing::Waiting(why) => match hosts.cannot_answer(&injection, now).await? {
-                true => Standing::Settled,
-                false => Standing::Waiting(why),
-            },
+            Standing::Waiting(why) => {
+                if hosts.cannot_answer(&injection, now).await? {
+                    Standing::Settled
+                } else {
+                    Standing::Waiting(why)
+                }
+            }
             Standing::Failing(why) if hosts.is_target_gone(&injection).await? => {
                 tracing::info!(injection = name, why, "the target is gone, and its fault with it");
                 Standing::Settled

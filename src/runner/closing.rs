@@ -23,8 +23,8 @@ pub(super) async fn judge(journal: &Path) -> End {
         tokio::task::spawn_blocking(move || Journal::read(&path).map(|read| crate::judge::judge(&read)));
     match judged.await {
         Ok(Ok(judgement)) => end(judgement),
-        Ok(Err(error)) => unreadable(error.to_string()),
-        Err(error) => unreadable(error.to_string()),
+        Ok(Err(error)) => unreadable(&error.to_string()),
+        Err(error) => unreadable(&error.to_string()),
     }
 }
 
@@ -45,7 +45,7 @@ fn end(judgement: Judgement) -> End {
     }
 }
 
-fn unreadable(why: String) -> End {
+fn unreadable(why: &str) -> End {
     End {
         verdict: Verdict::Inconclusive,
         message: format!("the journal cannot be judged: {why}"),

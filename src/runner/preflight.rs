@@ -129,7 +129,7 @@ pub(super) fn refuse(
     seed: u64,
     environment: String,
     target: Option<Snapshot>,
-    reason: String,
+    reason: &str,
 ) -> Result<(), WriteError> {
     let target = target.unwrap_or_else(|| Snapshot {
         name: experiment.target.name(),

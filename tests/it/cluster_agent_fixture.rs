@@ -2,7 +2,7 @@
 //! asked to do. What is left on a node is looked for from outside, through /proc of the machine.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
@@ -14,27 +14,26 @@ use seatrial::api::{
 };
 use seatrial::host::nftables;
 use seatrial::host::process::ProcessId;
-use seatrial::resource::{Injection, definitions};
+use seatrial::resource::{Injection, RUN_LABEL};
 use serde_json::{Value, json};
 
 use crate::cluster_fixture::{Held, Namespace, PATIENCE};
+use crate::cluster_rig::{Person, SYSTEM, allow, install};
+use crate::cluster_rights::runner;
 use crate::node_fixture::eventually;
 
 const IMAGE: &str = "seatrial.dev/seatrial:test";
-const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base");
+const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/agent.yaml");
+/// The run that asks for everything here.
+const RUN: &str = "run";
+/// The label of a scene's agents, which live among those of other scenes.
+const SCENE: &str = "seatrial.dev/scene";
 
-/// The documents of a file in deploy/base.
-fn documents(file: &str) -> Vec<Value> {
-    let text = fs::read_to_string(Path::new(DEPLOY).join(file)).expect("it is shipped");
-    serde_yaml::Deserializer::from_str(&text)
-        .map(|document| serde::Deserialize::deserialize(document).expect("valid YAML"))
-        .collect()
-}
-
-/// A namespace with an etcd of three members and the account that agents use.
+/// A namespace that agreed to be broken, with a run in it that may make Injections.
 pub struct Scene<'a> {
     pub cluster: &'a Held,
     pub namespace: Namespace<'a>,
+    runner: Person<'a>,
 }
 
 impl<'a> Scene<'a> {
@@ -43,20 +42,15 @@ impl<'a> Scene<'a> {
         PREPARED.call_once(|| {
             let binary = format!("{}:/usr/bin/seatrial", env!("CARGO_BIN_EXE_seatrial"));
             cluster.load_image(IMAGE, "/usr/bin/seatrial", &[&binary]);
-            for definition in definitions() {
-                cluster.apply("default", &serde_json::to_string(&definition).expect("a definition is JSON"));
-                let name = format!("crd/{}", definition.metadata.name.expect("definitions have names"));
-                cluster.kubectl(["wait", "--for=condition=Established", &name, "--timeout=30s"]);
-            }
+            install(cluster);
         });
-        let scene = Self { cluster, namespace: cluster.namespace(purpose) };
-        for document in documents("agent-rbac.yaml") {
-            scene.cluster.apply(scene.name(), &scene.own(document).to_string());
-        }
-        scene
+        let namespace = cluster.namespace(purpose);
+        allow(&namespace, cluster);
+        let runner = runner(cluster, &namespace, RUN);
+        Self { cluster, namespace, runner }
     }
 
-    /// With its etcd, all members Ready.
+    /// With an etcd of three members, all Ready.
     pub fn with_etcd(cluster: &'a Held, purpose: &str) -> Self {
         let scene = Self::new(cluster, purpose);
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/etcd/leader-cut.yaml");
@@ -71,27 +65,14 @@ impl<'a> Scene<'a> {
         self.namespace.name()
     }
 
-    /// A shipped document, moved into this namespace. What belongs to no namespace gets a name of its own.
-    fn own(&self, mut document: Value) -> Value {
-        let is_of_cluster = document["kind"].as_str().is_some_and(|kind| kind.starts_with("Cluster"));
-        if is_of_cluster {
-            document["metadata"]["name"] = format!("seatrial-agent-{}", self.name()).into();
-        } else {
-            document["metadata"]["namespace"] = self.name().into();
-        }
-        if document["kind"] == "ClusterRoleBinding" {
-            document["roleRef"]["name"] = document["metadata"]["name"].clone();
-            document["subjects"][0]["namespace"] = self.name().into();
-        }
-        document
-    }
-
-    /// The DaemonSet's pod template, as a pod can be made of it: for this namespace, from the image under test.
-    fn template(&self) -> Value {
-        let mut set = self.own(documents("agent.yaml").remove(0));
+    /// The shipped DaemonSet, for this namespace, from the image under test.
+    fn daemon_set(&self) -> Value {
+        let text = fs::read_to_string(AGENT).expect("it is shipped");
+        let mut set: Value = serde_yaml::from_str(&text).expect("valid YAML");
+        set["metadata"]["name"] = format!("agent-{}", self.name()).into();
+        set["spec"]["selector"]["matchLabels"][SCENE] = self.name().into();
         let template = &mut set["spec"]["template"];
-        // Only kube-system and what an administrator allows may have this class.
-        template["spec"].as_object_mut().expect("a pod's spec").remove("priorityClassName");
+        template["metadata"]["labels"][SCENE] = self.name().into();
         let container = &mut template["spec"]["containers"][0];
         container["image"] = IMAGE.into();
         container["args"] = json!(["agent", "--namespace", self.name()]);
@@ -102,14 +83,15 @@ impl<'a> Scene<'a> {
 
     /// Agents on all nodes.
     pub fn start_agents(&self) {
-        let set = self.template();
-        self.namespace.apply(&set.to_string());
-        self.namespace.kubectl(["rollout", "status", "daemonset/seatrial-agent", "--timeout=60s"]);
+        let set = self.daemon_set();
+        self.cluster.apply(SYSTEM, &set.to_string());
+        let name = format!("daemonset/agent-{}", self.name());
+        self.cluster.kubectl(["rollout", "status", &name, "--namespace", SYSTEM, "--timeout=60s"]);
     }
 
     /// One agent that is never started again, and which dies at a named point where one is given.
     pub fn start_agent(&self, name: &str, node: &str, kill_at: Option<&str>) {
-        let mut template = self.template()["spec"]["template"].clone();
+        let mut template = self.daemon_set()["spec"]["template"].clone();
         let container = &mut template["spec"]["containers"][0];
         for probe in ["livenessProbe", "readinessProbe"] {
             container.as_object_mut().expect("a container").remove(probe);
@@ -122,8 +104,32 @@ impl<'a> Scene<'a> {
         }
         template["spec"]["nodeName"] = node.into();
         template["spec"]["restartPolicy"] = "Never".into();
-        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "spec": template["spec"] });
-        self.namespace.apply(&pod.to_string());
+        let metadata = json!({ "name": self.agent(name), "labels": { SCENE: self.name() } });
+        let pod =
+            json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] });
+        self.cluster.apply(SYSTEM, &pod.to_string());
+    }
+
+    fn agent(&self, name: &str) -> String {
+        format!("{}-{name}", self.name())
+    }
+
+    /// Where a single agent's pod is in its life.
+    pub fn agent_phase(&self, name: &str) -> String {
+        let name = self.agent(name);
+        self.cluster.kubectl([
+            "get",
+            "pod",
+            &name,
+            "--namespace",
+            SYSTEM,
+            "--output=jsonpath={.status.phase}",
+        ])
+    }
+
+    /// Tells a single agent to end, and waits until it has.
+    pub fn end_agent(&self, name: &str) {
+        self.cluster.kubectl(["delete", "pod", &self.agent(name), "--namespace", SYSTEM]);
     }
 
     pub fn pod(&self, name: &str) -> Value {
@@ -143,7 +149,7 @@ impl<'a> Scene<'a> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         InjectionSpec {
             name: name.to_owned(),
-            run: "run".to_owned(),
+            run: RUN.to_owned(),
             step: "step".to_owned(),
             occurrence: 0,
             pod: PodRef {
@@ -163,10 +169,16 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Creates or changes it, as its run.
     pub fn put(&self, spec: &InjectionSpec) {
         let object = json!({ "apiVersion": "seatrial.dev/v1alpha1", "kind": "Injection",
-            "metadata": { "name": spec.name }, "spec": spec });
-        self.namespace.apply(&object.to_string());
+            "metadata": { "name": spec.name, "labels": { RUN_LABEL: RUN } }, "spec": spec });
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("injection.json");
+        fs::write(&path, object.to_string()).expect("it can be written");
+        let path = path.display().to_string();
+        let apply = ["apply", "--server-side", "--namespace", self.name(), "--filename", &path];
+        self.runner.kubectl(&apply).expect("the run may");
     }
 
     pub fn revert(&self, spec: &InjectionSpec) {
@@ -196,14 +208,9 @@ impl<'a> Scene<'a> {
 
     /// What the agents of this namespace have said.
     pub fn logs(&self) -> String {
-        let pods = self.namespace.kubectl(["get", "pods", "--output=name"]);
-        let agents = pods.lines().filter(|pod| pod.contains("agent"));
-        agents
-            .map(|pod| {
-                let log = self.cluster.try_kubectl(["logs", "--namespace", self.name(), pod]);
-                format!("{pod}: {}\n", log.unwrap_or_else(|error| error))
-            })
-            .collect()
+        let ours = format!("--selector={SCENE}={}", self.name());
+        let log = self.cluster.try_kubectl(["logs", "--namespace", SYSTEM, &ours, "--prefix", "--tail=50"]);
+        log.unwrap_or_else(|error| error)
     }
 
     /// Both directions between this pod and those.
@@ -305,13 +312,15 @@ impl<'a> Scene<'a> {
     pub fn is_clean(&self, pod: &str, within: Duration, when: &str) {
         let until = Instant::now() + within;
         loop {
+            // On a busy machine the look itself takes a while.
+            let looked = Instant::now();
             let mut left = self.left_in(pod);
             left.extend(self.records(pod).iter().map(|record| record.display().to_string()));
             left.extend(guardians(self.name()).iter().map(|pid| format!("guardian {pid}")));
             if left.is_empty() {
                 return;
             }
-            assert!(Instant::now() < until, "left {when}: {left:?}\n{}", self.logs());
+            assert!(looked < until, "left {when}: {left:?}\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -328,16 +337,29 @@ impl<'a> Scene<'a> {
 
 impl Drop for Scene<'_> {
     fn drop(&mut self) {
-        let name = format!("seatrial-agent-{}", self.name());
-        for kind in ["clusterrole", "clusterrolebinding"] {
-            let _ = self.cluster.try_kubectl(["delete", kind, &name, "--wait=false"]);
-        }
+        let ours = format!("--selector={SCENE}={}", self.name());
+        let set = format!("agent-{}", self.name());
+        let _ = self.cluster.try_kubectl([
+            "delete",
+            "daemonset",
+            &set,
+            "--namespace",
+            SYSTEM,
+            "--ignore-not-found",
+        ]);
+        let _ = self.cluster.try_kubectl(["delete", "pods", &ours, "--namespace", SYSTEM, "--wait=false"]);
     }
 }
 
 fn pids() -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("readable").filter_map(Result::ok);
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// When an Injection ends by itself.
+pub fn end_of(spec: &InjectionSpec) -> Instant {
+    let left = Duration::try_from(spec.deadline.at.duration_since(Timestamp::now())).unwrap_or_default();
+    Instant::now() + left
 }
 
 /// Processes whose command line has all of these words.

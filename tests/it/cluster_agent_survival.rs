@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use seatrial::api::{HostFault, InjectionState};
 use seatrial::undo::POINTS;
 
-use crate::cluster_agent_fixture::{Scene, guardians};
+use crate::cluster_agent_fixture::{Scene, end_of, guardians};
 use crate::cluster_fixture::{Cluster, Held, PATIENCE};
 use crate::node_fixture::eventually;
 
@@ -38,10 +38,9 @@ fn node_of(scene: &Scene<'_>, pod: &str) -> String {
     scene.pod(pod)["spec"]["nodeName"].as_str().expect("it runs").to_owned()
 }
 
-fn is_over(scene: &Scene<'_>, pod: &str) {
-    let phase = || scene.pod(pod)["status"]["phase"].as_str().unwrap_or_default().to_owned();
+fn is_over(scene: &Scene<'_>, agent: &str) {
     eventually("the agent has ended", PATIENCE, || {
-        matches!(phase().as_str(), "Failed" | "Succeeded").then_some(())
+        matches!(scene.agent_phase(agent).as_str(), "Failed" | "Succeeded").then_some(())
     });
 }
 
@@ -50,10 +49,9 @@ fn the_deadline_ends_a_fault_whose_agent_is_dead() {
     let Some(cluster) = Cluster::shared() else { return };
     let scene = with_idle_pods(&cluster, "agent-deadline");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
-    let lasts = Duration::from_secs(12);
-    let ends = Instant::now() + lasts;
+    let lasts = Duration::from_secs(15);
     scene.inject("pause", "idle-0", HostFault::Pause {}, lasts);
-    scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), lasts);
+    let ends = end_of(&scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), lasts));
     for name in ["pause", "cut"] {
         scene.await_state(name, InjectionState::Injected);
     }
@@ -84,15 +82,14 @@ fn an_agent_killed_at_any_point_leaves_nothing() {
         let agent = format!("agent-{point}");
         scene.start_agent(&agent, &node, Some(point));
         let lasts = Duration::from_secs(20);
-        let ends = Instant::now() + lasts;
         let cut = scene.inject(&format!("cut-{point}"), "idle-0", scene.cut(&["idle-1"]), lasts);
-        let phase = || scene.pod(&agent)["status"]["phase"].as_str().unwrap_or_default().to_owned();
+        let ends = end_of(&cut);
         eventually("the agent has died at its point", lasts, || {
             // Points of the revert are reached when it is asked for.
             if scene.status(&cut.name).is_some_and(|status| status.state == InjectionState::Injected) {
                 scene.revert(&cut);
             }
-            (phase() == "Failed").then_some(())
+            (scene.agent_phase(&agent) == "Failed").then_some(())
         });
         let left = ends.saturating_duration_since(Instant::now()) + ONE_SECOND * 2;
         scene.is_clean("idle-0", left, &format!("by an agent killed at {point}"));
@@ -142,7 +139,7 @@ fn an_agent_that_is_told_to_end_takes_everything_back_and_says_so() {
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
     scene.inject("pause", "idle-0", HostFault::Pause {}, LONG);
     scene.await_state("pause", InjectionState::Injected);
-    scene.namespace.kubectl(["delete", "pod", "agent"]);
+    scene.end_agent("agent");
     scene.is_clean("idle-0", ONE_SECOND, "by an agent that has ended");
     let status = scene.await_state("pause", InjectionState::Reverted);
     assert!(status.error.is_some_and(|note| note.contains("told to end")), "with the reason");
@@ -198,9 +195,8 @@ fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
     let node = node_of(&scene, "idle-0");
     scene.start_agent("agent", &node, None);
     let lasts = Duration::from_secs(25);
-    let ends = Instant::now() + lasts;
     let cut = scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), LONG);
-    scene.inject("pause", "idle-0", HostFault::Pause {}, lasts);
+    let ends = end_of(&scene.inject("pause", "idle-0", HostFault::Pause {}, lasts));
     let first = scene.await_state("cut", InjectionState::Injected);
     scene.await_state("pause", InjectionState::Injected);
     // While nobody can be asked, the pod is looked at through processes that are known already.

@@ -38,8 +38,8 @@ fn a_single_namespace_gives_no_rights_over_pods_elsewhere() {
         .split("\n---\n")
         .filter(|document| document.contains("kind: ClusterRoleBinding"))
         .filter(|document| {
-            document.contains("\n  name: seatrial-controller\n")
-                || document.contains("\n  name: seatrial-reaper\n")
+            let gives = |role: &str| document.contains(&format!("kind: ClusterRole\n  name: {role}\n"));
+            gives("seatrial-controller") || gives("seatrial-reaper")
         })
         .collect();
     assert_eq!(bound, Vec::<&str>::new());

@@ -306,6 +306,13 @@ fn an_eviction_respects_a_budget_or_passes_it_by() {
 #[test]
 fn a_node_is_taken_away_with_its_pods_and_given_back() {
     let Some(cluster) = Cluster::exclusive() else { return };
+    eventually("what other tests left is gone", PATIENCE, || {
+        cluster
+            .kubectl(["get", "statefulsets", "--all-namespaces", "-o", "name"])
+            .trim()
+            .is_empty()
+            .then_some(())
+    });
     let namespace = cluster.namespace("steps-node");
     set_up(&namespace);
     let node = field(&namespace, "pod/db-1", ".spec.nodeName");

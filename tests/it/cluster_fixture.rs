@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::node_fixture::eventually;
 
 /// How long a cluster may take for what takes it seconds.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 static LOCK: RwLock<()> = RwLock::new(());
 static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::from_environment);
@@ -198,16 +198,6 @@ impl Held {
     /// Starts again what was stopped; the API server answers when this returns.
     pub fn start(&self, what: &str) {
         self.change_back("start", what);
-    }
-
-    /// Takes a node's link away, until [`Held::heal`].
-    pub fn cut(&self, node: &str) {
-        self.change("cut", "heal", node);
-    }
-
-    /// Gives a node its link back.
-    pub fn heal(&self, node: &str) {
-        self.change_back("heal", node);
     }
 
     /// Ends all of a node's processes at once, until [`Held::power_on`].

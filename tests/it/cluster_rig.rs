@@ -21,8 +21,8 @@ pub fn install(cluster: &Cluster) {
         .split("---\n")
         .filter(|document| !document.contains("kind: Deployment") && !document.contains("kind: CronJob"))
         .collect();
-    cluster.apply("default", &still.join("---\n"));
-    cluster.apply("default", include_str!("../../deploy/base/agent-rbac.yaml"));
+    cluster.apply(SYSTEM, &still.join("---\n"));
+    cluster.apply(SYSTEM, include_str!("../../deploy/base/agent-rbac.yaml"));
     // Policies come into force when the API server has polled them.
     eventually("the policies are in force", PATIENCE, || {
         let refused = cluster.try_kubectl(["create", "--dry-run=server", "--filename", EMPTY_AGENT]);

@@ -12,7 +12,7 @@ fn refusal(answer: Result<String, String>) -> String {
 }
 
 /// A runner of `run` in a namespace, as the controller starts it.
-fn runner<'a>(cluster: &'a Cluster, namespace: &Namespace<'_>, run: &str) -> Person<'a> {
+pub fn runner<'a>(cluster: &'a Cluster, namespace: &Namespace<'_>, run: &str) -> Person<'a> {
     let controller = Person::account(cluster, SYSTEM, "seatrial-controller", None);
     if cluster
         .try_kubectl(["get", "serviceaccount", "seatrial-runner", "--namespace", namespace.name()])

@@ -72,7 +72,7 @@ fn thawing_behind_its_back_is_noticed() {
     let report = report_in(&desk.path("out"));
     let why = report["steps"][0]["unproven"].as_str().expect("it is not proven");
     assert!(why.contains("s into the run"), "no time in `{why}`");
-    assert!(why.contains("expected `frozen 1`, found `frozen 0`"), "{why}");
+    assert!(why.contains("its cgroup is not frozen: expected `frozen 1`"), "{why}");
     assert!(done.out.contains(why), "{}", done.out);
 }
 

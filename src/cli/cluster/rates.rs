@@ -78,7 +78,7 @@ mod tests {
         counter.count(&OpLine::parse(&next).expect("an operation"));
         let rates = counter.rates;
         assert_eq!((rates.ok, rates.fail, rates.unknown), (2, 1, 1));
-        assert_eq!(rates.p50, Some(Duration::from_nanos(1_000)));
-        assert_eq!(rates.p99, Some(Duration::from_nanos(3_000)));
+        assert_eq!(rates.p50, Some(Duration::from_micros(1)));
+        assert_eq!(rates.p99, Some(Duration::from_micros(3)));
     }
 }

@@ -87,14 +87,13 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, is_quiet: bo
         return Ok(refused(status, message));
     }
     let journal = folder.join(JOURNAL);
-    match &status.journal {
-        Some(place) => {
-            let kept = kept::fetch(seat, place).await?;
-            fs::write(&journal, kept).map_err(|error| {
-                console::error(format_args!("cannot write {}: {error}", journal.display()), Exit::Unexpected)
-            })?;
-        }
-        None => tracing::warn!("the journal was not kept; what the log told is judged"),
+    if let Some(place) = &status.journal {
+        let kept = kept::fetch(seat, place).await?;
+        fs::write(&journal, kept).map_err(|error| {
+            console::error(format_args!("cannot write {}: {error}", journal.display()), Exit::Unexpected)
+        })?;
+    } else {
+        tracing::warn!("the journal was not kept; what the log told is judged");
     }
     let judgement = recorded::read(&journal)?;
     recorded::write(&judgement, folder);

@@ -21,8 +21,14 @@ const OLDEST: u32 = 32;
 /// An agent that has not been heard of for this long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_mins(1);
 /// What install makes, so that rights hold.
-const POLICIES: [&str; 6] =
-    ["seatrial-agents", "seatrial-authors", "seatrial-injections", "seatrial-runners", "seatrial-tokens", "seatrial-verdicts"];
+const POLICIES: [&str; 6] = [
+    "seatrial-agents",
+    "seatrial-authors",
+    "seatrial-injections",
+    "seatrial-runners",
+    "seatrial-tokens",
+    "seatrial-verdicts",
+];
 
 const INSTALL: &str = "seatrial install | kubectl apply --server-side -f -";
 
@@ -98,7 +104,7 @@ impl Server<'_> {
                 }
             }
             Err(error) => {
-                findings.note(format!("the admission policies cannot be looked at: {}", words(&error)))
+                findings.note(format!("the admission policies cannot be looked at: {}", words(&error)));
             }
         }
     }
@@ -111,7 +117,7 @@ impl Server<'_> {
                     found.as_ref().and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0);
                 match found {
                     Some(_) if ready > 0 => {
-                        findings.good(format!("{ready} controllers are ready in {}", self.system))
+                        findings.good(format!("{ready} controllers are ready in {}", self.system));
                     }
                     Some(_) => findings.unmet(
                         format!("no controller is ready in {}", self.system),
@@ -156,7 +162,7 @@ impl Server<'_> {
             Ok(None) => findings
                 .unmet(format!("there is no namespace {namespace}"), "name another one with --namespace"),
             Err(error) => {
-                findings.note(format!("namespace {namespace} cannot be looked at: {}", words(&error)))
+                findings.note(format!("namespace {namespace} cannot be looked at: {}", words(&error)));
             }
         }
     }
@@ -221,12 +227,11 @@ impl Server<'_> {
             match agent.and_then(|agent| agent.status.as_ref()) {
                 Some(status) if now.duration_since(status.seen_at) < SILENCE => {
                     alive += 1;
-                    let missing = status.missing.iter().map(|why| format!("; {why}")).collect::<String>();
+                    let said = [status.faults.join(", ")];
+                    let said = said.iter().chain(&status.missing).cloned().collect::<Vec<_>>().join("; ");
                     findings.good(format!(
-                        "node {name}: kernel {}, cgroups {}, {}{missing}",
-                        status.kernel,
-                        status.cgroups,
-                        status.faults.join(", ")
+                        "node {name}: kernel {}, cgroups {}, {said}",
+                        status.kernel, status.cgroups,
                     ));
                 }
                 Some(status) => {

@@ -94,8 +94,9 @@ async fn free(server: &Server<'_>, experiment: &Experiment, findings: &mut Findi
     match leases.list(&ListParams::default().labels(&format!("{TARGET_LABEL}={name}"))).await {
         Ok(found) => match found.items.first().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone())
         {
-            Some(holder) => findings
-                .note(format!("{name} is being broken by run {holder}: this one would wait")),
+            Some(holder) => {
+                findings.note(format!("{name} is being broken by run {holder}: this one would wait"));
+            }
             None => findings.good(format!("nobody else breaks {name}")),
         },
         Err(error) => findings.note(format!("other runs cannot be looked at: {}", words(&error))),

@@ -4,6 +4,7 @@ use super::*;
 
 const CREATED: &str = "2026-01-01T00:00:00Z";
 
+#[expect(clippy::needless_pass_by_value, reason = "it reads better with `json!` in place")]
 fn pod(status: Value) -> Pod {
     serde_json::from_value(json!({ "metadata": { "creationTimestamp": CREATED }, "status": status }))
         .expect("a pod")

@@ -21,13 +21,12 @@ pub struct OwnCopy(Arc<OnceLock<OwnedFd>>);
 impl OwnCopy {
     /// Under which path a child of this process executes it (execve(2) resolves it before descriptors are closed).
     pub fn path(&self) -> io::Result<PathBuf> {
-        let copy = match self.0.get() {
-            Some(copy) => copy,
-            None => {
-                // Whoever loses the race drops a copy of the same bytes.
-                let made = in_memory(Path::new(OWN_PROGRAM))?;
-                self.0.get_or_init(|| made)
-            }
+        let copy = if let Some(copy) = self.0.get() {
+            copy
+        } else {
+            // Whoever loses the race drops a copy of the same bytes.
+            let made = in_memory(Path::new(OWN_PROGRAM))?;
+            self.0.get_or_init(|| made)
         };
         Ok(PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd())))
     }

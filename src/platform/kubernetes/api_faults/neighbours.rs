@@ -19,7 +19,9 @@ pub(super) async fn endangered(
 ) -> Result<Vec<String>, Error> {
     let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let pods = Api::<Pod>::all(client.clone()).list(&on_node).await?.items;
-    let touched: BTreeSet<Name> = pods.iter().filter_map(owner).filter(|name| Some(name) != target).collect();
+    // A pod that is going already loses nothing by this.
+    let staying = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let touched: BTreeSet<Name> = staying.filter_map(owner).filter(|name| Some(name) != target).collect();
     let mut namespaces: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
     let mut endangered = Vec::new();
     for name in touched {

@@ -64,20 +64,28 @@ fn rolled_out(set: &StatefulSet) -> Look {
     else {
         return Look::Missed("the controller has not seen the new template yet".into());
     };
-    let asked = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let spec = set.spec.as_ref();
+    let asked = spec.and_then(|spec| spec.replicas).unwrap_or(1);
+    let strategy = spec.and_then(|spec| spec.update_strategy.as_ref());
+    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    // Pods below the partition keep their revision, and the set never gets a single one.
+    let partition = rolling.and_then(|rolling| rolling.partition).unwrap_or(0);
     let updated = status.updated_replicas.unwrap_or(0);
     let ready = status.ready_replicas.unwrap_or(0);
     let is_current = status.current_revision == status.update_revision;
     let revision = status.update_revision.as_deref().unwrap_or("unknown");
     let words =
         format!("revision {revision} is asked for, {updated} of {asked} pods have it, {ready} are Ready");
-    if is_current && updated >= asked && ready >= asked { Look::Done(words) } else { Look::Seen(words) }
+    let is_updated =
+        if partition == 0 { is_current && updated >= asked } else { updated >= asked - partition };
+    if is_updated && ready >= asked { Look::Done(words) } else { Look::Seen(words) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "it reads better with `json!` in place")]
     fn set(status: serde_json::Value) -> StatefulSet {
         let set = json!({
             "metadata": { "name": "db", "generation": 4 },

@@ -77,6 +77,10 @@ mod tests {
     const SLICE: &str = "0f8fad5b_d9cb_469f_a165_70867728950e";
     const ID: &str = "3e5f8c0d9b7a6e5d4c3b2a1908f7e6d5c4b3a29180f7e6d5c4b3a29180f7e6d5";
 
+    #[expect(
+        clippy::option_option,
+        reason = "no pod, a pod without a container, and a container are three answers"
+    )]
     fn container_in(path: &str) -> Option<Option<String>> {
         Place::in_pod(path, UID).map(|place| place.container.map(str::to_owned))
     }
