@@ -1,12 +1,13 @@
-# `make test` installs what the tests need and runs all of them, as continuous integration does.
+# `make test` installs what the tests need and runs them, as continuous integration does; `make test-cluster` runs those
+# that need a Kubernetes.
 
-.PHONY: build test lint install fuzz
+.PHONY: build test test-cluster lint install fuzz
 
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
 sudo := sudo
 host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-test: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
+test test-cluster: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
 include tests/cluster/cluster.mk
@@ -15,10 +16,15 @@ include tests/cluster/cluster.mk
 build:
 	cargo build --release
 
-# The cluster of the tests is removed however they end. SEATRIAL_TEST_KUBECONFIG names another one to be used instead.
+# Everything but what needs a Kubernetes.
 test: install lint
+	cargo test --all-features -- --skip cluster_
+
+# What needs a Kubernetes. Its cluster is removed however the tests end; SEATRIAL_TEST_KUBECONFIG names another one to be
+# used instead.
+test-cluster: install
 ifdef SEATRIAL_TEST_KUBECONFIG
-	cargo test --all-features
+	cargo test --all-features --test it cluster_
 else
 	$(MAKE) --no-print-directory cluster-build
 	@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
@@ -27,7 +33,7 @@ else
 	trap end EXIT; trap 'exit 130' INT TERM; \
 	$(sudo) $$program up --dir $$dir || exit 1; \
 	SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
-	  cargo test --all-features
+	  cargo test --all-features --test it cluster_
 endif
 
 lint:
@@ -35,15 +41,15 @@ lint:
 	cargo clippy --all-targets --all-features -- -D warnings
 	cargo check --no-default-features
 	cargo check --no-default-features --features sandbox
+	cargo check --no-default-features --features kubernetes
 
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
+packages = etcd-server nftables busybox-static e2fsprogs iproute2
+test-cluster cluster: packages += etcd-client containerd runc containernetworking-plugins
 install:
 	@missing=""; \
-	for package in etcd-server etcd-client nftables busybox-static e2fsprogs iproute2 containernetworking-plugins curl unzip; do \
-	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; \
-	done; \
-	for program in containerd runc; do \
-	  command -v $$program >/dev/null || missing="$$missing $$program"; \
+	for package in $(packages); do \
+	  dpkg -s $$package >/dev/null 2>&1 || command -v $$package >/dev/null || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing"; \
