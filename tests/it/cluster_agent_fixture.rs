@@ -305,7 +305,13 @@ impl<'a> Scene<'a> {
         let Ok(entries) = fs::read_dir(folder) else {
             return Vec::new();
         };
-        entries.map(|entry| entry.expect("readable").path()).collect()
+        // Other scenes have agents on the same node.
+        let ours = format!("{}_", self.name());
+        let entries = entries.map(|entry| entry.expect("readable"));
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours))
+            .map(|entry| entry.path())
+            .collect()
     }
 
     /// Waits until nothing is left in the pod and on its node.

@@ -18,6 +18,8 @@ use crate::undo::Guardian;
 
 /// For how long a guardian may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a guardian is started whose cgroup is removed in the same moment.
+const ATTEMPTS: u32 = 5;
 
 /// How guardians are started.
 #[derive(Debug, Clone)]
@@ -83,13 +85,21 @@ impl Launch {
                 detached(program, beside, held, cgroup.as_slice()).map_err(LaunchError::Start)
             }
             Self::Apart { program, cgroups, own } => {
-                if let Some(own) = own {
-                    fs::create_dir_all(own).map_err(|error| LaunchError::Cgroup(own.clone(), error))?;
-                }
-                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().collect();
                 let program = program.path().map_err(LaunchError::Start)?;
                 let apart = beside.into_iter().chain([APART.as_ref()]);
-                detached(&program, apart, held, &cgroups).map_err(LaunchError::Start)
+                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().collect();
+                let mut attempts = ATTEMPTS;
+                loop {
+                    if let Some(own) = own {
+                        fs::create_dir_all(own).map_err(|error| LaunchError::Cgroup(own.clone(), error))?;
+                    }
+                    attempts -= 1;
+                    match detached(&program, apart.clone(), held, &cgroups) {
+                        // An agent that has just ended took the empty cgroup with it.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
+                        result => return result.map_err(LaunchError::Start),
+                    }
+                }
             }
         }
     }
@@ -99,7 +109,6 @@ impl Launch {
         let mut idle = self.spawn(&folder.join("nothing"), &[])?;
         drop(idle.stdin.take());
         let ended = idle.wait().map_err(LaunchError::Start)?;
-        self.tidy();
         match ended.code() {
             Some(0) => Ok(()),
             Some(code) => Err(LaunchError::Leave(io::Error::from_raw_os_error(code))),
