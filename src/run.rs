@@ -169,8 +169,10 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     course.view.finish();
     course.hands.clean_up(&setup).await;
     course.recorder.sync();
-    // The first line that failed may have been an operation's.
-    match course.recorder.broken().or(course.broken) {
+    // The first line that failed may have been an operation's; whoever wrote after it was only told that the journal has
+    // ended.
+    let failures = [course.recorder.broken(), course.broken];
+    match failures.into_iter().flatten().min_by_key(|error| matches!(error, WriteError::Ended)) {
         Some(source) => Err(RunError::Journal { source, left: course.left }),
         None => Ok(()),
     }

@@ -66,7 +66,10 @@ impl Recorder {
     fn write(&self, line: OpLine<'_>) {
         self.live().observe_operation(&line);
         if let Err(error) = self.writer.operation(line) {
-            self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+            if broken.as_ref().is_none_or(|first| matches!(first, WriteError::Ended)) {
+                *broken = Some(error);
+            }
         }
     }
 }

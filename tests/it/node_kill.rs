@@ -162,8 +162,8 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         scene.folder.await_state("kept", InjectionState::Injected);
         let records: Vec<PathBuf> = scene.folder.records();
         let guardian = guardians(&scene.folder);
-        let told = scene.folder.statuses().len();
         node.kill();
+        let told = scene.folder.statuses().len();
         assert!(scene.is_in_force());
         let mut node = Node::start(&scene.folder);
         node.put(&spec);
