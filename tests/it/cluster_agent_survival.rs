@@ -46,7 +46,7 @@ fn is_over(scene: &Scene<'_>, agent: &str) {
 
 #[test]
 fn the_deadline_ends_a_fault_whose_agent_is_dead() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = with_idle_pods(&cluster, "agent-deadline");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
     let lasts = Duration::from_secs(15);
@@ -75,7 +75,7 @@ fn the_deadline_ends_a_fault_whose_agent_is_dead() {
 
 #[test]
 fn an_agent_killed_at_any_point_leaves_nothing() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = with_idle_pods(&cluster, "agent-points");
     let node = node_of(&scene, "idle-0");
     for point in POINTS {
@@ -106,7 +106,7 @@ fn an_agent_killed_at_any_point_leaves_nothing() {
 
 #[test]
 fn a_restarted_agent_takes_over_and_takes_back_what_was_deleted_meanwhile() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = with_idle_pods(&cluster, "agent-restart");
     let node = node_of(&scene, "idle-0");
     scene.start_agent("first", &node, None);
@@ -134,7 +134,7 @@ fn a_restarted_agent_takes_over_and_takes_back_what_was_deleted_meanwhile() {
 
 #[test]
 fn an_agent_that_is_told_to_end_takes_everything_back_and_says_so() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = with_idle_pods(&cluster, "agent-end");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
     scene.inject("pause", "idle-0", HostFault::Pause {}, LONG);
@@ -153,7 +153,7 @@ fn an_agent_that_is_told_to_end_takes_everything_back_and_says_so() {
 
 #[test]
 fn a_halt_ends_everything_and_lets_nothing_begin() {
-    let Some(cluster) = Cluster::exclusive() else { return };
+    let cluster = Cluster::exclusive();
     let scene = with_idle_pods(&cluster, "agent-halt");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
     scene.inject("pause", "idle-0", HostFault::Pause {}, LONG);
@@ -190,7 +190,7 @@ fn a_halt_ends_everything_and_lets_nothing_begin() {
 
 #[test]
 fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
-    let Some(cluster) = Cluster::exclusive() else { return };
+    let cluster = Cluster::exclusive();
     let scene = with_idle_pods(&cluster, "agent-outage");
     let node = node_of(&scene, "idle-0");
     scene.start_agent("agent", &node, None);
@@ -233,7 +233,7 @@ fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
 
 #[test]
 fn the_newest_status_is_told_when_the_api_server_is_back() {
-    let Some(cluster) = Cluster::exclusive() else { return };
+    let cluster = Cluster::exclusive();
     let scene = with_idle_pods(&cluster, "agent-silence");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
     let lasts = Duration::from_secs(15);

@@ -167,7 +167,7 @@ fn load(cluster: &Held) {
 
 #[test]
 fn one_experiment_per_target_and_the_next_one_waits_for_it_by_name() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = Scene::new(&cluster, "waits");
     scene.create("first");
     let first = scene.wait("first", "Starting");
@@ -190,7 +190,7 @@ fn one_experiment_per_target_and_the_next_one_waits_for_it_by_name() {
 
 #[test]
 fn what_cannot_run_is_refused_with_every_reason_and_nothing_is_made() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = Scene::new(&cluster, "refuses");
     let mut typos = experiment("typos");
     typos["spec"]["target"]["stor"] = json!({});
@@ -215,7 +215,7 @@ fn what_cannot_run_is_refused_with_every_reason_and_nothing_is_made() {
 
 #[test]
 fn a_killed_controller_goes_on_where_it_was() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let mut scene = Scene::new(&cluster, "killed");
     for round in 0..3 {
         let name = format!("round-{round}");
@@ -237,7 +237,7 @@ fn a_killed_controller_goes_on_where_it_was() {
 
 #[test]
 fn a_runner_that_is_gone_is_swept_up_and_the_verdict_is_aborted() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = Scene::new(&cluster, "sweeps");
     scene.create("lost");
     let run = scene.wait("lost", "Starting")["run"].as_str().expect("a run has a name").to_owned();
@@ -265,7 +265,7 @@ fn a_runner_that_is_gone_is_swept_up_and_the_verdict_is_aborted() {
 
 #[test]
 fn a_runner_that_never_began_is_made_again() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let scene = Scene::new(&cluster, "again");
     scene.create("again");
     let run = scene.wait("again", "Starting")["run"].as_str().expect("a run has a name").to_owned();
@@ -287,7 +287,7 @@ fn a_runner_that_never_began_is_made_again() {
 
 #[test]
 fn a_halt_keeps_runs_from_starting_and_asks_running_ones_to_end() {
-    let Some(cluster) = Cluster::exclusive() else { return };
+    let cluster = Cluster::exclusive();
     let scene = Scene::new(&cluster, "halts");
     scene.create("running");
     let run = scene.wait("running", "Starting")["run"].as_str().expect("a run has a name").to_owned();

@@ -151,7 +151,7 @@ fn assert_unmarked(namespace: &Namespace<'_>) {
 
 #[test]
 fn a_rolling_restart_replaces_every_pod_and_ends_by_itself() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace("steps-restart");
     set_up(&namespace);
     let before = uids(&namespace);
@@ -167,7 +167,7 @@ fn a_rolling_restart_replaces_every_pod_and_ends_by_itself() {
 
 #[test]
 fn a_scale_is_marked_put_back_by_another_runner_and_refuses_a_second_change() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace("steps-scale");
     set_up(&namespace);
     let scale = spec(&namespace, "scale", ApiFault::Scale { replicas: 2 }, LONG);
@@ -195,7 +195,7 @@ fn a_scale_is_marked_put_back_by_another_runner_and_refuses_a_second_change() {
 
 #[test]
 fn a_broken_rollout_hits_pods_from_its_partition_on_and_is_rolled_back() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     for by in [Breakage::Image, Breakage::Command] {
         let namespace = cluster.namespace("steps-rollout");
         set_up(&namespace);
@@ -220,7 +220,7 @@ fn a_broken_rollout_hits_pods_from_its_partition_on_and_is_rolled_back() {
 
 #[test]
 fn a_denied_pod_stays_away_and_comes_back_right_after_the_revert() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace("steps-deny");
     set_up(&namespace);
     let runner = Runner::start(&cluster, &namespace);
@@ -253,7 +253,7 @@ fn a_denied_pod_stays_away_and_comes_back_right_after_the_revert() {
 
 #[test]
 fn a_denial_whose_runner_died_lapses_by_its_own_deadline() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace("steps-lapse");
     set_up(&namespace);
     let fault = ApiFault::Deny { resources: vec![DeniedResource::Pods], ordinals: vec![0, 1, 2] };
@@ -279,7 +279,7 @@ fn a_denial_whose_runner_died_lapses_by_its_own_deadline() {
 
 #[test]
 fn an_eviction_respects_a_budget_or_passes_it_by() {
-    let Some(cluster) = Cluster::shared() else { return };
+    let cluster = Cluster::shared();
     let namespace = cluster.namespace("steps-evict");
     set_up(&namespace);
     namespace.apply(
@@ -305,7 +305,7 @@ fn an_eviction_respects_a_budget_or_passes_it_by() {
 
 #[test]
 fn a_node_is_taken_away_with_its_pods_and_given_back() {
-    let Some(cluster) = Cluster::exclusive() else { return };
+    let cluster = Cluster::exclusive();
     eventually("what other tests left is gone", PATIENCE, || {
         cluster
             .kubectl(["get", "statefulsets", "--all-namespaces", "-o", "name"])
@@ -341,7 +341,7 @@ fn a_node_is_taken_away_with_its_pods_and_given_back() {
 
 #[test]
 fn a_node_that_another_set_needs_is_not_taken_away() {
-    let Some(cluster) = Cluster::exclusive() else { return };
+    let cluster = Cluster::exclusive();
     let namespace = cluster.namespace("steps-neighbour");
     set_up(&namespace);
     let node = field(&namespace, "pod/db-1", ".spec.nodeName");

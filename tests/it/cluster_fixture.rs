@@ -1,9 +1,8 @@
 //! A real Kubernetes cluster for tests: the project's own (tests/cluster), or whichever one a kubeconfig names.
 //!
-//! `make test` starts the project's own cluster and says where it is by the environment. With nothing but
-//! `SEATRIAL_TEST_KUBECONFIG` (kind, a cluster of yours) the same tests run there, except those that touch the machines
-//! below, which say that they are skipped. Without it they fail, because a test that silently proves nothing is worse than
-//! none; `SEATRIAL_TEST_KUBECONFIG=none` leaves them out on purpose.
+//! `make test-cluster` starts the project's own cluster and says where it is by the environment. With nothing but
+//! `SEATRIAL_TEST_KUBECONFIG` (kind, a cluster of yours) the same tests run there; those that touch the machines below fail
+//! and say so. Without it all of them fail: no test returns early, because one that proves nothing is worse than none.
 //!
 //! Tests that change what all tests share (the API server, a node's power, its link) take the cluster for themselves with
 //! [`Cluster::exclusive`]; all others share it with [`Cluster::shared`].
@@ -24,7 +23,7 @@ use crate::node_fixture::eventually;
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
 static LOCK: RwLock<()> = RwLock::new(());
-static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::from_environment);
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::from_environment);
 
 /// A cluster that somebody has started.
 pub struct Cluster {
@@ -40,8 +39,12 @@ struct Machine {
 }
 
 impl Cluster {
-    fn from_environment() -> Option<Self> {
-        let kubeconfig = std::env::var_os("SEATRIAL_TEST_KUBECONFIG").filter(|named| named != "none")?;
+    fn from_environment() -> Self {
+        let kubeconfig =
+            std::env::var_os("SEATRIAL_TEST_KUBECONFIG").filter(|named| !named.is_empty()).expect(
+                "cluster tests need a cluster: `make test-cluster` starts one, `make cluster` keeps one, and \
+             SEATRIAL_TEST_KUBECONFIG names any",
+            );
         let machine = std::env::var_os("SEATRIAL_TEST_CLUSTER_PROGRAM")
             .zip(std::env::var_os("SEATRIAL_TEST_CLUSTER"))
             .map(|(program, dir)| Machine { program: program.into(), dir: dir.into() });
@@ -49,33 +52,23 @@ impl Cluster {
             Some(machine) => machine.program.with_file_name("kubectl"),
             None => "kubectl".into(),
         };
-        Some(Self { kubeconfig: kubeconfig.into(), kubectl, machine })
+        Self { kubeconfig: kubeconfig.into(), kubectl, machine }
     }
 
-    fn find() -> Option<&'static Self> {
-        assert!(
-            std::env::var_os("SEATRIAL_TEST_KUBECONFIG").is_some_and(|named| !named.is_empty()),
-            "cluster tests need a cluster: `make test` starts one, `make cluster` keeps one, SEATRIAL_TEST_KUBECONFIG names \
-             any, and SEATRIAL_TEST_KUBECONFIG=none leaves these tests out"
-        );
-        CLUSTER.as_ref().or_else(|| skip("SEATRIAL_TEST_KUBECONFIG=none leaves it out"))
-    }
-
-    /// The cluster, beside other tests. Nothing when cluster tests are left out: the test is to return then.
-    pub fn shared() -> Option<Held> {
-        let cluster = Self::find()?;
+    /// The cluster, beside other tests.
+    pub fn shared() -> Held {
         let lock = Lock::Shared { _guard: LOCK.read().unwrap_or_else(PoisonError::into_inner) };
-        Some(Held { cluster, undo: RefCell::default(), lock })
+        Held { cluster: &CLUSTER, undo: RefCell::default(), lock }
     }
 
-    /// The project's own cluster, for this test alone. What the test stops, cuts or powers off is put right at its end.
-    pub fn exclusive() -> Option<Held> {
-        let cluster = Self::find()?;
-        if cluster.machine.is_none() {
-            return skip("the cluster is not the project's own: its machines cannot be touched");
-        }
+    /// The project's own cluster, for this test alone. What the test stops or powers off is put right at its end.
+    pub fn exclusive() -> Held {
+        assert!(
+            CLUSTER.machine.is_some(),
+            "this test stops machines, which only the project's own cluster lets it: `make test-cluster` starts one"
+        );
         let lock = Lock::Exclusive { _guard: LOCK.write().unwrap_or_else(PoisonError::into_inner) };
-        Some(Held { cluster, undo: RefCell::default(), lock })
+        Held { cluster: &CLUSTER, undo: RefCell::default(), lock }
     }
 
     /// For whatever is not kubectl.
@@ -149,11 +142,6 @@ impl Cluster {
             .expect("the program can be started");
         spoken(&output).unwrap_or_else(|complaint| complain(&complaint));
     }
-}
-
-fn skip<T>(reason: &str) -> Option<T> {
-    eprintln!("skipped: {reason}");
-    None
 }
 
 fn spoken(output: &Output) -> Result<String, String> {
