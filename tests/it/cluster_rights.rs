@@ -197,7 +197,7 @@ fn an_author_needs_the_rights_that_the_experiment_uses() {
     assert!(told.contains("an Experiment runs once"), "{told}");
     patch(&writer, r#"{"metadata":{"annotations":{"seatrial.dev/abort":"enough"}}}"#)
         .expect("a label gives no power");
-    let told = refusal(editor.kubectl(&[
+    let verdict = [
         "patch",
         "experiment",
         "fine",
@@ -207,18 +207,9 @@ fn an_author_needs_the_rights_that_the_experiment_uses() {
         "--type=merge",
         "--patch",
         r#"{"status":{"verdict":"Pass"}}"#,
-    ]));
+    ];
+    let told = refusal(editor.kubectl(&verdict));
     assert!(told.contains("resource \"experiments/status\""), "{told}");
-    let told = cluster.try_kubectl([
-        "patch",
-        "experiment",
-        "fine",
-        "--namespace",
-        namespace.name(),
-        "--subresource=status",
-        "--type=merge",
-        "--patch",
-        r#"{"status":{"verdict":"Pass"}}"#,
-    ]);
+    let told = cluster.try_kubectl(verdict);
     assert!(refusal(told).contains("only the controller and the runner"));
 }
