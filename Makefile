@@ -44,8 +44,8 @@ lint:
 	cargo check --no-default-features --features kubernetes
 
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
-packages = etcd-server nftables busybox-static e2fsprogs iproute2
-test-cluster cluster: packages += etcd-client containerd runc containernetworking-plugins
+packages = etcd-server etcd-client nftables busybox-static e2fsprogs iproute2
+test-cluster cluster: packages += containerd runc containernetworking-plugins
 install:
 	@missing=""; \
 	for package in $(packages); do \

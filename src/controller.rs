@@ -19,6 +19,7 @@ mod context;
 mod finish;
 mod follow;
 mod health;
+mod hindrance;
 mod identity;
 mod lease;
 mod metrics;

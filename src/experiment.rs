@@ -13,6 +13,7 @@ mod guards;
 mod selection;
 mod sli;
 mod step;
+mod store;
 mod target;
 mod verdict;
 mod workload;
@@ -30,7 +31,8 @@ pub use guards::{AbortCondition, Guards};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
 pub use step::{Extent, Repeat, Start, Step, Work};
-pub use target::{Group, OrdinalFrom, Pods, Selector, Store, StorePort, Target};
+pub use store::{Auth, SecretName, SecurePort, ServerName, Store, StorePort, Tls};
+pub use target::{Group, OrdinalFrom, Pods, Selector, Target};
 pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};
 

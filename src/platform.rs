@@ -17,6 +17,8 @@ use crate::api::{Injection, InjectionSpec, Ordinal, Snapshot};
 
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod names;
 pub mod proving;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
@@ -62,7 +64,7 @@ pub trait Nodes: Send + Sync {
 }
 
 /// Where a client connects to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// One member, by ordinal.
     Member(Ordinal),
@@ -75,4 +77,7 @@ pub enum Endpoint {
 pub trait Dial: Send + Sync {
     /// Connects to `port` of `endpoint`. The caller sets the time limit.
     async fn dial(&self, endpoint: Endpoint, port: u16) -> io::Result<TcpStream>;
+
+    /// The names by which clients know `endpoint`, the whole one first: its certificate has to carry one of them.
+    fn names(&self, endpoint: Endpoint) -> Vec<String>;
 }

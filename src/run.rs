@@ -24,8 +24,9 @@ use crate::engine::{Engine, Limits};
 use crate::experiment::Experiment;
 use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
 use crate::journal::write::{WriteError, Writer};
-use crate::platform::{Cluster, Dial, Nodes, PlatformError};
+use crate::platform::{Cluster, Nodes, PlatformError};
 use crate::report::live::Live;
+use crate::store::Adapter;
 use crate::{sli, store, workload};
 
 /// How often budgets are looked at and the view is drawn.
@@ -38,8 +39,8 @@ pub struct Platform {
     pub cluster: Arc<dyn Cluster>,
     /// Injections.
     pub nodes: Arc<dyn Nodes>,
-    /// Connections.
-    pub dial: Arc<dyn Dial>,
+    /// Members and their data, where the experiment names a store.
+    pub store: Option<Arc<dyn Adapter>>,
 }
 
 /// Somebody asks a run to stop; everything is reverted first.
@@ -265,13 +266,33 @@ fn status(run: &str, injection: Injection) -> Option<Input> {
     (injection.spec.run == run).then_some(Input::Injection { name: injection.spec.name, status })
 }
 
+/// How long a store may take to let the right user in, which its pods have to start for.
+const LET_IN: Duration = Duration::from_mins(1);
+
+/// Whether a store whose Secrets are named lets us in, or why it does not. Without Secrets there is nothing to be wrong.
+pub async fn lets_in(
+    experiment: &Experiment,
+    adapter: Option<&dyn Adapter>,
+    target: &Snapshot,
+) -> Result<(), String> {
+    let needs_secrets = experiment.target.store.as_ref().is_some_and(|store| !store.secrets().is_empty());
+    let Some(adapter) = adapter.filter(|_| needs_secrets) else {
+        return Ok(());
+    };
+    let members: Vec<_> = target.ordinals().collect();
+    store::answers(adapter, &members, &heartbeat(experiment), LET_IN).await
+}
+
+fn heartbeat(experiment: &Experiment) -> String {
+    let prefix = experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
+    workload::heartbeat_key(&prefix.unwrap_or_default())
+}
+
 /// Rounds of questions to every member, where there is a store to ask.
 fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> {
-    let adapter = store::open(setup.experiment.target.store.as_ref()?, Arc::clone(&setup.platform.dial));
+    let adapter = setup.platform.store.as_ref()?;
     let members: Vec<_> = target.ordinals().collect();
-    let prefix = setup.experiment.workload.as_ref().map(|workload| workload.scope.prefix.clone());
-    let heartbeat = workload::heartbeat_key(&prefix.unwrap_or_default());
-    Some(sli::members::sample(&*adapter, &members, heartbeat))
+    Some(sli::members::sample(&**adapter, &members, heartbeat(&setup.experiment)))
 }
 
 /// Requests to the API server, where an SLI asks for them.

@@ -7,6 +7,7 @@
 //! - It stops, and takes everything back first, when the Experiment is deleted or has the annotation
 //!   `seatrial.dev/abort`, when a Halt exists, and on SIGTERM.
 //! - Standard output carries the journal's lines, each of which begins with `{`; everything else goes to standard error.
+//! - Secrets are read from files, once, at the beginning; their content is written nowhere.
 //! - The verdict in the status is that of `seatrial judge` for the journal that is kept.
 //!
 //! What it leaves when it is killed: Injections, which end by their own deadlines, and the journal in its folder.
@@ -45,6 +46,7 @@ use crate::report::live::{Live, Style};
 use crate::resource::{self, SEED_ANNOTATION};
 use crate::run::{Platform, RunError, Setup};
 use crate::spec;
+use crate::store::{self, Secrets};
 
 /// How long a runner goes on asking an API server that is away, before and after the run.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -60,6 +62,8 @@ pub struct Options {
     pub run: String,
     /// The journal's path, in a folder that survives this process.
     pub journal: PathBuf,
+    /// The Secrets that the Experiment names, as the kubelet mounts them.
+    pub secrets: Secrets,
 }
 
 /// Why a runner ended without a verdict. Whoever starts it again takes back what it left.
@@ -177,12 +181,19 @@ impl Course {
         } {
             return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
         }
-        let ways = Ways::new(&access.client, &options.namespace, cluster.service(), snapshots);
-        let platform = Platform {
-            cluster: Arc::new(cluster),
-            nodes: Arc::new(injections.clone()),
-            dial: Arc::new(ways),
+        let ways = Arc::new(Ways::new(&access.client, &options.namespace, cluster.service(), snapshots));
+        let named = experiment.target.store.as_ref();
+        let store = match named.map(|named| store::open(named, ways, &options.secrets)).transpose() {
+            Ok(store) => store,
+            Err(error) => {
+                let reason = error.to_string();
+                return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
+            }
         };
+        if let Err(reason) = crate::run::lets_in(&experiment, store.as_deref(), &first).await {
+            return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
+        }
+        let platform = Platform { cluster: Arc::new(cluster), nodes: Arc::new(injections.clone()), store };
         let view = Live::new(&experiment.name, Style::Quiet);
         let setup = Setup {
             experiment,

@@ -9,9 +9,12 @@ pub mod problem;
 mod read;
 pub mod resource;
 mod rules;
+mod secrets;
 
 #[cfg(test)]
 mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -68,9 +71,9 @@ struct Metadata {
     #[serde(default)]
     namespace: Option<String>,
     #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     #[serde(default)]
-    annotations: std::collections::BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
 }
 
 /// The whole document.
@@ -136,10 +139,19 @@ fn against(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// Checks an experiment against what a sandbox can do.
-pub fn against_sandbox(document: &Document, experiment: &Experiment) -> Result<(), Vec<Problem>> {
+/// The keys of each Secret that there is.
+pub type SecretKeys = BTreeMap<String, BTreeSet<String>>;
+
+/// Checks an experiment against what a sandbox can do, and the Secrets that it has.
+pub fn against_sandbox(
+    document: &Document,
+    experiment: &Experiment,
+    secrets: &SecretKeys,
+) -> Result<(), Vec<Problem>> {
     let tree = tree_of(document).map_err(|problem| vec![problem])?;
-    let problems = told(document, &tree, rules::against_sandbox(experiment));
+    let mut broken = rules::against_sandbox(experiment);
+    broken.extend(secrets::against_secrets(experiment, secrets));
+    let problems = told(document, &tree, broken);
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 

@@ -13,14 +13,18 @@
 mod etcd;
 mod http;
 mod refkv;
+mod secrets;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::api::MemberSample;
+pub use self::secrets::{SecretError, Secrets};
+use crate::api::{MemberSample, Ordinal};
 use crate::experiment;
 use crate::platform::{Dial, Endpoint};
 
@@ -118,11 +122,46 @@ pub trait Client: Send {
     async fn remove(&mut self, prefix: &str, deadline: Instant) -> Result<(), Failure>;
 }
 
-/// The adapter for the store that an experiment names.
-pub fn open(store: &experiment::Store, dial: Arc<dyn Dial>) -> Arc<dyn Adapter> {
-    match store {
-        experiment::Store::Etcd(at) => Arc::new(etcd::Etcd::new(dial, at.port)),
+/// The adapter for the store that an experiment names, with what its Secrets hold.
+pub fn open(
+    store: &experiment::Store,
+    dial: Arc<dyn Dial>,
+    secrets: &Secrets,
+) -> Result<Arc<dyn Adapter>, SecretError> {
+    Ok(match store {
+        experiment::Store::Etcd(at) => Arc::new(etcd::Etcd::open(at, dial, secrets)?),
         experiment::Store::Refkv(at) => Arc::new(refkv::Refkv::new(dial, at.port)),
+    })
+}
+
+/// How long a question before a run may take, and the pause after one that nobody answered.
+const QUESTION: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Asks members in turn until one answers; after `limit` says why none does. A run cannot begin before that, and waits in
+/// vain where a password is wrong.
+pub async fn answers(
+    adapter: &dyn Adapter,
+    members: &[Ordinal],
+    heartbeat: &str,
+    limit: Duration,
+) -> Result<(), String> {
+    let until = Instant::now() + limit;
+    loop {
+        let mut why = Vec::new();
+        for &member in members {
+            let mut client = adapter.client(Endpoint::Member(member));
+            match client.member(heartbeat, Instant::now() + QUESTION).await {
+                MemberSample::Answer { .. } => return Ok(()),
+                MemberSample::Unreachable(reason) | MemberSample::NotSampled(reason) => {
+                    why.push(format!("member {member}: {reason}"));
+                }
+            }
+        }
+        if Instant::now() >= until {
+            return Err(format!("no member answers within {} s: {}", limit.as_secs(), why.join("; ")));
+        }
+        sleep(PAUSE).await;
     }
 }
 

@@ -285,4 +285,7 @@ pub struct Runner {
     /// The journal; its folder has to survive a restart of the container
     #[arg(long, value_name = "FILE", default_value = "/journal/journal.jsonl")]
     pub journal: PathBuf,
+    /// The Secrets that the Experiment names: a folder for each, a file for each of its keys
+    #[arg(long, value_name = "FOLDER", default_value = "/secrets")]
+    pub secrets: PathBuf,
 }

@@ -15,10 +15,12 @@ use super::scene::{self, Scene, Set};
 use crate::engine::Limits;
 use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
+use crate::platform::Cluster;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{ClaimKind, Sandbox, state_root};
 use crate::report::live::{Live, Style};
 use crate::run::{Platform, RunError, Setup};
+use crate::store;
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
@@ -119,8 +121,18 @@ fn experiment_in(
     let done = block_on(async {
         let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
         let client = Arc::new(client);
-        let platform =
-            Platform { cluster: Arc::clone(&client) as _, nodes: Arc::clone(&client) as _, dial: client };
+        let named = experiment.target.store.as_ref();
+        let opened =
+            named.map(|named| store::open(named, Arc::clone(&client) as _, &sandbox.dir().secrets()));
+        let store = match opened.transpose() {
+            Ok(store) => store,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let target = client.snapshots().borrow().clone();
+        if let Err(why) = crate::run::lets_in(&experiment, store.as_deref(), &target).await {
+            return Ok(Err(why));
+        }
+        let platform = Platform { cluster: Arc::clone(&client) as _, nodes: client, store };
         let setup = Setup {
             experiment,
             run: name,
@@ -130,7 +142,7 @@ fn experiment_in(
             platform,
             limits: Limits::default(),
         };
-        Ok(crate::run::run(setup, interrupts(), view).await)
+        Ok(Ok(crate::run::run(setup, interrupts(), view).await))
     });
     if args.sandbox.is_none()
         && let Err(error) = copy_folder(&sandbox.logs_dir(), &folder.join("logs"))
@@ -139,11 +151,12 @@ fn experiment_in(
     }
     match done {
         Err(why) => return console::error(why, Exit::Unexpected),
-        Ok(Err(ref error @ RunError::Journal { ref left, .. })) if !left.is_empty() => {
+        Ok(Err(why)) => return console::error(why, Exit::PreflightUnmet),
+        Ok(Ok(Err(ref error @ RunError::Journal { ref left, .. }))) if !left.is_empty() => {
             return console::failure(error, Exit::RevertFailed);
         }
-        Ok(Err(error)) => return console::failure(&error, Exit::Unexpected),
-        Ok(Ok(())) => {}
+        Ok(Ok(Err(error))) => return console::failure(&error, Exit::Unexpected),
+        Ok(Ok(Ok(()))) => {}
     }
     match recorded::read(&journal) {
         Ok(judgement) => {

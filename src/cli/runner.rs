@@ -5,6 +5,7 @@ use super::console;
 use super::exit::Exit;
 use super::runtime::block_on;
 use crate::runner::{Options, serve};
+use crate::store::Secrets;
 
 /// Ends well when there is nothing left to do, whatever the verdict: whoever starts it again otherwise takes back what
 /// was left.
@@ -14,6 +15,7 @@ pub(super) fn runner(args: args::Runner) -> Exit {
         experiment: args.experiment,
         run: args.run,
         journal: args.journal,
+        secrets: Secrets::at(args.secrets),
     };
     let done = block_on(async {
         serve(options).await.map_err(|error| {

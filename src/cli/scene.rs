@@ -7,10 +7,10 @@ use super::exit::Exit;
 use super::input::{Documents, refuse};
 use crate::experiment::Experiment;
 use crate::platform::sandbox::manifest::{self, Accepted};
-use crate::platform::sandbox::pod_spec::SetSpec;
+use crate::platform::sandbox::pod_spec::{Secret, SetSpec};
 use crate::spec::document::Document;
 use crate::spec::problem::{Place, Problem};
-use crate::spec::{self, TargetFacts};
+use crate::spec::{self, SecretKeys, TargetFacts};
 
 /// An experiment with its manifest, both valid and fitting each other.
 pub struct Scene {
@@ -44,8 +44,8 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
         {
             documents.problems.extend(problems);
         }
-        if manifest.is_some()
-            && let Err(problems) = spec::against_sandbox(document, experiment)
+        if let Some(manifest) = manifest
+            && let Err(problems) = spec::against_sandbox(document, experiment, &secrets(manifest))
         {
             documents.problems.extend(problems);
         }
@@ -112,8 +112,7 @@ fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
         .iter()
         .filter(|document| document.file == problem.file && document.first_line <= problem.line)
         .max_by_key(|document| document.first_line)
-        .and_then(|document| document.text.lines().nth(problem.line - document.first_line))
-        .map(|line| line.trim_end().to_owned());
+        .and_then(|document| document.excerpt(problem.line - document.first_line + 1));
     Problem {
         file: problem.file,
         place: Some(Place { line: problem.line, column: problem.column }),
@@ -121,6 +120,11 @@ fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
         message,
         excerpt,
     }
+}
+
+fn secrets(set: &SetSpec) -> SecretKeys {
+    let keys = |secret: &Secret| secret.keys.iter().map(|key| key.name.clone()).collect();
+    set.secrets.iter().map(|secret| (secret.name.clone(), keys(secret))).collect()
 }
 
 fn facts(set: &SetSpec) -> TargetFacts {

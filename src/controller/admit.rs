@@ -18,7 +18,7 @@ use super::status::{Aspect, Update};
 use super::target::{self, Holder};
 use super::trouble::{Answer, Doing, Trouble};
 use super::{SOON, follow, rights, runner_pod, validate};
-use crate::experiment::Experiment as Valid;
+use crate::experiment::{Experiment as Valid, Store};
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
 use crate::spec;
 
@@ -188,17 +188,18 @@ async fn start(
         .write(&context.client, experiment)
         .await?;
     let target = &valid.target.key();
-    create_runner(context, identity, target).await?;
+    create_runner(context, identity, valid).await?;
     let note = format!("{message} in namespace {}", identity.namespace);
     context.news.of_both(experiment, identity, target, EventType::Normal, "Started", &note).await;
     Ok(Action::requeue(SOON))
 }
 
 /// Makes the runner's pod where it is missing.
-pub async fn create_runner(context: &Context, identity: &Identity, target: &str) -> Result<(), Trouble> {
-    let set = stateful_set(context, identity, target).await?.unwrap_or_default();
+pub async fn create_runner(context: &Context, identity: &Identity, valid: &Valid) -> Result<(), Trouble> {
+    let set = stateful_set(context, identity, &valid.target.key()).await?.unwrap_or_default();
+    let secrets = valid.target.store.as_ref().map(Store::secrets).unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let pod = runner_pod::runner_pod(identity, &context.image, &set);
+    let pod = runner_pod::runner_pod(identity, &context.image, &set, &secrets);
     match pods.create(&PostParams::default(), &pod).await {
         Err(error) if !error.is_there() => Err(error).doing("create the runner's pod"),
         Ok(_) | Err(_) => Ok(()),

@@ -1,5 +1,7 @@
 //! Looks after an Experiment whose runner was started: lets it be while it lives, and takes over when it is gone.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams};
@@ -12,12 +14,17 @@ use super::identity::Identity;
 use super::runner::{Runner, Where};
 use super::status::{Aspect, Update};
 use super::trouble::{Answer, Doing, Trouble};
-use super::{CALM, SOON, admit, runner_pod, sweep, target, undone, validate};
+use super::{CALM, SOON, admit, hindrance, runner_pod, sweep, target, undone, validate};
 use crate::experiment::Verdict;
 use crate::resource::{ABORT_ANNOTATION, Experiment, Injection, Phase, RUN_LABEL};
 
 /// How long a runner that was asked to abort has before its pod is deleted, which asks it once more.
 const ABORT_PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long a pod usually takes to start; what keeps a slower one is looked for.
+const USUAL_START: SignedDuration = SignedDuration::from_secs(3);
+/// How often.
+const LOOK: Duration = Duration::from_secs(4);
 
 /// One look.
 pub async fn follow(
@@ -32,15 +39,21 @@ pub async fn follow(
     let node = node_of(context, pod.as_ref()).await?;
     match Runner::of(pod.as_ref(), node.as_ref().map_or(Where::Unknown, Found::place), now) {
         Runner::Absent if never_ran(context, experiment, identity).await? => {
-            let Some(target) = target_name(experiment) else {
+            let Ok(valid) = validate::read(experiment) else {
                 return Ok(Action::requeue(SOON));
             };
-            admit::create_runner(context, identity, &target).await?;
+            admit::create_runner(context, identity, &valid).await?;
             Ok(Action::requeue(SOON))
         }
         Runner::Absent => take_over(context, identity, "its pod is gone", now).await,
-        Runner::Starting | Runner::Running => watch_over(context, experiment, identity, now).await,
+        Runner::Starting => {
+            watch_over(context, experiment, identity, now).await?;
+            tell_hindrance(context, experiment, identity, pod.as_ref(), now).await?;
+            Ok(Action::requeue(LOOK))
+        }
+        Runner::Running => watch_over(context, experiment, identity, now).await,
         Runner::Stuck(why) => {
+            let why = hindrance(context, pod.as_ref()).await?.unwrap_or(why);
             delete(&pods, &identity.run).await?;
             let message = format!("the runner did not start: {why}");
             admit::refuse(context, experiment, identity, "RunnerNotStarted", &message, now).await
@@ -50,6 +63,41 @@ pub async fn follow(
             delete(&pods, &identity.run).await?;
             take_over(context, identity, &why, now).await
         }
+    }
+}
+
+/// Says in the Experiment what a pod waits for that does not start.
+async fn tell_hindrance(
+    context: &Context,
+    experiment: &Experiment,
+    identity: &Identity,
+    pod: Option<&Pod>,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let created = pod.and_then(|pod| pod.creation_timestamp()).map_or(now, |time| time.0);
+    if now.duration_since(created) < USUAL_START {
+        return Ok(());
+    }
+    let Some(why) = hindrance(context, pod).await? else {
+        return Ok(());
+    };
+    let message = format!("runner {} does not start yet: {why}", identity.run);
+    if experiment.status.as_ref().and_then(|status| status.message.as_ref()) == Some(&message) {
+        return Ok(());
+    }
+    Update::of(experiment, identity)
+        .phase(Phase::Starting, &message)
+        .condition(Aspect::Running, true, "Starting", &message, now)
+        .write(&context.client, experiment)
+        .await?;
+    context.news.of_experiment(experiment, EventType::Warning, "RunnerWaits", &message).await;
+    Ok(())
+}
+
+async fn hindrance(context: &Context, pod: Option<&Pod>) -> Result<Option<String>, Trouble> {
+    match pod {
+        Some(pod) => hindrance::of(&context.client, pod).await,
+        None => Ok(None),
     }
 }
 

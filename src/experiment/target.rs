@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::store::Store;
 use crate::api::Ordinal;
 
 /// The target of an experiment.
@@ -156,46 +157,6 @@ impl From<Target> for Wire {
             Group::Pods(pods) => (None, Some(pods)),
         };
         Self { stateful_set, pods, container: target.container, store: target.store }
-    }
-}
-
-/// A store that Seatrial knows how to ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Store {
-    /// etcd 3.4 and later, through its JSON gateway.
-    Etcd(StorePort<2379>),
-    /// The built-in replicated key-value store.
-    Refkv(StorePort<7400>),
-}
-
-/// The client port of a store, with its usual number as the default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StorePort<const USUAL: u16> {
-    /// The port.
-    #[serde(default = "usual::<USUAL>")]
-    pub port: u16,
-}
-
-fn usual<const USUAL: u16>() -> u16 {
-    USUAL
-}
-
-impl Store {
-    /// Its name in documents.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Etcd(_) => "etcd",
-            Self::Refkv(_) => "refkv",
-        }
-    }
-
-    /// Whether its members tell who leads.
-    pub fn tells_roles(&self) -> bool {
-        match self {
-            Self::Etcd(_) | Self::Refkv(_) => true,
-        }
     }
 }
 

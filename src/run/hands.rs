@@ -11,7 +11,7 @@ use super::{Platform, Setup};
 use crate::api::{Ordinal, Snapshot};
 use crate::experiment;
 use crate::journal::entry::{Effect, Entry, Line};
-use crate::store::{self, Adapter};
+use crate::store::Adapter;
 use crate::workload::{self, Rates, Running, Workload};
 
 /// The answer to an effect: its id, and why it was not carried out.
@@ -45,9 +45,9 @@ impl Hands {
         recorder: Arc<Recorder>,
         answers: mpsc::Sender<Answer>,
     ) -> Self {
-        let clients = setup.experiment.workload.as_ref().zip(setup.experiment.target.store.as_ref()).map(
-            |(workload, store)| Clients {
-                adapter: store::open(store, Arc::clone(&setup.platform.dial)),
+        let clients = setup.experiment.workload.as_ref().zip(setup.platform.store.as_ref()).map(
+            |(workload, adapter)| Clients {
+                adapter: Arc::clone(adapter),
                 members: target.ordinals().collect(),
                 spec: workload.clone(),
                 seed: setup.seed,

@@ -14,6 +14,20 @@ pub struct Document {
     pub text: String,
 }
 
+impl Document {
+    /// A line of the document, from 1, to be shown to a person; none of a Secret, whose lines are its content.
+    pub fn excerpt(&self, line: usize) -> Option<String> {
+        let is_secret = self.text.lines().any(|line| {
+            let mut words = line.split([':', ' ', ',', '{', '}', '"', '\'']).filter(|word| !word.is_empty());
+            words.any(|word| word == "kind") && words.next() == Some("Secret")
+        });
+        if is_secret {
+            return None;
+        }
+        self.text.lines().nth(line.checked_sub(1)?).map(|line| line.trim_end().to_owned())
+    }
+}
+
 /// Why a file has no documents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
@@ -82,6 +96,22 @@ mod tests {
         let documents = split("f", text.as_bytes()).expect("two documents");
         let places: Vec<_> = documents.iter().map(|d| (d.first_line, d.text.trim())).collect();
         assert_eq!(places, [(2, "a: 1"), (6, "# third\nb: 2")]);
+    }
+
+    #[test]
+    fn no_line_of_a_secret_is_shown() {
+        let shown = |text: &str| {
+            let document = Document { file: "f".into(), first_line: 1, text: text.into() };
+            document.excerpt(2)
+        };
+        for secret in [
+            "kind: Secret\npassword: hunter2\n",
+            "a: 1\npassword: hunter2\n\"kind\": 'Secret'\n",
+            "{apiVersion: v1, kind: Secret, stringData: {a:\nhunter2}}\n",
+        ] {
+            assert_eq!(shown(secret), None, "{secret}");
+        }
+        assert_eq!(shown("kind: Service\nname: Secret \n").as_deref(), Some("name: Secret"));
     }
 
     #[test]

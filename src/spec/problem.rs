@@ -23,7 +23,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place of a document, counted within the document.
     pub(super) fn new(document: &Document, place: Place, field: String, message: String) -> Self {
-        let excerpt = document.text.lines().nth(place.line - 1).map(|line| line.trim_end().to_owned());
+        let excerpt = document.excerpt(place.line);
         let place = Place { line: place.line + document.first_line - 1, ..place };
         Self { file: document.file.clone(), place: Some(place), field, message, excerpt }
     }

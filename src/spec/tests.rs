@@ -212,6 +212,64 @@ fn says_what_needs_a_store() {
 }
 
 #[test]
+fn reads_the_secrets_of_a_store() {
+    let text = GOOD
+        .replace("{etcd: {}}", "{etcd: {tls: {secret: etcd-tls, serverName: etcd}, auth: {secret: root}}}");
+    let store = experiment(&document(&text)).unwrap().target.store.unwrap();
+    let names: Vec<_> = store.secrets().into_iter().map(crate::experiment::SecretName::as_str).collect();
+    assert_eq!(names, ["etcd-tls", "root"]);
+    assert_eq!(store.tls().unwrap().server_name.as_ref().unwrap().as_str(), "etcd");
+}
+
+#[test]
+fn says_how_secrets_are_named() {
+    let store = |store: &str, words: &str| refused("{etcd: {}}", store, "x.yaml:7:", words);
+    store("{etcd: {tls: {}}}", "spec.target.store.etcd.tls: `secret` is missing");
+    store(
+        "{etcd: {tls: {secret: a, sekret: b}}}",
+        "spec.target.store.etcd.tls.sekret: unknown field `sekret`: did you mean `secret`?",
+    );
+    store(
+        "{etcd: {tls: {secret: Etcd_TLS}}}",
+        "spec.target.store.etcd.tls.secret: is no name of a Secret: write metadata.name of one",
+    );
+    store("{etcd: {auth: {secret: a, password: b}}}", "spec.target.store.etcd.auth.password: unknown field");
+    store(
+        "{etcd: {tls: {secret: a, serverName: 'https://etcd'}}}",
+        "spec.target.store.etcd.tls.serverName: `https://etcd` cannot be the name in a certificate",
+    );
+    store("{refkv: {tls: {secret: a}}}", "spec.target.store.refkv.tls: unknown field `tls`");
+}
+
+#[test]
+fn says_which_secret_the_files_lack() {
+    let text = GOOD.replace("{etcd: {}}", "{etcd: {tls: {secret: etcd-tls}, auth: {secret: root}}}");
+    let document = document(&text);
+    let experiment = experiment(&document).unwrap();
+    let told = |secrets: &[(&str, &[&str])]| {
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        let known = secrets.iter().map(|(name, all)| ((*name).to_owned(), keys(all))).collect();
+        let found = against_sandbox(&document, &experiment, &known);
+        found.map_or_else(|p| p.iter().map(ToString::to_string).collect(), |()| Vec::new())
+    };
+    let complete: &[_] = &[("etcd-tls", &["ca.crt"][..]), ("root", &["password", "username"])];
+    assert_eq!(told(complete), Vec::<String>::new());
+    let found = told(&[("etcd-tsl", &["ca.crt"])]);
+    assert!(
+        found[0].starts_with("x.yaml:7:28: spec.target.store.etcd.tls.secret: there is no Secret `etcd-tls`")
+    );
+    assert!(found[0].contains("did you mean `etcd-tsl`?"), "{}", found[0]);
+    assert!(found[1].contains("`root` in the files: add it as a document"), "{}", found[1]);
+    let found = told(&[("etcd-tls", &[]), ("root", &["user", "password"])]);
+    assert!(found[0].contains("Secret `etcd-tls` needs `ca.crt`, and it is empty"), "{}", found[0]);
+    assert!(
+        found[1].contains("Secret `root` needs `username`, and it has `password`, `user`"),
+        "{}",
+        found[1]
+    );
+}
+
+#[test]
 fn refuses_an_empty_hypothesis() {
     let text = format!("{}  hypothesis: []\n", GOOD.split("  hypothesis").next().unwrap());
     let found = problems(&text);

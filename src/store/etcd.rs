@@ -3,11 +3,15 @@
 //! The gateway is gRPC spelled as JSON: bytes are base64, 64-bit numbers are strings, and what has its default value is
 //! left out. Values of the workload are decimal numbers. Members are told apart by their ids; an id is known to be an
 //! ordinal's because that ordinal said so itself, or by the member's name (see [`ordinals`]).
+//!
+//! Where a user is named, every request carries that user's token (see [`session`]). The gateway takes no user from the
+//! common name of a client's certificate, and where etcd has users it refuses certificates that have one.
 
 mod change;
 mod failure;
 mod ordinals;
 mod range;
+mod session;
 mod term;
 mod wire;
 
@@ -22,11 +26,15 @@ use tokio::time::Instant;
 use self::change::{Compare, Put, RequestOp, Txn, TxnDone};
 use self::ordinals::Ordinals;
 use self::range::{DeleteRange, Range, Ranged};
+use self::session::{Sessions, Token, User};
 use self::term::Terms;
 use self::wire::{MemberList, Nothing, Status};
-use super::http::{Call, Connection, SMALL_ANSWER};
+use super::http::{Answer, Call, Connection, SMALL_ANSWER};
+use super::secrets::{SecretError, Secrets};
+use super::tls::Tls;
 use super::{Adapter, Client, Failure, Listing, ReadMode, Swap, changed_nothing};
-use crate::api::{MemberSample, Ordinal, Role};
+use crate::api::{MemberSample, Role};
+use crate::experiment::SecurePort;
 use crate::platform::{Dial, Endpoint};
 
 /// How many keys a page of a listing has.
@@ -38,24 +46,32 @@ const PAGE_ANSWER: usize = 16 * 1024 * 1024;
 pub(super) struct Etcd {
     dial: Arc<dyn Dial>,
     port: u16,
+    tls: Option<Tls>,
+    sessions: Option<Arc<Sessions>>,
     ordinals: Arc<Ordinals>,
 }
 
 impl Etcd {
-    /// Reaches members by `dial` on their client port.
-    pub(super) fn new(dial: Arc<dyn Dial>, port: u16) -> Self {
-        Self { dial, port, ordinals: Arc::default() }
+    /// Reaches members by `dial` on their client port, with what the Secrets hold.
+    pub(super) fn open<const USUAL: u16>(
+        at: &SecurePort<USUAL>,
+        dial: Arc<dyn Dial>,
+        secrets: &Secrets,
+    ) -> Result<Self, SecretError> {
+        let tls = at.tls.as_ref().map(|tls| Tls::load(tls, secrets)).transpose()?;
+        let user = at.auth.as_ref().map(|auth| User::load(auth, secrets)).transpose()?;
+        let sessions = user.map(|user| Sessions::new(user, Arc::clone(&dial), at.port, tls.clone()));
+        let sessions = sessions.map(Arc::new);
+        Ok(Self { dial, port: at.port, tls, sessions, ordinals: Arc::default() })
     }
 }
 
 impl Adapter for Etcd {
     fn client(&self, endpoint: Endpoint) -> Box<dyn Client> {
         Box::new(EtcdClient {
-            connection: Connection::new(Arc::clone(&self.dial), endpoint, self.port),
-            own: match endpoint {
-                Endpoint::Member(ordinal) => Some(ordinal),
-                Endpoint::Service => None,
-            },
+            connection: Connection::secured(Arc::clone(&self.dial), endpoint, self.port, self.tls.as_ref()),
+            endpoint,
+            sessions: self.sessions.clone(),
             ordinals: Arc::clone(&self.ordinals),
             terms: Terms::default(),
         })
@@ -65,7 +81,8 @@ impl Adapter for Etcd {
 /// One client of the cluster.
 struct EtcdClient {
     connection: Connection,
-    own: Option<Ordinal>,
+    endpoint: Endpoint,
+    sessions: Option<Arc<Sessions>>,
     ordinals: Arc<Ordinals>,
     terms: Terms,
 }
@@ -80,13 +97,29 @@ impl EtcdClient {
     ) -> Result<A, Failure> {
         let body = serde_json::to_vec(request)
             .map_err(|error| Failure::NotApplied(format!("cannot be written as JSON: {error}")))?;
-        let call = Call { method: Method::POST, path, body, answer_limit, deadline };
-        let answer = self.connection.call(call).await?;
+        let call = Call { method: Method::POST, path, body, authorization: None, answer_limit, deadline };
+        let answer = match self.sessions.clone() {
+            None => self.connection.call(call).await?,
+            Some(sessions) => self.call_as_user(&sessions, call).await?,
+        };
         if answer.status != StatusCode::OK {
             return Err(failure::classify(answer.status, &answer.body));
         }
         serde_json::from_slice(&answer.body)
             .map_err(|error| Failure::Unknown(format!("etcd's answer to {path} is not understood: {error}")))
+    }
+
+    /// Sends a request with a token. One that the member does not know has proven that nothing was changed, and is the one
+    /// thing after which a request is sent again.
+    async fn call_as_user(&mut self, sessions: &Arc<Sessions>, call: Call<'_>) -> Result<Answer, Failure> {
+        let with = |token: &Token| Call { authorization: Some(token.header()), ..call.clone() };
+        let token = sessions.token(self.endpoint, None, call.deadline).await?;
+        let answer = self.connection.call(with(&token)).await?;
+        if !failure::is_unknown_token(answer.status, &answer.body) {
+            return Ok(answer);
+        }
+        let token = sessions.token(self.endpoint, Some(&token), call.deadline).await?;
+        Ok(self.connection.call(with(&token)).await?)
     }
 
     async fn range(&mut self, range: &Range, limit: usize, deadline: Instant) -> Result<Ranged, Failure> {
@@ -100,7 +133,7 @@ impl EtcdClient {
     ) -> Result<MemberSample, Failure> {
         let status: Status = self.post("/v3/maintenance/status", &Nothing {}, SMALL_ANSWER, deadline).await?;
         let own = status.header.member_id;
-        if let Some(ordinal) = self.own {
+        if let Endpoint::Member(ordinal) = self.endpoint {
             self.ordinals.learn(own, ordinal);
         }
         if status.leader != 0 && self.ordinals.of(status.leader).is_none() {

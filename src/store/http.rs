@@ -9,13 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::Failure;
+use super::tls::{Tls, Way};
 use crate::platform::{Dial, Endpoint};
 
 /// The largest answer to a question about a single key or member.
@@ -52,6 +54,7 @@ pub(super) struct Answer {
 }
 
 /// One request of a client.
+#[derive(Clone)]
 pub(super) struct Call<'a> {
     /// Its method.
     pub(super) method: Method,
@@ -59,6 +62,8 @@ pub(super) struct Call<'a> {
     pub(super) path: &'a str,
     /// Its JSON body; empty where it has none.
     pub(super) body: Vec<u8>,
+    /// What says who asks, for stores that want to know.
+    pub(super) authorization: Option<HeaderValue>,
     /// The largest answer that is read.
     pub(super) answer_limit: usize,
     /// When it is given up.
@@ -70,13 +75,14 @@ pub(super) struct Connection {
     dial: Arc<dyn Dial>,
     endpoint: Endpoint,
     port: u16,
+    tls: Option<Way>,
     open: Option<Open>,
 }
 
 /// An established connection and the task that drives it.
 struct Open {
     sender: SendRequest<Full<Bytes>>,
-    driver: AbortHandle,
+    driver: JoinHandle<hyper::Result<()>>,
 }
 
 impl Drop for Open {
@@ -89,7 +95,13 @@ impl Drop for Open {
 impl Connection {
     /// Connects at the first call.
     pub(super) fn new(dial: Arc<dyn Dial>, endpoint: Endpoint, port: u16) -> Self {
-        Self { dial, endpoint, port, open: None }
+        Self { dial, endpoint, port, tls: None, open: None }
+    }
+
+    /// The same, by TLS where there is some.
+    pub(super) fn secured(dial: Arc<dyn Dial>, endpoint: Endpoint, port: u16, tls: Option<&Tls>) -> Self {
+        let tls = tls.map(|tls| tls.to(dial.names(endpoint)));
+        Self { tls, ..Self::new(dial, endpoint, port) }
     }
 
     /// Sends a request once and reads its answer. After any error the connection is gone.
@@ -103,7 +115,7 @@ impl Connection {
                 .await
                 .map_err(|_| CallError::NotSent("no connection in time".into()))??,
         };
-        let answer = timeout_at(deadline, exchange(&mut open.sender, request, answer_limit))
+        let answer = timeout_at(deadline, self.exchange(&mut open, request, answer_limit))
             .await
             .map_err(|_| CallError::NoAnswer("nothing came in time".into()))??;
         // The service is asked anew each time, so that it can choose another member.
@@ -117,12 +129,67 @@ impl Connection {
         let not_sent = |error: &dyn std::fmt::Display| CallError::NotSent(format!("cannot connect: {error}"));
         let stream = self.dial.dial(self.endpoint, self.port).await.map_err(|error| not_sent(&error))?;
         stream.set_nodelay(true).map_err(|error| not_sent(&error))?;
-        let (sender, driver) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_sent(&error))?;
-        // Its errors reach us through the sender.
-        let driver = tokio::spawn(async move { drop(driver.await) }).abort_handle();
-        Ok(Open { sender, driver })
+        let opened = match &self.tls {
+            None => open(stream).await,
+            Some(tls) => {
+                let secured = tls
+                    .secure(stream)
+                    .await
+                    .map_err(|error| not_sent(&tls.explain(&error).unwrap_or_else(|| error.to_string())))?;
+                open(secured).await
+            }
+        };
+        opened.map_err(|error| not_sent(&error))
     }
+
+    async fn exchange(
+        &self,
+        open: &mut Open,
+        request: Request<Full<Bytes>>,
+        answer_limit: usize,
+    ) -> Result<Answer, CallError> {
+        let closed = |words| CallError::NotSent(format!("the connection was closed: {words}"));
+        if let Err(error) = open.sender.ready().await {
+            return Err(closed(self.words(&error, open).await));
+        }
+        let response = match open.sender.try_send_request(request).await {
+            Ok(response) => response,
+            // hyper gives the request back only if not a byte of it was written.
+            Err(mut error) => {
+                let was_sent = error.take_message().is_none();
+                let words = self.words(&error.into_error(), open).await;
+                return Err(if was_sent { CallError::NoAnswer(words) } else { closed(words) });
+            }
+        };
+        let status = response.status();
+        let body = Limited::new(response.into_body(), answer_limit)
+            .collect()
+            .await
+            .map_err(|error| CallError::NoAnswer(format!("the answer broke off: {error}")))?
+            .to_bytes();
+        Ok(Answer { status, body })
+    }
+
+    /// An error of a connection that has ended, for a person. A store that does not take our certificate says so only
+    /// now, and says it to whoever drives the connection.
+    async fn words(&self, error: &hyper::Error, open: &mut Open) -> String {
+        if let Some(tls) = &self.tls {
+            if let Some(words) = tls.explain(error) {
+                return words;
+            }
+            if let Ok(Err(end)) = (&mut open.driver).await
+                && let Some(words) = tls.explain(&end)
+            {
+                return words;
+            }
+        }
+        error.to_string()
+    }
+}
+
+async fn open<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> hyper::Result<Open> {
+    let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+    Ok(Open { sender, driver: tokio::spawn(driver) })
 }
 
 fn request(call: Call<'_>) -> Result<Request<Full<Bytes>>, CallError> {
@@ -130,34 +197,12 @@ fn request(call: Call<'_>) -> Result<Request<Full<Bytes>>, CallError> {
     if !call.body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/json");
     }
+    if let Some(authorization) = call.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
     request
         .body(Full::from(call.body))
         .map_err(|error| CallError::NotSent(format!("`{}` is no request: {error}", call.path)))
-}
-
-async fn exchange(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-    answer_limit: usize,
-) -> Result<Answer, CallError> {
-    sender
-        .ready()
-        .await
-        .map_err(|error| CallError::NotSent(format!("the connection was closed: {error}")))?;
-    let response = sender.try_send_request(request).await.map_err(|mut error| {
-        // hyper gives the request back only if not a byte of it was written.
-        match error.take_message() {
-            Some(_) => CallError::NotSent(format!("the connection was closed: {}", error.into_error())),
-            None => CallError::NoAnswer(error.into_error().to_string()),
-        }
-    })?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), answer_limit)
-        .collect()
-        .await
-        .map_err(|error| CallError::NoAnswer(format!("the answer broke off: {error}")))?
-        .to_bytes();
-    Ok(Answer { status, body })
 }
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ impl RefkvClient {
         answer_limit: usize,
         deadline: Instant,
     ) -> Result<A, Failure> {
-        let call = Call { method: Method::GET, path, body: Vec::new(), answer_limit, deadline };
+        let call =
+            Call { method: Method::GET, path, body: Vec::new(), authorization: None, answer_limit, deadline };
         self.ask(call).await.map_err(changed_nothing)
     }
 
@@ -106,6 +107,7 @@ impl Client for RefkvClient {
             method: Method::PUT,
             path: &format!("/v1/kv/{}", encoded(key)),
             body: wire::json(&Put { value })?,
+            authorization: None,
             answer_limit: SMALL_ANSWER,
             deadline,
         };
@@ -123,6 +125,7 @@ impl Client for RefkvClient {
             method: Method::POST,
             path: &format!("/v1/kv/{}/cas", encoded(key)),
             body: wire::json(&Cas { expect, value })?,
+            authorization: None,
             answer_limit: SMALL_ANSWER,
             deadline,
         };
@@ -154,6 +157,7 @@ impl Client for RefkvClient {
             method: Method::DELETE,
             path: &format!("/v1/kv?prefix={}", encoded(prefix)),
             body: Vec::new(),
+            authorization: None,
             answer_limit: SMALL_ANSWER,
             deadline,
         };

@@ -55,6 +55,8 @@ fn options() -> serde_saphyr::Options {
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
         duplicate_keys: DuplicateKeyPolicy::Error,
+        // Kubernetes reads YAML 1.1, in which permissions are written as 0400.
+        legacy_octal_numbers: true,
         with_snippet: false,
     }
 }

@@ -309,3 +309,42 @@ fn a_halt_keeps_runs_from_starting_and_asks_running_ones_to_end() {
         assert!(said.as_str().is_some_and(|said| said.contains("incident 42")), "{said}");
     }
 }
+
+#[test]
+fn a_runner_whose_secret_is_missing_says_so_and_gets_it_when_it_is_there() {
+    let cluster = Cluster::shared();
+    let scene = Scene::new(&cluster, "secrets");
+    let mut secure = experiment("secure");
+    secure["spec"]["target"]["store"] = json!({ "etcd": { "tls": { "secret": "etcd-tls" } } });
+    scene.namespace.apply(&secure.to_string());
+    let run = scene.wait("secure", "Starting")["run"].as_str().expect("a run has a name").to_owned();
+    let words = format!("there is no Secret etcd-tls in namespace {}", scene.namespace.name());
+    eventually("the Experiment says what is missing", PATIENCE, || {
+        let status = scene.status("secure");
+        status["message"].as_str().filter(|message| message.contains(&words)).map(str::to_owned)
+    });
+    assert_eq!(scene.status("secure")["phase"], "Starting");
+
+    scene.namespace.kubectl(["create", "secret", "generic", "etcd-tls", "--from-literal=ca.crt=it"]);
+    scene.wait_running(&run);
+    let seen = scene.namespace.kubectl(["exec", &run, "--", "/busybox", "cat", "/secrets/etcd-tls/ca.crt"]);
+    assert_eq!(seen, "it");
+    let listed = scene.namespace.kubectl(["exec", &run, "--", "/busybox", "ls", "/secrets"]);
+    assert_eq!(listed.trim(), "etcd-tls");
+    let write = [
+        "exec",
+        &run,
+        "--namespace",
+        scene.namespace.name(),
+        "--",
+        "/busybox",
+        "touch",
+        "/secrets/etcd-tls/x",
+    ];
+    let told = scene.cluster.try_kubectl(write).expect_err("a Secret can only be read");
+    assert!(told.contains("Read-only"), "{told}");
+    let account = format!("--as=system:serviceaccount:{}:seatrial-runner", scene.namespace.name());
+    let read = ["get", "secret", "etcd-tls", "--namespace", scene.namespace.name(), &account];
+    let told = scene.cluster.try_kubectl(read).expect_err("runners read no Secrets through the API");
+    assert!(told.contains("cannot get resource \"secrets\""), "{told}");
+}

@@ -51,6 +51,8 @@ fn explain_reads_like_documentation() {
     install(&cluster);
     for (field, words) in [
         ("experiments.spec.target.statefulSet", "The StatefulSet's name"),
+        ("experiments.spec.target.store.etcd.tls.secret", "`ca.crt` is whom to trust"),
+        ("experiments.spec.target.store.etcd.auth.secret", "with the keys `username` and `password`"),
         ("experiments.spec.steps.fault.podKill", "pod"),
         ("experiments.status.verdict", "verdict"),
         ("injections.spec.deadline", "When it ends, whatever happens"),

@@ -2,6 +2,7 @@
 //! namespaces themselves.
 
 mod again;
+mod certificates;
 mod cluster_agent;
 mod cluster_agent_fixture;
 mod cluster_agent_survival;
@@ -23,6 +24,7 @@ mod e2e_live;
 mod e2e_machine;
 mod e2e_recorded;
 mod e2e_reports;
+mod e2e_secure;
 mod e2e_texts;
 mod e2e_unseen;
 mod e2e_user;
@@ -48,4 +50,5 @@ mod sandbox_unprivileged;
 mod sandbox_volumes;
 mod store_adapter;
 mod store_group;
+mod store_secure;
 mod store_workload;

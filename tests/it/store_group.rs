@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use seatrial::api::{Member, MemberSample, Members, Ordinal};
 use seatrial::experiment::Store;
 use seatrial::platform::{Dial, Endpoint};
-use seatrial::store::{Adapter, open};
+use seatrial::store::{Adapter, SecretError, Secrets, open};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -36,6 +37,9 @@ pub struct Group {
     addresses: Arc<Vec<SocketAddr>>,
     peers: Vec<SocketAddr>,
     processes: Mutex<Vec<Option<Child>>>,
+    /// Where the members' certificate is, where they have one.
+    tls: Option<PathBuf>,
+    dial: Arc<Loopback>,
     pub adapter: Arc<dyn Adapter>,
 }
 
@@ -53,6 +57,13 @@ impl Dial for Loopback {
             Endpoint::Service => self.turn.fetch_add(1, Ordering::Relaxed) % self.addresses.len(),
         };
         TcpStream::connect(self.addresses[member]).await
+    }
+
+    fn names(&self, endpoint: Endpoint) -> Vec<String> {
+        match endpoint {
+            Endpoint::Member(ordinal) => vec![format!("etcd-{ordinal}.etcd.it.svc"), "etcd.it.svc".into()],
+            Endpoint::Service => vec!["etcd.it.svc".into(), "etcd-0.etcd.it.svc".into()],
+        }
     }
 }
 
@@ -74,26 +85,42 @@ fn bound_to_this_thread(program: &str) -> Command {
 impl Group {
     /// Starts three members and waits until all agree on a leader.
     pub async fn start(kind: Kind) -> Self {
-        let addresses = Arc::new(free_addresses(3));
-        let dial = Arc::new(Loopback { addresses: Arc::clone(&addresses), turn: AtomicUsize::new(0) });
         let store: Store = match kind {
             Kind::Etcd => serde_json::from_str(r#"{"etcd":{}}"#),
             Kind::Refkv => serde_json::from_str(r#"{"refkv":{}}"#),
         }
         .expect("a store");
+        Self::start_with(kind, None, &store, &Secrets::none()).await
+    }
+
+    /// Starts etcd with the certificates of this folder, by which its clients are told, too.
+    pub async fn by_tls(server: &Path, store: &Store, secrets: &Secrets) -> Self {
+        Self::start_with(Kind::Etcd, Some(server.to_owned()), store, secrets).await
+    }
+
+    async fn start_with(kind: Kind, tls: Option<PathBuf>, store: &Store, secrets: &Secrets) -> Self {
+        let addresses = Arc::new(free_addresses(3));
+        let dial = Arc::new(Loopback { addresses: Arc::clone(&addresses), turn: AtomicUsize::new(0) });
         let group = Self {
             kind,
             folder: tempfile::tempdir().expect("a folder"),
             addresses,
             peers: free_addresses(3),
             processes: Mutex::new(vec![None, None, None]),
-            adapter: open(&store, dial),
+            tls,
+            dial: Arc::clone(&dial),
+            adapter: open(store, dial, secrets).expect("these Secrets are there"),
         };
         for member in MEMBERS {
             group.run(member);
         }
         group.wait_until_all_follow().await;
         group
+    }
+
+    /// Another adapter of the same group.
+    pub fn open(&self, store: &Store, secrets: &Secrets) -> Result<Arc<dyn Adapter>, SecretError> {
+        open(store, Arc::clone(&self.dial) as _, secrets)
     }
 
     /// Starts a member, again with the same data where it ran before.
@@ -130,10 +157,19 @@ impl Group {
             .map(|&other| format!("etcd-{other}=http://{}", self.peers[other as usize]))
             .collect();
         let mut command = bound_to_this_thread("etcd");
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        if let Some(folder) = &self.tls {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(folder.join("ca.crt"));
+            command
+                .arg("--cert-file")
+                .arg(folder.join("tls.crt"))
+                .arg("--key-file")
+                .arg(folder.join("tls.key"));
+        }
         for (flag, value) in [
             ("--name", format!("etcd-{member}")),
-            ("--listen-client-urls", format!("http://{}", self.addresses[member as usize])),
-            ("--advertise-client-urls", format!("http://{}", self.addresses[member as usize])),
+            ("--listen-client-urls", format!("{scheme}://{}", self.addresses[member as usize])),
+            ("--advertise-client-urls", format!("{scheme}://{}", self.addresses[member as usize])),
             ("--listen-peer-urls", format!("http://{}", self.peers[member as usize])),
             ("--initial-advertise-peer-urls", format!("http://{}", self.peers[member as usize])),
             ("--initial-cluster", all.join(",")),

@@ -25,7 +25,7 @@ use crate::host::nftables;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{Sandbox, StateDir};
 use crate::platform::{Cluster, Endpoint};
-use crate::store::{self, Adapter};
+use crate::store::{self, Adapter, Secrets};
 
 /// The word that makes a process an inspector.
 pub(in super::super) const INSPECT: &str = "__soak-inspect";
@@ -96,7 +96,8 @@ async fn serve(sandbox: Sandbox) -> Result<(), String> {
     let told = |error: io::Error| error.to_string();
     let client = Arc::new(Client::connect(sandbox.dir()).await.map_err(told)?);
     let members: Vec<Ordinal> = client.snapshots().borrow().ordinals().collect();
-    let adapter = store::open(&Store::Refkv(StorePort { port: PORT }), client);
+    let store = Store::Refkv(StorePort { port: PORT });
+    let adapter = store::open(&store, client, &Secrets::none()).map_err(|error| error.to_string())?;
     let cgroup = sandbox.dir().setup().map_err(told)?.cgroup;
     // This thread may block: the runtime's own threads follow the sandbox meanwhile.
     for request in io::stdin().lines() {

@@ -16,10 +16,12 @@ use tokio::sync::watch;
 
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
+use crate::platform::names::names;
 use crate::platform::{Dial, Endpoint};
 
 /// The ways to a StatefulSet's members.
 pub struct Ways {
+    service_name: String,
     snapshots: watch::Receiver<Snapshot>,
     service: watch::Receiver<Option<Service>>,
     turn: Arc<AtomicUsize>,
@@ -47,7 +49,7 @@ impl Ways {
                 sender.send_replace(known.single().cloned());
             }
         });
-        Self { snapshots, service: receiver, turn: Arc::default() }
+        Self { service_name: service.to_owned(), snapshots, service: receiver, turn: Arc::default() }
     }
 
     fn member(&self, ordinal: Ordinal) -> io::Result<IpAddr> {
@@ -97,6 +99,10 @@ impl Dial for Ways {
             Endpoint::Service => self.service(port)?,
         };
         TcpStream::connect(address).await
+    }
+
+    fn names(&self, endpoint: Endpoint) -> Vec<String> {
+        names(&self.snapshots.borrow(), endpoint, &self.service_name)
     }
 }
 

@@ -19,6 +19,7 @@ use super::network::GATEWAY;
 use super::protocol::{InjectionEvent, Reply, Request, short_path};
 use crate::api::{HostFault, Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
 use crate::node::{Channel, Locate, LocatedPod, Order};
+use crate::platform::names::names;
 use crate::platform::{Cluster, Dial, Endpoint, Nodes, PlatformError};
 
 /// How long init may take to answer a request that only changes its memory.
@@ -32,6 +33,7 @@ pub struct Client {
     socket: PathBuf,
     snapshots: watch::Receiver<Snapshot>,
     service: String,
+    domain: String,
     turn: Arc<AtomicUsize>,
 }
 
@@ -42,7 +44,8 @@ impl Client {
         let mut lines = open_watch(&socket, &Request::WatchSnapshots {}).await?;
         let first: Snapshot = next(&mut lines).await?.ok_or_else(gone)?;
         let setup = dir.setup()?;
-        let service = format!("{}.{}.svc.cluster.local", setup.spec.service, setup.spec.namespace);
+        let service = setup.spec.service;
+        let domain = format!("{service}.{}.svc.cluster.local", setup.spec.namespace);
         let (sender, snapshots) = watch::channel(first);
         tokio::spawn(async move {
             while let Ok(Some(snapshot)) = next(&mut lines).await {
@@ -51,7 +54,7 @@ impl Client {
                 }
             }
         });
-        Ok(Self { socket, snapshots, service, turn: Arc::default() })
+        Ok(Self { socket, snapshots, service, domain, turn: Arc::default() })
     }
 
     /// Waits until every ordinal is ready; otherwise says which containers wait for what.
@@ -116,10 +119,10 @@ impl Client {
     /// One of the service's addresses, another one each time.
     async fn service_address(&self) -> io::Result<IpAddr> {
         let server = SocketAddr::from((GATEWAY, 53));
-        let addresses = dns::lookup(server, &self.service, ANSWER_LIMIT).await?;
+        let addresses = dns::lookup(server, &self.domain, ANSWER_LIMIT).await?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         addresses.get(turn % addresses.len().max(1)).copied().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::HostUnreachable, format!("{} has no ready pod", self.service))
+            io::Error::new(io::ErrorKind::HostUnreachable, format!("{} has no ready pod", self.domain))
         })
     }
 
@@ -169,6 +172,10 @@ impl Dial for Client {
             Endpoint::Service => self.service_address().await?,
         };
         TcpStream::connect((address, port)).await
+    }
+
+    fn names(&self, endpoint: Endpoint) -> Vec<String> {
+        names(&self.snapshots.borrow(), endpoint, &self.service)
     }
 }
 

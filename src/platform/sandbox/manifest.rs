@@ -24,6 +24,7 @@ mod pod;
 mod program;
 mod quantity;
 mod report;
+mod secret;
 mod service;
 mod set;
 mod treatments;
@@ -98,6 +99,7 @@ pub type FindProgram<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
 pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accepted, Vec<Problem>> {
     let mut findings = Findings::default();
     let trees = kinds::sort(documents, &mut findings);
+    let secrets = secrets(&trees, &mut findings);
     let set = match trees.sets.as_slice() {
         // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
         [] => {
@@ -117,7 +119,7 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
             let mut report = Report::new(**document, tree, &mut findings);
             let typed = typed::read::<StatefulSet>(&mut report);
             treatments::apply(&mut report, &fields::STATEFUL_SET);
-            typed.map(|typed| set::Set::read(&typed, find, &mut report))
+            typed.map(|typed| set::Set::read(&typed, &secrets, find, &mut report))
         }
     };
     let spec = set.and_then(|set| {
@@ -130,6 +132,25 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
         Some(set) if findings.problems.is_empty() => Ok(Accepted { set, notes: findings.notes }),
         Some(_) | None => Err(findings.into_problems()),
     }
+}
+
+/// Reads every Secret.
+fn secrets(trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Vec<secret::Found> {
+    let mut all: Vec<secret::Found> = Vec::new();
+    for (document, tree) in &trees.secrets {
+        let mut report = Report::new(**document, tree, findings);
+        treatments::apply(&mut report, &fields::SECRET);
+        let found = secret::read(&mut report);
+        let is_there = |other: &secret::Found| {
+            other.namespace == found.namespace && other.secret.name == found.secret.name
+        };
+        if all.iter().any(is_there) {
+            let message = format!("is the second Secret {}", found.secret.name);
+            report.refuse("metadata.name", message, "leave one of them out");
+        }
+        all.push(found);
+    }
+    all
 }
 
 /// Finds the Service that `set` names and says what becomes of the others.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
 
 /// A StatefulSet with its headless Service, as the sandbox runs it. Made by `manifest` from YAML; sent as JSON to init.
@@ -31,7 +32,40 @@ pub struct SetSpec {
     pub pod: PodTemplate,
     /// `volumeClaimTemplates`.
     pub claims: Vec<ClaimTemplate>,
+    /// The Secrets of its namespace.
+    pub secrets: Vec<Secret>,
 }
+
+/// A Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// `metadata.name`.
+    pub name: String,
+    /// `data` and `stringData`.
+    pub keys: Vec<SecretKey>,
+}
+
+/// A key of a Secret. Its content is never written along with the rest: the sandbox keeps it in files of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecretKey {
+    /// The key.
+    pub name: String,
+    /// What it holds; nothing once it has been written and read.
+    #[serde(skip, default = "nothing")]
+    pub content: SecretSlice<u8>,
+}
+
+fn nothing() -> SecretSlice<u8> {
+    Vec::new().into()
+}
+
+impl PartialEq for SecretKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.content.expose_secret() == other.content.expose_secret()
+    }
+}
+
+impl Eq for SecretKey {}
 
 /// A port of the governing Service, for SRV records. A headless Service translates no ports, so that clients reach a
 /// pod on `target`, whatever the Service's own number is.
@@ -78,6 +112,8 @@ pub struct PodTemplate {
     pub containers: Vec<Container>,
     /// `emptyDir` volumes by name.
     pub empty_dirs: Vec<EmptyDir>,
+    /// `secret` volumes by name.
+    pub secret_volumes: Vec<SecretVolume>,
     /// `terminationGracePeriodSeconds`.
     pub grace: Duration,
     /// `setHostnameAsFQDN`: whether the pod's hostname is its whole name in the cluster.
@@ -131,6 +167,13 @@ pub enum EnvValue {
     Text(String),
     /// A `fieldRef`, by its path, for example `metadata.name` or `status.podIP`; only supported paths get here.
     Field(FieldPath),
+    /// A `secretKeyRef`: what the key holds, as it is.
+    Secret {
+        /// The Secret.
+        secret: String,
+        /// The key.
+        key: String,
+    },
 }
 
 /// The field paths that the sandbox can answer.
@@ -160,7 +203,7 @@ pub enum FieldPath {
 /// A volume mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// The emptyDir's or claim template's name.
+    /// The emptyDir's, secret volume's or claim template's name.
     pub volume: String,
     /// Where, absolute.
     pub path: PathBuf,
@@ -179,6 +222,28 @@ pub struct EmptyDir {
     pub in_memory: bool,
     /// `sizeLimit` in bytes, honoured where it is in memory.
     pub size: Option<u64>,
+}
+
+/// A `secret` volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretVolume {
+    /// Its name.
+    pub name: String,
+    /// The Secret.
+    pub secret: String,
+    /// What is seen of it.
+    pub files: Vec<SecretFile>,
+}
+
+/// A file of a `secret` volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// The key whose content it has.
+    pub key: String,
+    /// Where in the volume.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
 }
 
 /// A claim of each ordinal.

@@ -5,20 +5,23 @@
 //! be taken for a sandbox.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Pid;
+use secrecy::{ExposeSecret, SecretSlice};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::claim_kind::ClaimKind;
-use super::{Options, SandboxError, SetSpec};
+use super::pod_spec::{Secret, SetSpec};
+use super::{Options, SandboxError};
 use crate::host::cgroup;
 use crate::host::process::ProcessId;
 use crate::host::user_namespace::is_root_of_machine;
+use crate::store::Secrets;
 
 /// How long killed processes may take to leave their cgroups.
 const CGROUP_LIMIT: Duration = Duration::from_secs(5);
@@ -142,9 +145,43 @@ impl StateDir {
             for folder in [self.volumes(), self.undo(), self.logs(), self.scratch()] {
                 fs::create_dir_all(folder)?;
             }
+            self.keep_secrets(&setup.spec.secrets)?;
             fs::write(self.path.join("setup.json"), serde_json::to_vec(setup)?)
         };
         make().map_err(|source| self.error(source))
+    }
+
+    /// Writes what Secrets hold into files of their own, which nobody but their owner can read.
+    fn keep_secrets(&self, secrets: &[Secret]) -> io::Result<()> {
+        let mut folder = fs::DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        for secret in secrets {
+            let path = self.secrets_folder().join(&secret.name);
+            folder.create(&path)?;
+            for key in &secret.keys {
+                let mut file = OpenOptions::new();
+                let mut file = file.create_new(true).write(true).mode(0o600).open(path.join(&key.name))?;
+                file.write_all(key.content.expose_secret())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn secrets_folder(&self) -> PathBuf {
+        self.path.join("secrets")
+    }
+
+    /// The Secrets of the manifest.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::at(self.secrets_folder())
+    }
+
+    /// What a key of a Secret holds.
+    pub fn secret(&self, secret: &str, key: &str) -> io::Result<SecretSlice<u8>> {
+        let path = self.secrets_folder().join(secret).join(key);
+        fs::read(path).map(Into::into).map_err(|error| {
+            io::Error::new(error.kind(), format!("{key} of Secret {secret} cannot be read: {error}"))
+        })
     }
 
     /// An error about this folder.

@@ -26,6 +26,10 @@ impl Dial for To {
             None => pending().await,
         }
     }
+
+    fn names(&self, _: Endpoint) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What a server does with a request.
@@ -97,6 +101,7 @@ async fn get(connection: &mut Connection) -> Result<Answer, CallError> {
         method: Method::GET,
         path: "/",
         body: Vec::new(),
+        authorization: None,
         answer_limit: 100,
         deadline: Instant::now() + SHORT,
     };

@@ -35,12 +35,14 @@ fn set(publish_not_ready: bool) -> SetSpec {
             init_containers: Vec::new(),
             containers: Vec::new(),
             empty_dirs: Vec::new(),
+            secret_volumes: Vec::new(),
             grace: Duration::ZERO,
             hostname_is_fqdn: false,
             fs_group: None,
             supplemental_groups: Vec::new(),
         },
         claims: Vec::new(),
+        secrets: Vec::new(),
     }
 }
 

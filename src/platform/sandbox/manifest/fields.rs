@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 mod container;
 mod pod;
 mod probe;
+mod secret;
 mod service;
 mod set;
 
@@ -62,6 +63,9 @@ pub(super) static STATEFUL_SET: LazyLock<Table> =
 
 /// The fields of the governing Service.
 pub(super) static SERVICE: LazyLock<Table> = LazyLock::new(|| Table::new([service::SECTIONS]));
+
+/// The fields of a Secret.
+pub(super) static SECRET: LazyLock<Table> = LazyLock::new(|| Table::new([secret::SECTIONS]));
 
 impl Table {
     fn new<const N: usize>(parts: [&[Section]; N]) -> Self {

@@ -1,4 +1,4 @@
-//! Which documents there are, and what becomes of those that are neither the set nor its Service.
+//! Which documents there are, and what becomes of those that are not read further.
 
 use super::Document;
 use super::report::{Findings, Report};
@@ -9,6 +9,7 @@ use crate::yaml::nearest;
 pub(super) struct Sorted<'a> {
     pub sets: Vec<(&'a Document<'a>, Node)>,
     pub services: Vec<(&'a Document<'a>, Node)>,
+    pub secrets: Vec<(&'a Document<'a>, Node)>,
 }
 
 /// Kinds whose absence changes nothing that a test in the sandbox can tell.
@@ -32,8 +33,7 @@ const NOTED: &[(&str, &str)] = &[
 ];
 
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("ConfigMap", "is not supported in the sandbox yet", "use arguments, env or an init container"),
-    ("Secret", "is not supported in the sandbox yet", "use arguments, env or an init container"),
+    ("ConfigMap", "is not supported in the sandbox yet", "use arguments, env, a Secret or an init container"),
     ("CronJob", NOT_RUN, LEAVE_OUT),
     ("DaemonSet", NOT_RUN, LEAVE_OUT),
     ("Deployment", NOT_RUN, LEAVE_OUT),
@@ -51,7 +51,7 @@ const LEAVE_OUT: &str = "leave it out in the sandbox, or make it a container of 
 
 /// Reads the documents and sorts them by kind; empty ones say nothing.
 pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -> Sorted<'a> {
-    let mut sorted = Sorted { sets: Vec::new(), services: Vec::new() };
+    let mut sorted = Sorted { sets: Vec::new(), services: Vec::new(), secrets: Vec::new() };
     for document in documents {
         if document.text.trim().is_empty() {
             continue;
@@ -67,6 +67,7 @@ pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -
         match kind(&mut Report::new(*document, &tree, findings)) {
             Some(Kind::Set) => sorted.sets.push((document, tree)),
             Some(Kind::Service) => sorted.services.push((document, tree)),
+            Some(Kind::Secret) => sorted.secrets.push((document, tree)),
             None => {}
         }
     }
@@ -76,6 +77,7 @@ pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -
 enum Kind {
     Set,
     Service,
+    Secret,
 }
 
 fn kind(report: &mut Report<'_>) -> Option<Kind> {
@@ -93,6 +95,7 @@ fn kind(report: &mut Report<'_>) -> Option<Kind> {
     let (read, wanted) = match kind {
         "StatefulSet" => (Kind::Set, "apps/v1"),
         "Service" => (Kind::Service, "v1"),
+        "Secret" => (Kind::Secret, "v1"),
         _ => {
             other(kind, report);
             return None;
@@ -118,7 +121,7 @@ fn other(kind: &str, report: &mut Report<'_>) {
     } else if kind.is_empty() {
         report.refuse("kind", "is no Kubernetes object: there is no kind", "begin with apiVersion and kind");
     } else {
-        let hint = nearest(kind, ["StatefulSet", "Service"])
+        let hint = nearest(kind, ["StatefulSet", "Service", "Secret"])
             .map_or_else(|| "leave it out in the sandbox".to_owned(), |near| format!("did you mean {near}?"));
         report.refuse("kind", format!("{} is not known to the sandbox", shortened(kind)), hint);
     }

@@ -6,13 +6,16 @@ use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::set::seconds;
 use super::{FindProgram, quantity};
-use crate::platform::sandbox::pod_spec::{ClaimTemplate, Container, EmptyDir, PodTemplate};
+use crate::platform::sandbox::pod_spec::{
+    ClaimTemplate, Container, EmptyDir, PodTemplate, Secret, SecretVolume,
+};
 
 mod container;
 mod env;
 mod identity;
 mod mounts;
 mod probes;
+mod secret_volume;
 
 const SPEC: &str = "spec.template.spec";
 
@@ -23,26 +26,28 @@ const DEFAULT_GRACE: i64 = 30;
 struct Around<'a> {
     find: &'a FindProgram<'a>,
     security: Option<&'a PodSecurityContext>,
-    /// Names of emptyDirs and claims that may be mounted.
+    /// Names of volumes and claims that may be mounted.
     volumes: Vec<&'a str>,
+    secrets: &'a [Secret],
 }
 
 /// Reads the template; what it refuses is in the report.
 pub(super) fn read(
     template: &PodTemplateSpec,
     claims: &[ClaimTemplate],
+    secrets: &[Secret],
     find: &FindProgram<'_>,
     report: &mut Report<'_>,
 ) -> PodTemplate {
     let empty = PodSpec::default();
     let spec = template.spec.as_ref().unwrap_or(&empty);
     let volumes = spec.volumes.as_deref().unwrap_or_default();
-    let empty_dirs = empty_dirs(volumes, claims, report);
+    let (empty_dirs, secret_volumes) = volumes_of(volumes, claims, secrets, report);
     let claim_names = claims.iter().map(|claim| claim.name.as_str());
     // A volume that the table refuses is mounted by name all the same; one refusal says enough.
     let volume_names = volumes.iter().map(|volume| volume.name.as_str());
     let security = spec.security_context.as_ref();
-    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect() };
+    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect(), secrets };
 
     if spec.containers.is_empty() {
         report.refuse(&format!("{SPEC}.containers"), "a pod needs a container", "write at least one");
@@ -63,6 +68,7 @@ pub(super) fn read(
         init_containers,
         containers,
         empty_dirs,
+        secret_volumes,
         grace: seconds(
             &format!("{SPEC}.terminationGracePeriodSeconds"),
             spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE),
@@ -109,18 +115,28 @@ fn containers(
     read
 }
 
-fn empty_dirs(volumes: &[Volume], claims: &[ClaimTemplate], report: &mut Report<'_>) -> Vec<EmptyDir> {
+fn volumes_of(
+    volumes: &[Volume],
+    claims: &[ClaimTemplate],
+    secrets: &[Secret],
+    report: &mut Report<'_>,
+) -> (Vec<EmptyDir>, Vec<SecretVolume>) {
     let mut dirs: Vec<EmptyDir> = Vec::new();
+    let mut shown: Vec<SecretVolume> = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let path = format!("{SPEC}.volumes[{index}]");
         if let Some(message) = refuse_label(&volume.name, 63) {
             report.refuse(&format!("{path}.name"), message, LABEL_HINT);
-        } else if dirs.iter().any(|dir| dir.name == volume.name) {
+        } else if volumes[..index].iter().any(|other| other.name == volume.name) {
             let message = format!("there is another volume {}", volume.name);
             report.refuse(&format!("{path}.name"), message, "give it another name");
         }
         if claims.iter().any(|claim| claim.name == volume.name) {
             report.note(&path, "the claim template of the same name takes its place, as in a cluster");
+            continue;
+        }
+        if let Some(source) = &volume.secret {
+            shown.push(secret_volume::read(volume, source, &path, secrets, report));
             continue;
         }
         // Without any source a volume is an emptyDir, as in a cluster; other sources are refused by the table.
@@ -140,5 +156,5 @@ fn empty_dirs(volumes: &[Volume], claims: &[ClaimTemplate], report: &mut Report<
         }
         dirs.push(EmptyDir { name: volume.name.clone(), in_memory, size });
     }
-    dirs
+    (dirs, shown)
 }

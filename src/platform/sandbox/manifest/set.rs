@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::service::Governing;
-use super::{FindProgram, pod, quantity};
-use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, SetSpec, StartOrder};
+use super::{FindProgram, pod, quantity, secret};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, Secret, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.
 const MAX_REPLICAS: u32 = 100;
@@ -26,11 +26,17 @@ pub(super) struct Set {
     min_ready: Duration,
     pub pod: PodTemplate,
     claims: Vec<ClaimTemplate>,
+    secrets: Vec<Secret>,
 }
 
 impl Set {
     /// Reads `set`; what it refuses is in the report.
-    pub(super) fn read(set: &StatefulSet, find: &FindProgram<'_>, report: &mut Report<'_>) -> Self {
+    pub(super) fn read(
+        set: &StatefulSet,
+        secrets: &[secret::Found],
+        find: &FindProgram<'_>,
+        report: &mut Report<'_>,
+    ) -> Self {
         let name = set.metadata.name.clone().unwrap_or_default();
         let namespace = set.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
         // A pod's name, which has a dash and an ordinal after this one, is a label of at most 63 letters.
@@ -45,7 +51,9 @@ impl Set {
             &empty
         });
         let claims = claims(spec.volume_claim_templates.as_deref().unwrap_or_default(), report);
-        let pod = pod::read(&spec.template, &claims, find, report);
+        let near = secrets.iter().filter(|found| found.namespace == namespace);
+        let secrets: Vec<Secret> = near.map(|found| found.secret.clone()).collect();
+        let pod = pod::read(&spec.template, &claims, &secrets, find, report);
         check_selector(spec, &pod.labels, report);
         let service = spec.service_name.clone().unwrap_or_default();
         if service.is_empty() {
@@ -70,6 +78,7 @@ impl Set {
             service,
             pod,
             claims,
+            secrets,
         }
     }
 
@@ -87,6 +96,7 @@ impl Set {
             min_ready: self.min_ready,
             pod: self.pod,
             claims: self.claims,
+            secrets: self.secrets,
         }
     }
 }

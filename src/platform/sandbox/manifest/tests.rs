@@ -7,6 +7,7 @@ use super::*;
 mod accepted;
 mod hostile;
 mod refused;
+mod secrets;
 
 /// A machine that has a few programs, whatever this one has.
 pub(super) fn machine(program: &str) -> Option<PathBuf> {

@@ -3,7 +3,10 @@
 //! `$(NAME)` is replaced by a variable that comes earlier in the list, `$$` is a dollar sign, and what cannot be
 //! replaced stays as it is written.
 
+use std::io;
 use std::net::Ipv4Addr;
+
+use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::platform::sandbox::pod_spec::{Container, EnvValue, FieldPath, SetSpec};
 
@@ -24,17 +27,23 @@ pub struct PodFacts {
     pub node: String,
 }
 
-/// Arguments and environment of `container`.
+/// Arguments and environment of `container`; `secret` reads a key of a Secret.
 pub fn resolve(
     container: &Container,
     spec: &SetSpec,
     facts: &PodFacts,
-) -> (Vec<String>, Vec<(String, String)>) {
+    secret: &dyn Fn(&str, &str) -> io::Result<SecretSlice<u8>>,
+) -> io::Result<(Vec<String>, Vec<(String, String)>)> {
     let mut env: Vec<(String, String)> = Vec::new();
     for variable in &container.env {
         let value = match &variable.value {
             EnvValue::Text(text) => expand(text, &env),
             EnvValue::Field(path) => field(path, spec, facts),
+            EnvValue::Secret { secret: name, key } => {
+                let content = secret(name, key)?;
+                let text = std::str::from_utf8(content.expose_secret());
+                text.map_err(|_| io::Error::other(format!("{key} of Secret {name} is no text")))?.to_owned()
+            }
         };
         env.retain(|(name, _)| *name != variable.name);
         env.push((variable.name.clone(), value));
@@ -50,7 +59,7 @@ pub fn resolve(
             env.push((name.to_owned(), value.to_owned()));
         }
     }
-    (argv, env)
+    Ok((argv, env))
 }
 
 fn field(path: &FieldPath, spec: &SetSpec, facts: &PodFacts) -> String {

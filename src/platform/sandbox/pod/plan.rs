@@ -43,14 +43,22 @@ pub fn container(
             binds,
             is_root: world.setup.is_root,
         },
-        process: process(world, facts, container, resolve(container, &world.setup.spec, facts)),
+        process: process(world, facts, container, resolved(world, facts, container)?),
     })
 }
 
 /// The plan of running `argv` in `container`.
-pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[String]) -> ExecPlan {
-    let (_, env) = resolve(container, &world.setup.spec, facts);
-    ExecPlan { container: 0, process: process(world, facts, container, (argv.to_vec(), env)) }
+pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[String]) -> io::Result<ExecPlan> {
+    let (_, env) = resolved(world, facts, container)?;
+    Ok(ExecPlan { container: 0, process: process(world, facts, container, (argv.to_vec(), env)) })
+}
+
+fn resolved(
+    world: &World,
+    facts: &PodFacts,
+    container: &Container,
+) -> io::Result<(Vec<String>, Vec<(String, String)>)> {
+    resolve(container, &world.setup.spec, facts, &|secret, key| world.dir.secret(secret, key))
 }
 
 fn process(
@@ -80,7 +88,9 @@ fn bind(mount: &Mount, volumes: &Volumes) -> io::Result<Bind> {
         None => volume.to_owned(),
         Some(sub_path) => make_sub_path(volume, sub_path)?,
     };
-    Ok(Bind { source, target: mount.path.clone(), read_only: mount.read_only })
+    // A Secret is never written to, whatever the mount says.
+    let read_only = mount.read_only || volumes.is_secret(&mount.volume);
+    Ok(Bind { source, target: mount.path.clone(), read_only })
 }
 
 /// The folder inside the volume, never one outside of it.

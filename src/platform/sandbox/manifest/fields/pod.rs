@@ -130,8 +130,14 @@ pub(super) const SECTIONS: &[Section] = &[
             ("name", Honoured),
             ("emptyDir", Within),
             ("configMap", NO_CONFIG),
-            ("secret", NO_CONFIG),
-            ("projected", NO_CONFIG),
+            ("secret", Within),
+            (
+                "projected",
+                Refused {
+                    why: "several sources in one volume are not supported in the sandbox yet",
+                    hint: "write a secret volume for each Secret",
+                },
+            ),
             (
                 "downwardAPI",
                 Refused {
@@ -185,6 +191,19 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        at: &["spec.template.spec.volumes[].secret"],
+        fields: &[
+            ("defaultMode", Honoured),
+            ("items", Within),
+            ("optional", Honoured),
+            ("secretName", Honoured),
+        ],
+    },
+    Section {
+        at: &["spec.template.spec.volumes[].secret.items[]"],
+        fields: &[("key", Honoured), ("mode", Honoured), ("path", Honoured)],
+    },
+    Section {
         at: &["spec.template.spec.volumes[].emptyDir"],
         fields: &[
             ("medium", Only { values: &["", "Memory"], hint: "write Memory, or leave it out" }),
@@ -207,8 +226,8 @@ const NO_HOST_NAMESPACE: Treatment = Only {
 };
 
 const NO_CONFIG: Treatment = Refused {
-    why: "ConfigMaps and Secrets are not supported in the sandbox yet",
-    hint: "write the file into an emptyDir in an init container, or use arguments and env",
+    why: "ConfigMaps are not supported in the sandbox yet",
+    hint: "use a Secret, write the file into an emptyDir in an init container, or use arguments and env",
 };
 
 const NO_FOREIGN_STORAGE: Treatment =

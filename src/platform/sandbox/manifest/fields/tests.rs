@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use serde::de::DeserializeOwned;
 
 use super::*;
@@ -46,6 +46,11 @@ fn every_field_of_a_stateful_set_has_a_treatment() {
 #[test]
 fn every_field_of_a_service_has_a_treatment() {
     complete::<Service>(&SERVICE, 40);
+}
+
+#[test]
+fn every_field_of_a_secret_has_a_treatment() {
+    complete::<Secret>(&SECRET, 20);
 }
 
 fn complete<T: DeserializeOwned>(table: &Table, at_least: usize) {

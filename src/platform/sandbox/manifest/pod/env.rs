@@ -1,22 +1,29 @@
 //! Environment variables.
 
-use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVarSource};
+use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVarSource, SecretKeySelector};
+use secrecy::ExposeSecret;
 
+use super::secret_volume::{missing, refer};
 use crate::platform::sandbox::manifest::report::Report;
 use crate::platform::sandbox::manifest::tree::shortened;
-use crate::platform::sandbox::pod_spec::{EnvValue, EnvVar, FieldPath};
+use crate::platform::sandbox::pod_spec::{EnvValue, EnvVar, FieldPath, Secret, SecretKey};
 use crate::yaml::nearest;
 
-const NO_CONFIG: &str = "ConfigMaps and Secrets are not supported in the sandbox yet";
+const NO_CONFIG: &str = "ConfigMaps are not supported in the sandbox yet";
 
-const LEFT_OUT: &str = "left out, because it is optional and the sandbox has no ConfigMaps and Secrets";
+const LEFT_OUT: &str = "left out, because it is optional and the sandbox has no ConfigMaps";
 
 /// The variables of the container at `path`, in order.
-pub(super) fn read(container: &Container, path: &str, report: &mut Report<'_>) -> Vec<EnvVar> {
-    for (index, source) in container.env_from.iter().flatten().enumerate() {
-        read_all_of(source, &format!("{path}.envFrom[{index}]"), report);
-    }
+pub(super) fn read(
+    container: &Container,
+    path: &str,
+    secrets: &[Secret],
+    report: &mut Report<'_>,
+) -> Vec<EnvVar> {
     let mut variables = Vec::new();
+    for (index, source) in container.env_from.iter().flatten().enumerate() {
+        variables.extend(all_of(source, &format!("{path}.envFrom[{index}]"), secrets, report));
+    }
     for (index, variable) in container.env.iter().flatten().enumerate() {
         let path = format!("{path}.env[{index}]");
         if variable.name.is_empty() || variable.name.contains('=') {
@@ -30,16 +37,15 @@ pub(super) fn read(container: &Container, path: &str, report: &mut Report<'_>) -
                 report.refuse(&path, "has both value and valueFrom", "leave one of them out");
                 None
             }
-            Some(source) => from(source, &format!("{path}.valueFrom"), report),
+            Some(source) => from(source, &format!("{path}.valueFrom"), secrets, report),
         };
         variables.extend(value.map(|value| EnvVar { name: variable.name.clone(), value }));
     }
     variables
 }
 
-fn from(source: &EnvVarSource, path: &str, report: &mut Report<'_>) -> Option<EnvValue> {
-    let config = source.config_map_key_ref.as_ref().map(|of| ("configMapKeyRef", of.optional));
-    let secret = source.secret_key_ref.as_ref().map(|of| ("secretKeyRef", of.optional));
+fn from(source: &EnvVarSource, path: &str, secrets: &[Secret], report: &mut Report<'_>) -> Option<EnvValue> {
+    let (config, secret) = (&source.config_map_key_ref, &source.secret_key_ref);
     let count =
         [config.is_some(), secret.is_some(), source.field_ref.is_some(), source.resource_field_ref.is_some()]
             .into_iter()
@@ -49,8 +55,11 @@ fn from(source: &EnvVarSource, path: &str, report: &mut Report<'_>) -> Option<En
         report.refuse(path, format!("has {count} sources"), "write exactly one, for example fieldRef");
         return None;
     }
-    if let Some((field, optional)) = config.or(secret) {
-        optional_only(&format!("{path}.{field}"), optional, report);
+    if let Some(config) = config {
+        optional_only(&format!("{path}.configMapKeyRef"), config.optional, report);
+    }
+    if let Some(of) = secret {
+        return key_of(of, &format!("{path}.secretKeyRef"), secrets, report);
     }
     // A resourceFieldRef is refused by the table.
     let field = source.field_ref.as_ref()?;
@@ -68,13 +77,52 @@ fn from(source: &EnvVarSource, path: &str, report: &mut Report<'_>) -> Option<En
     read.map(EnvValue::Field)
 }
 
-fn read_all_of(source: &EnvFromSource, path: &str, report: &mut Report<'_>) {
-    let config = source.config_map_ref.as_ref().map(|of| ("configMapRef", of.optional));
-    let secret = source.secret_ref.as_ref().map(|of| ("secretRef", of.optional));
-    match config.or(secret) {
-        Some((field, optional)) => optional_only(&format!("{path}.{field}"), optional, report),
+/// One key of a Secret.
+fn key_of(
+    of: &SecretKeySelector,
+    path: &str,
+    secrets: &[Secret],
+    report: &mut Report<'_>,
+) -> Option<EnvValue> {
+    let secret = refer(&of.name, of.optional, path, secrets, report)?;
+    let Some(key) = secret.keys.iter().find(|key| key.name == of.key) else {
+        let message = format!("there is no key {:?} in Secret {}", shortened(&of.key), secret.name);
+        missing(path, message, of.optional, report);
+        return None;
+    };
+    variable(secret, key, path, report)
+}
+
+/// Every key of a Secret.
+fn all_of(source: &EnvFromSource, path: &str, secrets: &[Secret], report: &mut Report<'_>) -> Vec<EnvVar> {
+    let prefix = source.prefix.as_deref().unwrap_or_default();
+    if let Some(of) = &source.secret_ref {
+        let path = format!("{path}.secretRef");
+        let secret = refer(&of.name, of.optional, &path, secrets, report);
+        let keys = secret.into_iter().flat_map(|secret| secret.keys.iter().map(move |key| (secret, key)));
+        return keys
+            .filter_map(|(secret, key)| {
+                let value = variable(secret, key, &path, report)?;
+                Some(EnvVar { name: format!("{prefix}{}", key.name), value })
+            })
+            .collect();
+    }
+    match &source.config_map_ref {
+        Some(of) => optional_only(&format!("{path}.configMapRef"), of.optional, report),
         None => report.refuse(path, "names no source", "leave it out"),
     }
+    Vec::new()
+}
+
+/// The value of a variable, which the kernel wants to be a text without a zero byte.
+fn variable(secret: &Secret, key: &SecretKey, path: &str, report: &mut Report<'_>) -> Option<EnvValue> {
+    let content = key.content.expose_secret();
+    if std::str::from_utf8(content).is_err() || content.contains(&0) {
+        let message = format!("{:?} of Secret {} is no text", shortened(&key.name), secret.name);
+        report.refuse(path, message, "mount it as a file");
+        return None;
+    }
+    Some(EnvValue::Secret { secret: secret.name.clone(), key: key.name.clone() })
 }
 
 fn optional_only(path: &str, optional: Option<bool>, report: &mut Report<'_>) {

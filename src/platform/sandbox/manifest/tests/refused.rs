@@ -162,7 +162,6 @@ fn refuses_a_program_that_is_not_there_with_its_package() {
 fn refuses_kinds_that_the_pods_would_need() {
     for (kind, words) in [
         ("ConfigMap", "ConfigMap is not supported in the sandbox yet"),
-        ("Secret", "Secret is not supported in the sandbox yet"),
         ("Deployment", "Deployment is not run in the sandbox"),
         ("Statefulset", "did you mean StatefulSet?"),
         ("StatefulSet", "write apiVersion: apps/v1"),
