@@ -213,3 +213,69 @@ fn an_author_needs_the_rights_that_the_experiment_uses() {
     let told = cluster.try_kubectl(verdict);
     assert!(refusal(told).contains("only the controller and the runner"));
 }
+
+/// An Experiment that asks etcd with these Secrets.
+fn with_secrets(name: &str, store: &serde_json::Value) -> serde_json::Value {
+    let mut experiment = experiment(name);
+    experiment["spec"]["target"]["store"] = json!({ "etcd": store });
+    experiment
+}
+
+#[test]
+fn an_author_names_only_secrets_that_they_may_read() {
+    let cluster = Cluster::shared();
+    install(&cluster);
+    let namespace = cluster.namespace("secrets");
+    allow(&namespace, &cluster);
+    namespace.kubectl(["create", "secret", "generic", "theirs", "--from-literal=ca.crt=x"]);
+    namespace.kubectl(["create", "secret", "generic", "hidden", "--from-literal=password=x"]);
+    // Everything that an author needs, and one of the Secrets.
+    let author = {
+        namespace.kubectl(["create", "serviceaccount", "author"]);
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "author" },
+            "rules": [
+                { "apiGroups": ["seatrial.dev"], "resources": ["experiments"], "verbs": ["create", "update", "patch", "get"] },
+                { "apiGroups": [""], "resources": ["pods"], "verbs": ["delete"] },
+                { "apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"] },
+                { "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["theirs"], "verbs": ["get"] },
+            ],
+        });
+        namespace.apply(&role.to_string());
+        let subject = format!("--serviceaccount={}:author", namespace.name());
+        namespace.kubectl(["create", "rolebinding", "author", "--role=author", &subject]);
+        Person::account(&cluster, namespace.name(), "author", None)
+    };
+    let create =
+        |name: &str, store: serde_json::Value| author.create(namespace.name(), &with_secrets(name, &store));
+
+    eventually("the author's role is known", PATIENCE, || create("plain", json!({})).ok());
+    create("readable", json!({ "tls": { "secret": "theirs" } })).expect("a Secret that they may read");
+    for (name, store) in [
+        ("by-tls", json!({ "tls": { "secret": "hidden" } })),
+        ("by-auth", json!({ "tls": { "secret": "theirs" }, "auth": { "secret": "hidden" } })),
+    ] {
+        let told = refusal(create(name, store));
+        assert!(told.contains("may not get Secret hidden in namespace"), "{told}");
+        assert!(told.contains(&format!("{}:author", namespace.name())), "{told}");
+    }
+    // Whoever could not create it cannot change one into it, and changes nothing else about it either.
+    let change = |patch: serde_json::Value| {
+        let (name, patch) = (namespace.name(), patch.to_string());
+        author.kubectl(&[
+            "patch",
+            "experiment",
+            "plain",
+            "--namespace",
+            name,
+            "--type=merge",
+            "--patch",
+            &patch,
+        ])
+    };
+    let told = refusal(change(
+        json!({ "spec": { "target": { "store": { "etcd": { "auth": { "secret": "hidden" } } } } } }),
+    ));
+    // The API server looks at what the definition says of changes first: nobody changes the spec of an Experiment.
+    assert!(told.contains("may not get Secret hidden") || told.contains("an Experiment runs once"), "{told}");
+}

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, PostParams};
 use kube::core::SelectorExt;
@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt};
 use super::Findings;
 use super::cluster::Server;
 use crate::controller::TARGET_LABEL;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Store};
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::words;
 use crate::resource;
@@ -27,6 +27,7 @@ pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mu
     findings.good(format!("{} is valid", experiment.name));
     accepted(server, document, findings).await;
     target(server, &experiment, findings).await;
+    secrets(server, &experiment, findings).await;
     free(server, &experiment, findings).await;
     budgets(server, &experiment, findings).await;
     guards(server, &experiment, findings).await;
@@ -85,6 +86,24 @@ async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
         findings.note(format!(
             "pods of {name} use the runtime class {class}: in a sandboxed runtime processes are not found"
         ));
+    }
+}
+
+/// Whether the Secrets that it names are there, and theirs to read who asks. Only the names of keys are looked at.
+async fn secrets(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let api: Api<Secret> = Api::namespaced(server.access.client.clone(), server.namespace);
+    for name in experiment.target.store.as_ref().map(Store::secrets).unwrap_or_default() {
+        match api.get_opt(name.as_str()).await {
+            Ok(Some(secret)) => {
+                let keys: Vec<_> = secret.data.unwrap_or_default().into_keys().collect();
+                findings.good(format!("Secret {name} has {}", keys.join(", ")));
+            }
+            Ok(None) => findings.unmet(
+                format!("there is no Secret {name} in namespace {}", server.namespace),
+                "create it first: the runner waits for it, and is given up after three minutes",
+            ),
+            Err(error) => findings.refused(format!("Secret {name} is not yours to read: {}", words(&error))),
+        }
     }
 }
 
