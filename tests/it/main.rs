@@ -16,6 +16,7 @@ mod cluster_rig;
 mod cluster_rights;
 mod cluster_run;
 mod cluster_run_fixture;
+mod cluster_soak;
 mod cluster_survival;
 mod cluster_traces;
 mod cluster_turn;
