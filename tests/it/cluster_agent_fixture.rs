@@ -22,12 +22,22 @@ use crate::cluster_rig::{Person, SYSTEM, allow, install};
 use crate::cluster_rights::runner;
 use crate::node_fixture::eventually;
 
-const IMAGE: &str = "seatrial.dev/seatrial:test";
+/// The program under test as an image.
+pub const IMAGE: &str = "seatrial.dev/seatrial:test";
 const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/agent.yaml");
 /// The run that asks for everything here.
 const RUN: &str = "run";
 /// The label of a scene's agents, which live among those of other scenes.
 const SCENE: &str = "seatrial.dev/scene";
+
+/// Gives the image to every node.
+pub fn load(cluster: &Held) {
+    static LOADED: Once = Once::new();
+    LOADED.call_once(|| {
+        let binary = format!("{}:/usr/bin/seatrial", env!("CARGO_BIN_EXE_seatrial"));
+        cluster.load_image(IMAGE, "/usr/bin/seatrial", &[&binary]);
+    });
+}
 
 /// A namespace that agreed to be broken, with a run in it that may make Injections.
 pub struct Scene<'a> {
@@ -40,8 +50,7 @@ impl<'a> Scene<'a> {
     pub fn new(cluster: &'a Held, purpose: &str) -> Self {
         static PREPARED: Once = Once::new();
         PREPARED.call_once(|| {
-            let binary = format!("{}:/usr/bin/seatrial", env!("CARGO_BIN_EXE_seatrial"));
-            cluster.load_image(IMAGE, "/usr/bin/seatrial", &[&binary]);
+            load(cluster);
             install(cluster);
         });
         let namespace = cluster.namespace(purpose);
