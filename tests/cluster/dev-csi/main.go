@@ -17,7 +17,6 @@ const usage = `usage: dev-csi ROLE
 
   controller --volumes DIR --socket SOCKET [--driver NAME] [--kubeconfig FILE]   makes and attaches volumes
   node --node NAME --socket SOCKET --registration SOCKET [--driver NAME]         mounts them on its node
-       [--endpoint SOCKET]                                                       the socket as kubelet sees it
        [--tell-machine]                                                          says which kernel it runs on
   attacher --socket SOCKET [--kubeconfig FILE]                                   upstream's external-attacher
   snapshotter --socket SOCKET [--kubeconfig FILE]                                upstream's csi-snapshotter
@@ -46,16 +45,12 @@ func run(ctx context.Context, role string, arguments []string) error {
 	flags.StringVar(&node.Driver, "driver", storage.DriverName, "")
 	flags.StringVar(&node.Name, "node", "", "")
 	flags.StringVar(&node.Socket, "socket", "", "")
-	flags.StringVar(&node.Endpoint, "endpoint", "", "")
 	flags.StringVar(&node.Registration, "registration", "", "")
 	flags.BoolVar(&node.TellsMachine, "tell-machine", false, "")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
 	if role == "node" {
-		if node.Endpoint == "" {
-			node.Endpoint = node.Socket
-		}
 		return storage.RunNode(node)
 	}
 	cluster, err := sidecars.Connect(*kubeconfig)

@@ -28,8 +28,7 @@ func (d *Driver) Serve(socket string) error {
 type Node struct {
 	Driver       string // its name
 	Name         string // the node's
-	Socket       string // where it answers
-	Endpoint     string // the same socket as kubelet sees it
+	Socket       string // where it answers, by a path that is kubelet's as well
 	Registration string // where it tells kubelet of itself
 	TellsMachine bool   // whether the controller is to check that it shares the kernel
 }
@@ -49,7 +48,7 @@ func RunNode(node Node) error {
 	csi.RegisterIdentityServer(server, plugin)
 	csi.RegisterNodeServer(server, plugin)
 	registrar := grpc.NewServer()
-	registration.RegisterRegistrationServer(registrar, announcement{driver: node.Driver, socket: node.Endpoint})
+	registration.RegisterRegistrationServer(registrar, announcement{driver: node.Driver, socket: node.Socket})
 	failed := make(chan error, 2)
 	go func() { failed <- serve(server, node.Socket) }()
 	go func() { failed <- serve(registrar, node.Registration) }()
