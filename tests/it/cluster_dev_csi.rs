@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE};
-use crate::node_fixture::eventually;
+use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE, eventually};
 
 const IMAGE: &str = "seatrial.dev/dev-csi:0.1.0";
 const LABEL: &str = "seatrial.dev/dev-csi-volumes";

@@ -5,12 +5,12 @@ use seatrial::api::{ApiFault, InjectionSpec, InjectionState};
 use seatrial::controller::{Scope, reap};
 use serde_json::json;
 
-use crate::cluster_agent_fixture::{IMAGE, load};
 use crate::cluster_faults::{LONG, Runner, client, spec, words};
-use crate::cluster_fixture::{Cluster, Namespace, PATIENCE};
+use crate::cluster_fixture::{Cluster, Namespace, PATIENCE, eventually};
+use crate::cluster_installation::{IMAGE, load_image};
 use crate::cluster_rig::{Person, allow, experiment, install};
 use crate::cluster_rights::runner;
-use crate::node_fixture::eventually;
+use crate::cluster_run_fixture::{ROLLING_KILL, Scene};
 
 /// Two members, each with a volume that holds one file of a known size.
 const SET: &str = r"
@@ -64,7 +64,7 @@ fn made(namespace: &Namespace<'_>) -> Vec<String> {
 #[test]
 fn a_snapshot_is_taken_restored_into_a_new_claim_read_and_removed_with_the_run() {
     let cluster = Cluster::shared();
-    load(&cluster);
+    load_image(&cluster);
     let namespace = cluster.namespace("snapshots");
     set_up(&namespace);
     let live = || {
@@ -265,4 +265,54 @@ rules:
     eventually("what takes no storage is taken", PATIENCE, || {
         who.create(namespace.name(), &experiment("kill")).ok()
     });
+}
+
+/// A run that takes snapshots and restores them; `last` is one more step.
+fn experiment_of_etcd(name: &str, last: &str) -> String {
+    format!(
+        r"
+apiVersion: seatrial.dev/v1alpha1
+kind: Experiment
+metadata: {{name: {name}}}
+spec:
+  target: {{statefulSet: etcd}}
+  baseline: 1s
+  steps:
+  - {{name: snap, for: 2m, action: {{takeSnapshot: {{members: {{ordinals: [0, 2]}}, claims: [data]}}}}}}
+  {last}
+  hypothesis:
+  - {{name: nobody notices, sli: {{podAvailability: {{}}}}, always: {{min: 1}}}}
+"
+    )
+}
+
+#[test]
+fn a_run_restores_what_it_took_and_leaves_nothing_behind_also_when_its_runner_dies() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "snapshots-run", ROLLING_KILL);
+    let claims = || scene.namespace.kubectl(["get", "pvc", "--output=jsonpath={.items[*].metadata.uid}"]);
+    let before = claims();
+    let restore = "- {name: back, after: snap, for: 2m, action: {restoreSnapshot: {from: snap, read: true}}}";
+    scene.namespace.apply(&experiment_of_etcd("whole", restore));
+    let status = scene.wait_over("whole");
+    assert_eq!(status["verdict"], "Pass", "{status}");
+    let journal = scene.journal("whole");
+    for said in
+        ["was ready to use after", "as data-etcd-0 was: Bound after", "as data-etcd-2 was", "read after"]
+    {
+        assert!(journal.contains(said), "{said}");
+    }
+    eventually("what the run made is gone", PATIENCE, || made(&scene.namespace).is_empty().then_some(()));
+    assert_eq!(claims(), before, "the target's own claims are untouched");
+
+    let wait = "- {name: never, when: {pod: {ordinal: 0, is: Terminating}, within: 5m}, action: {rolloutRestart: {}}}";
+    scene.namespace.apply(&experiment_of_etcd("killed", wait));
+    eventually("snapshots are ready", PATIENCE, || {
+        let ready = "--output=jsonpath={.items[*].status.readyToUse}";
+        (scene.namespace.kubectl(["get", "volumesnapshots", ready]) == "true true").then_some(())
+    });
+    scene.kill_runner("killed");
+    assert_eq!(scene.wait_over("killed")["verdict"], "Aborted");
+    eventually("what the run made is gone", PATIENCE, || made(&scene.namespace).is_empty().then_some(()));
+    scene.nothing_is_left();
 }
