@@ -13,7 +13,7 @@
 //!
 //! Rights that it needs in its namespace: get, list and watch pods, StatefulSets, Services, Experiments and Injections;
 //! delete pods; create, patch and delete Injections; patch the status of Experiments; create, patch and get ConfigMaps.
-//! In the cluster: get nodes, list and watch Halts and NodeAgents.
+//! For snapshots: create VolumeSnapshots, claims and pods. In the cluster: get nodes, list and watch Halts and NodeAgents.
 
 mod closing;
 mod interrupted;

@@ -1,5 +1,6 @@
 //! The development CSI driver in pods, as deploy/components/dev-csi has it, on nodes that share a kernel as those of kind do:
-//! volumes are attached, go to another node with their data, and outlive the driver's controller.
+//! volumes are attached, go to another node with their data, and outlive the driver's controller. Snapshots are bound by the
+//! snapshot controller of deploy/components as well, with the rights that it has there.
 
 use std::path::{Path, PathBuf};
 
@@ -52,19 +53,27 @@ impl<'a> Driver<'a> {
             let files: Vec<&str> = [&own].into_iter().chain(&tools).map(String::as_str).collect();
             cluster.load_image(IMAGE, "/usr/local/bin/dev-csi", &files);
         }
+        // A cluster has one of it: this test's own.
+        cluster.stop("snapshot-controller");
         let driver = Self { cluster, folder, node: node.into() };
         cluster.kubectl(["label", "node", node, &format!("{LABEL}=true")]);
-        driver.kustomize("apply", &["--server-side"]);
-        let patience = format!("--timeout={}s", PATIENCE.as_secs());
-        for what in ["deployment/dev-csi-controller", "daemonset/dev-csi-node"] {
-            cluster.kubectl(["rollout", "status", "--namespace", "seatrial-dev-csi", what, &patience]);
+        for component in ["snapshot-controller", "dev-csi"] {
+            let folder = driver.folder.with_file_name(component).display().to_string();
+            cluster.kubectl(["apply", "--server-side", "--force-conflicts", "--kustomize", &folder]);
+        }
+        for (namespace, what) in [
+            ("kube-system", "deployment/snapshot-controller"),
+            ("seatrial-dev-csi", "deployment/dev-csi-controller"),
+            ("seatrial-dev-csi", "daemonset/dev-csi-node"),
+        ] {
+            driver.wait_for(namespace, what);
         }
         driver
     }
 
-    fn kustomize(&self, verb: &str, options: &[&str]) -> String {
-        let folder = self.folder.display().to_string();
-        self.cluster.kubectl([&[verb, "--kustomize", &folder], options].concat())
+    fn wait_for(&self, namespace: &str, what: &str) {
+        let patience = format!("--timeout={}s", PATIENCE.as_secs());
+        self.cluster.kubectl(["rollout", "status", "--namespace", namespace, what, &patience]);
     }
 
     /// The nodes to which volumes of this driver are attached now.
@@ -93,6 +102,9 @@ impl Drop for Driver<'_> {
         let folder = self.folder.display().to_string();
         for arguments in [
             vec!["delete", "--kustomize", &folder, "--wait=false"],
+            // Not the definitions, which others use.
+            vec!["delete", "deployment,serviceaccount", "snapshot-controller", "--namespace=kube-system"],
+            vec!["delete", "clusterrole,clusterrolebinding", "snapshot-controller"],
             vec!["label", "node", &self.node, &format!("{LABEL}-")],
         ] {
             if let Err(complaint) = self.cluster.try_kubectl(arguments) {
@@ -148,15 +160,7 @@ fn a_volume_goes_to_another_node_with_its_data_and_outlives_the_controller() {
         "--namespace=seatrial-dev-csi",
         "--selector=app.kubernetes.io/component=controller",
     ]);
-    let patience = format!("--timeout={}s", PATIENCE.as_secs());
-    cluster.kubectl([
-        "rollout",
-        "status",
-        "--namespace",
-        "seatrial-dev-csi",
-        "deployment/dev-csi-controller",
-        &patience,
-    ]);
+    driver.wait_for("seatrial-dev-csi", "deployment/dev-csi-controller");
     run_on(&namespace, first);
     assert_eq!(seen(&namespace), [*first, *second, *first]);
     assert_eq!(devices(&volume), 1);

@@ -52,7 +52,20 @@ func NewDriver(name, folder string) (*Driver, error) {
 		return nil, err
 	}
 	driver := &Driver{identity: identity{name: name}, folder: folder, machine: machine}
-	return driver, driver.thawLeftovers()
+	return driver, errors.Join(driver.thawLeftovers(), driver.removeHalves())
+}
+
+// removeHalves removes files that were being written.
+func (d *Driver) removeHalves() error {
+	var failed error
+	for _, pattern := range []string{"*.next", filepath.Join(snapshots, "*.next")} {
+		halves, err := filepath.Glob(filepath.Join(d.folder, pattern))
+		failed = errors.Join(failed, err)
+		for _, half := range halves {
+			failed = errors.Join(failed, os.Remove(half))
+		}
+	}
+	return failed
 }
 
 // volume is what the driver remembers of one, in a file beside its image.

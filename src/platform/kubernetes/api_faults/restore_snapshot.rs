@@ -314,6 +314,14 @@ fn reader_spec(own: &PodSpec, image: &str, target: &PodSpec, container: Option<&
         None => target.containers.first(),
     };
     let identity = writer.and_then(|writer| writer.security_context.clone()).unwrap_or_default();
+    let of_pod = target.security_context.clone().unwrap_or_default();
+    let user = identity.run_as_user.or(of_pod.run_as_user);
+    let is_never_root = identity.run_as_non_root.or(of_pod.run_as_non_root) == Some(true);
+    // Where the target's image says who it is, or it begins as root and becomes somebody else, nobody here knows whose the
+    // files are: root reads them all, on a mount that is read-only.
+    let is_root = user.unwrap_or(0) == 0 && !is_never_root;
+    let user = if is_root { Some(0) } else { user };
+    let added: &[&str] = if is_root { &["DAC_OVERRIDE"] } else { &[] };
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -336,12 +344,12 @@ fn reader_spec(own: &PodSpec, image: &str, target: &PodSpec, container: Option<&
                     "limits": { "memory": "256Mi" },
                 },
                 "securityContext": {
-                    "runAsUser": identity.run_as_user,
+                    "runAsUser": user,
                     "runAsGroup": identity.run_as_group,
                     "runAsNonRoot": identity.run_as_non_root,
                     "allowPrivilegeEscalation": false,
                     "readOnlyRootFilesystem": true,
-                    "capabilities": { "drop": ["ALL"] },
+                    "capabilities": { "drop": ["ALL"], "add": added },
                     "seccompProfile": { "type": "RuntimeDefault" },
                 },
             }],
@@ -400,8 +408,27 @@ mod tests {
         let container = &spec["containers"][0];
         assert_eq!(container["securityContext"]["runAsUser"], 70);
         assert_eq!(container["securityContext"].get("privileged"), None);
+        assert_eq!(container["securityContext"]["capabilities"]["add"], json!([]));
         assert_eq!(container["imagePullPolicy"], "Never");
         assert_eq!(spec.get("serviceAccountName"), None);
         assert_eq!(spec["automountServiceAccountToken"], false);
+    }
+
+    #[test]
+    fn a_target_that_does_not_say_who_it_is_is_read_by_root_unless_it_forbids_that() {
+        let own: PodSpec = serde_json::from_value(json!({ "containers": [] })).expect("a pod's spec");
+        let reader = |target: Value| {
+            let target: PodSpec = serde_json::from_value(target).expect("a pod's spec");
+            reader_spec(&own, "s:1", &target, None, "claim")["spec"]["containers"][0]["securityContext"]
+                .clone()
+        };
+        let plain = reader(json!({ "containers": [{ "name": "db" }] }));
+        assert_eq!(
+            (&plain["runAsUser"], &plain["capabilities"]["add"]),
+            (&json!(0), &json!(["DAC_OVERRIDE"]))
+        );
+        let strict = json!({ "securityContext": { "runAsNonRoot": true }, "containers": [{ "name": "db" }] });
+        let strict = reader(strict);
+        assert_eq!((&strict["runAsUser"], &strict["capabilities"]["add"]), (&Value::Null, &json!([])));
     }
 }
