@@ -157,7 +157,7 @@ async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut 
         let claims = claims_of(&set, &ordinals, claims);
         match obstacle(client, server.namespace, &claims, class.as_deref()).await {
             Ok(None) => {
-                findings.good(format!("step {}: {} claims can have snapshots", step.name, claims.len()))
+                findings.good(format!("step {}: {} claims can have snapshots", step.name, claims.len()));
             }
             Ok(Some(why)) => findings.unmet(format!("step {} cannot take snapshots", step.name), why),
             Err(error) => findings.note(format!("snapshots cannot be looked at: {}", words(&error))),

@@ -83,13 +83,11 @@ impl TakeSnapshot {
     async fn progress(&mut self) -> Result<Vec<String>, kube::Error> {
         let mut trouble = Vec::new();
         for taken in self.taken.values_mut().filter(|taken| taken.ready.is_none()) {
-            let status = match self.objects.get_opt(&taken.name).await? {
-                Some(found) => found.data["status"].clone(),
-                None => {
-                    trouble.push(format!("somebody deleted {}", taken.name));
-                    continue;
-                }
+            let Some(found) = self.objects.get_opt(&taken.name).await? else {
+                trouble.push(format!("somebody deleted {}", taken.name));
+                continue;
             };
+            let status = &found.data["status"];
             if status["readyToUse"] == json!(true) {
                 let size = status["restoreSize"].as_str().unwrap_or("an unknown size");
                 taken.ready = Some((taken.asked.elapsed(), size.to_owned()));
