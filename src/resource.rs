@@ -39,6 +39,8 @@ pub const DEADLINE_ANNOTATION: &str = "seatrial.dev/deadline";
 pub const MADE_LABEL: &str = "seatrial.dev/made-by";
 /// The label of such an object: the step that made it.
 pub const STEP_LABEL: &str = "seatrial.dev/step";
+/// The key of the taint on a node that a run takes away.
+pub const NODE_DOWN_TAINT: &str = "seatrial.dev/node-down";
 /// The service account of runners, in every namespace that has any.
 pub const RUNNER_ACCOUNT: &str = "seatrial-runner";
 

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
 use super::identity::Identity;
-use crate::resource::{RUN_LABEL, RUNNER_ACCOUNT};
+use crate::resource::{NODE_DOWN_TAINT, RUN_LABEL, RUNNER_ACCOUNT};
 
 /// What every runner of this installation is made of.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub fn runner_pod(identity: &Identity, image: &Image, target: &StatefulSet) -> P
                 "fsGroup": 65532,
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
+            // A node that the run itself takes away must not take the runner along.
+            "tolerations": [{ "key": NODE_DOWN_TAINT, "operator": "Exists" }],
             "affinity": away_from(target.spec.as_ref().map(|spec| &spec.selector)),
             "containers": [{
                 "name": "runner",

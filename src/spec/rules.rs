@@ -418,6 +418,7 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
             Fault::NetworkPartition(_)
             | Fault::PodEvict(_)
             | Fault::NodeDown(_)
+            | Fault::KubeletStop(_)
             | Fault::RolloutBreak(_)
             | Fault::ApiDeny(_),
             _,
@@ -427,6 +428,7 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
             Fault::NetworkPartition(_)
             | Fault::PodEvict(_)
             | Fault::NodeDown(_)
+            | Fault::KubeletStop(_)
             | Fault::RolloutBreak(_)
             | Fault::ApiDeny(_),
         ) => None,

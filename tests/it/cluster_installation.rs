@@ -35,6 +35,8 @@ pub fn manifests(options: &[&str]) -> String {
 /// Installs everything and waits until it runs.
 pub fn begin(cluster: &Cluster) {
     load_image(cluster);
+    // What an earlier build left would be taken for this one: its image has the same name.
+    rest(cluster);
     cluster.apply(SYSTEM, &manifests(&[]));
     for what in ["deployment/seatrial-controller", "daemonset/seatrial-agent"] {
         cluster.kubectl(["rollout", "status", what, "--namespace", SYSTEM, "--timeout=2m"]);

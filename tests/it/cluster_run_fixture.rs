@@ -75,24 +75,17 @@ impl<'a> Scene<'a> {
     /// Waits until a step of the Experiment `name` is in force, as `kubectl get` shows it.
     pub fn wait_for_fault(&self, name: &str) {
         eventually("a fault is in force", PATIENCE, || {
-            let states = "--output=jsonpath={.items[*].status.state}";
-            let states = self.namespace.kubectl(["get", "injections", states]);
-            states.contains("Injected").then_some(())
+            let path = "--output=jsonpath={.items[*].status.state}";
+            let found = self.namespace.kubectl(["get", "injections", path]);
+            let status = self.status(name);
+            assert!(!is_over(&status), "the run ended before its fault was seen: {status}");
+            (found.contains("Injected") && status["phase"] == "Faulting").then_some(())
         });
-        assert_eq!(self.status(name)["phase"], "Faulting");
     }
 
     /// Waits for the last word on the Experiment `name`.
     pub fn wait_over(&self, name: &str) -> Value {
-        eventually("the run is over", PATIENCE * 2, || {
-            Some(self.status(name)).filter(|status| {
-                let conditions = status["conditions"].as_array();
-                conditions
-                    .into_iter()
-                    .flatten()
-                    .any(|one| one["type"] == "Complete" && one["status"] == "True")
-            })
-        })
+        eventually("the run is over", PATIENCE * 2, || Some(self.status(name)).filter(is_over))
     }
 
     /// The kept journal of the Experiment `name`.
@@ -139,4 +132,10 @@ impl<'a> Scene<'a> {
     pub fn path(&self, name: &str) -> PathBuf {
         self.desk.path(name)
     }
+}
+
+/// Whether a status is the last one.
+fn is_over(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|one| one["type"] == "Complete" && one["status"] == "True")
 }

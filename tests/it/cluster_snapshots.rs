@@ -94,16 +94,16 @@ fn a_snapshot_is_taken_restored_into_a_new_claim_read_and_removed_with_the_run()
 
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let scope = Scope::Namespace(namespace.name().into());
-    let reap = |now: Timestamp| {
+    let look_after = |now: Timestamp| {
         runtime.block_on(async { reap::reap(&client(&cluster).await, &scope, now).await.expect("it may") })
     };
-    assert_eq!(reap(Timestamp::now()), Vec::<String>::new());
+    assert_eq!(look_after(Timestamp::now()), Vec::<String>::new());
     assert_eq!(made(&namespace).len(), 3, "a run that goes on keeps what it made");
     let past = (Timestamp::now() - SignedDuration::from_secs(1)).to_string();
     for object in made(&namespace) {
         namespace.kubectl(["annotate", "--overwrite", &object, &format!("seatrial.dev/deadline={past}")]);
     }
-    assert_eq!(reap(Timestamp::now()).len(), 3);
+    assert_eq!(look_after(Timestamp::now()).len(), 3);
     eventually("what the run made is gone", PATIENCE, || made(&namespace).is_empty().then_some(()));
     assert_eq!(live(), before, "the target's own claim is untouched");
 }

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::cluster_fixture::{Cluster, PATIENCE, eventually};
+use crate::cluster_installation;
 use crate::cluster_rig::SYSTEM;
 use crate::cluster_run_fixture::{LEADER_CUT, Scene};
 use crate::cluster_traces as traces;
@@ -107,18 +108,13 @@ fn an_experiment_that_is_deleted_under_its_fault_takes_everything_along() {
 fn a_node_without_an_agent_is_named_before_anything_is_broken() {
     let cluster = Cluster::installed_alone();
     let scene = Scene::of(&cluster, "run-agentless", LEADER_CUT);
-    let select = |selector: &str| {
-        let patch = format!(r#"{{"spec":{{"template":{{"spec":{{"nodeSelector":{selector}}}}}}}}}"#);
-        cluster.kubectl(["patch", "daemonset", "seatrial-agent", "--namespace", SYSTEM, "--patch", &patch]);
-    };
-    select(r#"{"seatrial.dev/nowhere":"true"}"#);
-    eventually("no agent runs", PATIENCE, || {
-        let agents = ["get", "pods", "--selector=app.kubernetes.io/component=agent", "--output=name"];
-        cluster.kubectl(agents.iter().chain(&["--namespace", SYSTEM])).is_empty().then_some(())
-    });
-    let refused = scene.run("agentless", LEADER_CUT, &[]).exits(22);
-    select(r#"{"seatrial.dev/nowhere":null}"#);
-    refused.says("has no agent");
+    let agents = ["delete", "daemonset", "seatrial-agent", "--namespace", SYSTEM, "--cascade=foreground"];
+    cluster.kubectl(agents);
+    // What an agent has said of its node stays behind, and counts for a while.
+    cluster.kubectl(["delete", "nodeagents", "--all"]);
+    let refused = scene.run("agentless", LEADER_CUT, &[]);
+    cluster_installation::begin(&cluster);
+    refused.exits(22).says("has no agent");
     scene.nothing_is_left();
 }
 
@@ -139,6 +135,6 @@ fn what_is_uninstalled_in_the_middle_of_a_run_takes_everything_back_first() {
         let namespace = cluster.try_kubectl(["get", "namespace", SYSTEM]);
         (left.is_empty() && namespace.is_err()).then_some(())
     });
-    crate::cluster_installation::begin(&cluster);
+    cluster_installation::begin(&cluster);
     scene.nothing_is_left();
 }

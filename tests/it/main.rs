@@ -12,6 +12,7 @@ mod cluster_faults;
 mod cluster_fixture;
 mod cluster_installation;
 mod cluster_machines;
+mod cluster_nodes;
 mod cluster_rig;
 mod cluster_rights;
 mod cluster_run;
