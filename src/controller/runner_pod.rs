@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::identity::Identity;
 use crate::experiment::SecretName;
-use crate::resource::{RUN_LABEL, RUNNER_ACCOUNT};
+use crate::resource::{NODE_DOWN_TAINT, RUN_LABEL, RUNNER_ACCOUNT};
 
 /// What every runner of this installation is made of.
 #[derive(Debug, Clone)]
@@ -75,6 +75,8 @@ pub fn runner_pod(
                 "fsGroup": 65532,
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
+            // A node that the run itself takes away must not take the runner along.
+            "tolerations": [{ "key": NODE_DOWN_TAINT, "operator": "Exists" }],
             "affinity": away_from(target.spec.as_ref().map(|spec| &spec.selector)),
             "containers": [{
                 "name": "runner",

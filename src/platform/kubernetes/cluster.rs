@@ -13,7 +13,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::failure::{insist, is_absent};
-use super::pods::{facts, group, group_facts, snapshot};
+use super::pods::{facts, group, group_facts, lean, snapshot};
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
 use crate::experiment::{Group, Pods};
@@ -22,6 +22,8 @@ use crate::spec::TargetFacts;
 
 /// How long the first snapshot may take.
 const FIRST: Duration = Duration::from_secs(20);
+/// How many pods come in one answer: all of a large group at once would be most of a runner's memory.
+const PAGE: u32 = 500;
 
 /// A StatefulSet that is followed.
 #[derive(Clone)]
@@ -94,9 +96,9 @@ impl Cluster {
     async fn follow_pods(client: &Client, namespace: &str, asked: &Pods) -> Result<Self, FollowError> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let query = asked.selector.query();
-        let (found, how) = (ListParams::default().labels(&query), asked.ordinal_from);
-        let found = insist(|| pods.list(&found)).await?;
-        let first = group(namespace, how, found.items.iter(), &Snapshot::default());
+        let how = asked.ordinal_from;
+        let found = list(&pods, &query).await?;
+        let first = group(namespace, how, found.iter(), &Snapshot::default());
         if first.pods.is_empty() {
             return Err(FollowError::NoPods { namespace: namespace.into(), query });
         }
@@ -109,7 +111,7 @@ impl Cluster {
             let mut known = Known::default();
             loop {
                 tokio::select! {
-                    Some(event) = events.next() => known.hear(event),
+                    Some(event) = events.next() => known.hear(event.modify(lean)),
                     () = sender.closed() => return,
                 }
                 if known.is_complete() {
@@ -138,6 +140,23 @@ impl Cluster {
     /// The name of its Service; empty where none is known.
     pub fn service(&self) -> &str {
         &self.service
+    }
+}
+
+/// All pods with these labels, as far as a snapshot needs them.
+async fn list(pods: &Api<Pod>, query: &str) -> Result<Vec<Pod>, PlatformError> {
+    let mut asked = ListParams::default().labels(query).limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let page = insist(|| pods.list(&asked)).await?;
+        found.extend(page.items.into_iter().map(|mut pod| {
+            lean(&mut pod);
+            pod
+        }));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => asked = asked.continue_token(&token),
+            None => return Ok(found),
+        }
     }
 }
 
@@ -171,7 +190,7 @@ async fn follow_set(
                     set.clone_from(newest);
                 }
             }
-            Some(event) = pod_events.next() => known_pods.hear(event),
+            Some(event) = pod_events.next() => known_pods.hear(event.modify(lean)),
             () = sender.closed() => return,
         }
         if known_pods.is_complete() {
