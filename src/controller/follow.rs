@@ -74,7 +74,7 @@ async fn tell_hindrance(
     pod: Option<&Pod>,
     now: Timestamp,
 ) -> Result<(), Trouble> {
-    let created = pod.and_then(|pod| pod.creation_timestamp()).map_or(now, |time| time.0);
+    let created = pod.and_then(ResourceExt::creation_timestamp).map_or(now, |time| time.0);
     if now.duration_since(created) < USUAL_START {
         return Ok(());
     }

@@ -104,10 +104,10 @@ impl Sessions {
         stale: Option<&Token>,
         deadline: Instant,
     ) -> Result<Token, Failure> {
-        let state = self.state(endpoint);
-        let mut news = state.subscribe();
+        let here = self.state(endpoint);
+        let mut news = here.subscribe();
         loop {
-            let asks = state.send_if_modified(|state| {
+            let asks = here.send_if_modified(|state| {
                 let wants = state.wants(stale, Instant::now());
                 if wants {
                     *state = State::Asking;
@@ -115,8 +115,8 @@ impl Sessions {
                 wants
             });
             if asks {
-                let (sessions, state) = (Arc::clone(self), state.clone());
-                tokio::spawn(async move { state.send_replace(sessions.ask(endpoint).await) });
+                let (asker, answer) = (Arc::clone(self), here.clone());
+                tokio::spawn(async move { answer.send_replace(asker.ask(endpoint).await) });
             }
             match news.borrow_and_update().clone() {
                 State::Given(token) if stale.is_none_or(|stale| !token.is(stale)) => return Ok(token),

@@ -27,13 +27,16 @@ pub struct PodFacts {
     pub node: String,
 }
 
+/// Arguments, and variables with their values.
+pub type Resolved = (Vec<String>, Vec<(String, String)>);
+
 /// Arguments and environment of `container`; `secret` reads a key of a Secret.
 pub fn resolve(
     container: &Container,
     spec: &SetSpec,
     facts: &PodFacts,
     secret: &dyn Fn(&str, &str) -> io::Result<SecretSlice<u8>>,
-) -> io::Result<(Vec<String>, Vec<(String, String)>)> {
+) -> io::Result<Resolved> {
     let mut env: Vec<(String, String)> = Vec::new();
     for variable in &container.env {
         let value = match &variable.value {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::environment::{PodFacts, resolve};
+use super::environment::{PodFacts, Resolved, resolve};
 use super::volumes::Volumes;
 use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, ProcessPlan, RootPlan};
 use crate::platform::sandbox::init::World;
@@ -53,11 +53,7 @@ pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[Stri
     Ok(ExecPlan { container: 0, process: process(world, facts, container, (argv.to_vec(), env)) })
 }
 
-fn resolved(
-    world: &World,
-    facts: &PodFacts,
-    container: &Container,
-) -> io::Result<(Vec<String>, Vec<(String, String)>)> {
+fn resolved(world: &World, facts: &PodFacts, container: &Container) -> io::Result<Resolved> {
     resolve(container, &world.setup.spec, facts, &|secret, key| world.dir.secret(secret, key))
 }
 
