@@ -75,8 +75,8 @@ impl<'a> Scene<'a> {
     /// Waits until a step of the Experiment `name` is in force, as `kubectl get` shows it.
     pub fn wait_for_fault(&self, name: &str) {
         eventually("a fault is in force", PATIENCE, || {
-            let states = "--output=jsonpath={.items[*].status.state}";
-            let states = self.namespace.kubectl(["get", "injections", states]);
+            let path = "--output=jsonpath={.items[*].status.state}";
+            let states = self.namespace.kubectl(["get", "injections", path]);
             let status = self.status(name);
             assert!(!is_over(&status), "the run ended before its fault was seen: {status}");
             (states.contains("Injected") && status["phase"] == "Faulting").then_some(())
