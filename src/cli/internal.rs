@@ -26,6 +26,10 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == super::proving_ground::IDLE {
         return Some(super::proving_ground::idle());
     }
+    #[cfg(feature = "kubernetes")]
+    if word == crate::platform::kubernetes::reading::SUBCOMMAND {
+        return Some(crate::platform::kubernetes::reading::main(rest).into());
+    }
     #[cfg(feature = "sandbox")]
     if word == NODE {
         log();
