@@ -42,6 +42,9 @@ const FIRST_GUESS: Duration = Duration::from_millis(50);
 /// What is left of the revert that was asked for.
 const REVERTED: &str = "after the revert";
 
+/// How often a round is begun whose fault does not come into force, as on a machine that is too busy to answer.
+const TRIES: u32 = 3;
+
 /// What came of a round.
 struct Report {
     /// Where the Injection was when its agent was killed.
@@ -50,6 +53,8 @@ struct Report {
 }
 
 enum End {
+    /// The fault did not come into force, so there was nothing to kill over; nothing of it is left.
+    NotDone(String),
     /// Everything was as before this long after it was due.
     Clean(Duration),
     /// This was left; for how long after it was due, where that has an end.
@@ -62,7 +67,14 @@ pub(super) async fn soak(ground: &ProvingGround, rounds: u32, seed: u64) -> Resu
     let mut course = Course::new(ground).await?;
     for round in 0..rounds {
         let plan = Plan::new(seed, round);
-        let report = course.play(round, plan).await?;
+        let mut report = course.play(round, plan).await?;
+        for _ in 1..TRIES {
+            if !matches!(report.end, End::NotDone(_)) {
+                break;
+            }
+            console::data(line(round + 1, rounds, plan, &report));
+            report = course.play(round, plan).await?;
+        }
         let is_clean = matches!(report.end, End::Clean(_));
         tally.count(report.stage, is_clean);
         console::data(line(round + 1, rounds, plan, &report));
@@ -73,6 +85,7 @@ pub(super) async fn soak(ground: &ProvingGround, rounds: u32, seed: u64) -> Resu
 fn line(round: u32, rounds: u32, plan: Plan, report: &Report) -> String {
     let width = rounds.to_string().len();
     let end = match &report.end {
+        End::NotDone(why) => format!("NOT DONE: {why}"),
         End::Clean(after) => format!("ok, as before {:.2} s after it was due", after.as_secs_f64()),
         End::Left(left, Some(gone)) => {
             format!("LEFT, gone {:.2} s after it was due: {}", gone.as_secs_f64(), left.join("; "))
@@ -143,13 +156,19 @@ impl<'a> Course<'a> {
                 spec
             }
             Stage::Holding => {
-                let spec = self.in_force(asked()).await?;
+                let spec = asked();
+                if let Err(why) = self.in_force(&spec).await {
+                    return self.not_done(plan.stage, &spec, &target, why).await;
+                }
                 sleep(within(lasting / 2)).await;
                 self.kill(&victim, plan.victims)?;
                 spec
             }
             Stage::Reverting => {
-                let spec = self.in_force(asked()).await?;
+                let spec = asked();
+                if let Err(why) = self.in_force(&spec).await {
+                    return self.not_done(plan.stage, &spec, &target, why).await;
+                }
                 self.apply_and_kill(&taken_back(&spec), within(self.pace), &victim, plan.victims).await?;
                 spec
             }
@@ -183,12 +202,27 @@ impl<'a> Course<'a> {
     }
 
     /// Asks for a fault, and returns when it is in force and proven.
-    async fn in_force(&mut self, spec: InjectionSpec) -> Result<InjectionSpec, String> {
+    async fn in_force(&mut self, spec: &InjectionSpec) -> Result<(), String> {
         let began = Instant::now();
-        self.apply(&spec).await?;
-        proven(&mut self.statuses, &spec).await?;
+        self.apply(spec).await?;
+        proven(&mut self.statuses, spec).await?;
         self.pace = began.elapsed();
-        Ok(spec)
+        Ok(())
+    }
+
+    /// Takes back what did not come into force.
+    async fn not_done(
+        &self,
+        stage: Stage,
+        spec: &InjectionSpec,
+        target: &Target,
+        why: String,
+    ) -> Result<Report, String> {
+        let end = match self.last_word(spec, target).await? {
+            None => End::NotDone(why),
+            Some(left) => End::Left(vec![left], None),
+        };
+        Ok(Report { stage: stage.words(), end })
     }
 
     /// Asks for something and kills this long after it was sent.

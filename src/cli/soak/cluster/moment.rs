@@ -119,7 +119,7 @@ impl RunPlan {
             fault: Fault::ALL[(turn + turn / 4) % 2],
             stage: RunStage::ALL[turn % 4],
             // A run that has its verdict has no runner left to kill.
-            with_runner: RunStage::ALL[turn % 4] == RunStage::Holding && (turn / 4).is_multiple_of(2),
+            with_runner: RunStage::ALL[turn % 4] == RunStage::Holding && (turn / 8).is_multiple_of(2),
             part: random(!seed, round),
         }
     }
