@@ -11,7 +11,8 @@
 //!
 //! What it leaves when it is killed: Injections, which end by their own deadlines, and the journal in its folder.
 //!
-//! Rights that it needs in its namespace: get, list and watch pods, StatefulSets, Services, Experiments and Injections;
+//! Rights that it needs in its namespace: get, list and watch pods, StatefulSets, Services, PodDisruptionBudgets, Experiments
+//! and Injections;
 //! delete pods; create, patch and delete Injections; patch the status of Experiments; create, patch and get ConfigMaps.
 //! In the cluster: get nodes, list and watch Halts and NodeAgents.
 
@@ -155,29 +156,39 @@ impl Course {
         let seed = seed(object);
         let environment = format!("Kubernetes {}, namespace {}", access.version, options.namespace);
         let stops = stops::listen(&access.client, object, options);
-        let cluster =
-            match Cluster::follow(&access.client, &options.namespace, &experiment.target.group).await {
-                Ok(cluster) => cluster,
-                Err(FollowError::Platform(error)) => return Err(error.into()),
-                Err(
-                    error @ (FollowError::Absent { .. }
-                    | FollowError::NoPods { .. }
-                    | FollowError::Selector { .. }),
-                ) => {
-                    let reason = error.to_string();
-                    return Ok(preflight::refuse(experiment, options, seed, environment, None, &reason)?);
-                }
-            };
+        let cluster = match Cluster::follow(
+            &access.client,
+            &options.namespace,
+            &experiment.target.group,
+            Some(&options.run),
+        )
+        .await
+        {
+            Ok(cluster) => cluster,
+            Err(FollowError::Platform(error)) => return Err(error.into()),
+            Err(
+                error @ (FollowError::Absent { .. }
+                | FollowError::NoPods { .. }
+                | FollowError::Selector { .. }),
+            ) => {
+                let reason = error.to_string();
+                return Ok(preflight::refuse(experiment, options, seed, environment, None, &reason)?);
+            }
+        };
         let snapshots = crate::platform::Cluster::snapshots(&cluster);
         let first = snapshots.borrow().clone();
         let needs = preflight::needs(&experiment, &object.spec.written, &cluster);
         if let Err(reason) = match needs {
-            Ok(faults) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
+            Ok(faults) => match preflight::service(&access.client, &options.namespace, &experiment).await {
+                Ok(()) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
+                Err(reason) => Err(reason),
+            },
             Err(reason) => Err(reason),
         } {
             return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
         }
-        let ways = Ways::new(&access.client, &options.namespace, cluster.service(), snapshots);
+        let service = experiment.target.service.as_deref().unwrap_or(cluster.service());
+        let ways = Ways::new(&access.client, &options.namespace, service, snapshots);
         let platform = Platform {
             cluster: Arc::new(cluster),
             nodes: Arc::new(injections.clone()),
@@ -215,6 +226,8 @@ fn seed(object: &resource::Experiment) -> u64 {
 /// An API server that is away for a minute is no failed revert; and kubelets start containers less often than we do.
 fn limits() -> Limits {
     Limits {
+        // Readiness probes ask every ten seconds where nothing else is said.
+        decide: Duration::from_secs(45),
         inject: Duration::from_secs(20),
         once: Duration::from_secs(90),
         replace: Duration::from_mins(2),

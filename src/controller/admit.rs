@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{ListParams, PostParams};
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -18,7 +19,7 @@ use super::status::{Aspect, Update};
 use super::target::{self, Holder};
 use super::trouble::{Answer, Doing, Trouble};
 use super::{SOON, follow, rights, runner_pod, validate};
-use crate::experiment::Experiment as Valid;
+use crate::experiment::{Experiment as Valid, Group};
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
 use crate::spec;
 
@@ -187,18 +188,27 @@ async fn start(
         .condition(Aspect::Running, true, "Starting", &message, now)
         .write(&context.client, experiment)
         .await?;
+    create_runner(context, identity, &valid.target.group).await?;
     let target = &valid.target.key();
-    create_runner(context, identity, target).await?;
     let note = format!("{message} in namespace {}", identity.namespace);
     context.news.of_both(experiment, identity, target, EventType::Normal, "Started", &note).await;
     Ok(Action::requeue(SOON))
 }
 
 /// Makes the runner's pod where it is missing.
-pub async fn create_runner(context: &Context, identity: &Identity, target: &str) -> Result<(), Trouble> {
-    let set = stateful_set(context, identity, target).await?.unwrap_or_default();
+pub async fn create_runner(context: &Context, identity: &Identity, target: &Group) -> Result<(), Trouble> {
+    let members = match target {
+        Group::StatefulSet(name) => {
+            let set = stateful_set(context, identity, name).await?;
+            set.and_then(|set| set.spec).map(|spec| spec.selector)
+        }
+        Group::Pods(pods) => Some(LabelSelector {
+            match_labels: Some(pods.selector.match_labels.clone()),
+            ..LabelSelector::default()
+        }),
+    };
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let pod = runner_pod::runner_pod(identity, &context.image, &set);
+    let pod = runner_pod::runner_pod(identity, &context.image, members.as_ref());
     match pods.create(&PostParams::default(), &pod).await {
         Err(error) if !error.is_there() => Err(error).doing("create the runner's pod"),
         Ok(_) | Err(_) => Ok(()),

@@ -32,10 +32,10 @@ pub async fn follow(
     let node = node_of(context, pod.as_ref()).await?;
     match Runner::of(pod.as_ref(), node.as_ref().map_or(Where::Unknown, Found::place), now) {
         Runner::Absent if never_ran(context, experiment, identity).await? => {
-            let Some(target) = target_name(experiment) else {
+            let Ok(valid) = validate::read(experiment) else {
                 return Ok(Action::requeue(SOON));
             };
-            admit::create_runner(context, identity, &target).await?;
+            admit::create_runner(context, identity, &valid.target.group).await?;
             Ok(Action::requeue(SOON))
         }
         Runner::Absent => take_over(context, identity, "its pod is gone", now).await,

@@ -3,7 +3,6 @@
 //! It meets the Pod Security level `restricted`, keeps away from the nodes of the target where it can, belongs to the
 //! Experiment, and is restarted by the kubelet on failure: a restarted runner takes everything back and goes no further.
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
@@ -27,8 +26,8 @@ const JOURNAL_LIMIT: &str = "2Gi";
 /// How long a runner has to take everything back when it is asked to end, in seconds.
 pub const GRACE: i64 = 60;
 
-/// The runner of one run.
-pub fn runner_pod(identity: &Identity, image: &Image, target: &StatefulSet) -> Pod {
+/// The runner of one run. `members` selects the target's pods, where that is known.
+pub fn runner_pod(identity: &Identity, image: &Image, members: Option<&LabelSelector>) -> Pod {
     let pod = json!({
         "metadata": {
             "name": identity.run,
@@ -52,7 +51,7 @@ pub fn runner_pod(identity: &Identity, image: &Image, target: &StatefulSet) -> P
                 "fsGroup": 65532,
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
-            "affinity": away_from(target.spec.as_ref().map(|spec| &spec.selector)),
+            "affinity": away_from(members),
             "containers": [{
                 "name": "runner",
                 "image": image.name,

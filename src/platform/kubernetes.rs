@@ -20,6 +20,7 @@ pub mod locate;
 pub mod nodes;
 pub mod pods;
 pub mod revert;
+pub mod surroundings;
 pub mod watching;
 
 /// Who changes objects in the name of a run.

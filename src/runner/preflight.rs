@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
@@ -41,6 +42,21 @@ pub(super) fn needs(
         Work::Action(_) => None,
     });
     Ok(faults.filter(|fault| acts_on_a_node(fault)).map(Fault::name).collect())
+}
+
+/// Whether the Service is there that clients are to come by.
+pub(super) async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
+    let Some(name) = &experiment.target.service else {
+        return Ok(());
+    };
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    match insist(|| services.get_opt(name)).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            Err(format!("namespace {namespace} has no Service `{name}`, which spec.target.service names"))
+        }
+        Err(error) => Err(format!("Service `{name}` cannot be read: {error}")),
+    }
 }
 
 fn acts_on_a_node(fault: &Fault) -> bool {

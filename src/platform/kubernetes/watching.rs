@@ -86,7 +86,7 @@ impl<K: Resource> Known<K> {
     }
 
     /// The objects, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &K> {
+    pub fn iter(&self) -> impl Iterator<Item = &K> + Clone {
         self.objects.values()
     }
 
