@@ -5,7 +5,7 @@
 //! - A run is done once. A runner that finds the journal of an earlier process takes back every Injection, ends that
 //!   journal with the reason and judges it: at least Aborted, never a Pass.
 //! - It stops, and takes everything back first, when the Experiment is deleted or has the annotation
-//!   `seatrial.dev/abort`, when a Halt exists, and on SIGTERM.
+//!   `seatrial.dev/abort`, when its StatefulSet is deleted, when a Halt exists, and on SIGTERM.
 //! - Standard output carries the journal's lines, each of which begins with `{`; everything else goes to standard error.
 //! - The verdict in the status is that of `seatrial judge` for the journal that is kept.
 //!
@@ -155,7 +155,7 @@ impl Course {
         let Self { access, object, options, .. } = self;
         let seed = seed(object);
         let environment = format!("Kubernetes {}, namespace {}", access.version, options.namespace);
-        let stops = stops::listen(&access.client, object, options);
+        let stops = stops::listen(&access.client, object, experiment.target.stateful_set(), options);
         let cluster = match Cluster::follow(
             &access.client,
             &options.namespace,

@@ -267,29 +267,12 @@ impl<'a> Scene<'a> {
 
     /// The processes of a pod as this machine sees them, the oldest first.
     pub fn processes(&self, pod: &str) -> Vec<ProcessId> {
-        let uid = self.pod(pod)["metadata"]["uid"].as_str().expect("it exists").to_owned();
-        let mut found: Vec<ProcessId> = pids()
-            .into_iter()
-            .filter(|pid| {
-                fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(&uid))
-            })
-            .filter_map(|pid| ProcessId::of(pid).ok().flatten())
-            .collect();
-        found.sort_by_key(|process| process.start);
-        found
+        processes_of(self.pod(pod)["metadata"]["uid"].as_str().expect("it exists"))
     }
 
     /// What is left of faults in a pod.
     pub fn left_in(&self, pod: &str) -> Vec<String> {
-        let mut left = Vec::new();
-        for process in self.processes(pod) {
-            let tables = nftables::tables_of(&process).expect("readable");
-            left.extend(tables.into_iter().map(|table| format!("{pod}: table {table}")));
-            left.extend(frozen(process.pid).map(|state| format!("{pod}: {state}")));
-        }
-        left.sort();
-        left.dedup();
-        left
+        left_in_processes(pod, &self.processes(pod))
     }
 
     /// Records of the node on which `pod` runs.
@@ -355,6 +338,34 @@ impl Drop for Scene<'_> {
         ]);
         let _ = self.cluster.try_kubectl(["delete", "pods", &ours, "--namespace", SYSTEM, "--wait=false"]);
     }
+}
+
+/// The processes of the pod with this UID, the oldest first.
+pub fn processes_of(uid: &str) -> Vec<ProcessId> {
+    let mut found: Vec<ProcessId> = pids()
+        .into_iter()
+        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(uid)))
+        .filter_map(|pid| ProcessId::of(pid).ok().flatten())
+        .collect();
+    found.sort_by_key(|process| process.start);
+    found
+}
+
+/// What is left of faults in these processes, told under a name. One that has ended has nothing left.
+pub fn left_in_processes(name: &str, processes: &[ProcessId]) -> Vec<String> {
+    let mut left = Vec::new();
+    for process in processes {
+        let tables = match nftables::tables_of(process) {
+            Ok(tables) => tables,
+            Err(_) if !process.is_alive().expect("readable") => continue,
+            Err(error) => unreachable!("{name}: {error}"),
+        };
+        left.extend(tables.into_iter().map(|table| format!("{name}: table {table}")));
+        left.extend(frozen(process.pid).map(|state| format!("{name}: {state}")));
+    }
+    left.sort();
+    left.dedup();
+    left
 }
 
 fn pids() -> Vec<i32> {
