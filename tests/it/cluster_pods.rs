@@ -33,7 +33,7 @@ fn member(number: u32) -> String {
     let peers: Vec<String> = (1..=3).map(|peer| format!("db-{peer}=http://db-{peer}.peers:2380")).collect();
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "256Mi"}}},
     });
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "db", "made-by": "operator"}},
