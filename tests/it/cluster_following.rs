@@ -12,9 +12,11 @@ use crate::cluster_fixture::{Cluster, PATIENCE};
 use crate::cluster_whole_fixture::Whole;
 use crate::node_fixture::eventually;
 
-/// Every member asks every other one, by name, as often as it can, and says when it got an answer.
-const ASKING: &str = "echo started; for other in 0 1 2; do while sleep 0.05; do \
-    wget -q -T 1 -O /dev/null http://db-$other.db:7000/ok && echo reached db-$other; done & done; sleep 1;";
+/// Every member asks every other one, as often as it can, and says when it got an answer. Names are looked up anew each
+/// time, by the one program of a static busybox that can.
+const ASKING: &str = "echo started; domain=db.$(head -1 /etc/resolv.conf | cut -d' ' -f2); for other in 0 1 2; do \
+    while sleep 0.05; do ip=$(nslookup db-$other.$domain 2>/dev/null | sed -n '/^Name/,$s/^Address: //p'); \
+    [ $ip ] && nc -w 1 $ip 7000 </dev/null >/dev/null && echo reached db-$other; done & done; sleep 1;";
 
 /// When lines of a pod's log say this, the oldest first.
 fn moments(whole: &Whole<'_>, pod: &str, words: &str) -> Vec<Timestamp> {
