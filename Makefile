@@ -1,5 +1,4 @@
-# `make test` installs what the tests need and runs them, as continuous integration does; `make test-cluster` runs those
-# that need a Kubernetes.
+# `make test` installs what the tests need and runs them, as continuous integration does.
 
 .PHONY: build test test-cluster lint install fuzz
 
@@ -16,24 +15,33 @@ include tests/cluster/cluster.mk
 build:
 	cargo build --release
 
-# Everything but what needs a Kubernetes.
+# Everything, with a Kubernetes of its own that is removed however the tests end. SEATRIAL_TEST_KUBECONFIG names another one
+# to be used instead; TESTS chooses tests by a part of their names.
+TESTS ?=
+# Most tests wait for elections and deadlines most of the time.
+cargo_test = cargo test --all-features $(1) -- --test-threads=3
 test: install lint
-	cargo test --all-features -- --skip cluster_
+	$(call with_cluster,$(call cargo_test,$(TESTS)))
 
-# What needs a Kubernetes. Its cluster is removed however the tests end; SEATRIAL_TEST_KUBECONFIG names another one to be
-# used instead.
+# Only what needs the Kubernetes.
 test-cluster: install
+	$(call with_cluster,$(call cargo_test,--test it cluster_))
+
 ifdef SEATRIAL_TEST_KUBECONFIG
-	cargo test --all-features --test it cluster_
+with_cluster = $(1)
 else
-	$(MAKE) --no-print-directory cluster-build
-	@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
-	end() { $(sudo) $$program down --dir $$dir; }; \
-	[ ! -e $$dir ] || end; \
-	trap end EXIT; trap 'exit 130' INT TERM; \
-	$(sudo) $$program up --dir $$dir || exit 1; \
-	SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
-	  cargo test --all-features --test it cluster_
+# What needs no cluster is built before there is one.
+define with_cluster
+$(MAKE) --no-print-directory cluster-build
+cargo test --all-features --no-run
+@dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
+end() { $(sudo) $$program down --dir $$dir; }; \
+[ ! -e $$dir ] || end; \
+trap end EXIT; trap 'exit 130' INT TERM; \
+$(sudo) $$program up --dir $$dir || exit 1; \
+SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
+  $(1)
+endef
 endif
 
 lint:
@@ -44,8 +52,8 @@ lint:
 	cargo check --no-default-features --features kubernetes
 
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
-packages = etcd-server nftables busybox-static e2fsprogs iproute2
-test-cluster cluster: packages += etcd-client containerd runc containernetworking-plugins
+packages = etcd-server nftables busybox-static e2fsprogs iproute2 \
+  etcd-client containerd runc containernetworking-plugins
 install:
 	@missing=""; \
 	for package in $(packages); do \

@@ -198,7 +198,7 @@ async fn lead(client: &Client, options: &Options, metrics: &Arc<Metrics>, health
     });
     tokio::join!(
         reconcile::run(controller, Arc::clone(&context)),
-        orphans::look_after(&context, &options.scope),
+        Box::pin(orphans::look_after(&context, &options.scope)),
         sweep_now_and_then(client, &options.scope)
     );
 }

@@ -16,8 +16,10 @@ use crate::experiment::Selection;
 
 pub mod api_deny;
 pub mod host;
+pub mod kubelet_stop;
 pub mod network_partition;
 pub mod node_down;
+mod nodes;
 pub mod pod_evict;
 pub mod pod_kill;
 pub mod power_loss;
@@ -108,6 +110,8 @@ pub enum Action {
     Kill {},
     /// Its processes stop running.
     Pause {},
+    /// The kubelet of its node stops running.
+    StopKubelet {},
     /// Packets between it and others are dropped.
     Cut {
         /// Members from which packets are dropped, at this member's end.
@@ -135,6 +139,7 @@ impl Action {
             Self::DeletePod { .. } => None,
             Self::Kill {} => Some(HostFault::Kill {}),
             Self::Pause {} => Some(HostFault::Pause {}),
+            Self::StopKubelet {} => Some(HostFault::StopKubelet {}),
             Self::Cut { drop_from, drop_to, ports, clients } => Some(HostFault::Partition {
                 peers: drop_from
                     .union(drop_to)
@@ -239,6 +244,7 @@ faults! {
     PowerLoss = power_loss::PowerLoss,
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
+    KubeletStop = kubelet_stop::KubeletStop,
     RolloutBreak = rollout_break::RolloutBreak,
     ApiDeny = api_deny::ApiDeny,
 }

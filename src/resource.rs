@@ -34,6 +34,8 @@ pub const UNDO_ANNOTATION: &str = "seatrial.dev/undo";
 
 /// The annotation of an object of ours that somebody else may remove after this time: a timestamp.
 pub const DEADLINE_ANNOTATION: &str = "seatrial.dev/deadline";
+/// The key of the taint on a node that a run takes away.
+pub const NODE_DOWN_TAINT: &str = "seatrial.dev/node-down";
 /// The service account of runners, in every namespace that has any.
 pub const RUNNER_ACCOUNT: &str = "seatrial-runner";
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::machine::Machine;
 use crate::fault::Kind;
+use crate::fault::kubelet_stop::{self, KubeletStop};
 use crate::fault::network_partition::NetworkPartition;
 use crate::fault::pod_kill::PodKill;
 use crate::fault::power_loss::PowerLoss;
@@ -49,6 +50,8 @@ impl Capabilities {
         };
         found.tell(PodKill::NAME, [&handles]);
         found.tell(ProcessPause::NAME, [&handles, &guarded, &frozen]);
+        let kubelet = kubelet_stop::host::kubelet().map(drop).map_err(|error| error.to_string());
+        found.tell(KubeletStop::NAME, [&handles, &guarded, &kubelet]);
         found.tell(NetworkPartition::NAME, [&handles, &guarded, &cut]);
         let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());
         found.tell(PowerLoss::NAME, [&no_devices]);

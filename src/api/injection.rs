@@ -91,6 +91,8 @@ pub enum HostFault {
     Kill {},
     /// Stop processes from running.
     Pause {},
+    /// Stop the kubelet of the pod's node, and nothing that it has started.
+    StopKubelet {},
     /// Drop packets to and from other members.
     Partition {
         /// Every other member that is cut off in some direction. With `clients`, a direction that is not cut is spared,
@@ -115,7 +117,7 @@ impl HostFault {
     pub fn happens_once(&self) -> bool {
         match self {
             Self::Kill {} | Self::PowerLoss { .. } => true,
-            Self::Pause {} | Self::Partition { .. } => false,
+            Self::Pause {} | Self::StopKubelet {} | Self::Partition { .. } => false,
             Self::Api(fault) => fault.happens_once(),
         }
     }

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
 use super::identity::Identity;
-use crate::resource::{RUN_LABEL, RUNNER_ACCOUNT};
+use crate::resource::{NODE_DOWN_TAINT, RUN_LABEL, RUNNER_ACCOUNT};
 
 /// What every runner of this installation is made of.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub fn runner_pod(identity: &Identity, image: &Image, members: Option<&LabelSele
                 "fsGroup": 65532,
                 "seccompProfile": { "type": "RuntimeDefault" },
             },
+            // A node that the run itself takes away must not take the runner along.
+            "tolerations": [{ "key": NODE_DOWN_TAINT, "operator": "Exists" }],
             "affinity": away_from(members),
             "containers": [{
                 "name": "runner",

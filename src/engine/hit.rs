@@ -44,6 +44,7 @@ impl Hit {
             }
             Action::Kill {}
             | Action::Pause {}
+            | Action::StopKubelet {}
             | Action::Cut { .. }
             | Action::PowerLoss { .. }
             | Action::Api(_) => {

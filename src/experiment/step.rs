@@ -143,6 +143,7 @@ impl Step {
                 | Fault::ProcessPause(_)
                 | Fault::NetworkPartition(_)
                 | Fault::PowerLoss(_)
+                | Fault::KubeletStop(_)
                 | Fault::RolloutBreak(_)
                 | Fault::ApiDeny(_),
             )

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{network_partition, pod_kill, power_loss, process_pause};
+use super::{kubelet_stop, network_partition, pod_kill, power_loss, process_pause};
 use crate::host::freezer::CgroupId;
 use crate::host::process::ProcessId;
 use crate::node::{LocatedContainer, LocatedPod};
@@ -18,6 +18,9 @@ pub enum HostError {
     /// A pause.
     #[error(transparent)]
     Pause(#[from] process_pause::host::Error),
+    /// A kubelet.
+    #[error(transparent)]
+    Kubelet(#[from] kubelet_stop::host::Error),
     /// A partition.
     #[error(transparent)]
     Partition(#[from] network_partition::host::Error),

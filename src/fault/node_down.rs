@@ -2,7 +2,7 @@
 //!
 //! Changes: the node is cordoned and tainted with `NoExecute`, so that every pod that does not tolerate it is deleted and
 //! none comes back; with `budgets: respect` its pods are evicted first, and the taint comes only when every budget agreed.
-//! The kubelet and its containers go on: a node that is cut off or powered off is another fault. Undone: the taint is
+//! The kubelet and its containers go on: a kubelet that hangs is `kubeletStop`. Undone: the taint is
 //! taken away and the node is uncordoned, if it was not cordoned before. Left if everything of ours dies: the taint,
 //! until the controller or the reaper takes it away by the annotation on the node. Needs: Kubernetes. Proof: the taint is
 //! there and none of the target's pods runs on the node.
@@ -10,13 +10,12 @@
 //! Every StatefulSet that has pods on the node is asked whether a majority of its pods is Ready elsewhere; one that would
 //! lose it refuses the fault, unless `allowQuorumLoss` is set.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Kind, Resolved};
-use crate::api::{ApiFault, DisruptionBudgets, Ordinal};
+use super::nodes::Nodes;
+use super::{Action, Chooser, Kind, Resolved};
+use crate::api::{ApiFault, DisruptionBudgets};
 use crate::experiment::Selection;
 
 /// Takes away the nodes that members run on.
@@ -51,20 +50,11 @@ impl Kind for NodeDown {
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
-        let mut nodes: BTreeMap<String, Ordinal> = BTreeMap::new();
-        for member in chooser.pick(&self.members)? {
-            let node = chooser.node(member).ok_or_else(|| format!("member {member} runs on no node"))?;
-            nodes.entry(node).or_insert(member);
-        }
-        let down: BTreeSet<Ordinal> = chooser
-            .all()
-            .into_iter()
-            .filter(|&ordinal| chooser.node(ordinal).is_some_and(|node| nodes.contains_key(&node)))
-            .collect();
-        let hits = nodes
-            .into_iter()
+        let nodes = Nodes::of(&self.members, chooser)?;
+        let hits = nodes.names.into_iter();
+        let hits = hits
             .map(|(node, ordinal)| (ordinal, Action::Api(ApiFault::NodeDown { node, budgets: self.budgets })))
             .collect();
-        Ok(Resolved { hits, damage: Damage { down, ..Damage::default() }, ..Resolved::default() })
+        Ok(Resolved { hits, damage: nodes.damage, ..Resolved::default() })
     }
 }

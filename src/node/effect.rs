@@ -8,7 +8,7 @@ use crate::api::{HostFault, InjectionSpec};
 use crate::fault::host::HostError;
 use crate::fault::network_partition::host::{Links, Partition};
 use crate::fault::process_pause::host::Pause;
-use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
+use crate::fault::{kubelet_stop, network_partition, pod_kill, power_loss, process_pause};
 use crate::host::nftables::{Grip, Sockets};
 use crate::undo::Target;
 
@@ -46,9 +46,11 @@ pub(super) enum Prepared {
 fn links(fault: &HostFault) -> Result<Links<'_>, EffectError> {
     match fault {
         HostFault::Partition { peers, ports, clients } => Ok(Links { peers, ports, clients: *clients }),
-        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } | HostFault::Api(_) => {
-            Err(EffectError::AnotherFault)
-        }
+        HostFault::Kill {}
+        | HostFault::Pause {}
+        | HostFault::StopKubelet {}
+        | HostFault::PowerLoss { .. }
+        | HostFault::Api(_) => Err(EffectError::AnotherFault),
     }
 }
 
@@ -59,6 +61,7 @@ impl Prepared {
         Ok(match &spec.fault {
             HostFault::Kill {} => Self::Kill(pod_kill::host::Target::find(pod, container)?),
             HostFault::Pause {} => Self::Pause(process_pause::host::Target::find(pod, container)?),
+            HostFault::StopKubelet {} => Self::Pause(kubelet_stop::host::kubelet()?),
             fault @ HostFault::Partition { .. } => {
                 let table = format!("seatrial-{mark}");
                 let (target, sockets) = network_partition::host::Target::find(pod, table, links(fault)?)?;
@@ -189,7 +192,7 @@ impl Effect {
                 Ok(partition.change(links(fault)?, left + KERNEL_MARGIN)?)
             }
             (Self::Kill(_), HostFault::Kill {})
-            | (Self::Pause(_), HostFault::Pause {})
+            | (Self::Pause(_), HostFault::Pause {} | HostFault::StopKubelet {})
             | (Self::PowerLoss { .. }, HostFault::PowerLoss { .. }) => Ok(()),
             (Self::Kill(_) | Self::Pause(_) | Self::Partition(_) | Self::PowerLoss { .. }, _) => {
                 Err(EffectError::AnotherFault)

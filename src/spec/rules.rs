@@ -392,6 +392,7 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
             Fault::NetworkPartition(_)
             | Fault::PodEvict(_)
             | Fault::NodeDown(_)
+            | Fault::KubeletStop(_)
             | Fault::RolloutBreak(_)
             | Fault::ApiDeny(_),
             _,
@@ -401,6 +402,7 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
             Fault::NetworkPartition(_)
             | Fault::PodEvict(_)
             | Fault::NodeDown(_)
+            | Fault::KubeletStop(_)
             | Fault::RolloutBreak(_)
             | Fault::ApiDeny(_),
         ) => None,

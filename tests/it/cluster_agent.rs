@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState};
 
-use crate::cluster_agent_fixture::{Scene, frozen, guardians};
+use crate::cluster_agent_fixture::Scene;
 use crate::cluster_fixture::{Cluster, PATIENCE};
+use crate::cluster_traces::{frozen, guardians};
 use crate::node_fixture::eventually;
 
 const LONG: Duration = Duration::from_mins(5);

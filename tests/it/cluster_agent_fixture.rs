@@ -12,17 +12,17 @@ use nix::unistd::Pid;
 use seatrial::api::{
     Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
 };
-use seatrial::host::nftables;
 use seatrial::host::process::ProcessId;
 use seatrial::resource::{Injection, RUN_LABEL};
 use serde_json::{Value, json};
 
 use crate::cluster_fixture::{Held, Namespace, PATIENCE};
+use crate::cluster_installation::{IMAGE, load_image};
 use crate::cluster_rig::{Person, SYSTEM, allow, install};
 use crate::cluster_rights::runner;
+use crate::cluster_traces::{self as traces, guardians, with_words};
 use crate::node_fixture::eventually;
 
-const IMAGE: &str = "seatrial.dev/seatrial:test";
 const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/base/agent.yaml");
 /// The run that asks for everything here.
 const RUN: &str = "run";
@@ -40,8 +40,7 @@ impl<'a> Scene<'a> {
     pub fn new(cluster: &'a Held, purpose: &str) -> Self {
         static PREPARED: Once = Once::new();
         PREPARED.call_once(|| {
-            let binary = format!("{}:/usr/bin/seatrial", env!("CARGO_BIN_EXE_seatrial"));
-            cluster.load_image(IMAGE, "/usr/bin/seatrial", &[&binary]);
+            load_image(cluster);
             install(cluster);
         });
         let namespace = cluster.namespace(purpose);
@@ -76,8 +75,6 @@ impl<'a> Scene<'a> {
         let container = &mut template["spec"]["containers"][0];
         container["image"] = IMAGE.into();
         container["args"] = json!(["agent", "--namespace", self.name()]);
-        // A build for tests is many times larger than a release.
-        container["resources"] = json!({});
         set
     }
 
@@ -267,34 +264,17 @@ impl<'a> Scene<'a> {
 
     /// The processes of a pod as this machine sees them, the oldest first.
     pub fn processes(&self, pod: &str) -> Vec<ProcessId> {
-        processes_of(self.pod(pod)["metadata"]["uid"].as_str().expect("it exists"))
+        traces::processes(self.pod(pod)["metadata"]["uid"].as_str().expect("it exists"))
     }
 
     /// What is left of faults in a pod.
     pub fn left_in(&self, pod: &str) -> Vec<String> {
-        left_in_processes(pod, &self.processes(pod))
+        traces::left_in(pod, &self.processes(pod))
     }
 
-    /// Records of the node on which `pod` runs.
+    /// Records of the node on which `pod` runs. Other scenes have agents on the same node.
     pub fn records(&self, pod: &str) -> Vec<PathBuf> {
-        // A container's first process is a child of its shim, who lives in the node's mounts.
-        let shim = self
-            .processes(pod)
-            .first()
-            .and_then(|first| first.stat().ok().flatten())
-            .expect("it runs")
-            .parent;
-        let folder = format!("/proc/{shim}/root/var/lib/seatrial/undo");
-        let Ok(entries) = fs::read_dir(folder) else {
-            return Vec::new();
-        };
-        // Other scenes have agents on the same node.
-        let ours = format!("{}_", self.name());
-        let entries = entries.map(|entry| entry.expect("readable"));
-        entries
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&ours))
-            .map(|entry| entry.path())
-            .collect()
+        traces::records(&self.processes(pod), self.name())
     }
 
     /// Waits until nothing is left in the pod and on its node.
@@ -340,77 +320,8 @@ impl Drop for Scene<'_> {
     }
 }
 
-/// The processes of the pod with this UID, the oldest first.
-pub fn processes_of(uid: &str) -> Vec<ProcessId> {
-    let mut found: Vec<ProcessId> = pids()
-        .into_iter()
-        .filter(|pid| fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| text.contains(uid)))
-        .filter_map(|pid| ProcessId::of(pid).ok().flatten())
-        .collect();
-    found.sort_by_key(|process| process.start);
-    found
-}
-
-/// What is left of faults in these processes, told under a name. One that has ended has nothing left.
-pub fn left_in_processes(name: &str, processes: &[ProcessId]) -> Vec<String> {
-    let mut left = Vec::new();
-    for process in processes {
-        let tables = match nftables::tables_of(process) {
-            Ok(tables) => tables,
-            Err(_) if !process.is_alive().expect("readable") => continue,
-            Err(error) => unreachable!("{name}: {error}"),
-        };
-        left.extend(tables.into_iter().map(|table| format!("{name}: table {table}")));
-        left.extend(frozen(process.pid).map(|state| format!("{name}: {state}")));
-    }
-    left.sort();
-    left.dedup();
-    left
-}
-
-fn pids() -> Vec<i32> {
-    let entries = fs::read_dir("/proc").expect("readable").filter_map(Result::ok);
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
-}
-
 /// When an Injection ends by itself.
 pub fn end_of(spec: &InjectionSpec) -> Instant {
     let left = Duration::try_from(spec.deadline.at.duration_since(Timestamp::now())).unwrap_or_default();
     Instant::now() + left
-}
-
-/// Processes whose command line has all of these words.
-pub fn with_words(words: &[&str]) -> Vec<i32> {
-    let has_all = |pid: &i32| {
-        let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let found: Vec<&[u8]> = text.split(|byte| *byte == 0).collect();
-        words.iter().all(|word| found.contains(&word.as_bytes()))
-    };
-    pids().into_iter().filter(has_all).collect()
-}
-
-/// The guardians of Injections of a namespace: its name is at the beginning of their records' names.
-pub fn guardians(namespace: &str) -> Vec<i32> {
-    let marker = format!("/{namespace}_");
-    with_words(&["__guardian"])
-        .into_iter()
-        .filter(|pid| {
-            let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&text).contains(&marker)
-        })
-        .collect()
-}
-
-/// Which freezer holds a process, where one does.
-pub fn frozen(pid: i32) -> Option<String> {
-    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    cgroups.lines().find_map(|line| {
-        let (_, place) = line.split_once(':')?;
-        let (file, word) = match place.split_once(':')? {
-            ("", path) => (format!("/sys/fs/cgroup/unified{path}/cgroup.freeze"), "1"),
-            ("freezer", path) => (format!("/sys/fs/cgroup/freezer{path}/freezer.state"), "FROZEN"),
-            _ => return None,
-        };
-        (fs::read_to_string(&file).ok()?.trim() == word).then_some(file)
-    })
 }

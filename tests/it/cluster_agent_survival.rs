@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use seatrial::api::{HostFault, InjectionState};
 use seatrial::undo::POINTS;
 
-use crate::cluster_agent_fixture::{Scene, end_of, guardians};
+use crate::cluster_agent_fixture::{Scene, end_of};
 use crate::cluster_fixture::{Cluster, Held, PATIENCE};
+use crate::cluster_traces::{frozen, guardians};
 use crate::node_fixture::eventually;
 
 const LONG: Duration = Duration::from_mins(5);
@@ -201,8 +202,7 @@ fn without_the_api_server_faults_stay_until_their_deadlines_and_no_longer() {
     scene.await_state("pause", InjectionState::Injected);
     // While nobody can be asked, the pod is looked at through processes that are known already.
     let processes = scene.processes("idle-0");
-    let is_frozen =
-        || processes.iter().any(|process| crate::cluster_agent_fixture::frozen(process.pid).is_some());
+    let is_frozen = || processes.iter().any(|process| frozen(process.pid).is_some());
     let tables = || -> usize {
         let all = processes
             .iter()

@@ -7,9 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE};
+use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE, eventually};
 use crate::cluster_rig::{Person, SYSTEM, allow, experiment, injection, install};
-use crate::node_fixture::eventually;
 
 const IMAGE: &str = "seatrial.dev/hangs:test";
 
@@ -152,10 +151,11 @@ impl Drop for Scene<'_> {
     }
 }
 
-/// An image whose only program hangs, whatever it is told.
+/// An image whose only program does nothing until it is told to end.
 fn load(cluster: &Held) {
     let script = std::env::temp_dir().join(format!("seatrial-hangs-{}", std::process::id()));
-    std::fs::write(&script, "#!/busybox sh\n/busybox sleep 100000\n").expect("it can be written");
+    std::fs::write(&script, "#!/busybox sh\ntrap 'exit 0' TERM\n/busybox sleep 100000 &\nwait\n")
+        .expect("it can be written");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&script, mode).expect("it is ours");
     let busybox =

@@ -13,8 +13,7 @@ use seatrial::api::{
 use seatrial::platform::kubernetes::api_faults::{ApiFaults, Site};
 use tokio::runtime::Runtime;
 
-use crate::cluster_fixture::{Cluster, Namespace, PATIENCE};
-use crate::node_fixture::eventually;
+use crate::cluster_fixture::{Cluster, Namespace, PATIENCE, eventually};
 
 /// Three pods that do nothing, started together.
 const SET: &str = r"

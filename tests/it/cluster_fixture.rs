@@ -5,7 +5,8 @@
 //! and say so. Without it all of them fail: no test returns early, because one that proves nothing is worse than none.
 //!
 //! Tests that change what all tests share (the API server, a node's power, its link) take the cluster for themselves with
-//! [`Cluster::exclusive`]; all others share it with [`Cluster::shared`].
+//! [`Cluster::exclusive`]; all others share it with [`Cluster::shared`]. Tests of a run as people have it, with controller
+//! and agents in the cluster, ask for [`Cluster::installed`] or [`Cluster::installed_alone`].
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -13,17 +14,23 @@ use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use crate::node_fixture::eventually;
+use crate::cluster_installation;
+use crate::cluster_turn::{Need, Turn};
+use crate::node_fixture::eventually_each;
 
 /// How long a cluster may take for what takes it seconds.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-static LOCK: RwLock<()> = RwLock::new(());
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(Cluster::from_environment);
+
+/// Waits for something in a cluster. Each look is a program of its own, so there are few of them.
+pub fn eventually<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    eventually_each(Duration::from_millis(200), what, limit, condition)
+}
 
 /// A cluster that somebody has started.
 pub struct Cluster {
@@ -55,20 +62,39 @@ impl Cluster {
         Self { kubeconfig: kubeconfig.into(), kubectl, machine }
     }
 
-    /// The cluster, beside other tests.
+    /// The cluster, beside other tests of pieces.
     pub fn shared() -> Held {
-        let lock = Lock::Shared { _guard: LOCK.read().unwrap_or_else(PoisonError::into_inner) };
-        Held { cluster: &CLUSTER, undo: RefCell::default(), lock }
+        Self::held(Need { alone: false, installed: false })
     }
 
     /// The project's own cluster, for this test alone. What the test stops or powers off is put right at its end.
     pub fn exclusive() -> Held {
+        Self::held(Need { alone: true, installed: false })
+    }
+
+    /// With controller and agents in it as `seatrial install` has them, beside other tests of runs.
+    pub fn installed() -> Held {
+        Self::held(Need { alone: false, installed: true })
+    }
+
+    /// [`Cluster::installed`], for this test alone.
+    pub fn installed_alone() -> Held {
+        Self::held(Need { alone: true, installed: true })
+    }
+
+    fn held(need: Need) -> Held {
         assert!(
-            CLUSTER.machine.is_some(),
+            CLUSTER.machine.is_some() || !need.alone,
             "this test stops machines, which only the project's own cluster lets it: `make test-cluster` starts one"
         );
-        let lock = Lock::Exclusive { _guard: LOCK.write().unwrap_or_else(PoisonError::into_inner) };
-        Held { cluster: &CLUSTER, undo: RefCell::default(), lock }
+        let turn = Turn::take(need, |comes| {
+            if comes {
+                cluster_installation::begin(&CLUSTER);
+            } else {
+                cluster_installation::rest(&CLUSTER);
+            }
+        });
+        Held { cluster: &CLUSTER, undo: RefCell::default(), turn }
     }
 
     /// For whatever is not kubectl.
@@ -157,16 +183,11 @@ fn complain(complaint: &str) -> ! {
     panic!("{complaint}")
 }
 
-enum Lock {
-    Shared { _guard: RwLockReadGuard<'static, ()> },
-    Exclusive { _guard: RwLockWriteGuard<'static, ()> },
-}
-
 /// The cluster while a test uses it.
 pub struct Held {
     cluster: &'static Cluster,
     undo: RefCell<Vec<(&'static str, String)>>,
-    lock: Lock,
+    turn: Turn,
 }
 
 impl Deref for Held {
@@ -199,10 +220,7 @@ impl Held {
     }
 
     fn change(&self, how: &str, back: &'static str, what: &str) {
-        assert!(
-            matches!(self.lock, Lock::Exclusive { .. }),
-            "`{how}` disturbs other tests: hold the cluster exclusively"
-        );
+        assert!(self.turn.is_alone(), "`{how}` disturbs other tests: hold the cluster alone");
         self.undo.borrow_mut().push((back, what.into()));
         self.run([how, what]);
     }

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::cluster_fixture::{Cluster, Held, PATIENCE};
-use crate::node_fixture::eventually;
+use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
 
 /// The manifest that an experiment file carries, without the experiment.
 fn manifest_of(experiment: &str) -> String {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::cluster_fixture::{Cluster, Namespace, PATIENCE};
-use crate::node_fixture::eventually;
+use crate::cluster_fixture::{Cluster, Namespace, PATIENCE, eventually};
 
 /// Where install puts things.
 pub const SYSTEM: &str = "seatrial-system";

@@ -2,9 +2,8 @@
 
 use serde_json::json;
 
-use crate::cluster_fixture::{Cluster, Namespace, PATIENCE};
+use crate::cluster_fixture::{Cluster, Namespace, PATIENCE, eventually};
 use crate::cluster_rig::{Person, SYSTEM, allow, experiment, injection, install, pod};
-use crate::node_fixture::eventually;
 
 /// What somebody is told who may not.
 fn refusal(answer: Result<String, String>) -> String {

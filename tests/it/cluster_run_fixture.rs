@@ -1,38 +1,31 @@
-//! Runs in a cluster as processes of this machine: the runner with the administrator's kubeconfig, because pods can be
-//! reached from here, and the command line as a person uses it.
+//! A store in a cluster in which Seatrial is installed, and people who break it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::Once;
 
 use serde_json::Value;
 
-use crate::cluster_fixture::{Cluster, Namespace, PATIENCE};
+use crate::cluster_fixture::{Held, Namespace, PATIENCE, eventually};
+use crate::cluster_rig::allow;
+use crate::cluster_traces as traces;
 use crate::e2e_fixture::{Desk, Done, shipped, text_of};
-use crate::node_fixture::eventually;
 
 /// The shipped experiment that kills one member after the other, by its StatefulSet and its Service.
 pub const ROLLING_KILL: &str = "experiments/etcd/rolling-kill.yaml";
+/// The one that cuts the leader off from its peers.
+pub const LEADER_CUT: &str = "experiments/etcd/leader-cut.yaml";
 
-/// A namespace with etcd in it, and an experiment against that.
+/// A namespace that agreed to be broken, with etcd in it, and a person with a terminal.
 pub struct Scene<'a> {
-    pub cluster: &'a Cluster,
+    pub cluster: &'a Held,
     pub namespace: Namespace<'a>,
     pub desk: Desk,
 }
 
 impl<'a> Scene<'a> {
     /// Applies the StatefulSet of a shipped experiment as it is and waits until it is Ready.
-    pub fn of(cluster: &'a Cluster, purpose: &str, file: &str) -> Self {
-        static DEFINED: Once = Once::new();
-        DEFINED.call_once(|| {
-            let definitions: Vec<String> = seatrial::resource::definitions()
-                .iter()
-                .map(|definition| serde_json::to_string(definition).expect("a definition is JSON"))
-                .collect();
-            cluster.apply("default", &definitions.join("\n---\n"));
-        });
+    pub fn of(cluster: &'a Held, purpose: &str, file: &str) -> Self {
         let namespace = cluster.namespace(purpose);
+        allow(&namespace, cluster);
         let text = text_of(&shipped(file));
         let (_, manifests) = text.split_once("\n---\n").expect("the experiment is the first document");
         namespace.apply(manifests);
@@ -40,8 +33,8 @@ impl<'a> Scene<'a> {
         Self { cluster, namespace, desk: Desk::new() }
     }
 
-    /// Creates the Experiment of a file, with some of its text replaced, under `name`.
-    pub fn create(&self, name: &str, file: &str, changes: &[(&str, &str)]) {
+    /// The Experiment of a file, with some of its text replaced, under `name`.
+    pub fn experiment(name: &str, file: &str, changes: &[(&str, &str)]) -> String {
         let text = text_of(&shipped(file));
         let (experiment, _) = text.split_once("\n---\n").expect("the experiment is the first document");
         let mut experiment = experiment.to_owned();
@@ -50,37 +43,19 @@ impl<'a> Scene<'a> {
             assert!(experiment.contains(from), "{file} has no `{from}`");
             experiment = experiment.replace(from, to);
         }
-        // Definitions take a moment to be served.
-        eventually("Experiments are known", PATIENCE, || {
-            self.cluster.try_kubectl(["get", "experiments", "--namespace", self.namespace.name()]).ok()
-        });
-        self.namespace.apply(&experiment);
+        experiment
     }
 
-    /// The runner of the Experiment `name`; its journal and its output are files of the desk.
-    pub fn runner(&self, name: &str) -> Runner {
-        let out = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.desk.path("log"))
-            .expect("a temporary folder can be written");
-        let arguments = [
-            "runner",
-            "--namespace",
-            self.namespace.name(),
-            "--experiment",
-            name,
-            "--run",
-            name,
-            "--journal",
-        ];
-        let mut command = self.desk.command(&arguments);
-        command.arg(self.journal()).env("KUBECONFIG", self.cluster.kubeconfig());
-        Runner(command.stdout(out).stderr(Stdio::piped()).spawn().expect("the program starts"))
+    /// Creates the Experiment of a file, as `kubectl apply` does it.
+    pub fn create(&self, name: &str, file: &str, changes: &[(&str, &str)]) {
+        self.namespace.apply(&Self::experiment(name, file, changes));
     }
 
-    pub fn journal(&self) -> PathBuf {
-        self.desk.path("journal.jsonl")
+    /// `seatrial run --on kubernetes` of the Experiment of a file; reports go to the desk's folder `name`.
+    pub fn run(&self, name: &str, file: &str, changes: &[(&str, &str)]) -> Done {
+        let written = format!("{name}.yaml");
+        self.desk.write(&written, Self::experiment(name, file, changes));
+        self.seatrial(&["run", &written, "--on", "kubernetes", "--yes", "--out", name])
     }
 
     /// A command of a person against the namespace.
@@ -97,41 +72,70 @@ impl<'a> Scene<'a> {
         object["status"].clone()
     }
 
-    /// Waits until the status of the Experiment `name` has this phase.
-    pub fn wait_for_phase(&self, name: &str, phase: &str) {
-        eventually(phase, PATIENCE, || (self.status(name)["phase"] == phase).then_some(()));
+    /// Waits until a step of the Experiment `name` is in force, as `kubectl get` shows it.
+    pub fn wait_for_fault(&self, name: &str) {
+        eventually("a fault is in force", PATIENCE, || {
+            let path = "--output=jsonpath={.items[*].status.state}";
+            let told = self.namespace.kubectl(["get", "injections", path]);
+            let status = self.status(name);
+            assert!(!is_over(&status), "the run ended before its fault was seen: {status}");
+            (told.contains("Injected") && status["phase"] == "Faulting").then_some(())
+        });
     }
 
-    /// Nothing of ours is left but the Experiment and its record.
+    /// Waits for the last word on the Experiment `name`.
+    pub fn wait_over(&self, name: &str) -> Value {
+        eventually("the run is over", PATIENCE * 2, || Some(self.status(name)).filter(is_over))
+    }
+
+    /// The kept journal of the Experiment `name`.
+    pub fn journal(&self, name: &str) -> String {
+        let out = self.desk.path(&format!("kept-{name}"));
+        let folder = out.to_str().expect("a plain path");
+        self.seatrial(&["report", name, "--on", "kubernetes", "--quiet", "--out", folder]);
+        text_of(&out.join("journal.jsonl"))
+    }
+
+    /// SIGKILL to every process of the runner of the Experiment `name`; its container is started again.
+    pub fn kill_runner(&self, name: &str) {
+        let run = self.status(name)["run"].as_str().expect("a run has a name").to_owned();
+        let uid = self.namespace.kubectl(["get", "pod", &run, "--output=jsonpath={.metadata.uid}"]);
+        traces::kill_all(&uid, "runner");
+    }
+
+    /// Nothing of ours is left but the Experiment and its record: no Injection, no Lease, no mark on an object, and
+    /// nothing in the target's pods and on their nodes.
     pub fn nothing_is_left(&self) {
-        let left = self.namespace.kubectl(["get", "injections", "--output", "name"]);
-        assert_eq!(left, "", "Injections are left");
+        eventually("nothing is left", PATIENCE, || self.left().is_empty().then_some(()));
+    }
+
+    fn left(&self) -> Vec<String> {
+        let objects = self.namespace.kubectl(["get", "injections,leases", "--output", "name"]);
+        let mut left: Vec<String> = objects.lines().map(str::to_owned).collect();
+        let sets = self.namespace.kubectl(["get", "statefulsets,pods", "--output", "json"]);
+        left.extend(sets.contains("seatrial.dev/undo").then(|| "an undo annotation".to_owned()));
+        let pods = "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{'\\n'}{end}";
+        for line in self.namespace.kubectl(["get", "pods", "--selector=app=etcd", pods]).lines() {
+            let (name, uid) = line.split_once(' ').expect("a name and a UID");
+            let processes = traces::processes(uid);
+            left.extend(traces::left_in(name, &processes));
+            if !processes.is_empty() {
+                let records = traces::records(&processes, self.namespace.name());
+                left.extend(records.iter().map(|record| record.display().to_string()));
+            }
+        }
+        left.extend(traces::guardians(self.namespace.name()).iter().map(|pid| format!("guardian {pid}")));
+        left
+    }
+
+    /// A file or folder of the desk.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.desk.path(name)
     }
 }
 
-/// A runner's process; killed when the test fails before it ends.
-pub struct Runner(Child);
-
-impl Runner {
-    pub fn pid(&self) -> nix::unistd::Pid {
-        nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).expect("a pid"))
-    }
-
-    /// SIGKILL.
-    pub fn kill(mut self) {
-        self.0.kill().expect("it is ours");
-        self.0.wait().expect("it is ours");
-    }
-
-    pub fn ends_well(mut self) {
-        let status = self.0.wait().expect("it is ours");
-        assert!(status.success(), "the runner: {status}");
-    }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Whether a status is the last one.
+fn is_over(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|one| one["type"] == "Complete" && one["status"] == "True")
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cluster_agent_fixture::{Scene, guardians, left_in_processes, processes_of, with_words};
+use crate::cluster_agent_fixture::Scene;
 use crate::cluster_fixture::{Held, PATIENCE};
 use crate::cluster_rig::{Person, SYSTEM};
+use crate::cluster_traces::{self as traces, guardians, with_words};
 use crate::e2e_fixture::{Desk, Done};
 use crate::node_fixture::eventually;
 
@@ -177,17 +178,17 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: leader}}
             let status = self.status(name);
             let run = status["run"].as_str().unwrap_or_default().to_owned();
             let ours = format!("--selector=seatrial.dev/run={run}");
-            let states = ["get", "injections", &ours, "--output=jsonpath={.items[*].status.state}"];
-            let states = self.try_kubectl(&states).unwrap_or_default();
+            let asked = ["get", "injections", &ours, "--output=jsonpath={.items[*].status.state}"];
+            let told = self.try_kubectl(&asked).unwrap_or_default();
             if !run.is_empty()
-                && states.split_whitespace().filter(|state| *state == "Injected").count() == count
+                && told.split_whitespace().filter(|state| *state == "Injected").count() == count
             {
                 return run;
             }
             let is_over = status["phase"] == "Judged" || status["phase"] == "Refused";
             assert!(
                 !is_over && Instant::now() < until,
-                "{name}: never {count} in force, but {states}: {status:#}\n{}",
+                "{name}: never {count} in force, but {told}: {status:#}\n{}",
                 self.scene.logs()
             );
             std::thread::sleep(Duration::from_millis(100));
@@ -212,7 +213,7 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: leader}}
         let each = "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{\"\\n\"}{end}";
         let pods = self.try_kubectl(&["get", "pods", "--selector=app=db", each]).unwrap_or_default();
         for (pod, uid) in pods.lines().filter_map(|line| line.split_once(' ')) {
-            left.extend(left_in_processes(pod, &processes_of(uid)));
+            left.extend(traces::left_in(pod, &traces::processes(uid)));
         }
         left.extend(guardians(self.scene.name()).iter().map(|pid| format!("guardian {pid}")));
         left.extend(self.records());

@@ -26,14 +26,24 @@ use crate::node_pod::Pod;
 const NODE: &str = "SEATRIAL_TEST_NODE";
 
 /// Waits for a condition, and says which when it does not come.
-pub fn eventually<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
+    eventually_each(Duration::from_millis(5), what, limit, condition)
+}
+
+/// The same, with a longer pause between two looks that cost something.
+pub fn eventually_each<T>(
+    pause: Duration,
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
     let until = Instant::now() + limit;
     loop {
         if let Some(value) = condition() {
             return value;
         }
         assert!(Instant::now() < until, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
     }
 }
 

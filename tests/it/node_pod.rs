@@ -143,7 +143,7 @@ impl Pod {
         }
         // A test that fails may leave stopped processes, which outlive their parents.
         if let Ok(Some(first)) = ProcessId::of(self.container.id().cast_signed()) {
-            let _ = Tree { roots: vec![first], spared: None }.kill(Duration::from_secs(2));
+            let _ = Tree::below(first).kill(Duration::from_secs(2));
         }
         let _ = self.container.kill();
         let _ = self.container.wait();

@@ -81,7 +81,7 @@ fn kill(victim: &Running) -> Result<(), Error> {
     };
     let killed = match &freezer {
         Some(freezer) => freezer.kill_all(PATIENCE),
-        None => Tree { roots: vec![victim.first], spared: None }.kill(PATIENCE),
+        None => Tree::below(victim.first).kill(PATIENCE),
     };
     if killed.map_err(kernel("kill", name))? && handle.wait(PATIENCE).map_err(kernel("wait for", name))? {
         Ok(())

@@ -121,9 +121,9 @@ impl Paused {
             None if is_whole_pod && pod.containers.iter().all(|container| container.pid != pod.holder) => {
                 let holder = ProcessId::of(pod.holder).map_err(kernel("look at the holder of", &name))?;
                 let holder = holder.ok_or_else(|| Error::Gone(name.clone()))?;
-                By::Signal(Tree { roots: vec![first], spared: Some(holder) })
+                By::Signal(Tree { spared: Some(holder), ..Tree::below(first) })
             }
-            None => By::Signal(Tree { roots: vec![first], spared: None }),
+            None => By::Signal(Tree::below(first)),
         };
         let paused = Self { name, first, by };
         let name = &paused.name;

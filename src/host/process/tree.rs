@@ -19,12 +19,23 @@ pub struct Tree {
     pub roots: Vec<ProcessId>,
     /// One process that is not part of it, though its children are: the holder of a pod, which adopts orphans.
     pub spared: Option<ProcessId>,
+    /// What the roots have started is not part of it.
+    #[serde(default)]
+    pub roots_only: bool,
 }
 
 impl Tree {
+    /// A process and everything below it.
+    pub fn below(root: ProcessId) -> Self {
+        Self { roots: vec![root], spared: None, roots_only: false }
+    }
+
     /// Who lives in it now, parents before their children.
     pub fn members(&self) -> io::Result<Vec<ProcessId>> {
         let roots: Vec<ProcessId> = self.roots.iter().chain(&self.spared).copied().collect();
+        if self.roots_only {
+            return alive(roots);
+        }
         let mut members = descendants(&roots)?;
         members.retain(|process| Some(*process) != self.spared);
         Ok(members)
@@ -103,6 +114,16 @@ impl Tree {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+fn alive(processes: Vec<ProcessId>) -> io::Result<Vec<ProcessId>> {
+    let mut alive = Vec::new();
+    for process in processes {
+        if process.is_alive()? {
+            alive.push(process);
+        }
+    }
+    Ok(alive)
 }
 
 fn signal(process: &ProcessId, signal: Signal) -> io::Result<()> {

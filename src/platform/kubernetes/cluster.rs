@@ -135,7 +135,7 @@ impl Cluster {
                 }
                 if known.is_complete() && around.is_complete() {
                     let mut now = group(&namespace, how, known.iter(), &last);
-                    around.describe(&mut now, known.iter(), None, &last);
+                    around.describe(&mut now, &known.iter().collect::<Vec<_>>(), None, &last);
                     last.clone_from(&now);
                     send(&sender, now);
                 }
@@ -205,7 +205,7 @@ async fn follow_set(
             let mut now = snapshot(&set, known_pods.iter());
             let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
             let labels = template.and_then(|template| template.labels.as_ref());
-            around.describe(&mut now, known_pods.iter(), labels, &sender.borrow());
+            around.describe(&mut now, &known_pods.iter().collect::<Vec<_>>(), labels, &sender.borrow());
             send(&sender, now);
         }
     }

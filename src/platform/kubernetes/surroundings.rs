@@ -80,10 +80,10 @@ impl Surroundings {
 
     /// Writes into a snapshot what goes for its pods. `template` is what a member is labelled with that has no pod now,
     /// where that is known; otherwise the snapshot `before` says whom a budget covers.
-    pub fn describe<'a>(
+    pub fn describe(
         &self,
         snapshot: &mut Snapshot,
-        pods: impl Iterator<Item = &'a Pod> + Clone,
+        pods: &[&Pod],
         template: Option<&Labels>,
         before: &Snapshot,
     ) {
@@ -92,7 +92,7 @@ impl Surroundings {
         snapshot.disturbances = others.filter_map(|other| disturbance(other, snapshot, now)).collect();
         let budgets = self.budgets.known.iter();
         snapshot.budgets =
-            budgets.filter_map(|budget| covering(budget, snapshot, pods.clone(), template, before)).collect();
+            budgets.filter_map(|budget| covering(budget, snapshot, pods, template, before)).collect();
     }
 }
 
@@ -133,6 +133,10 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
     let member = member(spec, snapshot);
     match &spec.fault {
         HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => found.down.extend(member),
+        HostFault::StopKubelet {} => {
+            let there = snapshot.pods.iter().filter(|pod| pod.node == spec.pod.node);
+            found.down.extend(there.map(|pod| pod.ordinal));
+        }
         HostFault::Partition { peers, .. } => {
             for peer in peers {
                 // Another target may number its members otherwise, so they are told by their addresses.
@@ -216,10 +220,10 @@ fn at(snapshot: &Snapshot, address: IpAddr) -> Option<Ordinal> {
 }
 
 /// What a budget wants of members; nothing where it covers none.
-fn covering<'a>(
+fn covering(
     budget: &PodDisruptionBudget,
     snapshot: &Snapshot,
-    pods: impl Iterator<Item = &'a Pod> + Clone,
+    pods: &[&Pod],
     template: Option<&Labels>,
     before: &Snapshot,
 ) -> Option<DisruptionBudget> {
@@ -229,7 +233,7 @@ fn covering<'a>(
     let earlier = before.budgets.iter().find(|known| known.name == name);
     let is_covered = |ordinal: &Ordinal| match snapshot.pod(*ordinal) {
         Some(member) => {
-            pods.clone().any(|pod| pod.name_any() == member.name && selector.matches(pod.labels()))
+            pods.iter().any(|pod| pod.name_any() == member.name && selector.matches(pod.labels()))
         }
         None => match template {
             Some(labels) => selector.matches(labels),

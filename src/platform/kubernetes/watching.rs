@@ -86,7 +86,7 @@ impl<K: Resource> Known<K> {
     }
 
     /// The objects, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &K> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = &K> {
         self.objects.values()
     }
 

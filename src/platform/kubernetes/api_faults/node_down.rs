@@ -14,10 +14,7 @@ use super::set::mark;
 use crate::api::{DisruptionBudgets, InjectionSpec};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_silence, words};
-use crate::resource::{RUN_LABEL, UNDO_ANNOTATION, Undo};
-
-/// The key of our taint.
-const TAINT: &str = "seatrial.dev/node-down";
+use crate::resource::{NODE_DOWN_TAINT, RUN_LABEL, UNDO_ANNOTATION, Undo};
 
 /// One node.
 pub(super) struct NodeDown {
@@ -141,11 +138,11 @@ impl NodeDown {
 
     async fn taint(&self, node: &Node) -> Result<(), Obstacle> {
         let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-        if taints.iter().any(|taint| taint.key == TAINT) {
+        if taints.iter().any(|taint| taint.key == NODE_DOWN_TAINT) {
             return Ok(());
         }
         taints.push(k8s_openapi::api::core::v1::Taint {
-            key: TAINT.into(),
+            key: NODE_DOWN_TAINT.into(),
             value: None,
             effect: "NoExecute".into(),
             time_added: None,
@@ -192,7 +189,7 @@ impl Effect for NodeDown {
             Err(error) => return Look::Missed(words(&error)),
         };
         let spec = node.spec.unwrap_or_default();
-        let is_tainted = spec.taints.iter().flatten().any(|taint| taint.key == TAINT);
+        let is_tainted = spec.taints.iter().flatten().any(|taint| taint.key == NODE_DOWN_TAINT);
         if !is_tainted || spec.unschedulable != Some(true) {
             return Look::Missed(format!("somebody gave {} back", self.node));
         }
@@ -219,13 +216,16 @@ impl Effect for NodeDown {
         // Other taints come and go meanwhile: only ours is taken away.
         let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
         // Kubernetes takes its own one away when the node can be scheduled on again.
-        taints.retain(|taint| taint.key != TAINT);
+        taints.retain(|taint| taint.key != NODE_DOWN_TAINT);
         let mut patch = undo.whole_patch();
         patch["spec"]["taints"] = json!(taints);
         patch["metadata"]["resourceVersion"] = json!(node.resource_version());
         let node = self.patch(patch).await.map_err(told)?;
-        let left =
-            node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(|taint| taint.key == TAINT);
+        let left = node
+            .spec
+            .iter()
+            .flat_map(|spec| spec.taints.iter().flatten())
+            .any(|taint| taint.key == NODE_DOWN_TAINT);
         if left || mark(&node.metadata).is_some() {
             return Err(format!("{} still carries our taint or mark", self.node));
         }

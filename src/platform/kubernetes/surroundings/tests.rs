@@ -128,8 +128,9 @@ fn status(expected: u32, healthy: u32, desired: u32, generation: u32) -> Value {
 #[test]
 fn a_budget_covers_members_by_their_labels_and_wants_what_its_controller_says() {
     let (pods, before) = (pods(), Snapshot::default());
+    let pods: Vec<&Pod> = pods.iter().collect();
     let wants = |status: &Value, snapshot: &Snapshot, template: Option<&Labels>| {
-        covering(&budget(status), snapshot, pods.iter(), template, &before)
+        covering(&budget(status), snapshot, &pods, template, &before)
             .map(|found| (found.covers.into_iter().collect::<Vec<_>>(), found.wants))
     };
     let all = snapshot();
@@ -142,6 +143,6 @@ fn a_budget_covers_members_by_their_labels_and_wants_what_its_controller_says() 
     let found = wants(&status(2, 2, 2, 2), &missing, Some(&labels));
     assert_eq!(found, Some((vec![0, 1, 2], 2)), "a member without a pod counts as its template");
     let web = serde_json::from_value(json!({"metadata": {"name": "db-0", "labels": {"app": "web"}}}));
-    let web: [Pod; 1] = [web.expect("a pod")];
-    assert_eq!(covering(&budget(&status(1, 1, 1, 2)), &all, web.iter(), None, &before), None);
+    let web: Pod = web.expect("a pod");
+    assert_eq!(covering(&budget(&status(1, 1, 1, 2)), &all, &[&web], None, &before), None);
 }

@@ -1,0 +1,80 @@
+//! Faults that reach beyond the namespace, on nodes and on what the API server lets through: refused until whoever answers
+//! for the cluster has agreed, then carried out by a real run.
+
+use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
+use crate::cluster_run_fixture::{LEADER_CUT, Scene};
+
+/// Agrees for the runners of a namespace; taken back at the end.
+struct Agreement<'a> {
+    cluster: &'a Held,
+    name: String,
+}
+
+impl<'a> Agreement<'a> {
+    fn give(scene: &Scene<'a>, role: &str) -> Self {
+        let name = scene.namespace.name().to_owned();
+        let to = format!("--serviceaccount={name}:seatrial-runner");
+        scene.cluster.kubectl(["create", "clusterrolebinding", &name, &format!("--clusterrole={role}"), &to]);
+        Self { cluster: scene.cluster, name }
+    }
+}
+
+impl Drop for Agreement<'_> {
+    fn drop(&mut self) {
+        let _ = self.cluster.try_kubectl(["delete", "clusterrolebinding", &self.name]);
+    }
+}
+
+const CUT: &str = "{networkPartition: {isolate: {role: leader}}}";
+
+#[test]
+fn a_stopped_kubelet_makes_its_node_not_ready_and_goes_on() {
+    let cluster = Cluster::installed_alone();
+    let scene = Scene::of(&cluster, "nodes-kubelet", LEADER_CUT);
+    let fault = [(CUT, "{kubeletStop: {members: {ordinals: [1]}}}"), ("for: 15s", "for: 20s")];
+    let refused = scene.run("unasked", LEADER_CUT, &fault);
+    assert_ne!(refused.code, Some(0));
+    refused.says("binds ClusterRole seatrial-runner-nodes");
+    scene.nothing_is_left();
+
+    let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
+    scene.create("agreed", LEADER_CUT, &fault);
+    let node = scene.namespace.kubectl(["get", "pod", "etcd-1", "--output=jsonpath={.spec.nodeName}"]);
+    let ready = "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+    eventually("the node is not Ready", PATIENCE, || {
+        (cluster.kubectl(["get", "node", &node, ready]) != "True").then_some(())
+    });
+    let status = scene.wait_over("agreed");
+    assert_eq!(status["verdict"], "Pass", "{status}");
+    let journal = scene.journal("agreed");
+    assert!(journal.contains("container kubelet stopped"), "the proof names the kubelet");
+    eventually("the node is Ready again", PATIENCE, || {
+        (cluster.kubectl(["get", "node", &node, ready]) == "True").then_some(())
+    });
+    scene.nothing_is_left();
+}
+
+#[test]
+fn a_node_is_taken_away_by_a_run_and_given_back() {
+    let cluster = Cluster::installed_alone();
+    let scene = Scene::of(&cluster, "nodes-down", LEADER_CUT);
+    let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
+    let fault = [(CUT, "{nodeDown: {members: {ordinals: [1]}}}"), ("for: 15s", "for: 30s")];
+    let node = scene.namespace.kubectl(["get", "pod", "etcd-1", "--output=jsonpath={.spec.nodeName}"]);
+    scene.run("down", LEADER_CUT, &fault).exits(0);
+    let described = cluster.kubectl(["get", "node", &node, "--output=yaml"]);
+    assert!(!described.contains("seatrial.dev/") && !described.contains("unschedulable"), "{described}");
+    scene.nothing_is_left();
+}
+
+#[test]
+fn a_denial_by_a_run_is_in_force_and_leaves_no_policy() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "nodes-deny", LEADER_CUT);
+    let _agreed = Agreement::give(&scene, "seatrial-runner-admission");
+    let fault = [(CUT, "{apiDeny: {resources: [pods], members: {ordinals: [1]}}}")];
+    scene.run("denied", LEADER_CUT, &fault).exits(0).says("apiDeny");
+    let policies = cluster.kubectl(["get", "validatingadmissionpolicies", "--output=name"]);
+    assert!(!policies.contains(scene.namespace.name()), "{policies}");
+    scene.nothing_is_left();
+}
