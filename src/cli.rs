@@ -3,7 +3,7 @@
 #[cfg(feature = "kubernetes")]
 mod agent;
 pub mod args;
-#[cfg(all(feature = "sandbox", feature = "refkv"))]
+#[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod bench;
 #[cfg(feature = "kubernetes")]
 mod cluster;
@@ -21,6 +21,8 @@ mod internal;
 mod plan;
 #[cfg(feature = "kubernetes")]
 mod preflight;
+#[cfg(feature = "kubernetes")]
+mod proving_ground;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod quickstart;
 mod recorded;
@@ -36,8 +38,10 @@ mod runtime;
 mod sandbox;
 #[cfg(feature = "sandbox")]
 mod scene;
-#[cfg(all(feature = "sandbox", feature = "refkv"))]
+#[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod soak;
+#[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
+mod wish;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -103,9 +107,9 @@ fn dispatch(command: Command) -> Exit {
         },
         #[cfg(feature = "sandbox")]
         Command::Sandbox(command) => sandbox::main(command),
-        #[cfg(all(feature = "sandbox", feature = "refkv"))]
+        #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
         Command::Bench(command) => bench::main(&command),
-        #[cfg(all(feature = "sandbox", feature = "refkv"))]
+        #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
         Command::Soak(args) => soak::soak(&args),
         #[cfg(feature = "kubernetes")]
         Command::Install(args) => install::install(args),

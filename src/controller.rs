@@ -52,6 +52,7 @@ use tokio::sync::watch;
 use self::context::Context;
 pub use self::context::Scope;
 use self::health::Health;
+pub use self::lease::LEADER;
 use self::lease::{BEAT, Candidate, GIVE_UP};
 use self::metrics::Metrics;
 use self::news::News;

@@ -34,6 +34,11 @@ pub const UNDO_ANNOTATION: &str = "seatrial.dev/undo";
 
 /// The annotation of an object of ours that somebody else may remove after this time: a timestamp.
 pub const DEADLINE_ANNOTATION: &str = "seatrial.dev/deadline";
+/// The label of an object that a run made for itself, and that is removed when the run is over: the run's name. An object
+/// of the target never carries it.
+pub const MADE_LABEL: &str = "seatrial.dev/made-by";
+/// The label of such an object: the step that made it.
+pub const STEP_LABEL: &str = "seatrial.dev/step";
 /// The key of the taint on a node that a run takes away.
 pub const NODE_DOWN_TAINT: &str = "seatrial.dev/node-down";
 /// The service account of runners, in every namespace that has any.

@@ -14,7 +14,7 @@
 //! Rights that it needs in its namespace: get, list and watch pods, StatefulSets, Services, PodDisruptionBudgets, Experiments
 //! and Injections;
 //! delete pods; create, patch and delete Injections; patch the status of Experiments; create, patch and get ConfigMaps.
-//! In the cluster: get nodes, list and watch Halts and NodeAgents.
+//! For snapshots: create VolumeSnapshots, claims and pods. In the cluster: get nodes, list and watch Halts and NodeAgents.
 
 mod closing;
 mod interrupted;
@@ -125,6 +125,8 @@ impl Course {
             set: experiment.target.stateful_set().map(str::to_owned),
             allow_quorum_loss: experiment.guards.allow_quorum_loss,
             own_pod: Some(options.run.clone()),
+            owner: keep::owner(object),
+            over_by: over_by(&experiment),
         };
         let injections =
             Injections::of(&access.client, &options.namespace, &options.run, keep::owner(object))
@@ -178,13 +180,17 @@ impl Course {
         let snapshots = crate::platform::Cluster::snapshots(&cluster);
         let first = snapshots.borrow().clone();
         let needs = preflight::needs(&experiment, &object.spec.written, &cluster);
-        if let Err(reason) = match needs {
-            Ok(faults) => match preflight::service(&access.client, &options.namespace, &experiment).await {
-                Ok(()) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
-                Err(reason) => Err(reason),
-            },
+        let needs = match needs {
+            Ok(faults) => preflight::fits(&access.client, &options.namespace, &experiment, &first)
+                .await
+                .map(|()| faults),
             Err(reason) => Err(reason),
-        } {
+        };
+        let needs = match needs {
+            Ok(faults) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = needs {
             return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
         }
         let service = experiment.target.service.as_deref().unwrap_or(cluster.service());
@@ -215,6 +221,13 @@ impl Course {
             Err(RunError::NoJournal(error)) => Err(error.into()),
         }
     }
+}
+
+/// When a run that begins now is over, with room for a target that is slow to become healthy, and for its reverts.
+fn over_by(experiment: &Experiment) -> jiff::Timestamp {
+    const ROOM: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
+    let longest = jiff::SignedDuration::try_from(experiment.guards.max_duration).unwrap_or(ROOM);
+    jiff::Timestamp::now().saturating_add(longest + ROOM).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// The seed that the Experiment names, or one of chance.

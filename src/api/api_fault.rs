@@ -60,6 +60,24 @@ pub enum ApiFault {
         /// Its value.
         value: String,
     },
+    /// Take a VolumeSnapshot of each of these claims. Ends by itself.
+    TakeSnapshot {
+        /// Of which members.
+        ordinals: Vec<Ordinal>,
+        /// Of which claim templates; all where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
+        /// The VolumeSnapshotClass; the default one where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<String>,
+    },
+    /// Restore what a step of the same run took into new claims. Ends by itself.
+    RestoreSnapshot {
+        /// The step that took the snapshots.
+        from: String,
+        /// Whether a pod reads the restored volumes.
+        read: bool,
+    },
 }
 
 /// What becomes of a PodDisruptionBudget that is in the way.
@@ -100,7 +118,10 @@ impl ApiFault {
     /// Whether it is done once it is proven, so that there is nothing to hold.
     pub fn happens_once(&self) -> bool {
         match self {
-            Self::Evict { .. } | Self::Restart {} => true,
+            Self::Evict { .. }
+            | Self::Restart {}
+            | Self::TakeSnapshot { .. }
+            | Self::RestoreSnapshot { .. } => true,
             Self::NodeDown { .. }
             | Self::BreakRollout { .. }
             | Self::Deny { .. }
@@ -112,6 +133,6 @@ impl ApiFault {
 
     /// Whether it goes on after its proof and says by itself when it is over.
     pub fn ends_by_itself(&self) -> bool {
-        matches!(self, Self::Restart {})
+        matches!(self, Self::Restart {} | Self::TakeSnapshot { .. } | Self::RestoreSnapshot { .. })
     }
 }

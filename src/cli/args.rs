@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "kubernetes")]
-pub use self::operate::{Context, Controller, Install, Preflight, Reap, Uninstall};
+pub use self::operate::{
+    BenchCluster, Context, Controller, Install, Operated, Preflight, Reap, SoakCluster, Uninstall,
+};
 #[cfg(feature = "kubernetes")]
 pub use self::place::{Abort, Cluster, Consent, Status};
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
@@ -69,11 +71,11 @@ pub enum Command {
     #[command(subcommand)]
     Sandbox(Sandbox),
     /// Measure how fast this build judges and injects
-    #[cfg(all(feature = "sandbox", feature = "refkv"))]
+    #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
     #[command(subcommand)]
     Bench(Bench),
-    /// Kill runs at random moments and check that nothing is left behind
-    #[cfg(all(feature = "sandbox", feature = "refkv"))]
+    /// Kill what makes faults at random moments and check that nothing is left behind
+    #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
     Soak(Soak),
     /// Print what is applied to a cluster, so that experiments can run there
     #[cfg(feature = "kubernetes")]
@@ -241,6 +243,7 @@ pub enum Sandbox {
 }
 
 /// `seatrial bench`
+#[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 #[derive(Debug, Subcommand)]
 pub enum Bench {
     /// Parse and judge a history
@@ -250,23 +253,38 @@ pub enum Bench {
         operations: u64,
     },
     /// Inject and revert partitions and pauses in a sandbox of the built-in store
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
     Inject {
         /// How often each
         #[arg(long, default_value_t = 200)]
         rounds: u32,
     },
+    /// Inject and revert in a cluster, and see how much memory what is installed there takes
+    #[cfg(feature = "kubernetes")]
+    Cluster(BenchCluster),
 }
 
 /// `seatrial soak`
+#[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  seatrial soak --rounds 200 --seed 1")]
+#[command(after_help = "\
+Examples:
+  seatrial soak --rounds 200 --seed 1
+  seatrial soak --on kubernetes --context kind-dev --yes       kill the agents and controllers of a cluster")]
 pub struct Soak {
-    /// How many runs are killed
-    #[arg(long, default_value_t = 200)]
-    pub rounds: u32,
+    /// How many runs are killed; in a cluster, over how many Injections an agent is [default: 200, in a cluster 100]
+    #[arg(long)]
+    pub rounds: Option<u32>,
     /// The seed of the moments
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Where faults are made
+    #[arg(long, value_name = "WHERE", default_value_t = On::DEFAULT, value_enum)]
+    pub on: On,
+    /// What only a cluster has.
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pub cluster: SoakCluster,
 }
 
 /// `seatrial runner`

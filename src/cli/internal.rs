@@ -22,6 +22,14 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == crate::undo::guardian::SUBCOMMAND {
         return Some(crate::undo::guardian::guardian_main(rest));
     }
+    #[cfg(feature = "kubernetes")]
+    if word == super::proving_ground::IDLE {
+        return Some(super::proving_ground::idle());
+    }
+    #[cfg(feature = "kubernetes")]
+    if word == crate::platform::kubernetes::reading::SUBCOMMAND {
+        return Some(crate::platform::kubernetes::reading::main(rest).into());
+    }
     #[cfg(feature = "sandbox")]
     if word == NODE {
         log();

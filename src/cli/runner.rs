@@ -16,7 +16,7 @@ pub(super) fn runner(args: args::Runner) -> Exit {
         journal: args.journal,
     };
     let done = block_on(async {
-        serve(options).await.map_err(|error| {
+        Box::pin(serve(options)).await.map_err(|error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
             format!("{error}{}", cause.unwrap_or_default())
         })

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::stream::{self, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -21,6 +22,9 @@ use crate::resource::{Injection, NodeAgent, RUN_LABEL};
 const AFTER_DEADLINE: SignedDuration = SignedDuration::from_secs(30);
 /// An agent that has not been heard of for this long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_mins(1);
+
+/// How many requests are under way at once: a fault on a thousand pods is taken back as quickly as it was made.
+const AT_ONCE: usize = 16;
 
 /// What is left of a run's faults.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,13 +54,18 @@ pub async fn sweep(client: &Client, namespace: &str, run: &str, now: Timestamp) 
 pub async fn settle(client: &Client, found: Vec<Injection>, now: Timestamp) -> Result<Left, Trouble> {
     let mut left = Left::default();
     let mut hosts = Hosts { client, nodes: BTreeMap::new() };
+    let among = |injection: &Injection| -> Api<Injection> {
+        Api::namespaced(client.clone(), &injection.namespace().unwrap_or_default())
+    };
+    let unasked = found.iter().filter(|injection| injection.spec.injection.desired != Desired::Reverted);
+    stream::iter(unasked.map(Ok))
+        .try_for_each_concurrent(AT_ONCE, async |injection| {
+            revert(&among(injection), &injection.name_any()).await
+        })
+        .await?;
+    let mut settled = Vec::new();
     for injection in found {
         let name = injection.name_any();
-        let namespace = injection.namespace().unwrap_or_default();
-        let injections: Api<Injection> = Api::namespaced(client.clone(), &namespace);
-        if injection.spec.injection.desired != Desired::Reverted {
-            revert(&injections, &name).await?;
-        }
         let standing = match standing(&injection, now) {
             // Asked only where the answer matters: most Injections are settled by their own status.
             Standing::Waiting(why) => {
@@ -73,11 +82,16 @@ pub async fn settle(client: &Client, found: Vec<Injection>, now: Timestamp) -> R
             told @ (Standing::Settled | Standing::Failing(_)) => told,
         };
         match standing {
-            Standing::Settled => forget(&injections, &name).await?,
+            Standing::Settled => settled.push(injection),
             Standing::Waiting(why) => left.waiting.push(format!("{name}: {why}")),
             Standing::Failing(why) => left.failing.push(format!("{name}: {why}")),
         }
     }
+    stream::iter(settled.iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, async |injection| {
+            forget(&among(injection), &injection.name_any()).await
+        })
+        .await?;
     Ok(left)
 }
 

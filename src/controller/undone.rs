@@ -1,5 +1,7 @@
 //! Puts back what control-plane faults changed, with nothing but what the changed objects themselves say: the annotation
-//! `seatrial.dev/undo`, and for admission policies, which are removed, `seatrial.dev/deadline`.
+//! `seatrial.dev/undo`, and for admission policies, which are removed, `seatrial.dev/deadline`. Also removes what a run made for itself.
+
+mod made;
 
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -61,6 +63,7 @@ async fn all(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<Str
     done.extend(namespaced::<StatefulSet>(client, scope, whose).await?);
     done.extend(namespaced::<Pod>(client, scope, whose).await?);
     done.extend(namespaced::<PersistentVolumeClaim>(client, scope, whose).await?);
+    done.extend(made::remove(client, scope, whose).await?);
     Ok(done)
 }
 

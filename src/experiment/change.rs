@@ -2,18 +2,20 @@
 //!
 //! Each is a request to the platform that is verified by what the platform shows afterwards. `rolloutRestart` is over
 //! when every pod was replaced; `for` bounds that. The others change what is asked for: they stay until their `for`
-//! is over, or until every other step is, and are put back then.
+//! is over, or until every other step is, and are put back then. Snapshots and the claims that they are restored into are
+//! over when they are ready; what they made is removed when the run is over.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Selection;
 use crate::api::ApiFault;
 use crate::fault::{Action, Chooser, Damage, Resolved};
 
-/// For how long a rollout may go on where a step does not say.
-pub const ROLLOUT: Duration = Duration::from_mins(5);
+/// For how long what ends by itself may go on where a step does not say.
+pub const LONGEST: Duration = Duration::from_mins(5);
 
 /// An action with its parameters, as it is written: `{NAME: {…}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +44,27 @@ pub enum Change {
         /// Its value.
         value: String,
     },
+    /// A VolumeSnapshot of each claim is taken, and removed when the run is over.
+    TakeSnapshot {
+        /// Whose claims; everybody's where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        members: Option<Selection>,
+        /// The claim templates; all where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
+        /// The VolumeSnapshotClass; the default one of the claims' driver where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<String>,
+    },
+    /// What a takeSnapshot step took is restored into new claims, which are removed when the run is over. The claims of
+    /// the target are not touched.
+    RestoreSnapshot {
+        /// The takeSnapshot step.
+        from: String,
+        /// Whether a pod reads every file of each restored volume. Default false.
+        #[serde(default)]
+        read: bool,
+    },
 }
 
 impl Change {
@@ -52,24 +75,44 @@ impl Change {
             Self::Scale { .. } => "scale",
             Self::SetImage { .. } => "setImage",
             Self::SetEnv { .. } => "setEnv",
+            Self::TakeSnapshot { .. } => "takeSnapshot",
+            Self::RestoreSnapshot { .. } => "restoreSnapshot",
         }
     }
 
     /// The container that it names, if any.
     pub fn container(&self) -> Option<&str> {
         match self {
-            Self::RolloutRestart {} | Self::Scale { .. } => None,
+            Self::RolloutRestart {}
+            | Self::Scale { .. }
+            | Self::TakeSnapshot { .. }
+            | Self::RestoreSnapshot { .. } => None,
             Self::SetImage { container, .. } | Self::SetEnv { container, .. } => Some(container),
         }
     }
 
     /// Whether it ends by itself, and is not put back.
     pub fn ends_by_itself(&self) -> bool {
-        matches!(self, Self::RolloutRestart {})
+        match self {
+            Self::RolloutRestart {} | Self::TakeSnapshot { .. } | Self::RestoreSnapshot { .. } => true,
+            Self::Scale { .. } | Self::SetImage { .. } | Self::SetEnv { .. } => false,
+        }
+    }
+
+    /// Whom it selects, for checks before any snapshot of the target exists. Empty where it speaks of all members.
+    pub fn selection(&self) -> Option<&Selection> {
+        match self {
+            Self::TakeSnapshot { members, .. } => members.as_ref(),
+            Self::RolloutRestart {}
+            | Self::Scale { .. }
+            | Self::SetImage { .. }
+            | Self::SetEnv { .. }
+            | Self::RestoreSnapshot { .. } => None,
+        }
     }
 
     /// What it does to the members that there are now.
-    pub fn resolve(&self, chooser: &dyn Chooser) -> Result<Resolved, String> {
+    pub fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let rolling = Damage { rolling: 1, ..Damage::default() };
         let (fault, damage) = match self {
             Self::RolloutRestart {} => (ApiFault::Restart {}, rolling),
@@ -87,6 +130,17 @@ impl Change {
             Self::SetEnv { container, name, value } => {
                 let (container, name, value) = (container.clone(), name.clone(), value.clone());
                 (ApiFault::SetEnv { container, name, value }, rolling)
+            }
+            Self::TakeSnapshot { members, claims, class } => {
+                let ordinals = match members {
+                    Some(members) => chooser.pick(members)?,
+                    None => chooser.all(),
+                };
+                let (claims, class) = (claims.clone(), class.clone());
+                (ApiFault::TakeSnapshot { ordinals, claims, class }, Damage::default())
+            }
+            Self::RestoreSnapshot { from, read } => {
+                (ApiFault::RestoreSnapshot { from: from.clone(), read: *read }, Damage::default())
             }
         };
         Ok(Resolved { set: Some(Action::Api(fault)), damage, ..Resolved::default() })

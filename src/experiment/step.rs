@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::change::ROLLOUT;
+use super::change::LONGEST;
 use super::{Change, Selection, When, duration};
 use crate::api::DisruptionBudgets;
 use crate::fault::{Chooser, Fault, Resolved};
@@ -76,7 +76,7 @@ impl Work {
     pub fn selection(&self) -> Option<&Selection> {
         match self {
             Self::Fault(fault) => fault.selection(),
-            Self::Action(_) => None,
+            Self::Action(change) => change.selection(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Work {
     pub fn needs_roles(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.needs_roles(),
-            Self::Action(_) => false,
+            Self::Action(change) => matches!(change.selection(), Some(Selection::Role { .. })),
         }
     }
 
@@ -101,11 +101,17 @@ impl Work {
         match self {
             Self::Fault(fault) => fault.needs_kubernetes(),
             Self::Action(Change::RolloutRestart {}) => false,
-            Self::Action(Change::Scale { .. } | Change::SetImage { .. } | Change::SetEnv { .. }) => true,
+            Self::Action(
+                Change::Scale { .. }
+                | Change::SetImage { .. }
+                | Change::SetEnv { .. }
+                | Change::TakeSnapshot { .. }
+                | Change::RestoreSnapshot { .. },
+            ) => true,
         }
     }
 
-    /// Whether it changes a StatefulSet, which a target of pods does not have.
+    /// Whether it needs a StatefulSet, which a target of pods does not have.
     pub fn needs_stateful_set(&self) -> bool {
         match self {
             Self::Fault(fault) => matches!(fault, Fault::RolloutBreak(_)),
@@ -179,7 +185,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     when: Option<When>,
     /// For how long the fault stays. Left out for a fault that happens once. Of an action: for how long it stays (until
-    /// every other step is over where it is left out), or how long a rolloutRestart may take (default 5m).
+    /// every other step is over where it is left out), or how long a rolloutRestart, a takeSnapshot or a
+    /// restoreSnapshot may take (default 5m).
     #[serde(default, rename = "for", with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
     lasting: Option<Duration>,
@@ -237,7 +244,7 @@ impl TryFrom<Wire> for Step {
             }
             (None, Some(change)) => {
                 let lasting =
-                    wire.lasting.unwrap_or(if change.ends_by_itself() { ROLLOUT } else { Duration::ZERO });
+                    wire.lasting.unwrap_or(if change.ends_by_itself() { LONGEST } else { Duration::ZERO });
                 (Work::Action(change), lasting)
             }
             (Some(_), Some(_)) => return Err("has both `fault` and `action`: make two steps of them".into()),

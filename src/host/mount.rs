@@ -77,13 +77,13 @@ fn locked_flags(target: &Path) -> io::Result<MsFlags> {
     use nix::sys::statvfs::{FsFlags, statvfs};
     let found = statvfs(target)?.flags();
     let mut flags = MsFlags::empty();
+    // Where none of these is about access times, the kernel keeps what there was; otherwise it takes relatime (mount(2)).
     for (seen, kept) in [
         (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
         (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
         (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
         (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ] {
         if found.contains(seen) {
             flags |= kept;

@@ -19,6 +19,7 @@ pub mod boot;
 pub mod copy;
 pub mod ended;
 pub mod launch;
+pub mod memory;
 mod stat;
 pub mod tree;
 

@@ -13,6 +13,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
+
 mod request {
     nix::ioctl_read!(fs_ioc_shutdown, b'X', 125, u32);
 }
@@ -20,10 +22,13 @@ mod request {
 /// `EXT4_GOING_FLAGS_NOLOGFLUSH`, the same number as xfs gives it.
 const WITHOUT_LOG_FLUSH: u32 = 2;
 
+/// `XFS_SUPER_MAGIC` of linux/magic.h; nix has it for glibc only.
+const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
+
 /// Whether the filesystem at `path` is of a kind that can be shut down.
 pub fn is_supported(path: &Path) -> io::Result<bool> {
-    let kind = nix::sys::statfs::statfs(path)?.filesystem_type();
-    Ok(kind == nix::sys::statfs::EXT4_SUPER_MAGIC || kind == nix::sys::statfs::XFS_SUPER_MAGIC)
+    let kind = statfs(path)?.filesystem_type();
+    Ok(kind == EXT4_SUPER_MAGIC || kind == XFS_SUPER_MAGIC)
 }
 
 /// The device number of the filesystem whose root is at `path`; `None` where `path` is only a folder of a larger one, or

@@ -19,7 +19,9 @@ pub mod failure;
 pub mod locate;
 pub mod nodes;
 pub mod pods;
+pub mod reading;
 pub mod revert;
+pub mod snapshots;
 pub mod surroundings;
 pub mod watching;
 

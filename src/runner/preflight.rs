@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
@@ -12,13 +13,15 @@ use tokio::time::{Instant, sleep};
 
 use super::Options;
 use crate::api::Snapshot;
-use crate::experiment::{Experiment, Work};
+use crate::experiment::{Change, Experiment, Work};
 use crate::fault::Fault;
 use crate::fault::pod_kill::Mode;
 use crate::journal::entry::{Effect, Entry, Header, Input, Phase, SCHEMA};
 use crate::journal::write::{WriteError, Writer};
+use crate::platform::PlatformError;
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::{insist, is_absent};
+use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
 use crate::resource::NodeAgent;
 use crate::spec;
 
@@ -44,8 +47,19 @@ pub(super) fn needs(
     Ok(faults.filter(|fault| acts_on_a_node(fault)).map(Fault::name).collect())
 }
 
+/// Whether everything that the experiment names beside its target is there.
+pub(super) async fn fits(
+    client: &Client,
+    namespace: &str,
+    experiment: &Experiment,
+    target: &Snapshot,
+) -> Result<(), String> {
+    service(client, namespace, experiment).await?;
+    snapshots(client, namespace, experiment, target).await
+}
+
 /// Whether the Service is there that clients are to come by.
-pub(super) async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
+async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
     let Some(name) = &experiment.target.service else {
         return Ok(());
     };
@@ -138,6 +152,33 @@ fn missing(
             .collect()
     };
     nodes.iter().flat_map(lacks).collect()
+}
+
+/// Whether snapshots of the target can be taken, where a step takes any; else why not and what to do.
+async fn snapshots(
+    client: &Client,
+    namespace: &str,
+    experiment: &Experiment,
+    target: &Snapshot,
+) -> Result<(), String> {
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    for step in &experiment.steps {
+        let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
+            continue;
+        };
+        let Some(name) = experiment.target.stateful_set() else {
+            continue;
+        };
+        let told = |error: PlatformError| format!("whether snapshots can be taken is not known: {error}");
+        let set = insist(|| sets.get(name)).await.map_err(told)?;
+        let ordinals: Vec<_> = target.ordinals().collect();
+        let claims = claims_of(&set, &ordinals, claims);
+        let found = insist(|| obstacle(client, namespace, &claims, class.as_deref())).await.map_err(told)?;
+        if let Some(why) = found {
+            return Err(format!("step {}: {why}", step.name));
+        }
+    }
+    Ok(())
 }
 
 /// Writes the journal of a run that cannot begin, with the reason.

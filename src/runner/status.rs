@@ -20,6 +20,8 @@ use crate::resource::{Experiment, ExperimentStatus, JournalPlace, Phase};
 
 /// Between two writes: people read them, and other controllers watch them.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The longest sentence of a status, in characters.
+const LONGEST: usize = 1000;
 
 /// Everything that the status says.
 #[derive(Debug, Clone, Default)]
@@ -65,14 +67,25 @@ impl Standing {
     /// The fields that are ours.
     fn status(&self) -> ExperimentStatus {
         let progress = &self.progress;
-        let now = self.end.clone().unwrap_or_else(|| ExperimentStatus {
+        let mut now = self.end.clone().unwrap_or_else(|| ExperimentStatus {
             phase: progress.phase.or(Some(Phase::Starting)),
             fault: progress.fault(),
             message: Some(progress.message()),
             revert_failed: progress.revert_failed,
             ..Default::default()
         });
+        for text in now.fault.iter_mut().chain(&mut now.message) {
+            shorten(text);
+        }
         ExperimentStatus { seed: progress.seed, started_at: progress.started_at, ..now }
+    }
+}
+
+/// What names a thousand pods is written many times and read by nobody; the journal has all of it.
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
     }
 }
 
@@ -135,5 +148,20 @@ impl Reporter {
     async fn write(&self, patch: &Patch<serde_json::Value>) -> kube::Result<()> {
         let parameters = PatchParams::apply(RUNNER).force();
         self.objects.patch_status(&self.name, &parameters, patch).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_about_a_thousand_pods_is_cut_between_its_letters() {
+        let standing = Standing::refused("ü".repeat(5000));
+        let message = standing.status().message.expect("it says why");
+        assert_eq!(message.chars().count(), LONGEST + 1);
+        assert!(message.ends_with("ü…"), "{message}");
+        let standing = Standing::refused("as it is".into());
+        assert_eq!(standing.status().message.as_deref(), Some("as it is"));
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::TargetFacts;
 use crate::api::Ordinal;
-use crate::experiment::{Condition, Experiment, Extent, Group, Selection, Sli, Start, Step, When, Work};
+use crate::experiment::{
+    Change, Condition, Experiment, Extent, Group, Selection, Sli, Start, Step, When, Work,
+};
 use crate::fault::Fault;
 use crate::yaml::nearest;
 use crate::yaml::tree::Segment;
@@ -68,15 +70,25 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
                 let message =
                     format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
-                broken.push((at("steps", index, &["fault"]), message));
+                broken.push((at("steps", index, &[field(&step.work)]), message));
             }
         }
-        if let Work::Fault(Fault::PowerLoss(power)) = &step.work {
-            for claim in power.claims.iter().filter(|claim| !target.claims.contains(claim)) {
-                let known = target.claims.join("`, `");
-                let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
-                broken.push((at("steps", index, &["fault"]), message));
-            }
+        let claims: &[String] = match &step.work {
+            Work::Fault(Fault::PowerLoss(power)) => &power.claims,
+            Work::Action(Change::TakeSnapshot { claims, .. }) => claims,
+            Work::Fault(_) | Work::Action(_) => &[],
+        };
+        for claim in claims.iter().filter(|claim| !target.claims.contains(claim)) {
+            let known = target.claims.join("`, `");
+            let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
+            broken.push((at("steps", index, &[field(&step.work)]), message));
+        }
+        if target.claims.is_empty()
+            && let Work::Action(Change::TakeSnapshot { .. }) = &step.work
+        {
+            let message =
+                format!("`{name}` has no claim templates, so there is nothing to take a snapshot of");
+            broken.push((at("steps", index, &["action"]), message));
         }
         if let Work::Action(change) = &step.work
             && let Some(container) =
@@ -113,12 +125,8 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     for (index, step) in
         experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_stateful_set())
     {
-        let field = match step.work {
-            Work::Fault(_) => "fault",
-            Work::Action(_) => "action",
-        };
-        let message = format!("`{}` changes a StatefulSet: spec.target names pods instead", step.work.name());
-        broken.push((at("steps", index, &[field]), message));
+        let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", step.work.name());
+        broken.push((at("steps", index, &[field(&step.work)]), message));
     }
     let rollout = experiment.hypothesis.iter().position(|claim| matches!(claim.sli, Sli::RolloutSuccess {}));
     if let Some(index) = rollout {
@@ -139,15 +147,11 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
     }
     for (index, step) in experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_kubernetes())
     {
-        let field = match step.work {
-            Work::Fault(_) => "fault",
-            Work::Action(_) => "action",
-        };
         let message = format!(
             "`{}` is done through an API server, which a sandbox does not have: run it with --on kubernetes",
             step.work.name()
         );
-        broken.push((at("steps", index, &[field]), message));
+        broken.push((at("steps", index, &[field(&step.work)]), message));
     }
     for (index, claim) in
         experiment.hypothesis.iter().enumerate().filter(|(_, claim)| matches!(claim.sli, Sli::ApiErrors {}))
@@ -159,6 +163,14 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
         broken.push((at("hypothesis", index, &["sli"]), message));
     }
     broken
+}
+
+/// Where a step says what it does.
+fn field(work: &Work) -> &'static str {
+    match work {
+        Work::Fault(_) => "fault",
+        Work::Action(_) => "action",
+    }
 }
 
 /// `LIST[INDEX].FIELD…` under `spec`.
@@ -255,6 +267,20 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
             }
         }
     }
+    for (index, step) in experiment.steps.iter().enumerate() {
+        let Work::Action(Change::RestoreSnapshot { from, .. }) = &step.work else {
+            continue;
+        };
+        let place = at("steps", index, &["action", "restoreSnapshot", "from"]);
+        match experiment.steps.iter().find(|other| &other.name == from).map(|other| &other.work) {
+            Some(Work::Action(Change::TakeSnapshot { .. })) => {}
+            Some(other) => broken.push((
+                place,
+                format!("`{from}` is a step of `{}`: name one of `takeSnapshot`", other.name()),
+            )),
+            None => broken.push((place, refuse(from))),
+        }
+    }
     for (index, hypothesis) in experiment.hypothesis.iter().enumerate() {
         if let Some(step) = hypothesis.during.as_ref().and_then(|during| during.step.as_ref())
             && !known.contains(&step.as_str())
@@ -296,8 +322,8 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
                         .into()
                 }
             };
-            let field = if step.work.needs_roles() { "fault" } else { "when" };
-            broken.push((at("steps", index, &[field]), why));
+            let place = if step.work.needs_roles() { field(&step.work) } else { "when" };
+            broken.push((at("steps", index, &[place]), why));
         }
     }
     let claims = experiment.hypothesis.iter().map(|hypothesis| &hypothesis.sli).enumerate();

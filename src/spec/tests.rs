@@ -292,6 +292,32 @@ fn refuses_ordinals_that_do_not_exist() {
 }
 
 #[test]
+fn refuses_snapshots_of_nothing_and_restores_of_what_was_not_taken() {
+    let steps = |action: &str| {
+        GOOD.replace(
+            "  hypothesis:",
+            &format!("    - {{name: snap, at: 9m, action: {{{action}}}}}\n  hypothesis:"),
+        )
+    };
+    let text = steps("takeSnapshot: {claims: [log], members: {ordinals: [4]}}");
+    let parsed = document(&text);
+    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &facts()).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("spec.steps[1].action: ordinal 4 does not exist"), "{found:#?}");
+    assert!(found[1].contains("has no claim template `log`: it has `data`"), "{found:#?}");
+    let found = problems(&steps("restoreSnapshot: {from: snapp}"));
+    assert!(
+        found.len() == 1 && found[0].contains("there is no step `snapp`: did you mean `snap`?"),
+        "{found:#?}"
+    );
+    let found = problems(&steps("restoreSnapshot: {from: snap}"));
+    let told = "`snap` is a step of `restoreSnapshot`: name one of `takeSnapshot`";
+    assert!(found.len() == 1 && found[0].contains(told), "{found:#?}");
+    assert_eq!(problems(&steps("takeSnapshot: {}")), Vec::<String>::new());
+}
+
+#[test]
 fn survives_bombs_and_junk() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {

@@ -8,7 +8,7 @@ CLUSTER_DIR ?= /var/tmp/seatrial-cluster
 # Where `make test` starts its own: the same place each time, so that one that was interrupted is found and removed.
 CLUSTER_TEST_DIR = /var/tmp/seatrial-test-$(shell echo $(CURDIR) | sha256sum | cut -c1-8)
 
-CLUSTER_SOURCES = $(shell find tests/cluster -name '*.go' -o -name 'go.*' | LC_ALL=C sort)
+CLUSTER_SOURCES = $(shell find tests/cluster -name '*.go' -o -name '*.yaml' -o -name 'go.*' | LC_ALL=C sort)
 CLUSTER_HASH = $(shell cat $(CLUSTER_SOURCES) tests/cluster/cluster.mk | sha256sum | cut -c1-12)
 CLUSTER_HOME = $(SEATRIAL_CACHE)/cluster-$(CLUSTER_HASH)
 
@@ -32,7 +32,7 @@ cluster-build:
 	cd tests/cluster; export CGO_ENABLED=0; \
 	build() { $$go build -trimpath -buildvcs=false -tags grpcnotrace -gcflags=all=-dwarf=false -ldflags "-s -w $(VERSION_FLAGS)" "$$@"; }; \
 	build -o $$home.next/pause ./pause; \
-	build -o $$home.next/attacher ./attacher; \
+	build -o $$home.next/dev-csi ./dev-csi; \
 	build -o $$home.next/seatrial-cluster .; \
 	ln -s seatrial-cluster $$home.next/kubectl; \
 	rm -rf $$home; mv $$home.next $$home

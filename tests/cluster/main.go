@@ -16,7 +16,6 @@ import (
 	"seatrial.dev/tests/cluster/dns"
 	"seatrial.dev/tests/cluster/image"
 	"seatrial.dev/tests/cluster/node"
-	"seatrial.dev/tests/cluster/storage"
 )
 
 const usage = `usage: seatrial-cluster COMMAND --dir DIR
@@ -27,8 +26,8 @@ const usage = `usage: seatrial-cluster COMMAND --dir DIR
   status                        what runs
   image NAME FILE[:DEST]...     makes an image of programs of this machine, with their libraries, and gives it to every
         [--entrypoint PROGRAM]  node
-  stop WHAT, start WHAT         a process (etcd, apiserver, controller-manager, scheduler, csi, attacher, dns), which ends
-                                like a crash, or a node, which shuts down
+  stop WHAT, start WHAT         a process (etcd, apiserver, controller-manager, scheduler, csi, attacher, snapshotter,
+                                snapshot-controller, dns), which ends like a crash, or a node, which shuts down
   power-off NODE, power-on NODE the node's processes are gone at once; its disk stays
   cut NODE, heal NODE           the node runs on, without its link
   scale --nodes N --pods M      makes N nodes and M pods with nothing behind them, or removes those beyond
@@ -75,11 +74,11 @@ func (w wrongUsage) Error() string { return string(w) }
 
 // options are all flags of our own commands; each command uses some.
 type options struct {
-	dir, kubeconfig, socket, registration, volumes, node, address, entrypoint string
-	nodes, pods                                                               int
-	grace                                                                     time.Duration
-	keepLogs                                                                  bool
-	rest                                                                      []string
+	dir, kubeconfig, address, entrypoint string
+	nodes, pods                          int
+	grace                                time.Duration
+	keepLogs                             bool
+	rest                                 []string
 }
 
 func run(name string, arguments []string) error {
@@ -99,11 +98,6 @@ func run(name string, arguments []string) error {
 		return change(given.dir, given.rest[0])
 	}
 	switch name {
-	case "csi":
-		if given.node != "" {
-			return storage.RunNode(given.node, given.socket, given.registration)
-		}
-		return storage.RunController(given.volumes, given.socket, given.kubeconfig)
 	case "dns":
 		return dns.Run(given.address, given.kubeconfig)
 	case "help", "-h", "--help":
@@ -144,8 +138,7 @@ func parse(name string, arguments []string) (options, error) {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(new(strings.Builder))
 	for flagName, value := range map[string]*string{
-		"dir": &given.dir, "kubeconfig": &given.kubeconfig, "socket": &given.socket, "registration": &given.registration,
-		"volumes": &given.volumes, "node": &given.node, "address": &given.address, "entrypoint": &given.entrypoint,
+		"dir": &given.dir, "kubeconfig": &given.kubeconfig, "address": &given.address, "entrypoint": &given.entrypoint,
 	} {
 		flags.StringVar(value, flagName, "", "")
 	}

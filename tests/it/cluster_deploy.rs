@@ -30,6 +30,35 @@ fn every_overlay_is_taken_by_a_real_api_server() {
 }
 
 #[test]
+fn the_development_storage_is_taken_by_a_real_api_server() {
+    let cluster = Cluster::shared();
+    let components = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/components");
+    for (component, made) in [
+        (
+            "snapshot-controller",
+            "customresourcedefinition.apiextensions.k8s.io/volumesnapshots.snapshot.storage.k8s.io",
+        ),
+        ("snapshot-controller", "deployment.apps/snapshot-controller"),
+        ("dev-csi", "csidriver.storage.k8s.io/dev-csi.seatrial.dev"),
+        ("dev-csi", "daemonset.apps/dev-csi-node"),
+    ] {
+        // What is in a namespace that a dry run does not make is looked at without it.
+        let folder = components.join(component);
+        let text = cluster.kubectl(["kustomize", &folder.display().to_string()]);
+        let text = text.replace("namespace: seatrial-dev-csi", "namespace: default");
+        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        std::fs::write(file.path(), text).expect("it can be written");
+        let told = cluster.kubectl(
+            ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--filename"]
+                .map(Path::new)
+                .into_iter()
+                .chain([file.path()]),
+        );
+        assert!(told.contains(made), "{told}");
+    }
+}
+
+#[test]
 fn a_single_namespace_gives_no_rights_over_pods_elsewhere() {
     let cluster = Cluster::shared();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/overlays/single-namespace");

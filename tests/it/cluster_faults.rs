@@ -39,7 +39,7 @@ spec:
 ";
 
 /// What a runner is for control-plane faults. Dropping it is as good as a SIGKILL: nothing is reverted.
-struct Runner {
+pub struct Runner {
     runtime: Option<Runtime>,
     faults: ApiFaults,
     statuses: Receiver<(String, InjectionStatus)>,
@@ -47,25 +47,26 @@ struct Runner {
 
 impl Runner {
     fn start(cluster: &Cluster, namespace: &Namespace<'_>) -> Self {
+        Self::in_pod(cluster, namespace, None)
+    }
+
+    /// The same, as if it ran in this pod.
+    pub fn in_pod(cluster: &Cluster, namespace: &Namespace<'_>, pod: Option<&str>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
         let guard = runtime.enter();
-        let client = runtime.block_on(async {
-            let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).expect("a kubeconfig");
-            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-            let mut config = config.expect("a configuration");
-            config.default_retry = false;
-            Client::try_from(config).expect("a client")
-        });
+        let client = runtime.block_on(client(cluster));
         let (faults, mut reported) = ApiFaults::new(Site {
             client,
             namespace: namespace.name().into(),
             set: Some("db".into()),
             allow_quorum_loss: false,
-            own_pod: None,
+            own_pod: pod.map(str::to_owned),
+            owner: None,
+            over_by: Timestamp::MAX,
         });
         let (sender, statuses) = std::sync::mpsc::channel();
         runtime.spawn(async move {
@@ -77,13 +78,13 @@ impl Runner {
         Self { runtime: Some(runtime), faults, statuses }
     }
 
-    fn put(&self, spec: &InjectionSpec) {
+    pub fn put(&self, spec: &InjectionSpec) {
         let _guard = self.runtime.as_ref().map(Runtime::enter);
         self.faults.put(spec.clone());
     }
 
     /// Waits for a status of this state; what comes before it is passed over.
-    fn wait(&self, state: InjectionState) -> InjectionStatus {
+    pub fn wait(&self, state: InjectionState) -> InjectionStatus {
         let mut seen = Vec::new();
         loop {
             match self.statuses.recv_timeout(PATIENCE) {
@@ -95,6 +96,15 @@ impl Runner {
     }
 }
 
+/// The way to the API server, without retries of its own.
+pub async fn client(cluster: &Cluster) -> Client {
+    let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).expect("a kubeconfig");
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    let mut config = config.expect("a configuration");
+    config.default_retry = false;
+    Client::try_from(config).expect("a client")
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -103,7 +113,7 @@ impl Drop for Runner {
     }
 }
 
-fn spec(namespace: &Namespace<'_>, step: &str, fault: ApiFault, lasting: Duration) -> InjectionSpec {
+pub fn spec(namespace: &Namespace<'_>, step: &str, fault: ApiFault, lasting: Duration) -> InjectionSpec {
     InjectionSpec {
         name: format!("{}.{step}.0.set", namespace.name()),
         run: namespace.name().into(),
@@ -122,11 +132,11 @@ fn reverted(spec: &InjectionSpec) -> InjectionSpec {
     InjectionSpec { desired: Desired::Reverted, ..spec.clone() }
 }
 
-fn words(status: &InjectionStatus) -> String {
+pub fn words(status: &InjectionStatus) -> String {
     status.proof.as_ref().map(|proof| proof.observed.clone()).unwrap_or_default()
 }
 
-const LONG: Duration = Duration::from_mins(5);
+pub const LONG: Duration = Duration::from_mins(5);
 
 fn set_up(namespace: &Namespace<'_>) {
     namespace.apply(SET);

@@ -157,6 +157,11 @@ impl Cluster {
         }
     }
 
+    /// A program that is built together with the project's own cluster.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        self.machine.as_ref().map(|machine| machine.program.with_file_name(name))
+    }
+
     fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
         let machine = self.machine.as_ref().expect("only held exclusively, where there is one");
         let mut command = Command::new(&machine.program);

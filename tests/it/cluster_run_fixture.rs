@@ -76,10 +76,10 @@ impl<'a> Scene<'a> {
     pub fn wait_for_fault(&self, name: &str) {
         eventually("a fault is in force", PATIENCE, || {
             let path = "--output=jsonpath={.items[*].status.state}";
-            let told = self.namespace.kubectl(["get", "injections", path]);
+            let found = self.namespace.kubectl(["get", "injections", path]);
             let status = self.status(name);
             assert!(!is_over(&status), "the run ended before its fault was seen: {status}");
-            (told.contains("Injected") && status["phase"] == "Faulting").then_some(())
+            (found.contains("Injected") && status["phase"] == "Faulting").then_some(())
         });
     }
 

@@ -15,6 +15,49 @@ pub struct Context {
     pub context: Option<String>,
 }
 
+/// An installation that a command works on, and the consent to it.
+#[derive(Debug, Clone, Args)]
+pub struct Operated {
+    /// The cluster.
+    #[command(flatten)]
+    pub context: Context,
+    /// Where controller and agents run
+    #[arg(long, value_name = "NAME", default_value = crate::install::NAMESPACE)]
+    pub namespace: String,
+    /// Do it: without, what would be done is told
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `seatrial bench cluster`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  seatrial bench cluster --context kind-dev --yes")]
+pub struct BenchCluster {
+    /// How often each fault is injected and reverted
+    #[arg(long, default_value_t = 200)]
+    pub rounds: u32,
+    /// With how many Injections in force an agent is measured; 0 leaves it out
+    #[arg(long, default_value_t = 10)]
+    pub injections: u32,
+    /// With how many running Experiments the controller is measured; 0 leaves it out
+    #[arg(long, default_value_t = 50)]
+    pub experiments: u32,
+    /// The installation.
+    #[command(flatten)]
+    pub operated: Operated,
+}
+
+/// What `seatrial soak` can be told about a cluster.
+#[derive(Debug, Args)]
+pub struct SoakCluster {
+    /// In a cluster: how many runs the leading controller is killed in
+    #[arg(long, default_value_t = 30)]
+    pub controller_rounds: u32,
+    /// The installation.
+    #[command(flatten)]
+    pub operated: Operated,
+}
+
 /// `seatrial install`
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -16,9 +16,9 @@ pub enum On {
 impl On {
     /// The one that breaks nothing that others need, where there is a choice.
     #[cfg(feature = "sandbox")]
-    const DEFAULT: Self = Self::Sandbox;
+    pub(super) const DEFAULT: Self = Self::Sandbox;
     #[cfg(not(feature = "sandbox"))]
-    const DEFAULT: Self = Self::Kubernetes;
+    pub(super) const DEFAULT: Self = Self::Kubernetes;
 }
 
 /// Where it is.

@@ -30,6 +30,8 @@ pub(in crate::cli) fn revert(args: &args::Revert) -> Exit {
             set: target.map(str::to_owned),
             allow_quorum_loss: true,
             own_pod: None,
+            owner: None,
+            over_by: jiff::Timestamp::now(),
         };
         let injections =
             Injections::of(client, &seat.namespace, &run, keep::owner(&object)).with_api_faults(site);

@@ -21,10 +21,11 @@ const OLDEST: u32 = 32;
 /// An agent that has not been heard of for this long is gone.
 const SILENCE: SignedDuration = SignedDuration::from_mins(1);
 /// What install makes, so that rights hold.
-const POLICIES: [&str; 6] = [
+const POLICIES: [&str; 7] = [
     "seatrial-agents",
     "seatrial-authors",
     "seatrial-injections",
+    "seatrial-made",
     "seatrial-runners",
     "seatrial-tokens",
     "seatrial-verdicts",

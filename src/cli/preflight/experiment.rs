@@ -11,9 +11,10 @@ use kube::{Api, ResourceExt};
 use super::Findings;
 use super::cluster::Server;
 use crate::controller::TARGET_LABEL;
-use crate::experiment::Experiment;
+use crate::experiment::{Change, Experiment, Work};
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::words;
+use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
 use crate::resource;
 use crate::spec;
 use crate::spec::document::Document;
@@ -29,6 +30,7 @@ pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mu
     target(server, &experiment, findings).await;
     free(server, &experiment, findings).await;
     budgets(server, &experiment, findings).await;
+    snapshots(server, &experiment, findings).await;
     guards(server, &experiment, findings).await;
 }
 
@@ -133,6 +135,33 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
             "PodDisruptionBudget {} allows {allowed} disruptions of {set} now",
             budget.name_any()
         ));
+    }
+}
+
+/// Whether snapshots of the target can be taken, where a step takes any.
+async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let client = &server.access.client;
+    for step in &experiment.steps {
+        let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
+            continue;
+        };
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
+        let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
+        else {
+            continue; // said above
+        };
+        let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let start = set.spec.as_ref().and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
+        let ordinals = start..start.saturating_add(replicas);
+        let ordinals: Vec<_> = ordinals.filter_map(|ordinal| u32::try_from(ordinal).ok()).collect();
+        let claims = claims_of(&set, &ordinals, claims);
+        match obstacle(client, server.namespace, &claims, class.as_deref()).await {
+            Ok(None) => {
+                findings.good(format!("step {}: {} claims can have snapshots", step.name, claims.len()));
+            }
+            Ok(Some(why)) => findings.unmet(format!("step {} cannot take snapshots", step.name), why),
+            Err(error) => findings.note(format!("snapshots cannot be looked at: {}", words(&error))),
+        }
     }
 }
 

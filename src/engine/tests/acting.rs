@@ -29,6 +29,25 @@ fn a_rolling_restart_is_over_when_it_is_done_and_what_comes_after_waits_for_that
 }
 
 #[test]
+fn a_snapshot_is_restored_once_it_is_taken_and_takes_nobody_down() {
+    let steps = r#"[{"name":"snap","action":{"takeSnapshot":{"members":{"ordinals":[0,2]}}}},
+        {"name":"back","after":"snap","action":{"restoreSnapshot":{"from":"snap"}}}]"#;
+    let mut rig = Rig::new(experiment(steps, "{}"), 3);
+    rig.finish();
+    let asked = injected(&rig);
+    let [snap, back] = asked.as_slice() else { unreachable!("{asked:#?}") };
+    let expected = ApiFault::TakeSnapshot { ordinals: vec![0, 2], claims: Vec::new(), class: None };
+    assert_eq!(snap.fault, HostFault::Api(expected));
+    assert_eq!(back.fault, HostFault::Api(ApiFault::RestoreSnapshot { from: "snap".into(), read: false }));
+    assert_eq!((rig.told("ended snap"), rig.told("ended back")), ("ended snap".into(), "ended back".into()));
+    let harmed = rig.effects.iter().any(|(_, _, effect)| match effect {
+        Effect::Chosen { damage, .. } => *damage != crate::fault::Damage::default(),
+        _ => false,
+    });
+    assert!(!harmed, "a quorum guard has nothing to say about a snapshot");
+}
+
+#[test]
 fn a_rolling_restart_that_is_not_done_in_time_is_not_proven() {
     let steps = r#"[{"name":"roll","for":"30s","action":{"rolloutRestart":{}}}]"#;
     let mut rig = Rig::new(experiment(steps, "{}"), 3);

@@ -36,6 +36,11 @@ impl Hierarchies {
         Ok(Self::parse(&fs::read_to_string("/proc/1/mountinfo")?, Path::new(MACHINE)))
     }
 
+    /// Those that the calling process has mounted, for one that lives in no container.
+    pub fn of_this_process() -> io::Result<Self> {
+        Ok(Self::parse(&fs::read_to_string("/proc/self/mountinfo")?, Path::new("/")))
+    }
+
     fn parse(mountinfo: &str, prefix: &Path) -> Self {
         let mut found = Self::default();
         for line in mountinfo.lines() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::header::{HeaderName, HeaderValue};
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -23,6 +24,25 @@ pub struct Access {
     pub server: String,
     /// Its version, for example `v1.37.0`.
     pub version: String,
+    config: Config,
+}
+
+impl Access {
+    /// The same cluster in the name of a service account whose token would be bound to `pod`, which takes the right to
+    /// impersonate users and what else is known of them.
+    pub fn impersonate(&self, namespace: &str, account: &str, pod: &str) -> Result<Client, AccessError> {
+        let mut config = self.config.clone();
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        for (name, value) in [
+            ("impersonate-user", user.as_str()),
+            ("impersonate-extra-authentication.kubernetes.io%2fpod-name", pod),
+        ] {
+            let value =
+                HeaderValue::from_str(value).map_err(|error| AccessError::Client(error.to_string()))?;
+            config.headers.push((HeaderName::from_static(name), value));
+        }
+        Client::try_from(config).map_err(|error| AccessError::Client(words(&error)))
+    }
 }
 
 /// Why there is no way.
@@ -56,13 +76,13 @@ pub async fn connect(context: Option<&str>) -> Result<Access, AccessError> {
     config.default_retry = false;
     let server = config.cluster_url.to_string();
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| AccessError::Client(words(&error)))?;
+    let client = Client::try_from(config.clone()).map_err(|error| AccessError::Client(words(&error)))?;
     let silent = |why| AccessError::Unreachable { context: context.clone(), server: server.clone(), why };
     let version = tokio::time::timeout(FIRST_ANSWER, client.apiserver_version())
         .await
         .map_err(|_| silent(format!("nothing came within {} s", FIRST_ANSWER.as_secs())))?
         .map_err(|error| silent(words(&error)))?;
-    Ok(Access { client, namespace, context, server, version: version.git_version })
+    Ok(Access { client, namespace, context, server, version: version.git_version, config })
 }
 
 async fn configuration(context: Option<&str>) -> Result<(Config, String), AccessError> {

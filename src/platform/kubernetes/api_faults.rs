@@ -13,10 +13,13 @@ mod budget;
 mod deny;
 mod effect;
 mod evict;
+mod made;
 mod neighbours;
 mod node_down;
 mod restart;
+mod restore_snapshot;
 mod set;
+mod take_snapshot;
 mod template;
 
 use std::collections::HashMap;
@@ -24,6 +27,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use tokio::sync::{mpsc, watch};
 
@@ -48,8 +52,13 @@ pub struct Site {
     pub set: Option<String>,
     /// `spec.guards.allowQuorumLoss`: whether other StatefulSets on a node may lose their majority.
     pub allow_quorum_loss: bool,
-    /// The name of the pod that this runs in, if any: its node is never taken away.
+    /// The name of the pod that this runs in, if any: its node is never taken away, and pods that read restored volumes
+    /// are of its image.
     pub own_pod: Option<String>,
+    /// Who owns what is made here: it goes when the owner goes.
+    pub owner: Option<OwnerReference>,
+    /// When the run is over for certain: what it made may be removed then by whoever finds it.
+    pub over_by: Timestamp,
 }
 
 /// The Injections of one run that no node has a part in.
@@ -156,7 +165,8 @@ async fn hold(
                 }
             }
         }
-        let pause = if told.proving.status().state == InjectionState::Injected { LOOK } else { SOON };
+        let pause =
+            if told.proving.status().state == InjectionState::Injected { effect.pace() } else { SOON };
         let _ = tokio::time::timeout(pause, wished.changed()).await;
     }
 }

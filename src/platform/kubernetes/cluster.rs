@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 
 use super::failure::{insist, is_absent};
-use super::pods::{facts, group, group_facts, snapshot};
+use super::pods::{facts, group, group_facts, lean, snapshot};
 use super::surroundings::Surroundings;
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
@@ -24,6 +24,8 @@ use crate::spec::TargetFacts;
 
 /// How long the first snapshot may take.
 const FIRST: Duration = Duration::from_secs(20);
+/// How many pods come in one answer: all of a large group at once would be most of a runner's memory.
+const PAGE: u32 = 500;
 
 /// A StatefulSet that is followed.
 #[derive(Clone)]
@@ -113,9 +115,9 @@ impl Cluster {
     ) -> Result<Self, FollowError> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let query = asked.selector.query();
-        let (found, how) = (ListParams::default().labels(&query), asked.ordinal_from);
-        let found = insist(|| pods.list(&found)).await?;
-        let first = group(namespace, how, found.items.iter(), &Snapshot::default());
+        let how = asked.ordinal_from;
+        let found = list(&pods, &query).await?;
+        let first = group(namespace, how, found.iter(), &Snapshot::default());
         if first.pods.is_empty() {
             return Err(FollowError::NoPods { namespace: namespace.into(), query });
         }
@@ -129,7 +131,7 @@ impl Cluster {
             let mut last = first;
             loop {
                 tokio::select! {
-                    Some(event) = events.next() => known.hear(event),
+                    Some(event) = events.next() => known.hear(event.modify(lean)),
                     () = around.changed() => {}
                     () = sender.closed() => return,
                 }
@@ -166,6 +168,23 @@ impl Cluster {
     }
 }
 
+/// All pods with these labels, as far as a snapshot needs them.
+async fn list(pods: &Api<Pod>, query: &str) -> Result<Vec<Pod>, PlatformError> {
+    let mut asked = ListParams::default().labels(query).limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let page = insist(|| pods.list(&asked)).await?;
+        found.extend(page.items.into_iter().map(|mut pod| {
+            lean(&mut pod);
+            pod
+        }));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => asked = asked.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
 /// Sends a snapshot if it differs from the one before.
 fn send(sender: &watch::Sender<Snapshot>, now: Snapshot) {
     sender.send_if_modified(|before| {
@@ -197,7 +216,7 @@ async fn follow_set(
                     set.clone_from(newest);
                 }
             }
-            Some(event) = pod_events.next() => known_pods.hear(event),
+            Some(event) = pod_events.next() => known_pods.hear(event.modify(lean)),
             () = around.changed() => {}
             () = sender.closed() => return,
         }

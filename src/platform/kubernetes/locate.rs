@@ -138,6 +138,13 @@ fn bare(id: &str) -> &str {
     id.rsplit_once("://").map_or(id, |(_, id)| id)
 }
 
+/// The processes of a pod as the calling process sees them, whichever node it is on: where nodes share the machine's kernel,
+/// as those of kind do, and the caller lives in no container. `None` where the pod does not run; an error where it does and nothing of it can be seen.
+pub fn on_this_machine(pod: &Pod) -> io::Result<Option<LocatedPod>> {
+    let wanted = Wanted::of(pod);
+    located(&wanted, &processes::of_pod(&wanted.uid)?, &Hierarchies::of_this_process()?)
+}
+
 /// Puts together what the API server and the kernel say.
 fn located(wanted: &Wanted, found: &[Found], hierarchies: &Hierarchies) -> io::Result<Option<LocatedPod>> {
     let mut containers = Vec::new();

@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::RUNNER;
 use super::api_faults::{ApiFaults, Site, write_statuses};
@@ -21,6 +21,9 @@ use crate::resource::{self, RUN_LABEL};
 
 /// How many statuses a slow reader may be behind before its watch waits.
 const BACKLOG: usize = 256;
+/// How many requests are under way at once, each of which takes a connection: a fault on a thousand pods asks for a
+/// thousand Injections in the same moment.
+const AT_ONCE: usize = 32;
 
 /// The Injections of one run.
 #[derive(Clone)]
@@ -28,6 +31,7 @@ pub struct Injections {
     objects: Api<resource::Injection>,
     run: String,
     owner: Option<OwnerReference>,
+    turns: Arc<Semaphore>,
     /// Who carries out those that no node has a part in.
     faults: Option<Arc<ApiFaults>>,
 }
@@ -35,7 +39,13 @@ pub struct Injections {
 impl Injections {
     /// Those of `run`, in its namespace. What is created belongs to `owner` and goes when it goes.
     pub fn of(client: &Client, namespace: &str, run: &str, owner: Option<OwnerReference>) -> Self {
-        Self { objects: Api::namespaced(client.clone(), namespace), run: run.to_owned(), owner, faults: None }
+        Self {
+            objects: Api::namespaced(client.clone(), namespace),
+            run: run.to_owned(),
+            owner,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            faults: None,
+        }
     }
 
     /// The same, where faults of the control plane are carried out by this process.
@@ -73,7 +83,9 @@ impl Nodes for Injections {
     async fn apply(&self, spec: InjectionSpec) -> Result<(), PlatformError> {
         let object = Patch::Apply(applied(&spec, self.owner.as_ref()));
         let parameters = PatchParams::apply(RUNNER).force();
+        let turn = self.turns.acquire().await;
         insist(|| self.objects.patch(&spec.name, &parameters, &object)).await?;
+        drop(turn);
         if let (HostFault::Api(_), Some(faults)) = (&spec.fault, &self.faults) {
             faults.put(spec);
         }
@@ -84,6 +96,7 @@ impl Nodes for Injections {
         if let Some(faults) = &self.faults {
             faults.forget(name);
         }
+        let _turn = self.turns.acquire().await;
         insist(async || match self.objects.delete(name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),

@@ -74,6 +74,14 @@ fn member(set: &str, pod: &v1::Pod) -> Option<Pod> {
     is_ours.then(|| seen(ordinal, pod))
 }
 
+/// Leaves of a pod what a snapshot is made of. The rest is most of it, and a group can have thousands.
+pub fn lean(pod: &mut v1::Pod) {
+    pod.metadata.managed_fields = None;
+    pod.metadata.annotations = None;
+    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+    pod.spec = Some(v1::PodSpec { node_name, ..v1::PodSpec::default() });
+}
+
 fn seen(ordinal: Ordinal, pod: &v1::Pod) -> Pod {
     let status = pod.status.as_ref();
     Pod {

@@ -183,8 +183,10 @@ fn through_the_api(
         {
             found.rolling = 1;
         }
-        // Who cannot come back is missing by then, and counted as that.
+        // Who cannot come back is missing by then, and counted as that; snapshots take nobody away.
         ApiFault::Deny { .. }
+        | ApiFault::TakeSnapshot { .. }
+        | ApiFault::RestoreSnapshot { .. }
         | ApiFault::Scale { .. }
         | ApiFault::Restart {}
         | ApiFault::SetImage { .. }

@@ -41,8 +41,10 @@ func Down(dir string, logs Logs) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a cluster needs root: run this as root or through sudo")
 	}
-	volumes := cluster.Path("volumes")
-	storage.Thaw(volumes, "")
+	volumes := volumeFolders(cluster)
+	for _, folder := range volumes {
+		storage.Thaw(folder, "")
+	}
 	var failed error
 	// The control plane first, so that nothing new begins.
 	records := process.Records(cluster.Path("run"))
@@ -56,7 +58,10 @@ func Down(dir string, logs Logs) error {
 	for number := 1; number <= cluster.Nodes; number++ {
 		failed = errors.Join(failed, removeLink(cluster.Veth(number)))
 	}
-	failed = errors.Join(failed, removeLink(cluster.Bridge()), storage.Release(volumes, 10*time.Second), unmountBelow(cluster.Dir))
+	failed = errors.Join(failed, removeLink(cluster.Bridge()), unmountBelow(cluster.Dir))
+	for _, folder := range volumes {
+		failed = errors.Join(failed, storage.Release(folder, 10*time.Second))
+	}
 	if failed != nil {
 		return fmt.Errorf("the cluster in %s is not quite gone: %w\nhint: `down` can be repeated", cluster.Dir, failed)
 	}
@@ -70,6 +75,12 @@ func Down(dir string, logs Logs) error {
 		}
 	}
 	return removeFiles(cluster)
+}
+
+// volumeFolders are the one of the cluster's driver, and those of drivers in pods that keep theirs beside their sockets.
+func volumeFolders(cluster layout.Cluster) []string {
+	inPods, _ := filepath.Glob(cluster.Path("nodes", "*", "kubelet", "plugins", "*", "volumes"))
+	return append([]string{cluster.Path("volumes")}, inPods...)
 }
 
 // leftovers says whether anything on this machine carries the cluster's name.

@@ -89,7 +89,7 @@ func createObjects(ctx context.Context, cluster layout.Cluster, client *kubernet
 			{Name: ptr.To("dns-tcp"), Port: ptr.To[int32](53), Protocol: ptr.To(v1.ProtocolTCP)},
 		},
 	}, metav1.CreateOptions{})
-	if err := errors.Join(driver, class, service, slice); err != nil {
+	if err := errors.Join(driver, class, service, slice, createSnapshotDefinitions(ctx, client)); err != nil {
 		return fmt.Errorf("creating the cluster's own objects: %w", err)
 	}
 	return nil

@@ -17,7 +17,9 @@ import (
 )
 
 // ControlPlane names the processes outside the nodes, in the order in which they start.
-var ControlPlane = []string{"etcd", "apiserver", "controller-manager", "scheduler", "csi", "attacher", "dns"}
+var ControlPlane = []string{
+	"etcd", "apiserver", "controller-manager", "scheduler", "csi", "attacher", "snapshotter", "snapshot-controller", "dns",
+}
 
 // command is what a process of the control plane runs.
 func command(cluster layout.Cluster, name string) []string {
@@ -63,11 +65,13 @@ func command(cluster layout.Cluster, name string) []string {
 		return append([]string{"scheduler"}, clients("scheduler.kubeconfig")...)
 	case "csi":
 		return []string{
-			"csi", "--volumes", cluster.Path("volumes"), "--socket", cluster.Path("run", "csi.sock"),
+			"dev-csi", "controller", "--volumes", cluster.Path("volumes"), "--socket", cluster.Path("run", "csi.sock"),
 			"--kubeconfig", cluster.Kubeconfig(),
 		}
-	case "attacher":
-		return []string{"attacher", "--socket", cluster.Path("run", "csi.sock"), "--kubeconfig", cluster.Kubeconfig()}
+	case "attacher", "snapshotter":
+		return []string{"dev-csi", name, "--socket", cluster.Path("run", "csi.sock"), "--kubeconfig", cluster.Kubeconfig()}
+	case "snapshot-controller":
+		return []string{"dev-csi", name, "--kubeconfig", cluster.Kubeconfig()}
 	case "dns":
 		return []string{"dns", "--address", address, "--kubeconfig", cluster.Kubeconfig()}
 	}
@@ -91,11 +95,11 @@ func Launch(dir, name string) error {
 	}
 	arguments := command(cluster, name)
 	var program string
-	switch name {
+	switch arguments[0] {
 	case "etcd":
 		program, err = exec.LookPath("etcd")
-	case "attacher":
-		program, err = beside("attacher")
+	case "dev-csi":
+		program, err = beside("dev-csi")
 	default:
 		program, err = os.Executable()
 		arguments = append([]string{program}, arguments...)

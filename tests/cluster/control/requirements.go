@@ -25,6 +25,7 @@ var packages = []struct{ program, pkg string }{
 	{"etcdctl", "etcd-client"},
 	{"busybox", "busybox-static"},
 	{"mkfs.ext4", "e2fsprogs"},
+	{"resize2fs", "e2fsprogs"},
 	{"umount", "mount"},
 }
 

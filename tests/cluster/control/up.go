@@ -127,6 +127,9 @@ func build(ctx context.Context, cluster layout.Cluster, say func(string, ...any)
 	if err := createObjects(ctx, cluster, client); err != nil {
 		return err
 	}
+	if err := createSnapshotClass(ctx, client); err != nil {
+		return err
+	}
 	return waitForNodes(ctx, cluster, client, say)
 }
 

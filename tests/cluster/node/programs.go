@@ -42,7 +42,7 @@ func runPrograms(cluster layout.Cluster, number int) error {
 	machine.keep("kubelet", "kubelet", "--config", kubeletConfig, "--kubeconfig", kubeletKubeconfig,
 		"--hostname-override", name, "--node-ip", cluster.NodeAddress(number),
 		"--node-labels", fmt.Sprintf("topology.kubernetes.io/region=test,topology.kubernetes.io/zone=zone-%c", 'a'+(number-1)%3))
-	machine.keep("csi", "seatrial-cluster", "csi", "--node", name, "--socket", pluginFolder+"/csi.sock", "--registration", registration)
+	machine.keep("csi", "dev-csi", "node", "--node", name, "--socket", pluginFolder+"/csi.sock", "--registration", registration)
 	machine.keep("proxy", "kube-proxy", "--kubeconfig", filepath.Join(certs, "proxy.kubeconfig"),
 		"--hostname-override", name, "--proxy-mode", "nftables", "--cluster-cidr", cluster.WholeRange(),
 		// The connection table's limits belong to the machine.

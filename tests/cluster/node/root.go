@@ -54,9 +54,10 @@ func makeRoot(cluster layout.Cluster, name string) error {
 	plan.bind(folder("containerd"), "/var/lib/containerd")
 	plan.bind(folder("kubelet"), "/var/lib/kubelet")
 	// Programs are found by their names, as on any node.
-	for _, program := range []string{"kubelet", "kube-proxy", "seatrial-cluster"} {
+	for _, program := range []string{"kubelet", "kube-proxy"} {
 		plan.bind(self, filepath.Join(programs, program))
 	}
+	plan.bind(filepath.Join(filepath.Dir(self), "dev-csi"), filepath.Join(programs, "dev-csi"))
 	plan.bind(cluster.Path("pki", name), certs)
 	plan.bind(cluster.Path("images"), images)
 	plan.bind(cluster.Path("log", name), logs)

@@ -1,17 +1,23 @@
-// Package storage is a CSI driver for block volumes on one machine, and the controllers that upstream puts beside one.
+// Package storage is a CSI driver for block volumes on one machine.
 //
 // A volume is a sparse file. Attaching it gives it a loop device, detaching takes the device away, and both happen only
 // when Kubernetes asks by a VolumeAttachment. A node formats the device as ext4 and mounts it. So each volume is a block
-// device with a file system of its own: it can be frozen, throttled, filled and measured alone.
+// device with a file system of its own: it can be frozen, throttled, filled and measured alone. A snapshot is a copy of
+// the file.
+//
+// Loop devices belong to the kernel, so a volume reaches every node that shares the controller's kernel, whichever
+// containers or namespaces these are in, and no other.
 package storage
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -19,7 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// DriverName is what StorageClasses and CSINodes call the driver.
+// DriverName is what StorageClasses and CSINodes call the driver, where it is not told another name.
 const DriverName = "block.test.seatrial.dev"
 
 const (
@@ -29,10 +35,37 @@ const (
 
 // Driver is the controller's side. It is the only process that attaches and detaches.
 type Driver struct {
-	csi.UnimplementedIdentityServer
+	identity
 	csi.UnimplementedControllerServer
-	mutex  sync.Mutex
-	folder string
+	mutex   sync.Mutex
+	folder  string
+	machine string
+}
+
+// NewDriver takes the folder of the volumes, and ends what another process left undone in it.
+func NewDriver(name, folder string) (*Driver, error) {
+	if err := os.MkdirAll(filepath.Join(folder, snapshots), 0o700); err != nil {
+		return nil, fmt.Errorf("making the folder of the volumes: %w", err)
+	}
+	machine, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	driver := &Driver{identity: identity{name: name}, folder: folder, machine: machine}
+	return driver, errors.Join(driver.thawLeftovers(), driver.removeHalves())
+}
+
+// removeHalves removes files that were being written.
+func (d *Driver) removeHalves() error {
+	var failed error
+	for _, pattern := range []string{"*.next", filepath.Join(snapshots, "*.next")} {
+		halves, err := filepath.Glob(filepath.Join(d.folder, pattern))
+		failed = errors.Join(failed, err)
+		for _, half := range halves {
+			failed = errors.Join(failed, os.Remove(half))
+		}
+	}
+	return failed
 }
 
 // volume is what the driver remembers of one, in a file beside its image.
@@ -40,6 +73,7 @@ type volume struct {
 	Bytes  int64  `json:"bytes"`
 	Node   string `json:"node,omitempty"`
 	Device string `json:"device,omitempty"`
+	Frozen bool   `json:"frozen,omitempty"` // by a snapshot that is being taken
 }
 
 func (d *Driver) image(id string) string       { return filepath.Join(d.folder, id+".img") }
@@ -61,28 +95,33 @@ func (d *Driver) load(id string) (volume, error) {
 }
 
 func (d *Driver) store(id string, known volume) error {
-	text, err := json.Marshal(known)
-	if err == nil {
-		err = os.WriteFile(d.description(id)+".next", text, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(d.description(id)+".next", d.description(id))
-	}
-	if err != nil {
+	if err := write(d.description(id), known); err != nil {
 		return status.Errorf(codes.Internal, "writing what is known of volume %s: %v", id, err)
 	}
 	return nil
 }
 
-// CreateVolume makes a sparse file of the size.
-func (d *Driver) CreateVolume(_ context.Context, request *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
+// write makes or replaces a file at once.
+func write(file string, value any) error {
+	text, err := json.Marshal(value)
+	if err == nil {
+		err = os.WriteFile(file+".next", text, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(file+".next", file)
+	}
+	return err
+}
+
+// CreateVolume makes a sparse file of the size, with what a snapshot holds if one is named.
+func (d *Driver) CreateVolume(ctx context.Context, request *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	known, err := d.load(request.Name)
 	if status.Code(err) == codes.NotFound {
 		known.Bytes = max(request.GetCapacityRange().GetRequiredBytes(), smallest)
-		if err := os.WriteFile(d.image(request.Name), nil, 0o600); err != nil {
-			return nil, status.Errorf(codes.Internal, "making the image: %v", err)
+		if err = d.fill(ctx, request, &known); err != nil {
+			return nil, err
 		}
 		if err := os.Truncate(d.image(request.Name), known.Bytes); err != nil {
 			return nil, status.Errorf(codes.ResourceExhausted, "giving the image %d bytes: %v", known.Bytes, err)
@@ -92,7 +131,35 @@ func (d *Driver) CreateVolume(_ context.Context, request *csi.CreateVolumeReques
 	if err != nil {
 		return nil, err
 	}
-	return &csi.CreateVolumeResponse{Volume: &csi.Volume{VolumeId: request.Name, CapacityBytes: known.Bytes}}, nil
+	return &csi.CreateVolumeResponse{Volume: &csi.Volume{
+		VolumeId: request.Name, CapacityBytes: known.Bytes, ContentSource: request.VolumeContentSource,
+	}}, nil
+}
+
+// fill makes the image, empty or as a snapshot has it.
+func (d *Driver) fill(ctx context.Context, request *csi.CreateVolumeRequest, known *volume) error {
+	if request.VolumeContentSource == nil {
+		if err := os.WriteFile(d.image(request.Name), nil, 0o600); err != nil {
+			return status.Errorf(codes.Internal, "making the image: %v", err)
+		}
+		return nil
+	}
+	source := request.VolumeContentSource.GetSnapshot()
+	if source == nil {
+		return status.Error(codes.InvalidArgument, "a volume begins empty or as a snapshot: other sources are unknown")
+	}
+	taken, err := d.loadSnapshot(source.SnapshotId)
+	if err != nil {
+		return err
+	}
+	if limit := request.GetCapacityRange().GetLimitBytes(); limit > 0 && limit < taken.Bytes {
+		return status.Errorf(codes.OutOfRange, "snapshot %s has %d bytes, the volume may have only %d", source.SnapshotId, taken.Bytes, limit)
+	}
+	known.Bytes = max(known.Bytes, taken.Bytes)
+	if err := duplicate(ctx, d.snapshotImage(source.SnapshotId), d.image(request.Name)); err != nil {
+		return status.Errorf(codes.Internal, "copying snapshot %s: %v", source.SnapshotId, err)
+	}
+	return nil
 }
 
 // DeleteVolume removes a volume that no node holds.
@@ -120,15 +187,20 @@ func (d *Driver) ControllerPublishVolume(_ context.Context, request *csi.Control
 	if err != nil {
 		return nil, err
 	}
-	if known.Node != "" && known.Node != request.NodeId {
+	node, machine, tells := strings.Cut(request.NodeId, atMachine)
+	if tells && machine != d.machine {
+		return nil, status.Errorf(codes.FailedPrecondition,
+			"node %s is on another machine than the driver's controller: its kernel does not have the volumes' devices", node)
+	}
+	if known.Node != "" && known.Node != node {
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is attached to node %s", request.VolumeId, known.Node)
 	}
-	if known.Device == "" || backing(known.Device) != d.image(request.VolumeId) {
+	if known.Device = deviceOf(d.image(request.VolumeId)); known.Device == "" {
 		if known.Device, err = attach(d.image(request.VolumeId)); err != nil {
 			return nil, status.Errorf(codes.Internal, "attaching volume %s: %v", request.VolumeId, err)
 		}
 	}
-	known.Node = request.NodeId
+	known.Node = node
 	if err := d.store(request.VolumeId, known); err != nil {
 		return nil, err
 	}
@@ -149,11 +221,12 @@ func (d *Driver) ControllerUnpublishVolume(_ context.Context, request *csi.Contr
 	if err != nil {
 		return nil, err
 	}
-	if known.Node == "" || (request.NodeId != "" && known.Node != request.NodeId) {
+	node, _, _ := strings.Cut(request.NodeId, atMachine)
+	if known.Node == "" || (node != "" && known.Node != node) {
 		return &csi.ControllerUnpublishVolumeResponse{}, nil
 	}
-	if backing(known.Device) == d.image(request.VolumeId) {
-		if err := detach(known.Device); err != nil {
+	if device := deviceOf(d.image(request.VolumeId)); device != "" {
+		if err := detach(device); err != nil {
 			return nil, status.Errorf(codes.Internal, "detaching volume %s from node %s: %v", request.VolumeId, known.Node, err)
 		}
 	}
@@ -177,7 +250,7 @@ func (d *Driver) ValidateVolumeCapabilities(_ context.Context, request *csi.Vali
 	}}, nil
 }
 
-// ControllerGetCapabilities says that volumes are made, and attached before they are used.
+// ControllerGetCapabilities says that volumes are made, attached before they are used, and copied as snapshots.
 func (d *Driver) ControllerGetCapabilities(context.Context, *csi.ControllerGetCapabilitiesRequest) (
 	*csi.ControllerGetCapabilitiesResponse, error,
 ) {
@@ -185,6 +258,8 @@ func (d *Driver) ControllerGetCapabilities(context.Context, *csi.ControllerGetCa
 	for _, kind := range []csi.ControllerServiceCapability_RPC_Type{
 		csi.ControllerServiceCapability_RPC_CREATE_DELETE_VOLUME,
 		csi.ControllerServiceCapability_RPC_PUBLISH_UNPUBLISH_VOLUME,
+		csi.ControllerServiceCapability_RPC_CREATE_DELETE_SNAPSHOT,
+		csi.ControllerServiceCapability_RPC_LIST_SNAPSHOTS,
 	} {
 		response.Capabilities = append(response.Capabilities, &csi.ControllerServiceCapability{
 			Type: &csi.ControllerServiceCapability_Rpc{Rpc: &csi.ControllerServiceCapability_RPC{Type: kind}},

@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -16,25 +18,13 @@ import (
 
 // nodePlugin mounts, on its node, what the controller has attached.
 type nodePlugin struct {
-	csi.UnimplementedIdentityServer
+	identity
 	csi.UnimplementedNodeServer
-	name string
-}
-
-func (n *nodePlugin) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*csi.GetPluginInfoResponse, error) {
-	return pluginInfo(), nil
-}
-
-func (n *nodePlugin) GetPluginCapabilities(context.Context, *csi.GetPluginCapabilitiesRequest) (*csi.GetPluginCapabilitiesResponse, error) {
-	return pluginCapabilities(), nil
-}
-
-func (n *nodePlugin) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, error) {
-	return &csi.ProbeResponse{}, nil
+	id string
 }
 
 func (n *nodePlugin) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
-	return &csi.NodeGetInfoResponse{NodeId: n.name}, nil
+	return &csi.NodeGetInfoResponse{NodeId: n.id}, nil
 }
 
 func (n *nodePlugin) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
@@ -61,13 +51,18 @@ func (n *nodePlugin) NodeStageVolume(_ context.Context, request *csi.NodeStageVo
 	if err := os.MkdirAll(request.StagingTargetPath, 0o755); err != nil {
 		return nil, status.Errorf(codes.Internal, "making the staging folder: %v", err)
 	}
-	formatted, err := isExt4(device)
+	found, err := examine(device)
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "reading %s: %v", device, err)
 	}
-	if !formatted {
+	if !found.isExt4 {
 		if out, err := exec.Command("mkfs.ext4", "-q", "-E", "nodiscard", device).CombinedOutput(); err != nil {
 			return nil, status.Errorf(codes.Internal, "formatting %s: %v: %s", device, err, out)
+		}
+	}
+	if found.isExt4 && found.bytes < found.device {
+		if err := grow(device); err != nil {
+			return nil, err
 		}
 	}
 	options := strings.Join(request.GetVolumeCapability().GetMount().GetMountFlags(), ",")
@@ -144,16 +139,47 @@ func isMountPoint(path string) bool {
 	return err == nil && stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
-// isExt4 looks for the magic number of ext4's superblock.
-func isExt4(device string) (bool, error) {
-	file, err := os.Open(device)
+// grow makes the file system as large as its device: a volume may be larger than the snapshot that it began as. It does so
+// before it is mounted, because a mounted one needs CAP_SYS_RESOURCE to grow, which not every machine gives to root.
+func grow(device string) error {
+	for _, command := range [][]string{{"e2fsck", "-f", "-p", device}, {"resize2fs", device}} {
+		out, err := exec.Command(command[0], command[1:]...).CombinedOutput()
+		var ended *exec.ExitError
+		corrected := errors.As(err, &ended) && command[0] == "e2fsck" && ended.ExitCode() == 1 // e2fsck(8)
+		if err != nil && !corrected {
+			return status.Errorf(codes.Internal, "growing the file system of %s: %s: %v: %s", device, command[0], err, out)
+		}
+	}
+	return nil
+}
+
+// content is what a device has.
+type content struct {
+	isExt4 bool
+	bytes  int64 // of the file system
+	device int64 // of the device, in whole blocks of the file system
+}
+
+// examine reads ext4's superblock, if there is one (the kernel's Documentation/filesystems/ext4/super.rst).
+func examine(device string) (content, error) {
+	file, err := open(device, os.O_RDONLY)
 	if err != nil {
-		return false, err
+		return content{}, err
 	}
 	defer file.Close()
-	magic := make([]byte, 2)
-	if _, err := file.ReadAt(magic, 1024+0x38); err != nil {
-		return false, err
+	super := make([]byte, 1024)
+	if _, err := file.ReadAt(super, 1024); err != nil {
+		return content{}, err
 	}
-	return magic[0] == 0x53 && magic[1] == 0xEF, nil
+	number := func(at int) int64 { return int64(binary.LittleEndian.Uint32(super[at:])) }
+	if binary.LittleEndian.Uint16(super[0x38:]) != 0xEF53 {
+		return content{}, nil
+	}
+	block := int64(1024) << number(0x18)
+	size, err := file.Seek(0, io.SeekEnd)
+	blocks := number(0x4)
+	if incompatible := number(0x60); incompatible&0x80 != 0 { // 64bit
+		blocks += number(0x150) << 32
+	}
+	return content{isExt4: true, bytes: blocks * block, device: size / block * block}, err
 }

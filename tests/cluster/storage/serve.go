@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
@@ -15,58 +16,80 @@ import (
 	registration "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 )
 
-// RunController serves the controller's side at the socket and provisions volumes into the folder.
-func RunController(folder, socket, kubeconfig string) error {
-	driver := &Driver{folder: folder}
+// Serve answers at the socket for the controller's side.
+func (d *Driver) Serve(socket string) error {
 	server := grpc.NewServer()
-	csi.RegisterIdentityServer(server, driver)
-	csi.RegisterControllerServer(server, driver)
-	failed := make(chan error, 2)
-	go serve(server, socket, failed)
-	go func() { failed <- runProvisioner(driver, kubeconfig) }()
-	return <-failed
+	csi.RegisterIdentityServer(server, d)
+	csi.RegisterControllerServer(server, d)
+	return serve(server, socket)
 }
 
-// RunNode serves a node's side at the socket and tells kubelet of it through the registration socket.
-func RunNode(name, socket, registrationSocket string) error {
-	plugin := &nodePlugin{name: name}
+// Node is what a node's side needs to know.
+type Node struct {
+	Driver       string // its name
+	Name         string // the node's
+	Socket       string // where it answers, by a path that is kubelet's as well
+	Registration string // where it tells kubelet of itself
+	TellsMachine bool   // whether the controller is to check that it shares the kernel
+}
+
+// RunNode serves a node's side and tells kubelet of it.
+func RunNode(node Node) error {
+	id := node.Name
+	if node.TellsMachine {
+		machine, err := bootID()
+		if err != nil {
+			return err
+		}
+		id += atMachine + machine
+	}
+	plugin := &nodePlugin{identity: identity{name: node.Driver}, id: id}
 	server := grpc.NewServer()
 	csi.RegisterIdentityServer(server, plugin)
 	csi.RegisterNodeServer(server, plugin)
 	registrar := grpc.NewServer()
-	registration.RegisterRegistrationServer(registrar, announcement{socket: socket})
+	registration.RegisterRegistrationServer(registrar, announcement{driver: node.Driver, socket: node.Socket})
 	failed := make(chan error, 2)
-	go serve(server, socket, failed)
-	go serve(registrar, registrationSocket, failed)
+	go func() { failed <- serve(server, node.Socket) }()
+	go func() { failed <- serve(registrar, node.Registration) }()
 	return <-failed
 }
 
-func serve(server *grpc.Server, socket string, failed chan<- error) {
+// atMachine parts a node's name from its machine in what CSI calls the node's id.
+const atMachine = "@"
+
+// bootID names the running kernel, which is the same in every container of a machine.
+func bootID() (string, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("reading which kernel this is: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func serve(server *grpc.Server, socket string) error {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		failed <- fmt.Errorf("removing the old socket: %w", err)
-		return
+		return fmt.Errorf("removing the old socket: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
-		failed <- err
-		return
+		return err
 	}
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
-		failed <- fmt.Errorf("listening at %s: %w", socket, err)
-		return
+		return fmt.Errorf("listening at %s: %w", socket, err)
 	}
-	failed <- server.Serve(listener)
+	return server.Serve(listener)
 }
 
 // announcement answers kubelet's plugin watcher.
 type announcement struct {
 	registration.UnimplementedRegistrationServer
-	socket string
+	driver, socket string
 }
 
 func (a announcement) GetInfo(context.Context, *registration.InfoRequest) (*registration.PluginInfo, error) {
 	return &registration.PluginInfo{
-		Type: registration.CSIPlugin, Name: DriverName, Endpoint: a.socket, SupportedVersions: []string{"1.0.0"},
+		Type: registration.CSIPlugin, Name: a.driver, Endpoint: a.socket, SupportedVersions: []string{"1.0.0"},
 	}, nil
 }
 
@@ -77,29 +100,27 @@ func (a announcement) NotifyRegistrationStatus(_ context.Context, result *regist
 	return &registration.RegistrationStatusResponse{}, nil
 }
 
-func pluginInfo() *csi.GetPluginInfoResponse {
-	return &csi.GetPluginInfoResponse{Name: DriverName, VendorVersion: "1"}
+// identity is what both sides say of themselves.
+type identity struct {
+	csi.UnimplementedIdentityServer
+	name string
 }
 
-func pluginCapabilities() *csi.GetPluginCapabilitiesResponse {
+// GetPluginInfo names the driver.
+func (i identity) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*csi.GetPluginInfoResponse, error) {
+	return &csi.GetPluginInfoResponse{Name: i.name, VendorVersion: "1"}, nil
+}
+
+// GetPluginCapabilities says that there is a controller.
+func (i identity) GetPluginCapabilities(context.Context, *csi.GetPluginCapabilitiesRequest) (*csi.GetPluginCapabilitiesResponse, error) {
 	return &csi.GetPluginCapabilitiesResponse{Capabilities: []*csi.PluginCapability{{
 		Type: &csi.PluginCapability_Service_{Service: &csi.PluginCapability_Service{
 			Type: csi.PluginCapability_Service_CONTROLLER_SERVICE,
 		}},
-	}}}
-}
-
-// GetPluginInfo names the driver.
-func (d *Driver) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*csi.GetPluginInfoResponse, error) {
-	return pluginInfo(), nil
-}
-
-// GetPluginCapabilities says that there is a controller.
-func (d *Driver) GetPluginCapabilities(context.Context, *csi.GetPluginCapabilitiesRequest) (*csi.GetPluginCapabilitiesResponse, error) {
-	return pluginCapabilities(), nil
+	}}}, nil
 }
 
 // Probe says that the driver runs.
-func (d *Driver) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, error) {
+func (i identity) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, error) {
 	return &csi.ProbeResponse{}, nil
 }

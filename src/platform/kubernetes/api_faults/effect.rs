@@ -1,8 +1,10 @@
 //! One thing that is done through the API server: made so, looked for, taken back.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use super::{Site, deny, evict, node_down, restart, set};
+use super::{LOOK, Site, deny, evict, node_down, restart, restore_snapshot, set, take_snapshot};
 use crate::api::{ApiFault, HostFault, InjectionSpec};
 
 /// Why something is not done.
@@ -34,6 +36,11 @@ pub(super) trait Effect: Send {
     /// Looks for the effect.
     async fn look(&mut self) -> Look;
 
+    /// How long to wait after a look that saw the effect.
+    fn pace(&self) -> Duration {
+        LOOK
+    }
+
     /// Takes the change back, going by the objects alone, and reads them again. Says what is left.
     async fn revert(&mut self) -> Result<(), String>;
 }
@@ -50,6 +57,12 @@ pub(super) fn of(site: &Site, spec: &InjectionSpec) -> Result<Box<dyn Effect>, S
             Box::new(node_down::NodeDown::new(site, spec, node, *budgets))
         }
         ApiFault::Deny { resources, ordinals } => Box::new(deny::Deny::new(site, spec, resources, ordinals)?),
+        ApiFault::TakeSnapshot { ordinals, claims, class } => {
+            Box::new(take_snapshot::TakeSnapshot::new(site, spec, set()?, ordinals, claims, class.as_deref()))
+        }
+        ApiFault::RestoreSnapshot { from, read } => {
+            Box::new(restore_snapshot::RestoreSnapshot::new(site, spec, from, *read))
+        }
         ApiFault::Restart {} => Box::new(restart::Restart::new(site, spec, set()?)),
         ApiFault::BreakRollout { .. }
         | ApiFault::Scale { .. }

@@ -139,6 +139,8 @@ impl Effect for SetChange {
             | ApiFault::Evict { .. }
             | ApiFault::NodeDown { .. }
             | ApiFault::Deny { .. }
+            | ApiFault::TakeSnapshot { .. }
+            | ApiFault::RestoreSnapshot { .. }
             | ApiFault::Restart {} => {
                 Look::Seen(format!("revision {revision} is asked for, {updated} of {asked} pods have it"))
             }

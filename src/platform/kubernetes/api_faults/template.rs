@@ -55,9 +55,12 @@ pub(super) fn change(set: &StatefulSet, fault: &ApiFault, container: Option<&str
                 json!({ "rollingUpdate": { "partition": before.unwrap_or(0) } });
             Ok(change)
         }
-        ApiFault::Evict { .. } | ApiFault::NodeDown { .. } | ApiFault::Deny { .. } | ApiFault::Restart {} => {
-            Err("this changes no StatefulSet".into())
-        }
+        ApiFault::Evict { .. }
+        | ApiFault::NodeDown { .. }
+        | ApiFault::Deny { .. }
+        | ApiFault::TakeSnapshot { .. }
+        | ApiFault::RestoreSnapshot { .. }
+        | ApiFault::Restart {} => Err("this changes no StatefulSet".into()),
     }
 }
 

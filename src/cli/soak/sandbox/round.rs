@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::recorded::JOURNAL;
+use super::super::super::recorded::JOURNAL;
 use super::diary::Diary;
 use super::inspector::Inspector;
 use super::look::Look;

@@ -6,7 +6,7 @@ use std::io;
 use crate::host::process::{ProcessId, descendants};
 use crate::platform::sandbox::StateDir;
 
-use super::super::internal::NODE;
+use super::super::super::internal::NODE;
 use crate::undo::guardian;
 
 /// A process of a sandbox.

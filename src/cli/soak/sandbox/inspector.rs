@@ -14,9 +14,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, timeout};
 
-use super::super::console;
-use super::super::exit::Exit;
-use super::super::runtime::block_on;
+use super::super::super::console;
+use super::super::super::exit::Exit;
+use super::super::super::runtime::block_on;
 use super::look::Look;
 use super::processes::{self, Part};
 use crate::api::{Member, Ordinal};
@@ -28,7 +28,7 @@ use crate::platform::{Cluster, Endpoint};
 use crate::store::{self, Adapter};
 
 /// The word that makes a process an inspector.
-pub(in super::super) const INSPECT: &str = "__soak-inspect";
+pub(in super::super::super) const INSPECT: &str = "__soak-inspect";
 
 /// How long a member may take to answer.
 const ANSWER: Duration = Duration::from_millis(300);
@@ -80,7 +80,7 @@ impl Inspector {
 }
 
 /// `seatrial __soak-inspect DIR`
-pub(in super::super) fn main(folder: PathBuf) -> Exit {
+pub(in super::super::super) fn main(folder: PathBuf) -> Exit {
     let dir = StateDir::at(folder);
     let served = Sandbox::attach(dir.root(), &dir.name())
         .and_then(|sandbox| sandbox.enter().map(|()| sandbox))
