@@ -11,7 +11,7 @@ pub use injection::{
     Proof,
 };
 pub use members::{Member, MemberSample, Members, Role};
-pub use snapshot::{ContainerStatus, Pod, PodPhase, Rollout, Snapshot};
+pub use snapshot::{ContainerStatus, DisruptionBudget, Disturbance, Pod, PodPhase, Rollout, Snapshot};
 
 /// The number of a StatefulSet's pod.
 pub type Ordinal = u32;

@@ -12,6 +12,8 @@
 //!     ▼                                                   │ sweep: Injections reverted, verdict Aborted
 //! finish: nothing left, Lease given back ◀────────────────┘
 //! ```
+//!
+//! Of an Experiment that was deleted only its Lease is left, by which `orphans` finds what there is to take back.
 
 mod admit;
 mod agents;
@@ -24,6 +26,7 @@ mod identity;
 mod lease;
 mod metrics;
 mod news;
+mod orphans;
 mod reconcile;
 mod rights;
 mod runner;
@@ -195,10 +198,14 @@ async fn lead(client: &Client, options: &Options, metrics: &Arc<Metrics>, health
         metrics: Arc::clone(metrics),
         experiments: Store::clone(&experiments),
     });
-    tokio::join!(reconcile::run(controller, context), sweep_now_and_then(client, &options.scope));
+    tokio::join!(
+        reconcile::run(controller, Arc::clone(&context)),
+        Box::pin(orphans::look_after(&context, &options.scope)),
+        sweep_now_and_then(client, &options.scope)
+    );
 }
 
-/// What no reconciliation sees, because its Experiment is gone.
+/// What neither a reconciliation nor a Lease leads to.
 async fn sweep_now_and_then(client: &Client, scope: &Scope) {
     loop {
         tokio::time::sleep(REAP).await;

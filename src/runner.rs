@@ -5,14 +5,15 @@
 //! - A run is done once. A runner that finds the journal of an earlier process takes back every Injection, ends that
 //!   journal with the reason and judges it: at least Aborted, never a Pass.
 //! - It stops, and takes everything back first, when the Experiment is deleted or has the annotation
-//!   `seatrial.dev/abort`, when a Halt exists, and on SIGTERM.
+//!   `seatrial.dev/abort`, when its StatefulSet is deleted, when a Halt exists, and on SIGTERM.
 //! - Standard output carries the journal's lines, each of which begins with `{`; everything else goes to standard error.
 //! - Secrets are read from files, once, at the beginning; their content is written nowhere.
 //! - The verdict in the status is that of `seatrial judge` for the journal that is kept.
 //!
 //! What it leaves when it is killed: Injections, which end by their own deadlines, and the journal in its folder.
 //!
-//! Rights that it needs in its namespace: get, list and watch pods, StatefulSets, Services, Experiments and Injections;
+//! Rights that it needs in its namespace: get, list and watch pods, StatefulSets, Services, PodDisruptionBudgets, Experiments
+//! and Injections;
 //! delete pods; create, patch and delete Injections; patch the status of Experiments; create, patch and get ConfigMaps.
 //! For snapshots: create VolumeSnapshots, claims and pods. In the cluster: get nodes, list and watch Halts and NodeAgents.
 
@@ -160,35 +161,44 @@ impl Course {
         let Self { access, object, options, .. } = self;
         let seed = seed(object);
         let environment = format!("Kubernetes {}, namespace {}", access.version, options.namespace);
-        let stops = stops::listen(&access.client, object, options);
-        let cluster =
-            match Cluster::follow(&access.client, &options.namespace, &experiment.target.group).await {
-                Ok(cluster) => cluster,
-                Err(FollowError::Platform(error)) => return Err(error.into()),
-                Err(
-                    error @ (FollowError::Absent { .. }
-                    | FollowError::NoPods { .. }
-                    | FollowError::Selector { .. }),
-                ) => {
-                    let reason = error.to_string();
-                    return Ok(preflight::refuse(experiment, options, seed, environment, None, &reason)?);
-                }
-            };
+        let stops = stops::listen(&access.client, object, experiment.target.stateful_set(), options);
+        let cluster = match Cluster::follow(
+            &access.client,
+            &options.namespace,
+            &experiment.target.group,
+            Some(&options.run),
+        )
+        .await
+        {
+            Ok(cluster) => cluster,
+            Err(FollowError::Platform(error)) => return Err(error.into()),
+            Err(
+                error @ (FollowError::Absent { .. }
+                | FollowError::NoPods { .. }
+                | FollowError::Selector { .. }),
+            ) => {
+                let reason = error.to_string();
+                return Ok(preflight::refuse(experiment, options, seed, environment, None, &reason)?);
+            }
+        };
         let snapshots = crate::platform::Cluster::snapshots(&cluster);
         let first = snapshots.borrow().clone();
         let needs = preflight::needs(&experiment, &object.spec.written, &cluster);
-        if let Err(reason) = match needs {
-            Ok(faults) => {
-                match preflight::snapshots(&access.client, &options.namespace, &experiment, &first).await {
-                    Ok(()) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
-                    Err(reason) => Err(reason),
-                }
-            }
+        let needs = match needs {
+            Ok(faults) => preflight::fits(&access.client, &options.namespace, &experiment, &first)
+                .await
+                .map(|()| faults),
             Err(reason) => Err(reason),
-        } {
+        };
+        let needs = match needs {
+            Ok(faults) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = needs {
             return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
         }
-        let ways = Arc::new(Ways::new(&access.client, &options.namespace, cluster.service(), snapshots));
+        let service = experiment.target.service.as_deref().unwrap_or(cluster.service());
+        let ways = Arc::new(Ways::new(&access.client, &options.namespace, service, snapshots));
         let named = experiment.target.store.as_ref();
         let store = match named.map(|named| store::open(named, ways, &options.secrets)).transpose() {
             Ok(store) => store,
@@ -240,6 +250,8 @@ fn seed(object: &resource::Experiment) -> u64 {
 /// An API server that is away for a minute is no failed revert; and kubelets start containers less often than we do.
 fn limits() -> Limits {
     Limits {
+        // Readiness probes ask every ten seconds where nothing else is said.
+        decide: Duration::from_secs(45),
         inject: Duration::from_secs(20),
         once: Duration::from_secs(90),
         replace: Duration::from_mins(2),

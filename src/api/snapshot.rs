@@ -28,6 +28,36 @@ pub struct Snapshot {
     pub rollout: Option<Rollout>,
     /// The pods that exist, by ordinal.
     pub pods: Vec<Pod>,
+    /// What other runs do to these pods now, or are about to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbances: Vec<Disturbance>,
+    /// The disruption budgets that cover members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<DisruptionBudget>,
+}
+
+/// What another run does to the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// Who does it, for a person: `Injection RUN.STEP.0.1`.
+    pub by: String,
+    /// Members that do not answer by it.
+    pub down: BTreeSet<Ordinal>,
+    /// Directed links on which packets are lost by it, from → to.
+    pub cut: BTreeSet<(Ordinal, Ordinal)>,
+    /// How many members it takes away at a time, one after the other.
+    pub rolling: u32,
+}
+
+/// How many of some members must be healthy, by a PodDisruptionBudget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisruptionBudget {
+    /// Its name.
+    pub name: String,
+    /// The members that it covers.
+    pub covers: BTreeSet<Ordinal>,
+    /// How many of them must be healthy.
+    pub wants: u32,
 }
 
 /// The revision that pods are to have.

@@ -57,5 +57,6 @@ fn target(set: &SetSpec) -> Snapshot {
         numbered: None,
         rollout: None,
         pods: Vec::new(),
+        ..Snapshot::default()
     }
 }

@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{ListParams, PostParams};
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -18,7 +19,7 @@ use super::status::{Aspect, Update};
 use super::target::{self, Holder};
 use super::trouble::{Answer, Doing, Trouble};
 use super::{SOON, follow, rights, runner_pod, validate};
-use crate::experiment::{Experiment as Valid, Store};
+use crate::experiment::{Experiment as Valid, Group, Store};
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
 use crate::spec;
 
@@ -187,8 +188,8 @@ async fn start(
         .condition(Aspect::Running, true, "Starting", &message, now)
         .write(&context.client, experiment)
         .await?;
-    let target = &valid.target.key();
     create_runner(context, identity, valid).await?;
+    let target = &valid.target.key();
     let note = format!("{message} in namespace {}", identity.namespace);
     context.news.of_both(experiment, identity, target, EventType::Normal, "Started", &note).await;
     Ok(Action::requeue(SOON))
@@ -196,10 +197,19 @@ async fn start(
 
 /// Makes the runner's pod where it is missing.
 pub async fn create_runner(context: &Context, identity: &Identity, valid: &Valid) -> Result<(), Trouble> {
-    let set = stateful_set(context, identity, &valid.target.key()).await?.unwrap_or_default();
-    let secrets = valid.target.store.as_ref().map(Store::secrets).unwrap_or_default();
+    let members = match &valid.target.group {
+        Group::StatefulSet(name) => {
+            let set = stateful_set(context, identity, name).await?;
+            set.and_then(|set| set.spec).map(|spec| spec.selector)
+        }
+        Group::Pods(pods) => Some(LabelSelector {
+            match_labels: Some(pods.selector.match_labels.clone()),
+            ..LabelSelector::default()
+        }),
+    };
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let pod = runner_pod::runner_pod(identity, &context.image, &set, &secrets);
+    let secrets = valid.target.store.as_ref().map(Store::secrets).unwrap_or_default();
+    let pod = runner_pod::runner_pod(identity, &context.image, members.as_ref(), &secrets);
     match pods.create(&PostParams::default(), &pod).await {
         Err(error) if !error.is_there() => Err(error).doing("create the runner's pod"),
         Ok(_) | Err(_) => Ok(()),

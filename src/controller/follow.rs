@@ -213,13 +213,16 @@ pub fn target_name(experiment: &Experiment) -> Option<String> {
 }
 
 /// The node of a pod, if it is on one.
-enum Found {
+pub enum Found {
+    /// There is no such node any more.
     Gone,
+    /// As the API server has it.
     There(Box<Node>),
 }
 
 impl Found {
-    fn place(&self) -> Where<'_> {
+    /// Where that is.
+    pub fn place(&self) -> Where<'_> {
         match self {
             Self::Gone => Where::Gone,
             Self::There(node) => Where::On(node),
@@ -227,7 +230,8 @@ impl Found {
     }
 }
 
-async fn node_of(context: &Context, pod: Option<&Pod>) -> Result<Option<Found>, Trouble> {
+/// The node of a runner's pod.
+pub async fn node_of(context: &Context, pod: Option<&Pod>) -> Result<Option<Found>, Trouble> {
     let Some(name) = pod.and_then(|pod| pod.spec.as_ref()?.node_name.as_deref()) else {
         return Ok(None);
     };

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
@@ -39,11 +38,12 @@ pub const SECRETS_FOLDER: &str = "/secrets";
 /// The permissions of their files: they belong to root and to the pod's group.
 const SECRET_MODE: i32 = 0o440;
 
-/// The runner of one run, with the Secrets that its Experiment names.
+/// The runner of one run, with the Secrets that its Experiment names. `members` selects the target's pods, where that is
+/// known.
 pub fn runner_pod(
     identity: &Identity,
     image: &Image,
-    target: &StatefulSet,
+    members: Option<&LabelSelector>,
     secrets: &BTreeSet<&SecretName>,
 ) -> Pod {
     let journal = json!({ "name": "journal", "emptyDir": { "sizeLimit": JOURNAL_LIMIT } });
@@ -77,7 +77,7 @@ pub fn runner_pod(
             },
             // A node that the run itself takes away must not take the runner along.
             "tolerations": [{ "key": NODE_DOWN_TAINT, "operator": "Exists" }],
-            "affinity": away_from(target.spec.as_ref().map(|spec| &spec.selector)),
+            "affinity": away_from(members),
             "containers": [{
                 "name": "runner",
                 "image": image.name,
@@ -137,7 +137,7 @@ mod tests {
         let image = Image { name: "i".into(), pull_policy: "Never".into() };
         let secrets: Vec<SecretName> =
             secrets.iter().map(|name| SecretName::try_from((*name).to_owned()).expect("a name")).collect();
-        let pod = runner_pod(&identity, &image, &StatefulSet::default(), &secrets.iter().collect());
+        let pod = runner_pod(&identity, &image, None, &secrets.iter().collect());
         serde_json::to_value(pod).expect("a pod is JSON")
     }
 

@@ -92,16 +92,37 @@ pub async fn sweep(client: &Client, leases: Api<Lease>) -> Result<Vec<String>, T
     Ok(removed)
 }
 
+/// The run that has a Lease.
+pub fn holder(lease: &Lease) -> Identity {
+    let annotation = |key: &str| lease.annotations().get(key).cloned().unwrap_or_default();
+    Identity {
+        namespace: lease.namespace().unwrap_or_default(),
+        experiment: annotation(EXPERIMENT_ANNOTATION),
+        uid: annotation(UID_ANNOTATION),
+        run: held_by(lease),
+    }
+}
+
+/// Whether the Experiment that took a Lease is there and has not its last word.
+pub async fn has_unfinished_experiment(client: &Client, lease: &Lease) -> Result<bool, Trouble> {
+    let Identity { namespace, experiment, uid, .. } = holder(lease);
+    let experiments: Api<Experiment> = Api::namespaced(client.clone(), &namespace);
+    let found = experiments.get_opt(&experiment).await.doing("read the Experiment that holds the target")?;
+    Ok(found.is_some_and(|found| found.uid() == Some(uid) && !is_over(&found)))
+}
+
+/// Gives back this very Lease.
+pub async fn give_back(client: &Client, lease: &Lease) -> Result<(), Trouble> {
+    let namespace = lease.namespace().unwrap_or_default();
+    remove(&Api::namespaced(client.clone(), &namespace), lease).await
+}
+
 /// Whether nothing of a Lease's holder is left: no unfinished Experiment, no runner, no Injection.
 async fn is_left_over(client: &Client, lease: &Lease) -> Result<bool, Trouble> {
-    let namespace = lease.namespace().unwrap_or_default();
-    let name = lease.annotations().get(EXPERIMENT_ANNOTATION).cloned().unwrap_or_default();
-    let experiments: Api<Experiment> = Api::namespaced(client.clone(), &namespace);
-    let holder = experiments.get_opt(&name).await.doing("read the Experiment that holds the target")?;
-    let holder = holder.filter(|found| found.uid().as_ref() == lease.annotations().get(UID_ANNOTATION));
-    if holder.is_some_and(|found| !is_over(&found)) {
+    if has_unfinished_experiment(client, lease).await? {
         return Ok(false);
     }
+    let namespace = lease.namespace().unwrap_or_default();
     let run = ListParams::default().labels(&format!("{RUN_LABEL}={}", held_by(lease)));
     let injections: Api<Injection> = Api::namespaced(client.clone(), &namespace);
     if !injections.list_metadata(&run).await.doing("list Injections of the holder")?.items.is_empty() {

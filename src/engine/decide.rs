@@ -4,15 +4,16 @@ use super::scene::Scene;
 use crate::experiment::Step;
 use crate::fault::{Action, Damage, Resolved};
 use crate::plan::Choice;
+use crate::plan::guard::Asked;
 
 /// Why an occurrence does not start now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Obstacle {
     /// Somebody is missing who may come back: a leader, a pod.
     Undecided(String),
-    /// The guard refuses it now, because of members that are down and may come back.
+    /// A guard refuses it now, because of members that are down and may come back, or of what others do.
     Endangers(String),
-    /// The guard refuses it even if everybody were up.
+    /// A guard refuses it even if everybody were up.
     Refused(String),
 }
 
@@ -34,15 +35,14 @@ pub(super) fn decide(
             return Err(Obstacle::Undecided(format!("{} has no address yet", pod.name)));
         }
     }
-    if !brief.experiment.guards.allow_quorum_loss {
-        let ruling = known.standing().judge(held, &resolved.damage);
-        if !ruling.holds {
-            return Err(if ruling.would_hold_if_all_were_up {
-                Obstacle::Endangers(ruling.refusal())
-            } else {
-                Obstacle::Refused(ruling.refusal())
-            });
-        }
+    let asked = Asked::of(&brief.experiment.guards, step);
+    let ruling = known.standing().judge(held, &resolved.damage, asked);
+    if !ruling.holds {
+        return Err(if ruling.would_hold_if_all_were_up {
+            Obstacle::Endangers(ruling.refusal())
+        } else {
+            Obstacle::Refused(ruling.refusal())
+        });
     }
     Ok(resolved)
 }

@@ -7,9 +7,10 @@ use super::limits::after;
 use super::occurrence::Occurrence;
 use super::scene::Scene;
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::{Extent, Start, Step};
+use crate::experiment::{Experiment, Extent, Start, Step};
 use crate::fault::Damage;
 use crate::journal::entry::Effect;
+use crate::plan::guard::Asked;
 use crate::plan::{Standing, guard};
 
 /// The steps of a run, each with how far it is.
@@ -195,15 +196,19 @@ impl Faults {
         self.active.iter().map(|(_, occurrence)| occurrence.damage())
     }
 
-    /// Whether the group keeps its majority meanwhile; nothing to say where no fault is in force.
-    pub(super) fn still_holds(&self, standing: &Standing) -> Result<(), String> {
-        let is_any_there =
-            self.active.iter().any(|(_, occurrence)| occurrence.desired() == Desired::Injected);
-        if !is_any_there {
+    /// Whether the group keeps its majority and its budgets meanwhile; nothing to say where no fault is in force. Budgets
+    /// that one of the steps ignores are not asked.
+    pub(super) fn still_holds(&self, standing: &Standing, experiment: &Experiment) -> Result<(), String> {
+        let there = self.active.iter().filter(|(_, occurrence)| occurrence.desired() == Desired::Injected);
+        let asked = there.map(|(place, _)| Asked::of(&experiment.guards, &experiment.steps[*place]));
+        let Some(asked) = asked.reduce(|one, other| Asked {
+            quorum: one.quorum && other.quorum,
+            budgets: one.budgets && other.budgets,
+        }) else {
             return Ok(());
-        }
+        };
         let held: Vec<&Damage> = self.damages().collect();
-        guard::still_holds(standing, &held)
+        guard::still_holds(standing, &held, asked)
     }
 
     /// Members that faults have taken down since the last call and that are not there any more.

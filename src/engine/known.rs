@@ -176,7 +176,12 @@ impl Known {
         }
         let ready = self.snapshot.ready();
         if ready < replicas as usize {
-            return Err(format!("{ready} of {replicas} pods of {name} are ready"));
+            let others: Vec<_> = self.snapshot.disturbances.iter().map(|other| other.by.as_str()).collect();
+            let because = match others.as_slice() {
+                [] => String::new(),
+                some => format!("; others break it now: {}", some.join(", ")),
+            };
+            return Err(format!("{ready} of {replicas} pods of {name} are ready{because}"));
         }
         if !self.has_store {
             return Ok(());

@@ -128,10 +128,7 @@ impl Engine {
 
     /// Stops when the target has lost more than the faults took, and for longer than one lost answer explains.
     fn stop_if_endangered(&mut self) -> bool {
-        if self.brief.experiment.guards.allow_quorum_loss {
-            return false;
-        }
-        let missing = self.faults.still_holds(&self.known.standing()).err();
+        let missing = self.faults.still_holds(&self.known.standing(), &self.brief.experiment).err();
         let State::Faulting { endangered, .. } = &mut self.state else {
             return false;
         };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::LONGEST;
 use super::{Change, Selection, When, duration};
+use crate::api::DisruptionBudgets;
 use crate::fault::{Chooser, Fault, Resolved};
 
 /// A step: one fault or action, at one time or several.
@@ -23,6 +24,8 @@ pub struct Step {
     pub repeat: Repeat,
     /// Whether the fault goes over to an ordinal's next pod when it is re-created.
     pub follow: bool,
+    /// Whether the guards hold it to PodDisruptionBudgets.
+    pub budgets: DisruptionBudgets,
     /// What is done.
     pub work: Work,
 }
@@ -135,6 +138,25 @@ impl Step {
             Work::Action(_) | Work::Fault(_) => Extent::For(self.lasting),
         }
     }
+
+    /// Whether it is done whatever PodDisruptionBudgets say: the step says so, or its fault does.
+    pub fn ignores_budgets(&self) -> bool {
+        let own = match &self.work {
+            Work::Fault(Fault::PodEvict(evict)) => evict.budgets,
+            Work::Fault(Fault::NodeDown(down)) => down.budgets,
+            Work::Fault(
+                Fault::PodKill(_)
+                | Fault::ProcessPause(_)
+                | Fault::NetworkPartition(_)
+                | Fault::PowerLoss(_)
+                | Fault::KubeletStop(_)
+                | Fault::RolloutBreak(_)
+                | Fault::ApiDeny(_),
+            )
+            | Work::Action(_) => DisruptionBudgets::Respect,
+        };
+        [self.budgets, own].contains(&DisruptionBudgets::Ignore)
+    }
 }
 
 /// How often a step happens: `times` occurrences, whose starts are `every` apart.
@@ -178,12 +200,21 @@ struct Wire {
     /// Whether the fault goes over to an ordinal's next pod when it is re-created. Default false.
     #[serde(default)]
     follow: bool,
+    /// Whether a PodDisruptionBudget over the target's pods forbids the step where it would leave fewer healthy than the
+    /// budget wants. Default respect.
+    #[serde(default, skip_serializing_if = "is_respected")]
+    budgets: DisruptionBudgets,
     /// What is broken: exactly one fault. Each step has either a fault or an action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fault: Option<Fault>,
     /// What is operated: exactly one action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     action: Option<Change>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_respected(budgets: &DisruptionBudgets) -> bool {
+    *budgets == DisruptionBudgets::Respect
 }
 
 /// The most occurrences a step may have.
@@ -239,7 +270,15 @@ impl TryFrom<Wire> for Step {
             }
             (Some(_), None) => return Err("`every` needs `times`, for example times: 3".into()),
         };
-        let step = Self { name: wire.name, start, lasting, repeat, follow: wire.follow, work };
+        let step = Self {
+            name: wire.name,
+            start,
+            lasting,
+            repeat,
+            follow: wire.follow,
+            budgets: wire.budgets,
+            work,
+        };
         if step.extent() == Extent::ToTheEnd && step.repeat.times > 1 {
             let name = step.work.name();
             return Err(format!(
@@ -299,6 +338,7 @@ impl From<Step> for Wire {
             every: (step.repeat.times > 1).then_some(step.repeat.every),
             times: (step.repeat.times > 1).then_some(step.repeat.times),
             follow: step.follow,
+            budgets: step.budgets,
             fault,
             action,
         }

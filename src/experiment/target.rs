@@ -18,6 +18,8 @@ pub struct Target {
     pub container: Option<String>,
     /// How to ask members; without it only pods can be seen.
     pub store: Option<Store>,
+    /// The Service by which clients reach it; a StatefulSet's own where none is named.
+    pub service: Option<String>,
 }
 
 /// A group of pods with ordinals.
@@ -125,6 +127,10 @@ struct Wire {
     /// How to ask members; without it only pods can be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     store: Option<Store>,
+    /// The Service by which clients of `workload.through: service` and `both` reach it in a cluster. Default: the
+    /// StatefulSet's own; for pods, any that is Ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
 }
 
 impl TryFrom<Wire> for Target {
@@ -146,17 +152,18 @@ impl TryFrom<Wire> for Target {
                 );
             }
         };
-        Ok(Self { group, container: wire.container, store: wire.store })
+        Ok(Self { group, container: wire.container, store: wire.store, service: wire.service })
     }
 }
 
 impl From<Target> for Wire {
     fn from(target: Target) -> Self {
-        let (stateful_set, pods) = match target.group {
+        let (stateful_set, pods) = match target.group.clone() {
             Group::StatefulSet(name) => (Some(name), None),
             Group::Pods(pods) => (None, Some(pods)),
         };
-        Self { stateful_set, pods, container: target.container, store: target.store }
+        let Target { container, store, service, .. } = target;
+        Self { stateful_set, pods, container, store, service }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::guard::{Ruling, Standing};
+use super::guard::{Asked, Ruling, Standing};
 use super::select::{Choice, View};
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot};
@@ -95,8 +95,8 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     for slot in &slots {
         active.retain(|&place| occurrences[place].end > slot.start);
         let held: Vec<&Damage> = active.iter().map(|&place| &occurrences[place].damage).collect();
-        let planned = plan_one(experiment, view, &standing, seed, slot, &held);
-        refusals.extend(refusal(experiment, &planned));
+        let (planned, refusal) = plan_one(experiment, view, &standing, seed, slot, &held);
+        refusals.extend(refusal);
         active.push(occurrences.len());
         occurrences.push(planned);
     }
@@ -115,6 +115,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     }
 }
 
+/// One occurrence, and why it would not happen.
 fn plan_one(
     experiment: &Experiment,
     view: View<'_>,
@@ -122,15 +123,27 @@ fn plan_one(
     seed: u64,
     slot: &Slot,
     held: &[&Damage],
-) -> Planned {
+) -> (Planned, Option<String>) {
     let step = &experiment.steps[slot.step];
     let resolved = step.work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
-    let guard = resolved.as_ref().ok().map(|resolved| standing.judge(held, &resolved.damage));
+    let asked = Asked::of(&experiment.guards, step);
+    let refusal = match &resolved {
+        Ok(resolved) => {
+            let ruling = standing.judge(held, &resolved.damage, asked);
+            (!ruling.holds).then(|| format!("step {}: {}", step.name, ruling.refusal()))
+        }
+        Err(why) => Some(format!("step {}: {why}", step.name)),
+    };
+    // What is allowed is told all the same.
+    let guard = resolved
+        .as_ref()
+        .ok()
+        .map(|resolved| standing.judge(held, &resolved.damage, Asked { quorum: true, ..asked }));
     let (hits, damage) = match resolved {
         Ok(resolved) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
         Err(why) => (Err(why), Damage::default()),
     };
-    Planned {
+    let planned = Planned {
         step: step.name.clone(),
         fault: step.work.name().into(),
         when: match &step.start {
@@ -145,18 +158,8 @@ fn plan_one(
         hits,
         damage,
         guard,
-    }
-}
-
-/// Why this occurrence would not happen.
-fn refusal(experiment: &Experiment, planned: &Planned) -> Option<String> {
-    match (&planned.hits, &planned.guard) {
-        (Err(why), _) => Some(format!("step {}: {why}", planned.step)),
-        (Ok(_), Some(ruling)) if !ruling.holds && !experiment.guards.allow_quorum_loss => {
-            Some(format!("step {}: {}", planned.step, ruling.refusal()))
-        }
-        (Ok(_), _) => None,
-    }
+    };
+    (planned, refusal)
 }
 
 /// Members as they will be once the target runs; `None` where they were asked, or where no store tells.

@@ -22,6 +22,7 @@ pub mod pods;
 pub mod reading;
 pub mod revert;
 pub mod snapshots;
+pub mod surroundings;
 pub mod watching;
 
 /// Who changes objects in the name of a run.

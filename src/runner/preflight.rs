@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
@@ -44,6 +45,32 @@ pub(super) fn needs(
         Work::Action(_) => None,
     });
     Ok(faults.filter(|fault| acts_on_a_node(fault)).map(Fault::name).collect())
+}
+
+/// Whether everything that the experiment names beside its target is there.
+pub(super) async fn fits(
+    client: &Client,
+    namespace: &str,
+    experiment: &Experiment,
+    target: &Snapshot,
+) -> Result<(), String> {
+    service(client, namespace, experiment).await?;
+    snapshots(client, namespace, experiment, target).await
+}
+
+/// Whether the Service is there that clients are to come by.
+async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
+    let Some(name) = &experiment.target.service else {
+        return Ok(());
+    };
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    match insist(|| services.get_opt(name)).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            Err(format!("namespace {namespace} has no Service `{name}`, which spec.target.service names"))
+        }
+        Err(error) => Err(format!("Service `{name}` cannot be read: {error}")),
+    }
 }
 
 fn acts_on_a_node(fault: &Fault) -> bool {
@@ -128,7 +155,7 @@ fn missing(
 }
 
 /// Whether snapshots of the target can be taken, where a step takes any; else why not and what to do.
-pub(super) async fn snapshots(
+async fn snapshots(
     client: &Client,
     namespace: &str,
     experiment: &Experiment,

@@ -1,6 +1,8 @@
 //! Who may stop a run, and how they say so.
 
 use futures::StreamExt;
+use futures::stream::pending;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,14 +13,28 @@ use crate::platform::kubernetes::watching::watch;
 use crate::resource::{ABORT_ANNOTATION, Experiment, Halt};
 use crate::run::Stop;
 
-/// A message for each who wants the run to stop, with the reason; a reason that is repeated is told once.
-pub(super) fn listen(client: &Client, object: &Experiment, options: &Options) -> mpsc::Receiver<Stop> {
+/// A message for each who wants the run to stop, with the reason; a reason that is repeated is told once. Whoever deletes
+/// the StatefulSet `set` that is broken wants that as well.
+pub(super) fn listen(
+    client: &Client,
+    object: &Experiment,
+    set: Option<&str>,
+    options: &Options,
+) -> mpsc::Receiver<Stop> {
     let (sender, receiver) = mpsc::channel(4);
     let uid = object.uid();
     let itself = Config::default().fields(&format!("metadata.name={}", options.experiment));
     let objects: Api<Experiment> = Api::namespaced(client.clone(), &options.namespace);
     let mut experiments = watch(objects, itself, "the Experiment");
     let mut halts = watch(Api::<Halt>::all(client.clone()), Config::default(), "Halts");
+    let mut sets = match set {
+        Some(set) => {
+            let itself = Config::default().fields(&format!("metadata.name={set}"));
+            let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &options.namespace);
+            watch(sets, itself, "whether the StatefulSet is deleted")
+        }
+        None => pending().boxed(),
+    };
     tokio::spawn(async move {
         let (Ok(mut terminate), Ok(mut interrupt)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -29,9 +45,11 @@ pub(super) fn listen(client: &Client, object: &Experiment, options: &Options) ->
         let mut told = Vec::new();
         // Whether a list that is arriving has the Experiment in it.
         let mut is_there = true;
+        let mut broken = Broken::default();
         loop {
             let reason = tokio::select! {
                 Some(event) = experiments.next() => asked(event, uid.as_deref(), &mut is_there),
+                Some(event) = sets.next() => broken.hear(event),
                 Some(event) = halts.next() => halted(event),
                 _ = terminate.recv() => Some("the runner was told to end (SIGTERM)".to_owned()),
                 _ = interrupt.recv() => {
@@ -78,6 +96,36 @@ fn asked(event: Event<Experiment>, uid: Option<&str>, is_there: &mut bool) -> Op
     })
 }
 
+/// The StatefulSet that the run breaks, as far as it was seen.
+#[derive(Default)]
+struct Broken {
+    seen: Option<(String, String)>,
+    /// Whether a list that is arriving has it.
+    is_listed: bool,
+}
+
+impl Broken {
+    /// Notices that it is deleted, or was replaced by another one of its name. One that never was there is another matter.
+    fn hear(&mut self, event: Event<StatefulSet>) -> Option<String> {
+        let is_gone = match event {
+            Event::Init => {
+                self.is_listed = false;
+                false
+            }
+            Event::InitDone => !self.is_listed,
+            Event::Delete(_) => true,
+            Event::Apply(set) | Event::InitApply(set) => {
+                self.is_listed = true;
+                let seen = (set.name_any(), set.uid().unwrap_or_default());
+                let is_another = self.seen.get_or_insert_with(|| seen.clone()) != &seen;
+                is_another || set.metadata.deletion_timestamp.is_some()
+            }
+        };
+        let (name, _) = self.seen.as_ref().filter(|_| is_gone)?;
+        Some(format!("StatefulSet {name} was deleted in the middle of the run"))
+    }
+}
+
 fn halted(event: Event<Halt>) -> Option<String> {
     let halt = match event {
         Event::Apply(halt) | Event::InitApply(halt) => halt,
@@ -120,6 +168,32 @@ mod tests {
         assert!(asked(Event::InitDone, Some("u"), &mut is_there).is_some(), "it is in no list");
         assert!(asked(Event::Apply(object(&[])), Some("old"), &mut is_there).is_some(), "another one");
         assert!(asked(Event::Delete(object(&[])), Some("u"), &mut is_there).is_some());
+    }
+
+    #[test]
+    fn the_end_of_the_target_is_the_end_of_the_run() {
+        let set = |uid: &str| {
+            let mut set = StatefulSet::default();
+            (set.metadata.name, set.metadata.uid) = (Some("db".into()), Some(uid.into()));
+            set
+        };
+        let list = |broken: &mut Broken, found: Vec<StatefulSet>| {
+            broken.hear(Event::Init);
+            let told: Vec<_> =
+                found.into_iter().filter_map(|set| broken.hear(Event::InitApply(set))).collect();
+            broken.hear(Event::InitDone).or(told.into_iter().next())
+        };
+        let mut broken = Broken::default();
+        assert_eq!(list(&mut broken, Vec::new()), None, "it never was there");
+        assert_eq!(list(&mut broken, vec![set("a")]), None);
+        let said = Some("StatefulSet db was deleted in the middle of the run".to_owned());
+        assert_eq!(list(&mut broken, Vec::new()), said, "its event was missed");
+        assert_eq!(broken.hear(Event::Delete(set("a"))), said);
+        assert_eq!(broken.hear(Event::Apply(set("b"))), said, "another one of its name");
+        let mut going = set("a");
+        going.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(broken.hear(Event::Apply(going)), said, "it goes when its pods are gone");
     }
 
     #[test]

@@ -18,11 +18,15 @@ pub fn processes(uid: &str) -> Vec<ProcessId> {
     found
 }
 
-/// What faults have changed in the pod of these processes.
+/// What faults have changed in the pod of these processes. One that has ended has nothing left.
 pub fn left_in(pod: &str, processes: &[ProcessId]) -> Vec<String> {
     let mut left = Vec::new();
     for process in processes {
-        let tables = nftables::tables_of(process).expect("readable");
+        let tables = match nftables::tables_of(process) {
+            Ok(tables) => tables,
+            Err(_) if !process.is_alive().expect("readable") => continue,
+            Err(error) => unreachable!("{pod}: {error}"),
+        };
         left.extend(tables.into_iter().map(|table| format!("{pod}: table {table}")));
         left.extend(frozen(process.pid).map(|state| format!("{pod}: {state}")));
     }

@@ -75,7 +75,7 @@ async fn measure(ground: &ProvingGround, args: &args::BenchCluster) -> Result<Ex
 
 async fn follow(ground: &ProvingGround, set: &str) -> Result<crate::api::Snapshot, String> {
     let group = Group::StatefulSet(set.to_owned());
-    let cluster = Cluster::follow(ground.client(), &ground.namespace, &group).await;
+    let cluster = Cluster::follow(ground.client(), &ground.namespace, &group, None).await;
     let cluster = cluster.map_err(|error| error.to_string())?;
     Ok(cluster.snapshots().borrow().clone())
 }

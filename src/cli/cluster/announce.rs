@@ -29,7 +29,8 @@ pub(super) async fn look(
         console::hint("seatrial install | kubectl apply --server-side -f -");
         return Err(exit);
     }
-    let followed = Cluster::follow(&seat.access.client, &seat.namespace, &experiment.target.group).await;
+    let followed =
+        Cluster::follow(&seat.access.client, &seat.namespace, &experiment.target.group, None).await;
     let cluster = followed.map_err(|error| match error {
         FollowError::Platform(error) => told(&error),
         FollowError::Absent { .. } | FollowError::NoPods { .. } | FollowError::Selector { .. } => {

@@ -187,7 +187,7 @@ async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut 
 /// What the guards say of the plan, with the target as it is now.
 async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let group = &experiment.target.group;
-    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, group).await else {
+    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, group, None).await else {
         return;
     };
     let snapshot = crate::platform::Cluster::snapshots(&cluster).borrow().clone();

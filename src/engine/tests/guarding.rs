@@ -1,6 +1,7 @@
 //! The quorum guard, before and while a fault is there.
 
 use super::rig::{Rig, SECOND, experiment};
+use crate::api::{DisruptionBudget, Disturbance, Snapshot};
 use crate::journal::entry::{Input, Phase};
 
 const MAJORITY: &str =
@@ -105,4 +106,42 @@ fn a_run_that_takes_too_long_is_ended() {
     rig.finish();
     assert_eq!(rig.told("abort"), "abort: it took longer than spec.guards.maxDuration: 8s");
     rig.assert_reverted();
+}
+
+#[test]
+fn a_fault_of_another_run_on_the_same_members_ends_this_one() {
+    let mut rig = Rig::new(experiment(ONE, "{}"), 3);
+    rig.run_into_faults(5);
+    let by = "Injection other.pause.0.2".to_owned();
+    let disturbance = Disturbance { by, down: [2].into(), ..Disturbance::default() };
+    let disturbed = Snapshot { disturbances: vec![disturbance], ..rig.snapshot(3) };
+    rig.tell(rig.now, Input::Pods(disturbed));
+    rig.run_into_faults(8);
+    let abort = rig.told("abort");
+    assert!(abort.contains("1 held down (etcd-2) by Injection other.pause.0.2"), "{abort}");
+    rig.finish();
+    rig.assert_reverted();
+}
+
+#[test]
+fn a_budget_refuses_a_step_that_does_not_ignore_it() {
+    let budget = |rig: &Rig| {
+        let covers = (0..3).collect();
+        let budgets = vec![DisruptionBudget { name: "etcd".into(), covers, wants: 3 }];
+        Input::Pods(Snapshot { budgets, ..rig.snapshot(3) })
+    };
+    let mut rig = Rig::new(experiment(ONE, "{}"), 3);
+    rig.tell(0, budget(&rig));
+    rig.finish();
+    let refused = rig.told("refused");
+    assert!(
+        refused.contains("2 of 3 left, the budget wants 3; budgets: ignore in the step allows it"),
+        "{refused}"
+    );
+    assert!(rig.applied().is_empty());
+    let ignoring = ONE.replace("\"for\"", "\"budgets\":\"ignore\",\"for\"");
+    let mut rig = Rig::new(experiment(&ignoring, "{}"), 3);
+    rig.tell(0, budget(&rig));
+    rig.finish();
+    assert_eq!(rig.told("ended"), "ended p");
 }

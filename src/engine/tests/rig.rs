@@ -140,6 +140,7 @@ impl Rig {
             numbered: None,
             rollout: None,
             pods: self.pods.clone(),
+            ..Snapshot::default()
         }
     }
 

@@ -3,9 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{Member, Members, Pod, Role, Snapshot};
+use crate::api::{
+    DisruptionBudget, Disturbance, Member, MemberSample, Members, Pod, PodPhase, Role, Snapshot,
+};
 use crate::experiment::Step;
-use crate::plan::Choice;
+use crate::plan::{Choice, View};
+
+const BOTH: Asked = Asked { quorum: true, budgets: true };
 
 fn pod(ordinal: Ordinal, ready: bool) -> Pod {
     Pod {
@@ -30,6 +34,7 @@ fn snapshot(replicas: u32) -> Snapshot {
         numbered: None,
         rollout: None,
         pods: (0..replicas).map(|ordinal| pod(ordinal, true)).collect(),
+        ..Snapshot::default()
     }
 }
 
@@ -78,7 +83,7 @@ fn cut(members: u32, shape: &str) -> Damage {
 #[test]
 fn tells_the_arithmetic_with_who_is_down_already() {
     let silent = MemberSample::Unreachable("timed out".into());
-    let ruling = standing(vec![answer(true), answer(true), silent]).judge(&[], &down(&[0]));
+    let ruling = standing(vec![answer(true), answer(true), silent]).judge(&[], &down(&[0]), BOTH);
     assert!(!ruling.holds && ruling.would_hold_if_all_were_up);
     assert_eq!(
         ruling.refusal(),
@@ -90,16 +95,16 @@ fn tells_the_arithmetic_with_who_is_down_already() {
 #[test]
 fn a_member_that_is_down_already_can_be_taken_again() {
     let silent = MemberSample::Unreachable("timed out".into());
-    let ruling = standing(vec![answer(true), answer(true), silent]).judge(&[], &down(&[2]));
+    let ruling = standing(vec![answer(true), answer(true), silent]).judge(&[], &down(&[2]), BOTH);
     assert!(ruling.holds, "{}", ruling.arithmetic);
 }
 
 #[test]
 fn one_or_two_members_are_a_plain_answer() {
-    let ruling = healthy(1).judge(&[], &down(&[0]));
+    let ruling = healthy(1).judge(&[], &down(&[0]), BOTH);
     assert!(!ruling.holds && !ruling.would_hold_if_all_were_up);
     assert_eq!(ruling.arithmetic, "1 voter, this takes 1 (etcd-0): 0 of 1 left, a majority is 1");
-    let ruling = healthy(2).judge(&[], &down(&[1]));
+    let ruling = healthy(2).judge(&[], &down(&[1]), BOTH);
     assert_eq!(ruling.arithmetic, "2 voters, this takes 1 (etcd-1): 1 of 2 left, a majority is 2");
     assert!(!ruling.holds);
 }
@@ -107,9 +112,9 @@ fn one_or_two_members_are_a_plain_answer() {
 #[test]
 fn who_has_no_vote_may_go() {
     let learner = || standing(vec![answer(true), answer(true), answer(true), answer(false)]);
-    assert!(learner().judge(&[], &down(&[3])).holds);
-    assert!(learner().judge(&[], &down(&[0, 3])).holds);
-    assert!(!learner().judge(&[], &down(&[0, 1])).holds);
+    assert!(learner().judge(&[], &down(&[3]), BOTH).holds);
+    assert!(learner().judge(&[], &down(&[0, 3]), BOTH).holds);
+    assert!(!learner().judge(&[], &down(&[0, 1]), BOTH).holds);
     let snapshot = snapshot(4);
     let silent = members(vec![
         answer(true),
@@ -118,8 +123,11 @@ fn who_has_no_vote_may_go() {
         MemberSample::Unreachable("timed out".into()),
     ]);
     let view = View { snapshot: &snapshot, members: Some(&silent) };
-    assert!(Standing::of(view, &BTreeSet::from([3])).judge(&[], &down(&[0])).holds);
-    assert!(!Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0])).holds, "a voter until it is told");
+    assert!(Standing::of(view, &BTreeSet::from([3])).judge(&[], &down(&[0]), BOTH).holds);
+    assert!(
+        !Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0]), BOTH).holds,
+        "a voter until it is told"
+    );
 }
 
 #[test]
@@ -127,7 +135,7 @@ fn without_a_store_ready_pods_are_up_and_the_text_says_so() {
     let mut snapshot = snapshot(3);
     snapshot.pods[2].ready = false;
     let view = View { snapshot: &snapshot, members: None };
-    let ruling = Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0]));
+    let ruling = Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0]), BOTH);
     assert!(!ruling.holds);
     assert_eq!(
         ruling.arithmetic,
@@ -146,7 +154,7 @@ fn cutting_off_a_minority_leaves_a_majority_and_halves_do_not() {
         (2, r#"{"halves":{}}"#, false),
         (5, r#"{"majorityMinority":{}}"#, true),
     ] {
-        let ruling = healthy(members).judge(&[], &cut(members, shape));
+        let ruling = healthy(members).judge(&[], &cut(members, shape), BOTH);
         assert_eq!(ruling.holds, holds, "{members} {shape}: {}", ruling.arithmetic);
     }
 }
@@ -155,17 +163,20 @@ fn cutting_off_a_minority_leaves_a_majority_and_halves_do_not() {
 fn one_direction_is_as_good_as_none() {
     for direction in ["inbound", "outbound"] {
         let shape = format!(r#"{{"isolate":{{"ordinals":[0,1]}},"direction":"{direction}"}}"#);
-        assert!(!healthy(3).judge(&[], &cut(3, &shape)).holds, "{direction}");
+        assert!(!healthy(3).judge(&[], &cut(3, &shape), BOTH).holds, "{direction}");
     }
 }
 
 #[test]
 fn a_ring_and_a_bridge_leave_a_leader_possible() {
     for members in 4..9 {
-        assert!(healthy(members).judge(&[], &cut(members, r#"{"ring":{}}"#)).holds, "ring of {members}");
+        assert!(
+            healthy(members).judge(&[], &cut(members, r#"{"ring":{}}"#), BOTH).holds,
+            "ring of {members}"
+        );
     }
     for members in 3..9 {
-        let ruling = healthy(members).judge(&[], &cut(members, r#"{"bridge":{}}"#));
+        let ruling = healthy(members).judge(&[], &cut(members, r#"{"bridge":{}}"#), BOTH);
         assert!(ruling.holds, "bridge of {members}");
     }
 }
@@ -173,10 +184,10 @@ fn a_ring_and_a_bridge_leave_a_leader_possible() {
 #[test]
 fn what_overlaps_counts_together() {
     let ring = cut(5, r#"{"ring":{}}"#);
-    let ruling = healthy(5).judge(&[&ring], &down(&[0]));
+    let ruling = healthy(5).judge(&[&ring], &down(&[0]), BOTH);
     assert!(ruling.holds, "who is opposite still sees three: {}", ruling.arithmetic);
     let opposite = (1..5).find(|&other| ring.cut.contains(&(0, other))).expect("a ring cuts");
-    let ruling = healthy(5).judge(&[&ring, &down(&[0])], &down(&[opposite]));
+    let ruling = healthy(5).judge(&[&ring, &down(&[0])], &down(&[opposite]), BOTH);
     assert!(!ruling.holds);
     let start = format!(
         "5 voters, 1 held down by this run (etcd-0), 10 links cut by this run, this takes 1 (etcd-{opposite})"
@@ -188,8 +199,8 @@ fn what_overlaps_counts_together() {
 fn still_holds_blames_only_what_the_run_did_not_do() {
     let silent = || MemberSample::Unreachable("timed out".into());
     let held = down(&[0]);
-    assert_eq!(still_holds(&standing(vec![silent(), answer(true), answer(true)]), &[&held]), Ok(()));
-    let why = still_holds(&standing(vec![silent(), answer(true), silent()]), &[&held]);
+    assert_eq!(still_holds(&standing(vec![silent(), answer(true), answer(true)]), &[&held], BOTH), Ok(()));
+    let why = still_holds(&standing(vec![silent(), answer(true), silent()]), &[&held], BOTH);
     assert_eq!(
         why,
         Err("the fault leaves no quorum any more: 3 voters, 1 already down (etcd-2: unreachable), \
@@ -199,9 +210,88 @@ fn still_holds_blames_only_what_the_run_did_not_do() {
 }
 
 #[test]
+fn who_answers_without_being_ready_is_not_counted_on_for_something_new() {
+    let mut snapshot = snapshot(3);
+    snapshot.pods[2].ready = false;
+    let members = members((0..3).map(|_| answer(true)).collect());
+    let standing = Standing::of(View { snapshot: &snapshot, members: Some(&members) }, &BTreeSet::new());
+    let ruling = standing.judge(&[], &down(&[0]), BOTH);
+    assert!(!ruling.holds && ruling.would_hold_if_all_were_up);
+    assert!(ruling.arithmetic.contains("1 already down (etcd-2: not ready)"), "{}", ruling.arithmetic);
+    assert_eq!(still_holds(&standing, &[&down(&[0])], BOTH), Ok(()), "an election makes all unready");
+}
+
+fn disturbed(disturbance: Disturbance) -> Standing {
+    let mut snapshot = snapshot(3);
+    snapshot.disturbances = vec![disturbance];
+    let members = members((0..3).map(|_| answer(true)).collect());
+    Standing::of(View { snapshot: &snapshot, members: Some(&members) }, &BTreeSet::new())
+}
+
+#[test]
+fn what_other_runs_do_counts_before_and_meanwhile() {
+    let by = "Injection r.pause.0.2".to_owned();
+    let standing = disturbed(Disturbance { by: by.clone(), down: [2].into(), ..Disturbance::default() });
+    let ruling = standing.judge(&[], &down(&[0]), BOTH);
+    assert!(!ruling.holds && ruling.would_hold_if_all_were_up, "it ends, so waiting may help");
+    assert_eq!(
+        ruling.arithmetic,
+        "3 voters, 1 held down (etcd-2) by Injection r.pause.0.2, this takes 1 (etcd-0): 1 of 3 left, a majority is 2"
+    );
+    assert!(standing.judge(&[], &down(&[2]), BOTH).holds, "the same member again");
+    let why = still_holds(&standing, &[&down(&[0])], BOTH).expect_err("one of three is left");
+    assert!(why.contains("1 held down (etcd-2) by Injection r.pause.0.2, 1 held down by this run"), "{why}");
+    let links = [(1, 2), (2, 1)].into();
+    let cut_off = disturbed(Disturbance { by, cut: links, ..Disturbance::default() });
+    assert!(cut_off.judge(&[], &down(&[1]), BOTH).holds);
+    assert!(!cut_off.judge(&[], &down(&[0]), BOTH).holds, "1 and 2 do not reach each other");
+}
+
+fn under_budget(wants: u32, members: Option<&Members>) -> Standing {
+    let mut snapshot = snapshot(5);
+    let covers = (0..5).collect();
+    snapshot.budgets = vec![DisruptionBudget { name: "db".into(), covers, wants }];
+    Standing::of(View { snapshot: &snapshot, members }, &BTreeSet::new())
+}
+
+#[test]
+fn a_budget_speaks_for_a_store_that_nobody_can_ask() {
+    let ruling = under_budget(4, None).judge(&[], &down(&[0, 1]), BOTH);
+    assert!(!ruling.holds && !ruling.would_hold_if_all_were_up);
+    assert_eq!(
+        ruling.refusal(),
+        "5 pods under PodDisruptionBudget db, this takes 2 (etcd-0, etcd-1): 3 of 5 left, the budget wants 4; \
+         budgets: ignore in the step allows it"
+    );
+    assert!(under_budget(4, None).judge(&[], &down(&[0]), BOTH).holds);
+    assert!(under_budget(1, None).judge(&[], &down(&[0, 1, 2]), BOTH).holds, "its author knows the store");
+    let ignoring = Asked { budgets: false, ..BOTH };
+    assert!(
+        !under_budget(1, None).judge(&[], &down(&[0, 1, 2]), ignoring).holds,
+        "then a majority must stay"
+    );
+}
+
+#[test]
+fn where_a_store_is_named_budget_and_quorum_both_count() {
+    let asked = members((0..5).map(|_| answer(true)).collect());
+    let strict = under_budget(4, Some(&asked));
+    assert_eq!(strict.judge(&[], &down(&[0, 1]), BOTH).rule, Rule::Budget);
+    assert!(strict.judge(&[], &down(&[0, 1]), Asked { budgets: false, ..BOTH }).holds);
+    let loose = under_budget(1, Some(&asked));
+    assert_eq!(loose.judge(&[], &down(&[0, 1, 2]), BOTH).rule, Rule::Quorum);
+    let lost = Asked { quorum: false, ..BOTH };
+    assert!(!strict.judge(&[], &down(&[0, 1, 2]), lost).holds, "allowQuorumLoss does not pass by a budget");
+    assert!(strict.judge(&[], &cut(5, r#"{"isolate":{"ordinals":[0]}}"#), BOTH).holds);
+    assert!(!strict.judge(&[], &cut(5, r#"{"isolate":{"ordinals":[0,1]}}"#), BOTH).holds);
+    let why = still_holds(&strict, &[&down(&[0, 1])], BOTH).expect_err("3 of 5 are left");
+    assert!(why.starts_with("the fault leaves less than PodDisruptionBudget db wants: 5 pods"), "{why}");
+}
+
+#[test]
 fn a_member_that_we_failed_to_ask_is_not_taken_for_dead() {
     let unasked = MemberSample::NotSampled("the sampler was busy".into());
-    assert!(standing(vec![answer(true), answer(true), unasked]).judge(&[], &down(&[0])).holds);
+    assert!(standing(vec![answer(true), answer(true), unasked]).judge(&[], &down(&[0]), BOTH).holds);
 }
 
 /// Tries every group and every leader in it, as the definition says.
@@ -236,7 +326,7 @@ proptest! {
         let damage = Damage { down: taken.clone(), cut: cut.clone(), ..Damage::default() };
         let gone = silent.union(&taken).copied().collect();
         let holds = by_brute_force(voters, &gone, &cut);
-        prop_assert_eq!(standing.judge(&[], &damage).holds, holds);
-        prop_assert_eq!(still_holds(&standing, &[&damage]).is_ok(), holds);
+        prop_assert_eq!(standing.judge(&[], &damage, BOTH).holds, holds);
+        prop_assert_eq!(still_holds(&standing, &[&damage], BOTH).is_ok(), holds);
     }
 }

@@ -22,6 +22,7 @@ fn snapshot(replicas: u32) -> Snapshot {
         numbered: None,
         rollout: None,
         pods: Vec::new(),
+        ..Snapshot::default()
     }
 }
 

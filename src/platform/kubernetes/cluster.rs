@@ -1,4 +1,5 @@
-//! The StatefulSet (or a group of numbered pods) and its pods: a watch on each, folded into snapshots; deletions by UID.
+//! The StatefulSet (or a group of numbered pods), its pods and what is around them: a watch on each, folded into
+//! snapshots; deletions by UID.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 
 use super::failure::{insist, is_absent};
 use super::pods::{facts, group, group_facts, lean, snapshot};
+use super::surroundings::Surroundings;
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot};
 use crate::experiment::{Group, Pods};
@@ -65,17 +67,29 @@ pub enum FollowError {
 }
 
 impl Cluster {
-    /// Follows a target; its first snapshot is there when this returns.
-    pub async fn follow(client: &Client, namespace: &str, group: &Group) -> Result<Self, FollowError> {
+    /// Follows the target of `run`; its first snapshot is there when this returns. What other runs do to the same pods
+    /// is in each snapshot; without a run of its own, what all of them do.
+    pub async fn follow(
+        client: &Client,
+        namespace: &str,
+        group: &Group,
+        run: Option<&str>,
+    ) -> Result<Self, FollowError> {
+        let around = || Surroundings::watch(client, namespace, run.unwrap_or_default());
         match group {
-            Group::StatefulSet(name) => Self::follow_set(client, namespace, name).await,
-            Group::Pods(pods) => Self::follow_pods(client, namespace, pods).await,
+            Group::StatefulSet(name) => Self::follow_set(client, namespace, name, around).await,
+            Group::Pods(pods) => Self::follow_pods(client, namespace, pods, around).await,
         }
     }
 
     /// While the StatefulSet itself is deleted, snapshots go on to ask for the replicas that it had, so that its members
     /// count as missing and not as unwanted.
-    async fn follow_set(client: &Client, namespace: &str, name: &str) -> Result<Self, FollowError> {
+    async fn follow_set(
+        client: &Client,
+        namespace: &str,
+        name: &str,
+        around: impl AsyncFnOnce() -> Result<Surroundings, PlatformError>,
+    ) -> Result<Self, FollowError> {
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
         let set = insist(|| sets.get_opt(name)).await?;
         let absent = || FollowError::Absent { namespace: namespace.into(), name: name.into() };
@@ -86,14 +100,19 @@ impl Cluster {
         let facts = facts(&set);
         let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
         let (sender, snapshots) = watch::channel(Snapshot::default());
-        let followed = follow_set(set, sets, pods.clone(), Config::default().labels_from(&selector), sender);
-        tokio::spawn(followed);
+        let ours = Config::default().labels_from(&selector);
+        tokio::spawn(follow_set(set, sets, pods.clone(), ours, around().await?, sender));
         let mut cluster = Self { pods, snapshots, facts, service };
         cluster.first().await?;
         Ok(cluster)
     }
 
-    async fn follow_pods(client: &Client, namespace: &str, asked: &Pods) -> Result<Self, FollowError> {
+    async fn follow_pods(
+        client: &Client,
+        namespace: &str,
+        asked: &Pods,
+        around: impl AsyncFnOnce() -> Result<Surroundings, PlatformError>,
+    ) -> Result<Self, FollowError> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let query = asked.selector.query();
         let how = asked.ordinal_from;
@@ -103,24 +122,30 @@ impl Cluster {
             return Err(FollowError::NoPods { namespace: namespace.into(), query });
         }
         let facts = group_facts(&first);
-        let (sender, snapshots) = watch::channel(first);
+        let (sender, snapshots) = watch::channel(Snapshot::default());
         let (all, ours) = (pods.clone(), Config::default().labels(&query));
-        let namespace = namespace.to_owned();
+        let (namespace, mut around) = (namespace.to_owned(), around().await?);
         tokio::spawn(async move {
             let mut events = watch(all, ours, "the target's pods");
             let mut known = Known::default();
+            let mut last = first;
             loop {
                 tokio::select! {
                     Some(event) = events.next() => known.hear(event.modify(lean)),
+                    () = around.changed() => {}
                     () = sender.closed() => return,
                 }
-                if known.is_complete() {
-                    let now = group(&namespace, how, known.iter(), &sender.borrow());
+                if known.is_complete() && around.is_complete() {
+                    let mut now = group(&namespace, how, known.iter(), &last);
+                    around.describe(&mut now, &known.iter().collect::<Vec<_>>(), None, &last);
+                    last.clone_from(&now);
                     send(&sender, now);
                 }
             }
         });
-        Ok(Self { pods, snapshots, facts, service: String::new() })
+        let mut cluster = Self { pods, snapshots, facts, service: String::new() };
+        cluster.first().await?;
+        Ok(cluster)
     }
 
     async fn first(&mut self) -> Result<(), PlatformError> {
@@ -175,6 +200,7 @@ async fn follow_set(
     sets: Api<StatefulSet>,
     pods: Api<Pod>,
     ours: Config,
+    mut around: Surroundings,
     sender: watch::Sender<Snapshot>,
 ) {
     let name = set.metadata.name.clone().unwrap_or_default();
@@ -191,10 +217,15 @@ async fn follow_set(
                 }
             }
             Some(event) = pod_events.next() => known_pods.hear(event.modify(lean)),
+            () = around.changed() => {}
             () = sender.closed() => return,
         }
-        if known_pods.is_complete() {
-            send(&sender, snapshot(&set, known_pods.iter()));
+        if known_pods.is_complete() && around.is_complete() {
+            let mut now = snapshot(&set, known_pods.iter());
+            let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+            let labels = template.and_then(|template| template.labels.as_ref());
+            around.describe(&mut now, &known_pods.iter().collect::<Vec<_>>(), labels, &sender.borrow());
+            send(&sender, now);
         }
     }
 }

@@ -26,6 +26,7 @@ pub fn snapshot<'a>(set: &StatefulSet, pods: impl Iterator<Item = &'a v1::Pod>) 
         rollout: rollout(set),
         name,
         pods,
+        ..Snapshot::default()
     }
 }
 
@@ -125,6 +126,7 @@ pub fn group<'a>(
         numbered: Some(numbered),
         rollout: None,
         pods,
+        ..Snapshot::default()
     }
 }
 

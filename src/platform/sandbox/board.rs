@@ -163,6 +163,7 @@ fn snapshot(spec: &SetSpec, revision: u64, pods: &BTreeMap<Ordinal, Entry>) -> S
         numbered: None,
         rollout: Some(Rollout { revision: named(spec, revision), partition: 0 }),
         pods: pods.values().map(|entry| entry.pod.clone()).collect(),
+        ..Snapshot::default()
     }
 }
 

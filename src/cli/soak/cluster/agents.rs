@@ -114,7 +114,7 @@ struct Course<'a> {
 impl<'a> Course<'a> {
     async fn new(ground: &'a ProvingGround) -> Result<Self, String> {
         let group = Group::StatefulSet(SET.into());
-        let cluster = Cluster::follow(ground.client(), &ground.namespace, &group).await;
+        let cluster = Cluster::follow(ground.client(), &ground.namespace, &group, None).await;
         let cluster = cluster.map_err(|error| error.to_string())?;
         let snapshot = cluster.snapshots().borrow().clone();
         let mut pods = ground.ready(SET, MEMBERS).await?;
