@@ -100,7 +100,7 @@ pub async fn serve(options: Options) -> Result<(), RunnerError> {
     match spec::resource::experiment(&options.experiment, &object.spec.written) {
         Ok(experiment) => {
             let course = Course { access, object, options, standing, newest, reporter };
-            course.run(experiment).await
+            Box::pin(course.run(experiment)).await
         }
         Err(problems) => {
             let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
