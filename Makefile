@@ -16,21 +16,25 @@ build:
 	cargo build --release
 
 # Everything, with a Kubernetes of its own that is removed however the tests end. SEATRIAL_TEST_KUBECONFIG names another one
-# to be used instead; TESTS chooses tests by a part of their names.
-TESTS ?=
-# Most tests wait for elections and deadlines most of the time.
-cargo_test = cargo test --all-features $(1) -- --test-threads=3
+# to be used instead. What needs the Kubernetes waits for deadlines most of the time, so the rest is tested beside it; its
+# output follows.
 test: install lint
-	$(call with_cluster,$(call cargo_test,$(TESTS)))
+	$(call with_cluster,{ log=$$(mktemp); \
+	  $(cluster_tests) >$$log 2>&1 & beside=$$!; \
+	  cargo test --all-features -- --skip cluster_; rest=$$?; \
+	  tail --lines=+1 --follow --pid=$$beside $$log; \
+	  rm $$log; wait $$beside && exit $$rest; })
 
 # Only what needs the Kubernetes.
 test-cluster: install
-	$(call with_cluster,$(call cargo_test,--test it cluster_))
+	$(call with_cluster,$(cluster_tests))
+
+cluster_tests = cargo test --all-features --test it cluster_ -- --test-threads=3
 
 ifdef SEATRIAL_TEST_KUBECONFIG
-with_cluster = $(1)
+with_cluster = @$(1)
 else
-# What needs no cluster is built before there is one.
+# Everything is built before the cluster is started.
 define with_cluster
 $(MAKE) --no-print-directory cluster-build
 cargo test --all-features --no-run
@@ -39,8 +43,8 @@ end() { $(sudo) $$program down --dir $$dir; }; \
 [ ! -e $$dir ] || end; \
 trap end EXIT; trap 'exit 130' INT TERM; \
 $(sudo) $$program up --dir $$dir || exit 1; \
-SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program \
-  $(1)
+export SEATRIAL_TEST_KUBECONFIG=$$dir/kubeconfig SEATRIAL_TEST_CLUSTER=$$dir SEATRIAL_TEST_CLUSTER_PROGRAM=$$program; \
+$(1)
 endef
 endif
 
