@@ -153,7 +153,6 @@ async fn etcd_is_asked_as_a_user_and_a_lost_token_is_renewed() {
     // A member that is started again knows none of the tokens that it gave; its clients do not notice.
     scene.group.end(1);
     scene.group.run(1);
-    scene.group.leader().await;
     let mut again = narrow.client(Endpoint::Member(1));
     let until = in_(QUICK * 4);
     while let Err(why) = again.write(HEARTBEAT, 9, in_(QUICK)).await {
