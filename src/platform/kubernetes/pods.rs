@@ -78,8 +78,11 @@ fn member(set: &str, pod: &v1::Pod) -> Option<Pod> {
 pub fn lean(pod: &mut v1::Pod) {
     pod.metadata.managed_fields = None;
     pod.metadata.annotations = None;
-    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
-    pod.spec = Some(v1::PodSpec { node_name, ..v1::PodSpec::default() });
+    let v1::PodSpec { node_name, containers, .. } = pod.spec.take().unwrap_or_default();
+    let name_only =
+        |container: v1::Container| v1::Container { name: container.name, ..v1::Container::default() };
+    let containers = containers.into_iter().map(name_only).collect();
+    pod.spec = Some(v1::PodSpec { node_name, containers, ..v1::PodSpec::default() });
 }
 
 fn seen(ordinal: Ordinal, pod: &v1::Pod) -> Pod {
@@ -285,6 +288,14 @@ mod tests {
         let containers: Vec<_> =
             pod.containers.iter().map(|found| (found.name.as_str(), found.waiting.as_deref())).collect();
         assert_eq!(containers, [("etcd", None), ("sidecar", Some("CrashLoopBackOff (exit code 1)"))]);
+    }
+
+    #[test]
+    fn a_lean_pod_is_told_as_the_whole_one_is() {
+        let whole = pod("etcd-0", "etcd", &running());
+        let mut lean_one = whole.clone();
+        lean(&mut lean_one);
+        assert_eq!(snapshot(&set(3, 0), [lean_one].iter()), snapshot(&set(3, 0), [whole].iter()));
     }
 
     #[test]
