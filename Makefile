@@ -15,21 +15,22 @@ include tests/cluster/cluster.mk
 build:
 	cargo build --release
 
-# Everything, with a Kubernetes of its own that is removed however the tests end. SEATRIAL_TEST_KUBECONFIG names another one
-# to be used instead. What needs the Kubernetes waits for deadlines most of the time, so the rest is tested beside it; its
-# output follows.
+# Everything but the longest tests of the cluster, with a Kubernetes of its own that is removed however the tests end.
+# SEATRIAL_TEST_KUBECONFIG names another one to be used instead. What needs the Kubernetes waits for deadlines most of the
+# time, so the rest is tested beside it; its output follows.
 test: install lint
 	$(call with_cluster,{ log=$$(mktemp); \
-	  $(cluster_tests) >$$log 2>&1 & beside=$$!; \
+	  $(cluster_tests) $(short_cluster_tests) >$$log 2>&1 & beside=$$!; \
 	  cargo test --all-features -- --skip cluster_; rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  rm $$log; wait $$beside && exit $$rest; })
 
-# Only what needs the Kubernetes.
+# All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
-	$(call with_cluster,$(cluster_tests))
+	$(call with_cluster,$(cluster_tests) cluster_)
 
-cluster_tests = cargo test --all-features --test it cluster_ -- --test-threads=3
+cluster_tests = cargo test --all-features --test it -- --test-threads=3
+short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run::
 
 ifdef SEATRIAL_TEST_KUBECONFIG
 with_cluster = @$(1)
