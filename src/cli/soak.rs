@@ -7,6 +7,8 @@ use super::exit::Exit;
 mod cluster;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod sandbox;
+#[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
+mod stage;
 
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
 pub(super) use sandbox::{INSPECT, inspect};

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::inspector::Inspector;
-use self::moment::{Plan, Stage};
+use self::moment::Plan;
 use self::round::{End, Report};
 use super::super::console;
 use super::super::exit::Exit;
@@ -20,6 +20,7 @@ use super::super::quickstart;
 use super::super::run;
 use super::super::runtime::{block_on, interrupts};
 use super::super::sandbox::{self, READY_LIMIT};
+use super::stage::Stage;
 use crate::platform::sandbox::Sandbox;
 use crate::platform::sandbox::client::Client;
 

@@ -14,8 +14,9 @@ use super::super::super::proving_ground::{
     ProvingGround, container_process, guardians_of, invisible, node_of, until,
 };
 use super::super::super::wish::{proven, taken_back, wish};
+use super::super::stage::Stage;
 use super::look::Target;
-use super::moment::{Plan, Stage, Victims};
+use super::moment::{Plan, Victims};
 use super::{MEMBERS, SET, Tally};
 use crate::api::{Injection, InjectionSpec, InjectionState, Snapshot};
 use crate::experiment::Group;

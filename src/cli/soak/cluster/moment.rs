@@ -4,6 +4,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::super::wish::Fault;
+use super::super::stage::Stage;
 
 /// Who is killed over an Injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,32 +25,6 @@ impl Victims {
             Self::Agent => "agent",
             Self::AgentAndSuccessor => "agent+successor",
             Self::AgentAndGuardians => "agent+guardians",
-        }
-    }
-}
-
-/// When an agent is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
-    /// The Injection is made after the kill.
-    Before,
-    /// It was asked for.
-    Injecting,
-    /// It is in force and proven.
-    Holding,
-    /// Its revert was asked for.
-    Reverting,
-}
-
-impl Stage {
-    pub(super) const ALL: [Self; 4] = [Self::Before, Self::Injecting, Self::Holding, Self::Reverting];
-
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::Before => "before the fault",
-            Self::Injecting => "while injecting",
-            Self::Holding => "in the fault",
-            Self::Reverting => "while reverting",
         }
     }
 }

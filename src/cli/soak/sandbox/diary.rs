@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::moment::Stage;
+use super::super::stage::Stage;
 use crate::api::Desired;
 use crate::journal::entry::{Effect, Entry, Line, Phase};
 use crate::journal::op;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+use super::super::stage::Stage;
+
 /// A fault that is in the middle of things when its run is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -24,33 +26,6 @@ pub(super) enum Role {
 pub(super) enum Victims {
     Run,
     RunNodeAndGuardians,
-}
-
-/// What the run's journal shows when the wait for the moment begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
-    /// Nothing was asked for yet.
-    Before,
-    /// The fault was asked for.
-    Injecting,
-    /// The fault is in force and proven.
-    Holding,
-    /// Its revert was asked for.
-    Reverting,
-}
-
-impl Stage {
-    pub(super) const ALL: [Self; 4] = [Self::Before, Self::Injecting, Self::Holding, Self::Reverting];
-
-    /// For a person, of a run that was killed then.
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::Before => "before the fault",
-            Self::Injecting => "while injecting",
-            Self::Holding => "in the fault",
-            Self::Reverting => "while reverting",
-        }
-    }
 }
 
 /// One round.

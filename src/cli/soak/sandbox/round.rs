@@ -12,10 +12,11 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::recorded::JOURNAL;
+use super::super::stage::Stage;
 use super::diary::Diary;
 use super::inspector::Inspector;
 use super::look::Look;
-use super::moment::{Plan, Stage, Victims};
+use super::moment::{Plan, Victims};
 use super::processes::{self, Part};
 use crate::host::process::ProcessId;
 use crate::platform::sandbox::Sandbox;
