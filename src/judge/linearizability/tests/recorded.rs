@@ -75,18 +75,24 @@ fn recorded(name: &str) -> String {
 
 /// Where cargo keeps porcupine-rs.
 fn folder() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let version = cargo(&["--version", "--verbose"]);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    // Only for this platform: a machine has downloaded what it builds, and offline cargo finds nothing else.
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let asked = ["metadata", "--format-version=1", "--offline", "--filter-platform", host];
+    let told = cargo(&[asked.as_slice(), &["--manifest-path", manifest]].concat());
+    let metadata: serde_json::Value = serde_json::from_str(&told).unwrap();
     let package = metadata["packages"]
         .as_array()
         .and_then(|packages| packages.iter().find(|package| package["name"] == "porcupine-rs"));
     let manifest = package.and_then(|package| package["manifest_path"].as_str()).unwrap();
     PathBuf::from(manifest).parent().unwrap().to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// `INFO  jepsen.util - 3  :invoke  :cas  [1 4]`; the time is the line.
