@@ -1,8 +1,8 @@
 //! The catalogue of faults.
 //!
 //! Each fault is one file with its parameters, its rules and what it does to whom, all pure: the same type serves YAML,
-//! the journal and (later) CRDs. What it does on a host lives beside it in `NAME/host.rs`. A new fault is those files
-//! and one line in the list below.
+//! the journal and the CRDs. What it does on a host lives beside it in `NAME/host.rs`. A new fault is those files
+//! and one line in the list below, with a variant of [`HostFault`] and one line in [`host`] where a node has a part in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -106,12 +106,8 @@ pub enum Action {
         #[schemars(with = "Option<crate::experiment::duration::Text>")]
         grace: Option<Duration>,
     },
-    /// SIGKILL to its processes.
-    Kill {},
-    /// Its processes stop running.
-    Pause {},
-    /// The kubelet of its node stops running.
-    StopKubelet {},
+    /// Its node does it to this member alone.
+    Host(HostFault),
     /// Packets between it and others are dropped.
     Cut {
         /// Members from which packets are dropped, at this member's end.
@@ -123,11 +119,6 @@ pub enum Action {
         /// Whether clients are cut off as well.
         clients: bool,
     },
-    /// Its volumes lose what was not fsynced.
-    PowerLoss {
-        /// The claim templates; all where empty.
-        claims: Vec<String>,
-    },
     /// The run does it through the API server.
     Api(ApiFault),
 }
@@ -137,9 +128,7 @@ impl Action {
     pub fn on_host(&self, addresses: &BTreeMap<Ordinal, IpAddr>) -> Option<HostFault> {
         match self {
             Self::DeletePod { .. } => None,
-            Self::Kill {} => Some(HostFault::Kill {}),
-            Self::Pause {} => Some(HostFault::Pause {}),
-            Self::StopKubelet {} => Some(HostFault::StopKubelet {}),
+            Self::Host(fault) => Some(fault.clone()),
             Self::Cut { drop_from, drop_to, ports, clients } => Some(HostFault::Partition {
                 peers: drop_from
                     .union(drop_to)
@@ -153,7 +142,6 @@ impl Action {
                 ports: ports.clone(),
                 clients: *clients,
             }),
-            Self::PowerLoss { claims } => Some(HostFault::PowerLoss { claims: claims.clone() }),
             Self::Api(fault) => Some(HostFault::Api(fault.clone())),
         }
     }

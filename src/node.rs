@@ -14,14 +14,12 @@ mod actor;
 mod begin;
 mod bench;
 mod blocking;
-mod effect;
 mod serve;
 mod standing;
 mod status;
 mod watch;
 
 pub use bench::{BenchError, Latencies, bench_rounds};
-pub use effect::EffectError;
 use serve::Node;
 pub use serve::{Options, ServeError, serve};
 

@@ -16,12 +16,12 @@ mod replay;
 mod store;
 
 pub use failpoint::{POINTS, stop_here};
-pub use record::{Expiry, Guardian, Record, Target};
+pub use record::{Expiry, Guardian, Record};
 pub use replay::{Outcome, Scope, replay};
 pub use store::{Store, StoreError};
 
 use crate::fault::host::HostError;
-use crate::host::nftables::Grip;
+use crate::host::process::held::Held;
 
 /// Why a fault could not be taken back.
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +40,14 @@ pub enum UndoError {
 /// Takes back what a record tells, removes it and ends its guardian; each step only after the one before it. The
 /// guardian comes last, because it ends by itself when it finds no record, while nobody else would remove a record.
 ///
-/// `grip` is the caller's own hold on a partition's table, where it has one.
-pub fn undo(path: &Path, record: &Record, grip: Option<&Grip>) -> Result<(), UndoError> {
+/// `held` is what the caller holds for the fault itself, where it does.
+pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {
     stop_here("revert-begun");
-    let borrowed = match grip {
-        Some(_) => None,
-        None => record.guardian.as_ref().and_then(Guardian::grip),
-    };
-    record.target.revert(grip.or(borrowed.as_ref()))?;
+    let undo = record.target.undo();
+    match &record.guardian {
+        Some(guardian) if held.is_empty() => undo.revert(&guardian.held())?,
+        Some(_) | None => undo.revert(held)?,
+    }
     stop_here("undone");
     store::remove(path)?;
     stop_here("record-removed");

@@ -42,12 +42,7 @@ impl Hit {
             Action::DeletePod { grace } => {
                 Deletion::start(whom?, *grace, step.follow, scene).map(Self::Platform)
             }
-            Action::Kill {}
-            | Action::Pause {}
-            | Action::StopKubelet {}
-            | Action::Cut { .. }
-            | Action::PowerLoss { .. }
-            | Action::Api(_) => {
+            Action::Host(_) | Action::Cut { .. } | Action::Api(_) => {
                 Injecting::start(step, occurrence, whom, action, scene).map(|hit| Self::Node(Box::new(hit)))
             }
         }

@@ -1,95 +1,176 @@
-//! What the host sides of faults share: how they fail, and which containers they mean.
+//! What a fault does on a host: the stages that it goes through there, and the list of those that do.
+//!
+//! A fault on a host is found ([`prepare`]), named in an undo record ([`Prepared::target`]), brought about
+//! ([`Prepared::inject`]), looked at ([`Effect::look`]) and taken back ([`Undo::revert`]). Each is one `fault/NAME/host.rs` with
+//! a `Target` that implements [`Prepared`] (or makes one that does) and [`Undo`]; it is one line in the list below and one in
+//! [`prepare`].
 
-use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{kubelet_stop, network_partition, pod_kill, power_loss, process_pause};
-use crate::host::freezer::CgroupId;
+use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
-use crate::node::{LocatedContainer, LocatedPod};
+use crate::host::process::held::Held;
+use crate::node::LocatedPod;
 
-/// Why a fault could not be made, changed or taken back, whichever it is.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// A kill.
-    #[error(transparent)]
-    Kill(#[from] pod_kill::host::Error),
-    /// A pause.
-    #[error(transparent)]
-    Pause(#[from] process_pause::host::Error),
-    /// A kubelet.
-    #[error(transparent)]
-    Kubelet(#[from] kubelet_stop::host::Error),
-    /// A partition.
-    #[error(transparent)]
-    Partition(#[from] network_partition::host::Error),
-    /// A power loss.
-    #[error(transparent)]
-    PowerLoss(#[from] power_loss::host::Error),
-}
+mod running;
 
-/// One incarnation of a container, whatever is started in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Running {
-    /// The container's name.
-    pub name: String,
-    /// Its first process.
-    pub first: ProcessId,
-    /// Its own cgroup, where it has one.
-    pub cgroup: Option<CgroupId>,
-}
+pub(super) use running::kernel;
+pub use running::{ContainerError, Running};
 
-/// Why a container could not be found, or something not be done to it.
-#[derive(Debug, thiserror::Error)]
-pub enum ContainerError {
-    /// The pod has no such container, or it is not running.
-    #[error("this pod has no running container{}", .0.as_ref().map(|name| format!(" called {name}")).unwrap_or_default())]
-    NoContainer(Option<String>),
-    /// The kernel refused.
-    #[error("cannot {what} container {name}: {source}")]
-    Kernel {
-        /// What was tried.
-        what: &'static str,
-        /// On which container.
-        name: String,
-        /// The answer.
-        source: io::Error,
-    },
-}
+/// A fault whose preconditions hold; nothing is changed yet.
+pub trait Prepared: Send {
+    /// What the undo record must name.
+    fn target(&self) -> Target;
 
-/// What the kernel's answer was about.
-pub(super) fn kernel<'a>(
-    what: &'static str,
-    name: &'a str,
-) -> impl FnOnce(io::Error) -> ContainerError + use<'a> {
-    move |source| ContainerError::Kernel { what, name: name.to_owned(), source }
-}
-
-impl Running {
-    /// The containers that are meant: the named one, or all where none is named. One that has ended is not among them.
-    pub fn find(pod: &LocatedPod, container: Option<&str>) -> Result<Vec<Self>, ContainerError> {
-        let mut found = Vec::new();
-        for located in pod.chosen(container).into_iter().flatten() {
-            found.extend(Self::at(located)?);
-        }
-        if found.is_empty() {
-            return Err(ContainerError::NoContainer(container.map(str::to_owned)));
-        }
-        Ok(found)
+    /// What a guardian must inherit.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
     }
 
-    fn at(located: &LocatedContainer) -> Result<Option<Self>, ContainerError> {
-        let name = located.name.clone();
-        let Some(first) = ProcessId::of(located.pid).map_err(kernel("look at", &name))? else {
-            return Ok(None);
-        };
-        if !first.is_alive().map_err(kernel("look at", &name))? {
-            return Ok(None);
-        }
-        let cgroup = located.cgroup.as_deref().map(CgroupId::at).transpose();
-        let cgroup = cgroup.map_err(kernel("find the cgroup of", &name))?;
-        Ok(Some(Self { name, first, cgroup }))
+    /// Brings the fault about, with this much time left until its deadline.
+    fn inject(self: Box<Self>, spec: &InjectionSpec, left: Duration) -> Result<Box<dyn Effect>, HostError>;
+}
+
+/// A fault in force.
+pub trait Effect: Send {
+    /// Looks whether it is still in force. `pod` is the one that is there now, where it was looked for.
+    fn look(&mut self, pod: Option<&LocatedPod>) -> Look;
+
+    /// Whether looking at it needs the pod that is there now.
+    fn needs_pod(&self) -> bool {
+        false
     }
+
+    /// Makes it what `wanted`, a fault of the same kind, says now, without a gap.
+    fn change(&mut self, wanted: &HostFault, left: Duration) -> Result<(), HostError> {
+        let _ = (wanted, left);
+        Ok(())
+    }
+
+    /// Whether it has to be done again to whoever comes after those whom it hit in the same pod.
+    fn strikes_again(&self) -> bool {
+        false
+    }
+
+    /// The same for those who came after, if anybody did.
+    fn next(&self, pod: &LocatedPod, container: Option<&str>) -> Option<Box<dyn Prepared>> {
+        let _ = (pod, container);
+        None
+    }
+
+    /// What a guardian that is started later must inherit.
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
+    }
+
+    /// What is needed to take it back, kept when the rest is dropped.
+    fn into_held(self: Box<Self>) -> Held {
+        Held::default()
+    }
+}
+
+/// What a look at a fault shows.
+#[derive(Debug)]
+pub enum Look {
+    /// The effect is there.
+    Holds(String),
+    /// It is not.
+    Fails(String),
+    /// It cannot be known yet.
+    NotYet,
+}
+
+impl From<(bool, String)> for Look {
+    fn from((holds, observed): (bool, String)) -> Self {
+        if holds { Self::Holds(observed) } else { Self::Fails(observed) }
+    }
+}
+
+/// What was done to whom, as far as it must be known to take it back.
+pub trait Undo {
+    /// The processes with whose end the fault ends; none where it outlives them, or where their end is what is wanted.
+    fn anchors(&self) -> Vec<ProcessId>;
+
+    /// Whether a process must end it at its deadline, because it stays until somebody takes it back.
+    fn needs_guardian(&self) -> bool {
+        true
+    }
+
+    /// Takes the fault back and reads back that it is. May be repeated. `held` is what was held for it, or nothing.
+    fn revert(&self, held: &Held) -> Result<(), HostError>;
+
+    /// Takes up what an earlier process of this node began, with what its guardian holds.
+    fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError>;
+}
+
+/// Makes the record's enum and the errors' from one list.
+macro_rules! on_hosts {
+    ($($(#[$documentation:meta])* $name:ident = $module:ident),* $(,)?) => {
+        /// What was done to whom, whichever fault it is.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub enum Target {
+            $($(#[$documentation])* $name($module::host::Target),)*
+        }
+
+        impl Target {
+            /// How to take it back.
+            pub fn undo(&self) -> &dyn Undo {
+                match self { $(Self::$name(target) => target),* }
+            }
+        }
+
+        /// Why a fault could not be made, changed or taken back, whichever it is.
+        #[derive(Debug, thiserror::Error)]
+        pub enum HostError {
+            $($(#[$documentation])* #[error(transparent)] $name(#[from] $module::host::Error),)*
+            /// A kubelet could not be found; it is held as a pause is.
+            #[error(transparent)]
+            Kubelet(#[from] kubelet_stop::host::Error),
+            /// It is not a node's to do.
+            #[error("this is done through the API server and not on a node")]
+            NotOnAHost,
+            /// The desired fault is of another kind than the one in force.
+            #[error("an injection cannot turn into another fault; revert it and make a new one")]
+            AnotherFault,
+        }
+    };
+}
+
+on_hosts! {
+    /// Killed: nothing to take back.
+    Kill = pod_kill,
+    /// Paused.
+    Pause = process_pause,
+    /// Cut off.
+    Partition = network_partition,
+    /// Without power: nothing to take back once it is done.
+    PowerLoss = power_loss,
+}
+
+impl Target {
+    /// Whether every process that the fault lived in is gone, and with them whatever was done to them.
+    pub fn is_gone(&self) -> bool {
+        let anchors = self.undo().anchors();
+        !anchors.is_empty() && anchors.iter().all(|process| matches!(process.is_alive(), Ok(false)))
+    }
+}
+
+/// Finds the target of a fault and checks that the fault is possible. Nothing is changed. `mark` is unique to this attempt.
+pub fn prepare(spec: &InjectionSpec, pod: &LocatedPod, mark: &str) -> Result<Box<dyn Prepared>, HostError> {
+    let container = spec.container.as_deref();
+    Ok(match &spec.fault {
+        HostFault::Kill {} => Box::new(pod_kill::host::Target::find(pod, container)?),
+        HostFault::Pause {} => Box::new(process_pause::host::Target::find(pod, container)?),
+        HostFault::StopKubelet {} => Box::new(kubelet_stop::host::kubelet()?),
+        fault @ HostFault::Partition { .. } => Box::new(network_partition::host::prepare(fault, pod, mark)?),
+        HostFault::PowerLoss { claims } => {
+            Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
+        }
+        HostFault::Api(_) => return Err(HostError::NotOnAHost),
+    })
 }

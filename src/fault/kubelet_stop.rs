@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::nodes::Nodes;
 use super::{Action, Chooser, Kind, Resolved};
+use crate::api::HostFault;
 use crate::experiment::Selection;
 
 pub mod host;
@@ -46,7 +47,11 @@ impl Kind for KubeletStop {
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let nodes = Nodes::of(&self.members, chooser)?;
         Ok(Resolved {
-            hits: nodes.names.into_values().map(|ordinal| (ordinal, Action::StopKubelet {})).collect(),
+            hits: nodes
+                .names
+                .into_values()
+                .map(|ordinal| (ordinal, Action::Host(HostFault::StopKubelet {})))
+                .collect(),
             damage: nodes.damage,
             ..Resolved::default()
         })

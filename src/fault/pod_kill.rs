@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
+use crate::api::HostFault;
 use crate::experiment::Selection;
 
 pub mod host;
@@ -73,7 +74,7 @@ impl Kind for PodKill {
         let action = match self.mode {
             Mode::Graceful => Action::DeletePod { grace: None },
             Mode::Force => Action::DeletePod { grace: Some(Duration::ZERO) },
-            Mode::Sigkill => Action::Kill {},
+            Mode::Sigkill => Action::Host(HostFault::Kill {}),
         };
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
+use crate::api::HostFault;
 use crate::experiment::Selection;
 
 pub mod host;
@@ -42,7 +43,7 @@ impl Kind for PowerLoss {
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
-        let action = Action::PowerLoss { claims: self.claims.clone() };
+        let action = Action::Host(HostFault::PowerLoss { claims: self.claims.clone() });
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },

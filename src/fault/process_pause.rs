@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved};
+use crate::api::HostFault;
 use crate::experiment::Selection;
 
 pub mod host;
@@ -39,7 +40,7 @@ impl Kind for ProcessPause {
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         Ok(Resolved {
-            hits: members.iter().map(|&ordinal| (ordinal, Action::Pause {})).collect(),
+            hits: members.iter().map(|&ordinal| (ordinal, Action::Host(HostFault::Pause {}))).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
             ..Resolved::default()
         })

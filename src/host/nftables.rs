@@ -31,7 +31,8 @@ pub use probe::works_here;
 pub use readback::Reading;
 
 use super::netlink::socket::Socket;
-use super::process::{PidFd, ProcessId};
+use super::process::ProcessId;
+use super::process::held::Held;
 
 /// The hold on one table. Whoever has it can change and remove the table; while anybody has it, the table stays.
 #[derive(Debug)]
@@ -48,15 +49,17 @@ impl Grip {
         [self.owner.as_fd(), self.reader.as_fd()]
     }
 
-    /// Copies what another process holds under these numbers.
-    pub fn from_holder(holder: &PidFd, descriptors: &[i32]) -> io::Result<Self> {
-        let [owner, reader] = descriptors else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        Ok(Self {
-            owner: Socket::from_fd(holder.descriptor(*owner)?),
-            reader: Socket::from_fd(holder.descriptor(*reader)?),
-        })
+    /// The hold that these descriptors are; none where they are not two.
+    pub fn from_held(held: Held) -> Option<Self> {
+        let mut descriptors = held.into_iter().map(Socket::from_fd);
+        let (owner, reader) = (descriptors.next()?, descriptors.next()?);
+        descriptors.next().is_none().then_some(Self { owner, reader })
+    }
+}
+
+impl From<Grip> for Held {
+    fn from(Grip { owner, reader }: Grip) -> Self {
+        [owner.into_fd(), reader.into_fd()].into_iter().collect()
     }
 }
 

@@ -18,6 +18,7 @@ pub mod apart;
 pub mod boot;
 pub mod copy;
 pub mod ended;
+pub mod held;
 pub mod launch;
 pub mod memory;
 mod stat;

@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::blocking::blocking;
-use super::effect::Look;
 use super::standing::{Attempt, Leftover, Standing, StandingError, inject};
 use super::status::Status;
 use super::{Channel, Locate, LocatedPod, Node};
 use crate::api::{Desired, InjectionSpec, InjectionState};
+use crate::fault::host::Look;
+use crate::host::process::held::Held;
 use crate::undo::{Expiry, Record, stop_here};
 
 mod hold;
@@ -271,5 +272,5 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 }
 
 fn leftover(path: PathBuf, record: Record) -> Box<Leftover> {
-    Box::new(Leftover { path, record, grip: None, guardian: None })
+    Box::new(Leftover { path, record, held: Held::default(), guardian: None })
 }

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::effect::{Effect, EffectError, Look, Prepared};
 use super::{LocatedPod, Options};
-use crate::api::InjectionSpec;
-use crate::host::nftables::Grip;
+use crate::api::{HostFault, InjectionSpec};
+use crate::fault::host::{Effect, HostError, Look, prepare};
 use crate::host::process::boot::{Era, uptime};
+use crate::host::process::held::Held;
 use crate::undo::guardian::{Armed, LaunchError, Started};
-use crate::undo::{Expiry, Record, Store, StoreError, Target, UndoError, stop_here, undo};
+use crate::undo::{Expiry, Record, Store, StoreError, UndoError, stop_here, undo};
 
 /// A fault in force.
 pub(super) struct Standing {
     pub path: PathBuf,
     pub record: Record,
-    pub effect: Effect,
+    pub effect: Box<dyn Effect>,
     /// Present where nothing but a process can end the fault.
     pub guardian: Option<Armed>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Standing {
 pub(super) struct Leftover {
     pub path: PathBuf,
     pub record: Record,
-    pub grip: Option<Grip>,
+    pub held: Held,
     /// Kept until it has been ended, so that it is reaped.
     pub guardian: Option<Armed>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Leftover {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StandingError {
     #[error(transparent)]
-    Effect(#[from] EffectError),
+    Fault(#[from] HostError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -73,13 +73,12 @@ pub(super) fn inject(
         return Err(StandingError::TooLate.into());
     }
     let path = Store::open(&options.undo_dir)?.path(&spec.name, generation);
-    let prepared = Prepared::new(&spec, pod, &format!("{generation:x}"))?;
+    let prepared = prepare(&spec, pod, &format!("{generation:x}"))?;
     let target = prepared.target();
-    let started = match &target {
-        Target::Kill(_) => None,
-        Target::Pause(_) | Target::Partition(_) | Target::PowerLoss(_) => {
-            Some(options.guardian.start(&path, &prepared.descriptors())?)
-        }
+    let started = if target.undo().needs_guardian() {
+        Some(options.guardian.start(&path, &prepared.descriptors())?)
+    } else {
+        None
     };
     stop_here("guardian-started");
     let record = Record {
@@ -99,20 +98,23 @@ pub(super) fn inject(
             started.dismiss();
         }
         // It may be there all the same, when only its folder could not be synced.
-        return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian: None }));
+        return Err(give_up(error.into(), Leftover { path, record, held: Held::default(), guardian: None }));
     }
     stop_here("record-written");
     let guardian = match started.map(Started::arm).transpose() {
         Ok(guardian) => guardian,
         Err(error) => {
-            return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian: None }));
+            return Err(give_up(
+                error.into(),
+                Leftover { path, record, held: Held::default(), guardian: None },
+            ));
         }
     };
     stop_here("guardian-armed");
     let effect = match prepared.inject(&record.spec, record.expires.left()) {
         Ok(effect) => effect,
         Err(error) => {
-            return Err(give_up(error.into(), Leftover { path, record, grip: None, guardian }));
+            return Err(give_up(error.into(), Leftover { path, record, held: Held::default(), guardian }));
         }
     };
     stop_here("acted");
@@ -135,14 +137,14 @@ fn give_up(why: StandingError, left: Leftover) -> Attempt {
 
 impl From<Standing> for Leftover {
     fn from(Standing { path, record, effect, guardian }: Standing) -> Self {
-        Self { path, record, grip: effect.into_grip(), guardian }
+        Self { path, record, held: effect.into_held(), guardian }
     }
 }
 
 impl Leftover {
     /// One attempt to take it back; what is left is given back with the reason.
     pub(super) fn take_back(self) -> Result<(), (Box<Self>, UndoError)> {
-        match undo(&self.path, &self.record, self.grip.as_ref()) {
+        match undo(&self.path, &self.record, &self.held) {
             Ok(()) => {
                 // It has been ended and can be reaped.
                 drop(self.guardian);
@@ -161,11 +163,14 @@ impl Standing {
         mut record: Record,
         spec: InjectionSpec,
     ) -> Result<(Self, Look), (Box<Leftover>, StandingError)> {
-        let grip = record.guardian.as_ref().and_then(crate::undo::Guardian::grip);
-        let mut effect = match Effect::adopt(&record.target, &record.spec, grip) {
+        let held = record.guardian.as_ref().map_or_else(Held::default, crate::undo::Guardian::held);
+        let mut effect = match record.target.undo().adopt(&record.spec.fault, held) {
             Ok(effect) => effect,
             Err(error) => {
-                return Err((Box::new(Leftover { path, record, grip: None, guardian: None }), error.into()));
+                return Err((
+                    Box::new(Leftover { path, record, held: Held::default(), guardian: None }),
+                    error.into(),
+                ));
             }
         };
         let guardian = match &record.guardian {
@@ -173,8 +178,8 @@ impl Standing {
                 Ok(guardian) => guardian,
                 Err(error) => {
                     let error = StandingError::Guardian(LaunchError::Arm(error));
-                    let grip = effect.into_grip();
-                    return Err((Box::new(Leftover { path, record, grip, guardian: None }), error));
+                    let held = effect.into_held();
+                    return Err((Box::new(Leftover { path, record, held, guardian: None }), error));
                 }
             },
             None => None,
@@ -182,10 +187,10 @@ impl Standing {
         if record.spec.deadline != spec.deadline {
             record.expires = Expiry::new(&spec.deadline, record.began);
         }
-        record.spec = spec;
+        let before = std::mem::replace(&mut record.spec, spec).fault;
         let needs_guardian = record.guardian.is_some() && guardian.is_none();
         // What was in force may be older than the record that was to change it, so that it is made anew in any case.
-        let changed = effect.change(&record.spec, record.expires.left()).map_err(StandingError::from);
+        let changed = change(effect.as_mut(), &before, &record);
         let mut standing = Self { path, record, effect, guardian };
         let ready = changed.and_then(|()| {
             if needs_guardian {
@@ -223,36 +228,36 @@ impl Standing {
             record.expires = Expiry::new(&record.spec.deadline, record.began);
         }
         Store::write(&self.path, &record)?;
-        match self.effect.change(&record.spec, record.expires.left()) {
+        match change(self.effect.as_mut(), &self.record.spec.fault, &record) {
             Ok(()) => {
                 self.record = record;
                 Ok(())
             }
             Err(error) => {
                 Store::write(&self.path, &self.record)?;
-                Err(error.into())
+                Err(error)
             }
         }
     }
 
-    /// Kills who came after those that were killed before; whether there was anybody.
-    pub(super) fn kill_next(&mut self, pod: &LocatedPod) -> Result<bool, StandingError> {
-        let Target::Kill(known) = &self.record.target else {
+    /// Hits who came after those that were hit before; whether there was anybody.
+    pub(super) fn strike_next(&mut self, pod: &LocatedPod) -> Result<bool, StandingError> {
+        let Some(prepared) = self.effect.next(pod, self.record.spec.container.as_deref()) else {
             return Ok(false);
         };
-        let container = self.record.spec.container.as_deref();
-        let Ok(found) = crate::fault::pod_kill::host::Target::find(pod, container) else {
-            return Ok(false);
-        };
-        if !known.misses(&found) {
-            return Ok(false);
-        }
-        let record =
-            Record { target: Target::Kill(found.clone()), pod: pod.uid.clone(), ..self.record.clone() };
+        let record = Record { target: prepared.target(), pod: pod.uid.clone(), ..self.record.clone() };
         Store::write(&self.path, &record)?;
         self.record = record;
-        found.kill().map_err(EffectError::from)?;
-        self.effect = Effect::Kill(found);
+        self.effect = prepared.inject(&self.record.spec, self.record.expires.left())?;
         Ok(true)
     }
+}
+
+/// Makes an effect what its record wants now, which was `before`.
+fn change(effect: &mut dyn Effect, before: &HostFault, record: &Record) -> Result<(), StandingError> {
+    let wanted = &record.spec.fault;
+    if std::mem::discriminant(before) != std::mem::discriminant(wanted) {
+        return Err(HostError::AnotherFault.into());
+    }
+    Ok(effect.change(wanted, record.expires.left())?)
 }

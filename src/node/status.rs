@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::effect::Look;
 use crate::api::{InjectionState, InjectionStatus, Proof};
+use crate::fault::host::Look;
 use crate::host::process::boot::uptime;
 
 /// Only time between two looks that both saw the effect counts as proven.

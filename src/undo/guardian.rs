@@ -21,10 +21,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::{Record, Store, StoreError, undo};
-use crate::host::nftables::Grip;
+use super::{Guardian, Record, Store, StoreError, undo};
 use crate::host::process::PidFd;
 use crate::host::process::apart::leave_container;
+use crate::host::process::held::Held;
 
 mod launch;
 
@@ -71,7 +71,7 @@ fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let Some(mut record) = read(path)? else {
         return Ok(());
     };
-    let grip = own_grip(&record);
+    let held = record.guardian.as_ref().map_or_else(Held::default, Guardian::held);
     let anchors = anchors_of(&record);
     // Once a node has died, nobody reads this any more.
     let _ = std::io::stdout().write_all(b"!").and_then(|()| std::io::stdout().flush());
@@ -89,7 +89,7 @@ fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
             Err(_) => {}
         }
     }
-    while undo(path, &record, grip.as_ref()).is_err() {
+    while undo(path, &record, &held).is_err() {
         std::thread::sleep(RETRY);
     }
     Ok(())
@@ -103,15 +103,8 @@ fn read(path: &Path) -> Result<Option<Record>, StoreError> {
     }
 }
 
-/// The descriptors that it inherited, as the record tells their numbers.
-fn own_grip(record: &Record) -> Option<Grip> {
-    let guardian = record.guardian.as_ref()?;
-    let own = guardian.process.open().ok().flatten()?;
-    Grip::from_holder(&own, &guardian.descriptors).ok()
-}
-
 fn anchors_of(record: &Record) -> Vec<PidFd> {
-    record.target.anchors().iter().filter_map(|process| process.open().ok().flatten()).collect()
+    record.target.undo().anchors().iter().filter_map(|process| process.open().ok().flatten()).collect()
 }
 
 fn is_asked(release: &SignalFd) -> bool {

@@ -8,10 +8,9 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Deadline, InjectionSpec};
-use crate::fault::host::HostError;
-use crate::fault::{network_partition, pod_kill, power_loss, process_pause};
-use crate::host::nftables::Grip;
+use crate::fault::host::Target;
 use crate::host::process::boot::{Era, uptime};
+use crate::host::process::held::Held;
 use crate::host::process::{PidFd, ProcessId};
 
 /// For how long a guardian may take to end after SIGKILL.
@@ -83,48 +82,6 @@ impl Expiry {
     }
 }
 
-/// What was done to whom, as far as it must be known to take it back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Target {
-    /// Killed: nothing to take back.
-    Kill(pod_kill::host::Target),
-    /// Paused.
-    Pause(process_pause::host::Target),
-    /// Cut off.
-    Partition(network_partition::host::Target),
-    /// Without power: nothing to take back once it is done.
-    PowerLoss(power_loss::host::Target),
-}
-
-impl Target {
-    /// The processes with whose end the fault ends. None where their end is what is wanted: a power cut that is complete
-    /// still has its proof ahead, and its markers on the volumes.
-    pub fn anchors(&self) -> Vec<ProcessId> {
-        match self {
-            Self::Kill(_) | Self::PowerLoss(_) => Vec::new(),
-            Self::Pause(target) => target.anchors(),
-            Self::Partition(target) => vec![target.holder],
-        }
-    }
-
-    /// Whether every process that the fault lived in is gone, and with them whatever was done to them.
-    pub fn is_gone(&self) -> bool {
-        let anchors = self.anchors();
-        !anchors.is_empty() && anchors.iter().all(|process| matches!(process.is_alive(), Ok(false)))
-    }
-
-    /// Takes the fault back and reads back that it is. May be repeated.
-    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), HostError> {
-        match self {
-            Self::Kill(_) => Ok(()),
-            Self::Pause(target) => Ok(target.revert()?),
-            Self::Partition(target) => Ok(target.revert(grip)?),
-            Self::PowerLoss(target) => Ok(target.settle()?),
-        }
-    }
-}
-
 /// A guardian process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -136,10 +93,10 @@ pub struct Guardian {
 }
 
 impl Guardian {
-    /// Its hold on a partition's table, where it lives and has one.
-    pub fn grip(&self) -> Option<Grip> {
-        let handle = self.process.open().ok().flatten()?;
-        Grip::from_holder(&handle, &self.descriptors).ok()
+    /// What it holds; nothing where it does not live any more.
+    pub fn held(&self) -> Held {
+        let handle = self.process.open().ok().flatten();
+        handle.and_then(|handle| Held::from_holder(&handle, &self.descriptors).ok()).unwrap_or_default()
     }
 
     /// A handle to it, if it lives.

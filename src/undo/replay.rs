@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Record, Store, StoreError, UndoError, store, undo};
 use crate::host::process::boot::Era;
+use crate::host::process::held::Held;
 
 /// Which records are taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ fn settle(path: PathBuf, record: Box<Record>, era: &Era, scope: Scope) -> Result
     if is_wanted {
         return Ok(Outcome::Kept(path, record));
     }
-    Ok(match undo(&path, &record, None) {
+    Ok(match undo(&path, &record, &Held::default()) {
         Ok(()) => Outcome::Reverted(record),
         Err(error) => Outcome::Failed(path, record, error),
     })

@@ -6,8 +6,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState, Peer};
-use seatrial::host::nftables;
-use seatrial::undo::{Outcome, Scope, Store, Target, replay};
+use seatrial::fault::host::Target;
+use seatrial::host::nftables::{self, Grip};
+use seatrial::undo::{Outcome, Scope, Store, replay};
 
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
@@ -241,7 +242,7 @@ fn a_table_removed_behind_its_back_is_told_as_lost() {
     assert_eq!(pod.tables().len(), 1, "a foreign flush skips an owned table");
     // Only the owner can remove it: with the guardian's own socket.
     let record = Store::read(&folder.records()[0]).expect("a record");
-    let grip = record.guardian.expect("guarded").grip().expect("it holds the table");
+    let grip = Grip::from_held(record.guardian.expect("guarded").held()).expect("it holds the table");
     let Target::Partition(target) = record.target else { unreachable!("a partition") };
     nftables::remove(&grip.owner, &target.table).expect("owned");
     let status = folder.await_state("torn", InjectionState::Lost);

@@ -7,15 +7,21 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::Peer;
+use crate::api::{HostFault, InjectionSpec, Peer};
+use crate::fault::host;
+use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
 use crate::host::nftables::{self, Cut, Grip, Sockets};
 use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
 use crate::node::LocatedPod;
 
+/// How much longer than the fault the kernel keeps a cut, so that a node on time is never late for its last proof.
+const KERNEL_MARGIN: Duration = Duration::from_millis(500);
 /// Where probes go when no port is named: `discard` (RFC 863), where nobody minds one byte.
 const PROBE_PORT: u16 = 9;
 /// An address that nobody has (RFC 5737), for a probe that stands for every stranger.
@@ -109,7 +115,19 @@ pub struct Links<'a> {
     pub clients: bool,
 }
 
-impl Links<'_> {
+impl<'a> Links<'a> {
+    /// Those of a partition.
+    fn of(fault: &'a HostFault) -> Result<Self, HostError> {
+        match fault {
+            HostFault::Partition { peers, ports, clients } => Ok(Self { peers, ports, clients: *clients }),
+            HostFault::Kill {}
+            | HostFault::Pause {}
+            | HostFault::StopKubelet {}
+            | HostFault::PowerLoss { .. }
+            | HostFault::Api(_) => Err(HostError::AnotherFault),
+        }
+    }
+
     fn cut(&self) -> Cut {
         let addresses = |chosen: fn(&Peer) -> bool| -> Vec<IpAddr> {
             self.peers
@@ -148,7 +166,7 @@ impl Target {
 
     /// Removes the table and reads back that it is gone. Where nobody holds the owning socket any more, the kernel has
     /// removed it already; that is read back as well.
-    pub fn revert(&self, grip: Option<&Grip>) -> Result<(), Error> {
+    fn take_back(&self, grip: Option<&Grip>) -> Result<(), Error> {
         if let Some(grip) = grip {
             return self.remove(grip);
         }
@@ -167,6 +185,49 @@ impl Target {
             Ok(true) => Err(Error::StillThere(table)),
             Err(source) => Err(Error::ReadBack { table, source }),
         }
+    }
+}
+
+/// A namespace that may be cut, with what is held open there.
+pub struct Uncut {
+    target: Target,
+    sockets: Sockets,
+}
+
+/// Finds the namespace of a partition's pod. `mark` names the table.
+pub(in crate::fault) fn prepare(fault: &HostFault, pod: &LocatedPod, mark: &str) -> Result<Uncut, HostError> {
+    let (target, sockets) = Target::find(pod, format!("seatrial-{mark}"), Links::of(fault)?)?;
+    Ok(Uncut { target, sockets })
+}
+
+impl Prepared for Uncut {
+    fn target(&self) -> host::Target {
+        host::Target::Partition(self.target.clone())
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.sockets.grip.descriptors().to_vec()
+    }
+
+    fn inject(self: Box<Self>, spec: &InjectionSpec, left: Duration) -> Result<Box<dyn Effect>, HostError> {
+        let links = Links::of(&spec.fault)?;
+        Ok(Box::new(Partition::inject(&self.target, self.sockets, links, left + KERNEL_MARGIN)?))
+    }
+}
+
+impl Undo for Target {
+    fn anchors(&self) -> Vec<ProcessId> {
+        vec![self.holder]
+    }
+
+    fn revert(&self, held: &Held) -> Result<(), HostError> {
+        let grip = Grip::from_held(held.try_clone().map_err(Error::Enter)?);
+        Ok(self.take_back(grip.as_ref())?)
+    }
+
+    fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
+        let grip = Grip::from_held(held).ok_or(Error::Gone)?;
+        Ok(Box::new(Partition::adopt(self, grip, Links::of(fault)?)?))
     }
 }
 
@@ -214,18 +275,8 @@ impl Partition {
         Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped })
     }
 
-    /// The hold on the table.
-    pub fn grip(&self) -> &Grip {
-        &self.sockets.grip
-    }
-
-    /// Gives the hold on the table away, for the one who removes it.
-    pub fn into_grip(self) -> Grip {
-        self.sockets.grip
-    }
-
     /// Changes whom it cuts off, or when it ends, without a gap.
-    pub fn change(&mut self, links: Links<'_>, lifetime: Duration) -> Result<(), Error> {
+    fn exchange(&mut self, links: Links<'_>, lifetime: Duration) -> Result<(), Error> {
         let wanted = links.cut();
         if wanted.ports != self.cut.ports || wanted.strangers != self.cut.strangers {
             return Err(Error::Unchangeable);
@@ -238,15 +289,8 @@ impl Partition {
         Ok(())
     }
 
-    /// Looks whether the kernel still holds and applies the cut.
-    pub fn verify(&mut self) -> (bool, String) {
-        match self.look() {
-            Ok(text) => (true, text),
-            Err(text) => (false, text),
-        }
-    }
-
-    fn look(&mut self) -> Result<String, String> {
+    /// Whether the kernel still holds and applies the cut, or what contradicts it.
+    fn verify(&mut self) -> Result<String, String> {
         let table = &self.target.table;
         let reading = self
             .sockets
@@ -291,6 +335,27 @@ impl Partition {
             }
         }
         Ok(refused)
+    }
+}
+
+impl Effect for Partition {
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        match self.verify() {
+            Ok(observed) => Look::Holds(observed),
+            Err(observed) => Look::Fails(observed),
+        }
+    }
+
+    fn change(&mut self, wanted: &HostFault, left: Duration) -> Result<(), HostError> {
+        Ok(self.exchange(Links::of(wanted)?, left + KERNEL_MARGIN)?)
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.sockets.grip.descriptors().to_vec()
+    }
+
+    fn into_held(self: Box<Self>) -> Held {
+        self.sockets.grip.into()
     }
 }
 

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::host::{ContainerError, Running, kernel};
+use crate::api::{HostFault, InjectionSpec};
+use crate::fault::host;
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
 use crate::host::process::tree::Tree;
 use crate::node::LocatedPod;
 
@@ -65,6 +69,54 @@ impl Target {
     /// Whether `other` names an incarnation that this one does not.
     pub fn misses(&self, other: &Self) -> bool {
         other.containers.iter().any(|victim| self.containers.iter().all(|known| known.first != victim.first))
+    }
+}
+
+impl Prepared for Target {
+    fn target(&self) -> host::Target {
+        host::Target::Kill(self.clone())
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        self.kill()?;
+        Ok(Box::new(Killed(*self)))
+    }
+}
+
+impl Undo for Target {
+    fn anchors(&self) -> Vec<ProcessId> {
+        Vec::new()
+    }
+
+    fn needs_guardian(&self) -> bool {
+        false
+    }
+
+    fn revert(&self, _: &Held) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
+        self.kill()?;
+        Ok(Box::new(Killed(self.clone())))
+    }
+}
+
+/// A kill that is done, for those who look at it and for those who come after.
+struct Killed(Target);
+
+impl Effect for Killed {
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        self.0.verify().into()
+    }
+
+    fn strikes_again(&self) -> bool {
+        true
+    }
+
+    fn next(&self, pod: &LocatedPod, container: Option<&str>) -> Option<Box<dyn Prepared>> {
+        let found = Target::find(pod, container).ok()?;
+        self.0.misses(&found).then(|| Box::new(found) as Box<dyn Prepared>)
     }
 }
 

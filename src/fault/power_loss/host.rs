@@ -20,8 +20,12 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::api::{HostFault, InjectionSpec};
+use crate::fault::host;
+use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
 use crate::fault::{pod_kill, process_pause};
 use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
 use crate::host::shutdown;
 use crate::node::{LocatedPod, LocatedVolume};
 
@@ -184,7 +188,7 @@ impl Target {
         let is_before = self.holder.is_alive().map_err(|_| Error::Gone)?;
         let is_complete = self.resume()?;
         if !is_complete {
-            self.stop.revert().map_err(Error::Stop)?;
+            self.stop.go_on().map_err(Error::Stop)?;
         } else if is_before {
             self.await_volumes();
         }
@@ -237,6 +241,59 @@ impl Target {
                 .map_err(volume("remove the marker from", &lost.claim))?;
         }
         Ok(Some((true, format!("{}; the pod's new holder is {holder}", seen.join("; ")))))
+    }
+}
+
+impl Prepared for Target {
+    fn target(&self) -> host::Target {
+        host::Target::PowerLoss(self.clone())
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        self.cut()?;
+        Ok(Box::new(Outage { target: *self, seen: None }))
+    }
+}
+
+impl Undo for Target {
+    /// None: a power cut that is complete still has its proof ahead, and its markers on the volumes.
+    fn anchors(&self) -> Vec<ProcessId> {
+        Vec::new()
+    }
+
+    fn revert(&self, _: &Held) -> Result<(), HostError> {
+        Ok(self.settle()?)
+    }
+
+    fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
+        if self.resume()? {
+            Ok(Box::new(Outage { target: self.clone(), seen: None }))
+        } else {
+            Err(Error::Interrupted.into())
+        }
+    }
+}
+
+/// A power cut that is done, until its pod is back and after.
+struct Outage {
+    target: Target,
+    /// What the volumes showed when the pod was back.
+    seen: Option<(bool, String)>,
+}
+
+impl Effect for Outage {
+    fn look(&mut self, pod: Option<&LocatedPod>) -> Look {
+        if let Some(seen) = &self.seen {
+            return seen.clone().into();
+        }
+        match pod.map(|pod| self.target.verify(pod)) {
+            Some(Ok(Some(proof))) => self.seen.insert(proof).clone().into(),
+            Some(Ok(None) | Err(_)) | None => Look::NotYet,
+        }
+    }
+
+    fn needs_pod(&self) -> bool {
+        self.seen.is_none()
     }
 }
 

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::host::{ContainerError, Running, kernel};
+use crate::api::{HostFault, InjectionSpec};
+use crate::fault::host;
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
 use crate::host::freezer::{CgroupId, Freezer};
+use crate::host::process::held::Held;
 use crate::host::process::tree::Tree;
 use crate::host::process::{ProcessId, cpu_time};
 use crate::node::LocatedPod;
@@ -96,17 +99,37 @@ impl Target {
         Ok(Self { containers })
     }
 
-    /// The first processes, with whose end the pause of their container ends.
-    pub fn anchors(&self) -> Vec<ProcessId> {
-        self.containers.iter().map(|container| container.first).collect()
-    }
-
     /// Lets everybody go on, and reads back that they do. What is gone needs no revert.
-    pub fn revert(&self) -> Result<(), Error> {
+    pub fn go_on(&self) -> Result<(), Error> {
         for container in &self.containers {
             container.go_on()?;
         }
         Ok(())
+    }
+}
+
+impl Prepared for Target {
+    fn target(&self) -> host::Target {
+        host::Target::Pause(self.clone())
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        Ok(Box::new(Pause::inject(&self)?))
+    }
+}
+
+impl Undo for Target {
+    /// With the end of its first process the pause of a container ends.
+    fn anchors(&self) -> Vec<ProcessId> {
+        self.containers.iter().map(|container| container.first).collect()
+    }
+
+    fn revert(&self, _: &Held) -> Result<(), HostError> {
+        Ok(self.go_on()?)
+    }
+
+    fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
+        Ok(Box::new(Pause::adopt(self)?))
     }
 }
 
@@ -194,11 +217,11 @@ impl Paused {
 /// A pause in force.
 #[derive(Debug)]
 pub struct Pause {
-    held: Vec<Held>,
+    containers: Vec<Standstill>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Standstill {
     container: Paused,
     hold: Hold,
     cpu: Duration,
@@ -241,10 +264,10 @@ impl Pause {
         for container in &target.containers {
             let hold = container.stop()?;
             let cpu = hold.cpu_time().map_err(kernel("read the CPU time of", &container.name))?;
-            all.push(Held { container: container.clone(), hold, cpu });
+            all.push(Standstill { container: container.clone(), hold, cpu });
         }
         std::thread::sleep(FIRST_LOOK);
-        Ok(Self { held: all })
+        Ok(Self { containers: all })
     }
 
     /// Takes up a pause that an earlier process made.
@@ -259,25 +282,27 @@ impl Pause {
                 By::Signal(tree) => Hold::Stopped(tree.clone()),
             };
             let cpu = hold.cpu_time().map_err(kernel("read the CPU time of", &container.name))?;
-            all.push(Held { container: container.clone(), hold, cpu });
+            all.push(Standstill { container: container.clone(), hold, cpu });
         }
-        Ok(Self { held: all })
-    }
-
-    /// Looks whether everything still stands still, since the last look.
-    pub fn verify(&mut self) -> (bool, String) {
-        let mut seen = Vec::new();
-        for held in &mut self.held {
-            match held.verify() {
-                Ok(text) => seen.push(text),
-                Err(text) => return (false, text),
-            }
-        }
-        (true, seen.join("; "))
+        Ok(Self { containers: all })
     }
 }
 
-impl Held {
+impl Effect for Pause {
+    /// Looks whether everything still stands still, since the last look.
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        let mut seen = Vec::new();
+        for container in &mut self.containers {
+            match container.verify() {
+                Ok(text) => seen.push(text),
+                Err(text) => return Look::Fails(text),
+            }
+        }
+        Look::Holds(seen.join("; "))
+    }
+}
+
+impl Standstill {
     fn verify(&mut self) -> Result<String, String> {
         let Paused { name, first, .. } = &self.container;
         let unreadable = |error: io::Error| format!("cannot look at container {name}: {error}");

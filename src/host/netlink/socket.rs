@@ -46,6 +46,11 @@ impl Socket {
         Self(fd)
     }
 
+    /// The descriptor itself, for one who only keeps it.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
     /// Sends a query and hands every answer to `each`.
     pub(in crate::host) fn query<Request: NetlinkRequest>(
         &self,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Actor, Next, Phase, SEARCH, Wish};
-use crate::api::{Desired, HostFault, InjectionSpec};
+use crate::api::{Desired, InjectionSpec};
+use crate::fault::host::Look;
 use crate::host::process::ProcessId;
 use crate::node::blocking::blocking;
-use crate::node::effect::Look;
 use crate::node::standing::Standing;
 use crate::node::watch::Watch;
 use crate::node::{Channel, Locate};
@@ -20,7 +20,7 @@ const PROOF: Duration = Duration::from_secs(1);
 impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     /// Renews the proof until somebody or something ends it.
     pub(super) async fn hold(&mut self, mut standing: Box<Standing>) -> Phase {
-        let mut targets = Watch::new(&standing.record.target.anchors());
+        let mut targets = Watch::new(&standing.record.target.undo().anchors());
         let mut guardian = Watch::new(&guardian_of(&standing.record));
         let mut next_look = Instant::now() + PROOF;
         loop {
@@ -28,8 +28,8 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             if left.is_zero() {
                 return self.last_look(standing, Next::Reverted).await;
             }
-            let is_searching = standing.effect.needs_pod()
-                || (self.follows() && matches!(standing.record.spec.fault, HostFault::Kill {}));
+            let is_searching =
+                standing.effect.needs_pod() || (self.follows() && standing.effect.strikes_again());
             tokio::select! {
                 wish = self.wishes.recv() => match wish {
                     Some(Wish::Put(spec)) if spec.desired == Desired::Injected => {
@@ -103,7 +103,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 let is_news = !matches!(standing.effect.look(Some(&pod)), Look::NotYet);
                 return (standing, Ok(is_news));
             }
-            let result = standing.kill_next(&pod);
+            let result = standing.strike_next(&pod);
             (standing, result)
         })
         .await;
