@@ -1,6 +1,6 @@
 //! Figures for Prometheus.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kube::runtime::reflector::Store;
@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::experiment::Verdict;
+use crate::platform::kubernetes::access::requests;
 use crate::resource::Experiment;
 
 /// Figures for Prometheus.
@@ -25,6 +26,7 @@ pub struct Metrics {
     reconciliations: Family<ResultLabel, Counter>,
     seconds: Histogram,
     memory: Gauge<f64, AtomicU64>,
+    requests: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -54,6 +56,7 @@ impl Default for Metrics {
             reconciliations: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             memory: Gauge::default(),
+            requests: Counter::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("leader", "1 where this controller leads", metrics.leader.clone());
@@ -64,6 +67,7 @@ impl Default for Metrics {
         registry.register("reconciliations", "Reconciliations by result", metrics.reconciliations.clone());
         registry.register("reconcile_seconds", "How long reconciliations took", metrics.seconds.clone());
         registry.register("resident_memory_bytes", "Memory of this process", metrics.memory.clone());
+        registry.register("api_requests", "Requests sent to the API server", metrics.requests.clone());
         metrics
     }
 }
@@ -103,6 +107,8 @@ impl Metrics {
             let phase = phase.map_or_else(|| "New".into(), |phase| format!("{phase:?}"));
             self.experiments.get_or_create(&PhaseLabel { phase }).inc();
         }
+        // Counted where requests are sent, which knows no controller.
+        self.requests.inner().store(requests(), Ordering::Relaxed);
         self.memory.set(resident_bytes().unwrap_or(0.0));
         let mut text = String::new();
         // Writing into a string cannot fail.
@@ -135,6 +141,7 @@ mod tests {
             "seatrial_runs_total{verdict=\"Pass\"} 1",
             "seatrial_reconciliations_total{result=\"ok\"} 1",
             "seatrial_reconcile_seconds_count 1",
+            &format!("seatrial_api_requests_total {}", requests()),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }

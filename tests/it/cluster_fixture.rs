@@ -62,6 +62,30 @@ impl Cluster {
         Self { kubeconfig: kubeconfig.into(), kubectl, machine }
     }
 
+    /// Another one of the project's own, for one test, started with these arguments. [`Cluster::down`] ends it.
+    pub fn another(dir: &Path, arguments: &[&str]) -> Self {
+        let program = std::env::var_os("SEATRIAL_TEST_CLUSTER_PROGRAM")
+            .expect("this test starts a cluster of its own: `make test-cluster` says with which program");
+        let machine = Machine { program: program.into(), dir: dir.to_owned() };
+        let cluster = Self {
+            kubeconfig: dir.join("kubeconfig"),
+            kubectl: machine.program.with_file_name("kubectl"),
+            machine: Some(machine),
+        };
+        cluster.run(["up"].iter().chain(arguments).copied());
+        cluster
+    }
+
+    /// Makes nodes and pods with nothing behind them.
+    pub fn scale(&self, nodes: usize, pods: usize) {
+        self.run(["scale", "--nodes", &nodes.to_string(), "--pods", &pods.to_string()]);
+    }
+
+    /// Ends a cluster that [`Cluster::another`] started.
+    pub fn down(&self) {
+        self.run(["down"]);
+    }
+
     /// The cluster, beside other tests of pieces.
     pub fn shared() -> Held {
         Self::held(Need { alone: false, installed: false })

@@ -22,6 +22,7 @@ mod cluster_rig;
 mod cluster_rights;
 mod cluster_run;
 mod cluster_run_fixture;
+mod cluster_scale;
 mod cluster_snapshots;
 mod cluster_soak;
 mod cluster_survival;

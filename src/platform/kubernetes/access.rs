@@ -1,10 +1,13 @@
 //! The way to an API server: from a kubeconfig, or from inside a pod.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
+use kube::client::ClientBuilder;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use tower::util::MapRequestLayer;
 
 use super::failure::words;
 
@@ -41,8 +44,25 @@ impl Access {
                 HeaderValue::from_str(value).map_err(|error| AccessError::Client(error.to_string()))?;
             config.headers.push((HeaderName::from_static(name), value));
         }
-        Client::try_from(config).map_err(|error| AccessError::Client(words(&error)))
+        client(config).map_err(|error| AccessError::Client(words(&error)))
     }
+}
+
+/// Requests that this process has sent to API servers; a watch is one, however long it lasts.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// How many requests this process has sent to API servers.
+pub fn requests() -> u64 {
+    REQUESTS.load(Ordering::Relaxed)
+}
+
+/// A client whose requests are counted.
+fn client(config: Config) -> Result<Client, kube::Error> {
+    let count = MapRequestLayer::new(|request| {
+        REQUESTS.fetch_add(1, Ordering::Relaxed);
+        request
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
 }
 
 /// Why there is no way.
@@ -76,7 +96,7 @@ pub async fn connect(context: Option<&str>) -> Result<Access, AccessError> {
     config.default_retry = false;
     let server = config.cluster_url.to_string();
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config.clone()).map_err(|error| AccessError::Client(words(&error)))?;
+    let client = client(config.clone()).map_err(|error| AccessError::Client(words(&error)))?;
     let silent = |why| AccessError::Unreachable { context: context.clone(), server: server.clone(), why };
     let version = tokio::time::timeout(FIRST_ANSWER, client.apiserver_version())
         .await
