@@ -52,6 +52,8 @@ pub struct Engine {
     outbox: Outbox,
     faults: Faults,
     state: State,
+    /// Whether the last input was an answer to something that was asked for, of which thousands come at once.
+    is_only_answered: bool,
 }
 
 impl Engine {
@@ -74,6 +76,7 @@ impl Engine {
             outbox,
             faults: Faults::default(),
             state: State::Preflight { since: 0 },
+            is_only_answered: false,
         }
     }
 
@@ -84,6 +87,7 @@ impl Engine {
         if matches!(self.state, State::Over) {
             return Vec::new();
         }
+        self.is_only_answered = matches!(input, Input::Injection { .. } | Input::Answer { .. });
         self.hear(input);
         self.outbox.expire(self.now);
         self.known.notice_healed(self.now, self.brief.limits.stale);

@@ -35,6 +35,8 @@ pub(super) struct Injecting {
     lost: Option<String>,
     /// For how long the effect was proven according to a node process that is gone: a new one counts from zero.
     proven_earlier: Duration,
+    /// The view of the platform that its pod and its peers were last taken from.
+    followed: u64,
 }
 
 impl Injecting {
@@ -90,6 +92,7 @@ impl Injecting {
             failed: None,
             lost: None,
             proven_earlier: Duration::ZERO,
+            followed: scene.known.views(),
         };
         hit.apply(scene);
         Some(hit)
@@ -202,6 +205,9 @@ impl Injecting {
     fn follow(&mut self, scene: &Scene<'_>) -> bool {
         // What is done through the API server is not about one pod's processes.
         if matches!(self.action, Action::Api(_)) {
+            return false;
+        }
+        if std::mem::replace(&mut self.followed, scene.known.views()) == scene.known.views() {
             return false;
         }
         let ordinal = self.spec.pod.ordinal;

@@ -13,6 +13,8 @@ use crate::plan::{Standing, View};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     snapshot: Snapshot,
+    /// How many views of the platform were told: who has seen this one need not look again.
+    views: u64,
     members: Option<Members>,
     members_at: Nanos,
     has_store: bool,
@@ -41,6 +43,12 @@ impl Known {
             }
         }
         self.snapshot = snapshot.clone();
+        self.views += 1;
+    }
+
+    /// Tells one view of the platform from the next.
+    pub(super) fn views(&self) -> u64 {
+        self.views
     }
 
     /// Every member was asked.

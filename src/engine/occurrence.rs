@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::hit::{Arming, Hit};
+use super::injecting::Injecting;
 use super::limits::{after, between};
 use super::scene::Scene;
 use super::sequence::{Outcome, Sequence};
@@ -252,9 +253,9 @@ impl Occurrence {
             return true;
         }
         let late: Vec<_> = self
-            .late_reverts(since, scene)
+            .open_reverts(since, scene)
             .filter(|&(limit, _)| scene.now >= limit)
-            .map(|(_, complaint)| complaint)
+            .map(|(_, hit)| hit.complaint())
             .collect();
         if is_overdue || late.is_empty() {
             return false;
@@ -264,14 +265,14 @@ impl Occurrence {
         true
     }
 
-    /// Reverts that are not verified yet: until when they may take, and what there is to say.
-    fn late_reverts<'a>(
+    /// Reverts that are not verified yet, and until when they may take.
+    fn open_reverts<'a>(
         &'a self,
         since: Nanos,
         scene: &'a Scene<'_>,
-    ) -> impl Iterator<Item = (Nanos, String)> + 'a {
+    ) -> impl Iterator<Item = (Nanos, &'a Injecting)> + 'a {
         self.hits.iter().filter_map(move |hit| match hit {
-            Hit::Node(hit) if !hit.is_reverted() => Some((hit.latest_revert(since, scene), hit.complaint())),
+            Hit::Node(hit) if !hit.is_reverted() => Some((hit.latest_revert(since, scene), &**hit)),
             Hit::Node(_) | Hit::Platform(_) => None,
         })
     }
@@ -327,7 +328,7 @@ impl Occurrence {
                 .chain(self.sequence.timer(scene.limits().replace))
                 .collect(),
             Stage::Holding { until, .. } if until < Nanos::MAX => vec![until],
-            Stage::Ending { since, .. } => self.late_reverts(since, scene).map(|(limit, _)| limit).collect(),
+            Stage::Ending { since, .. } => self.open_reverts(since, scene).map(|(limit, _)| limit).collect(),
             Stage::Holding { .. } | Stage::Over => Vec::new(),
         };
         let replace = scene.limits().replace;

@@ -128,6 +128,10 @@ impl Engine {
 
     /// Stops when the target has lost more than the faults took, and for longer than one lost answer explains.
     fn stop_if_endangered(&mut self) -> bool {
+        // What a node or the platform answers to a request says nothing about who is away.
+        if self.is_only_answered {
+            return false;
+        }
         let missing = self.faults.still_holds(&self.known.standing(), &self.brief.experiment).err();
         let State::Faulting { endangered, .. } = &mut self.state else {
             return false;
