@@ -3,6 +3,8 @@
 //! The status names the runner before the pod is made, so that a controller that dies in between finds what it meant to
 //! do.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -19,7 +21,8 @@ use super::status::{Aspect, Update};
 use super::target::{self, Holder};
 use super::trouble::{Answer, Doing, Trouble};
 use super::{SOON, follow, rights, runner_pod, validate};
-use crate::experiment::{Experiment as Valid, Group, Store};
+use crate::experiment::{Experiment as Valid, Group, Selection, Step, Store, Work};
+use crate::fault::Fault;
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
 use crate::spec;
 
@@ -209,11 +212,31 @@ pub async fn create_runner(context: &Context, identity: &Identity, valid: &Valid
     };
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
     let secrets = valid.target.store.as_ref().map(Store::secrets).unwrap_or_default();
-    let pod = runner_pod::runner_pod(identity, &context.image, members.as_ref(), &secrets);
+    let doomed = pods_of_lost_nodes(valid);
+    let pod = runner_pod::runner_pod(identity, &context.image, members.as_ref(), &doomed, &secrets);
     match pods.create(&PostParams::default(), &pod).await {
         Err(error) if !error.is_there() => Err(error).doing("create the runner's pod"),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// The members of a StatefulSet whose nodes the run takes away for certain, by their pods' names. Who leads by then, or is
+/// chosen by the seed, is not known yet.
+fn pods_of_lost_nodes(valid: &Valid) -> BTreeSet<String> {
+    let Group::StatefulSet(set) = &valid.target.group else {
+        return BTreeSet::new();
+    };
+    let takes_a_node =
+        |step: &&Step| matches!(step.work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
+    let chosen = valid.steps.iter().filter(takes_a_node).filter_map(|step| step.work.selection());
+    chosen
+        .filter_map(|selection| match selection {
+            Selection::Ordinals(ordinals) => Some(ordinals.iter()),
+            Selection::Role { .. } | Selection::Count(_) => None,
+        })
+        .flatten()
+        .map(|ordinal| format!("{set}-{ordinal}"))
+        .collect()
 }
 
 async fn stateful_set(

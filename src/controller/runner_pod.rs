@@ -26,6 +26,8 @@ pub struct Image {
     pub pull_policy: String,
 }
 
+/// The label that each pod of a StatefulSet has, with its name.
+const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 /// Where the journal is while the run lasts.
 pub const JOURNAL_FOLDER: &str = "/journal";
 /// How large it may grow; the pod is evicted beyond that, and the run aborted.
@@ -39,11 +41,12 @@ pub const SECRETS_FOLDER: &str = "/secrets";
 const SECRET_MODE: i32 = 0o440;
 
 /// The runner of one run, with the Secrets that its Experiment names. `members` selects the target's pods, where that is
-/// known.
+/// known; `doomed` are the pods whose nodes the run takes away for certain.
 pub fn runner_pod(
     identity: &Identity,
     image: &Image,
     members: Option<&LabelSelector>,
+    doomed: &BTreeSet<String>,
     secrets: &BTreeSet<&SecretName>,
 ) -> Pod {
     let journal = json!({ "name": "journal", "emptyDir": { "sizeLimit": JOURNAL_LIMIT } });
@@ -77,7 +80,7 @@ pub fn runner_pod(
             },
             // A node that the run itself takes away must not take the runner along.
             "tolerations": [{ "key": NODE_DOWN_TAINT, "operator": "Exists" }],
-            "affinity": away_from(members),
+            "affinity": away_from(members, doomed),
             "containers": [{
                 "name": "runner",
                 "image": image.name,
@@ -115,12 +118,20 @@ fn shown(index: usize, secret: &SecretName) -> (Value, Value) {
     )
 }
 
-/// Prefers nodes without the target's pods: a fault on a node should not hit the one who watches it.
-fn away_from(selector: Option<&LabelSelector>) -> serde_json::Value {
-    json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
-        "weight": 100,
-        "podAffinityTerm": { "topologyKey": "kubernetes.io/hostname", "labelSelector": selector },
-    }] } })
+/// Prefers nodes without the target's pods, and never takes one that the run itself takes away: a fault on a node must not
+/// hit the one who watches it. Pods of a StatefulSet carry their name as a label.
+fn away_from(selector: Option<&LabelSelector>, doomed: &BTreeSet<String>) -> serde_json::Value {
+    let term =
+        |selector: Value| json!({ "topologyKey": "kubernetes.io/hostname", "labelSelector": selector });
+    let mut affinity = json!({ "preferredDuringSchedulingIgnoredDuringExecution": [
+        { "weight": 100, "podAffinityTerm": term(json!(selector)) },
+    ] });
+    if !doomed.is_empty() {
+        let named = json!({ "key": POD_NAME_LABEL, "operator": "In", "values": doomed });
+        affinity["requiredDuringSchedulingIgnoredDuringExecution"] =
+            json!([term(json!({ "matchExpressions": [named] }))]);
+    }
+    json!({ "podAntiAffinity": affinity })
 }
 
 #[cfg(test)]
@@ -137,8 +148,29 @@ mod tests {
         let image = Image { name: "i".into(), pull_policy: "Never".into() };
         let secrets: Vec<SecretName> =
             secrets.iter().map(|name| SecretName::try_from((*name).to_owned()).expect("a name")).collect();
-        let pod = runner_pod(&identity, &image, None, &secrets.iter().collect());
+        let pod = runner_pod(&identity, &image, None, &doomed(&["db-1"]), &secrets.iter().collect());
         serde_json::to_value(pod).expect("a pod is JSON")
+    }
+
+    fn doomed(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn it_never_runs_where_the_run_takes_the_node_away() {
+        let required = |doomed| {
+            let affinity = away_from(None, &doomed);
+            affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].clone()
+        };
+        assert_eq!(
+            required(doomed(&[])),
+            Value::Null,
+            "nobody is kept from a cluster of one node without need"
+        );
+        let named =
+            json!([{ "key": "statefulset.kubernetes.io/pod-name", "operator": "In", "values": ["db-1"] }]);
+        let selector = &required(doomed(&["db-1"]))[0]["labelSelector"];
+        assert_eq!(selector, &json!({ "matchExpressions": named }));
     }
 
     #[test]

@@ -64,7 +64,11 @@ impl NodeDown {
                 && Some(pod.name_any()) == self.site.own_pod
         };
         if there.iter().any(is_own) {
-            return Err(Obstacle::Refused(format!("{} is the node that this run runs on", self.node)));
+            return Err(Obstacle::Refused(format!(
+                "{} is the node that this run runs on: name the members by ordinals, so that the runner is started elsewhere, \
+                 or give the cluster a node without members",
+                self.node
+            )));
         }
         if self.site.allow_quorum_loss {
             return Ok(());
