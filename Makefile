@@ -37,7 +37,8 @@ scale: install cluster-build
 	SEATRIAL_TEST_PROGRAM=$(CURDIR)/target/image/seatrial cargo test --all-features --test it -- cluster_scale:: --nocapture
 
 cluster_tests = cargo test --all-features --test it -- --test-threads=3
-short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run::
+short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run:: \
+  cluster_secure:: cluster_soak::
 
 ifdef SEATRIAL_TEST_KUBECONFIG
 with_cluster = @$(1)

@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-
 use crate::cluster_fixture::{Cluster, PATIENCE, eventually};
 use crate::cluster_installation::{make_image, manifests};
 use crate::cluster_rig::SYSTEM;
