@@ -30,7 +30,7 @@ use crate::api::{
     Snapshot,
 };
 use crate::platform::PlatformError;
-use crate::resource::Injection;
+use crate::resource::{Injection, RUN_LABEL};
 
 /// How long after its deadline every fault has ended by itself.
 const AFTER_DEADLINE: SignedDuration = SignedDuration::from_secs(30);
@@ -42,7 +42,6 @@ pub type Labels = std::collections::BTreeMap<String, String>;
 
 /// What is known of a namespace beside the target itself.
 pub struct Surroundings {
-    run: String,
     injections: Watched<Injection>,
     budgets: Watched<PodDisruptionBudget>,
     lapse: Interval,
@@ -59,9 +58,11 @@ impl Surroundings {
     /// What is around the target of `run` in a namespace. Fails where it may not be looked at: a guard that sees half is
     /// worse than none.
     pub async fn watch(client: &Client, namespace: &str, run: &str) -> Result<Self, PlatformError> {
-        let injections = Watched::new(client, namespace, "Injections of other runs").await?;
-        let budgets = Watched::new(client, namespace, "disruption budgets").await?;
-        Ok(Self { run: run.to_owned(), injections, budgets, lapse: interval(LAPSE) })
+        // Those of this run change every second, each of them, and are no news here.
+        let others = Config::default().labels(&format!("{RUN_LABEL}!={run}"));
+        let injections = Watched::new(client, namespace, others, "Injections of other runs").await?;
+        let budgets = Watched::new(client, namespace, Config::default(), "disruption budgets").await?;
+        Ok(Self { injections, budgets, lapse: interval(LAPSE) })
     }
 
     /// Waits until something may have changed.
@@ -88,7 +89,7 @@ impl Surroundings {
         before: &Snapshot,
     ) {
         let now = Timestamp::now();
-        let others = self.injections.known.iter().filter(|other| other.spec.injection.run != self.run);
+        let others = self.injections.known.iter();
         snapshot.disturbances = others.filter_map(|other| disturbance(other, snapshot, now)).collect();
         let budgets = self.budgets.known.iter();
         snapshot.budgets =
@@ -105,7 +106,12 @@ where
         + Send
         + 'static,
 {
-    async fn new(client: &Client, namespace: &str, what: &'static str) -> Result<Self, PlatformError> {
+    async fn new(
+        client: &Client,
+        namespace: &str,
+        which: Config,
+        what: &'static str,
+    ) -> Result<Self, PlatformError> {
         let objects: Api<K> = Api::namespaced(client.clone(), namespace);
         let one = ListParams::default().limit(1);
         let exists = insist(async || match objects.list_metadata(&one).await {
@@ -114,7 +120,7 @@ where
             Err(error) => Err(error),
         });
         let exists = exists.await?;
-        let events = if exists { watch(objects, Config::default(), what) } else { pending().boxed() };
+        let events = if exists { watch(objects, which, what) } else { pending().boxed() };
         Ok(Self { events, known: Known::default(), exists })
     }
 
