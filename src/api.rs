@@ -1,11 +1,13 @@
 //! What the run and the platforms tell each other: snapshots of pods, samples of members, and Injections.
 
 mod api_fault;
+mod disk;
 mod injection;
 mod members;
 mod snapshot;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
+pub use disk::{Delay, DiskOperation, Recorded, SlowDisk};
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,

@@ -15,6 +15,7 @@ use crate::api::{ApiFault, HostFault, Ordinal};
 use crate::experiment::Selection;
 
 pub mod api_deny;
+pub mod disk_latency;
 pub mod host;
 pub mod kubelet_stop;
 pub mod network_partition;
@@ -71,6 +72,9 @@ pub trait Chooser {
 
     /// All ordinals in an order that the seed decides.
     fn shuffled(&mut self) -> Vec<Ordinal>;
+
+    /// A number that the run's seed decides, for choices that are made elsewhere.
+    fn seed(&self) -> u32;
 
     /// Who leads now, if the store tells.
     fn leader(&self) -> Option<Ordinal>;
@@ -230,6 +234,7 @@ faults! {
     ProcessPause = process_pause::ProcessPause,
     NetworkPartition = network_partition::NetworkPartition,
     PowerLoss = power_loss::PowerLoss,
+    DiskLatency = disk_latency::DiskLatency,
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
     KubeletStop = kubelet_stop::KubeletStop,

@@ -11,4 +11,5 @@ pub mod nftables;
 pub mod process;
 pub mod shutdown;
 pub mod signals;
+pub mod tracer;
 pub mod user_namespace;

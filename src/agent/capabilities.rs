@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::machine::Machine;
 use crate::fault::Kind;
+use crate::fault::disk_latency::DiskLatency;
 use crate::fault::kubelet_stop::{self, KubeletStop};
 use crate::fault::network_partition::NetworkPartition;
 use crate::fault::pod_kill::PodKill;
@@ -16,6 +17,9 @@ use crate::host::freezer::CgroupId;
 use crate::host::nftables;
 use crate::host::process::ProcessId;
 use crate::undo::guardian::Launch;
+
+/// The capability's number (capabilities(7)).
+const CAP_SYS_PTRACE: u32 = 19;
 
 /// For how long an empty cgroup may take to freeze.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -53,6 +57,7 @@ impl Capabilities {
         let kubelet = kubelet_stop::host::kubelet().map(drop).map_err(|error| error.to_string());
         found.tell(KubeletStop::NAME, [&handles, &guarded, &kubelet]);
         found.tell(NetworkPartition::NAME, [&handles, &guarded, &cut]);
+        found.tell(DiskLatency::NAME, [&handles, &guarded, &may_trace()]);
         let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());
         found.tell(PowerLoss::NAME, [&no_devices]);
         found
@@ -63,6 +68,21 @@ impl Capabilities {
             None => self.faults.push(fault.to_owned()),
             Some(reason) => self.missing.push(format!("{fault}: {reason}")),
         }
+    }
+}
+
+/// Whether processes of others may be traced (ptrace(2)).
+fn may_trace() -> Result<(), String> {
+    // Where there is no such file, nobody restricts it.
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    if scope.trim() == "3" {
+        return Err("nobody may trace processes on this node: kernel.yama.ptrace_scope is 3".to_owned());
+    }
+    let own = procfs::process::Process::myself().and_then(|own| own.status());
+    match own {
+        Ok(status) if status.capeff & (1 << CAP_SYS_PTRACE) != 0 => Ok(()),
+        Ok(_) => Err("the agent lacks CAP_SYS_PTRACE".to_owned()),
+        Err(error) => Err(format!("cannot read the agent's own capabilities: {error}")),
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiFault, Ordinal};
+use super::{ApiFault, Ordinal, SlowDisk};
 
 /// What must be true of one pod for one step, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +108,8 @@ pub enum HostFault {
         /// The claim templates whose volumes lose power; all where empty.
         claims: Vec<String>,
     },
+    /// Hold system calls on files of these volumes for a while.
+    DiskLatency(Box<SlowDisk>),
     /// Done by the run itself through the API server; no node has a part in it.
     Api(ApiFault),
 }
@@ -117,7 +119,7 @@ impl HostFault {
     pub fn happens_once(&self) -> bool {
         match self {
             Self::Kill {} | Self::PowerLoss { .. } => true,
-            Self::Pause {} | Self::StopKubelet {} | Self::Partition { .. } => false,
+            Self::Pause {} | Self::StopKubelet {} | Self::Partition { .. } | Self::DiskLatency(_) => false,
             Self::Api(fault) => fault.happens_once(),
         }
     }

@@ -14,13 +14,12 @@ pub(super) const NODE: &str = "__node";
 /// Becomes such a process if the arguments say so.
 pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     let word = arguments.get(1)?;
-    #[cfg_attr(
-        not(feature = "sandbox"),
-        expect(unused_mut, reason = "only a node takes its argument from it")
-    )]
     let mut rest = arguments.iter().skip(2).cloned();
     if word == crate::undo::guardian::SUBCOMMAND {
         return Some(crate::undo::guardian::guardian_main(rest));
+    }
+    if word == crate::host::tracer::SUBCOMMAND {
+        return Some(crate::host::tracer::main(rest.next()));
     }
     #[cfg(feature = "kubernetes")]
     if word == super::proving_ground::IDLE {

@@ -149,6 +149,7 @@ impl Step {
                 | Fault::ProcessPause(_)
                 | Fault::NetworkPartition(_)
                 | Fault::PowerLoss(_)
+                | Fault::DiskLatency(_)
                 | Fault::KubeletStop(_)
                 | Fault::RolloutBreak(_)
                 | Fault::ApiDeny(_),

@@ -6,11 +6,12 @@
 //! [`prepare`].
 
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{kubelet_stop, network_partition, pod_kill, power_loss, process_pause};
+use super::{disk_latency, kubelet_stop, network_partition, pod_kill, power_loss, process_pause};
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
@@ -150,6 +151,8 @@ on_hosts! {
     Partition = network_partition,
     /// Without power: nothing to take back once it is done.
     PowerLoss = power_loss,
+    /// Slowed down.
+    DiskLatency = disk_latency,
 }
 
 impl Target {
@@ -160,8 +163,14 @@ impl Target {
     }
 }
 
-/// Finds the target of a fault and checks that the fault is possible. Nothing is changed. `mark` is unique to this attempt.
-pub fn prepare(spec: &InjectionSpec, pod: &LocatedPod, mark: &str) -> Result<Box<dyn Prepared>, HostError> {
+/// Finds the target of a fault and checks that the fault is possible. Nothing is changed. `mark` is unique to this attempt;
+/// `program` knows the hidden subcommands of Seatrial.
+pub fn prepare(
+    spec: &InjectionSpec,
+    pod: &LocatedPod,
+    mark: &str,
+    program: &Path,
+) -> Result<Box<dyn Prepared>, HostError> {
     let container = spec.container.as_deref();
     Ok(match &spec.fault {
         HostFault::Kill {} => Box::new(pod_kill::host::Target::find(pod, container)?),
@@ -171,6 +180,7 @@ pub fn prepare(spec: &InjectionSpec, pod: &LocatedPod, mark: &str) -> Result<Box
         HostFault::PowerLoss { claims } => {
             Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
         }
+        HostFault::DiskLatency(slow) => Box::new(disk_latency::host::prepare(slow, pod, container, program)?),
         HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })
 }

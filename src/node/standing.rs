@@ -37,7 +37,7 @@ pub(super) struct Leftover {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StandingError {
     #[error(transparent)]
-    Fault(#[from] HostError),
+    Fault(Box<HostError>),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -46,6 +46,12 @@ pub(super) enum StandingError {
     TooLate,
     #[error("the fault was made but shows no effect: {0}")]
     NoEffect(String),
+}
+
+impl From<HostError> for StandingError {
+    fn from(error: HostError) -> Self {
+        Self::Fault(Box::new(error))
+    }
 }
 
 /// A failed attempt, with what it left behind, if anything.
@@ -73,7 +79,8 @@ pub(super) fn inject(
         return Err(StandingError::TooLate.into());
     }
     let path = Store::open(&options.undo_dir)?.path(&spec.name, generation);
-    let prepared = prepare(&spec, pod, &format!("{generation:x}"))?;
+    let program = options.guardian.program().map_err(LaunchError::Start)?;
+    let prepared = prepare(&spec, pod, &format!("{generation:x}"), &program)?;
     let target = prepared.target();
     let started = if target.undo().needs_guardian() {
         Some(options.guardian.start(&path, &prepared.descriptors())?)

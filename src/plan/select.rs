@@ -40,6 +40,7 @@ impl View<'_> {
 pub struct Choice<'a> {
     view: View<'a>,
     order: Vec<Ordinal>,
+    seed: u32,
 }
 
 impl<'a> Choice<'a> {
@@ -49,7 +50,8 @@ impl<'a> Choice<'a> {
         let mut drawn: Vec<(u64, Ordinal)> =
             view.snapshot.ordinals().map(|ordinal| (generator.next_u64(), ordinal)).collect();
         drawn.sort_unstable();
-        Self { view, order: drawn.into_iter().map(|(_, ordinal)| ordinal).collect() }
+        let seed = generator.next_u32();
+        Self { view, order: drawn.into_iter().map(|(_, ordinal)| ordinal).collect(), seed }
     }
 
     /// `count` of `eligible`, the first in the drawn order, ascending.
@@ -91,6 +93,10 @@ fn generator(seed: u64, step: &str, occurrence: u32) -> ChaCha12Rng {
 impl Chooser for Choice<'_> {
     fn all(&self) -> Vec<Ordinal> {
         self.view.snapshot.ordinals().collect()
+    }
+
+    fn seed(&self) -> u32 {
+        self.seed
     }
 
     fn pick(&mut self, selection: &Selection) -> Result<Vec<Ordinal>, String> {

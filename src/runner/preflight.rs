@@ -79,9 +79,11 @@ fn acts_on_a_node(fault: &Fault) -> bool {
             Mode::Graceful | Mode::Force => false,
             Mode::Sigkill => true,
         },
-        Fault::ProcessPause(_) | Fault::KubeletStop(_) | Fault::NetworkPartition(_) | Fault::PowerLoss(_) => {
-            true
-        }
+        Fault::ProcessPause(_)
+        | Fault::KubeletStop(_)
+        | Fault::NetworkPartition(_)
+        | Fault::PowerLoss(_)
+        | Fault::DiskLatency(_) => true,
         Fault::PodEvict(_) | Fault::NodeDown(_) | Fault::RolloutBreak(_) | Fault::ApiDeny(_) => false,
     }
 }

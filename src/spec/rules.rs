@@ -75,6 +75,7 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
         }
         let claims: &[String] = match &step.work {
             Work::Fault(Fault::PowerLoss(power)) => &power.claims,
+            Work::Fault(Fault::DiskLatency(slow)) => &slow.claims,
             Work::Action(Change::TakeSnapshot { claims, .. }) => claims,
             Work::Fault(_) | Work::Action(_) => &[],
         };
@@ -413,8 +414,16 @@ fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
         (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::PodKill(_) | Fault::PowerLoss(_)) => {
             Some("a member that is down cannot be killed again")
         }
-        // What is done through the API server is told by the platform where it meets something else.
-        (
+        (Fault::DiskLatency(_), Fault::DiskLatency(_)) => Some("only one can trace its processes"),
+        (Fault::DiskLatency(_), Fault::PodKill(_) | Fault::PowerLoss(_))
+        | (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::DiskLatency(_)) => {
+            Some("a member that is killed has no slow disk any more")
+        }
+        // What is done through the API server is told by the platform where it meets something else. Who stands still is
+        // not slow, and proves nothing against it.
+        (Fault::DiskLatency(_), Fault::ProcessPause(_))
+        | (Fault::ProcessPause(_), Fault::DiskLatency(_))
+        | (
             Fault::NetworkPartition(_)
             | Fault::PodEvict(_)
             | Fault::NodeDown(_)

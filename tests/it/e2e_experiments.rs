@@ -47,6 +47,11 @@ fn etcd_follower_pause_passes() {
 }
 
 #[test]
+fn etcd_slow_fsync_passes() {
+    passes("experiments/etcd/slow-fsync.yaml");
+}
+
+#[test]
 fn etcd_rolling_kill_passes() {
     passes("experiments/etcd/rolling-kill.yaml");
 }

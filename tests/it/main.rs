@@ -49,6 +49,7 @@ mod node_faults;
 mod node_fixture;
 mod node_freezer;
 mod node_kill;
+mod node_latency;
 mod node_partition;
 mod node_pod;
 mod node_power;

@@ -18,13 +18,13 @@ fn must(program: &str, arguments: &[&str]) {
 }
 
 /// An ext4 image, mounted through a loop device.
-struct Disk {
-    image: PathBuf,
-    mount: PathBuf,
+pub struct Disk {
+    pub image: PathBuf,
+    pub mount: PathBuf,
 }
 
 impl Disk {
-    fn new(folder: &Path) -> Self {
+    pub fn new(folder: &Path) -> Self {
         let disk = Self { image: folder.join("disk.img"), mount: folder.join("disk") };
         File::create(&disk.image).expect("writable").set_len(32 << 20).expect("writable");
         fs::create_dir(&disk.mount).expect("writable");
@@ -44,7 +44,7 @@ impl Disk {
         must("umount", &[self.mount.to_str().expect("text")]);
     }
 
-    fn volume(&self) -> LocatedVolume {
+    pub fn volume(&self) -> LocatedVolume {
         LocatedVolume { claim: "data".to_owned(), path: self.mount.clone(), device: Some(self.image.clone()) }
     }
 }

@@ -124,6 +124,7 @@ impl<'a> Links<'a> {
             | HostFault::Pause {}
             | HostFault::StopKubelet {}
             | HostFault::PowerLoss { .. }
+            | HostFault::DiskLatency(_)
             | HostFault::Api(_) => Err(HostError::AnotherFault),
         }
     }

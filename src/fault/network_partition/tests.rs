@@ -6,6 +6,10 @@ use super::*;
 struct Fixed(u32);
 
 impl Chooser for Fixed {
+    fn seed(&self) -> u32 {
+        0
+    }
+
     fn node(&self, _: Ordinal) -> Option<String> {
         None
     }

@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::channel::Key;
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::cgroup::hierarchies::Hierarchies;
-use crate::node::{Locate, LocatedContainer, LocatedPod};
+use crate::node::{Locate, LocatedContainer, LocatedPod, LocatedVolume};
 
 mod cgroup_path;
 mod processes;
@@ -48,6 +48,17 @@ struct Wanted {
     running: BTreeMap<String, String>,
     /// The ids of all containers, so that what is left can be told to be the sandbox.
     known: BTreeSet<String>,
+    /// Where containers mount claims.
+    mounts: Vec<Mount>,
+}
+
+/// A claim in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    /// The volume's name, which for a StatefulSet's claim is that of its template.
+    claim: String,
+    container: String,
+    path: String,
 }
 
 impl Pods {
@@ -103,6 +114,7 @@ impl Locate for Pods {
 impl Wanted {
     fn of(pod: &Pod) -> Self {
         let mut wanted = Self { uid: pod.metadata.uid.clone().unwrap_or_default(), ..Self::default() };
+        wanted.mounts = mounts(pod);
         let Some(status) = &pod.status else {
             return wanted;
         };
@@ -127,6 +139,25 @@ impl Wanted {
         }
         wanted
     }
+}
+
+/// Where the pod's own containers mount its claims.
+fn mounts(pod: &Pod) -> Vec<Mount> {
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
+    let claimed = spec.volumes.iter().flatten().filter(|volume| volume.persistent_volume_claim.is_some());
+    let claims: BTreeSet<&str> = claimed.map(|volume| volume.name.as_str()).collect();
+    let all = spec.containers.iter().flat_map(|container| {
+        container.volume_mounts.iter().flatten().map(move |mount| (container.name.clone(), mount))
+    });
+    all.filter(|(_, mount)| claims.contains(mount.name.as_str()))
+        .map(|(container, mount)| Mount {
+            claim: mount.name.clone(),
+            container,
+            path: mount.mount_path.clone(),
+        })
+        .collect()
 }
 
 fn id_of(container: &ContainerStatus) -> Option<&str> {
@@ -173,7 +204,19 @@ fn located(wanted: &Wanted, found: &[Found], hierarchies: &Hierarchies) -> io::R
     let Some(holder) = sandbox.or(stand_in) else {
         return Ok(None);
     };
-    Ok(Some(LocatedPod { uid: wanted.uid.clone(), holder: holder.id.pid, containers, volumes: Vec::new() }))
+    let volumes = volumes(wanted, &containers);
+    Ok(Some(LocatedPod { uid: wanted.uid.clone(), holder: holder.id.pid, containers, volumes }))
+}
+
+/// Each claim where the first of the running containers that mounts it sees it.
+fn volumes(wanted: &Wanted, containers: &[LocatedContainer]) -> Vec<LocatedVolume> {
+    let mut found: BTreeMap<&str, LocatedVolume> = BTreeMap::new();
+    for Mount { claim, container, path } in &wanted.mounts {
+        let Some(container) = containers.iter().find(|known| known.name == *container) else { continue };
+        let path = format!("/proc/{}/root/{}", container.pid, path.trim_start_matches('/')).into();
+        found.entry(claim).or_insert(LocatedVolume { claim: claim.clone(), path, device: None });
+    }
+    found.into_values().collect()
 }
 
 #[cfg(test)]

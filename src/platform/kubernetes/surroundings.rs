@@ -157,6 +157,8 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
                 }
             }
         }
+        // Whoever is slow answers still.
+        HostFault::DiskLatency(_) => {}
         HostFault::Api(fault) => through_the_api(fault, spec, member, snapshot, &mut found),
     }
     let is_nothing = found.down.is_empty() && found.cut.is_empty() && found.rolling == 0;

@@ -78,6 +78,14 @@ impl Launch {
         Ok(Started { child, identity: Guardian { process, descriptors } })
     }
 
+    /// The program that knows the hidden subcommands, for a child of this process.
+    pub fn program(&self) -> io::Result<PathBuf> {
+        match self {
+            Self::Beside { program, .. } => Ok(program.clone()),
+            Self::Apart { program, .. } => program.path(),
+        }
+    }
+
     fn spawn(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Child, LaunchError> {
         let beside = [SUBCOMMAND.as_ref(), path.as_os_str()];
         match self {

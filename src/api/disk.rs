@@ -1,0 +1,94 @@
+//! What is done to calls on files.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::duration;
+
+/// What a system call does to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DiskOperation {
+    /// Makes what was written durable: fsync, fdatasync, sync_file_range, syncfs.
+    Sync,
+    /// Writes: write, pwrite, writev and their kin.
+    Write,
+    /// Reads: read, pread, readv and their kin. What is read by way of a memory mapping is no call.
+    Read,
+}
+
+/// Which calls on which volumes take how much longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlowDisk {
+    /// The claim templates whose volumes are slow; all where empty.
+    pub claims: Vec<String>,
+    /// Calls that do this.
+    pub operations: Vec<DiskOperation>,
+    /// By how much.
+    pub delay: Delay,
+    /// How many of a hundred.
+    pub percent: u8,
+    /// Decides which, and by how much where that varies.
+    pub seed: u32,
+}
+
+/// How much longer calls take. Exactly one form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Delay {
+    /// Each by the same time.
+    Fixed(
+        #[serde(with = "duration")]
+        #[schemars(with = "duration::Text")]
+        Duration,
+    ),
+    /// Anything from `min` to `max`, each as likely.
+    Uniform {
+        /// At least.
+        #[serde(with = "duration")]
+        #[schemars(with = "duration::Text")]
+        min: Duration,
+        /// At most.
+        #[serde(with = "duration")]
+        #[schemars(with = "duration::Text")]
+        max: Duration,
+    },
+    /// Normally distributed; never below zero.
+    Normal {
+        /// The mean.
+        #[serde(with = "duration")]
+        #[schemars(with = "duration::Text")]
+        mean: Duration,
+        /// The standard deviation.
+        #[serde(with = "duration")]
+        #[schemars(with = "duration::Text")]
+        deviation: Duration,
+    },
+    /// One of these, each as likely, as they were measured on a disk.
+    Recorded(Vec<Recorded>),
+}
+
+/// One measured time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Recorded(
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub Duration,
+);
+
+impl Delay {
+    /// The longest time that it is certain to stay below, or that is as good as never passed.
+    pub fn longest(&self) -> Duration {
+        match self {
+            Self::Fixed(time) => *time,
+            Self::Uniform { max, .. } => *max,
+            // One in 30,000 is later than four deviations after the mean.
+            Self::Normal { mean, deviation } => mean.saturating_add(deviation.saturating_mul(4)),
+            Self::Recorded(times) => times.iter().map(|time| time.0).max().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `diskLatency`: a member's disk is slow.
+//!
+//! Changes: nothing on disk and nothing in the kernel. A tracer (ptrace(2)) holds the member's system calls on files of its
+//! volumes at their entry for the time asked, on the live process and without a restart; threads and processes that it starts
+//! are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the kernel lets the calls of a dead tracer's
+//! processes go on at once. Needs: CAP_SYS_PTRACE, nobody else tracing the process, and calls: what io_uring and libaio submit
+//! is never seen, so that a process which has either open is refused; what goes by way of a memory mapping is not slowed
+//! down. Proof: calls held, and how long they were held in the mean.
+//!
+//! Every call of a traced thread costs some microseconds more, also those that are not held. The quorum guard does not
+//! count a slow member as down; a delay beyond the store's own timeouts comes to that.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Chooser, Damage, Kind, Resolved};
+use crate::api::{Delay, DiskOperation, HostFault, SlowDisk};
+use crate::experiment::Selection;
+
+pub mod host;
+
+/// The longest that one call may be held: a store that waits longer for its disk is not slow but stalled.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Slows down calls on the volumes of members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DiskLatency {
+    /// Whose.
+    pub members: Selection,
+    /// Which claim templates' volumes are slow; all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
+    /// Which calls: sync (default), write, read.
+    #[serde(default = "only_sync")]
+    #[schemars(length(min = 1))]
+    pub operations: BTreeSet<DiskOperation>,
+    /// By how much.
+    pub delay: Delay,
+    /// How many of a hundred calls, chosen by the run's seed. Default: all.
+    #[serde(default = "all")]
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: u8,
+}
+
+fn only_sync() -> BTreeSet<DiskOperation> {
+    BTreeSet::from([DiskOperation::Sync])
+}
+
+fn all() -> u8 {
+    100
+}
+
+impl Kind for DiskLatency {
+    const NAME: &'static str = "diskLatency";
+    const SUMMARY: &'static str = "hold syncs, writes or reads on the volumes for a while";
+
+    fn must_last(&self) -> bool {
+        true
+    }
+
+    fn may_last(&self, _follow: bool) -> bool {
+        true
+    }
+
+    fn selection(&self) -> Option<&Selection> {
+        Some(&self.members)
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+        if self.operations.is_empty() {
+            return Err("slows nothing down: write for example operations: [sync]".into());
+        }
+        if !(1..=100).contains(&self.percent) {
+            return Err(format!("percent: {} is not between 1 and 100", self.percent));
+        }
+        let longest = self.delay.longest();
+        if longest.is_zero() || longest > LONGEST {
+            return Err(format!(
+                "a delay must be more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
+                LONGEST.as_secs()
+            ));
+        }
+        if matches!(self.delay, Delay::Uniform { min, max } if min > max) {
+            return Err("delay: min is greater than max".into());
+        }
+        let members = chooser.pick(&self.members)?;
+        let fault = |seed| {
+            HostFault::DiskLatency(Box::new(SlowDisk {
+                claims: self.claims.clone(),
+                operations: self.operations.iter().copied().collect(),
+                delay: self.delay.clone(),
+                percent: self.percent,
+                seed,
+            }))
+        };
+        let seed = chooser.seed();
+        Ok(Resolved {
+            // Members do not wait in step.
+            hits: members
+                .iter()
+                .map(|&member| (member, Action::Host(fault(seed.wrapping_add(member)))))
+                .collect(),
+            damage: Damage::default(),
+            ..Resolved::default()
+        })
+    }
+}

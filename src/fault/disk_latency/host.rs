@@ -1,0 +1,278 @@
+//! Holds calls on a host.
+//!
+//! Guarantees: only threads of the chosen containers and what they start are traced; only calls on files of the pod's own
+//! volumes are held; nobody is held any more once the tracer is gone, which is what a revert sees to and reads back.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Delay, DiskOperation, HostFault, InjectionSpec, SlowDisk};
+use crate::fault::host;
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
+use crate::host::process::tree::Tree;
+use crate::host::tracer::{self, Operation, Rules, Tally, Tracer, tracer_of, unseen_io};
+use crate::node::LocatedPod;
+
+/// For how long a tracer may take to end after SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who is traced by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The tracer.
+    pub tracer: ProcessId,
+    /// Each chosen container.
+    pub containers: Vec<Running>,
+}
+
+/// Why calls could not be held.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not found, or the kernel refused.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Nothing to slow down.
+    #[error("the pod has no volume from a claim; diskLatency needs one")]
+    NoVolume,
+    /// No such claim.
+    #[error("the pod has no volume from a claim template {0}")]
+    UnknownClaim(String),
+    /// A volume could not be looked at.
+    #[error("cannot look at volume {claim}: {source}")]
+    Volume {
+        /// Which.
+        claim: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// A folder of the node's own filesystem.
+    #[error("volume {0} is no filesystem of its own, so that its files cannot be told from others")]
+    SharedFilesystem(String),
+    /// Somebody else traces it.
+    #[error("process {pid} of container {container} is traced already, by process {tracer}: end that first")]
+    Traced {
+        /// Who.
+        pid: i32,
+        /// Of which container.
+        container: String,
+        /// By whom.
+        tracer: i32,
+    },
+    /// A tracer would see nothing.
+    #[error("process {pid} of container {container} uses {by}, whose calls a tracer does not see")]
+    Unseen {
+        /// Who.
+        pid: i32,
+        /// Of which container.
+        container: String,
+        /// By what.
+        by: &'static str,
+    },
+    /// The tracer.
+    #[error("cannot trace the processes: {source}{}", hint(source))]
+    Trace {
+        /// The answer.
+        source: io::Error,
+    },
+    /// It did not end.
+    #[error("cannot end the tracer, {0}: {1}")]
+    End(ProcessId, #[source] io::Error),
+    /// Only the process that started a tracer can ask it.
+    #[error("the tracer ended with the process that had started it")]
+    Gone,
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; this needs CAP_SYS_PTRACE and kernel.yama.ptrace_scope below 3 (ptrace(2))"
+        }
+        _ => "",
+    }
+}
+
+/// A tracer that traces nobody yet.
+pub struct Idle {
+    target: Target,
+    tracer: Tracer,
+}
+
+/// Finds the processes and volumes, and whether a tracer would see what is meant.
+pub(in crate::fault) fn prepare(
+    slow: &SlowDisk,
+    pod: &LocatedPod,
+    container: Option<&str>,
+    program: &Path,
+) -> Result<Idle, HostError> {
+    let containers = Running::find(pod, container).map_err(Error::from)?;
+    let devices = devices(pod, &slow.claims)?;
+    for container in &containers {
+        for process in processes(container)? {
+            let look = |error| Error::from(kernel("look at", &container.name)(error));
+            if let Some(tracer) = tracer_of(process.pid).map_err(look)? {
+                return Err(
+                    Error::Traced { pid: process.pid, container: container.name.clone(), tracer }.into()
+                );
+            }
+            if let Some(by) = unseen_io(process.pid).map_err(look)? {
+                return Err(Error::Unseen { pid: process.pid, container: container.name.clone(), by }.into());
+            }
+        }
+    }
+    let rules = Rules {
+        operations: slow.operations.iter().map(|&operation| operation.into()).collect(),
+        devices,
+        delay: (&slow.delay).into(),
+        percent: slow.percent,
+        seed: u64::from(slow.seed),
+    };
+    let tracer = Tracer::start(program, &rules).map_err(|source| Error::Trace { source })?;
+    Ok(Idle { target: Target { tracer: tracer.process, containers }, tracer })
+}
+
+/// The filesystems of the volumes that are meant.
+fn devices(pod: &LocatedPod, claims: &[String]) -> Result<Vec<u64>, Error> {
+    if let Some(unknown) = claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
+    {
+        return Err(Error::UnknownClaim(unknown.clone()));
+    }
+    let chosen = pod.volumes.iter().filter(|volume| claims.is_empty() || claims.contains(&volume.claim));
+    let devices: Vec<u64> = chosen
+        .map(|volume| {
+            let failed = |source| Error::Volume { claim: volume.claim.clone(), source };
+            let device = std::fs::metadata(&volume.path).map_err(failed)?.dev();
+            match volume.path.parent().map(std::fs::metadata).transpose().map_err(failed)? {
+                Some(around) if around.dev() == device => Err(Error::SharedFilesystem(volume.claim.clone())),
+                Some(_) | None => Ok(device),
+            }
+        })
+        .collect::<Result<_, _>>()?;
+    if devices.is_empty() { Err(Error::NoVolume) } else { Ok(devices) }
+}
+
+/// The processes of a container now.
+fn processes(container: &Running) -> Result<Vec<ProcessId>, Error> {
+    let name = &container.name;
+    let freezer = match &container.cgroup {
+        Some(cgroup) => cgroup.open().map_err(kernel("open the cgroup of", name))?,
+        None => None,
+    };
+    let Some(freezer) = freezer else {
+        return Ok(Tree::below(container.first).members().map_err(kernel("list the processes of", name))?);
+    };
+    let mut found = Vec::new();
+    for pid in freezer.processes().map_err(kernel("list the processes of", name))? {
+        found.extend(ProcessId::of(pid).map_err(kernel("look at", name))?);
+    }
+    Ok(found)
+}
+
+impl From<DiskOperation> for Operation {
+    fn from(operation: DiskOperation) -> Self {
+        match operation {
+            DiskOperation::Sync => Self::Sync,
+            DiskOperation::Write => Self::Write,
+            DiskOperation::Read => Self::Read,
+        }
+    }
+}
+
+impl From<&Delay> for tracer::Delay {
+    fn from(delay: &Delay) -> Self {
+        match delay {
+            Delay::Fixed(time) => Self::Fixed(*time),
+            Delay::Uniform { min, max } => Self::Uniform(*min, *max),
+            Delay::Normal { mean, deviation } => Self::Normal(*mean, *deviation),
+            Delay::Recorded(times) => Self::Recorded(times.iter().map(|time| time.0).collect()),
+        }
+    }
+}
+
+impl Prepared for Idle {
+    fn target(&self) -> host::Target {
+        host::Target::DiskLatency(self.target.clone())
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        let Self { target, tracer } = *self;
+        let mut slow = Slow { target, tracer, seen: Tally::default() };
+        slow.trace()?;
+        Ok(Box::new(slow))
+    }
+}
+
+impl Undo for Target {
+    fn anchors(&self) -> Vec<ProcessId> {
+        self.containers.iter().map(|container| container.first).collect()
+    }
+
+    fn revert(&self, _: &Held) -> Result<(), HostError> {
+        let failed = |error| Error::End(self.tracer, error);
+        let Some(tracer) = self.tracer.open().map_err(failed)? else {
+            return Ok(());
+        };
+        tracer.signal(Signal::SIGKILL).map_err(failed)?;
+        // The kernel lets its tracees go on before it says that it has ended (exit_ptrace in kernel/exit.c).
+        if tracer.wait(PATIENCE).map_err(failed)? {
+            Ok(())
+        } else {
+            Err(failed(io::ErrorKind::TimedOut.into()).into())
+        }
+    }
+
+    fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
+        Err(Error::Gone.into())
+    }
+}
+
+/// Calls that are held.
+struct Slow {
+    target: Target,
+    tracer: Tracer,
+    /// What the tracer had done at the last look.
+    seen: Tally,
+}
+
+impl Slow {
+    /// Has every process traced that is there now.
+    fn trace(&mut self) -> Result<Tally, Error> {
+        let mut all = Vec::new();
+        for container in &self.target.containers {
+            all.extend(processes(container)?);
+        }
+        self.tracer.attach(all).map_err(|source| Error::Trace { source })
+    }
+}
+
+impl Effect for Slow {
+    /// Before the first call there is no proof; after it there is one for as long as everybody is traced.
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        let tally = match self.trace() {
+            Ok(tally) if tally.threads == 0 => return Look::Fails("no thread is traced".into()),
+            Ok(tally) => tally,
+            Err(error) => return Look::Fails(error.to_string()),
+        };
+        let before = std::mem::replace(&mut self.seen, tally.clone());
+        if tally.held == 0 {
+            return Look::NotYet;
+        }
+        let mean = |nanos: u64| Duration::from_nanos(nanos / tally.held).as_secs_f64() * 1000.0;
+        Look::Holds(format!(
+            "{} threads traced, {} calls held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
+            tally.threads,
+            tally.held,
+            tally.held - before.held,
+            tally.waiting,
+            mean(tally.asked),
+            mean(tally.measured)
+        ))
+    }
+}

@@ -1,0 +1,248 @@
+//! A process that holds system calls of other processes for a while, by ptrace(2).
+//!
+//! It attaches to every thread of the processes that it is told of, with `PTRACE_SEIZE`, so that nobody is stopped by that,
+//! and follows the threads and processes that they start. Each system call stops twice, at its entry and at its exit; one that
+//! [`Rules`] mean waits at its entry until its time has come. Nothing else is changed: no filter, no register, no memory.
+//!
+//! When it ends, however it ends, the kernel lets everybody go on at once, also from the middle of a wait (`PTRACE_O_EXITKILL`
+//! is never set). It ends when its standard input does, so with whoever started it. Who is held stays killable.
+//!
+//! What it costs: every system call of a traced thread becomes slower, meant or not, by some microseconds. Calls that are
+//! submitted by io_uring or libaio are made by the kernel and never seen here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rand::SeedableRng;
+use rand::rngs::ChaCha12Rng;
+use serde::{Deserialize, Serialize};
+
+mod calls;
+mod delay;
+mod launch;
+mod orders;
+mod stops;
+
+pub use calls::Operation;
+pub use delay::Delay;
+pub use launch::{Tracer, tracer_of, unseen_io};
+
+use super::process::ProcessId;
+use orders::{Orders, answer};
+use stops::{Stop, Stopped};
+
+/// The hidden subcommand that runs [`main`].
+pub const SUBCOMMAND: &str = "__tracer";
+
+/// Which calls are held, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rules {
+    /// Calls that do this.
+    pub operations: Vec<Operation>,
+    /// On files of these filesystems (`st_dev`).
+    pub devices: Vec<u64>,
+    /// For how long.
+    pub delay: Delay,
+    /// How many of a hundred are held.
+    pub percent: u8,
+    /// Decides which, and how long each is held where that varies.
+    pub seed: u64,
+}
+
+/// What a tracer has done so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// Threads that are traced now.
+    pub threads: usize,
+    /// Calls that were held and went on.
+    pub held: u64,
+    /// Calls that are held now.
+    pub waiting: usize,
+    /// How long those that went on should have been held, altogether, in nanoseconds.
+    pub asked: u64,
+    /// How long they were, in nanoseconds.
+    pub measured: u64,
+}
+
+/// Becomes a tracer: `rules` are JSON, orders come by standard input.
+pub fn main(rules: Option<std::ffi::OsString>) -> ExitCode {
+    let rules = rules.and_then(|text| serde_json::from_slice(text.as_encoded_bytes()).ok());
+    match rules.map(Loop::new).transpose().and_then(|found| found.map_or(Ok(()), Loop::run)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ExitCode::from(error.raw_os_error().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        }
+    }
+}
+
+/// A call that waits at its entry.
+struct Held {
+    thread: i32,
+    since: Instant,
+    asked: Duration,
+}
+
+struct Loop {
+    rules: Rules,
+    random: ChaCha12Rng,
+    /// By the moment at which each goes on; the number tells those of the same moment apart.
+    held: BTreeMap<(Instant, u64), Held>,
+    /// Where a thread that is held is found in `held`; nothing for one that runs.
+    threads: HashMap<i32, Option<(Instant, u64)>>,
+    count: u64,
+    tally: Tally,
+}
+
+impl Loop {
+    fn new(rules: Rules) -> io::Result<Self> {
+        let random = ChaCha12Rng::seed_from_u64(rules.seed);
+        // By default the kernel may wake a sleeper 50 µs late (PR_SET_TIMERSLACK(2const)).
+        nix::sys::prctl::set_timerslack(1)?;
+        Ok(Self {
+            rules,
+            random,
+            held: BTreeMap::new(),
+            threads: HashMap::new(),
+            count: 0,
+            tally: Tally::default(),
+        })
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        let mut children = SigSet::empty();
+        children.add(Signal::SIGCHLD);
+        children.thread_block()?;
+        let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let mut orders = Orders::default();
+        let input = io::stdin();
+        loop {
+            while let Some(Stopped { thread, stop }) = stops::next()? {
+                self.meet(thread, stop);
+            }
+            self.let_go();
+            let mut fds = [
+                PollFd::new(children.as_fd(), PollFlags::POLLIN),
+                PollFd::new(input.as_fd(), PollFlags::POLLIN),
+            ];
+            stops::wait(&mut fds, self.next_moment())?;
+            let speaks = fds[1].any() == Some(true);
+            while children.read_signal()?.is_some() {}
+            if speaks {
+                let Some(new) = orders.read()? else { return Ok(()) };
+                for processes in new {
+                    let refused = self.attach(&processes);
+                    answer(self.tally(), refused)?;
+                }
+            }
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { threads: self.threads.len(), waiting: self.held.len(), ..self.tally.clone() }
+    }
+
+    /// Attaches to every thread of these processes, until no new one appears; why not, where that is refused.
+    fn attach(&mut self, processes: &[ProcessId]) -> Option<String> {
+        let mut refused = None;
+        for process in processes {
+            loop {
+                let found = stops::threads(process);
+                let new: Vec<i32> =
+                    found.into_iter().filter(|thread| !self.threads.contains_key(thread)).collect();
+                if new.is_empty() {
+                    break;
+                }
+                let mut is_any = false;
+                for thread in new {
+                    match stops::seize(thread) {
+                        Ok(true) => {
+                            is_any = true;
+                            self.threads.insert(thread, None);
+                        }
+                        Ok(false) => {}
+                        Err(error) => refused = Some(format!("thread {thread} of {process}: {error}")),
+                    }
+                }
+                if !is_any {
+                    break;
+                }
+            }
+        }
+        refused
+    }
+
+    fn meet(&mut self, thread: i32, stop: Stop) {
+        match stop {
+            Stop::Gone => {
+                if let Some(Some(moment)) = self.threads.remove(&thread) {
+                    self.held.remove(&moment);
+                }
+            }
+            Stop::Group => stops::listen(thread),
+            Stop::Signal(signal) => stops::go_on(thread, signal),
+            Stop::Other => {
+                self.threads.entry(thread).or_insert(None);
+                stops::go_on(thread, 0);
+            }
+            Stop::Call => match self.delay_of(thread) {
+                Some(delay) => self.hold(thread, delay),
+                None => stops::go_on(thread, 0),
+            },
+        }
+    }
+
+    /// How long the call at whose entry a thread stands is held; nothing where it is not, or is not at an entry.
+    fn delay_of(&mut self, thread: i32) -> Option<Duration> {
+        let (operation, descriptor) = calls::entered(thread)?;
+        if !self.rules.operations.contains(&operation) {
+            return None;
+        }
+        let device = stops::device_of(thread, descriptor)?;
+        if !self.rules.devices.contains(&device) || !delay::is_chosen(self.rules.percent, &mut self.random) {
+            return None;
+        }
+        Some(self.rules.delay.draw(&mut self.random))
+    }
+
+    fn hold(&mut self, thread: i32, asked: Duration) {
+        let since = Instant::now();
+        self.count += 1;
+        let moment = (since + asked, self.count);
+        self.held.insert(moment, Held { thread, since, asked });
+        self.threads.insert(thread, Some(moment));
+    }
+
+    /// Lets everybody go on whose time has come.
+    fn let_go(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.held.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let Held { thread, since, asked } = entry.remove();
+            self.threads.insert(thread, None);
+            let measured = since.elapsed();
+            stops::go_on(thread, 0);
+            self.tally.held += 1;
+            self.tally.asked += nanos(asked);
+            self.tally.measured += nanos(measured);
+        }
+    }
+
+    fn next_moment(&self) -> Option<Duration> {
+        let ((moment, _), _) = self.held.first_key_value()?;
+        Some(moment.saturating_duration_since(Instant::now()))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
