@@ -21,8 +21,9 @@ use super::NAMESPACE;
 
 /// How many requests are under way at once. A thousand agents would have one each.
 const AT_ONCE: usize = 64;
-/// How often agents say that they are there.
-const BEAT: Duration = Duration::from_secs(20);
+/// In how many turns of a second all agents say once that they are there: each does so every twenty seconds, and they do not
+/// agree on when.
+const BEAT: usize = 20;
 
 /// What agents have seen and said.
 #[derive(Debug, Clone, Default)]
@@ -67,12 +68,13 @@ impl Agents {
         let runtime = Runtime::new().expect("a runtime");
         let known = Arc::<Mutex<Known>>::default();
         let client = runtime.block_on(connect(kubeconfig));
-        runtime.block_on(beat(&client, nodes));
+        runtime.block_on(beat(&client, 0..nodes));
         let (beating, watching, telling) = (client.clone(), client.clone(), client);
         runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(BEAT).await;
-                beat(&beating, nodes).await;
+            let turn = nodes.div_ceil(BEAT).max(1);
+            for first in (0..nodes).step_by(turn).cycle() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                beat(&beating, first..nodes.min(first + turn)).await;
             }
         });
         runtime.spawn(hear(watching, Arc::clone(&known)));
@@ -97,13 +99,13 @@ fn applied(kind: &str, status: &Value) -> Patch<Value> {
     Patch::Merge(json!({"apiVersion": "seatrial.dev/v1alpha1", "kind": kind, "status": status}))
 }
 
-async fn beat(client: &Client, nodes: usize) {
+async fn beat(client: &Client, nodes: std::ops::Range<usize>) {
     let agents: Api<NodeAgent> = Api::all(client.clone());
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"), "kernel": "none", "cgroups": "v2",
         "faults": ["processPause"], "injections": 0, "seenAt": Timestamp::now(),
     });
-    let told = stream::iter(0..nodes).map(Ok).try_for_each_concurrent(AT_ONCE, |node| {
+    let told = stream::iter(nodes).map(Ok).try_for_each_concurrent(AT_ONCE, |node| {
         let (agents, status, name) = (agents.clone(), applied("NodeAgent", &status), format!("scale-{node}"));
         async move {
             let object = Patch::Apply(json!({
