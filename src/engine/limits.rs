@@ -61,7 +61,7 @@ impl Default for Limits {
             answer: Duration::from_secs(10),
             ledger: Duration::from_mins(1),
             stable: Duration::from_secs(2),
-            endangered: Duration::from_secs(1),
+            endangered: Duration::from_secs(3),
             stale: Duration::from_secs(1),
         }
     }

@@ -84,6 +84,12 @@ async fn members(State(member): State<Member>) -> Json<View> {
 }
 
 async fn ready(State(member): State<Member>) -> Result<(StatusCode, &'static str), Refusal> {
+    // Whoever takes members down waits for readiness, and one that refuses to vote is not there for an election.
+    if member.fresh.is_fresh() {
+        return Err(Refusal::Unavailable(
+            "this member came with an empty disk and has not caught up".to_owned(),
+        ));
+    }
     let view = member.view();
     if view.leader.is_none() {
         return Err(Refusal::Unavailable("this member knows no leader".to_owned()));

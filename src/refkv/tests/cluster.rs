@@ -131,7 +131,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until all running members agree on a leader that runs and is one.
+    /// Waits until all running members agree on a leader that runs and is one, and vote if it goes.
     pub async fn leader(&self) -> u64 {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -141,7 +141,7 @@ impl Cluster {
             }
             let leads = |view: &&View| view.role == Role::Leader;
             if let Some(leader) = views.iter().find(leads).map(|view| view.id)
-                && views.iter().all(|view| view.leader == Some(leader))
+                && views.iter().all(|view| view.leader == Some(leader) && !self.is_fresh(view.id))
             {
                 return leader;
             }

@@ -112,5 +112,8 @@ async fn elects_nobody_when_a_majority_has_lost_its_disks() {
     for id in 0..3 {
         let (status, _) = cluster.ask(id, Method::PUT, "/v1/kv/k", Some(json!({"value": 2}))).await;
         assert_eq!(status, 503, "member {id} must not make a cluster that has forgotten a write");
+        let (status, why) = cluster.ask(id, Method::GET, "/readyz", None).await;
+        assert_eq!(status, 503, "{why}");
+        assert_eq!(why.to_string().contains("empty disk"), id < 2, "{why}");
     }
 }
