@@ -1,6 +1,7 @@
 //! How an object that a control-plane fault changed is put back, written beside the change itself.
 
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -38,6 +39,11 @@ impl Undo {
     pub fn read(annotation: &str) -> Result<Self, UndoError> {
         let undo: Self = serde_json::from_str(annotation).map_err(UndoError::Unreadable)?;
         if undo.patch.is_object() { Ok(undo) } else { Err(UndoError::NoObject) }
+    }
+
+    /// How the object with this metadata is put back, where it carries an annotation that can be read.
+    pub fn beside(metadata: &ObjectMeta) -> Option<Self> {
+        Self::read(metadata.annotations.as_ref()?.get(UNDO_ANNOTATION)?).ok()
     }
 
     /// The annotation's value.

@@ -92,6 +92,47 @@ fn what_another_experiment_does_to_the_same_pods_counts() {
     whole.wait_clean(SOON);
 }
 
+/// A node that a run takes away says so itself; its Injection is in a namespace that this runner cannot read.
+struct Marked<'a> {
+    cluster: &'a Cluster,
+    node: String,
+}
+
+impl<'a> Marked<'a> {
+    fn as_taken_away(cluster: &'a Cluster, node: &str) -> Self {
+        let soon = jiff::Timestamp::now() + Duration::from_mins(10);
+        let undo =
+            json!({"run": "elsewhere", "injection": "elsewhere.down.0.0", "deadline": soon, "patch": {}});
+        let marks = json!({"metadata": {
+            "labels": {"seatrial.dev/run": "elsewhere"},
+            "annotations": {"seatrial.dev/undo": undo.to_string()},
+        }});
+        cluster.kubectl(["patch", "node", node, "--type=merge", "--patch", &marks.to_string()]);
+        Self { cluster, node: node.into() }
+    }
+}
+
+impl Drop for Marked<'_> {
+    fn drop(&mut self) {
+        let _ = self.cluster.try_kubectl(["label", "node", &self.node, "seatrial.dev/run-"]);
+        let _ = self.cluster.try_kubectl(["annotate", "node", &self.node, "seatrial.dev/undo-"]);
+    }
+}
+
+#[test]
+fn a_node_that_a_run_of_another_namespace_takes_away_counts() {
+    // The mark would be counted by every run of which a member is on that node.
+    let cluster = Cluster::exclusive();
+    let whole = Whole::with_members(&cluster, "guard-node", "");
+    let node = whole.kubectl(["get", "pod", "db-1", "--output=jsonpath={.spec.nodeName}"]);
+    let marked = Marked::as_taken_away(&cluster, &node);
+    whole.create("beside", &set(), &pause(0, "0s", "20s"), &json!({}));
+    let said = end_of(&whole, "beside", "Inconclusive");
+    assert_says(&said, &["(db-1) by Injection elsewhere.down.0.0", "a majority is 2"]);
+    drop(marked);
+    whole.wait_clean(SOON);
+}
+
 fn budget(whole: &Whole<'_>, wants: u32) {
     whole.scene.namespace.apply(&format!(
         "{{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {{name: keep}}, \

@@ -145,9 +145,6 @@ fn a_bare_pod_that_its_operator_makes_again_is_followed() {
     // Whether the gap between the two pods was short enough to count as proven is the machine's speed.
     let verdict = status["verdict"].as_str().unwrap_or_default();
     let message = status["message"].as_str().unwrap_or_default();
-    assert!(
-        verdict == "Pass" || (verdict == "Inconclusive" && message.contains("proven for")),
-        "{status:#}"
-    );
+    assert!(verdict == "Pass" || (verdict == "Inconclusive" && message.contains("proven for")), "{status:#}");
     whole.wait_clean(Duration::from_secs(30));
 }

@@ -75,7 +75,7 @@ impl Cluster {
         group: &Group,
         run: Option<&str>,
     ) -> Result<Self, FollowError> {
-        let around = || Surroundings::watch(client, namespace, run.unwrap_or_default());
+        let around = || Surroundings::watch(client, namespace, run);
         match group {
             Group::StatefulSet(name) => Self::follow_set(client, namespace, name, around).await,
             Group::Pods(pods) => Self::follow_pods(client, namespace, pods, around).await,

@@ -1,9 +1,13 @@
-//! What else is asked of the target's pods and done to them: the disruption budgets that cover them, and the Injections of
-//! other runs. Both belong to each snapshot, because the guards decide on nothing else.
+//! What else is asked of the target's pods and done to them: the disruption budgets that cover them, the Injections of
+//! other runs, and the nodes that runs of other namespaces take away. All of it belongs to each snapshot, because the
+//! guards decide on nothing else.
 //!
 //! An Injection of another run counts from the moment its object is there until its agent says that nothing of it is left:
 //! what is wanted counts as much as what is in force, so that two runs which look at the same moment both see each other
 //! at the next. One that nobody reports of counts until everything of it has ended by itself.
+//!
+//! Injections of other namespaces cannot be read by a runner, and need not be: only a node has pods of more than one, and
+//! whoever takes a node away writes on the node how it is given back.
 //!
 //! Budgets are taken as their controller has counted them. Where one covers pods that are no members as well, those count
 //! as healthy as its status said last, which may be a moment old.
@@ -15,7 +19,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::{BoxStream, pending};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::core::{Selector, SelectorExt};
@@ -30,7 +34,7 @@ use crate::api::{
     Snapshot,
 };
 use crate::platform::PlatformError;
-use crate::resource::{Injection, RUN_LABEL};
+use crate::resource::{Injection, RUN_LABEL, Undo};
 
 /// How long after its deadline every fault has ended by itself.
 const AFTER_DEADLINE: SignedDuration = SignedDuration::from_secs(30);
@@ -40,9 +44,10 @@ const LAPSE: Duration = Duration::from_secs(5);
 /// Labels of pods, for selectors.
 pub type Labels = std::collections::BTreeMap<String, String>;
 
-/// What is known of a namespace beside the target itself.
+/// What is known beside the target itself.
 pub struct Surroundings {
     injections: Watched<Injection>,
+    nodes: Watched<Node>,
     budgets: Watched<PodDisruptionBudget>,
     lapse: Interval,
 }
@@ -55,20 +60,32 @@ struct Watched<K: kube::Resource> {
 }
 
 impl Surroundings {
-    /// What is around the target of `run` in a namespace. Fails where it may not be looked at: a guard that sees half is
-    /// worse than none.
-    pub async fn watch(client: &Client, namespace: &str, run: &str) -> Result<Self, PlatformError> {
+    /// What is around the target of `run` in a namespace, or around that of no run. Fails where it may not be looked at: a
+    /// guard that sees half is worse than none. Only who injects nothing may do without the nodes.
+    pub async fn watch(client: &Client, namespace: &str, run: Option<&str>) -> Result<Self, PlatformError> {
         // Those of this run change every second, each of them, and are no news here.
-        let others = Config::default().labels(&format!("{RUN_LABEL}!={run}"));
-        let injections = Watched::new(client, namespace, others, "Injections of other runs").await?;
-        let budgets = Watched::new(client, namespace, Config::default(), "disruption budgets").await?;
-        Ok(Self { injections, budgets, lapse: interval(LAPSE) })
+        let of_others = format!("{RUN_LABEL}!={}", run.unwrap_or_default());
+        let others = Config::default().labels(&of_others);
+        let marked = Config::default().labels(&format!("{RUN_LABEL},{of_others}"));
+        let here = Api::namespaced(client.clone(), namespace);
+        let injections = Watched::new(here, others, "Injections of other runs").await?;
+        let nodes = match Watched::new(Api::all(client.clone()), marked, "nodes that runs take away").await {
+            Err(PlatformError::Refused(why)) if run.is_none() => {
+                tracing::warn!("nodes that other runs take away are not counted: {why}");
+                Watched::absent()
+            }
+            watched => watched?,
+        };
+        let budgets = Api::namespaced(client.clone(), namespace);
+        let budgets = Watched::new(budgets, Config::default(), "disruption budgets").await?;
+        Ok(Self { injections, nodes, budgets, lapse: interval(LAPSE) })
     }
 
     /// Waits until something may have changed.
     pub async fn changed(&mut self) {
         tokio::select! {
             Some(event) = self.injections.events.next() => self.injections.known.hear(event),
+            Some(event) = self.nodes.events.next() => self.nodes.known.hear(event),
             Some(event) = self.budgets.events.next() => self.budgets.known.hear(event),
             _ = self.lapse.tick() => {}
         }
@@ -76,7 +93,7 @@ impl Surroundings {
 
     /// Whether everything that exists was heard of once.
     pub fn is_complete(&self) -> bool {
-        self.injections.is_complete() && self.budgets.is_complete()
+        self.injections.is_complete() && self.nodes.is_complete() && self.budgets.is_complete()
     }
 
     /// Writes into a snapshot what goes for its pods. `template` is what a member is labelled with that has no pod now,
@@ -90,7 +107,15 @@ impl Surroundings {
     ) {
         let now = Timestamp::now();
         let others = self.injections.known.iter();
-        snapshot.disturbances = others.filter_map(|other| disturbance(other, snapshot, now)).collect();
+        let mut disturbances: Vec<_> = others.filter_map(|other| disturbance(other, snapshot, now)).collect();
+        for node in self.nodes.known.iter() {
+            // An Injection of this namespace was counted already.
+            disturbances.extend(
+                taken_away(node, snapshot, now)
+                    .filter(|found| disturbances.iter().all(|other| other.by != found.by)),
+            );
+        }
+        snapshot.disturbances = disturbances;
         let budgets = self.budgets.known.iter();
         snapshot.budgets =
             budgets.filter_map(|budget| covering(budget, snapshot, pods, template, before)).collect();
@@ -99,29 +124,29 @@ impl Surroundings {
 
 impl<K> Watched<K>
 where
-    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+    K: kube::Resource<DynamicType = ()>
         + Clone
         + serde::de::DeserializeOwned
         + std::fmt::Debug
         + Send
         + 'static,
 {
-    async fn new(
-        client: &Client,
-        namespace: &str,
-        which: Config,
-        what: &'static str,
-    ) -> Result<Self, PlatformError> {
-        let objects: Api<K> = Api::namespaced(client.clone(), namespace);
+    async fn new(objects: Api<K>, which: Config, what: &'static str) -> Result<Self, PlatformError> {
         let one = ListParams::default().limit(1);
         let exists = insist(async || match objects.list_metadata(&one).await {
             Ok(_) => Ok(true),
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),
         });
-        let exists = exists.await?;
-        let events = if exists { watch(objects, which, what) } else { pending().boxed() };
-        Ok(Self { events, known: Known::default(), exists })
+        if !exists.await? {
+            return Ok(Self::absent());
+        }
+        Ok(Self { events: watch(objects, which, what), known: Known::default(), exists: true })
+    }
+
+    /// What the API server does not have.
+    fn absent() -> Self {
+        Self { events: pending().boxed(), known: Known::default(), exists: false }
     }
 
     fn is_complete(&self) -> bool {
@@ -201,6 +226,18 @@ fn through_the_api(
         | ApiFault::SetEnv { .. }
         | ApiFault::BreakRollout { .. } => {}
     }
+}
+
+/// What members lose with a node that a run takes away; nothing where none of them is there, or not any more.
+fn taken_away(node: &Node, snapshot: &Snapshot, now: Timestamp) -> Option<Disturbance> {
+    let undo = Undo::beside(&node.metadata)?;
+    if now >= undo.deadline + AFTER_DEADLINE {
+        return None;
+    }
+    let there = snapshot.pods.iter().filter(|pod| Some(&pod.node) == node.metadata.name.as_ref());
+    let down: BTreeSet<Ordinal> = there.map(|pod| pod.ordinal).collect();
+    let by = format!("Injection {}", undo.injection);
+    (!down.is_empty()).then(|| Disturbance { by, down, ..Disturbance::default() })
 }
 
 /// Whether nothing of it can be in force.

@@ -10,7 +10,6 @@ use super::Site;
 use super::budget::{Eviction, evict};
 use super::effect::{Effect, Look, Obstacle};
 use super::neighbours::endangered;
-use super::set::mark;
 use crate::api::{DisruptionBudgets, InjectionSpec};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_silence, words};
@@ -91,7 +90,7 @@ impl NodeDown {
     /// Cordons the node; the way back is written in the same request.
     async fn cordon(&self) -> Result<Node, Obstacle> {
         let node = self.nodes.get(&self.node).await.map_err(|error| obstacle(&error))?;
-        match mark(&node.metadata) {
+        match Undo::beside(&node.metadata) {
             Some(undo) if undo.injection == self.spec.name => return Ok(node),
             Some(undo) => {
                 return Err(Obstacle::Refused(format!(
@@ -214,7 +213,7 @@ impl Effect for NodeDown {
         let Some(node) = self.nodes.get_opt(&self.node).await.map_err(told)? else {
             return Ok(());
         };
-        let Some(undo) = mark(&node.metadata).filter(|undo| undo.injection == self.spec.name) else {
+        let Some(undo) = Undo::beside(&node.metadata).filter(|undo| undo.injection == self.spec.name) else {
             return Ok(());
         };
         // Other taints come and go meanwhile: only ours is taken away.
@@ -230,7 +229,7 @@ impl Effect for NodeDown {
             .iter()
             .flat_map(|spec| spec.taints.iter().flatten())
             .any(|taint| taint.key == NODE_DOWN_TAINT);
-        if left || mark(&node.metadata).is_some() {
+        if left || Undo::beside(&node.metadata).is_some() {
             return Err(format!("{} still carries our taint or mark", self.node));
         }
         Ok(())

@@ -76,7 +76,7 @@ impl Effect for SetChange {
             if is_silence(&error) { Obstacle::Later(words(&error)) } else { Obstacle::Refused(words(&error)) }
         };
         let set = self.sets.get(&self.set).await.map_err(refuse)?;
-        match mark(&set.metadata) {
+        match Undo::beside(&set.metadata) {
             Some(undo) if undo.injection == self.spec.name => return Ok(()),
             Some(undo) => {
                 return Err(Obstacle::Refused(format!(
@@ -116,7 +116,7 @@ impl Effect for SetChange {
             Ok(set) => set,
             Err(error) => return Look::Missed(words(&error)),
         };
-        if mark(&set.metadata).is_none_or(|undo| undo.injection != self.spec.name) {
+        if Undo::beside(&set.metadata).is_none_or(|undo| undo.injection != self.spec.name) {
             return Look::Missed("somebody put the StatefulSet back".into());
         }
         let status = set.status.clone().unwrap_or_default();
@@ -153,15 +153,15 @@ impl Effect for SetChange {
             return Ok(());
         };
         // Somebody else's change is not ours to look after.
-        if mark(&set.metadata).is_some_and(|undo| undo.injection != self.spec.name) {
+        if Undo::beside(&set.metadata).is_some_and(|undo| undo.injection != self.spec.name) {
             return Ok(());
         }
-        if let Some(undo) = mark(&set.metadata) {
+        if let Some(undo) = Undo::beside(&set.metadata) {
             let mut patch = undo.whole_patch();
             patch["metadata"]["annotations"][NUDGED] = json!(Timestamp::now());
             set = self.patch(patch).await.map_err(told)?;
         }
-        if mark(&set.metadata).is_some_and(|undo| undo.injection == self.spec.name) {
+        if Undo::beside(&set.metadata).is_some_and(|undo| undo.injection == self.spec.name) {
             return Err(format!("{} still carries the mark of {}", self.set, self.spec.name));
         }
         if matches!(self.fault, ApiFault::Scale { .. }) {
@@ -174,12 +174,6 @@ impl Effect for SetChange {
         }
         self.unblock(&set).await.map_err(told)
     }
-}
-
-/// The mark of a change, if there is one that can be read.
-pub(super) fn mark(metadata: &kube::api::ObjectMeta) -> Option<Undo> {
-    let annotation = metadata.annotations.as_ref()?.get(UNDO_ANNOTATION)?;
-    Undo::read(annotation).ok()
 }
 
 /// Whether a pod of the new revision is there and does not start.

@@ -103,6 +103,23 @@ fn what_another_run_does_through_the_api_server_counts() {
     assert_eq!(disturbance(&restart, &snapshot(), now()), None);
 }
 
+#[test]
+fn a_node_that_a_run_of_another_namespace_takes_away_counts_until_it_is_given_back() {
+    let undo = |deadline: &str| {
+        json!({"run": "o", "injection": "o.down.0.0", "deadline": deadline, "patch": {}}).to_string()
+    };
+    let node = |name: &str, annotation: &str| {
+        let metadata = json!({"name": name, "annotations": {"seatrial.dev/undo": annotation}});
+        let node: Node = serde_json::from_value(json!({"metadata": metadata})).expect("a Node");
+        taken_away(&node, &snapshot(), now())
+    };
+    let found = node("n1", &undo("2026-01-01T00:01:00Z")).expect("a member is there");
+    assert_eq!((found.by.as_str(), found.down), ("Injection o.down.0.0", BTreeSet::from([1])));
+    assert_eq!(node("n7", &undo("2026-01-01T00:01:00Z")), None, "no member is there");
+    assert_eq!(node("n1", &undo("2025-12-31T23:59:00Z")), None, "the reaper has given it back");
+    assert_eq!(node("n1", "of somebody else"), None);
+}
+
 fn budget(status: &Value) -> PodDisruptionBudget {
     serde_json::from_value(json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
