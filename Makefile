@@ -38,7 +38,7 @@ scale: install cluster-build
 
 cluster_tests = cargo test --all-features --test it -- --test-threads=3
 short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run:: \
-  cluster_soak::
+  cluster_secure:: cluster_soak::
 
 ifdef SEATRIAL_TEST_KUBECONFIG
 with_cluster = @$(1)

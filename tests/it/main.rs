@@ -23,6 +23,7 @@ mod cluster_rights;
 mod cluster_run;
 mod cluster_run_fixture;
 mod cluster_scale;
+mod cluster_secure;
 mod cluster_snapshots;
 mod cluster_soak;
 mod cluster_survival;

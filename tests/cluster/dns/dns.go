@@ -17,7 +17,7 @@ func Run(address, kubeconfig string) error {
 	corefile := fmt.Sprintf(`.:53 {
 	bind %s
 	errors
-	kubernetes cluster.local {
+	kubernetes cluster.local in-addr.arpa ip6.arpa {
 		kubeconfig %s
 		ttl 5
 	}
