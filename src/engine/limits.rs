@@ -38,7 +38,7 @@ pub struct Limits {
     /// For which every claim must hold after the last revert to count as recovered.
     pub stable: Duration,
     /// For which a majority must be missing, in more than one round of questions, before a fault is reverted for it:
-    /// one lost answer is not a death.
+    /// a store that elects a leader on a busy machine may not answer for one or two seconds, and is not dead.
     pub endangered: Duration,
     /// For which a member that was killed is not taken for healthy, because what was heard may be older than the kill.
     pub stale: Duration,
