@@ -50,7 +50,8 @@ fn the_deadline_ends_a_fault_whose_agent_is_dead() {
     let cluster = Cluster::shared();
     let scene = with_idle_pods(&cluster, "agent-deadline");
     scene.start_agent("agent", &node_of(&scene, "idle-0"), None);
-    let lasts = Duration::from_secs(15);
+    // Long enough for everything before it, on a machine that is busy.
+    let lasts = Duration::from_secs(30);
     scene.inject("pause", "idle-0", HostFault::Pause {}, lasts);
     let ends = end_of(&scene.inject("cut", "idle-0", scene.cut(&["idle-1"]), lasts));
     for name in ["pause", "cut"] {

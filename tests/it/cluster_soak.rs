@@ -2,7 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use crate::cluster_fixture::{Cluster, Held};
+use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
+use crate::cluster_rig::SYSTEM;
+use crate::cluster_traces as traces;
 use crate::e2e_fixture::Done;
 
 fn seatrial(cluster: &Held, arguments: &[&str]) -> Command {
@@ -18,6 +20,8 @@ fn done(mut command: Command) -> Done {
 #[test]
 fn agents_and_controllers_that_are_killed_at_random_moments_leave_nothing() {
     let cluster = Cluster::installed_alone();
+    restart(&cluster, "controller");
+    restart(&cluster, "agent");
     let soak =
         ["soak", "--on", "kubernetes", "--rounds", "10", "--controller-rounds", "3", "--seed", "1", "--yes"];
     done(seatrial(&cluster, &soak))
@@ -27,6 +31,30 @@ fn agents_and_controllers_that_are_killed_at_random_moments_leave_nothing() {
         .says("nothing is left:");
     let left = cluster.kubectl(["get", "namespaces", "--output=name"]);
     assert!(!left.contains("seatrial-soak-"), "{left}");
+}
+
+/// Lets the kubelet start every container of a component again, as it does in the life of any installation.
+fn restart(cluster: &Held, component: &str) {
+    let selector = format!("--selector=app.kubernetes.io/component={component}");
+    let get = |path: &str| {
+        cluster.kubectl([
+            "get",
+            "pods",
+            "--namespace",
+            SYSTEM,
+            &selector,
+            &format!("--output=jsonpath={path}"),
+        ])
+    };
+    for uid in get("{.items[*].metadata.uid}").split(' ') {
+        traces::kill_all(uid, component);
+    }
+    eventually("every one was restarted and is Ready", PATIENCE, || {
+        let restarts = get("{.items[*].status.containerStatuses[0].restartCount}");
+        let ready = get("{.items[*].status.containerStatuses[0].ready}");
+        let is_back = restarts.split(' ').all(|restarts| restarts != "0") && !ready.contains("false");
+        is_back.then_some(())
+    });
 }
 
 #[test]

@@ -98,7 +98,9 @@ async fn with_injections(
         specs.push(spec);
     }
     let node = target.pods.first().map(|pod| pod.node.clone()).unwrap_or_default();
-    let agent = installed.fresh_agent(&node).await?;
+    let agents = installed.agents().await?;
+    let agent = agents.into_iter().find(|agent| node_of(agent) == node);
+    let agent = agent.ok_or_else(|| format!("the agent on {node} is not Ready any more"))?;
     let mut rows = vec![Row::of(
         format!("agent, with {count} injections in force"),
         sizes(ground, &[agent]).await?,

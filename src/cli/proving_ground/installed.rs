@@ -48,6 +48,16 @@ impl Installed {
         Ok(agents)
     }
 
+    /// Replaces what the kubelet has restarted in place: it would restart it the next time only after a pause that grows.
+    pub(in super::super) async fn renew(&self) -> Result<(), String> {
+        for component in ["agent", "controller"] {
+            for restarted in self.component(component).await?.iter().filter(|pod| !is_fresh(pod)) {
+                self.replace(restarted).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The agent of a node, once it is Ready and has not been restarted.
     pub(in super::super) async fn fresh_agent(&self, node: &str) -> Result<Pod, String> {
         let found = until(REPLACED, async || {

@@ -84,6 +84,7 @@ async fn rounds(ground: &ProvingGround, injections: u32, runs: u32, seed: u64) -
     let before = remains::marks(ground).await?;
     ground.start(SET, MEMBERS, None).await?;
     ground.ready(SET, MEMBERS).await?;
+    ground.installed.renew().await?;
     let mut is_clean = true;
     if injections > 0 {
         let tally = agents::soak(ground, injections, seed).await?;
