@@ -7,7 +7,7 @@ mod members;
 mod snapshot;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
-pub use disk::{Delay, DiskOperation, Recorded, SlowDisk};
+pub use disk::{Delay, DiskOperation, Fill, FullDisk, Pulses, Recorded, SlowDisk, StalledDisk};
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,

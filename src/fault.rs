@@ -11,11 +11,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ApiFault, HostFault, Ordinal};
+use crate::api::{ApiFault, DisruptionBudgets, HostFault, Ordinal};
 use crate::experiment::Selection;
 
 pub mod api_deny;
+pub mod disk_fill;
 pub mod disk_latency;
+pub mod disk_stall;
+mod hold;
 pub mod host;
 pub mod kubelet_stop;
 pub mod network_partition;
@@ -26,6 +29,10 @@ pub mod pod_kill;
 pub mod power_loss;
 pub mod process_pause;
 pub mod rollout_break;
+pub mod volumes;
+pub mod write_stall;
+
+pub use hold::Hold;
 
 /// What every fault says of itself.
 pub trait Kind {
@@ -56,6 +63,26 @@ pub trait Kind {
     /// Whether it is done through the API server of Kubernetes alone, which a sandbox does not have.
     fn needs_kubernetes(&self) -> bool {
         false
+    }
+
+    /// Whether a node's agent carries it out, so that there must be one on each node of the target.
+    fn acts_on_a_node(&self) -> bool {
+        !self.needs_kubernetes()
+    }
+
+    /// The claim templates that it names. Empty where it means all, or none.
+    fn claims(&self) -> &[String] {
+        &[]
+    }
+
+    /// The state in which it keeps members, for checks of steps that overlap.
+    fn hold(&self) -> Option<Hold> {
+        None
+    }
+
+    /// Whether it asks PodDisruptionBudgets.
+    fn budgets(&self) -> DisruptionBudgets {
+        DisruptionBudgets::Respect
     }
 
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
@@ -221,6 +248,26 @@ macro_rules! faults {
                 match self { $(Self::$variant(kind) => kind.needs_kubernetes()),* }
             }
 
+            /// See [`Kind::acts_on_a_node`].
+            pub fn acts_on_a_node(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.acts_on_a_node()),* }
+            }
+
+            /// See [`Kind::claims`].
+            pub fn claims(&self) -> &[String] {
+                match self { $(Self::$variant(kind) => kind.claims()),* }
+            }
+
+            /// See [`Kind::hold`].
+            pub fn hold(&self) -> Option<Hold> {
+                match self { $(Self::$variant(kind) => kind.hold()),* }
+            }
+
+            /// See [`Kind::budgets`].
+            pub fn budgets(&self) -> DisruptionBudgets {
+                match self { $(Self::$variant(kind) => kind.budgets()),* }
+            }
+
             /// See [`Kind::resolve`].
             pub fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
                 match self { $(Self::$variant(kind) => kind.resolve(chooser)),* }
@@ -235,6 +282,9 @@ faults! {
     NetworkPartition = network_partition::NetworkPartition,
     PowerLoss = power_loss::PowerLoss,
     DiskLatency = disk_latency::DiskLatency,
+    DiskStall = disk_stall::DiskStall,
+    WriteStall = write_stall::WriteStall,
+    DiskFill = disk_fill::DiskFill,
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
     KubeletStop = kubelet_stop::KubeletStop,

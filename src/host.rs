@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
+pub mod freeze;
 pub mod freezer;
 pub mod loop_device;
 pub mod mount;
@@ -9,7 +10,9 @@ pub mod namespace;
 pub mod netlink;
 pub mod nftables;
 pub mod process;
+pub mod room;
 pub mod shutdown;
 pub mod signals;
 pub mod tracer;
 pub mod user_namespace;
+pub mod volume;

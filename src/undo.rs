@@ -44,14 +44,15 @@ pub enum UndoError {
 pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {
     stop_here("revert-begun");
     let undo = record.target.undo();
-    match &record.guardian {
-        Some(guardian) if held.is_empty() => undo.revert(&guardian.held())?,
-        Some(_) | None => undo.revert(held)?,
+    if held.is_empty() {
+        undo.revert(&record.held())?;
+    } else {
+        undo.revert(held)?;
     }
     stop_here("undone");
     store::remove(path)?;
     stop_here("record-removed");
-    if let Some(guardian) = &record.guardian {
+    for guardian in record.guardians() {
         guardian.end().map_err(|error| UndoError::Guardian(guardian.process, error))?;
     }
     stop_here("guardian-ended");

@@ -7,19 +7,24 @@ use std::time::Duration;
 
 use super::machine::Machine;
 use crate::fault::Kind;
+use crate::fault::disk_fill::DiskFill;
 use crate::fault::disk_latency::DiskLatency;
+use crate::fault::disk_stall::DiskStall;
 use crate::fault::kubelet_stop::{self, KubeletStop};
 use crate::fault::network_partition::NetworkPartition;
 use crate::fault::pod_kill::PodKill;
 use crate::fault::power_loss::PowerLoss;
 use crate::fault::process_pause::ProcessPause;
+use crate::fault::write_stall::WriteStall;
+use crate::host::freeze::panics_when_somebody_waits;
 use crate::host::freezer::CgroupId;
 use crate::host::nftables;
 use crate::host::process::ProcessId;
 use crate::undo::guardian::Launch;
 
-/// The capability's number (capabilities(7)).
-const CAP_SYS_PTRACE: u32 = 19;
+/// A capability's name and number (capabilities(7)).
+const CAP_SYS_PTRACE: (&str, u32) = ("CAP_SYS_PTRACE", 19);
+const CAP_SYS_ADMIN: (&str, u32) = ("CAP_SYS_ADMIN", 21);
 
 /// For how long an empty cgroup may take to freeze.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -58,6 +63,10 @@ impl Capabilities {
         found.tell(KubeletStop::NAME, [&handles, &guarded, &kubelet]);
         found.tell(NetworkPartition::NAME, [&handles, &guarded, &cut]);
         found.tell(DiskLatency::NAME, [&handles, &guarded, &may_trace()]);
+        let frozen = may_freeze();
+        found.tell(DiskStall::NAME, [&handles, &guarded, &frozen]);
+        found.tell(WriteStall::NAME, [&handles, &guarded, &frozen]);
+        found.tell(DiskFill::NAME, [&handles, &guarded]);
         let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());
         found.tell(PowerLoss::NAME, [&no_devices]);
         found
@@ -78,10 +87,24 @@ fn may_trace() -> Result<(), String> {
     if scope.trim() == "3" {
         return Err("nobody may trace processes on this node: kernel.yama.ptrace_scope is 3".to_owned());
     }
+    has(CAP_SYS_PTRACE)
+}
+
+/// Whether filesystems may be frozen (ioctl_fsfreeze).
+fn may_freeze() -> Result<(), String> {
+    if panics_when_somebody_waits() {
+        let why = "this node panics when a process waits for long, as writers on a frozen volume do: set kernel.hung_task_panic to 0";
+        return Err(why.to_owned());
+    }
+    has(CAP_SYS_ADMIN)
+}
+
+/// Whether this process has a capability.
+fn has((name, number): (&str, u32)) -> Result<(), String> {
     let own = procfs::process::Process::myself().and_then(|own| own.status());
     match own {
-        Ok(status) if status.capeff & (1 << CAP_SYS_PTRACE) != 0 => Ok(()),
-        Ok(_) => Err("the agent lacks CAP_SYS_PTRACE".to_owned()),
+        Ok(status) if status.capeff & (1 << number) != 0 => Ok(()),
+        Ok(_) => Err(format!("the agent lacks {name}")),
         Err(error) => Err(format!("cannot read the agent's own capabilities: {error}")),
     }
 }

@@ -35,6 +35,51 @@ pub struct SlowDisk {
     pub seed: u32,
 }
 
+/// Which volumes stall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StalledDisk {
+    /// The claim templates whose volumes stall; all where empty.
+    pub claims: Vec<String>,
+    /// In pulses; all the time where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulses: Option<Pulses>,
+}
+
+/// A duty cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pulses {
+    /// How long each lasts.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub frozen: Duration,
+    /// How long it is from the end of one to the next.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub gap: Duration,
+}
+
+/// Which volumes are filled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FullDisk {
+    /// The claim templates whose volumes are filled; all where empty.
+    pub claims: Vec<String>,
+    /// How full they get.
+    pub to: Fill,
+}
+
+/// How full a disk gets. Exactly one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Fill {
+    /// So much of a hundred is taken.
+    Percent(u8),
+    /// So many bytes are left.
+    Free(u64),
+}
+
 /// How much longer calls take. Exactly one form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiFault, Ordinal, SlowDisk};
+use super::{ApiFault, FullDisk, Ordinal, SlowDisk, StalledDisk};
 
 /// What must be true of one pod for one step, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +110,10 @@ pub enum HostFault {
     },
     /// Hold system calls on files of these volumes for a while.
     DiskLatency(Box<SlowDisk>),
+    /// Freeze the filesystems of these volumes.
+    DiskStall(StalledDisk),
+    /// Take the room on these volumes.
+    DiskFill(FullDisk),
     /// Done by the run itself through the API server; no node has a part in it.
     Api(ApiFault),
 }
@@ -119,7 +123,12 @@ impl HostFault {
     pub fn happens_once(&self) -> bool {
         match self {
             Self::Kill {} | Self::PowerLoss { .. } => true,
-            Self::Pause {} | Self::StopKubelet {} | Self::Partition { .. } | Self::DiskLatency(_) => false,
+            Self::Pause {}
+            | Self::StopKubelet {}
+            | Self::Partition { .. }
+            | Self::DiskLatency(_)
+            | Self::DiskStall(_)
+            | Self::DiskFill(_) => false,
             Self::Api(fault) => fault.happens_once(),
         }
     }

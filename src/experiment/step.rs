@@ -142,19 +142,8 @@ impl Step {
     /// Whether it is done whatever PodDisruptionBudgets say: the step says so, or its fault does.
     pub fn ignores_budgets(&self) -> bool {
         let own = match &self.work {
-            Work::Fault(Fault::PodEvict(evict)) => evict.budgets,
-            Work::Fault(Fault::NodeDown(down)) => down.budgets,
-            Work::Fault(
-                Fault::PodKill(_)
-                | Fault::ProcessPause(_)
-                | Fault::NetworkPartition(_)
-                | Fault::PowerLoss(_)
-                | Fault::DiskLatency(_)
-                | Fault::KubeletStop(_)
-                | Fault::RolloutBreak(_)
-                | Fault::ApiDeny(_),
-            )
-            | Work::Action(_) => DisruptionBudgets::Respect,
+            Work::Fault(fault) => fault.budgets(),
+            Work::Action(_) => DisruptionBudgets::Respect,
         };
         [self.budgets, own].contains(&DisruptionBudgets::Ignore)
     }

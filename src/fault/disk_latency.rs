@@ -16,7 +16,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
 use crate::api::{Delay, DiskOperation, HostFault, SlowDisk};
 use crate::experiment::Selection;
 
@@ -68,6 +68,14 @@ impl Kind for DiskLatency {
 
     fn selection(&self) -> Option<&Selection> {
         Some(&self.members)
+    }
+
+    fn claims(&self) -> &[String] {
+        &self.claims
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Traced)
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

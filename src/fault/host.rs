@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{disk_latency, kubelet_stop, network_partition, pod_kill, power_loss, process_pause};
+use super::{
+    disk_fill, disk_latency, disk_stall, kubelet_stop, network_partition, pod_kill, power_loss, process_pause,
+};
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
@@ -96,9 +98,17 @@ pub trait Undo {
     /// The processes with whose end the fault ends; none where it outlives them, or where their end is what is wanted.
     fn anchors(&self) -> Vec<ProcessId>;
 
-    /// Whether a process must end it at its deadline, because it stays until somebody takes it back.
-    fn needs_guardian(&self) -> bool {
-        true
+    /// How many processes must be there to end it at its deadline, because it stays until somebody takes it back: at most
+    /// two, where it outlives everybody who could.
+    fn guardians(&self) -> usize {
+        1
+    }
+
+    /// Whether there is nothing left that it could do: every process that it lived in is gone, and with them whatever was
+    /// done to them.
+    fn is_gone(&self) -> bool {
+        let anchors = self.anchors();
+        !anchors.is_empty() && anchors.iter().all(|process| matches!(process.is_alive(), Ok(false)))
     }
 
     /// Takes the fault back and reads back that it is. May be repeated. `held` is what was held for it, or nothing.
@@ -153,23 +163,34 @@ on_hosts! {
     PowerLoss = power_loss,
     /// Slowed down.
     DiskLatency = disk_latency,
+    /// Frozen.
+    DiskStall = disk_stall,
+    /// Filled.
+    DiskFill = disk_fill,
 }
 
 impl Target {
-    /// Whether every process that the fault lived in is gone, and with them whatever was done to them.
+    /// See [`Undo::is_gone`].
     pub fn is_gone(&self) -> bool {
-        let anchors = self.undo().anchors();
-        !anchors.is_empty() && anchors.iter().all(|process| matches!(process.is_alive(), Ok(false)))
+        self.undo().is_gone()
     }
 }
 
-/// Finds the target of a fault and checks that the fault is possible. Nothing is changed. `mark` is unique to this attempt;
-/// `program` knows the hidden subcommands of Seatrial.
+/// What is the node's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// The program that knows the hidden subcommands of Seatrial.
+    pub program: &'a Path,
+    /// The folder of undo records.
+    pub undo_dir: &'a Path,
+}
+
+/// Finds the target of a fault and checks that the fault is possible. Nothing is changed. `mark` is unique to this attempt.
 pub fn prepare(
     spec: &InjectionSpec,
     pod: &LocatedPod,
     mark: &str,
-    program: &Path,
+    own: Own<'_>,
 ) -> Result<Box<dyn Prepared>, HostError> {
     let container = spec.container.as_deref();
     Ok(match &spec.fault {
@@ -180,7 +201,13 @@ pub fn prepare(
         HostFault::PowerLoss { claims } => {
             Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
         }
-        HostFault::DiskLatency(slow) => Box::new(disk_latency::host::prepare(slow, pod, container, program)?),
+        HostFault::DiskLatency(slow) => {
+            Box::new(disk_latency::host::prepare(slow, pod, container, own.program)?)
+        }
+        HostFault::DiskStall(stall) => {
+            Box::new(disk_stall::host::prepare(stall, pod, container, own.undo_dir)?)
+        }
+        HostFault::DiskFill(full) => Box::new(disk_fill::host::prepare(full, pod, own.undo_dir)?),
         HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })
 }

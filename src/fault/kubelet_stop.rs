@@ -44,6 +44,10 @@ impl Kind for KubeletStop {
         true
     }
 
+    fn acts_on_a_node(&self) -> bool {
+        true
+    }
+
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let nodes = Nodes::of(&self.members, chooser)?;
         Ok(Resolved {

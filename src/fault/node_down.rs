@@ -49,6 +49,10 @@ impl Kind for NodeDown {
         true
     }
 
+    fn budgets(&self) -> DisruptionBudgets {
+        self.budgets
+    }
+
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let nodes = Nodes::of(&self.members, chooser)?;
         let hits = nodes.names.into_iter();

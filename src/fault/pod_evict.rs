@@ -44,6 +44,10 @@ impl Kind for PodEvict {
         true
     }
 
+    fn budgets(&self) -> DisruptionBudgets {
+        self.budgets
+    }
+
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         let action = Action::Api(ApiFault::Evict { budgets: self.budgets });

@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
 use crate::api::HostFault;
 use crate::experiment::Selection;
 
@@ -67,6 +67,17 @@ impl Kind for PodKill {
 
     fn selection(&self) -> Option<&Selection> {
         Some(&self.members)
+    }
+
+    fn acts_on_a_node(&self) -> bool {
+        match self.mode {
+            Mode::Graceful | Mode::Force => false,
+            Mode::Sigkill => true,
+        }
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Killed)
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
 use crate::api::HostFault;
 use crate::experiment::Selection;
 
@@ -39,6 +39,14 @@ impl Kind for PowerLoss {
 
     fn selection(&self) -> Option<&Selection> {
         Some(&self.members)
+    }
+
+    fn claims(&self) -> &[String] {
+        &self.claims
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Killed)
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
 use crate::api::HostFault;
 use crate::experiment::Selection;
 
@@ -35,6 +35,10 @@ impl Kind for ProcessPause {
 
     fn selection(&self) -> Option<&Selection> {
         Some(&self.members)
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Stopped)
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

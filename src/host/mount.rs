@@ -7,6 +7,8 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::pivot_root;
 
+pub mod table;
+
 const NONE: Option<&str> = None;
 
 fn named(what: &str, target: &Path, result: nix::Result<()>) -> io::Result<()> {

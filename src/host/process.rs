@@ -22,6 +22,7 @@ pub mod held;
 pub mod launch;
 pub mod memory;
 mod stat;
+pub mod threads;
 pub mod tree;
 
 pub use stat::{Stat, all, cpu_time, descendants};

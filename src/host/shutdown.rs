@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, statfs};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, fstatfs};
 
 mod request {
     nix::ioctl_read!(fs_ioc_shutdown, b'X', 125, u32);
@@ -25,9 +25,9 @@ const WITHOUT_LOG_FLUSH: u32 = 2;
 /// `XFS_SUPER_MAGIC` of linux/magic.h; nix has it for glibc only.
 const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
 
-/// Whether the filesystem at `path` is of a kind that can be shut down.
-pub fn is_supported(path: &Path) -> io::Result<bool> {
-    let kind = statfs(path)?.filesystem_type();
+/// Whether the filesystem of an open file is of a kind that can be shut down.
+pub fn is_supported(root: &File) -> io::Result<bool> {
+    let kind = fstatfs(root)?.filesystem_type();
     Ok(kind == EXT4_SUPER_MAGIC || kind == XFS_SUPER_MAGIC)
 }
 

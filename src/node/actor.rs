@@ -13,7 +13,6 @@ use super::status::Status;
 use super::{Channel, Locate, LocatedPod, Node};
 use crate::api::{Desired, InjectionSpec, InjectionState};
 use crate::fault::host::Look;
-use crate::host::process::held::Held;
 use crate::undo::{Expiry, Record, stop_here};
 
 mod hold;
@@ -272,5 +271,5 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 }
 
 fn leftover(path: PathBuf, record: Record) -> Box<Leftover> {
-    Box::new(Leftover { path, record, held: Held::default(), guardian: None })
+    Box::new(Leftover::unguarded(path, record))
 }

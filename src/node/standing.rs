@@ -2,14 +2,15 @@
 //!
 //! Everything here blocks; the node calls it on threads meant for that.
 
-use std::path::PathBuf;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{LocatedPod, Options};
 use crate::api::{HostFault, InjectionSpec};
-use crate::fault::host::{Effect, HostError, Look, prepare};
+use crate::fault::host::{Effect, HostError, Look, Own, prepare};
 use crate::host::process::boot::{Era, uptime};
 use crate::host::process::held::Held;
 use crate::undo::guardian::{Armed, LaunchError, Started};
@@ -21,7 +22,7 @@ pub(super) struct Standing {
     pub record: Record,
     pub effect: Box<dyn Effect>,
     /// Present where nothing but a process can end the fault.
-    pub guardian: Option<Armed>,
+    pub guardians: Vec<Armed>,
 }
 
 /// What is left to be taken back.
@@ -29,8 +30,8 @@ pub(super) struct Leftover {
     pub path: PathBuf,
     pub record: Record,
     pub held: Held,
-    /// Kept until it has been ended, so that it is reaped.
-    pub guardian: Option<Armed>,
+    /// Kept until they have been ended, so that they are reaped.
+    pub guardians: Vec<Armed>,
 }
 
 /// Why there is no fault in force.
@@ -80,13 +81,10 @@ pub(super) fn inject(
     }
     let path = Store::open(&options.undo_dir)?.path(&spec.name, generation);
     let program = options.guardian.program().map_err(LaunchError::Start)?;
-    let prepared = prepare(&spec, pod, &format!("{generation:x}"), &program)?;
+    let own = Own { program: &program, undo_dir: &options.undo_dir };
+    let prepared = prepare(&spec, pod, &format!("{generation:x}"), own)?;
     let target = prepared.target();
-    let started = if target.undo().needs_guardian() {
-        Some(options.guardian.start(&path, &prepared.descriptors())?)
-    } else {
-        None
-    };
+    let started = start(options, &path, &prepared.descriptors(), target.undo().guardians())?;
     stop_here("guardian-started");
     let record = Record {
         schema: Record::SCHEMA,
@@ -97,41 +95,45 @@ pub(super) fn inject(
         pod: pod.uid.clone(),
         expires,
         target,
-        guardian: started.as_ref().map(|started| started.identity.clone()),
+        guardian: started.first().map(|started| started.identity.clone()),
+        twin: started.get(1).map(|started| started.identity.clone()),
         spec,
     };
     if let Err(error) = Store::write(&path, &record) {
-        if let Some(started) = started {
-            started.dismiss();
-        }
+        started.into_iter().for_each(Started::dismiss);
         // It may be there all the same, when only its folder could not be synced.
-        return Err(give_up(error.into(), Leftover { path, record, held: Held::default(), guardian: None }));
+        return Err(give_up(error.into(), Leftover::unguarded(path, record)));
     }
     stop_here("record-written");
-    let guardian = match started.map(Started::arm).transpose() {
-        Ok(guardian) => guardian,
-        Err(error) => {
-            return Err(give_up(
-                error.into(),
-                Leftover { path, record, held: Held::default(), guardian: None },
-            ));
-        }
+    let guardians = match started.into_iter().map(Started::arm).collect::<Result<Vec<_>, _>>() {
+        Ok(guardians) => guardians,
+        Err(error) => return Err(give_up(error.into(), Leftover::unguarded(path, record))),
     };
     stop_here("guardian-armed");
     let effect = match prepared.inject(&record.spec, record.expires.left()) {
         Ok(effect) => effect,
         Err(error) => {
-            return Err(give_up(error.into(), Leftover { path, record, held: Held::default(), guardian }));
+            return Err(give_up(error.into(), Leftover { path, record, held: Held::default(), guardians }));
         }
     };
     stop_here("acted");
-    let mut standing = Standing { path, record, effect, guardian };
+    let mut standing = Standing { path, record, effect, guardians };
     let look = standing.effect.look(Some(pod));
     stop_here("verified");
     match look {
         Look::Fails(observed) => Err(give_up(StandingError::NoEffect(observed), standing.into())),
         look @ (Look::Holds(_) | Look::NotYet) => Ok((standing, look)),
     }
+}
+
+/// Starts guardians that wait for their record. Where one cannot be started, those before it end for want of a record.
+fn start(
+    options: &Options,
+    path: &Path,
+    held: &[BorrowedFd<'_>],
+    count: usize,
+) -> Result<Vec<Started>, LaunchError> {
+    (0..count).map(|_| options.guardian.start(path, held)).collect()
 }
 
 /// Takes back what a failed attempt may have done; what cannot be taken back now is handed on.
@@ -143,18 +145,23 @@ fn give_up(why: StandingError, left: Leftover) -> Attempt {
 }
 
 impl From<Standing> for Leftover {
-    fn from(Standing { path, record, effect, guardian }: Standing) -> Self {
-        Self { path, record, held: effect.into_held(), guardian }
+    fn from(Standing { path, record, effect, guardians }: Standing) -> Self {
+        Self { path, record, held: effect.into_held(), guardians }
     }
 }
 
 impl Leftover {
+    /// One whose guardians are not this process's to reap, or of which there are none.
+    pub(super) fn unguarded(path: PathBuf, record: Record) -> Self {
+        Self { path, record, held: Held::default(), guardians: Vec::new() }
+    }
+
     /// One attempt to take it back; what is left is given back with the reason.
     pub(super) fn take_back(self) -> Result<(), (Box<Self>, UndoError)> {
         match undo(&self.path, &self.record, &self.held) {
             Ok(()) => {
-                // It has been ended and can be reaped.
-                drop(self.guardian);
+                // They have been ended and can be reaped.
+                drop(self.guardians);
                 Ok(())
             }
             Err(error) => Err((Box::new(self), error)),
@@ -170,38 +177,30 @@ impl Standing {
         mut record: Record,
         spec: InjectionSpec,
     ) -> Result<(Self, Look), (Box<Leftover>, StandingError)> {
-        let held = record.guardian.as_ref().map_or_else(Held::default, crate::undo::Guardian::held);
-        let mut effect = match record.target.undo().adopt(&record.spec.fault, held) {
+        let mut effect = match record.target.undo().adopt(&record.spec.fault, record.held()) {
             Ok(effect) => effect,
-            Err(error) => {
-                return Err((
-                    Box::new(Leftover { path, record, held: Held::default(), guardian: None }),
-                    error.into(),
-                ));
-            }
+            Err(error) => return Err((Box::new(Leftover::unguarded(path, record)), error.into())),
         };
-        let guardian = match &record.guardian {
-            Some(identity) => match Armed::adopt(identity) {
-                Ok(guardian) => guardian,
-                Err(error) => {
-                    let error = StandingError::Guardian(LaunchError::Arm(error));
-                    let held = effect.into_held();
-                    return Err((Box::new(Leftover { path, record, held, guardian: None }), error));
-                }
-            },
-            None => None,
+        let adopted = record.guardians().map(Armed::adopt).collect::<Result<Vec<_>, _>>();
+        let guardians: Vec<Armed> = match adopted {
+            Ok(guardians) => guardians.into_iter().flatten().collect(),
+            Err(error) => {
+                let error = StandingError::Guardian(LaunchError::Arm(error));
+                let left = Leftover { held: effect.into_held(), ..Leftover::unguarded(path, record) };
+                return Err((Box::new(left), error));
+            }
         };
         if record.spec.deadline != spec.deadline {
             record.expires = Expiry::new(&spec.deadline, record.began);
         }
         let before = std::mem::replace(&mut record.spec, spec).fault;
-        let needs_guardian = record.guardian.is_some() && guardian.is_none();
+        let needs_guardian = guardians.len() < record.guardians().count();
         // What was in force may be older than the record that was to change it, so that it is made anew in any case.
         let changed = change(effect.as_mut(), &before, &record);
-        let mut standing = Self { path, record, effect, guardian };
+        let mut standing = Self { path, record, effect, guardians };
         let ready = changed.and_then(|()| {
             if needs_guardian {
-                standing.replace_guardian(options)
+                standing.replace_guardians(options)
             } else {
                 Ok(Store::write(&standing.path, &standing.record)?)
             }
@@ -215,16 +214,23 @@ impl Standing {
         }
     }
 
-    /// Starts another guardian in place of one that died.
-    pub(super) fn replace_guardian(&mut self, options: &Options) -> Result<(), StandingError> {
-        let started = options.guardian.start(&self.path, &self.effect.descriptors())?;
-        let record = Record { guardian: Some(started.identity.clone()), ..self.record.clone() };
+    /// Starts other guardians in place of those that died.
+    pub(super) fn replace_guardians(&mut self, options: &Options) -> Result<(), StandingError> {
+        self.guardians.retain(|guardian| !guardian.has_ended());
+        let missing = self.record.target.undo().guardians().saturating_sub(self.guardians.len());
+        let started = start(options, &self.path, &self.effect.descriptors(), missing)?;
+        let living = self.guardians.iter().map(|guardian| &guardian.identity);
+        let mut all = living.chain(started.iter().map(|started| &started.identity)).cloned();
+        let record = Record { guardian: all.next(), twin: all.next(), ..self.record.clone() };
+        drop(all);
         if let Err(error) = Store::write(&self.path, &record) {
-            started.dismiss();
+            started.into_iter().for_each(Started::dismiss);
             return Err(error.into());
         }
         self.record = record;
-        self.guardian = Some(started.arm()?);
+        for started in started {
+            self.guardians.push(started.arm()?);
+        }
         Ok(())
     }
 

@@ -16,9 +16,9 @@ impl Watch {
         Self(handles.filter_map(|handle| Ended::new(handle).ok()).collect())
     }
 
-    /// Whether there is nobody left to wait for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// How many are left to wait for.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Waits until the next of them has ended, each of which is told once; for ever where none is left.

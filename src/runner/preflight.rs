@@ -15,7 +15,6 @@ use super::Options;
 use crate::api::Snapshot;
 use crate::experiment::{Change, Experiment, Work};
 use crate::fault::Fault;
-use crate::fault::pod_kill::Mode;
 use crate::journal::entry::{Effect, Entry, Header, Input, Phase, SCHEMA};
 use crate::journal::write::{WriteError, Writer};
 use crate::platform::PlatformError;
@@ -44,7 +43,7 @@ pub(super) fn needs(
         Work::Fault(fault) => Some(fault),
         Work::Action(_) => None,
     });
-    Ok(faults.filter(|fault| acts_on_a_node(fault)).map(Fault::name).collect())
+    Ok(faults.filter(|fault| fault.acts_on_a_node()).map(Fault::name).collect())
 }
 
 /// Whether everything that the experiment names beside its target is there.
@@ -70,21 +69,6 @@ async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> R
             Err(format!("namespace {namespace} has no Service `{name}`, which spec.target.service names"))
         }
         Err(error) => Err(format!("Service `{name}` cannot be read: {error}")),
-    }
-}
-
-fn acts_on_a_node(fault: &Fault) -> bool {
-    match fault {
-        Fault::PodKill(kill) => match kill.mode {
-            Mode::Graceful | Mode::Force => false,
-            Mode::Sigkill => true,
-        },
-        Fault::ProcessPause(_)
-        | Fault::KubeletStop(_)
-        | Fault::NetworkPartition(_)
-        | Fault::PowerLoss(_)
-        | Fault::DiskLatency(_) => true,
-        Fault::PodEvict(_) | Fault::NodeDown(_) | Fault::RolloutBreak(_) | Fault::ApiDeny(_) => false,
     }
 }
 

@@ -74,10 +74,9 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             }
         }
         let claims: &[String] = match &step.work {
-            Work::Fault(Fault::PowerLoss(power)) => &power.claims,
-            Work::Fault(Fault::DiskLatency(slow)) => &slow.claims,
+            Work::Fault(fault) => fault.claims(),
             Work::Action(Change::TakeSnapshot { claims, .. }) => claims,
-            Work::Fault(_) | Work::Action(_) => &[],
+            Work::Action(_) => &[],
         };
         for claim in claims.iter().filter(|claim| !target.claims.contains(claim)) {
             let known = target.claims.join("`, `");
@@ -403,45 +402,9 @@ fn certain(step: &Step) -> BTreeSet<Ordinal> {
     }
 }
 
-/// Whether two faults cannot both be true of one member.
+/// Why two faults cannot both be true of one member, if so.
 fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
-    match (a, b) {
-        (Fault::ProcessPause(_), Fault::ProcessPause(_)) => Some("it is paused already"),
-        (Fault::ProcessPause(_), Fault::PodKill(_) | Fault::PowerLoss(_))
-        | (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::ProcessPause(_)) => {
-            Some("a member that is killed is not paused any more")
-        }
-        (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::PodKill(_) | Fault::PowerLoss(_)) => {
-            Some("a member that is down cannot be killed again")
-        }
-        (Fault::DiskLatency(_), Fault::DiskLatency(_)) => Some("only one can trace its processes"),
-        (Fault::DiskLatency(_), Fault::PodKill(_) | Fault::PowerLoss(_))
-        | (Fault::PodKill(_) | Fault::PowerLoss(_), Fault::DiskLatency(_)) => {
-            Some("a member that is killed has no slow disk any more")
-        }
-        // What is done through the API server is told by the platform where it meets something else. Who stands still is
-        // not slow, and proves nothing against it.
-        (Fault::DiskLatency(_), Fault::ProcessPause(_))
-        | (Fault::ProcessPause(_), Fault::DiskLatency(_))
-        | (
-            Fault::NetworkPartition(_)
-            | Fault::PodEvict(_)
-            | Fault::NodeDown(_)
-            | Fault::KubeletStop(_)
-            | Fault::RolloutBreak(_)
-            | Fault::ApiDeny(_),
-            _,
-        )
-        | (
-            _,
-            Fault::NetworkPartition(_)
-            | Fault::PodEvict(_)
-            | Fault::NodeDown(_)
-            | Fault::KubeletStop(_)
-            | Fault::RolloutBreak(_)
-            | Fault::ApiDeny(_),
-        ) => None,
-    }
+    a.hold()?.contradicts(b.hold()?)
 }
 
 fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {

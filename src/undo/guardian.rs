@@ -5,6 +5,9 @@
 //! holds what it needs from the beginning: of a partition, the socket that owns the table, so that the table goes when
 //! both the node and the guardian are dead. It is locked in memory, keeps its parents' files out and starts no thread.
 //!
+//! Where a fault outlives everybody (a frozen filesystem), two of them watch it and each other: one whose twin has died, and
+//! was not replaced by the node, does not wait for the deadline, because nobody would be left if it died too.
+//!
 //! It ends when its record is gone (somebody else has taken the fault back), when its deadline has passed by a little
 //! (so that the node, if it lives, comes first) and it has taken the fault back itself, when the target is gone, or when
 //! SIGTERM asks it to take the fault back at once. It never ends with the fault in force: a revert that fails is tried
@@ -15,7 +18,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -40,6 +43,8 @@ const APART: &str = "apart";
 const AFTER_DEADLINE: Duration = Duration::from_millis(250);
 /// How often it looks whether its record is still there, and at the wall clock.
 const TICK: Duration = Duration::from_millis(500);
+/// How long the node may take to replace a twin that has died.
+const REPLACEMENT: Duration = Duration::from_secs(3);
 /// How long it waits after a revert that failed.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -71,14 +76,21 @@ fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let Some(mut record) = read(path)? else {
         return Ok(());
     };
-    let held = record.guardian.as_ref().map_or_else(Held::default, Guardian::held);
+    let held = own_part(&record).map_or_else(Held::default, Guardian::held);
     let anchors = anchors_of(&record);
+    let mut alone_since = None;
     // Once a node has died, nobody reads this any more.
     let _ = std::io::stdout().write_all(b"!").and_then(|()| std::io::stdout().flush());
     stay_in_memory();
     loop {
         let left = record.expires.left_after(AFTER_DEADLINE);
-        if left.is_zero() || is_asked(&release) || record.target.is_gone() {
+        let is_alone = if has_lost_its_twin(&record) {
+            alone_since.get_or_insert_with(Instant::now).elapsed() >= REPLACEMENT
+        } else {
+            alone_since = None;
+            false
+        };
+        if left.is_zero() || is_asked(&release) || is_alone || record.target.is_gone() {
             break;
         }
         sleep(&release, &anchors, left.min(TICK));
@@ -101,6 +113,15 @@ fn read(path: &Path) -> Result<Option<Record>, StoreError> {
         Err(StoreError::Read(_, error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What the record says of the calling process.
+fn own_part(record: &Record) -> Option<&Guardian> {
+    record.guardians().find(|guardian| guardian.process.pid == std::process::id().cast_signed())
+}
+
+fn has_lost_its_twin(record: &Record) -> bool {
+    record.guardians().any(|guardian| matches!(guardian.process.is_alive(), Ok(false)))
 }
 
 fn anchors_of(record: &Record) -> Vec<PidFd> {

@@ -40,11 +40,24 @@ pub struct Record {
     pub target: Target,
     /// Who ends it when nobody else does. None where nothing stays that would have to be ended.
     pub guardian: Option<Guardian>,
+    /// Who ends it as well, where one is not enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<Guardian>,
 }
 
 impl Record {
     /// The layout that this version writes and reads.
     pub const SCHEMA: u32 = 1;
+
+    /// Everybody who ends it when nobody else does.
+    pub fn guardians(&self) -> impl Iterator<Item = &Guardian> {
+        self.guardian.iter().chain(&self.twin)
+    }
+
+    /// What one of the guardians holds; nothing where none of them lives any more.
+    pub fn held(&self) -> Held {
+        self.guardians().map(Guardian::held).find(|held| !held.is_empty()).unwrap_or_default()
+    }
 }
 
 /// A [`Deadline`] as two points in time; the earlier counts.
@@ -88,7 +101,8 @@ impl Expiry {
 pub struct Guardian {
     /// Who it is.
     pub process: ProcessId,
-    /// The descriptors that it holds for the fault: of a partition, the socket that owns the table and one to read.
+    /// The descriptors that it holds for the fault: of a partition, the socket that owns the table and one to read; of a
+    /// volume, the volume.
     pub descriptors: Vec<i32>,
 }
 

@@ -52,6 +52,16 @@ fn etcd_slow_fsync_passes() {
 }
 
 #[test]
+fn etcd_disk_stall_passes() {
+    passes("experiments/etcd/disk-stall.yaml");
+}
+
+#[test]
+fn etcd_disk_full_passes() {
+    passes("experiments/etcd/disk-full.yaml");
+}
+
+#[test]
 fn etcd_rolling_kill_passes() {
     passes("experiments/etcd/rolling-kill.yaml");
 }

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState};
+use seatrial::api::{Desired, Fill, HostFault, InjectionSpec, InjectionState};
 use seatrial::undo::POINTS;
 
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
+use crate::node_power::Disk;
+use crate::node_room::{fill, is_full};
+use crate::node_stall::{is_frozen, stall};
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.
@@ -21,32 +24,40 @@ enum Kind {
     Freeze,
     Stop,
     Partition,
+    Stall,
+    Fill,
 }
 
 struct Scene {
-    folder: Folder,
     kind: Kind,
     pod: Pod,
+    /// Unmounted before its folder goes.
+    disk: Option<Disk>,
+    folder: Folder,
     /// At the other end of the cable.
     _peer: Option<Pod>,
 }
 
 impl Scene {
     fn new(kind: Kind) -> Self {
-        let pod = Pod::new(if kind == Kind::Freeze { Grouping::OwnCgroup } else { Grouping::None });
+        let mut pod = Pod::new(if kind == Kind::Freeze { Grouping::OwnCgroup } else { Grouping::None });
         let peer = (kind == Kind::Partition).then(|| Pod::new(Grouping::None));
         if let Some(peer) = &peer {
             pod.connect(peer);
         }
         let folder = Folder::new();
+        let disk = matches!(kind, Kind::Stall | Kind::Fill).then(|| Disk::new(folder.path()));
+        pod.located.volumes = disk.iter().map(Disk::volume).collect();
         folder.show(0, &pod.located);
-        Self { folder, kind, pod, _peer: peer }
+        Self { kind, pod, disk, folder, _peer: peer }
     }
 
     fn spec(&self, name: &str, lasts: Duration) -> InjectionSpec {
         let fault = match self.kind {
             Kind::Freeze | Kind::Stop => HostFault::Pause {},
             Kind::Partition => cut(&["10.99.0.2", "fd99::2"]),
+            Kind::Stall => stall(None),
+            Kind::Fill => fill(Fill::Free(0)),
         };
         injection(name, &self.pod, fault, lasts)
     }
@@ -56,6 +67,8 @@ impl Scene {
             Kind::Freeze => self.pod.is_frozen(),
             Kind::Stop => self.pod.is_stopped(),
             Kind::Partition => !self.pod.tables().is_empty(),
+            Kind::Stall => self.disk.as_ref().is_some_and(is_frozen),
+            Kind::Fill => self.disk.as_ref().is_some_and(is_full),
         }
     }
 
@@ -153,8 +166,18 @@ fn a_node_killed_at_any_point_leaves_nothing_of_a_partition() {
 }
 
 #[test]
+fn a_node_killed_at_any_point_leaves_nothing_of_a_frozen_volume() {
+    at_every_point(Kind::Stall);
+}
+
+#[test]
+fn a_node_killed_at_any_point_leaves_nothing_on_a_full_volume() {
+    at_every_point(Kind::Fill);
+}
+
+#[test]
 fn a_restarted_node_takes_over_what_is_still_wanted() {
-    for kind in [Kind::Freeze, Kind::Partition] {
+    for kind in [Kind::Freeze, Kind::Partition, Kind::Stall, Kind::Fill] {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         let spec = scene.spec("kept", Duration::from_mins(1));

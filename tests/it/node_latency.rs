@@ -1,98 +1,15 @@
 //! Slow disks: a real process that writes and syncs on a real filesystem, slowed down while it runs.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use seatrial::api::{Delay, DiskOperation, HostFault, InjectionState, SlowDisk};
 use seatrial::host::tracer::tracer_of;
-use seatrial::node::LocatedContainer;
 
-use crate::again::again;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::Disk;
+use crate::node_writer::Writer;
 
-/// Tells the program that it is a writer, and where.
-const WRITER: &str = "SEATRIAL_TEST_WRITER";
 const LONG: Duration = Duration::from_mins(1);
-
-/// Writes and syncs from two threads until it is killed; each call's time is a line of `times`.
-fn be_the_writer(folder: &Path) -> ! {
-    let write = |name: &str| {
-        let (mut file, mut times) = (
-            File::create(folder.join(name)).expect("writable"),
-            File::create(folder.with_extension(name)).expect("writable"),
-        );
-        loop {
-            file.write_all(b"a line\n").expect("writable");
-            let since = Instant::now();
-            file.sync_data().expect("synced");
-            writeln!(times, "{}", since.elapsed().as_micros()).expect("writable");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
-    std::thread::scope(|threads| {
-        threads.spawn(|| write("one"));
-        write("two")
-    })
-}
-
-struct Writer {
-    child: Child,
-    disk: Disk,
-}
-
-impl Writer {
-    fn start(folder: &Folder, pod: &mut Pod) -> Self {
-        let disk = Disk::new(folder.path());
-        let child = again("node_latency::syncs_take_as_much_longer_as_asked_and_go_on_at_once_afterwards")
-            .env(WRITER, &disk.mount)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("this test binary can be started");
-        pod.located.volumes = vec![disk.volume()];
-        let pid = child.id().cast_signed();
-        pod.located.containers = vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None }];
-        folder.show(0, &pod.located);
-        let writer = Self { child, disk };
-        eventually("it writes", Duration::from_secs(10), || (writer.times("two").len() > 3).then_some(()));
-        writer
-    }
-
-    /// How long each sync of a thread took so far, in microseconds.
-    fn times(&self, thread: &str) -> Vec<u64> {
-        let text = fs::read_to_string(self.disk.mount.with_extension(thread)).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
-    }
-
-    fn pid(&self) -> i32 {
-        self.child.id().cast_signed()
-    }
-
-    /// The shortest of the next twenty syncs of each thread.
-    fn shortest(&self) -> [u64; 2] {
-        ["one", "two"].map(|thread| {
-            let before = self.times(thread).len();
-            // The one that was under way may have begun before.
-            let new = eventually("twenty more syncs", Duration::from_secs(20), || {
-                let all = self.times(thread);
-                (all.len() >= before + 21).then(|| all[before + 1..].to_vec())
-            });
-            new.into_iter().min().expect("twenty")
-        })
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn slow(delay: Delay) -> HostFault {
     let operations = vec![DiskOperation::Sync];
@@ -107,9 +24,6 @@ fn slow(delay: Delay) -> HostFault {
 
 #[test]
 fn syncs_take_as_much_longer_as_asked_and_go_on_at_once_afterwards() {
-    if let Some(folder) = std::env::var_os(WRITER) {
-        be_the_writer(Path::new(&folder));
-    }
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let writer = Writer::start(&folder, &mut pod);
     let mut node = Node::start(&folder);

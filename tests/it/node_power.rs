@@ -25,8 +25,13 @@ pub struct Disk {
 
 impl Disk {
     pub fn new(folder: &Path) -> Self {
+        Self::of(folder, 32 << 20)
+    }
+
+    /// One of so many bytes.
+    pub fn of(folder: &Path, size: u64) -> Self {
         let disk = Self { image: folder.join("disk.img"), mount: folder.join("disk") };
-        File::create(&disk.image).expect("writable").set_len(32 << 20).expect("writable");
+        File::create(&disk.image).expect("writable").set_len(size).expect("writable");
         fs::create_dir(&disk.mount).expect("writable");
         must("mkfs.ext4", &["-q", "-F", disk.image.to_str().expect("text")]);
         disk.mount();

@@ -16,7 +16,6 @@ use crate::fault::host;
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::process::tree::Tree;
 use crate::host::tracer::{self, Operation, Rules, Tally, Tracer, tracer_of, unseen_io};
 use crate::node::LocatedPod;
 
@@ -115,7 +114,7 @@ pub(in crate::fault) fn prepare(
     let containers = Running::find(pod, container).map_err(Error::from)?;
     let devices = devices(pod, &slow.claims)?;
     for container in &containers {
-        for process in processes(container)? {
+        for process in container.processes().map_err(Error::from)? {
             let look = |error| Error::from(kernel("look at", &container.name)(error));
             if let Some(tracer) = tracer_of(process.pid).map_err(look)? {
                 return Err(
@@ -156,23 +155,6 @@ fn devices(pod: &LocatedPod, claims: &[String]) -> Result<Vec<u64>, Error> {
         })
         .collect::<Result<_, _>>()?;
     if devices.is_empty() { Err(Error::NoVolume) } else { Ok(devices) }
-}
-
-/// The processes of a container now.
-fn processes(container: &Running) -> Result<Vec<ProcessId>, Error> {
-    let name = &container.name;
-    let freezer = match &container.cgroup {
-        Some(cgroup) => cgroup.open().map_err(kernel("open the cgroup of", name))?,
-        None => None,
-    };
-    let Some(freezer) = freezer else {
-        return Ok(Tree::below(container.first).members().map_err(kernel("list the processes of", name))?);
-    };
-    let mut found = Vec::new();
-    for pid in freezer.processes().map_err(kernel("list the processes of", name))? {
-        found.extend(ProcessId::of(pid).map_err(kernel("look at", name))?);
-    }
-    Ok(found)
 }
 
 impl From<DiskOperation> for Operation {
@@ -246,7 +228,7 @@ impl Slow {
     fn trace(&mut self) -> Result<Tally, Error> {
         let mut all = Vec::new();
         for container in &self.target.containers {
-            all.extend(processes(container)?);
+            all.extend(container.processes().map_err(Error::from)?);
         }
         self.tracer.attach(all).map_err(|source| Error::Trace { source })
     }

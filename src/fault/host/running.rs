@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::freezer::CgroupId;
 use crate::host::process::ProcessId;
+use crate::host::process::tree::Tree;
 use crate::node::{LocatedContainer, LocatedPod};
 
 /// One incarnation of a container, whatever is started in its place.
@@ -55,6 +56,23 @@ impl Running {
         }
         if found.is_empty() {
             return Err(ContainerError::NoContainer(container.map(str::to_owned)));
+        }
+        Ok(found)
+    }
+
+    /// Its processes now.
+    pub fn processes(&self) -> Result<Vec<ProcessId>, ContainerError> {
+        let name = &self.name;
+        let freezer = match &self.cgroup {
+            Some(cgroup) => cgroup.open().map_err(kernel("open the cgroup of", name))?,
+            None => None,
+        };
+        let Some(freezer) = freezer else {
+            return Tree::below(self.first).members().map_err(kernel("list the processes of", name));
+        };
+        let mut found = Vec::new();
+        for pid in freezer.processes().map_err(kernel("list the processes of", name))? {
+            found.extend(ProcessId::of(pid).map_err(kernel("look at", name))?);
         }
         Ok(found)
     }

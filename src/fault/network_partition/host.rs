@@ -125,6 +125,8 @@ impl<'a> Links<'a> {
             | HostFault::StopKubelet {}
             | HostFault::PowerLoss { .. }
             | HostFault::DiskLatency(_)
+            | HostFault::DiskStall(_)
+            | HostFault::DiskFill(_)
             | HostFault::Api(_) => Err(HostError::AnotherFault),
         }
     }

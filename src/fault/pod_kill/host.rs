@@ -88,8 +88,8 @@ impl Undo for Target {
         Vec::new()
     }
 
-    fn needs_guardian(&self) -> bool {
-        false
+    fn guardians(&self) -> usize {
+        0
     }
 
     fn revert(&self, _: &Held) -> Result<(), HostError> {

@@ -325,7 +325,8 @@ impl Volume {
         if located.device.is_none() {
             return Err(Error::NoDevice(claim));
         }
-        if !shutdown::is_supported(&located.path).map_err(volume("look at", &claim))? {
+        let root = File::open(&located.path).map_err(volume("look at", &claim))?;
+        if !shutdown::is_supported(&root).map_err(volume("look at", &claim))? {
             return Err(Error::UnknownFilesystem(claim));
         }
         let Some(device) = shutdown::device_of(&located.path).map_err(volume("look at", &claim))? else {

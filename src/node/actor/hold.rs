@@ -43,7 +43,12 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                     Some(Wish::Gone) | None => return self.last_look(standing, Next::End).await,
                 },
                 // The wall clock may be set, and the machine may sleep: nothing is waited for longer than a proof.
-                () = sleep(left.min(PROOF)) => continue,
+                () = sleep(left.min(PROOF)) => {
+                    if standing.record.target.is_gone() {
+                        return self.target_ended(standing).await;
+                    }
+                    continue;
+                }
                 () = sleep_until(next_look) => next_look = Instant::now() + PROOF,
                 () = targets.next_end() => {
                     if standing.record.target.is_gone() || self.follows() {
@@ -62,7 +67,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                     }
                 }
             }
-            if standing.record.guardian.is_some() && guardian.is_empty() {
+            if guardian.len() < standing.record.guardians().count() {
                 standing = self.replace_guardian(standing).await;
                 guardian = Watch::new(&guardian_of(&standing.record));
             }
@@ -142,7 +147,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         }
         let options = self.node.options.clone();
         let (standing, result) = blocking(move || {
-            let result = standing.replace_guardian(&options);
+            let result = standing.replace_guardians(&options);
             (standing, result)
         })
         .await;
@@ -165,5 +170,5 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 }
 
 fn guardian_of(record: &Record) -> Vec<ProcessId> {
-    record.guardian.iter().map(|guardian| guardian.process).collect()
+    record.guardians().map(|guardian| guardian.process).collect()
 }

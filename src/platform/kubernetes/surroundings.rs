@@ -163,7 +163,11 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
     let mut found = Disturbance { by: format!("Injection {}", spec.name), ..Disturbance::default() };
     let member = member(spec, snapshot);
     match &spec.fault {
-        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } => found.down.extend(member),
+        HostFault::Kill {}
+        | HostFault::Pause {}
+        | HostFault::PowerLoss { .. }
+        | HostFault::DiskStall(_)
+        | HostFault::DiskFill(_) => found.down.extend(member),
         HostFault::StopKubelet {} => {
             let there = snapshot.pods.iter().filter(|pod| pod.node == spec.pod.node);
             found.down.extend(there.map(|pod| pod.ordinal));

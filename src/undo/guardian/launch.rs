@@ -151,7 +151,7 @@ impl Started {
     /// Tells it that its record is on the disk, and waits until it has read it.
     pub fn arm(mut self) -> Result<Armed, LaunchError> {
         match self.await_answer() {
-            Ok(handle) => Ok(Armed { child: Some(self.child), handle }),
+            Ok(handle) => Ok(Armed { child: Some(self.child), identity: self.identity, handle }),
             Err(error) => {
                 self.dismiss();
                 Err(LaunchError::Arm(error))
@@ -187,6 +187,8 @@ impl Started {
 pub struct Armed {
     /// Present where this process started it, and so must reap it.
     child: Option<Child>,
+    /// What the record says of it.
+    pub identity: Guardian,
     /// Becomes readable when it ends.
     pub handle: PidFd,
 }
@@ -194,7 +196,13 @@ pub struct Armed {
 impl Armed {
     /// One that an earlier process started; `None` where it is gone.
     pub fn adopt(identity: &Guardian) -> io::Result<Option<Self>> {
-        Ok(identity.open()?.map(|handle| Self { child: None, handle }))
+        Ok(identity.open()?.map(|handle| Self { child: None, identity: identity.clone(), handle }))
+    }
+
+    /// Whether it does not watch any more.
+    pub fn has_ended(&self) -> bool {
+        // One that cannot be asked is replaced; two are no harm.
+        self.handle.wait(Duration::ZERO).unwrap_or(true)
     }
 }
 

@@ -1,0 +1,268 @@
+//! Takes room on volumes on a host.
+//!
+//! Guarantees: one file without a name per volume, held by the node and its guardian; what others write is never touched; a
+//! revert gives everything back and may be repeated; where nobody holds the file any more, the kernel has given it back.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Fill, FullDisk, HostFault, InjectionSpec};
+use crate::fault::host;
+use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
+use crate::fault::volumes::{Volume, VolumeError, find, kernel};
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
+use crate::host::room::{Room, give_back, take, taken, unnamed};
+use crate::node::LocatedPod;
+
+/// How much more than asked may be left.
+const SLACK: u64 = 1 << 20;
+/// What is taken at least, where as much as there is cannot be taken at once.
+const SMALLEST: u64 = 64 << 10;
+
+/// What is filled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The process that lives as long as the pod: a container that ends because its disk is full finds it full again.
+    pub holder: ProcessId,
+    /// Each volume.
+    pub volumes: Vec<Volume>,
+}
+
+/// Why a volume could not be filled or emptied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing runs.
+    #[error("the pod has ended")]
+    NoPod,
+    /// Not found, or not to be touched.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// It is as full without us.
+    #[error(
+        "volume {claim} has {left} bytes left already, no more than it shall have; nothing is to be filled"
+    )]
+    FullAlready {
+        /// Which.
+        claim: String,
+        /// What is left.
+        left: u64,
+    },
+    /// The room is not back.
+    #[error("the file that filled volume {claim} still takes {taken} bytes: expected none")]
+    StillThere {
+        /// Which.
+        claim: String,
+        /// How much.
+        taken: u64,
+    },
+    /// Nobody holds what filled it.
+    #[error("what filled the volumes is gone with those who held it")]
+    Gone,
+    /// The descriptors.
+    #[error("cannot hold the files that fill the volumes: {0}")]
+    Hold(#[source] io::Error),
+}
+
+/// How much may be left where a volume is this full.
+fn wanted(to: Fill, room: Room) -> u64 {
+    match to {
+        Fill::Free(bytes) => bytes,
+        // As df(1) counts: what root keeps for itself is neither taken nor left.
+        Fill::Percent(percent) => {
+            let all = room.taken.saturating_add(room.available);
+            all / 100 * u64::from(100 - percent.min(100))
+        }
+    }
+}
+
+/// What is left for whom it is about: where nothing shall be left, not for root either.
+fn left(wanted: u64, room: Room) -> u64 {
+    if wanted == 0 { room.free } else { room.available }
+}
+
+/// Takes what is more than wanted; whether the kernel refused to give that much. It keeps some room for its own notes about
+/// files, which statvfs(3) shows as free.
+fn fill(file: &File, wanted: u64) -> io::Result<bool> {
+    let mut most = u64::MAX;
+    loop {
+        let more = left(wanted, Room::at(file)?).saturating_sub(wanted).min(most);
+        if more < SMALLEST {
+            return Ok(most < SMALLEST);
+        }
+        match take(file, more) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => most = more / 2,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Volumes that may be filled and are not yet.
+pub struct Ready {
+    target: Target,
+    files: Vec<File>,
+    wanted: Vec<u64>,
+}
+
+/// Finds the volumes and makes the files, which take nothing yet.
+pub(in crate::fault) fn prepare(
+    full: &FullDisk,
+    pod: &LocatedPod,
+    undo_dir: &Path,
+) -> Result<Ready, HostError> {
+    let holder = ProcessId::of(pod.holder).map_err(Error::Hold)?.ok_or(Error::NoPod)?;
+    let mut ready =
+        Ready { target: Target { holder, volumes: Vec::new() }, files: Vec::new(), wanted: Vec::new() };
+    for (volume, root) in find(pod, &full.claims, undo_dir).map_err(Error::from)? {
+        let claim = &volume.claim;
+        let file = unnamed(&root).map_err(kernel("make a file on", claim)).map_err(Error::from)?;
+        let room = Room::at(&file).map_err(kernel("look at", claim)).map_err(Error::from)?;
+        let wanted = wanted(full.to, room);
+        let left = left(wanted, room);
+        if left < wanted.saturating_add(SMALLEST) {
+            return Err(Error::FullAlready { claim: claim.clone(), left }.into());
+        }
+        ready.target.volumes.push(volume);
+        ready.files.push(file);
+        ready.wanted.push(wanted);
+    }
+    Ok(ready)
+}
+
+impl Prepared for Ready {
+    fn target(&self) -> host::Target {
+        host::Target::DiskFill(self.target.clone())
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.files.iter().map(AsFd::as_fd).collect()
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        let Self { target, files, wanted } = *self;
+        let mut full = Full { target, files, wanted, refused: Vec::new() };
+        full.fill()?;
+        Ok(Box::new(full))
+    }
+}
+
+impl Undo for Target {
+    /// The room is given back with the pod, so that nobody keeps a volume mounted that is to go elsewhere.
+    fn anchors(&self) -> Vec<ProcessId> {
+        vec![self.holder]
+    }
+
+    fn revert(&self, held: &Held) -> Result<(), HostError> {
+        let files = held.try_clone().map_err(Error::Hold)?.into_iter().map(File::from);
+        for (file, volume) in files.zip(&self.volumes) {
+            let claim = &volume.claim;
+            give_back(&file).map_err(kernel("give the room back on", claim)).map_err(Error::from)?;
+            let taken = taken(&file).map_err(kernel("look at", claim)).map_err(Error::from)?;
+            if taken != 0 {
+                return Err(Error::StillThere { claim: claim.clone(), taken }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
+        let HostFault::DiskFill(full) = fault else { return Err(HostError::AnotherFault) };
+        let files: Vec<File> = held.into_iter().map(File::from).collect();
+        if files.len() != self.volumes.len() {
+            return Err(Error::Gone.into());
+        }
+        let mut all = Vec::new();
+        for (file, volume) in files.iter().zip(&self.volumes) {
+            let claim = &volume.claim;
+            let mut room = Room::at(file).map_err(kernel("look at", claim)).map_err(Error::from)?;
+            // Without what is taken here it is as full as when it was decided.
+            let ours = taken(file).map_err(kernel("look at", claim)).map_err(Error::from)?;
+            room.taken = room.taken.saturating_sub(ours);
+            room.available = room.available.saturating_add(ours);
+            all.push(wanted(full.to, room));
+        }
+        Ok(Box::new(Full { target: self.clone(), files, wanted: all, refused: Vec::new() }))
+    }
+}
+
+/// Volumes that are full.
+struct Full {
+    target: Target,
+    files: Vec<File>,
+    /// How much may be left on each.
+    wanted: Vec<u64>,
+    /// On which the kernel gave nothing more at the last look.
+    refused: Vec<bool>,
+}
+
+impl Full {
+    fn fill(&mut self) -> Result<(), Error> {
+        self.refused.clear();
+        for ((file, &wanted), volume) in self.files.iter().zip(&self.wanted).zip(&self.target.volumes) {
+            self.refused.push(fill(file, wanted).map_err(kernel("fill", &volume.claim))?);
+        }
+        Ok(())
+    }
+}
+
+impl Effect for Full {
+    /// Takes what was freed meanwhile, too.
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        if let Err(error) = self.fill() {
+            return Look::Fails(error.to_string());
+        }
+        let mut seen = Vec::new();
+        let volumes = self.files.iter().zip(&self.wanted).zip(&self.target.volumes).zip(&self.refused);
+        for (((file, &wanted), volume), &is_refused) in volumes {
+            let claim = &volume.claim;
+            let (room, ours) = match Room::at(file).and_then(|room| Ok((room, taken(file)?))) {
+                Ok(found) => found,
+                Err(error) => return Look::Fails(format!("cannot look at volume {claim}: {error}")),
+            };
+            let left = left(wanted, room);
+            if (left > wanted.saturating_add(SLACK) && !is_refused) || ours == 0 {
+                return Look::Fails(format!(
+                    "volume {claim} has {left} bytes left: expected {wanted} at most; {ours} are taken here"
+                ));
+            }
+            let more = if is_refused { "; more is refused (ENOSPC)" } else { "" };
+            seen.push(format!("volume {claim} has {left} bytes left (statvfs){more}; {ours} are taken here"));
+        }
+        Look::Holds(seen.join(", "))
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.files.iter().map(AsFd::as_fd).collect()
+    }
+
+    fn into_held(self: Box<Self>) -> Held {
+        self.files.into_iter().map(OwnedFd::from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Room, left, wanted};
+    use crate::api::Fill;
+
+    const ROOM: Room = Room { available: 800, free: 1000, taken: 200 };
+
+    #[test]
+    fn a_percentage_is_of_what_users_can_take() {
+        assert_eq!(wanted(Fill::Percent(95), ROOM), 50);
+        assert_eq!(wanted(Fill::Free(7), ROOM), 7);
+        assert_eq!(wanted(Fill::Percent(100), ROOM), 0);
+    }
+
+    #[test]
+    fn nothing_left_means_nothing_for_root_either() {
+        assert_eq!((left(50, ROOM), left(0, ROOM)), (800, 1000));
+    }
+}

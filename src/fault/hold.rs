@@ -1,0 +1,51 @@
+//! What a fault does to a member that does not go together with what another does to it at the same time.
+
+/// A state in which a fault keeps a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// Its processes are ended.
+    Killed,
+    /// Its processes stand still.
+    Stopped,
+    /// Its volumes are frozen.
+    Frozen,
+    /// Its volumes are full.
+    Filled,
+    /// Its processes are traced.
+    Traced,
+}
+
+impl Hold {
+    /// Why a member cannot be kept in both states, in either order, if so.
+    pub fn contradicts(self, other: Self) -> Option<&'static str> {
+        use Hold::{Filled, Frozen, Killed, Stopped, Traced};
+        match (self.min(other), self.max(other)) {
+            (Killed, Killed) => Some("a member that is down cannot be killed again"),
+            (Stopped, Stopped) => Some("it is paused already"),
+            (Frozen, Frozen) => Some("its volumes are frozen already"),
+            (Filled, Filled) => Some("it is filled already"),
+            (Traced, Traced) => Some("only one can trace its processes"),
+            (Killed, Stopped) => Some("a member that is killed is not paused any more"),
+            (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
+            (Killed, Traced) => Some("a member that is killed has no slow disk any more"),
+            (Killed | Stopped, Frozen) => {
+                Some("whoever waits for a frozen volume can neither be killed nor stopped")
+            }
+            (Frozen, Filled) => Some("nothing can be filled on a frozen volume"),
+            // Who stands still is not slow, and proves nothing against it.
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hold;
+
+    #[test]
+    fn the_order_of_two_faults_does_not_matter() {
+        assert_eq!(Hold::Frozen.contradicts(Hold::Killed), Hold::Killed.contradicts(Hold::Frozen));
+        assert!(Hold::Frozen.contradicts(Hold::Stopped).is_some());
+        assert_eq!(Hold::Traced.contradicts(Hold::Stopped), None);
+    }
+}

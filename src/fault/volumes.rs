@@ -1,0 +1,282 @@
+//! The volumes of a pod that a fault means, one incarnation of each, and whether it may have them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::host::Running;
+use crate::host::mount::table::{Namespace, of_device, open_below};
+use crate::host::process::{ProcessId, descendants};
+use crate::host::{shutdown, volume};
+use crate::node::LocatedPod;
+
+/// Folders of a node whose filesystems no fault may touch: its own, kubelet's, and those of container runtimes.
+const OF_THE_NODE: &[&str] = &[
+    "",
+    "etc",
+    "tmp",
+    "var/log",
+    "var/lib/kubelet",
+    "var/lib/containerd",
+    "run/containerd",
+    "var/lib/containers",
+    "var/lib/docker",
+    "var/lib/rancher",
+];
+
+/// A volume that is a filesystem of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    /// The claim template's name.
+    pub claim: String,
+    /// Where it was reached when it was found.
+    pub path: PathBuf,
+    /// The device number of its filesystem (`st_dev`), so that never another one is hit.
+    pub device: u64,
+}
+
+/// Why a volume may not be touched.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// Nothing to touch.
+    #[error("the pod has no volume from a claim; this fault needs one")]
+    NoVolume,
+    /// No such claim.
+    #[error("the pod has no volume from a claim template {0}")]
+    UnknownClaim(String),
+    /// Of the node, or of a folder of it.
+    #[error(
+        "volume {claim} is on the filesystem of the node's own {folder}, not on one of its own; in a sandbox, run as root, so that volumes are ext4 images"
+    )]
+    OfTheNode {
+        /// Which.
+        claim: String,
+        /// Which folder is there too.
+        folder: String,
+    },
+    /// Neither ext4 nor xfs.
+    #[error("the filesystem of volume {0} is neither ext4 nor xfs, for which alone this is known to be safe")]
+    UnknownFilesystem(String),
+    /// Others would suffer.
+    #[error("volume {claim} is used outside of the pod as well: {user}")]
+    UsedByOthers {
+        /// Which.
+        claim: String,
+        /// By whom.
+        user: String,
+    },
+    /// The kernel refused.
+    #[error("cannot {what} volume {claim}: {source}")]
+    Kernel {
+        /// What was tried.
+        what: &'static str,
+        /// Which.
+        claim: String,
+        /// The answer.
+        source: io::Error,
+    },
+}
+
+/// What the kernel's answer was about.
+pub(super) fn kernel<'a>(
+    what: &'static str,
+    claim: &'a str,
+) -> impl FnOnce(io::Error) -> VolumeError + use<'a> {
+    move |source| VolumeError::Kernel { what, claim: claim.to_owned(), source }
+}
+
+/// Opens the volumes that are meant, all where no claim is named. Nothing is changed. `undo_dir` is the node's own.
+pub(super) fn find(
+    pod: &LocatedPod,
+    claims: &[String],
+    undo_dir: &Path,
+) -> Result<Vec<(Volume, fs::File)>, VolumeError> {
+    if let Some(unknown) = claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
+    {
+        return Err(VolumeError::UnknownClaim(unknown.clone()));
+    }
+    let containers = Running::find(pod, None).unwrap_or_default();
+    let mut found = Vec::new();
+    for located in pod.volumes.iter().filter(|known| claims.is_empty() || claims.contains(&known.claim)) {
+        let claim = &located.claim;
+        let root = volume::open(&located.path).map_err(kernel("open", claim))?;
+        let device = root.metadata().map_err(kernel("look at", claim))?.dev();
+        if let Some(folder) = folder_of_the_node(device, undo_dir) {
+            return Err(VolumeError::OfTheNode { claim: claim.clone(), folder });
+        }
+        if !shutdown::is_supported(&root).map_err(kernel("look at", claim))? {
+            return Err(VolumeError::UnknownFilesystem(claim.clone()));
+        }
+        let volume = Volume { claim: claim.clone(), path: located.path.clone(), device };
+        if let Some(user) = volume.other_user(pod, &containers).map_err(kernel("look for users of", claim))? {
+            return Err(VolumeError::UsedByOthers { claim: claim.clone(), user });
+        }
+        found.push((volume, root));
+    }
+    if found.is_empty() { Err(VolumeError::NoVolume) } else { Ok(found) }
+}
+
+/// A folder of the node, or the node's undo records, on the filesystem with this device number.
+fn folder_of_the_node(device: u64, undo_dir: &Path) -> Option<String> {
+    let is_there = |path: &Path| fs::metadata(path).is_ok_and(|found| found.dev() == device);
+    let of_the_node = OF_THE_NODE.iter().find(|folder| is_there(&Path::new("/proc/1/root").join(folder)));
+    let named = of_the_node.map(|folder| format!("/{folder}"));
+    // Where process 1 may not be looked at, the node's own root stands for it.
+    let own = || is_there(Path::new("/")).then(|| "/".to_owned());
+    named.or_else(own).or_else(|| is_there(undo_dir).then(|| undo_dir.display().to_string()))
+}
+
+impl Volume {
+    /// Opens it again, wherever it is mounted now; `None` where it is mounted nowhere any more.
+    pub(super) fn reopen(&self) -> io::Result<Option<fs::File>> {
+        if let Ok(Some(root)) = volume::open_on(&self.path, self.device) {
+            return Ok(Some(root));
+        }
+        for namespace in of_device(self.device)? {
+            for point in &namespace.points {
+                let inside = point.strip_prefix("/").unwrap_or(point);
+                for pid in &namespace.processes {
+                    let path = Path::new("/proc").join(pid.to_string()).join("root").join(inside);
+                    if let Ok(Some(root)) = volume::open_on(&path, self.device) {
+                        return Ok(Some(root));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether its block device has still something on it, mounted or not.
+    pub(super) fn is_attached(&self) -> bool {
+        let (major, minor) = (nix::libc::major(self.device), nix::libc::minor(self.device));
+        let size = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/size"));
+        // A loop device that was detached is there and has no size.
+        size.is_ok_and(|size| size.trim() != "0")
+    }
+
+    /// Who uses it besides the pod.
+    fn other_user(&self, pod: &LocatedPod, containers: &[Running]) -> io::Result<Option<String>> {
+        let own = Own::of(pod, containers)?;
+        for namespace in of_device(self.device)? {
+            if let Some(point) = namespace.points.iter().find(|point| is_of_another_pod(point, &pod.uid)) {
+                return Ok(Some(format!("another pod has it mounted at {}", point.display())));
+            }
+            for &pid in &namespace.processes {
+                if own.is_own(pid, &namespace) {
+                    continue;
+                }
+                if let Some(user) = stranger(pid, &namespace, &pod.uid) {
+                    return Ok(Some(user));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The processes of a pod.
+struct Own {
+    uid: String,
+    processes: BTreeSet<i32>,
+    /// Mount namespaces that nobody but the pod has.
+    namespaces: BTreeSet<PathBuf>,
+}
+
+impl Own {
+    fn of(pod: &LocatedPod, containers: &[Running]) -> io::Result<Self> {
+        let first = containers.iter().map(|container| container.first);
+        let roots: Vec<ProcessId> = first.chain(ProcessId::of(pod.holder)?).collect();
+        let mut processes: BTreeSet<i32> = descendants(&roots)?.iter().map(|process| process.pid).collect();
+        for container in containers {
+            processes.extend(container.processes().unwrap_or_default().iter().map(|process| process.pid));
+        }
+        // Whoever looks is no user, though it has opened the volume.
+        processes.insert(std::process::id().cast_signed());
+        let shared = [std::process::id().cast_signed(), 1].map(namespace_of);
+        let namespaces = roots.iter().filter_map(|root| namespace_of(root.pid));
+        let namespaces = namespaces.filter(|name| !shared.contains(&Some(name.clone()))).collect();
+        Ok(Self { uid: pod.uid.clone(), processes, namespaces })
+    }
+
+    fn is_own(&self, pid: i32, namespace: &Namespace) -> bool {
+        self.processes.contains(&pid)
+            || self.namespaces.contains(&namespace.name)
+            || cgroups(pid).contains(&self.uid)
+            || cgroups(pid).contains(&self.uid.replace('-', "_"))
+    }
+}
+
+fn namespace_of(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()
+}
+
+fn cgroups(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
+}
+
+/// How a process outside of the pod uses the filesystem, if it does: having it mounted where kubelet and its storage plugins
+/// put the pod's own volumes is no use.
+fn stranger(pid: i32, namespace: &Namespace, uid: &str) -> Option<String> {
+    let is_in_a_pod = cgroups(pid).contains("kubepods");
+    let elsewhere = namespace.points.iter().find(|point| !is_of_kubelet(point, uid));
+    if let Some(point) = elsewhere.filter(|_| is_in_a_pod) {
+        return Some(format!("process {pid} of another pod has it mounted at {}", point.display()));
+    }
+    let open = open_below(pid, &namespace.points)?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("process {pid} ({}) has {} open", name.trim(), open.display()))
+}
+
+/// Whether a mount point is that of another pod's volume.
+fn is_of_another_pod(point: &Path, uid: &str) -> bool {
+    let text = point.to_string_lossy();
+    let mut parts = text.split("/pods/").skip(1);
+    parts.any(|rest| {
+        rest.split_once('/').is_some_and(|(owner, rest)| owner != uid && rest.starts_with("volume"))
+    })
+}
+
+/// Whether a mount point is where kubelet or a storage plugin puts the volume of this pod.
+fn is_of_kubelet(point: &Path, uid: &str) -> bool {
+    let text = point.to_string_lossy();
+    text.contains(&format!("/pods/{uid}/")) || text.contains("/plugins/")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+
+    use super::{folder_of_the_node, is_of_another_pod, is_of_kubelet};
+
+    const POINT: &str = "/var/lib/kubelet/pods/u-1/volumes/kubernetes.io~csi/pv/mount";
+
+    #[test]
+    fn refuses_what_kubelet_mounts_for_another_pod() {
+        assert!(!is_of_another_pod(Path::new(POINT), "u-1"));
+        assert!(is_of_another_pod(Path::new(POINT), "u-2"));
+        assert!(is_of_another_pod(&Path::new("/host").join(&POINT[1..]), "u-2"));
+        assert!(!is_of_another_pod(Path::new("/data"), "u-2"));
+    }
+
+    #[test]
+    fn where_kubelet_stages_a_volume_is_no_use_of_it() {
+        let staged = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/h/globalmount";
+        assert!(is_of_kubelet(Path::new(POINT), "u-1") && is_of_kubelet(Path::new(staged), "u-1"));
+        assert!(!is_of_kubelet(Path::new("/data"), "u-1"));
+    }
+
+    #[test]
+    fn refuses_the_root_of_the_node_and_its_undo_records() {
+        let root = std::fs::metadata("/").expect("there").dev();
+        assert!(folder_of_the_node(root, Path::new("/none")).is_some());
+        let proc = std::fs::metadata("/proc/self/ns").expect("there").dev();
+        assert_eq!(folder_of_the_node(proc, Path::new("/none")), None);
+        assert_eq!(folder_of_the_node(proc, Path::new("/proc/self/ns")), Some("/proc/self/ns".to_owned()));
+    }
+}

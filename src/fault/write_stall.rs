@@ -1,0 +1,86 @@
+//! `writeStall`: a member's writes stall again and again.
+//!
+//! Changes, needs and rules: those of [`diskStall`](super::disk_stall), in pulses: frozen, then free for the gap, and so on. It
+//! is a duty cycle of stalled writes and no latency: a write that falls into a gap is as quick as ever. Left if the
+//! agent dies: nothing, a guardian notices and thaws. Proof: pulses since the last look, and the time spent frozen.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use crate::api::{HostFault, Pulses, StalledDisk};
+use crate::experiment::{Selection, duration};
+
+/// The shortest pulse and gap: a freeze alone takes up to some milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The longest pulse; what stalls longer is a `diskStall`.
+const LONGEST: Duration = Duration::from_secs(30);
+/// A member that stands still for so long at a time counts as down.
+const DOWN: Duration = Duration::from_secs(1);
+
+/// Freezes the volumes of members in pulses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WriteStall {
+    /// Whose.
+    pub members: Selection,
+    /// Which claim templates' volumes stall; all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
+    /// How long each pulse lasts.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub frozen: Duration,
+    /// How long writes go on between two pulses.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub gap: Duration,
+}
+
+impl Kind for WriteStall {
+    const NAME: &'static str = "writeStall";
+    const SUMMARY: &'static str = "freeze the volumes' filesystems in pulses, a duty cycle of stalled writes";
+
+    fn must_last(&self) -> bool {
+        true
+    }
+
+    fn may_last(&self, _follow: bool) -> bool {
+        true
+    }
+
+    fn selection(&self) -> Option<&Selection> {
+        Some(&self.members)
+    }
+
+    fn claims(&self) -> &[String] {
+        &self.claims
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Frozen)
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+        if self.frozen < SHORTEST || self.frozen > LONGEST || self.gap < SHORTEST {
+            return Err(format!(
+                "frozen must be from {} ms to {} s, and gap at least {} ms: write for example {{frozen: 50ms, gap: 50ms}}",
+                SHORTEST.as_millis(),
+                LONGEST.as_secs(),
+                SHORTEST.as_millis()
+            ));
+        }
+        let members = chooser.pick(&self.members)?;
+        let pulses = Some(Pulses { frozen: self.frozen, gap: self.gap });
+        let fault = HostFault::DiskStall(StalledDisk { claims: self.claims.clone(), pulses });
+        let hits = members.iter().map(|&member| (member, Action::Host(fault.clone()))).collect();
+        let down = if self.frozen < DOWN { Vec::new() } else { members };
+        Ok(Resolved {
+            hits,
+            damage: Damage { down: down.into_iter().collect(), ..Damage::default() },
+            ..Resolved::default()
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! Where a filesystem is mounted, over all mount namespaces (proc_pid_mountinfo(5)).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+use crate::host::process::all;
+
+/// A mount namespace in which a filesystem is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its name, which holds its inode.
+    pub name: PathBuf,
+    /// Who lives in it.
+    pub processes: Vec<i32>,
+    /// Where the filesystem, or a part of it, is mounted there.
+    pub points: Vec<PathBuf>,
+}
+
+/// Every mount namespace in which the filesystem with this device number is mounted.
+pub fn of_device(device: u64) -> io::Result<Vec<Namespace>> {
+    let mut namespaces: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
+    for (pid, stat) in all()? {
+        if stat.has_ended() {
+            continue;
+        }
+        // Whoever ends meanwhile is not there any more.
+        if let Ok(name) = fs::read_link(format!("/proc/{pid}/ns/mnt")) {
+            namespaces.entry(name).or_default().push(pid);
+        }
+    }
+    let wanted = format!("{}:{}", libc::major(device), libc::minor(device));
+    let mut found = Vec::new();
+    for (name, processes) in namespaces {
+        let mut tables = processes.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/mountinfo")));
+        let Some(table) = tables.find_map(Result::ok) else { continue };
+        let points: Vec<PathBuf> = table.lines().filter_map(|line| point(line, &wanted)).collect();
+        if !points.is_empty() {
+            found.push(Namespace { name, processes, points });
+        }
+    }
+    Ok(found)
+}
+
+/// The mount point of a line, where its device is `wanted`.
+fn point(line: &str, wanted: &str) -> Option<PathBuf> {
+    let mut fields = line.split_ascii_whitespace().skip(2);
+    let (device, _root, point) = (fields.next()?, fields.next()?, fields.next()?);
+    (device == wanted).then(|| unescape(point))
+}
+
+/// Blanks, tabs, newlines and backslashes are written as three octal digits.
+fn unescape(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let digits = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped =
+            digits.filter(|_| *first == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[3..] } else { tail };
+    }
+    OsString::from_vec(bytes).into()
+}
+
+/// What a process has open below one of `points`, if anything: its working directory, its root, or a file.
+pub fn open_below(pid: i32, points: &[PathBuf]) -> Option<PathBuf> {
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let files = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let links = [folder.join("cwd"), folder.join("root")].into_iter().chain(files);
+    links.filter_map(|link| fs::read_link(link).ok()).find(|path| is_below(path, points))
+}
+
+fn is_below(path: &Path, points: &[PathBuf]) -> bool {
+    points.iter().any(|point| path.starts_with(point))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::{is_below, point};
+
+    #[test]
+    fn mount_points_are_read_with_their_blanks() {
+        let line = r"36 35 7:3 / /mnt/a\040b rw,noatime master:1 - ext4 /dev/loop3 rw";
+        assert_eq!(point(line, "7:3"), Some(PathBuf::from("/mnt/a b")));
+        assert_eq!(point(line, "7:4"), None);
+    }
+
+    #[test]
+    fn a_file_of_a_neighbour_with_a_longer_name_is_not_below() {
+        let points = [PathBuf::from("/data")];
+        assert!(is_below(Path::new("/data/wal"), &points) && is_below(Path::new("/data"), &points));
+        assert!(!is_below(Path::new("/data2/wal"), &points));
+    }
+}

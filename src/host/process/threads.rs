@@ -1,0 +1,57 @@
+//! The threads of a process: which wait for a frozen filesystem, and which are about to die.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+
+/// How many threads of a process sleep in a write that a frozen filesystem holds up.
+///
+/// They sleep uninterruptibly, in the kernel's lock that a freeze takes (`sb_start_write` in include/linux/fs.h).
+pub fn waiting_for_thaw(pid: i32) -> usize {
+    threads(pid).iter().filter(|thread| is_waiting(thread)).count()
+}
+
+fn is_waiting(thread: &Path) -> bool {
+    let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+    let sleeps = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('D'));
+    // Where the kernel hides what somebody sleeps in, it says 0 (proc_pid_wchan(5)).
+    let sleeps_in = || fs::read_to_string(thread.join("wchan")).unwrap_or_default();
+    sleeps
+        && matches!(sleeps_in().trim(), place if place == "0" || place.is_empty() || place.contains("percpu"))
+}
+
+/// Whether a signal that ends it has been sent to a process that has not taken it: it cannot die before it is woken.
+pub fn is_being_ended(pid: i32) -> bool {
+    threads(pid).iter().any(|thread| {
+        fs::read_to_string(thread.join("status")).is_ok_and(|status| has_an_end_pending(&status))
+    })
+}
+
+fn has_an_end_pending(status: &str) -> bool {
+    let ends = [Signal::SIGKILL, Signal::SIGTERM].map(|signal| 1_u64 << (signal as i32 - 1));
+    let pending = status.lines().filter_map(|line| {
+        let value = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(value.trim(), 16).ok()
+    });
+    pending.fold(0, |all, one| all | one) & (ends[0] | ends[1]) != 0
+}
+
+fn threads(pid: i32) -> Vec<PathBuf> {
+    // Whoever ends meanwhile has none.
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_an_end_pending;
+
+    #[test]
+    fn a_pending_kill_or_termination_is_seen_and_nothing_else() {
+        let status = |own: &str, shared: &str| format!("Name:\tx\nSigPnd:\t{own}\nShdPnd:\t{shared}\n");
+        assert!(has_an_end_pending(&status("0000000000000100", "0000000000000000")));
+        assert!(has_an_end_pending(&status("0000000000000000", "0000000000004000")));
+        assert!(!has_an_end_pending(&status("0000000000000001", "0000000000010000")));
+    }
+}

@@ -1,0 +1,183 @@
+//! Frozen disks: a real process that writes to a real filesystem, which is frozen and thawed under it.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use seatrial::api::{HostFault, InjectionState, Pulses, StalledDisk};
+use seatrial::host::freeze::{Freeze, freeze, thaw};
+
+use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
+use crate::node_pod::{Grouping, Pod};
+use crate::node_power::Disk;
+use crate::node_writer::Writer;
+
+const LONG: Duration = Duration::from_mins(1);
+/// How long taking back may take on a machine that is busy.
+const SOON: Duration = Duration::from_secs(3);
+
+pub fn stall(pulses: Option<Pulses>) -> HostFault {
+    HostFault::DiskStall(StalledDisk { claims: Vec::new(), pulses })
+}
+
+/// Whether a volume is frozen now. The only question that the kernel answers is another freeze.
+pub fn is_frozen(disk: &Disk) -> bool {
+    let root = File::open(&disk.mount).expect("there");
+    match freeze(&root).expect("for root") {
+        Freeze::Already => true,
+        Freeze::Done => {
+            thaw(&root).expect("just frozen");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_frozen_volume_holds_its_writers_up_until_it_is_thawed() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    node.put(&injection("stall", &pod, stall(None), LONG));
+    folder.await_state("stall", InjectionState::Injected);
+    // Each thread may have been past its last write.
+    std::thread::sleep(Duration::from_millis(50));
+    let before = writer.syncs();
+    let status = eventually("both threads wait", Duration::from_secs(10), || {
+        let status = folder.status("stall")?;
+        status.proof.as_ref().is_some_and(|proof| proof.observed.contains("2 threads wait")).then_some(status)
+    });
+    assert!(status.proof.expect("proven").observed.contains("EBUSY"));
+    assert_eq!(writer.syncs(), before, "nothing was written meanwhile");
+    assert_eq!(guardians(&folder).len(), 2);
+    node.gone("stall");
+    writer.goes_on_within(SOON);
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    assert!(!is_frozen(&writer.disk));
+    node.end();
+    assert!(guardians(&folder).is_empty());
+}
+
+#[test]
+fn a_guardian_that_is_left_alone_thaws_before_the_deadline() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    node.put(&injection("alone", &pod, stall(None), LONG));
+    folder.await_state("alone", InjectionState::Injected);
+    let both = guardians(&folder);
+    node.kill();
+    kill(Pid::from_raw(both[0]), Signal::SIGKILL).expect("there");
+    assert!(is_frozen(&writer.disk));
+    writer.goes_on_within(Duration::from_secs(10));
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    eventually("no guardian", SOON, || guardians(&folder).is_empty().then_some(()));
+}
+
+#[test]
+fn a_guardian_that_dies_beside_a_living_node_is_replaced() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    node.put(&injection("replaced", &pod, stall(None), LONG));
+    folder.await_state("replaced", InjectionState::Injected);
+    let both = guardians(&folder);
+    kill(Pid::from_raw(both[1]), Signal::SIGKILL).expect("there");
+    eventually("two again", SOON, || {
+        let now = guardians(&folder);
+        (now.len() == 2 && now.contains(&both[0]) && !now.contains(&both[1])).then_some(())
+    });
+    // Longer than one that is alone would wait.
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(is_frozen(&writer.disk));
+    node.gone("replaced");
+    writer.goes_on_within(SOON);
+    node.end();
+}
+
+/// A writer that waits cannot die, so that a pod that is being ended would stay for as long as the fault.
+#[test]
+fn a_writer_that_is_killed_while_it_waits_is_let_go() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let mut writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    node.put(&injection("ended", &pod, stall(None), LONG));
+    folder.await_state("ended", InjectionState::Injected);
+    eventually("it waits", Duration::from_secs(10), || {
+        let observed = folder.status("ended")?.proof?.observed;
+        observed.contains("2 threads wait").then_some(())
+    });
+    writer.child.kill().expect("ours");
+    eventually("it dies", Duration::from_secs(5), || writer.child.try_wait().expect("ours"));
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    assert!(!is_frozen(&writer.disk));
+    node.end();
+}
+
+#[test]
+fn what_somebody_else_froze_stays_frozen() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    // A freeze outlives the descriptor of whoever made it.
+    let root = || File::open(&writer.disk.mount).expect("there");
+    assert_eq!(freeze(&root()).expect("for root"), Freeze::Done);
+    let mut node = Node::start(&folder);
+    node.put(&injection("second", &pod, stall(None), LONG));
+    let status = folder.await_state("second", InjectionState::Failed);
+    let is_left_alone = is_frozen(&writer.disk);
+    thaw(&root()).expect("frozen here");
+    assert!(is_left_alone, "who froze it thaws it");
+    let error = status.error.expect("why");
+    assert!(error.contains("is frozen already"), "{error}");
+    node.end();
+}
+
+#[test]
+fn a_volume_that_others_use_and_one_of_the_node_are_refused() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    let open = File::open(writer.disk.mount.join("one")).expect("there");
+    node.put(&injection("shared", &pod, stall(None), LONG));
+    let status = folder.await_state("shared", InjectionState::Failed);
+    let error = status.error.expect("why");
+    assert!(error.contains("is used outside of the pod as well: process"), "{error}");
+    drop(open);
+    let mut own = writer.disk.volume();
+    own.path = folder.path().to_owned();
+    pod.located.volumes = vec![own];
+    folder.show(0, &pod.located);
+    node.put(&injection("node", &pod, stall(None), LONG));
+    let status = folder.await_state("node", InjectionState::Failed);
+    let error = status.error.expect("why");
+    assert!(error.contains("is on the filesystem of the node's own"), "{error}");
+    node.end();
+}
+
+#[test]
+fn pulses_hold_writers_up_again_and_again_and_end_with_the_node() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    let pulses = Pulses { frozen: Duration::from_millis(200), gap: Duration::from_millis(100) };
+    node.put(&injection("pulses", &pod, stall(Some(pulses)), LONG));
+    folder.await_state("pulses", InjectionState::Injected);
+    let before = writer.times("one").len();
+    let observed = eventually("ten pulses", Duration::from_secs(20), || {
+        let observed = folder.status("pulses")?.proof?.observed;
+        let pulses: u64 = observed.split(' ').next()?.parse().ok()?;
+        (pulses >= 10).then_some(observed)
+    });
+    assert!(observed.contains("spent frozen of"), "{observed}");
+    let during = writer.times("one").split_off(before);
+    // A write that meets a pulse at its beginning waits for nearly all of it; the sync itself does not wait.
+    assert!(during.len() < 200, "{} syncs in ten pulses", during.len());
+    node.kill();
+    let killed = Instant::now();
+    writer.goes_on_within(SOON);
+    eventually("no record", Duration::from_secs(5), || folder.records().is_empty().then_some(()));
+    assert!(killed.elapsed() < LONG / 2, "not by the deadline");
+    for after in writer.shortest() {
+        assert!(after < 200_000, "{after} µs after the pulses");
+    }
+}
