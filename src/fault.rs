@@ -29,7 +29,6 @@ pub mod pod_kill;
 pub mod power_loss;
 pub mod process_pause;
 pub mod rollout_break;
-pub mod volumes;
 pub mod write_stall;
 
 pub use hold::Hold;

@@ -17,7 +17,6 @@ use crate::api::{HostFault, StalledDisk};
 use crate::experiment::Selection;
 
 pub mod host;
-mod pulse;
 
 /// Freezes the volumes of members for the whole step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -20,6 +20,7 @@ use crate::host::process::held::Held;
 use crate::node::LocatedPod;
 
 mod running;
+pub(in crate::fault) mod volumes;
 
 pub(super) use running::kernel;
 pub use running::{ContainerError, Running};

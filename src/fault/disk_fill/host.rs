@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Fill, FullDisk, HostFault, InjectionSpec};
 use crate::fault::host;
+use crate::fault::host::volumes::{Volume, VolumeError, find, kernel};
 use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
-use crate::fault::volumes::{Volume, VolumeError, find, kernel};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::room::{Room, give_back, take, taken, unnamed};

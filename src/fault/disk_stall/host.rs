@@ -4,6 +4,8 @@
 //! is thawed; only what was frozen here is thawed; what is frozen already, what others use and what is the node's own is
 //! refused. A revert may be repeated. Where everybody died who held it, the volume is looked for wherever it is mounted.
 
+mod pulse;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,11 +15,11 @@ use std::time::{Duration, Instant};
 use nix::unistd::gettid;
 use serde::{Deserialize, Serialize};
 
-use super::pulse::Pulser;
+use self::pulse::Pulser;
 use crate::api::{HostFault, InjectionSpec, Pulses, StalledDisk};
 use crate::fault::host;
+use crate::fault::host::volumes::{Volume, VolumeError, find, kernel};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo};
-use crate::fault::volumes::{Volume, VolumeError, find, kernel};
 use crate::host::freeze::ledger::{Ledger, Stage};
 use crate::host::freeze::{Freeze, Thaw, flush, freeze, panics_when_somebody_waits, thaw};
 use crate::host::process::ProcessId;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::host::Running;
+use super::Running;
 use crate::host::mount::table::{Namespace, of_device, open_below};
 use crate::host::process::{ProcessId, descendants};
 use crate::host::{shutdown, volume};
@@ -83,7 +83,7 @@ pub enum VolumeError {
 }
 
 /// What the kernel's answer was about.
-pub(super) fn kernel<'a>(
+pub(in crate::fault) fn kernel<'a>(
     what: &'static str,
     claim: &'a str,
 ) -> impl FnOnce(io::Error) -> VolumeError + use<'a> {
@@ -91,7 +91,7 @@ pub(super) fn kernel<'a>(
 }
 
 /// Opens the volumes that are meant, all where no claim is named. Nothing is changed. `undo_dir` is the node's own.
-pub(super) fn find(
+pub(in crate::fault) fn find(
     pod: &LocatedPod,
     claims: &[String],
     undo_dir: &Path,
@@ -133,7 +133,7 @@ fn folder_of_the_node(device: u64, undo_dir: &Path) -> Option<String> {
 
 impl Volume {
     /// Opens it again, wherever it is mounted now; `None` where it is mounted nowhere any more.
-    pub(super) fn reopen(&self) -> io::Result<Option<fs::File>> {
+    pub(in crate::fault) fn reopen(&self) -> io::Result<Option<fs::File>> {
         if let Ok(Some(root)) = volume::open_on(&self.path, self.device) {
             return Ok(Some(root));
         }
@@ -152,7 +152,7 @@ impl Volume {
     }
 
     /// Whether its block device has still something on it, mounted or not.
-    pub(super) fn is_attached(&self) -> bool {
+    pub(in crate::fault) fn is_attached(&self) -> bool {
         let (major, minor) = (nix::libc::major(self.device), nix::libc::minor(self.device));
         let size = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/size"));
         // A loop device that was detached is there and has no size.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::host::{Error, Grip, Target};
+use super::{Error, Grip, Target};
 use crate::api::Pulses;
 
 /// What pulses did so far.
