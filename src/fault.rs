@@ -11,7 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ApiFault, DisruptionBudgets, HostFault, Ordinal};
+use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal};
 use crate::experiment::Selection;
 
 pub mod api_deny;
@@ -28,7 +28,11 @@ pub mod pod_evict;
 pub mod pod_kill;
 pub mod power_loss;
 pub mod process_pause;
+pub mod provision_block;
 pub mod rollout_break;
+pub mod scheduling_block;
+pub mod snapshot_block;
+pub mod volume_attach_block;
 pub mod write_stall;
 
 pub use hold::Hold;
@@ -64,6 +68,11 @@ pub trait Kind {
         false
     }
 
+    /// Of which kinds it denies the creation of members' objects.
+    fn denies(&self) -> Vec<DeniedResource> {
+        Vec::new()
+    }
+
     /// Whether a node's agent carries it out, so that there must be one on each node of the target.
     fn acts_on_a_node(&self) -> bool {
         !self.needs_kubernetes()
@@ -76,7 +85,7 @@ pub trait Kind {
 
     /// The state in which it keeps members, for checks of steps that overlap.
     fn hold(&self) -> Option<Hold> {
-        None
+        self.denies().contains(&DeniedResource::Pods).then_some(Hold::Unmade)
     }
 
     /// Whether it asks PodDisruptionBudgets.
@@ -247,6 +256,11 @@ macro_rules! faults {
                 match self { $(Self::$variant(kind) => kind.needs_kubernetes()),* }
             }
 
+            /// See [`Kind::denies`].
+            pub fn denies(&self) -> Vec<DeniedResource> {
+                match self { $(Self::$variant(kind) => kind.denies()),* }
+            }
+
             /// See [`Kind::acts_on_a_node`].
             pub fn acts_on_a_node(&self) -> bool {
                 match self { $(Self::$variant(kind) => kind.acts_on_a_node()),* }
@@ -289,4 +303,8 @@ faults! {
     KubeletStop = kubelet_stop::KubeletStop,
     RolloutBreak = rollout_break::RolloutBreak,
     ApiDeny = api_deny::ApiDeny,
+    ProvisionBlock = provision_block::ProvisionBlock,
+    SnapshotBlock = snapshot_block::SnapshotBlock,
+    SchedulingBlock = scheduling_block::SchedulingBlock,
+    VolumeAttachBlock = volume_attach_block::VolumeAttachBlock,
 }

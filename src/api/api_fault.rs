@@ -34,8 +34,16 @@ pub enum ApiFault {
     Deny {
         /// Of which kinds.
         resources: Vec<DeniedResource>,
+        /// Of which members; of all where empty, also of those that a scale-up adds.
+        ordinals: Vec<Ordinal>,
+    },
+    /// Detach volumes of these members and deny that they are attached again.
+    BlockAttach {
         /// Of which members.
         ordinals: Vec<Ordinal>,
+        /// Of which claim templates; all where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
     },
     /// Restart every pod, one after the other, as `kubectl rollout restart` does. Ends by itself.
     Restart {},
@@ -110,8 +118,18 @@ pub enum DeniedResource {
     Pods,
     /// Members' claims: no new volume is provisioned.
     PersistentVolumeClaims,
-    /// VolumeSnapshots of the namespace, of whichever member.
+    /// VolumeSnapshots of members' claims.
     VolumeSnapshots,
+}
+
+impl DeniedResource {
+    /// Whether it is told by the name of a claim, which only a StatefulSet gives.
+    pub fn is_told_by_claims(self) -> bool {
+        match self {
+            Self::Pods => false,
+            Self::PersistentVolumeClaims | Self::VolumeSnapshots => true,
+        }
+    }
 }
 
 impl ApiFault {
@@ -125,6 +143,7 @@ impl ApiFault {
             Self::NodeDown { .. }
             | Self::BreakRollout { .. }
             | Self::Deny { .. }
+            | Self::BlockAttach { .. }
             | Self::Scale { .. }
             | Self::SetImage { .. }
             | Self::SetEnv { .. } => false,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::LONGEST;
 use super::{Change, Selection, When, duration};
-use crate::api::DisruptionBudgets;
+use crate::api::{DeniedResource, DisruptionBudgets};
 use crate::fault::{Chooser, Fault, Resolved};
 
 /// A step: one fault or action, at one time or several.
@@ -114,9 +114,14 @@ impl Work {
     /// Whether it needs a StatefulSet, which a target of pods does not have.
     pub fn needs_stateful_set(&self) -> bool {
         match self {
-            Self::Fault(fault) => matches!(fault, Fault::RolloutBreak(_)),
-            Self::Action(_) => true,
+            Self::Fault(Fault::RolloutBreak(_) | Fault::VolumeAttachBlock(_)) | Self::Action(_) => true,
+            Self::Fault(fault) => fault.denies().into_iter().any(DeniedResource::is_told_by_claims),
         }
+    }
+
+    /// Whether it denies snapshots, which nobody feels where none can be taken.
+    pub fn denies_snapshots(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.denies().contains(&DeniedResource::VolumeSnapshots))
     }
 
     /// Decides who is hit and how.

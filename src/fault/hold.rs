@@ -13,12 +13,16 @@ pub enum Hold {
     Filled,
     /// Its processes are traced.
     Traced,
+    /// Its volumes are detached, and it is not started.
+    Detached,
+    /// Its pod cannot be made.
+    Unmade,
 }
 
 impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
-        use Hold::{Filled, Frozen, Killed, Stopped, Traced};
+        use Hold::{Detached, Filled, Frozen, Killed, Stopped, Traced, Unmade};
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
             (Stopped, Stopped) => Some("it is paused already"),
@@ -32,6 +36,13 @@ impl Hold {
                 Some("whoever waits for a frozen volume can neither be killed nor stopped")
             }
             (Frozen, Filled) => Some("nothing can be filled on a frozen volume"),
+            (Detached, Detached) => Some("its volumes are detached already"),
+            (Killed | Stopped | Frozen | Filled | Traced, Detached) => {
+                Some("a member whose volumes are detached has no process")
+            }
+            (Detached, Unmade) => {
+                Some("for a pod that cannot be made nothing is attached that could be denied")
+            }
             // Who stands still is not slow, and proves nothing against it.
             _ => None,
         }

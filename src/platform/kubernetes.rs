@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod api_faults;
+pub mod attachable;
 pub mod channel;
 pub mod cluster;
 pub mod dial;

@@ -68,6 +68,14 @@ impl Proving {
         self.status.error = None;
     }
 
+    /// Nothing of it is left, and this was measured by it. The moment of the proof stays what it was.
+    pub fn taken_back(&mut self, outcome: Option<String>) {
+        if let (Some(proof), Some(outcome)) = (&mut self.status.proof, outcome) {
+            proof.observed = outcome;
+        }
+        self.reverted();
+    }
+
     /// It could not be taken back yet.
     pub fn revert_failed(&mut self, why: String) {
         self.enter(InjectionState::RevertFailed);

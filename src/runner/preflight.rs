@@ -18,6 +18,7 @@ use crate::fault::Fault;
 use crate::journal::entry::{Effect, Entry, Header, Input, Phase, SCHEMA};
 use crate::journal::write::{WriteError, Writer};
 use crate::platform::PlatformError;
+use crate::platform::kubernetes::attachable;
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::{insist, is_absent};
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
@@ -54,7 +55,8 @@ pub(super) async fn fits(
     target: &Snapshot,
 ) -> Result<(), String> {
     service(client, namespace, experiment).await?;
-    snapshots(client, namespace, experiment, target).await
+    snapshots(client, namespace, experiment, target).await?;
+    attach(client, namespace, experiment, target).await
 }
 
 /// Whether the Service is there that clients are to come by.
@@ -140,7 +142,8 @@ fn missing(
     nodes.iter().flat_map(lacks).collect()
 }
 
-/// Whether snapshots of the target can be taken, where a step takes any; else why not and what to do.
+/// Whether snapshots of the target can be taken, where a step takes any, and whether there are any where a step denies
+/// them; else why not and what to do.
 async fn snapshots(
     client: &Client,
     namespace: &str,
@@ -149,18 +152,49 @@ async fn snapshots(
 ) -> Result<(), String> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     for step in &experiment.steps {
+        let told = |error: PlatformError| format!("whether snapshots can be taken is not known: {error}");
+        if step.work.denies_snapshots() {
+            let unknown = insist(|| obstacle(client, namespace, &[], None)).await.map_err(told)?;
+            if let Some(why) = unknown {
+                return Err(format!("step {}: {why}", step.name));
+            }
+        }
         let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
             continue;
         };
         let Some(name) = experiment.target.stateful_set() else {
             continue;
         };
-        let told = |error: PlatformError| format!("whether snapshots can be taken is not known: {error}");
         let set = insist(|| sets.get(name)).await.map_err(told)?;
         let ordinals: Vec<_> = target.ordinals().collect();
         let claims = claims_of(&set, &ordinals, claims);
         let found = insist(|| obstacle(client, namespace, &claims, class.as_deref())).await.map_err(told)?;
         if let Some(why) = found {
+            return Err(format!("step {}: {why}", step.name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the attach of the volumes can be denied that a step means; else why not.
+async fn attach(
+    client: &Client,
+    namespace: &str,
+    experiment: &Experiment,
+    target: &Snapshot,
+) -> Result<(), String> {
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    for step in &experiment.steps {
+        let (Work::Fault(Fault::VolumeAttachBlock(block)), Some(name)) =
+            (&step.work, experiment.target.stateful_set())
+        else {
+            continue;
+        };
+        let told = |error: PlatformError| format!("whether volumes are attached is not known: {error}");
+        let set = insist(|| sets.get(name)).await.map_err(told)?;
+        let ordinals = block.among(target.ordinals());
+        let found = insist(|| attachable::volumes(client, namespace, &set, &ordinals, &block.claims));
+        if let Err(why) = found.await.map_err(told)? {
             return Err(format!("step {}: {why}", step.name));
         }
     }

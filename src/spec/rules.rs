@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::TargetFacts;
-use crate::api::Ordinal;
+use crate::api::{DeniedResource, Ordinal};
 use crate::experiment::{
     Change, Condition, Experiment, Extent, Group, Selection, Sli, Start, Step, When, Work,
 };
@@ -84,11 +84,10 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             broken.push((at("steps", index, &[field(&step.work)]), message));
         }
         if target.claims.is_empty()
-            && let Work::Action(Change::TakeSnapshot { .. }) = &step.work
+            && let Some(missed) = needs_claims(&step.work)
         {
-            let message =
-                format!("`{name}` has no claim templates, so there is nothing to take a snapshot of");
-            broken.push((at("steps", index, &["action"]), message));
+            let message = format!("`{name}` has no claim templates, so there is nothing to {missed}");
+            broken.push((at("steps", index, &[field(&step.work)]), message));
         }
         if let Work::Action(change) = &step.work
             && let Some(container) =
@@ -163,6 +162,18 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
         broken.push((at("hypothesis", index, &["sli"]), message));
     }
     broken
+}
+
+/// What cannot be done without claim templates, if anything.
+fn needs_claims(work: &Work) -> Option<&'static str> {
+    match work {
+        Work::Fault(Fault::VolumeAttachBlock(_)) => Some("attach"),
+        Work::Fault(fault) if fault.denies().into_iter().any(DeniedResource::is_told_by_claims) => {
+            Some("deny")
+        }
+        Work::Action(Change::TakeSnapshot { .. }) => Some("take a snapshot of"),
+        Work::Fault(_) | Work::Action(_) => None,
+    }
 }
 
 /// Where a step says what it does.

@@ -310,6 +310,75 @@ fn refuses_faults_that_contradict_each_other() {
     assert_eq!(problems(&GOOD.replace("  hypothesis:", &apart)), Vec::<String>::new());
 }
 
+#[test]
+fn refuses_what_a_member_whose_volumes_are_detached_cannot_show() {
+    let told = |other: &str| {
+        let steps = format!(
+            "    - {{name: block, at: 1s, for: 10s, fault: {{volumeAttachBlock: {{members: {{ordinals: [1]}}}}}}}}
+    - {{name: other, at: 5s, {other}}}
+  hypothesis:"
+        );
+        problems(&GOOD.replace("  hypothesis:", &steps))
+    };
+    for (other, why) in [
+        (
+            "for: 10s, fault: {volumeAttachBlock: {members: {ordinals: [1, 2]}}}",
+            "its volumes are detached already",
+        ),
+        ("fault: {podKill: {members: {ordinals: [1]}}}", "has no process"),
+        ("for: 10s, fault: {processPause: {members: {ordinals: [1]}}}", "has no process"),
+        ("for: 10s, fault: {schedulingBlock: {members: {ordinals: [1]}}}", "a pod that cannot be made"),
+        (
+            "for: 10s, fault: {apiDeny: {resources: [pods], members: {ordinals: [1]}}}",
+            "a pod that cannot be made",
+        ),
+    ] {
+        let found = told(other);
+        assert!(
+            found.len() == 1 && found[0].contains("contradicts step `block`") && found[0].contains(why),
+            "{other}: {found:#?}"
+        );
+    }
+    for other in [
+        "for: 10s, fault: {volumeAttachBlock: {members: {ordinals: [2]}}}",
+        "for: 10s, fault: {snapshotBlock: {members: {ordinals: [1]}}}",
+    ] {
+        assert_eq!(told(other), Vec::<String>::new(), "{other}");
+    }
+}
+
+#[test]
+fn refuses_blocks_of_volumes_where_there_are_no_claims_to_tell_them_by() {
+    let step = |fault: &str| {
+        let text = format!("    - {{name: block, at: 9m, for: 10s, fault: {{{fault}}}}}\n  hypothesis:");
+        GOOD.replace("  hypothesis:", &text)
+    };
+    for (fault, nothing) in [
+        ("volumeAttachBlock: {members: {ordinals: [1]}}", Some("attach")),
+        ("provisionBlock: {}", Some("deny")),
+        ("snapshotBlock: {}", Some("deny")),
+        ("apiDeny: {resources: [pods, volumeSnapshots]}", Some("deny")),
+        ("schedulingBlock: {}", None),
+    ] {
+        let parsed = document(&step(fault));
+        let experiment = experiment(&parsed).unwrap();
+        let with_claims = against_target(&parsed, &experiment, &facts());
+        assert!(with_claims.is_ok(), "{fault}");
+        let without = against_target(&parsed, &experiment, &TargetFacts { claims: Vec::new(), ..facts() });
+        let found: Vec<_> = without.err().unwrap_or_default().iter().map(ToString::to_string).collect();
+        let told = nothing.map(|what| {
+            format!("spec.steps[1].fault: `etcd` has no claim templates, so there is nothing to {what}")
+        });
+        assert_eq!(found.len(), usize::from(told.is_some()), "{fault}: {found:#?}");
+        assert!(told.is_none_or(|told| found[0].contains(&told)), "{fault}: {found:#?}");
+
+        let pods = step(fault).replace("statefulSet: etcd", "pods: {selector: {matchLabels: {app: etcd}}}");
+        let found = problems(&pods);
+        assert_eq!(found.len(), usize::from(nothing.is_some()), "{fault}: {found:#?}");
+        assert!(found.iter().all(|told| told.contains("needs a StatefulSet")), "{fault}: {found:#?}");
+    }
+}
+
 fn facts() -> TargetFacts {
     TargetFacts {
         name: "etcd".into(),

@@ -5,13 +5,13 @@ use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
 use crate::cluster_run_fixture::{LEADER_CUT, Scene};
 
 /// Agrees for the runners of a namespace; taken back at the end.
-struct Agreement<'a> {
+pub struct Agreement<'a> {
     cluster: &'a Held,
     name: String,
 }
 
 impl<'a> Agreement<'a> {
-    fn give(scene: &Scene<'a>, role: &str) -> Self {
+    pub fn give(scene: &Scene<'a>, role: &str) -> Self {
         let name = scene.namespace.name().to_owned();
         let to = format!("--serviceaccount={name}:seatrial-runner");
         scene.cluster.kubectl(["create", "clusterrolebinding", &name, &format!("--clusterrole={role}"), &to]);

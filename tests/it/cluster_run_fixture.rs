@@ -14,9 +14,10 @@ pub const ROLLING_KILL: &str = "experiments/etcd/rolling-kill.yaml";
 /// The one that cuts the leader off from its peers.
 pub const LEADER_CUT: &str = "experiments/etcd/leader-cut.yaml";
 
-/// A namespace that agreed to be broken, with etcd in it, and a person with a terminal.
+/// A namespace that agreed to be broken, with a StatefulSet in it, and a person with a terminal.
 pub struct Scene<'a> {
     pub cluster: &'a Held,
+    set: String,
     pub namespace: Namespace<'a>,
     pub desk: Desk,
 }
@@ -27,10 +28,13 @@ impl<'a> Scene<'a> {
         let namespace = cluster.namespace(purpose);
         allow(&namespace, cluster);
         let text = text_of(&shipped(file));
-        let (_, manifests) = text.split_once("\n---\n").expect("the experiment is the first document");
+        let (experiment, manifests) =
+            text.split_once("\n---\n").expect("the experiment is the first document");
+        let set = experiment.lines().find_map(|line| line.trim().strip_prefix("statefulSet: "));
+        let set = set.expect("its target is a StatefulSet").to_owned();
         namespace.apply(manifests);
-        namespace.wait_ready("etcd");
-        Self { cluster, namespace, desk: Desk::new() }
+        namespace.wait_ready(&set);
+        Self { cluster, set, namespace, desk: Desk::new() }
     }
 
     /// The Experiment of a file, with some of its text replaced, under `name`.
@@ -38,7 +42,9 @@ impl<'a> Scene<'a> {
         let text = text_of(&shipped(file));
         let (experiment, _) = text.split_once("\n---\n").expect("the experiment is the first document");
         let mut experiment = experiment.to_owned();
-        let shipped_name = format!("name: etcd-{}", Path::new(file).file_stem().expect("a name").display());
+        let file_of = Path::new(file);
+        let folder = file_of.parent().and_then(Path::file_name).expect("a folder of one store").display();
+        let shipped_name = format!("name: {folder}-{}", file_of.file_stem().expect("a name").display());
         for (from, to) in changes.iter().chain(&[(shipped_name.as_str(), format!("name: {name}").as_str())]) {
             assert!(experiment.contains(from), "{file} has no `{from}`");
             experiment = experiment.replace(from, to);
@@ -115,7 +121,8 @@ impl<'a> Scene<'a> {
         let sets = self.namespace.kubectl(["get", "statefulsets,pods", "--output", "json"]);
         left.extend(sets.contains("seatrial.dev/undo").then(|| "an undo annotation".to_owned()));
         let pods = "--output=jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{'\\n'}{end}";
-        for line in self.namespace.kubectl(["get", "pods", "--selector=app=etcd", pods]).lines() {
+        let selector = format!("--selector=app={}", self.set);
+        for line in self.namespace.kubectl(["get", "pods", &selector, pods]).lines() {
             let (name, uid) = line.split_once(' ').expect("a name and a UID");
             let processes = traces::processes(uid);
             left.extend(traces::left_in(name, &processes));

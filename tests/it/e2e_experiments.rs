@@ -92,6 +92,7 @@ fn refkv_rolling_restart_meets_a_pause_and_passes() {
 #[test]
 fn every_shipped_experiment_is_run_by_a_test() {
     let here = text_of(&shipped("tests/it/e2e_experiments.rs"));
+    let in_cluster = text_of(&shipped("tests/it/cluster_attach.rs"));
     for file in experiments_in("experiments") {
         let name = file
             .strip_prefix(env!("CARGO_MANIFEST_DIR"))
@@ -100,6 +101,7 @@ fn every_shipped_experiment_is_run_by_a_test() {
             .to_string();
         let is_run = here.contains(&format!("passes(\"{name}\")"))
             || name == "experiments/quickstart.yaml"
+            || in_cluster.contains(&format!("\"{name}\""))
             || name.starts_with(BUGS);
         assert!(is_run, "no test runs {name}");
     }

@@ -10,8 +10,11 @@ use kube::{Api, ResourceExt};
 
 use super::Findings;
 use super::cluster::Server;
+use crate::api::Ordinal;
 use crate::controller::TARGET_LABEL;
 use crate::experiment::{Change, Experiment, Store, Work};
+use crate::fault::Fault;
+use crate::platform::kubernetes::attachable;
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::words;
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
@@ -32,6 +35,7 @@ pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mu
     free(server, &experiment, findings).await;
     budgets(server, &experiment, findings).await;
     snapshots(server, &experiment, findings).await;
+    attach(server, &experiment, findings).await;
     guards(server, &experiment, findings).await;
 }
 
@@ -157,10 +161,16 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
     }
 }
 
-/// Whether snapshots of the target can be taken, where a step takes any.
+/// Whether snapshots of the target can be taken, where a step takes any, and whether there are any where a step denies
+/// them.
 async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let client = &server.access.client;
     for step in &experiment.steps {
+        if step.work.denies_snapshots()
+            && let Ok(Some(why)) = obstacle(client, server.namespace, &[], None).await
+        {
+            findings.unmet(format!("step {} has no snapshots to deny", step.name), why);
+        }
         let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
             continue;
         };
@@ -169,17 +179,49 @@ async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut 
         else {
             continue; // said above
         };
-        let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-        let start = set.spec.as_ref().and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
-        let ordinals = start..start.saturating_add(replicas);
-        let ordinals: Vec<_> = ordinals.filter_map(|ordinal| u32::try_from(ordinal).ok()).collect();
-        let claims = claims_of(&set, &ordinals, claims);
+        let claims = claims_of(&set, &ordinals(&set), claims);
         match obstacle(client, server.namespace, &claims, class.as_deref()).await {
             Ok(None) => {
                 findings.good(format!("step {}: {} claims can have snapshots", step.name, claims.len()));
             }
             Ok(Some(why)) => findings.unmet(format!("step {} cannot take snapshots", step.name), why),
             Err(error) => findings.note(format!("snapshots cannot be looked at: {}", words(&error))),
+        }
+    }
+}
+
+/// Every ordinal that a StatefulSet asks for.
+fn ordinals(set: &StatefulSet) -> Vec<Ordinal> {
+    let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let start = set.spec.as_ref().and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
+    (start..start.saturating_add(replicas)).filter_map(|ordinal| u32::try_from(ordinal).ok()).collect()
+}
+
+/// Whether the attach of the target's volumes can be denied, where a step does that.
+async fn attach(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    let client = &server.access.client;
+    for step in &experiment.steps {
+        let Work::Fault(Fault::VolumeAttachBlock(block)) = &step.work else {
+            continue;
+        };
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
+        let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
+        else {
+            continue; // said above
+        };
+        let meant = block.among(ordinals(&set).into_iter());
+        match attachable::volumes(client, server.namespace, &set, &meant, &block.claims).await {
+            Ok(Ok(found)) => {
+                findings.good(format!(
+                    "step {}: the attach of {} volumes can be denied",
+                    step.name,
+                    found.len()
+                ));
+            }
+            Ok(Err(why)) => {
+                findings.unmet(format!("step {} cannot block the attach of volumes", step.name), why);
+            }
+            Err(error) => findings.note(format!("volumes cannot be looked at: {}", words(&error))),
         }
     }
 }

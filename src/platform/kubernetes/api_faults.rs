@@ -9,6 +9,7 @@
 //! - a revert needs no memory: it goes by what the objects say, so that a runner that was restarted can do it; it is
 //!   tried until it is done, and verified by reading the object again.
 
+mod attach_block;
 mod budget;
 mod deny;
 mod effect;
@@ -16,6 +17,7 @@ mod evict;
 mod made;
 mod neighbours;
 mod node_down;
+mod policy;
 mod restart;
 mod restore_snapshot;
 mod set;
@@ -177,7 +179,8 @@ async fn take_back(effect: &mut dyn Effect, told: &mut Told) {
         told.change(|proving| proving.revert_failed(why)).await;
         tokio::time::sleep(SOON).await;
     }
-    told.change(Proving::reverted).await;
+    let outcome = effect.outcome();
+    told.change(|proving| proving.taken_back(outcome)).await;
 }
 
 /// The status, and who hears of it.

@@ -32,11 +32,16 @@ pub fn snapshots(client: &Client, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &kind())
 }
 
+/// The names of a StatefulSet's claim templates.
+pub fn templates_of(set: &StatefulSet) -> Vec<String> {
+    let templates = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
+    templates.map(ResourceExt::name_any).collect()
+}
+
 /// The claims of these members, by the names that a StatefulSet gives them; all templates where none is named.
 pub fn claims_of(set: &StatefulSet, ordinals: &[Ordinal], templates: &[String]) -> Vec<String> {
     let name = set.name_any();
-    let known = set.spec.iter().flat_map(|spec| spec.volume_claim_templates.iter().flatten());
-    let known: Vec<String> = known.map(ResourceExt::name_any).collect();
+    let known = templates_of(set);
     let asked = known.iter().filter(|known| templates.is_empty() || templates.contains(known));
     asked
         .flat_map(|template| ordinals.iter().map(move |ordinal| (template, ordinal)))
@@ -44,7 +49,7 @@ pub fn claims_of(set: &StatefulSet, ordinals: &[Ordinal], templates: &[String]) 
         .collect()
 }
 
-/// Why no snapshot of these claims can be taken, and what to do; nothing where they can.
+/// Why no snapshot of these claims can be taken, or of any where none is named, and what to do; nothing where they can.
 pub async fn obstacle(
     client: &Client,
     namespace: &str,

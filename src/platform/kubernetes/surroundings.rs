@@ -212,6 +212,7 @@ fn through_the_api(
             let kept = snapshot.first_ordinal.saturating_add(*replicas);
             found.down.extend(snapshot.ordinals().filter(|&ordinal| ordinal >= kept));
         }
+        ApiFault::BlockAttach { ordinals, .. } if is_our_set => found.down.extend(ordinals),
         ApiFault::Restart {}
         | ApiFault::SetImage { .. }
         | ApiFault::SetEnv { .. }
@@ -222,6 +223,7 @@ fn through_the_api(
         }
         // Who cannot come back is missing by then, and counted as that; snapshots take nobody away.
         ApiFault::Deny { .. }
+        | ApiFault::BlockAttach { .. }
         | ApiFault::TakeSnapshot { .. }
         | ApiFault::RestoreSnapshot { .. }
         | ApiFault::Scale { .. }

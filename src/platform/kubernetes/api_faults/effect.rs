@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{LOOK, Site, deny, evict, node_down, restart, restore_snapshot, set, take_snapshot};
+use super::{
+    LOOK, Site, attach_block, deny, evict, node_down, restart, restore_snapshot, set, take_snapshot,
+};
 use crate::api::{ApiFault, HostFault, InjectionSpec};
 
 /// Why something is not done.
@@ -43,6 +45,11 @@ pub(super) trait Effect: Send {
 
     /// Takes the change back, going by the objects alone, and reads them again. Says what is left.
     async fn revert(&mut self) -> Result<(), String>;
+
+    /// What was measured by it, once it is taken back.
+    fn outcome(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The effect that an Injection asks for.
@@ -56,7 +63,10 @@ pub(super) fn of(site: &Site, spec: &InjectionSpec) -> Result<Box<dyn Effect>, S
         ApiFault::NodeDown { node, budgets } => {
             Box::new(node_down::NodeDown::new(site, spec, node, *budgets))
         }
-        ApiFault::Deny { resources, ordinals } => Box::new(deny::Deny::new(site, spec, resources, ordinals)?),
+        ApiFault::Deny { resources, ordinals } => Box::new(deny::Deny::new(site, spec, resources, ordinals)),
+        ApiFault::BlockAttach { ordinals, claims } => {
+            Box::new(attach_block::AttachBlock::new(site, spec, set()?, ordinals, claims))
+        }
         ApiFault::TakeSnapshot { ordinals, claims, class } => {
             Box::new(take_snapshot::TakeSnapshot::new(site, spec, set()?, ordinals, claims, class.as_deref()))
         }

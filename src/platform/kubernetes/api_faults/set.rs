@@ -139,6 +139,7 @@ impl Effect for SetChange {
             | ApiFault::Evict { .. }
             | ApiFault::NodeDown { .. }
             | ApiFault::Deny { .. }
+            | ApiFault::BlockAttach { .. }
             | ApiFault::TakeSnapshot { .. }
             | ApiFault::RestoreSnapshot { .. }
             | ApiFault::Restart {} => {

@@ -58,6 +58,7 @@ pub(super) fn change(set: &StatefulSet, fault: &ApiFault, container: Option<&str
         ApiFault::Evict { .. }
         | ApiFault::NodeDown { .. }
         | ApiFault::Deny { .. }
+        | ApiFault::BlockAttach { .. }
         | ApiFault::TakeSnapshot { .. }
         | ApiFault::RestoreSnapshot { .. }
         | ApiFault::Restart {} => Err("this changes no StatefulSet".into()),
