@@ -66,9 +66,15 @@ impl Tree {
         }
     }
 
-    /// SIGCONT to everybody who is stopped; whether nobody is within `limit`.
+    /// SIGCONT to everybody; whether nobody is stopped within `limit`.
+    ///
+    /// Also to whom is not stopped: a shell that waits for a child which it has just made (vfork(2)) stops only when that
+    /// child goes on, unless SIGCONT takes its pending SIGSTOP away (signal(7)).
     pub fn go_on(&self, limit: Duration) -> io::Result<bool> {
         let until = Instant::now() + limit;
+        for process in self.members()? {
+            signal(&process, Signal::SIGCONT)?;
+        }
         loop {
             let stopped = self.stopped()?;
             if stopped.is_empty() {
