@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cluster_faults::{LONG, Runner, spec, words};
 use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE, eventually};
 use crate::cluster_nodes::Agreement;
-use crate::cluster_rig::{Person, allow, experiment, install};
+use crate::cluster_rig::{allow, breaker_of_pods, experiment, install};
 use crate::cluster_run_fixture::Scene;
 use crate::e2e_fixture::text_of;
 
@@ -345,21 +345,7 @@ fn who_may_not_make_policies_writes_no_experiment_that_does() {
     install(&cluster);
     let namespace = cluster.namespace("attach-author");
     allow(&namespace, &cluster);
-    namespace.kubectl(["create", "serviceaccount", "author"]);
-    namespace.apply(
-        r"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: author}
-rules:
-- {apiGroups: [seatrial.dev], resources: [experiments], verbs: [create]}
-- {apiGroups: [''], resources: [pods], verbs: [delete, create]}
-- {apiGroups: [''], resources: [pods/exec], verbs: [create]}
-",
-    );
-    let account = format!("--serviceaccount={}:author", namespace.name());
-    namespace.kubectl(["create", "rolebinding", "author", "--role=author", &account]);
-    let who = Person::account(&cluster, namespace.name(), "author", None);
+    let who = breaker_of_pods(&cluster, &namespace);
     for fault in [
         json!({ "apiDeny": { "resources": ["pods"] } }),
         json!({ "provisionBlock": {} }),

@@ -136,3 +136,22 @@ pub fn injection(run: &str, node: &str, uid: &str) -> serde_json::Value {
         },
     })
 }
+
+/// Somebody with all the rights that killing pods takes, and no others.
+pub fn breaker_of_pods<'a>(cluster: &'a Cluster, namespace: &Namespace<'_>) -> Person<'a> {
+    namespace.kubectl(["create", "serviceaccount", "author"]);
+    namespace.apply(
+        r"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: author}
+rules:
+- {apiGroups: [seatrial.dev], resources: [experiments], verbs: [create]}
+- {apiGroups: [''], resources: [pods], verbs: [delete, create]}
+- {apiGroups: [''], resources: [pods/exec], verbs: [create]}
+",
+    );
+    let account = format!("--serviceaccount={}:author", namespace.name());
+    namespace.kubectl(["create", "rolebinding", "author", "--role=author", &account]);
+    Person::account(cluster, namespace.name(), "author", None)
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cluster_faults::{LONG, Runner, client, spec, words};
 use crate::cluster_fixture::{Cluster, Namespace, PATIENCE, eventually};
 use crate::cluster_installation::{IMAGE, load_image};
-use crate::cluster_rig::{Person, allow, experiment, install};
+use crate::cluster_rig::{allow, breaker_of_pods, experiment, install};
 use crate::cluster_rights::runner;
 use crate::cluster_run_fixture::{ROLLING_KILL, Scene};
 
@@ -235,22 +235,7 @@ fn who_may_not_take_snapshots_writes_no_experiment_that_does() {
     install(&cluster);
     let namespace = cluster.namespace("snapshots-author");
     allow(&namespace, &cluster);
-    namespace.kubectl(["create", "serviceaccount", "author"]);
-    // All that killing pods takes, and nothing of storage.
-    namespace.apply(
-        r"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: author}
-rules:
-- {apiGroups: [seatrial.dev], resources: [experiments], verbs: [create]}
-- {apiGroups: [''], resources: [pods], verbs: [delete, create]}
-- {apiGroups: [''], resources: [pods/exec], verbs: [create]}
-",
-    );
-    let account = format!("--serviceaccount={}:author", namespace.name());
-    namespace.kubectl(["create", "rolebinding", "author", "--role=author", &account]);
-    let who = Person::account(&cluster, namespace.name(), "author", None);
+    let who = breaker_of_pods(&cluster, &namespace);
     let mut written = experiment("snapshots");
     written["spec"]["steps"][0] = json!({ "name": "snap", "action": { "takeSnapshot": {} } });
     let told = who.create(namespace.name(), &written).expect_err("this must not be allowed");
