@@ -5,9 +5,12 @@
 //! - Undoing is idempotent, reads back what it did, and counts what is gone as undone. Only then is the record removed.
 //! - Everything is named by boot, pid and start time, or inode: a record never hits a stranger.
 //! - A [`guardian`] ends a fault at its deadline when nobody else does, whatever happens to the node.
+//! - Nothing is done by a record that another process has removed, and none is removed while what it tells is being done
+//!   ([`Claim`]): a fault that comes into force after its deadline is still somebody's.
 //! - A record that cannot be read is kept aside and reported, never guessed at.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 mod failpoint;
 pub mod guardian;
@@ -18,7 +21,7 @@ mod store;
 pub use failpoint::{POINTS, stop_here};
 pub use record::{Expiry, Guardian, Record};
 pub use replay::{Outcome, Scope, replay};
-pub use store::{Store, StoreError};
+pub use store::{Claim, Claiming, Store, StoreError};
 
 use crate::fault::host::HostError;
 use crate::host::process::held::Held;
@@ -35,19 +38,38 @@ pub enum UndoError {
     /// The record is still there.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The record has to stay, because what it tells may come into force again.
+    #[error("another process is still at work on the fault; it is taken back again when that has ended")]
+    Busy,
 }
 
-/// Takes back what a record tells, removes it and ends its guardian; each step only after the one before it. The
+/// For how long a process that acts upon a record is waited for, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Takes back what a record tells, at once, and once more where somebody else was just doing it; removes the record and ends its guardian; each step only after the one before it. The
 /// guardian comes last, because it ends by itself when it finds no record, while nobody else would remove a record.
 ///
 /// `held` is what the caller holds for the fault itself, where it does.
 pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {
     stop_here("revert-begun");
-    let undo = record.target.undo();
-    if held.is_empty() {
-        undo.revert(&record.held())?;
-    } else {
-        undo.revert(held)?;
+    let revert = || {
+        let undo = record.target.undo();
+        if held.is_empty() { undo.revert(&record.held()) } else { undo.revert(held) }
+    };
+    let claiming = Store::claim(path);
+    revert()?;
+    let mut claiming = claiming?;
+    let until = Instant::now() + PATIENCE;
+    while matches!(claiming, Claiming::Busy) {
+        if Instant::now() >= until {
+            return Err(UndoError::Busy);
+        }
+        std::thread::sleep(LOOK);
+        claiming = Store::claim(path)?;
+        if matches!(claiming, Claiming::Ours(_)) {
+            revert()?;
+        }
     }
     stop_here("undone");
     store::remove(path)?;

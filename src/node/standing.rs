@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 use super::{LocatedPod, Options};
 use crate::api::{HostFault, InjectionSpec};
-use crate::fault::host::{Effect, HostError, Look, Own, prepare};
+use crate::fault::host::{Effect, HostError, Look, Own, Prepared, prepare};
 use crate::host::process::boot::{Era, uptime};
 use crate::host::process::held::Held;
 use crate::undo::guardian::{Armed, LaunchError, Started};
-use crate::undo::{Expiry, Record, Store, StoreError, UndoError, stop_here, undo};
+use crate::undo::{Claim, Claiming, Expiry, Record, Store, StoreError, UndoError, stop_here, undo};
 
 /// A fault in force.
 pub(super) struct Standing {
@@ -45,6 +45,8 @@ pub(super) enum StandingError {
     Guardian(#[from] LaunchError),
     #[error("the deadline has passed already")]
     TooLate,
+    #[error("somebody else is just taking it back, or has done so")]
+    TakenBack,
     #[error("the fault was made but shows no effect: {0}")]
     NoEffect(String),
 }
@@ -99,30 +101,58 @@ pub(super) fn inject(
         twin: started.get(1).map(|started| started.identity.clone()),
         spec,
     };
-    if let Err(error) = Store::write(&path, &record) {
-        started.into_iter().for_each(Started::dismiss);
-        // It may be there all the same, when only its folder could not be synced.
-        return Err(give_up(error.into(), Leftover::unguarded(path, record)));
-    }
+    let claim = match Store::write(&path, &record) {
+        Ok(claim) => claim,
+        Err(error) => {
+            started.into_iter().for_each(Started::dismiss);
+            // It may be there all the same, when only its folder could not be synced.
+            return Err(give_up(error.into(), Leftover::unguarded(path, record)));
+        }
+    };
     stop_here("record-written");
     let guardians = match started.into_iter().map(Started::arm).collect::<Result<Vec<_>, _>>() {
         Ok(guardians) => guardians,
-        Err(error) => return Err(give_up(error.into(), Leftover::unguarded(path, record))),
-    };
-    stop_here("guardian-armed");
-    let effect = match prepared.inject(&record.spec, record.expires.left()) {
-        Ok(effect) => effect,
         Err(error) => {
-            return Err(give_up(error.into(), Leftover { path, record, held: Held::default(), guardians }));
+            drop(claim);
+            return Err(give_up(error.into(), Leftover::unguarded(path, record)));
         }
     };
+    match act(prepared, &record, pod, claim) {
+        Ok((effect, look)) => {
+            let standing = Standing { path, record, effect, guardians };
+            match look {
+                Look::Fails(observed) => Err(give_up(StandingError::NoEffect(observed), standing.into())),
+                look @ (Look::Holds(_) | Look::NotYet) => Ok((standing, look)),
+            }
+        }
+        Err(error) => Err(give_up(error, Leftover { path, record, held: Held::default(), guardians })),
+    }
+}
+
+/// Makes the fault and looks at it once. The claim ends with it: until then no guardian lets go of the record.
+fn act(
+    prepared: Box<dyn Prepared>,
+    record: &Record,
+    pod: &LocatedPod,
+    claim: Claim,
+) -> Result<(Box<dyn Effect>, Look), StandingError> {
+    let left = record.expires.left();
+    if left.is_zero() {
+        return Err(StandingError::TooLate);
+    }
+    stop_here("guardian-armed");
+    let mut effect = prepared.inject(&record.spec, left)?;
     stop_here("acted");
-    let mut standing = Standing { path, record, effect, guardians };
-    let look = standing.effect.look(Some(pod));
+    let look = effect.look(Some(pod));
     stop_here("verified");
-    match look {
-        Look::Fails(observed) => Err(give_up(StandingError::NoEffect(observed), standing.into())),
-        look @ (Look::Holds(_) | Look::NotYet) => Ok((standing, look)),
+    drop(claim);
+    Ok((effect, look))
+}
+
+fn claim(path: &Path) -> Result<Claim, StandingError> {
+    match Store::claim(path)? {
+        Claiming::Ours(claim) => Ok(claim),
+        Claiming::Busy | Claiming::Gone => Err(StandingError::TakenBack),
     }
 }
 
@@ -177,6 +207,10 @@ impl Standing {
         mut record: Record,
         spec: InjectionSpec,
     ) -> Result<(Self, Look), (Box<Leftover>, StandingError)> {
+        let mut claim = match claim(&path) {
+            Ok(claim) => claim,
+            Err(error) => return Err((Box::new(Leftover::unguarded(path, record)), error)),
+        };
         let mut effect = match record.target.undo().adopt(&record.spec.fault, record.held()) {
             Ok(effect) => effect,
             Err(error) => return Err((Box::new(Leftover::unguarded(path, record)), error.into())),
@@ -200,9 +234,9 @@ impl Standing {
         let mut standing = Self { path, record, effect, guardians };
         let ready = changed.and_then(|()| {
             if needs_guardian {
-                standing.replace_guardians(options)
+                standing.renew_guardians(options, &mut claim)
             } else {
-                Ok(Store::write(&standing.path, &standing.record)?)
+                Ok(claim.rewrite(&standing.record)?)
             }
         });
         match ready {
@@ -216,6 +250,11 @@ impl Standing {
 
     /// Starts other guardians in place of those that died.
     pub(super) fn replace_guardians(&mut self, options: &Options) -> Result<(), StandingError> {
+        let mut claim = claim(&self.path)?;
+        self.renew_guardians(options, &mut claim)
+    }
+
+    fn renew_guardians(&mut self, options: &Options, claim: &mut Claim) -> Result<(), StandingError> {
         self.guardians.retain(|guardian| !guardian.has_ended());
         let missing = self.record.target.undo().guardians().saturating_sub(self.guardians.len());
         let started = start(options, &self.path, &self.effect.descriptors(), missing)?;
@@ -223,7 +262,7 @@ impl Standing {
         let mut all = living.chain(started.iter().map(|started| &started.identity)).cloned();
         let record = Record { guardian: all.next(), twin: all.next(), ..self.record.clone() };
         drop(all);
-        if let Err(error) = Store::write(&self.path, &record) {
+        if let Err(error) = claim.rewrite(&record) {
             started.into_iter().for_each(Started::dismiss);
             return Err(error.into());
         }
@@ -236,18 +275,19 @@ impl Standing {
 
     /// Makes it what `spec` says now: other peers, another deadline.
     pub(super) fn change(&mut self, spec: InjectionSpec) -> Result<(), StandingError> {
+        let mut claim = claim(&self.path)?;
         let mut record = Record { spec, ..self.record.clone() };
         if record.spec.deadline != self.record.spec.deadline {
             record.expires = Expiry::new(&record.spec.deadline, record.began);
         }
-        Store::write(&self.path, &record)?;
+        claim.rewrite(&record)?;
         match change(self.effect.as_mut(), &self.record.spec.fault, &record) {
             Ok(()) => {
                 self.record = record;
                 Ok(())
             }
             Err(error) => {
-                Store::write(&self.path, &self.record)?;
+                claim.rewrite(&self.record)?;
                 Err(error)
             }
         }
@@ -259,7 +299,8 @@ impl Standing {
             return Ok(false);
         };
         let record = Record { target: prepared.target(), pod: pod.uid.clone(), ..self.record.clone() };
-        Store::write(&self.path, &record)?;
+        let mut claim = claim(&self.path)?;
+        claim.rewrite(&record)?;
         self.record = record;
         self.effect = prepared.inject(&self.record.spec, self.record.expires.left())?;
         Ok(true)

@@ -1,7 +1,7 @@
 //! Named points at which a test can let the node die.
 //!
 //! In a debug build, a process whose environment says `SEATRIAL_KILL_AT=POINT` kills itself with SIGKILL when it gets
-//! there; a release build has no such points.
+//! there, and with `SEATRIAL_STOP_AT=POINT` stops itself until SIGCONT; a release build has no such points.
 
 /// Every point, in the order in which an injection and its revert pass them.
 pub const POINTS: &[&str] = &[
@@ -17,13 +17,16 @@ pub const POINTS: &[&str] = &[
     "guardian-ended",
 ];
 
-/// Dies here if a test asked for it.
+/// Dies or stops here if a test asked for it.
 pub fn stop_here(point: &str) {
     #[cfg(debug_assertions)]
     {
+        use nix::sys::signal::Signal;
         debug_assert!(POINTS.contains(&point), "{point} is not in the list");
-        if std::env::var_os("SEATRIAL_KILL_AT").is_some_and(|wanted| wanted == point) {
-            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        for (word, signal) in [("SEATRIAL_STOP_AT", Signal::SIGSTOP), ("SEATRIAL_KILL_AT", Signal::SIGKILL)] {
+            if std::env::var_os(word).is_some_and(|wanted| wanted == point) {
+                let _ = nix::sys::signal::raise(signal);
+            }
         }
     }
     #[cfg(not(debug_assertions))]

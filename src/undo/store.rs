@@ -1,7 +1,8 @@
 //! The folder of records: every change is on the disk when it returns.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Record;
@@ -26,6 +27,34 @@ pub enum StoreError {
 const RECORD: &str = "undo.json";
 const DRAFT: &str = "draft";
 const ASIDE: &str = "unreadable";
+
+/// The right to do what a record tells, or to remove it: one process has it at a time, and with its death it ends
+/// (flock(2)). Without it, a fault whose making is slow could come into force after its guardian has taken it back, with
+/// nobody left to end it.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Claim {
+    /// Replaces the record: the old one or the new one is there at any time, never half of one. It stays claimed.
+    pub fn rewrite(&mut self, record: &Record) -> Result<(), StoreError> {
+        *self = Store::write(&self.path, record)?;
+        Ok(())
+    }
+}
+
+/// What became of an attempt to claim a record.
+#[derive(Debug)]
+pub enum Claiming {
+    /// It is ours until the claim is dropped.
+    Ours(Claim),
+    /// Somebody else is acting upon it.
+    Busy,
+    /// There is no record any more.
+    Gone,
+}
 
 /// Records of one node.
 #[derive(Debug, Clone)]
@@ -55,16 +84,45 @@ impl Store {
         self.folder.join(format!("{}.{generation:x}.{RECORD}", readable.trim_start_matches('.')))
     }
 
-    /// Writes or replaces a record: the old one or the new one is there at any time, never half of one.
-    pub fn write(path: &Path, record: &Record) -> Result<(), StoreError> {
+    /// Writes a record that is whole from its first moment, and claimed for the caller before anybody else can see it.
+    pub fn write(path: &Path, record: &Record) -> Result<Claim, StoreError> {
         let failed = |error| StoreError::Write(path.to_owned(), error);
         let text = serde_json::to_vec_pretty(record).map_err(|error| failed(error.into()))?;
         let draft = path.with_extension(DRAFT);
-        let placed = write_synced(&draft, &text).and_then(|()| fs::rename(&draft, path));
+        let placed = write_claimed(&draft, &text).and_then(|file| fs::rename(&draft, path).map(|()| file));
         if placed.is_err() {
             let _ = fs::remove_file(&draft);
         }
-        placed.and_then(|()| sync_folder_of(path)).map_err(failed)
+        let placed = placed.and_then(|file| sync_folder_of(path).map(|()| file));
+        Ok(Claim { path: path.to_owned(), _locked: placed.map_err(failed)? })
+    }
+
+    /// Claims a record that is there, without waiting for anybody.
+    pub fn claim(path: &Path) -> Result<Claiming, StoreError> {
+        let failed = |error| StoreError::Read(path.to_owned(), error);
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        loop {
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if gone(&error) => return Ok(Claiming::Gone),
+                Err(error) => return Err(failed(error)),
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(Claiming::Busy),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+            let ours = file.metadata().map_err(failed)?.ino();
+            match fs::metadata(path) {
+                Ok(there) if there.ino() == ours => {
+                    return Ok(Claiming::Ours(Claim { path: path.to_owned(), _locked: file }));
+                }
+                // It was replaced before it was locked.
+                Ok(_) => {}
+                Err(error) if gone(&error) => return Ok(Claiming::Gone),
+                Err(error) => return Err(failed(error)),
+            }
+        }
     }
 
     /// Reads one record.
@@ -116,10 +174,12 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn write_synced(path: &Path, text: &[u8]) -> io::Result<()> {
+fn write_claimed(path: &Path, text: &[u8]) -> io::Result<File> {
     let mut file = File::create(path)?;
+    file.try_lock()?;
     file.write_all(text)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {

@@ -108,20 +108,23 @@ pub struct Node {
 
 impl Node {
     pub fn start(folder: &Folder) -> Self {
-        Self::start_with(folder, None)
+        Self::start_with(folder, &[])
     }
 
     /// One that dies at a named point.
-    pub fn start_with(folder: &Folder, kill_at: Option<&str>) -> Self {
+    pub fn dies_at(folder: &Folder, point: &str) -> Self {
+        Self::start_with(folder, &[("SEATRIAL_KILL_AT", point)])
+    }
+
+    /// One that stops and dies at named points, by the variables for that.
+    pub fn start_with(folder: &Folder, points: &[(&str, &str)]) -> Self {
         let mut command = again("node_fixture::a_node_that_nobody_gives_orders_ends_and_leaves_nothing");
         command
             .env(NODE, folder.path())
             .env_remove("SEATRIAL_KILL_AT")
+            .envs(points.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null());
-        if let Some(point) = kill_at {
-            command.env("SEATRIAL_KILL_AT", point);
-        }
         Self { child: command.spawn().expect("this test binary can be started") }
     }
 
@@ -149,6 +152,14 @@ impl Node {
     pub fn end(mut self) {
         drop(self.child.stdin.take());
         assert!(self.child.wait().expect("ours").success());
+    }
+}
+
+impl Drop for Node {
+    /// A node that a failed test leaves behind, stopped perhaps, would never end.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,7 @@
 //! SIGKILL of the node at every point between the first step of an injection and the last of its revert, and of the
 //! guardian too: nothing is left after the deadline, or after the next start.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,7 @@ impl Scene {
 
     /// A node that dies at `point`, without a successor.
     fn dies_at(&self, point: &str) {
-        let mut node = Node::start_with(&self.folder, Some(point));
+        let mut node = Node::dies_at(&self.folder, point);
         let spec = self.spec(&format!("dies-at-{point}"), SHORT);
         let deadline = Instant::now() + SHORT;
         node.put(&spec);
@@ -117,7 +118,7 @@ impl Scene {
 
     /// A node that dies at `point`, together with every guardian, and a successor that nobody tells anything.
     fn dies_with_its_guardian_at(&self, point: &str) {
-        let mut node = Node::start_with(&self.folder, Some(point));
+        let mut node = Node::dies_at(&self.folder, point);
         let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_mins(1));
         node.put(&spec);
         let asked = Instant::now();
@@ -173,6 +174,26 @@ fn a_node_killed_at_any_point_leaves_nothing_of_a_frozen_volume() {
 #[test]
 fn a_node_killed_at_any_point_leaves_nothing_on_a_full_volume() {
     at_every_point(Kind::Fill);
+}
+
+/// A node may be slow: it makes the fault after its guardian has taken back what was not there yet.
+#[test]
+fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardian_of_a_dead_node() {
+    for kind in [Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill] {
+        let scene = Scene::new(kind);
+        let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
+        let mut node = Node::start_with(&scene.folder, &points);
+        let deadline = Instant::now() + SHORT;
+        node.put(&scene.spec("late", SHORT));
+        std::thread::sleep(deadline + ONE_SECOND - Instant::now());
+        assert!(!scene.is_in_force(), "the node is stopped before it acts");
+        assert_eq!(scene.folder.records().len(), 1, "the guardian keeps what tells how to undo it");
+        let id = Pid::from_raw(node.child.id().cast_signed());
+        kill(id, Signal::SIGCONT).expect("ours");
+        let status = node.child.wait().expect("ours");
+        assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "it came to its point");
+        scene.is_clean_by(Instant::now() + Duration::from_secs(3), "by a node that came too late");
+    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_power_loss_is_not_repeated_by_a_node_that_died_after_it() {
     let mut pod = Pod::new(Grouping::OwnCgroup);
     pod.located.volumes = vec![disk.volume()];
     folder.show(0, &pod.located);
-    let mut node = Node::start_with(&folder, Some("acted"));
+    let mut node = Node::dies_at(&folder, "acted");
     let spec = injection("once", &pod, HostFault::PowerLoss { claims: Vec::new() }, Duration::from_mins(1));
     node.put(&spec);
     eventually("the node dies", Duration::from_secs(5), || node.child.try_wait().expect("ours"));
