@@ -1,10 +1,12 @@
 //! `replicationLag`: how far the slowest member is behind the acknowledged heartbeats.
 //!
 //! A member that holds the newest acknowledged heartbeat has no lag. One that does not is late since the oldest
-//! acknowledged one that it lacks. Heartbeat values grow. A member that a fault takes down or cuts off is left
-//! out as long as the fault is there, because it is late by intention; any other one that does not answer makes the sample bad.
+//! acknowledged one that it lacks. Heartbeat values grow. One that does not answer is as late as its last answer, and by the
+//! time since then at most, because it holds what it held: a single answer that comes too late makes nobody late for ever,
+//! and long silence does. A member that a fault takes down or cuts off is left out as long as the fault is there, because
+//! it is late by intention.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api::{Member, MemberSample, Members, Nanos, Ordinal};
 use crate::judge::series::{Kind, Point, Sample, Series};
@@ -16,11 +18,13 @@ pub(super) struct Lag {
     pub(super) series: Series,
     /// Acknowledged heartbeats by value, with the time of their acknowledgement.
     acknowledged: VecDeque<(u64, Nanos)>,
+    /// The last answer of each member: when it came, and how late the member was then.
+    heard: BTreeMap<Ordinal, (Nanos, Nanos)>,
 }
 
 impl Default for Lag {
     fn default() -> Self {
-        Self { series: Series::new(Kind::Looks), acknowledged: VecDeque::new() }
+        Self { series: Series::new(Kind::Looks), acknowledged: VecDeque::new(), heard: BTreeMap::new() }
     }
 }
 
@@ -36,10 +40,12 @@ impl Lag {
             // Nothing was acknowledged yet, so nobody can be late.
             return;
         }
-        let asked = members.members.iter().filter(|member| !faulted.contains(&member.ordinal));
         let mut worst: Option<(Sample, String)> = None;
-        for member in asked {
+        for member in &members.members {
             let (sample, why) = self.member(time, member);
+            if faulted.contains(&member.ordinal) {
+                continue;
+            }
             if worst.as_ref().is_none_or(|(known, _)| badness(sample) > badness(*known)) {
                 worst = Some((sample, why));
             }
@@ -49,7 +55,7 @@ impl Lag {
         self.series.push(Point { at: time, sample, why });
     }
 
-    fn member(&self, time: Nanos, member: &Member) -> (Sample, String) {
+    fn member(&mut self, time: Nanos, member: &Member) -> (Sample, String) {
         let name = member.ordinal;
         match &member.sample {
             MemberSample::Answer { heartbeat, .. } => {
@@ -60,10 +66,15 @@ impl Lag {
                     .get(first_lacking)
                     .map_or(time, |&(_, acknowledged)| acknowledged.min(time));
                 let late = time - since;
+                self.heard.insert(name, (time, late));
                 (Sample::Value(late), format!("member {name} is {} late", words::time(late)))
             }
             MemberSample::Unreachable(why) => {
-                (Sample::Unreachable, format!("member {name} does not answer: {why}"))
+                let silent = format!("member {name} does not answer: {why}");
+                match self.heard.get(&name) {
+                    Some(&(heard, late)) => (Sample::Value(late + time.saturating_sub(heard)), silent),
+                    None => (Sample::Unreachable, silent),
+                }
             }
             MemberSample::NotSampled(why) => {
                 (Sample::NotSampled, format!("member {name} was not asked: {why}"))
@@ -81,7 +92,7 @@ impl Lag {
     }
 }
 
-/// Orders samples by how bad they make a round: a silent member is worse than any late one, and what we failed to ask
+/// Orders samples by how bad they make a round: one that never answered is worse than any late one, and what we failed to ask
 /// hides nothing that is known to be bad.
 fn badness(sample: Sample) -> (u8, u64) {
     match sample {

@@ -171,6 +171,29 @@ fn a_member_under_a_fault_is_not_late_but_any_other_one_is() {
 }
 
 #[test]
+fn a_silent_member_is_late_by_its_silence_and_one_that_never_answered_without_an_end() {
+    let claim = |max| json!({"name": "lag", "sli": {"replicationLag": {}}, "during": {"max": max}});
+    let mut story = Story::claiming(claim("1s"));
+    story.members = |now| {
+        let mut members = healthy(now);
+        if (8 * S..8900 * MS).contains(&now) {
+            members.members[1] = silent(1);
+        }
+        members
+    };
+    says(&story, Verdict::Pass, "while faults were there");
+    story.hypothesis = json!([claim("700ms")]);
+    says(&story, Verdict::Fail, "member 1 does not answer");
+    story.hypothesis = json!([claim("1s")]);
+    story.members = |now| {
+        let mut members = healthy(now);
+        members.members[1] = silent(1);
+        members
+    };
+    says(&story, Verdict::Fail, "replicationLag: no end");
+}
+
+#[test]
 fn slow_commits_after_recovery_fail_against_a_bound_and_against_the_baseline() {
     let mut story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}}));
     says(&story, Verdict::Pass, "commitLatency p99: 5 ms after recovery");
