@@ -34,6 +34,10 @@ pub const UNDO_ANNOTATION: &str = "seatrial.dev/undo";
 
 /// The annotation of an object of ours that somebody else may remove after this time: a timestamp.
 pub const DEADLINE_ANNOTATION: &str = "seatrial.dev/deadline";
+/// The StatefulSet, as `NAMESPACE/NAME`, whose controller is touched once an admission policy is gone.
+pub const SET_ANNOTATION: &str = "seatrial.dev/stateful-set";
+/// A StatefulSet was touched, so that its controller looks at it at once: its back-off after denials lasts minutes.
+pub const NUDGED_ANNOTATION: &str = "seatrial.dev/nudged";
 /// The label of an object that a run made for itself, and that is removed when the run is over: the run's name. An object
 /// of the target never carries it.
 pub const MADE_LABEL: &str = "seatrial.dev/made-by";

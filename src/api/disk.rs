@@ -46,6 +46,16 @@ pub struct StalledDisk {
     pub pulses: Option<Pulses>,
 }
 
+/// A member that stands still for so long at a time counts as down.
+const DOWN: Duration = Duration::from_secs(1);
+
+impl StalledDisk {
+    /// Whether a member counts as down meanwhile.
+    pub fn is_felt_as_down(&self) -> bool {
+        self.pulses.is_none_or(|pulses| pulses.frozen >= DOWN)
+    }
+}
+
 /// A duty cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -137,12 +137,30 @@ impl HostFault {
     pub fn ends_by_itself(&self) -> bool {
         matches!(self, Self::Api(fault) if fault.ends_by_itself())
     }
+
+    /// Whether nothing of it can be left where the pod is gone: it was in its processes or in its network.
+    fn ends_with_its_pod(&self) -> bool {
+        match self {
+            Self::Kill {} | Self::Pause {} | Self::Partition { .. } | Self::DiskLatency(_) => true,
+            // What lives on a volume, on the node or in the API server is told by whoever did it.
+            Self::PowerLoss { .. }
+            | Self::DiskStall(_)
+            | Self::DiskFill(_)
+            | Self::StopKubelet {}
+            | Self::Api(_) => false,
+        }
+    }
 }
 
 impl InjectionSpec {
     /// Whether it is about the StatefulSet as a whole and not about one member.
     pub fn is_of_whole_set(&self) -> bool {
         self.pod.uid.is_empty()
+    }
+
+    /// Whether nothing of it can be left once its pod, the one with this UID, is gone.
+    pub fn ends_with_its_pod(&self) -> bool {
+        !self.follow && self.fault.ends_with_its_pod()
     }
 }
 
@@ -176,6 +194,9 @@ pub struct InjectionStatus {
     pub effective_for: Duration,
     /// What went wrong, for a person. A revert that fails is retried and says so here.
     pub error: Option<String>,
+    /// It ended by itself because all of it was done, as a snapshot that is ready to use.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
 }
 
 /// Where an Injection stands on its node.

@@ -116,9 +116,7 @@ fn standing(injection: &Injection, now: Timestamp) -> Standing {
     match status.state {
         InjectionState::Reverted | InjectionState::Failed => Standing::Settled,
         // Changes of API objects are put back by their undo annotations, which the caller sees to.
-        InjectionState::Pending | InjectionState::Injected | InjectionState::Lost if node.is_empty() => {
-            Standing::Settled
-        }
+        _ if node.is_empty() => Standing::Settled,
         InjectionState::Pending | InjectionState::Injected | InjectionState::Lost => {
             Standing::Waiting(format!("{:?} since {:.0}, asked to revert", status.state, status.since))
         }
@@ -159,10 +157,10 @@ impl Hosts<'_> {
         })
     }
 
-    /// A fault in a pod's processes and network ends with the pod. What lives on a volume does not: its agent reports.
+    /// Whether the fault ended with its pod.
     async fn is_target_gone(&self, injection: &Injection) -> Result<bool, Trouble> {
         let spec = &injection.spec.injection;
-        if spec.follow || matches!(spec.fault, crate::api::HostFault::PowerLoss { .. }) {
+        if !spec.ends_with_its_pod() {
             return Ok(false);
         }
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &injection.namespace().unwrap_or_default());

@@ -3,6 +3,8 @@
 
 mod made;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -13,11 +15,17 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::context::Scope;
 use super::status::MANAGER;
 use super::trouble::{Answer, Doing, Trouble};
-use crate::resource::{DEADLINE_ANNOTATION, RUN_LABEL, UNDO_ANNOTATION, Undo};
+use crate::resource::{
+    DEADLINE_ANNOTATION, NUDGED_ANNOTATION, RUN_LABEL, SET_ANNOTATION, UNDO_ANNOTATION, Undo,
+};
+
+/// How long API servers may take to notice that a policy is gone.
+const LIFTED: Duration = Duration::from_secs(2);
 
 /// Which changes are put back.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +65,11 @@ pub async fn past_deadline(client: &Client, scope: &Scope, now: Timestamp) -> Re
 async fn all(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
     let mut done = Vec::new();
     // Bindings first: a policy without a binding denies nothing.
-    done.extend(remove::<ValidatingAdmissionPolicyBinding>(client, whose).await?);
-    done.extend(remove::<ValidatingAdmissionPolicy>(client, whose).await?);
-    done.extend(put_back(&Api::<Node>::all(client.clone()), whose, |_| Api::all(client.clone())).await?);
+    let mut denied = Vec::new();
+    done.extend(remove::<ValidatingAdmissionPolicyBinding>(client, whose, &mut denied).await?);
+    done.extend(remove::<ValidatingAdmissionPolicy>(client, whose, &mut denied).await?);
+    nudge(client, &denied).await?;
+    done.extend(nodes(client, whose).await?);
     done.extend(namespaced::<StatefulSet>(client, scope, whose).await?);
     done.extend(namespaced::<Pod>(client, scope, whose).await?);
     done.extend(namespaced::<PersistentVolumeClaim>(client, scope, whose).await?);
@@ -76,6 +86,27 @@ where
 {
     let one = |namespace: Option<String>| Api::namespaced(client.clone(), &namespace.unwrap_or_default());
     put_back(&scope.api::<K>(client), whose, one).await
+}
+
+/// Gives back the nodes that were taken away.
+async fn nodes(client: &Client, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let mut done = Vec::new();
+    for found in nodes.list_metadata(&whose.selector()).await.doing("list nodes that faults took away")? {
+        let name = found.name_any();
+        let Some(node) = nodes.get_opt(&name).await.doing("read a node that a fault took away")? else {
+            continue;
+        };
+        let Some(undo) = Undo::beside(&node.metadata).filter(|undo| whose.includes(undo.deadline)) else {
+            continue;
+        };
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        match nodes.patch_metadata(&name, &params, &Patch::Merge(undo.of_node(&node))).await {
+            Err(error) if !error.is_absent() => return Err(error).doing("give a node back"),
+            Ok(_) | Err(_) => done.push(format!("Node {name}")),
+        }
+    }
+    Ok(done)
 }
 
 /// Applies what the annotations of these objects say.
@@ -114,8 +145,30 @@ where
     Ok(done)
 }
 
-/// Removes admission policies or bindings of faults.
-async fn remove<K>(client: &Client, whose: Whose<'_>) -> Result<Vec<String>, Trouble>
+/// Touches StatefulSets, each as `NAMESPACE/NAME`, whose controllers were denied what they make, once that is over.
+async fn nudge(client: &Client, sets: &[String]) -> Result<(), Trouble> {
+    if sets.is_empty() {
+        return Ok(());
+    }
+    tokio::time::sleep(LIFTED).await;
+    for (namespace, name) in sets.iter().filter_map(|set| set.split_once('/')) {
+        let touch = json!({ "metadata": { "annotations": { NUDGED_ANNOTATION: Timestamp::now() } } });
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        match sets.patch_metadata(name, &params, &Patch::Merge(touch)).await {
+            Err(error) if !error.is_absent() => return Err(error).doing("touch a StatefulSet"),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes admission policies or bindings of faults, and notes whose controllers they denied something.
+async fn remove<K>(
+    client: &Client,
+    whose: Whose<'_>,
+    denied: &mut Vec<String>,
+) -> Result<Vec<String>, Trouble>
 where
     K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -134,6 +187,9 @@ where
             }
             Ok(_) | Err(_) => done.push(format!("{} {name}", K::kind(&()))),
         }
+        denied.extend(object.annotations().get(SET_ANNOTATION).cloned());
     }
+    denied.sort_unstable();
+    denied.dedup();
     Ok(done)
 }

@@ -29,6 +29,7 @@ impl Hold {
             (Frozen, Frozen) => Some("its volumes are frozen already"),
             (Filled, Filled) => Some("it is filled already"),
             (Traced, Traced) => Some("only one can trace its processes"),
+            (Stopped, Traced) => Some("whoever is traced stops for its tracer alone"),
             (Killed, Stopped) => Some("a member that is killed is not paused any more"),
             (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
             (Killed, Traced) => Some("a member that is killed has no slow disk any more"),
@@ -43,7 +44,6 @@ impl Hold {
             (Detached, Unmade) => {
                 Some("for a pod that cannot be made nothing is attached that could be denied")
             }
-            // Who stands still is not slow, and proves nothing against it.
             _ => None,
         }
     }
@@ -57,6 +57,7 @@ mod tests {
     fn the_order_of_two_faults_does_not_matter() {
         assert_eq!(Hold::Frozen.contradicts(Hold::Killed), Hold::Killed.contradicts(Hold::Frozen));
         assert!(Hold::Frozen.contradicts(Hold::Stopped).is_some());
-        assert_eq!(Hold::Traced.contradicts(Hold::Stopped), None);
+        assert!(Hold::Traced.contradicts(Hold::Stopped).is_some());
+        assert_eq!(Hold::Traced.contradicts(Hold::Filled), None);
     }
 }

@@ -202,9 +202,7 @@ pub fn prepare(
         HostFault::PowerLoss { claims } => {
             Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
         }
-        HostFault::DiskLatency(slow) => {
-            Box::new(disk_latency::host::prepare(slow, pod, container, own.program)?)
-        }
+        HostFault::DiskLatency(slow) => Box::new(disk_latency::host::prepare(slow, pod, container, own)?),
         HostFault::DiskStall(stall) => {
             Box::new(disk_stall::host::prepare(stall, pod, container, own.undo_dir)?)
         }

@@ -17,8 +17,6 @@ use crate::experiment::{Selection, duration};
 const SHORTEST: Duration = Duration::from_millis(1);
 /// The longest pulse; what stalls longer is a `diskStall`.
 const LONGEST: Duration = Duration::from_secs(30);
-/// A member that stands still for so long at a time counts as down.
-const DOWN: Duration = Duration::from_secs(1);
 
 /// Freezes the volumes of members in pulses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,9 +72,11 @@ impl Kind for WriteStall {
         }
         let members = chooser.pick(&self.members)?;
         let pulses = Some(Pulses { frozen: self.frozen, gap: self.gap });
-        let fault = HostFault::DiskStall(StalledDisk { claims: self.claims.clone(), pulses });
+        let stall = StalledDisk { claims: self.claims.clone(), pulses };
+        let is_felt_as_down = stall.is_felt_as_down();
+        let fault = HostFault::DiskStall(stall);
         let hits = members.iter().map(|&member| (member, Action::Host(fault.clone()))).collect();
-        let down = if self.frozen < DOWN { Vec::new() } else { members };
+        let down = if is_felt_as_down { members } else { Vec::new() };
         Ok(Resolved {
             hits,
             damage: Damage { down: down.into_iter().collect(), ..Damage::default() },

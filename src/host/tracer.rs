@@ -83,6 +83,9 @@ pub fn main(rules: Option<std::ffi::OsString>) -> ExitCode {
     }
 }
 
+/// So many stops are met before anything else is looked at.
+const AT_A_TIME: usize = 64;
+
 /// A call that waits at its entry.
 struct Held {
     thread: i32,
@@ -124,7 +127,13 @@ impl Loop {
         let mut orders = Orders::default();
         let input = io::stdin();
         loop {
-            while let Some(Stopped { thread, stop }) = stops::next()? {
+            // Some at a time: threads that call all the time must not keep those waiting whose time has come, nor orders.
+            let mut may_be_more = true;
+            for _ in 0..AT_A_TIME {
+                let Some(Stopped { thread, stop }) = stops::next()? else {
+                    may_be_more = false;
+                    break;
+                };
                 self.meet(thread, stop);
             }
             self.let_go();
@@ -132,7 +141,7 @@ impl Loop {
                 PollFd::new(children.as_fd(), PollFlags::POLLIN),
                 PollFd::new(input.as_fd(), PollFlags::POLLIN),
             ];
-            stops::wait(&mut fds, self.next_moment())?;
+            stops::wait(&mut fds, if may_be_more { Some(Duration::ZERO) } else { self.next_moment() })?;
             let speaks = fds[1].any() == Some(true);
             while children.read_signal()?.is_some() {}
             if speaks {

@@ -229,7 +229,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                     "found without effect after a restart of the node, injected again: {observed}"
                 ))
                 .await;
-                Phase::TakingBack(Box::new(standing.into()), Next::Again)
+                Phase::TakingBack(blocking(move || Box::new(standing.into())).await, Next::Again)
             }
             Ok((standing, look @ (Look::Holds(_) | Look::NotYet))) => {
                 self.status

@@ -21,6 +21,8 @@ pub(super) struct Standing {
     pub path: PathBuf,
     pub record: Record,
     pub effect: Box<dyn Effect>,
+    /// Somebody else has taken it back: its record is gone.
+    pub is_taken_back: bool,
     /// Present where nothing but a process can end the fault.
     pub guardians: Vec<Armed>,
 }
@@ -119,7 +121,7 @@ pub(super) fn inject(
     };
     match act(prepared, &record, pod, claim) {
         Ok((effect, look)) => {
-            let standing = Standing { path, record, effect, guardians };
+            let standing = Standing { path, record, effect, is_taken_back: false, guardians };
             match look {
                 Look::Fails(observed) => Err(give_up(StandingError::NoEffect(observed), standing.into())),
                 look @ (Look::Holds(_) | Look::NotYet) => Ok((standing, look)),
@@ -175,7 +177,7 @@ fn give_up(why: StandingError, left: Leftover) -> Attempt {
 }
 
 impl From<Standing> for Leftover {
-    fn from(Standing { path, record, effect, guardians }: Standing) -> Self {
+    fn from(Standing { path, record, effect, is_taken_back: _, guardians }: Standing) -> Self {
         Self { path, record, held: effect.into_held(), guardians }
     }
 }
@@ -231,7 +233,7 @@ impl Standing {
         let needs_guardian = guardians.len() < record.guardians().count();
         // What was in force may be older than the record that was to change it, so that it is made anew in any case.
         let changed = change(effect.as_mut(), &before, &record);
-        let mut standing = Self { path, record, effect, guardians };
+        let mut standing = Self { path, record, effect, is_taken_back: false, guardians };
         let ready = changed.and_then(|()| {
             if needs_guardian {
                 standing.renew_guardians(options, &mut claim)
@@ -245,6 +247,19 @@ impl Standing {
                 Ok((standing, look))
             }
             Err(error) => Err((Box::new(standing.into()), error)),
+        }
+    }
+
+    /// Looks for the effect, while nobody else may take it back: some looks make it for a moment.
+    pub(super) fn look(&mut self) -> Look {
+        match Store::claim(&self.path) {
+            Ok(Claiming::Ours(_claim)) => self.effect.look(None),
+            Ok(Claiming::Busy) => Look::Fails("somebody else is just taking it back".into()),
+            Ok(Claiming::Gone) => {
+                self.is_taken_back = true;
+                Look::Fails("somebody else has taken it back".into())
+            }
+            Err(error) => Look::Fails(error.to_string()),
         }
     }
 

@@ -24,6 +24,7 @@ impl Status {
                 proof: None,
                 effective_for: Duration::ZERO,
                 error: None,
+                done: false,
             },
             proven_at: None,
         }

@@ -22,6 +22,7 @@ pub mod nodes;
 pub mod pods;
 pub mod reading;
 pub mod revert;
+pub mod rights;
 pub mod snapshots;
 pub mod surroundings;
 pub mod watching;

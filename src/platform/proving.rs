@@ -23,6 +23,7 @@ impl Default for Proving {
                 proof: None,
                 effective_for: Duration::ZERO,
                 error: None,
+                done: false,
             },
             proven_at: None,
         }
@@ -66,6 +67,12 @@ impl Proving {
     pub fn reverted(&mut self) {
         self.enter(InjectionState::Reverted);
         self.status.error = None;
+    }
+
+    /// Everything that was to be done was done, and there is nothing to take back.
+    pub fn done(&mut self) {
+        self.status.done = true;
+        self.reverted();
     }
 
     /// Nothing of it is left, and this was measured by it. The moment of the proof stays what it was.

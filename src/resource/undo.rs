@@ -1,11 +1,12 @@
 //! How an object that a control-plane fault changed is put back, written beside the change itself.
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
 use kube::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{RUN_LABEL, UNDO_ANNOTATION};
+use super::{NODE_DOWN_TAINT, RUN_LABEL, UNDO_ANNOTATION};
 
 /// The value of the annotation `seatrial.dev/undo`, as JSON. The object also carries the label `seatrial.dev/run`, so
 /// that it can be found without looking at every object.
@@ -49,6 +50,17 @@ impl Undo {
     /// The annotation's value.
     pub fn write(&self) -> String {
         serde_json::to_string(self).expect("an undo is JSON")
+    }
+
+    /// [`Self::whole_patch`] of a node that was taken away. Taints come and go meanwhile: only ours is taken from those that
+    /// are there, and the patch holds for this version of the node alone.
+    pub fn of_node(&self, node: &Node) -> Value {
+        let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+        taints.retain(|taint| taint.key != NODE_DOWN_TAINT);
+        let mut patch = self.whole_patch();
+        patch["spec"]["taints"] = json!(taints);
+        patch["metadata"]["resourceVersion"] = json!(node.metadata.resource_version);
+        patch
     }
 
     /// The merge patch that puts the object back and takes annotation and label away in the same request.

@@ -146,6 +146,7 @@ mod tests {
             proof: None,
             effective_for: Duration::ZERO,
             error: None,
+            done: false,
         };
         let taken = [
             ("r.cut.0.0".to_owned(), Taken::Back(status)),

@@ -21,6 +21,7 @@ use crate::platform::PlatformError;
 use crate::platform::kubernetes::attachable;
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::{insist, is_absent};
+use crate::platform::kubernetes::rights::needed;
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
 use crate::resource::NodeAgent;
 use crate::spec;
@@ -55,6 +56,7 @@ pub(super) async fn fits(
     target: &Snapshot,
 ) -> Result<(), String> {
     service(client, namespace, experiment).await?;
+    rights(client, namespace, experiment).await?;
     snapshots(client, namespace, experiment, target).await?;
     attach(client, namespace, experiment, target).await
 }
@@ -72,6 +74,19 @@ async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> R
         }
         Err(error) => Err(format!("Service `{name}` cannot be read: {error}")),
     }
+}
+
+/// Whether this runner may do what the steps do.
+async fn rights(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
+    for step in &experiment.steps {
+        let Some(right) = needed(&step.work) else { continue };
+        match insist(|| right.is_ours(client, namespace)).await {
+            Ok(None) => {}
+            Ok(Some(why)) => return Err(format!("step {}: {why}", step.name)),
+            Err(error) => return Err(format!("step {}: its rights are not known: {error}", step.name)),
+        }
+    }
+    Ok(())
 }
 
 /// Waits until an agent that can inject these faults is alive on each node of the target; else says where none is.

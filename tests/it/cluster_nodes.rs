@@ -34,7 +34,7 @@ fn a_stopped_kubelet_makes_its_node_not_ready_and_goes_on() {
     let fault = [(CUT, "{kubeletStop: {members: {ordinals: [1]}}}"), ("for: 15s", "for: 20s")];
     let refused = scene.run("unasked", LEADER_CUT, &fault);
     assert_ne!(refused.code, Some(0));
-    refused.says("binds ClusterRole seatrial-runner-nodes");
+    refused.says("--clusterrole=seatrial-runner-nodes --serviceaccount=");
     scene.nothing_is_left();
 
     let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");

@@ -75,6 +75,24 @@ fn a_guardian_that_is_left_alone_thaws_before_the_deadline() {
 }
 
 #[test]
+fn pulses_end_when_a_guardian_takes_them_back() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    let pulses = Pulses { frozen: Duration::from_millis(20), gap: Duration::from_millis(20) };
+    node.put(&injection("pulses", &pod, stall(Some(pulses)), LONG));
+    folder.await_state("pulses", InjectionState::Injected);
+    kill(Pid::from_raw(guardians(&folder)[0]), Signal::SIGTERM).expect("there");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    for _ in 0..100 {
+        assert!(!is_frozen(&writer.disk), "nobody would be left to thaw it");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    folder.await_state("pulses", InjectionState::Lost);
+    node.end();
+}
+
+#[test]
 fn a_guardian_that_dies_beside_a_living_node_is_replaced() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let writer = Writer::start(&folder, &mut pod);

@@ -31,6 +31,7 @@ fn status() -> InjectionStatus {
         proof: None,
         effective_for: Duration::ZERO,
         error: None,
+        done: false,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::fault::Fault;
 use crate::platform::kubernetes::attachable;
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::words;
+use crate::platform::kubernetes::rights::needed;
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
 use crate::resource;
 use crate::spec;
@@ -34,6 +35,7 @@ pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mu
     secrets(server, &experiment, findings).await;
     free(server, &experiment, findings).await;
     budgets(server, &experiment, findings).await;
+    rights(server, &experiment, findings).await;
     snapshots(server, &experiment, findings).await;
     attach(server, &experiment, findings).await;
     guards(server, &experiment, findings).await;
@@ -161,15 +163,37 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
     }
 }
 
+/// Whether the runner will have what the steps need beyond its own rights.
+async fn rights(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
+    for step in &experiment.steps {
+        let Some(right) = needed(&step.work) else { continue };
+        let name = &step.name;
+        match right.is_of_runners(&server.access.client, server.namespace).await {
+            Ok(None) => findings.good(format!("step {name}: its runner may do it")),
+            Ok(Some(why)) => findings.unmet(format!("step {name} needs more than a runner has"), why),
+            Err(error) => {
+                findings
+                    .note(format!("step {name}: the rights of its runner are not known: {}", words(&error)));
+            }
+        }
+    }
+}
+
 /// Whether snapshots of the target can be taken, where a step takes any, and whether there are any where a step denies
 /// them.
 async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let client = &server.access.client;
     for step in &experiment.steps {
-        if step.work.denies_snapshots()
-            && let Ok(Some(why)) = obstacle(client, server.namespace, &[], None).await
-        {
-            findings.unmet(format!("step {} has no snapshots to deny", step.name), why);
+        if step.work.denies_snapshots() {
+            match obstacle(client, server.namespace, &[], None).await {
+                Ok(None) => {}
+                Ok(Some(why)) => findings.unmet(format!("step {} has no snapshots to deny", step.name), why),
+                Err(error) => findings.note(format!(
+                    "step {}: whether there are snapshots to deny is not known: {}",
+                    step.name,
+                    words(&error)
+                )),
+            }
         }
         let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
             continue;

@@ -320,6 +320,7 @@ impl Rig {
             }),
             effective_for,
             error: None,
+            done: false,
         }
     }
 

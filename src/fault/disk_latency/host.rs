@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Delay, DiskOperation, HostFault, InjectionSpec, SlowDisk};
 use crate::fault::host;
-use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
+use crate::fault::host::volumes::folder_of_the_node;
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, kernel};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::tracer::{self, Operation, Rules, Tally, Tracer, tracer_of, unseen_io};
+use crate::host::volume;
 use crate::node::LocatedPod;
 
 /// For how long a tracer may take to end after SIGKILL.
@@ -109,10 +111,10 @@ pub(in crate::fault) fn prepare(
     slow: &SlowDisk,
     pod: &LocatedPod,
     container: Option<&str>,
-    program: &Path,
+    own: Own<'_>,
 ) -> Result<Idle, HostError> {
     let containers = Running::find(pod, container).map_err(Error::from)?;
-    let devices = devices(pod, &slow.claims)?;
+    let devices = devices(pod, &slow.claims, own.undo_dir)?;
     for container in &containers {
         for process in container.processes().map_err(Error::from)? {
             let look = |error| Error::from(kernel("look at", &container.name)(error));
@@ -133,12 +135,12 @@ pub(in crate::fault) fn prepare(
         percent: slow.percent,
         seed: u64::from(slow.seed),
     };
-    let tracer = Tracer::start(program, &rules).map_err(|source| Error::Trace { source })?;
+    let tracer = Tracer::start(own.program, &rules).map_err(|source| Error::Trace { source })?;
     Ok(Idle { target: Target { tracer: tracer.process, containers }, tracer })
 }
 
 /// The filesystems of the volumes that are meant.
-fn devices(pod: &LocatedPod, claims: &[String]) -> Result<Vec<u64>, Error> {
+fn devices(pod: &LocatedPod, claims: &[String], undo_dir: &Path) -> Result<Vec<u64>, Error> {
     if let Some(unknown) = claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
     {
         return Err(Error::UnknownClaim(unknown.clone()));
@@ -147,9 +149,13 @@ fn devices(pod: &LocatedPod, claims: &[String]) -> Result<Vec<u64>, Error> {
     let devices: Vec<u64> = chosen
         .map(|volume| {
             let failed = |source| Error::Volume { claim: volume.claim.clone(), source };
-            let device = std::fs::metadata(&volume.path).map_err(failed)?.dev();
-            match volume.path.parent().map(std::fs::metadata).transpose().map_err(failed)? {
-                Some(around) if around.dev() == device => Err(Error::SharedFilesystem(volume.claim.clone())),
+            let device_of = |path: &Path| Ok(volume::open(path)?.metadata()?.dev());
+            let device = device_of(&volume.path).map_err(failed)?;
+            match volume.path.parent().map(device_of).transpose().map_err(failed)? {
+                Some(around) if around == device => Err(Error::SharedFilesystem(volume.claim.clone())),
+                Some(_) | None if folder_of_the_node(device, undo_dir).is_some() => {
+                    Err(Error::SharedFilesystem(volume.claim.clone()))
+                }
                 Some(_) | None => Ok(device),
             }
         })

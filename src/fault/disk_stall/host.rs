@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use nix::unistd::gettid;
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +23,9 @@ use crate::fault::host::volumes::{Volume, VolumeError, find, kernel};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo};
 use crate::host::freeze::ledger::{Ledger, Stage};
 use crate::host::freeze::{Freeze, Thaw, flush, freeze, panics_when_somebody_waits, thaw};
-use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::process::threads::{is_being_ended, waiting_for_thaw};
+use crate::host::process::{ProcessId, descendants};
 use crate::node::LocatedPod;
 
 /// How long writing out what is dirty may take: what is frozen later is frozen for less than was asked.
@@ -120,6 +121,10 @@ impl Grip {
         let thread = ProcessId::of(gettid().as_raw()).map_err(Error::Ledger)?.ok_or(Error::Gone)?;
         for (number, (root, volume)) in self.roots.iter().zip(volumes).enumerate() {
             self.ledger.note(number, Stage::Asked(thread)).map_err(Error::Ledger)?;
+            if self.ledger.is_closed().map_err(Error::Ledger)? {
+                self.ledger.note(number, Stage::Over).map_err(Error::Ledger)?;
+                return Err(Error::Late(volume.claim.clone()));
+            }
             let answer = freeze(root);
             let is_still_wanted = self.ledger.read(number).map_err(Error::Ledger)? == Stage::Asked(thread);
             let stage = if matches!(answer, Ok(Freeze::Done)) && is_still_wanted {
@@ -250,12 +255,15 @@ impl Target {
         processes.map(|process| waiting_for_thaw(process.pid)).sum()
     }
 
-    /// Whether a container has ended or is about to, which it cannot while it waits for a thaw.
+    /// Whether a container has ended or is about to, which it cannot while it waits for a thaw: its first process is asked to
+    /// end, or one that this has started is being killed. What others have started in it, such as a probe that takes too
+    /// long, is killed without that, and a store asks its own workers to end.
     fn is_ending(&self) -> bool {
         self.containers.iter().any(|container| {
-            let processes = container.processes().unwrap_or_default();
+            let started = descendants(&[container.first]).unwrap_or_default();
             matches!(container.first.is_alive(), Ok(false))
-                || processes.iter().any(|process| is_being_ended(process.pid))
+                || is_being_ended(container.first.pid, &[Signal::SIGKILL, Signal::SIGTERM])
+                || started.iter().any(|process| is_being_ended(process.pid, &[Signal::SIGKILL]))
         })
     }
 
@@ -294,7 +302,10 @@ impl Undo for Target {
     fn revert(&self, held: &Held) -> Result<(), HostError> {
         let held = held.try_clone().map_err(Error::Ledger)?;
         match Grip::from_held(held) {
-            Some(grip) => grip.thaw(&self.volumes)?,
+            Some(grip) => {
+                grip.ledger.close().map_err(Error::Ledger)?;
+                grip.thaw(&self.volumes)?;
+            }
             None => self.thaw_wherever_it_is()?,
         }
         Ok(())

@@ -26,6 +26,8 @@ const OF_THE_NODE: &[&str] = &[
     "var/lib/containers",
     "var/lib/docker",
     "var/lib/rancher",
+    "var/lib/k0s",
+    "var/snap",
 ];
 
 /// A volume that is a filesystem of its own.
@@ -59,6 +61,14 @@ pub enum VolumeError {
         /// Which folder is there too.
         folder: String,
     },
+    /// A part of what others may use as well.
+    #[error(
+        "volume {0} is one folder of a filesystem that belongs to the node or to others, as a local volume on a data disk is; only a whole filesystem can be hit"
+    )]
+    Part(String),
+    /// Two of the same.
+    #[error("volumes {0} and {1} are on the same filesystem; name one of them by `claims`")]
+    Same(String, String),
     /// Neither ext4 nor xfs.
     #[error("the filesystem of volume {0} is neither ext4 nor xfs, for which alone this is known to be safe")]
     UnknownFilesystem(String),
@@ -101,7 +111,7 @@ pub(in crate::fault) fn find(
         return Err(VolumeError::UnknownClaim(unknown.clone()));
     }
     let containers = Running::find(pod, None).unwrap_or_default();
-    let mut found = Vec::new();
+    let mut found: Vec<(Volume, fs::File)> = Vec::new();
     for located in pod.volumes.iter().filter(|known| claims.is_empty() || claims.contains(&known.claim)) {
         let claim = &located.claim;
         let root = volume::open(&located.path).map_err(kernel("open", claim))?;
@@ -109,12 +119,17 @@ pub(in crate::fault) fn find(
         if let Some(folder) = folder_of_the_node(device, undo_dir) {
             return Err(VolumeError::OfTheNode { claim: claim.clone(), folder });
         }
+        if let Some((other, _)) = found.iter().find(|(other, _)| other.device == device) {
+            return Err(VolumeError::Same(other.claim.clone(), claim.clone()));
+        }
         if !shutdown::is_supported(&root).map_err(kernel("look at", claim))? {
             return Err(VolumeError::UnknownFilesystem(claim.clone()));
         }
         let volume = Volume { claim: claim.clone(), path: located.path.clone(), device };
-        if let Some(user) = volume.other_user(pod, &containers).map_err(kernel("look for users of", claim))? {
-            return Err(VolumeError::UsedByOthers { claim: claim.clone(), user });
+        match volume.user(pod, &containers).map_err(kernel("look for users of", claim))? {
+            User::Pod => {}
+            User::Others(user) => return Err(VolumeError::UsedByOthers { claim: claim.clone(), user }),
+            User::Unknown => return Err(VolumeError::Part(claim.clone())),
         }
         found.push((volume, root));
     }
@@ -122,8 +137,8 @@ pub(in crate::fault) fn find(
 }
 
 /// A folder of the node, or the node's undo records, on the filesystem with this device number.
-fn folder_of_the_node(device: u64, undo_dir: &Path) -> Option<String> {
-    let is_there = |path: &Path| fs::metadata(path).is_ok_and(|found| found.dev() == device);
+pub(in crate::fault) fn folder_of_the_node(device: u64, undo_dir: &Path) -> Option<String> {
+    let is_there = |path: &Path| volume::open_on(path, device).is_ok_and(|found| found.is_some());
     let of_the_node = OF_THE_NODE.iter().find(|folder| is_there(&Path::new("/proc/1/root").join(folder)));
     let named = of_the_node.map(|folder| format!("/{folder}"));
     // Where process 1 may not be looked at, the node's own root stands for it.
@@ -153,30 +168,55 @@ impl Volume {
 
     /// Whether its block device has still something on it, mounted or not.
     pub(in crate::fault) fn is_attached(&self) -> bool {
-        let (major, minor) = (nix::libc::major(self.device), nix::libc::minor(self.device));
-        let size = fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/size"));
-        // A loop device that was detached is there and has no size.
-        size.is_ok_and(|size| size.trim() != "0")
+        let device = format!("{}:{}", nix::libc::major(self.device), nix::libc::minor(self.device));
+        // A guardian that lives apart has no /sys of its own.
+        for devices in ["/sys/dev/block", "/proc/1/root/sys/dev/block"] {
+            let devices = Path::new(devices);
+            match fs::read_to_string(devices.join(&device).join("size")) {
+                // A loop device that was detached is there and has no size.
+                Ok(size) => return size.trim() != "0",
+                Err(error) if error.kind() == io::ErrorKind::NotFound && devices.is_dir() => return false,
+                Err(_) => {}
+            }
+        }
+        // Nobody can tell.
+        true
     }
 
-    /// Who uses it besides the pod.
-    fn other_user(&self, pod: &LocatedPod, containers: &[Running]) -> io::Result<Option<String>> {
+    /// Who uses it.
+    fn user(&self, pod: &LocatedPod, containers: &[Running]) -> io::Result<User> {
         let own = Own::of(pod, containers)?;
+        let mut is_whole = false;
         for namespace in of_device(self.device)? {
             if let Some(point) = namespace.points.iter().find(|point| is_of_another_pod(point, &pod.uid)) {
-                return Ok(Some(format!("another pod has it mounted at {}", point.display())));
+                return Ok(User::Others(format!("another pod has it mounted at {}", point.display())));
             }
+            let is_of_pod = own.namespaces.contains(&namespace.name);
+            is_whole |= namespace
+                .whole
+                .iter()
+                .any(|point| is_of_pod || *point == self.path || is_of_kubelet(point, &pod.uid));
             for &pid in &namespace.processes {
                 if own.is_own(pid, &namespace) {
                     continue;
                 }
                 if let Some(user) = stranger(pid, &namespace, &pod.uid) {
-                    return Ok(Some(user));
+                    return Ok(User::Others(user));
                 }
             }
         }
-        Ok(None)
+        Ok(if is_whole { User::Pod } else { User::Unknown })
     }
+}
+
+/// Who uses a filesystem.
+enum User {
+    /// Nobody else.
+    Pod,
+    /// Somebody else, in a sentence.
+    Others(String),
+    /// The pod has a folder of it alone, and the rest is somebody's.
+    Unknown,
 }
 
 /// The processes of a pod.

@@ -2,6 +2,9 @@
 //!
 //! The kernel does not tell who froze a filesystem, and a thaw ends anybody's freeze. So whoever freezes notes each step in
 //! memory that the guardians hold as well, before and after the call. It goes with the last of its holders.
+//!
+//! Whoever takes a freeze back closes the ledger first, and reads the stages then; whoever freezes notes that first, and
+//! looks then whether the ledger is closed. So one of them sees the other, and nothing is frozen after it was taken back.
 
 use std::fs::File;
 use std::io;
@@ -28,7 +31,7 @@ pub enum Stage {
 /// One byte for the stage, the rest for the thread's id and start time.
 const ENTRY: usize = 16;
 
-/// The stages of some filesystems, by their number.
+/// The stages of some filesystems, by their number; before them an entry that says whether it is closed.
 #[derive(Debug)]
 pub struct Ledger(File);
 
@@ -36,14 +39,14 @@ impl Ledger {
     /// An empty one for `count` filesystems.
     pub fn new(count: usize) -> io::Result<Self> {
         let memory = File::from(memfd_create(c"seatrial-freeze", MFdFlags::MFD_CLOEXEC)?);
-        memory.set_len((count * ENTRY) as u64)?;
+        memory.set_len(place(count))?;
         Ok(Self(memory))
     }
 
     /// How far filesystem `number` is.
     pub fn read(&self, number: usize) -> io::Result<Stage> {
         let mut entry = [0; ENTRY];
-        self.0.read_exact_at(&mut entry, (number * ENTRY) as u64)?;
+        self.0.read_exact_at(&mut entry, place(number))?;
         let [stage, _, _, _, p0, p1, p2, p3, s0, s1, s2, s3, s4, s5, s6, s7] = entry;
         match stage {
             0 => Ok(Stage::Untouched),
@@ -70,13 +73,30 @@ impl Ledger {
             Stage::Frozen => 2,
             Stage::Over => 3,
         };
-        self.0.write_all_at(&entry, (number * ENTRY) as u64)
+        self.0.write_all_at(&entry, place(number))
+    }
+
+    /// Nothing is to be frozen any more.
+    pub fn close(&self) -> io::Result<()> {
+        self.0.write_all_at(&[1], 0)
+    }
+
+    /// Whether nothing is to be frozen any more.
+    pub fn is_closed(&self) -> io::Result<bool> {
+        let mut closed = [0];
+        self.0.read_exact_at(&mut closed, 0)?;
+        Ok(closed != [0])
     }
 
     /// The same memory, held once more.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
+}
+
+/// Where the entry of a filesystem begins.
+fn place(number: usize) -> u64 {
+    ((number + 1) * ENTRY) as u64
 }
 
 impl From<OwnedFd> for Ledger {
@@ -112,5 +132,9 @@ mod tests {
             assert_eq!(held.read(1).expect("readable"), stage);
             assert_eq!(held.read(0).expect("readable"), Stage::Untouched);
         }
+        assert!(!held.is_closed().expect("readable"));
+        ledger.close().expect("writable");
+        assert!(held.is_closed().expect("readable"));
+        assert_eq!(held.read(1).expect("readable"), Stage::Over);
     }
 }

@@ -20,6 +20,8 @@ pub struct Namespace {
     pub processes: Vec<i32>,
     /// Where the filesystem, or a part of it, is mounted there.
     pub points: Vec<PathBuf>,
+    /// Where all of it is mounted there, and not one of its folders alone.
+    pub whole: Vec<PathBuf>,
 }
 
 /// Every mount namespace in which the filesystem with this device number is mounted.
@@ -39,19 +41,23 @@ pub fn of_device(device: u64) -> io::Result<Vec<Namespace>> {
     for (name, processes) in namespaces {
         let mut tables = processes.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/mountinfo")));
         let Some(table) = tables.find_map(Result::ok) else { continue };
-        let points: Vec<PathBuf> = table.lines().filter_map(|line| point(line, &wanted)).collect();
+        let (mut points, mut whole) = (Vec::new(), Vec::new());
+        for (point, is_whole) in table.lines().filter_map(|line| point(line, &wanted)) {
+            whole.extend(is_whole.then(|| point.clone()));
+            points.push(point);
+        }
         if !points.is_empty() {
-            found.push(Namespace { name, processes, points });
+            found.push(Namespace { name, processes, points, whole });
         }
     }
     Ok(found)
 }
 
-/// The mount point of a line, where its device is `wanted`.
-fn point(line: &str, wanted: &str) -> Option<PathBuf> {
+/// The mount point of a line, where its device is `wanted`, and whether the root of the filesystem is there.
+fn point(line: &str, wanted: &str) -> Option<(PathBuf, bool)> {
     let mut fields = line.split_ascii_whitespace().skip(2);
-    let (device, _root, point) = (fields.next()?, fields.next()?, fields.next()?);
-    (device == wanted).then(|| unescape(point))
+    let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
+    (device == wanted).then(|| (unescape(point), root == "/"))
 }
 
 /// Blanks, tabs, newlines and backslashes are written as three octal digits.
@@ -89,7 +95,8 @@ mod tests {
     #[test]
     fn mount_points_are_read_with_their_blanks() {
         let line = r"36 35 7:3 / /mnt/a\040b rw,noatime master:1 - ext4 /dev/loop3 rw";
-        assert_eq!(point(line, "7:3"), Some(PathBuf::from("/mnt/a b")));
+        assert_eq!(point(line, "7:3"), Some((PathBuf::from("/mnt/a b"), true)));
+        assert_eq!(point(&line.replace(" / ", " /a "), "7:3"), Some((PathBuf::from("/mnt/a b"), false)));
         assert_eq!(point(line, "7:4"), None);
     }
 

@@ -21,20 +21,20 @@ fn is_waiting(thread: &Path) -> bool {
         && matches!(sleeps_in().trim(), place if place == "0" || place.is_empty() || place.contains("percpu"))
 }
 
-/// Whether a signal that ends it has been sent to a process that has not taken it: it cannot die before it is woken.
-pub fn is_being_ended(pid: i32) -> bool {
-    threads(pid).iter().any(|thread| {
-        fs::read_to_string(thread.join("status")).is_ok_and(|status| has_an_end_pending(&status))
-    })
+/// Whether one of these signals has been sent to a process that has not taken it: it cannot die before it is woken.
+pub fn is_being_ended(pid: i32, by: &[Signal]) -> bool {
+    threads(pid)
+        .iter()
+        .any(|thread| fs::read_to_string(thread.join("status")).is_ok_and(|status| is_pending(&status, by)))
 }
 
-fn has_an_end_pending(status: &str) -> bool {
-    let ends = [Signal::SIGKILL, Signal::SIGTERM].map(|signal| 1_u64 << (signal as i32 - 1));
+fn is_pending(status: &str, signals: &[Signal]) -> bool {
+    let wanted = signals.iter().fold(0, |all, &signal| all | 1_u64 << (signal as i32 - 1));
     let pending = status.lines().filter_map(|line| {
         let value = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
         u64::from_str_radix(value.trim(), 16).ok()
     });
-    pending.fold(0, |all, one| all | one) & (ends[0] | ends[1]) != 0
+    pending.fold(0, |all, one| all | one) & wanted != 0
 }
 
 fn threads(pid: i32) -> Vec<PathBuf> {
@@ -45,13 +45,17 @@ fn threads(pid: i32) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::has_an_end_pending;
+    use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
+
+    use super::is_pending;
 
     #[test]
     fn a_pending_kill_or_termination_is_seen_and_nothing_else() {
         let status = |own: &str, shared: &str| format!("Name:\tx\nSigPnd:\t{own}\nShdPnd:\t{shared}\n");
-        assert!(has_an_end_pending(&status("0000000000000100", "0000000000000000")));
-        assert!(has_an_end_pending(&status("0000000000000000", "0000000000004000")));
-        assert!(!has_an_end_pending(&status("0000000000000001", "0000000000010000")));
+        let ends = [SIGKILL, SIGTERM];
+        assert!(is_pending(&status("0000000000000100", "0000000000000000"), &ends));
+        assert!(is_pending(&status("0000000000000000", "0000000000004000"), &ends));
+        assert!(!is_pending(&status("0000000000000000", "0000000000004000"), &[SIGKILL]));
+        assert!(!is_pending(&status("0000000000000001", "0000000000010000"), &ends));
     }
 }

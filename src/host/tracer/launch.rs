@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::orders::{Order, receive, send};
@@ -45,7 +46,15 @@ impl Tracer {
         send(orders, &Order { attach: processes })?;
         let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, limit)? == 0 {
+        let answered = loop {
+            match poll(&mut fds, limit) {
+                Err(Errno::EINTR) => {}
+                answered => break answered? > 0,
+            }
+        };
+        if !answered {
+            // What it answers later would be taken for the answer to the next order.
+            self.orders = None;
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the tracer does not answer"));
         }
         let answer = receive(&mut self.answers)?;

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::PollFd;
 
+use super::tracer_of;
 use crate::host::process::ProcessId;
 
 /// What happened to a thread.
@@ -105,7 +106,8 @@ fn request(what: libc::c_uint, thread: i32, data: usize) -> nix::Result<()> {
     Errno::result(unsafe { libc::ptrace(what, thread, 0_usize, data) }).map(drop)
 }
 
-/// Attaches to a thread and has it stop at its calls from now on. False where it is gone.
+/// Attaches to a thread and has it stop at its calls from now on. False where it is gone. One that the kernel has attached
+/// already, because a thread that is traced has made it, stops by itself.
 pub(super) fn seize(thread: i32) -> io::Result<bool> {
     let options = libc::PTRACE_O_TRACESYSGOOD
         | libc::PTRACE_O_TRACECLONE
@@ -115,6 +117,13 @@ pub(super) fn seize(thread: i32) -> io::Result<bool> {
     match request(libc::PTRACE_SEIZE, thread, options as usize) {
         Ok(()) => {}
         Err(Errno::ESRCH) => return Ok(false),
+        Err(Errno::EPERM) if tracer_of(thread)? == Some(std::process::id().cast_signed()) => return Ok(true),
+        // It is just ending.
+        Err(Errno::EPERM)
+            if !ProcessId::of(thread)?.is_some_and(|thread| thread.is_alive().unwrap_or(true)) =>
+        {
+            return Ok(false);
+        }
         Err(error) => return Err(error.into()),
     }
     match request(libc::PTRACE_INTERRUPT, thread, 0) {

@@ -9,7 +9,7 @@ use crate::api::{Desired, InjectionSpec};
 use crate::fault::host::Look;
 use crate::host::process::ProcessId;
 use crate::node::blocking::blocking;
-use crate::node::standing::Standing;
+use crate::node::standing::{Leftover, Standing};
 use crate::node::watch::Watch;
 use crate::node::{Channel, Locate};
 use crate::undo::Record;
@@ -43,13 +43,13 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                     Some(Wish::Gone) | None => return self.last_look(standing, Next::End).await,
                 },
                 // The wall clock may be set, and the machine may sleep: nothing is waited for longer than a proof.
-                () = sleep(left.min(PROOF)) => {
+                () = sleep(left.min(PROOF)) => continue,
+                () = sleep_until(next_look) => {
                     if standing.record.target.is_gone() {
                         return self.target_ended(standing).await;
                     }
-                    continue;
+                    next_look = Instant::now() + PROOF;
                 }
-                () = sleep_until(next_look) => next_look = Instant::now() + PROOF,
                 () = targets.next_end() => {
                     if standing.record.target.is_gone() || self.follows() {
                         return self.target_ended(standing).await;
@@ -73,12 +73,16 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             }
             standing = self.look(standing).await;
             self.report().await;
+            if standing.is_taken_back {
+                let left = leftover(standing).await;
+                return Phase::TakingBack(left, Next::Lost("somebody else has taken it back".to_owned()));
+            }
         }
     }
 
     async fn look(&mut self, mut standing: Box<Standing>) -> Box<Standing> {
         let (standing, look) = blocking(move || {
-            let look = standing.effect.look(None);
+            let look = standing.look();
             (standing, look)
         })
         .await;
@@ -95,7 +99,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             }
             (next, _) => next,
         };
-        Phase::TakingBack(Box::new((*standing).into()), next)
+        Phase::TakingBack(leftover(standing).await, next)
     }
 
     /// Looks for the pod that is there now, as far as the fault depends on it; whether there is news.
@@ -165,8 +169,13 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         self.status.lose(why);
         self.report().await;
         let next = if self.follows() { Next::Again } else { Next::Lost(why.to_owned()) };
-        Phase::TakingBack(Box::new((*standing).into()), next)
+        Phase::TakingBack(leftover(standing).await, next)
     }
+}
+
+/// What is left of an effect that nobody looks at any more, which may have to be waited for.
+async fn leftover(standing: Box<Standing>) -> Box<Leftover> {
+    blocking(move || Box::new((*standing).into())).await
 }
 
 fn guardian_of(record: &Record) -> Vec<ProcessId> {

@@ -67,7 +67,13 @@ pub struct Site {
 pub struct ApiFaults {
     site: Site,
     reports: mpsc::Sender<(String, InjectionStatus)>,
-    going: Mutex<HashMap<String, watch::Sender<InjectionSpec>>>,
+    going: Mutex<HashMap<String, Going>>,
+}
+
+/// One that is being carried out.
+struct Going {
+    wish: watch::Sender<InjectionSpec>,
+    said: watch::Receiver<InjectionStatus>,
 }
 
 impl ApiFaults {
@@ -81,13 +87,22 @@ impl ApiFaults {
     pub fn put(&self, spec: InjectionSpec) {
         let mut going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = going.get(&spec.name)
-            && task.send(spec.clone()).is_ok()
+            && task.wish.send(spec.clone()).is_ok()
         {
             return;
         }
         let (wish, wished) = watch::channel(spec.clone());
-        going.insert(spec.name, wish);
-        tokio::spawn(carry_out(self.site.clone(), wished, self.reports.clone()));
+        let proving = Proving::default();
+        let (say, said) = watch::channel(proving.status());
+        let told = Told { name: spec.name.clone(), proving, reports: self.reports.clone(), say };
+        going.insert(spec.name, Going { wish, said });
+        tokio::spawn(carry_out(self.site.clone(), wished, told));
+    }
+
+    /// How one stands.
+    pub fn said(&self, name: &str) -> Option<InjectionStatus> {
+        let going = self.going.lock().unwrap_or_else(PoisonError::into_inner);
+        going.get(name).map(|going| going.said.borrow().clone())
     }
 
     /// Forgets an Injection whose status is final.
@@ -97,14 +112,9 @@ impl ApiFaults {
 }
 
 /// One Injection, from its first word to its verified end.
-async fn carry_out(
-    site: Site,
-    mut wished: watch::Receiver<InjectionSpec>,
-    reports: mpsc::Sender<(String, InjectionStatus)>,
-) {
+async fn carry_out(site: Site, mut wished: watch::Receiver<InjectionSpec>, mut told: Told) {
     let spec = wished.borrow_and_update().clone();
     let ends = Instant::now() + spec.deadline.within;
-    let mut told = Told { name: spec.name.clone(), proving: Proving::default(), reports };
     let mut effect = match effect::of(&site, &spec) {
         Ok(effect) => effect,
         Err(why) => {
@@ -112,12 +122,12 @@ async fn carry_out(
             return;
         }
     };
-    let mut may_be_there = spec.desired == Desired::Reverted;
-    if spec.desired == Desired::Injected {
-        may_be_there = hold(&mut *effect, &mut wished, ends, &spec, &mut told).await;
-    }
-    if may_be_there {
-        take_back(&mut *effect, &mut told).await;
+    let end = match spec.desired {
+        Desired::Reverted => End::MayBeThere(None),
+        Desired::Injected => hold(&mut *effect, &mut wished, ends, &spec, &mut told).await,
+    };
+    if let End::MayBeThere(refused) = end {
+        take_back(&mut *effect, refused, &mut told).await;
     }
     // Somebody may ask again for a revert that is done: it is said again.
     while wished.changed().await.is_ok() {
@@ -125,34 +135,34 @@ async fn carry_out(
     }
 }
 
-/// Injects, and looks until the end is asked for or due. Whether something may be left.
+/// How it came to its end.
+enum End {
+    /// Nothing is left, and that is told.
+    Told,
+    /// Something may be left. With the reason why it could not be made whole, where that was it.
+    MayBeThere(Option<String>),
+}
+
+/// Injects, and looks until the end is asked for or due.
 async fn hold(
     effect: &mut dyn Effect,
     wished: &mut watch::Receiver<InjectionSpec>,
     ends: Instant,
     spec: &InjectionSpec,
     told: &mut Told,
-) -> bool {
+) -> End {
     let mut is_injected = false;
     loop {
-        if wished.borrow_and_update().desired == Desired::Reverted {
-            return true;
-        }
-        if Instant::now() >= ends || Timestamp::now() >= spec.deadline.at {
-            return true;
+        let is_asked_back = wished.borrow_and_update().desired == Desired::Reverted;
+        if is_asked_back || Instant::now() >= ends || Timestamp::now() >= spec.deadline.at {
+            return End::MayBeThere(None);
         }
         if !is_injected {
             match effect.inject().await {
                 Ok(()) => is_injected = true,
                 Err(Obstacle::Later(why)) => told.change(|proving| proving.misses(why)).await,
                 Err(Obstacle::Refused(why)) => {
-                    if let Err(left) = effect.revert().await {
-                        let why = format!("{why}; and what was begun is not taken back yet: {left}");
-                        told.change(|proving| proving.revert_failed(why)).await;
-                        return true;
-                    }
-                    told.change(|proving| proving.failed(why)).await;
-                    return false;
+                    return End::MayBeThere(Some(why));
                 }
             }
         }
@@ -162,8 +172,8 @@ async fn hold(
                 Look::Missed(why) => told.change(|proving| proving.misses(why)).await,
                 Look::Done(observed) => {
                     told.change(|proving| proving.holds(observed)).await;
-                    told.change(Proving::reverted).await;
-                    return false;
+                    told.change(Proving::done).await;
+                    return End::Told;
                 }
             }
         }
@@ -173,14 +183,22 @@ async fn hold(
     }
 }
 
-/// Reverts until it is done.
-async fn take_back(effect: &mut dyn Effect, told: &mut Told) {
-    while let Err(why) = effect.revert().await {
+/// Reverts until it is done. What was refused has failed then.
+async fn take_back(effect: &mut dyn Effect, refused: Option<String>, told: &mut Told) {
+    while let Err(left) = effect.revert().await {
+        let why = match &refused {
+            Some(refused) => format!("{refused}; and what was begun is not taken back yet: {left}"),
+            None => left,
+        };
         told.change(|proving| proving.revert_failed(why)).await;
         tokio::time::sleep(SOON).await;
     }
     let outcome = effect.outcome();
-    told.change(|proving| proving.taken_back(outcome)).await;
+    told.change(|proving| match refused {
+        Some(why) => proving.failed(why),
+        None => proving.taken_back(outcome),
+    })
+    .await;
 }
 
 /// The status, and who hears of it.
@@ -188,6 +206,7 @@ struct Told {
     name: String,
     proving: Proving,
     reports: mpsc::Sender<(String, InjectionStatus)>,
+    say: watch::Sender<InjectionStatus>,
 }
 
 impl Told {
@@ -200,6 +219,7 @@ impl Told {
     }
 
     async fn say(&self) {
+        self.say.send_replace(self.proving.status());
         let _ = self.reports.send((self.name.clone(), self.proving.status())).await;
     }
 }

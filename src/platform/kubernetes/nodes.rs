@@ -15,7 +15,7 @@ use super::RUNNER;
 use super::api_faults::{ApiFaults, Site, write_statuses};
 use super::failure::{insist, is_absent};
 use super::watching::watch;
-use crate::api::{HostFault, Injection, InjectionSpec};
+use crate::api::{HostFault, Injection, InjectionSpec, InjectionStatus};
 use crate::platform::{Nodes, PlatformError};
 use crate::resource::{self, RUN_LABEL};
 
@@ -54,6 +54,11 @@ impl Injections {
         let (faults, reported) = ApiFaults::new(site);
         tokio::spawn(write_statuses(self.objects.clone(), reported));
         Self { faults: Some(Arc::new(faults)), ..self }
+    }
+
+    /// How one stands that this process itself makes or takes back.
+    pub fn said(&self, name: &str) -> Option<InjectionStatus> {
+        self.faults.as_ref()?.said(name)
     }
 
     /// All that exist now.

@@ -1,7 +1,7 @@
 //! Takes back every Injection of a run, whoever asked for it, and waits until nothing of them is left.
 //!
-//! What counts as taken back: the agent says that it is verified; or the pod, or its node, does not exist any more, and
-//! no agent contradicts. Injections that are taken back are deleted; the others stay, so that their agents go on trying.
+//! What counts as taken back: the agent says that it is verified, or this process where it was done through the API server;
+//! or the pod that the fault ends with, or its node, does not exist any more, and no agent contradicts. Injections that are taken back are deleted; the others stay, so that their agents go on trying.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::failure::is_absent;
 use super::nodes::Injections;
-use crate::api::{Desired, InjectionSpec, InjectionState, InjectionStatus};
+use crate::api::{Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus};
 use crate::platform::{Nodes, PlatformError};
 use crate::resource;
 
@@ -42,7 +42,8 @@ pub async fn revert(
     let mut asked = Vec::new();
     for found in injections.list().await? {
         let spec = InjectionSpec { desired: Desired::Reverted, ..found.spec.injection.clone() };
-        if found.spec.injection.desired != Desired::Reverted {
+        // What is done through the API server is taken back by this process, whoever asked for it before.
+        if found.spec.injection.desired != Desired::Reverted || matches!(spec.fault, HostFault::Api(_)) {
             injections.apply(spec.clone()).await?;
         }
         asked.push(spec);
@@ -53,7 +54,10 @@ pub async fn revert(
         let mut open = Vec::new();
         for spec in asked {
             let taken = match &now {
-                Ok(now) => look(client, namespace, &spec, now, begin.elapsed() > LAST_WORD).await,
+                Ok(now) => match injections.said(&spec.name) {
+                    Some(said) => of_status(&spec, &said),
+                    None => look(client, namespace, &spec, now, begin.elapsed() > LAST_WORD).await,
+                },
                 Err(error) => Taken::Not(error.to_string()),
             };
             match taken {
@@ -83,35 +87,51 @@ async fn look(
     let Some(found) = now.iter().find(|found| found.name_any() == spec.name) else {
         return Taken::Gone("somebody deleted it, which its agent takes for the order to revert".into());
     };
-    let said = match &found.status {
-        Some(status) => match status.state {
-            InjectionState::Reverted | InjectionState::Failed => return Taken::Back(status.clone()),
-            InjectionState::Pending
-            | InjectionState::Injected
-            | InjectionState::Lost
-            | InjectionState::RevertFailed => {
-                let why = status.error.as_deref().unwrap_or("no error is told");
-                format!("the agent of {} says {:?}: {why}", spec.pod.node, status.state)
-            }
-        },
-        None => format!("the agent of {} says nothing", spec.pod.node),
+    let taken = match &found.status {
+        Some(status) => of_status(spec, status),
+        None => Taken::Not(format!("{} says nothing", speaker(spec))),
     };
-    if !may_be_silent {
-        return Taken::Not(said);
+    if may_be_silent
+        && let Taken::Not(_) = taken
+        && let Some(gone) = what_is_gone(client, namespace, spec).await
+    {
+        return Taken::Gone(gone);
     }
-    match what_is_gone(client, namespace, spec).await {
-        Some(gone) => Taken::Gone(gone),
-        None => Taken::Not(said),
+    taken
+}
+
+fn of_status(spec: &InjectionSpec, status: &InjectionStatus) -> Taken {
+    match status.state {
+        InjectionState::Reverted | InjectionState::Failed => Taken::Back(status.clone()),
+        InjectionState::Pending
+        | InjectionState::Injected
+        | InjectionState::Lost
+        | InjectionState::RevertFailed => {
+            let why = status.error.as_deref().unwrap_or("no error is told");
+            Taken::Not(format!("{} says {:?}: {why}", speaker(spec), status.state))
+        }
+    }
+}
+
+/// Whose word counts.
+fn speaker(spec: &InjectionSpec) -> String {
+    match spec.pod.node.as_str() {
+        "" => "the run".into(),
+        node => format!("the agent of {node}"),
     }
 }
 
 /// The pod or the node, if one of them does not exist any more.
 async fn what_is_gone(client: &Client, namespace: &str, spec: &InjectionSpec) -> Option<String> {
+    if spec.pod.node.is_empty() {
+        return None;
+    }
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let is_gone = match pods.get(&spec.pod.name).await {
-        Ok(pod) => pod.uid().as_deref() != Some(spec.pod.uid.as_str()),
-        Err(error) => is_absent(&error),
-    };
+    let is_gone = spec.ends_with_its_pod()
+        && match pods.get(&spec.pod.name).await {
+            Ok(pod) => pod.uid().as_deref() != Some(spec.pod.uid.as_str()),
+            Err(error) => is_absent(&error),
+        };
     if is_gone {
         return Some(format!("pod {} with UID {} is gone", spec.pod.name, spec.pod.uid));
     }

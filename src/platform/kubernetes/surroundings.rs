@@ -7,7 +7,8 @@
 //! at the next. One that nobody reports of counts until everything of it has ended by itself.
 //!
 //! Injections of other namespaces cannot be read by a runner, and need not be: only a node has pods of more than one, and
-//! whoever takes a node away writes on the node how it is given back.
+//! nodeDown writes on the node how it is given back. What kubeletStop does from another namespace is not seen until the
+//! node is not Ready, as its pods are then.
 //!
 //! Budgets are taken as their controller has counted them. Where one covers pods that are no members as well, those count
 //! as healthy as its status said last, which may be a moment old.
@@ -111,7 +112,7 @@ impl Surroundings {
         for node in self.nodes.known.iter() {
             // An Injection of this namespace was counted already.
             disturbances.extend(
-                taken_away(node, snapshot, now)
+                taken_away(node, snapshot)
                     .filter(|found| disturbances.iter().all(|other| other.by != found.by)),
             );
         }
@@ -163,11 +164,10 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
     let mut found = Disturbance { by: format!("Injection {}", spec.name), ..Disturbance::default() };
     let member = member(spec, snapshot);
     match &spec.fault {
-        HostFault::Kill {}
-        | HostFault::Pause {}
-        | HostFault::PowerLoss { .. }
-        | HostFault::DiskStall(_)
-        | HostFault::DiskFill(_) => found.down.extend(member),
+        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } | HostFault::DiskFill(_) => {
+            found.down.extend(member);
+        }
+        HostFault::DiskStall(stall) => found.down.extend(member.filter(|_| stall.is_felt_as_down())),
         HostFault::StopKubelet {} => {
             let there = snapshot.pods.iter().filter(|pod| pod.node == spec.pod.node);
             found.down.extend(there.map(|pod| pod.ordinal));
@@ -234,12 +234,10 @@ fn through_the_api(
     }
 }
 
-/// What members lose with a node that a run takes away; nothing where none of them is there, or not any more.
-fn taken_away(node: &Node, snapshot: &Snapshot, now: Timestamp) -> Option<Disturbance> {
+/// What members lose with a node that a run takes away; nothing where none of them is there. The mark goes in the request
+/// that gives the node back, so that it is away for as long as it has one, whatever the deadline was.
+fn taken_away(node: &Node, snapshot: &Snapshot) -> Option<Disturbance> {
     let undo = Undo::beside(&node.metadata)?;
-    if now >= undo.deadline + AFTER_DEADLINE {
-        return None;
-    }
     let there = snapshot.pods.iter().filter(|pod| Some(&pod.node) == node.metadata.name.as_ref());
     let down: BTreeSet<Ordinal> = there.map(|pod| pod.ordinal).collect();
     let by = format!("Injection {}", undo.injection);

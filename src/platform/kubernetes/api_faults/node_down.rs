@@ -106,7 +106,7 @@ impl NodeDown {
             run: self.spec.run.clone(),
             injection: self.spec.name.clone(),
             deadline: self.spec.deadline.at,
-            patch: json!({ "spec": { "unschedulable": spec.unschedulable, "taints": spec.taints } }),
+            patch: json!({ "spec": { "unschedulable": spec.unschedulable } }),
         };
         let patch = json!({
             "metadata": {
@@ -216,14 +216,8 @@ impl Effect for NodeDown {
         let Some(undo) = Undo::beside(&node.metadata).filter(|undo| undo.injection == self.spec.name) else {
             return Ok(());
         };
-        // Other taints come and go meanwhile: only ours is taken away.
-        let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-        // Kubernetes takes its own one away when the node can be scheduled on again.
-        taints.retain(|taint| taint.key != NODE_DOWN_TAINT);
-        let mut patch = undo.whole_patch();
-        patch["spec"]["taints"] = json!(taints);
-        patch["metadata"]["resourceVersion"] = json!(node.resource_version());
-        let node = self.patch(patch).await.map_err(told)?;
+        // Kubernetes takes its own taint away when the node can be scheduled on again.
+        let node = self.patch(undo.of_node(&node)).await.map_err(told)?;
         let left = node
             .spec
             .iter()

@@ -19,11 +19,10 @@ use serde_json::{Value, json};
 use super::Site;
 use super::effect::Obstacle;
 use super::made::obstacle;
-use super::set::NUDGED;
 use crate::api::InjectionSpec;
 use crate::platform::kubernetes::RUNNER;
-use crate::platform::kubernetes::failure::{is_absent, words};
-use crate::resource::{DEADLINE_ANNOTATION, RUN_LABEL};
+use crate::platform::kubernetes::failure::{is_absent, is_silence, words};
+use crate::resource::{DEADLINE_ANNOTATION, NUDGED_ANNOTATION, RUN_LABEL, SET_ANNOTATION};
 
 /// How often in a row a dry run must be answered the same: each API server learns of a policy by itself.
 const IN_A_ROW: u32 = 3;
@@ -34,6 +33,8 @@ pub(super) struct Policy {
     bindings: Api<ValidatingAdmissionPolicyBinding>,
     probes: Api<ConfigMap>,
     namespace: String,
+    /// The StatefulSet whose controller is denied what it makes.
+    set: Option<String>,
     name: String,
     spec: InjectionSpec,
     denied: u32,
@@ -56,6 +57,7 @@ impl Policy {
             bindings: Api::all(site.client.clone()),
             probes: Api::namespaced(site.client.clone(), &site.namespace),
             namespace: site.namespace.clone(),
+            set: site.set.clone(),
             // Cluster-wide objects are named after the run's Injection, which is unique.
             name: format!("seatrial-{}{part}", spec.name.to_lowercase()),
             spec: spec.clone(),
@@ -90,6 +92,10 @@ impl Policy {
             "labels": { RUN_LABEL: run },
             "annotations": { DEADLINE_ANNOTATION: deadline.at },
         });
+        let mut of_policy = metadata.clone();
+        if let Some(set) = &self.set {
+            of_policy["annotations"][SET_ANNOTATION] = json!(format!("{}/{set}", self.namespace));
+        }
         let here = json!({ "matchLabels": { "kubernetes.io/metadata.name": self.namespace } });
         let rule = |&(group, plural): &(&str, &str)| json!({ "apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [plural] });
         let rules: Vec<Value> = kinds.iter().chain([&("", "configmaps")]).map(rule).collect();
@@ -98,7 +104,7 @@ impl Policy {
         let policy = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicy",
-            "metadata": metadata,
+            "metadata": of_policy,
             "spec": {
                 // What cannot be decided is allowed: a fault must not break more than it names.
                 "failurePolicy": "Ignore",
@@ -161,8 +167,11 @@ impl Policy {
         gone(self.policies.delete(&self.name, &parameters).await.map(drop))?;
         self.denied = 0;
         for _ in 0..IN_A_ROW {
-            if self.denies().await.map_err(|error| words(&error))? {
-                return Err(format!("{} is deleted, and an API server denies still", self.name));
+            match self.denies().await {
+                Ok(true) => return Err(format!("{} is deleted, and an API server denies still", self.name)),
+                Err(error) if is_silence(&error) => return Err(words(&error)),
+                // Whatever else refuses the probe, a quota perhaps, is not ours.
+                Ok(false) | Err(_) => {}
             }
         }
         Ok(())
@@ -173,7 +182,7 @@ impl Policy {
 pub(super) async fn nudge(site: &Site) -> Result<(), String> {
     let Some(set) = &site.set else { return Ok(()) };
     let sets: Api<StatefulSet> = Api::namespaced(site.client.clone(), &site.namespace);
-    let touch = json!({ "metadata": { "annotations": { NUDGED: Timestamp::now() } } });
+    let touch = json!({ "metadata": { "annotations": { NUDGED_ANNOTATION: Timestamp::now() } } });
     gone(sets.patch(set, &PatchParams::default(), &Patch::Merge(touch)).await.map(drop))
 }
 

@@ -13,13 +13,10 @@ use super::{Site, template};
 use crate::api::{ApiFault, InjectionSpec};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_silence, words};
-use crate::resource::{RUN_LABEL, UNDO_ANNOTATION, Undo};
+use crate::resource::{NUDGED_ANNOTATION, RUN_LABEL, UNDO_ANNOTATION, Undo};
 
 /// The label in which the StatefulSet controller says what a pod was made from.
 const REVISION_LABEL: &str = "controller-revision-hash";
-
-/// Changes when the StatefulSet is touched so that its controller looks at it at once, whatever its back-off.
-pub(super) const NUDGED: &str = "seatrial.dev/nudged";
 
 /// One change.
 pub(super) struct SetChange {
@@ -159,7 +156,7 @@ impl Effect for SetChange {
         }
         if let Some(undo) = Undo::beside(&set.metadata) {
             let mut patch = undo.whole_patch();
-            patch["metadata"]["annotations"][NUDGED] = json!(Timestamp::now());
+            patch["metadata"]["annotations"][NUDGED_ANNOTATION] = json!(Timestamp::now());
             set = self.patch(patch).await.map_err(told)?;
         }
         if Undo::beside(&set.metadata).is_some_and(|undo| undo.injection == self.spec.name) {
