@@ -5,6 +5,7 @@ mod disk;
 mod injection;
 mod members;
 mod snapshot;
+mod volumes;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
 pub use disk::{Delay, DiskOperation, Fill, FullDisk, Pulses, Recorded, SlowDisk, StalledDisk};
@@ -14,6 +15,7 @@ pub use injection::{
 };
 pub use members::{Member, MemberSample, Members, Role};
 pub use snapshot::{ContainerStatus, DisruptionBudget, Disturbance, Pod, PodPhase, Rollout, Snapshot};
+pub use volumes::{ClaimedVolume, Volumes};
 
 /// The number of a StatefulSet's pod.
 pub type Ordinal = u32;

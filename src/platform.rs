@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{Injection, InjectionSpec, Ordinal, Snapshot};
+use crate::api::{Injection, InjectionSpec, Ordinal, Snapshot, Volumes};
 
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
@@ -43,6 +43,11 @@ pub trait Cluster: Send + Sync {
     /// Asks for the deletion of the pod of `ordinal`; `grace` of `None` means the pod's own grace period. The platform
     /// brings it back, as the StatefulSet controller does.
     async fn delete_pod(&self, ordinal: Ordinal, grace: Option<Duration>) -> Result<(), PlatformError>;
+
+    /// What there is of the target's claims, and every change of it; nothing where the platform cannot tell.
+    async fn volumes(&self) -> Result<Option<mpsc::Receiver<Volumes>>, PlatformError> {
+        Ok(None)
+    }
 
     /// Reads the target once, past every cache, to see whether the platform answers.
     async fn ask(&self) -> Result<(), PlatformError> {

@@ -118,6 +118,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     let mut statuses = setup.platform.nodes.statuses().await?;
     let mut members = sampler(&setup, &target);
     let mut requests = sli::requests::sample(&setup.experiment, &setup.platform.cluster);
+    let mut volumes = sli::volumes::sample(&setup.experiment, &setup.platform.cluster).await?;
     let (answers, mut answered) = mpsc::channel(64);
     let mut course = Course {
         engine: Engine::new(
@@ -158,8 +159,9 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
                 }
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
-            Some(round) = next_round(&mut members) => Some(Input::Members(round)),
-            Some(error) = next_request(&mut requests) => Some(Input::Request { error }),
+            Some(now) = next(&mut volumes) => Some(Input::Volumes(now)),
+            Some(round) = next(&mut members) => Some(Input::Members(round)),
+            Some(error) = next(&mut requests) => Some(Input::Request { error }),
             _ = glance.tick() => course.glance(&mut told),
             () = clock.sleep_until(course.engine.wake_at()) => Some(Input::Wake {}),
         };
@@ -295,17 +297,10 @@ fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> 
     Some(sli::members::sample(&**adapter, &members, heartbeat(&setup.experiment)))
 }
 
-/// Requests to the API server, where an SLI asks for them.
-async fn next_request(requests: &mut Option<mpsc::Receiver<Option<String>>>) -> Option<Option<String>> {
-    match requests {
-        Some(requests) => requests.recv().await,
-        None => None,
-    }
-}
-
-async fn next_round(members: &mut Option<mpsc::Receiver<Members>>) -> Option<Members> {
-    match members {
-        Some(rounds) => rounds.recv().await,
+/// What a sampler tells next, where there is one.
+async fn next<T>(sampler: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match sampler {
+        Some(told) => told.recv().await,
         None => None,
     }
 }

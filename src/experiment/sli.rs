@@ -30,6 +30,18 @@ pub enum Sli {
     /// M6: every pod that a rollout asks for has its revision and is Ready. Bad while a rollout goes on: bound how long
     /// that may take by longestOutage.
     RolloutSuccess {},
+    /// M2: how many of the attaches that pods needed were done within 30 seconds. An attach is needed from the moment at
+    /// which the pod is on a node to which a volume of its claims is not attached.
+    AttachSuccess {},
+    /// M9: the longest time that a pod has waited on its node for the attach of a volume.
+    AttachLatency {},
+    /// M7: how many claims of the target were deleted, or lost their volume.
+    ClaimsReclaimed {},
+    /// M5: how many of the steps that take snapshots had every snapshot ready to use before the step was over.
+    SnapshotSuccess {},
+    /// M14: the longest time that a restore of snapshots took, from the new claims to their last file where the step says
+    /// `read`. One that was not done before its step was over has no end.
+    RestoreTime {},
     /// M12: how many of the run's own requests to the API server, one a second, failed or took longer than a second.
     ApiErrors {},
     /// Every acknowledged ledger write is held by every member that should hold it.
@@ -64,6 +76,11 @@ impl Sli {
             Self::CommitLatency { .. } => "commitLatency",
             Self::SchedulerPending {} => "schedulerPending",
             Self::RolloutSuccess {} => "rolloutSuccess",
+            Self::AttachSuccess {} => "attachSuccess",
+            Self::AttachLatency {} => "attachLatency",
+            Self::ClaimsReclaimed {} => "claimsReclaimed",
+            Self::SnapshotSuccess {} => "snapshotSuccess",
+            Self::RestoreTime {} => "restoreTime",
             Self::ApiErrors {} => "apiErrors",
             Self::Durability {} => "durability",
             Self::Linearizability {} => "linearizability",
@@ -73,10 +90,16 @@ impl Sli {
     /// Its unit.
     pub fn unit(&self) -> Unit {
         match self {
-            Self::PodAvailability {} => Unit::Availability,
+            Self::PodAvailability {} | Self::AttachSuccess {} | Self::SnapshotSuccess {} => {
+                Unit::Availability
+            }
             Self::Quorum {} | Self::RolloutSuccess {} => Unit::Condition,
-            Self::LeaderElections {} | Self::ApiErrors {} => Unit::Events,
-            Self::ReplicationLag {} | Self::CommitLatency { .. } | Self::SchedulerPending {} => Unit::Latency,
+            Self::LeaderElections {} | Self::ClaimsReclaimed {} | Self::ApiErrors {} => Unit::Events,
+            Self::ReplicationLag {}
+            | Self::CommitLatency { .. }
+            | Self::SchedulerPending {}
+            | Self::AttachLatency {}
+            | Self::RestoreTime {} => Unit::Latency,
             Self::Durability {} | Self::Linearizability {} => Unit::Property,
         }
     }
@@ -89,6 +112,11 @@ impl Sli {
             | Self::LeaderElections {}
             | Self::SchedulerPending {}
             | Self::RolloutSuccess {}
+            | Self::AttachSuccess {}
+            | Self::AttachLatency {}
+            | Self::ClaimsReclaimed {}
+            | Self::SnapshotSuccess {}
+            | Self::RestoreTime {}
             | Self::ApiErrors {} => false,
             Self::ReplicationLag {}
             | Self::CommitLatency { .. }
@@ -97,12 +125,33 @@ impl Sli {
         }
     }
 
+    /// Whether it can only be measured where an API server is.
+    pub fn needs_kubernetes(&self) -> bool {
+        self.needs_volumes()
+            || matches!(self, Self::SnapshotSuccess {} | Self::RestoreTime {} | Self::ApiErrors {})
+    }
+
+    /// Whether it has a value only where something was tried, so that nothing can be waited for.
+    pub fn counts_attempts(&self) -> bool {
+        matches!(self, Self::AttachSuccess {} | Self::SnapshotSuccess {} | Self::RestoreTime {})
+    }
+
+    /// Whether it is measured by the claims and volumes of the target.
+    pub fn needs_volumes(&self) -> bool {
+        matches!(self, Self::AttachSuccess {} | Self::AttachLatency {} | Self::ClaimsReclaimed {})
+    }
+
     /// Whether it can only be measured through a store adapter.
     pub fn needs_store(&self) -> bool {
         match self {
             Self::PodAvailability {}
             | Self::SchedulerPending {}
             | Self::RolloutSuccess {}
+            | Self::AttachSuccess {}
+            | Self::AttachLatency {}
+            | Self::ClaimsReclaimed {}
+            | Self::SnapshotSuccess {}
+            | Self::RestoreTime {}
             | Self::ApiErrors {} => false,
             Self::Quorum {}
             | Self::LeaderElections {}

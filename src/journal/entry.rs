@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{InjectionSpec, InjectionStatus, Members, Nanos, Ordinal, Snapshot};
+use crate::api::{InjectionSpec, InjectionStatus, Members, Nanos, Ordinal, Snapshot, Volumes};
 use crate::experiment::Experiment;
 use crate::fault::Damage;
 
@@ -74,6 +74,8 @@ pub struct Header {
 pub enum Input {
     /// Pods changed.
     Pods(Snapshot),
+    /// Claims or volumes of the target changed, where an SLI asks for them.
+    Volumes(Volumes),
     /// Every member was asked.
     Members(Members),
     /// A node said how an Injection stands.

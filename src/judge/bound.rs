@@ -30,7 +30,7 @@ impl Bound<'_> {
         let subject = subject(self.sli);
         let when = self.when();
         let Some(value) = measure.value else {
-            let text = format!("{subject}: nothing was measured {when}");
+            let text = format!("{subject}: {} {when}", nothing(self.sli));
             return self.finding(Verdict::Inconclusive, text);
         };
         let limits = Limits::of(self.sli, self.budget, self.recovered, self.baseline);
@@ -186,6 +186,16 @@ fn because(outage: &Outage) -> String {
     if outage.why.is_empty() { format!("from {from}") } else { format!("at {from}: {}", outage.why) }
 }
 
+/// Why there is no value.
+fn nothing(sli: &Sli) -> &'static str {
+    match sli {
+        Sli::AttachSuccess {} => "no volume had to be attached",
+        Sli::SnapshotSuccess {} => "no snapshot was to be taken",
+        Sli::RestoreTime {} => "no snapshot was to be restored",
+        _ => "nothing was measured",
+    }
+}
+
 /// An SLI in sentences: `commitLatency p99`.
 pub(super) fn subject(sli: &Sli) -> String {
     match sli {
@@ -202,6 +212,11 @@ pub(super) fn subject(sli: &Sli) -> String {
         | Sli::ReplicationLag {}
         | Sli::SchedulerPending {}
         | Sli::RolloutSuccess {}
+        | Sli::AttachSuccess {}
+        | Sli::AttachLatency {}
+        | Sli::ClaimsReclaimed {}
+        | Sli::SnapshotSuccess {}
+        | Sli::RestoreTime {}
         | Sli::ApiErrors {}
         | Sli::Durability {}
         | Sli::Linearizability {} => sli.name().into(),

@@ -46,6 +46,11 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         | Sli::CommitLatency { .. }
         | Sli::SchedulerPending {}
         | Sli::RolloutSuccess {}
+        | Sli::AttachSuccess {}
+        | Sli::AttachLatency {}
+        | Sli::ClaimsReclaimed {}
+        | Sli::SnapshotSuccess {}
+        | Sli::RestoreTime {}
         | Sli::ApiErrors {} => Said::inconclusive("it is measured, not checked"),
     };
     let name = hypothesis.sli.name();

@@ -19,6 +19,18 @@ pub const COMMIT_AFTER: Duration = Duration::from_millis(50);
 /// Pods are Pending for at most this long once recovered.
 pub const PENDING_AFTER: Duration = Duration::from_secs(10);
 
+/// A volume is attached within this time.
+pub const ATTACH: Duration = Duration::from_secs(30);
+
+/// So many attaches of a million succeed: 99.95 %.
+pub const ATTACHED: u64 = 999_500;
+
+/// So many snapshots of a million are taken: 99.9 %.
+pub const TAKEN: u64 = 999_000;
+
+/// A snapshot is restored within this time.
+pub const RESTORE: Duration = Duration::from_hours(1);
+
 /// The bounds of one hypothesis with everything filled in. `plan` shows them, the judge applies them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
@@ -50,13 +62,22 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
         | Sli::ReplicationLag {}
         | Sli::CommitLatency { .. }
         | Sli::SchedulerPending {}
+        | Sli::AttachLatency {}
         | Sli::RolloutSuccess {} => own.after.clone().or_else(|| after(&hypothesis.sli)),
-        Sli::LeaderElections {} | Sli::ApiErrors {} | Sli::Durability {} | Sli::Linearizability {} => None,
+        Sli::LeaderElections {}
+        | Sli::AttachSuccess {}
+        | Sli::ClaimsReclaimed {}
+        | Sli::SnapshotSuccess {}
+        | Sli::RestoreTime {}
+        | Sli::ApiErrors {}
+        | Sli::Durability {}
+        | Sli::Linearizability {} => None,
     };
     if says_nothing {
         Bounds {
             before: before(&hypothesis.sli),
             after: after(&hypothesis.sli),
+            always: always(&hypothesis.sli),
             recovered,
             ..Bounds::default()
         }
@@ -76,8 +97,24 @@ pub fn before(sli: &Sli) -> Option<Budget> {
         Sli::ReplicationLag {}
         | Sli::CommitLatency { .. }
         | Sli::SchedulerPending {}
+        | Sli::AttachSuccess {}
+        | Sli::AttachLatency {}
+        | Sli::ClaimsReclaimed {}
+        | Sli::SnapshotSuccess {}
+        | Sli::RestoreTime {}
         | Sli::Durability {}
         | Sli::Linearizability {} => None,
+    }
+}
+
+/// What holds of an SLI all the time, where a hypothesis does not say.
+fn always(sli: &Sli) -> Option<Budget> {
+    match sli {
+        Sli::AttachSuccess {} => Some(Budget { min: Some(Amount::Ratio(ATTACHED)), ..Budget::default() }),
+        Sli::SnapshotSuccess {} => Some(Budget { min: Some(Amount::Ratio(TAKEN)), ..Budget::default() }),
+        Sli::RestoreTime {} => Some(Budget { max: Some(Amount::Time(RESTORE)), ..Budget::default() }),
+        Sli::ClaimsReclaimed {} => Some(Budget { max: Some(Amount::Count(0)), ..Budget::default() }),
+        _ => None,
     }
 }
 
@@ -87,9 +124,16 @@ pub fn after(sli: &Sli) -> Option<Budget> {
     match sli {
         Sli::PodAvailability {} | Sli::Quorum {} | Sli::RolloutSuccess {} | Sli::ApiErrors {} => before(sli),
         Sli::SchedulerPending {} => at_most(PENDING_AFTER),
+        Sli::AttachLatency {} => at_most(ATTACH),
         Sli::ReplicationLag {} => at_most(LAG_AFTER),
         Sli::CommitLatency { .. } => at_most(COMMIT_AFTER),
-        Sli::LeaderElections {} | Sli::Durability {} | Sli::Linearizability {} => None,
+        Sli::LeaderElections {}
+        | Sli::AttachSuccess {}
+        | Sli::ClaimsReclaimed {}
+        | Sli::SnapshotSuccess {}
+        | Sli::RestoreTime {}
+        | Sli::Durability {}
+        | Sli::Linearizability {} => None,
     }
 }
 

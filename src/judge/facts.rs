@@ -80,6 +80,7 @@ impl Facts {
                 Input::Members(_)
                 | Input::Unmet(_)
                 | Input::Conditions(_)
+                | Input::Volumes(_)
                 | Input::Request { .. }
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}

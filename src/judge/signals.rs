@@ -1,19 +1,22 @@
 //! From lines to the samples of every SLI. The judge and the running run share this code, so that what a run waits for
 //! is what it is judged by.
 
+mod attaches;
 mod commits;
 mod elections;
 mod lag;
 mod pending;
 mod quorum;
+mod reclaims;
 mod requests;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::affected;
 use super::judgement::Outage;
 use super::series::{Kind, Measure, Point, Sample, Series, Window};
-use crate::api::{Members, Nanos, Ordinal, Snapshot};
+use crate::api::{Members, Nanos, Ordinal, Snapshot, Volumes};
 use crate::experiment::Sli;
 use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Input, Line};
@@ -33,6 +36,9 @@ pub struct Signals {
     pending: pending::Pending,
     rollout: Series,
     requests: requests::Requests,
+    attaches: attaches::Attaches,
+    reclaims: reclaims::Reclaims,
+    snapshots: snapshots::Snapshots,
     quorum: quorum::Quorum,
     lag: lag::Lag,
     /// Who led when.
@@ -50,6 +56,9 @@ impl Signals {
             pending: pending::Pending::default(),
             rollout: Series::new(Kind::Changes),
             requests: requests::Requests::default(),
+            attaches: attaches::Attaches::default(),
+            reclaims: reclaims::Reclaims::default(),
+            snapshots: snapshots::Snapshots::default(),
             quorum: quorum::Quorum::new(voters),
             lag: lag::Lag::default(),
             elections: Elections::default(),
@@ -63,13 +72,14 @@ impl Signals {
         match &line.entry {
             Entry::Header(header) => self.snapshot(line.time, &header.target),
             Entry::Input(Input::Pods(snapshot)) => self.snapshot(line.time, snapshot),
+            Entry::Input(Input::Injection { name, status }) => self.snapshots.heard(line.time, name, status),
+            Entry::Input(Input::Volumes(volumes)) => self.volumes(line.time, volumes),
             Entry::Input(Input::Members(members)) => self.members(line.time, members),
-            Entry::Effect { effect, .. } => self.effect(effect),
+            Entry::Effect { effect, .. } => self.effect(line.time, effect),
             Entry::Input(Input::Request { error }) => self.requests.take(line.time, error.is_some()),
             Entry::FinalRead { .. }
             | Entry::Input(
-                Input::Injection { .. }
-                | Input::Unmet(_)
+                Input::Unmet(_)
                 | Input::Conditions(_)
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
@@ -92,6 +102,7 @@ impl Signals {
     /// A snapshot of the pods.
     pub fn snapshot(&mut self, time: Nanos, snapshot: &Snapshot) {
         self.pending.take(time, snapshot);
+        self.attaches.pods(time, snapshot);
         self.rollout.push(rollout(time, snapshot));
         if snapshot.replicas == 0 {
             return;
@@ -104,6 +115,11 @@ impl Signals {
         });
     }
 
+    fn volumes(&mut self, time: Nanos, volumes: &Volumes) {
+        self.attaches.volumes(time, volumes);
+        self.reclaims.take(time, volumes);
+    }
+
     fn members(&mut self, time: Nanos, members: &Members) {
         let all = members.members.iter().map(|member| member.ordinal).collect();
         let damages: Vec<&Damage> = self.faulted.values().collect();
@@ -113,7 +129,7 @@ impl Signals {
         self.elections.take(time, members);
     }
 
-    fn effect(&mut self, effect: &Effect) {
+    fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
             Effect::Chosen { step, occurrence, damage, members: _ } => {
                 self.faulted.insert((step.clone(), *occurrence), damage.clone());
@@ -121,9 +137,9 @@ impl Signals {
             Effect::Ended { step, occurrence, .. } => {
                 self.faulted.remove(&(step.clone(), *occurrence));
             }
+            Effect::Apply(spec) => self.snapshots.asked(time, spec),
             Effect::Phase(_)
             | Effect::Began { .. }
-            | Effect::Apply(_)
             | Effect::DeletePod { .. }
             | Effect::Forget { .. }
             | Effect::StartWorkload {}
@@ -143,6 +159,9 @@ impl Signals {
         self.pending.forget(before);
         self.rollout.forget(before);
         self.requests.forget(before);
+        self.attaches.forget(before);
+        self.reclaims.forget(before);
+        self.snapshots.forget(before);
         self.quorum.series.forget(before);
         self.lag.forget(before);
         self.elections.forget(before);
@@ -156,6 +175,11 @@ impl Signals {
             Sli::SchedulerPending {} => self.pending.measure(windows),
             Sli::RolloutSuccess {} => self.rollout.measure(windows),
             Sli::ApiErrors {} => self.requests.measure(windows),
+            Sli::AttachSuccess {} => self.attaches.success(windows, now),
+            Sli::AttachLatency {} => self.attaches.latency(windows),
+            Sli::ClaimsReclaimed {} => self.reclaims.measure(windows),
+            Sli::SnapshotSuccess {} => self.snapshots.success(windows),
+            Sli::RestoreTime {} => self.snapshots.restore_time(windows),
             Sli::Quorum {} => self.quorum.series.measure(windows),
             Sli::ReplicationLag {} => {
                 let measure = self.lag.series.measure(windows);
@@ -182,6 +206,11 @@ impl Signals {
             Sli::PodAvailability {} => self.pods.outages(windows, bad),
             Sli::SchedulerPending {} => self.pending.outages(windows, bad),
             Sli::RolloutSuccess {} => self.rollout.outages(windows, bad),
+            Sli::AttachSuccess {} => self.attaches.failures(windows, now),
+            Sli::AttachLatency {} => self.attaches.outages(windows, bad),
+            Sli::ClaimsReclaimed {} => self.reclaims.events(windows),
+            Sli::SnapshotSuccess {} => self.snapshots.failures(windows),
+            Sli::RestoreTime {} => self.snapshots.slow(windows, bad),
             Sli::Quorum {} => self.quorum.series.outages(windows, bad),
             Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
             Sli::CommitLatency { quantile } => {
@@ -200,12 +229,18 @@ impl Signals {
             Sli::PodAvailability {} => self.pods.moments(window),
             Sli::SchedulerPending {} => self.pending.moments(window),
             Sli::RolloutSuccess {} => self.rollout.moments(window),
+            Sli::AttachLatency {} => self.attaches.moments(window),
             Sli::Quorum {} => self.quorum.series.moments(window),
             Sli::ReplicationLag {} => self.lag.series.moments(window),
             Sli::CommitLatency { .. } => self.commits.moments(window, reach),
-            Sli::LeaderElections {} | Sli::ApiErrors {} | Sli::Durability {} | Sli::Linearizability {} => {
-                Vec::new()
-            }
+            Sli::LeaderElections {}
+            | Sli::AttachSuccess {}
+            | Sli::ClaimsReclaimed {}
+            | Sli::SnapshotSuccess {}
+            | Sli::RestoreTime {}
+            | Sli::ApiErrors {}
+            | Sli::Durability {}
+            | Sli::Linearizability {} => Vec::new(),
         }
     }
 }

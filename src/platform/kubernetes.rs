@@ -25,6 +25,7 @@ pub mod revert;
 pub mod rights;
 pub mod snapshots;
 pub mod surroundings;
+pub mod volumes;
 pub mod watching;
 
 /// Who changes objects in the name of a run.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::experiment::{Condition, Experiment, Sli, Start, When};
+use crate::experiment::{Experiment, Sli};
 use crate::platform::Cluster;
 
 /// From one request to the next.
@@ -20,14 +20,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 /// Begins to ask, where the experiment wants to know. Each answer is why a request failed, or nothing.
 pub fn sample(experiment: &Experiment, cluster: &Arc<dyn Cluster>) -> Option<mpsc::Receiver<Option<String>>> {
-    let claimed = experiment.hypothesis.iter().map(|claim| &claim.sli);
-    let aborting = experiment.guards.abort_when.iter().map(|condition| &condition.sli);
-    let waited_for = experiment.steps.iter().filter_map(|step| match &step.start {
-        Start::When(When { condition: Condition::Sli(condition), .. }) => Some(&condition.sli),
-        Start::When(_) | Start::At(_) | Start::After(_) => None,
-    });
-    let is_asked = claimed.chain(aborting).chain(waited_for).any(|sli| matches!(sli, Sli::ApiErrors {}));
-    if !is_asked {
+    if !super::asks(experiment, |sli| matches!(sli, Sli::ApiErrors {})) {
         return None;
     }
     let (answers, answered) = mpsc::channel(4);

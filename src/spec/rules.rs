@@ -153,7 +153,7 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
         broken.push((at("steps", index, &[field(&step.work)]), message));
     }
     for (index, claim) in
-        experiment.hypothesis.iter().enumerate().filter(|(_, claim)| matches!(claim.sli, Sli::ApiErrors {}))
+        experiment.hypothesis.iter().enumerate().filter(|(_, claim)| claim.sli.needs_kubernetes())
     {
         let message = format!(
             "`{}` asks an API server, which a sandbox does not have: run it with --on kubernetes",
@@ -210,6 +210,18 @@ fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
             "claims nothing, so nothing could be judged: add for example - {name: a majority keeps one leader, sli: {quorum: {}}}"
                 .into(),
         ));
+    }
+    for (index, claim) in experiment.hypothesis.iter().enumerate() {
+        let action = match claim.sli {
+            Sli::SnapshotSuccess {} => "takeSnapshot",
+            Sli::RestoreTime {} => "restoreSnapshot",
+            _ => continue,
+        };
+        if experiment.steps.iter().all(|step| step.work.name() != action) {
+            let sli = claim.sli.name();
+            let message = format!("`{sli}` is measured by steps with the action `{action}`: there is none");
+            broken.push((at("hypothesis", index, &["sli"]), message));
+        }
     }
 }
 

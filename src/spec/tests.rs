@@ -269,6 +269,34 @@ fn says_which_secret_the_files_lack() {
 }
 
 #[test]
+fn refuses_claims_that_nothing_would_measure() {
+    for (sli, words) in [
+        (
+            "restoreTime",
+            "`restoreTime` is measured by steps with the action `restoreSnapshot`: there is none",
+        ),
+        ("snapshotSuccess", "steps with the action `takeSnapshot`"),
+    ] {
+        let other = format!("sli: {{{sli}: {{}}}}\n");
+        let text = GOOD.replace("sli: {quorum: {}}\n      during: {step: cut, longestOutage: 5s}\n", &other);
+        let found = problems(&text);
+        assert!(
+            found.len() == 1 && found[0].contains("spec.hypothesis[0].sli: ") && found[0].contains(words),
+            "{found:#?}"
+        );
+    }
+    for sli in ["attachSuccess", "attachLatency", "claimsReclaimed", "apiErrors"] {
+        let other = format!("sli: {{{sli}: {{}}}}\n");
+        let text = GOOD.replace("sli: {quorum: {}}\n      during: {step: cut, longestOutage: 5s}\n", &other);
+        let document = document(&text);
+        let asked = experiment(&document).unwrap();
+        let found = against_sandbox(&document, &asked, &std::collections::BTreeMap::new()).unwrap_err();
+        let words = format!("`{sli}` asks an API server, which a sandbox does not have");
+        assert!(found.iter().any(|found| found.to_string().contains(&words)), "{sli}");
+    }
+}
+
+#[test]
 fn refuses_an_empty_hypothesis() {
     let text = format!("{}  hypothesis: []\n", GOOD.split("  hypothesis").next().unwrap());
     let found = problems(&text);

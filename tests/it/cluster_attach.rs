@@ -322,6 +322,83 @@ fn etcd_attach_block_passes_and_leaves_nothing() {
     assert!(journal.contains("could not be attached for "), "and what was measured");
 }
 
+/// A volume that cannot be attached for longer than the owners of StatefulSets bear, and a claim that somebody deletes.
+const PROMISES: &str = r"
+apiVersion: seatrial.dev/v1alpha1
+kind: Experiment
+metadata: {name: promises}
+spec:
+  target: {statefulSet: workers}
+  guards: {allowQuorumLoss: true}
+  steps:
+    - name: block
+      for: 45s
+      fault: {volumeAttachBlock: {members: {ordinals: [0]}}}
+  hypothesis:
+    - {name: volumes come soon, sli: {attachLatency: {}}, always: {max: 10s}}
+    - {name: volumes come in time, sli: {attachSuccess: {}}}
+    - {name: claims stay, sli: {claimsReclaimed: {}}}
+    - {name: claims stay before, sli: {claimsReclaimed: {}}, before: {max: 0}}
+";
+
+#[test]
+fn what_is_promised_of_volumes_is_seen_broken() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "attach-promises", "experiments/workers/provision-block.yaml");
+    let _agreed = Agreement::give(&scene, "seatrial-runner-admission");
+    scene.namespace.apply(PROMISES);
+    scene.wait_for_fault("promises");
+    scene.namespace.kubectl(["delete", "pvc", "data-workers-2", "--wait=false"]);
+    scene.namespace.kubectl(["delete", "pod", "workers-2"]);
+    let status = scene.wait_over("promises");
+    let told: Vec<String> = status["outcomes"]
+        .as_array()
+        .expect("outcomes")
+        .iter()
+        .map(|outcome| format!("{} {}", outcome["verdict"], outcome["message"]))
+        .collect();
+    let waited = "the volume of claim data-workers-0 was not attached to node";
+    assert!(told[0].contains("Fail") && told[0].contains(waited), "{told:#?}");
+    assert!(told[1].contains("Fail") && told[1].contains(waited), "{told:#?}");
+    assert!(told[2].contains("Fail") && told[2].contains("claim data-workers-2 was deleted"), "{told:#?}");
+    assert!(told[3].contains("Pass"), "{told:#?}");
+    scene.nothing_is_left();
+}
+
+#[test]
+fn a_run_whose_runner_may_make_no_policies_is_refused_before_anything_is_done() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "attach-rights", ATTACH_BLOCK);
+    let uid = field(&scene.namespace, "pod/etcd-0", ".metadata.uid");
+    let refused = scene.run("unasked", ATTACH_BLOCK, &[]);
+    assert_ne!(refused.code, Some(0));
+    let how = "--clusterrole=seatrial-runner-admission --serviceaccount=";
+    refused.says("step block-attach: ").says(how);
+    scene.seatrial(&["preflight", "unasked.yaml"]).exits(22).says(how);
+    assert_eq!(field(&scene.namespace, "pod/etcd-0", ".metadata.uid"), uid, "no pod is deleted");
+    scene.nothing_is_left();
+}
+
+#[test]
+fn a_runner_that_dies_while_it_takes_a_block_back_goes_on_with_it() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "attach-killed", ATTACH_BLOCK);
+    let _agreed = Agreement::give(&scene, "seatrial-runner-admission");
+    scene.create("killed", ATTACH_BLOCK, &[("for: 15s", "for: 5m")]);
+    scene.wait_for_fault("killed");
+    scene.namespace.kubectl(["annotate", "experiment", "killed", "seatrial.dev/abort=enough"]);
+    eventually("the block is asked back", PATIENCE, || {
+        let desired = "--output=jsonpath={.items[*].spec.desired}";
+        (scene.namespace.kubectl(["get", "injections", desired]) == "Reverted").then_some(())
+    });
+    scene.kill_runner("killed");
+    let status = scene.wait_over("killed");
+    assert_eq!(status["verdict"], "Aborted", "{status}");
+    assert_eq!(status["revertFailed"], json!(null), "{status}");
+    assert_eq!(policies(&cluster, &scene.namespace), Vec::<String>::new());
+    scene.nothing_is_left();
+}
+
 #[test]
 fn a_run_against_a_volume_that_others_use_is_refused_before_anything_is_done() {
     let cluster = Cluster::installed();
@@ -376,6 +453,30 @@ fn etcd_snapshot_block_passes_and_leaves_nothing() {
     let journal = passes(&cluster, "attach-snapshots", "experiments/etcd/snapshot-block.yaml");
     assert!(journal.contains("dry runs are denied by seatrial-"), "the proof is on record");
     assert!(journal.contains("of claim data-etcd-0 was ready to use after"), "one could be taken afterwards");
+}
+
+/// Snapshots that nobody can take in time, and a restore that takes longer than it may.
+#[test]
+fn what_is_promised_of_snapshots_is_seen_broken() {
+    let cluster = Cluster::installed();
+    let file = "experiments/etcd/snapshot-block.yaml";
+    let scene = Scene::of(&cluster, "attach-backups", file);
+    let _agreed = Agreement::give(&scene, "seatrial-runner-admission");
+    let denied =
+        "\n    - {name: denied, at: 4s, for: 3s, action: {takeSnapshot: {members: {ordinals: [1]}}}}";
+    let broken = scene.run(
+        "broken",
+        file,
+        &[
+            ("fault: {snapshotBlock: {}}", &format!("fault: {{snapshotBlock: {{}}}}{denied}")),
+            ("always: {max: 2m}", "always: {max: 1ms}"),
+        ],
+    );
+    let broken = broken.exits(10);
+    assert!(broken.out.contains("snapshotSuccess: 50 %"), "{}", broken.out);
+    assert!(broken.out.contains("restoreTime: "), "{}", broken.out);
+    assert!(broken.out.contains("allowed 1 ms"), "{}", broken.out);
+    scene.nothing_is_left();
 }
 
 #[test]

@@ -109,3 +109,12 @@ fn an_abort_condition_is_true_when_it_lasted() {
     assert_eq!(answer.as_deref(), Some("commitLatency p99 is above 1s"));
     assert!((8 * S..9500 * MS).contains(when), "{answers:?}");
 }
+
+#[test]
+fn nothing_is_waited_for_that_only_attempts_can_tell() {
+    for sli in ["attachSuccess", "snapshotSuccess", "restoreTime"] {
+        let mut claim = json!({"name": "c", "sli": {}});
+        claim["sli"][sli] = json!({});
+        assert_eq!(unmet(&Story::claiming(claim)), [(0, None)], "{sli}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The StatefulSet (or a group of numbered pods), its pods and what is around them: a watch on each, folded into
 //! snapshots; deletions by UID.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,14 +11,14 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::Selector;
 use kube::runtime::watcher::Config;
-use kube::{Api, Client};
-use tokio::sync::watch;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::{mpsc, watch};
 
 use super::failure::{insist, is_absent};
 use super::pods::{facts, group, group_facts, lean, snapshot};
 use super::surroundings::Surroundings;
 use super::watching::{Known, watch};
-use crate::api::{Ordinal, Snapshot};
+use crate::api::{Ordinal, Snapshot, Volumes};
 use crate::experiment::{Group, Pods};
 use crate::platform::PlatformError;
 use crate::spec::TargetFacts;
@@ -30,7 +31,11 @@ const PAGE: u32 = 500;
 /// A StatefulSet that is followed.
 #[derive(Clone)]
 pub struct Cluster {
+    client: Client,
+    namespace: String,
     pods: Api<Pod>,
+    /// Selects the pods.
+    query: String,
     snapshots: watch::Receiver<Snapshot>,
     facts: TargetFacts,
     service: String,
@@ -100,9 +105,11 @@ impl Cluster {
         let facts = facts(&set);
         let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
         let (sender, snapshots) = watch::channel(Snapshot::default());
-        let ours = Config::default().labels_from(&selector);
+        let query = selector.to_string();
+        let ours = Config::default().labels(&query);
         tokio::spawn(follow_set(set, sets, pods.clone(), ours, around().await?, sender));
-        let mut cluster = Self { pods, snapshots, facts, service };
+        let (client, namespace) = (client.clone(), namespace.to_owned());
+        let mut cluster = Self { client, namespace, pods, query, snapshots, facts, service };
         cluster.first().await?;
         Ok(cluster)
     }
@@ -116,7 +123,7 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let query = asked.selector.query();
         let how = asked.ordinal_from;
-        let found = list(&pods, &query).await?;
+        let found = list(&pods, &query, leaned).await?;
         let first = group(namespace, how, found.iter(), &Snapshot::default());
         if first.pods.is_empty() {
             return Err(FollowError::NoPods { namespace: namespace.into(), query });
@@ -124,7 +131,7 @@ impl Cluster {
         let facts = group_facts(&first);
         let (sender, snapshots) = watch::channel(Snapshot::default());
         let (all, ours) = (pods.clone(), Config::default().labels(&query));
-        let (namespace, mut around) = (namespace.to_owned(), around().await?);
+        let (of, mut around) = (namespace.to_owned(), around().await?);
         tokio::spawn(async move {
             let mut events = watch(all, ours, "the target's pods");
             let mut known = Known::default();
@@ -136,14 +143,15 @@ impl Cluster {
                     () = sender.closed() => return,
                 }
                 if known.is_complete() && around.is_complete() {
-                    let mut now = group(&namespace, how, known.iter(), &last);
+                    let mut now = group(&of, how, known.iter(), &last);
                     around.describe(&mut now, &known.iter().collect::<Vec<_>>(), None, &last);
                     last.clone_from(&now);
                     send(&sender, now);
                 }
             }
         });
-        let mut cluster = Self { pods, snapshots, facts, service: String::new() };
+        let (client, namespace) = (client.clone(), namespace.to_owned());
+        let mut cluster = Self { client, namespace, pods, query, snapshots, facts, service: String::new() };
         cluster.first().await?;
         Ok(cluster)
     }
@@ -162,27 +170,54 @@ impl Cluster {
         &self.facts
     }
 
+    /// The claims of its members: those that its templates name, and those that its pods mount.
+    async fn claims(&self) -> Result<BTreeMap<String, Ordinal>, PlatformError> {
+        let snapshot = self.snapshots.borrow().clone();
+        let templates = &self.facts.claims;
+        let named =
+            templates.iter().flat_map(|template| snapshot.ordinals().map(move |ordinal| (template, ordinal)));
+        let mut claims: BTreeMap<String, Ordinal> = named
+            .map(|(template, ordinal)| (format!("{template}-{}-{ordinal}", snapshot.name), ordinal))
+            .collect();
+        for (name, mounted) in list(&self.pods, &self.query, mounted).await? {
+            if let Some(member) = snapshot.pods.iter().find(|member| member.name == name) {
+                claims.extend(mounted.into_iter().map(|claim| (claim, member.ordinal)));
+            }
+        }
+        Ok(claims)
+    }
+
     /// The name of its Service; empty where none is known.
     pub fn service(&self) -> &str {
         &self.service
     }
 }
 
-/// All pods with these labels, as far as a snapshot needs them.
-async fn list(pods: &Api<Pod>, query: &str) -> Result<Vec<Pod>, PlatformError> {
+/// What is wanted of all pods with these labels.
+async fn list<T>(pods: &Api<Pod>, query: &str, part: fn(Pod) -> T) -> Result<Vec<T>, PlatformError> {
     let mut asked = ListParams::default().labels(query).limit(PAGE);
     let mut found = Vec::new();
     loop {
         let page = insist(|| pods.list(&asked)).await?;
-        found.extend(page.items.into_iter().map(|mut pod| {
-            lean(&mut pod);
-            pod
-        }));
+        found.extend(page.items.into_iter().map(part));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => asked = asked.continue_token(&token),
             None => return Ok(found),
         }
     }
+}
+
+fn leaned(mut pod: Pod) -> Pod {
+    lean(&mut pod);
+    pod
+}
+
+/// A pod's name, and the claims that it mounts.
+fn mounted(pod: Pod) -> (String, Vec<String>) {
+    let name = pod.name_any();
+    let volumes = pod.spec.and_then(|spec| spec.volumes).unwrap_or_default();
+    let claims = volumes.into_iter().filter_map(|volume| Some(volume.persistent_volume_claim?.claim_name));
+    (name, claims.collect())
 }
 
 /// Sends a snapshot if it differs from the one before.
@@ -260,5 +295,10 @@ impl crate::platform::Cluster for Cluster {
         // Without a resource version the answer comes from the store, past the API server's caches.
         let one = ListParams::default().limit(1);
         Ok(self.pods.list_metadata(&one).await.map(drop)?)
+    }
+
+    async fn volumes(&self) -> Result<Option<mpsc::Receiver<Volumes>>, PlatformError> {
+        let claims = self.claims().await?;
+        Ok(Some(super::volumes::follow(self.client.clone(), &self.namespace, claims)))
     }
 }

@@ -1,0 +1,34 @@
+//! The volumes behind the target's claims, as the platform sees them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Ordinal;
+
+/// Every claim of the target that exists now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volumes {
+    /// By name.
+    pub claims: Vec<ClaimedVolume>,
+}
+
+/// A PersistentVolumeClaim and its volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedVolume {
+    /// The claim's name.
+    pub claim: String,
+    /// Whose it is.
+    pub ordinal: Ordinal,
+    /// `metadata.uid` of the claim: changes when it is made again.
+    pub uid: String,
+    /// `status.phase` says Lost: its volume is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
+    /// Whether Kubernetes attaches the volume to nodes, by VolumeAttachments.
+    pub attachable: bool,
+    /// The nodes to which it is attached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// What the attacher says instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

@@ -1,0 +1,199 @@
+//! The claims of a target and the nodes that their volumes are attached to: a watch on both, folded into one list.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
+use kube::runtime::watcher::Config;
+use kube::{Api, Client, Error, ResourceExt};
+use tokio::sync::mpsc;
+
+use super::watching::{Known, watch};
+use crate::api::{ClaimedVolume, Ordinal, Volumes};
+
+/// Follows these claims of a namespace, each with the ordinal that it belongs to.
+pub fn follow(client: Client, namespace: &str, claims: BTreeMap<String, Ordinal>) -> mpsc::Receiver<Volumes> {
+    let (sender, told) = mpsc::channel(16);
+    let of_namespace = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
+    tokio::spawn(async move {
+        let mut claim_events = watch(of_namespace, Config::default(), "the target's claims");
+        let attachments = Api::<VolumeAttachment>::all(client.clone());
+        let mut attachment_events = watch(attachments, Config::default(), "VolumeAttachments");
+        let (mut known, mut attached) = (Known::default(), Known::default());
+        let mut kinds = Kinds { client, known: BTreeMap::new() };
+        let mut last = None;
+        loop {
+            tokio::select! {
+                Some(event) = claim_events.next() => known.hear(event),
+                Some(event) = attachment_events.next() => attached.hear(event),
+                () = sender.closed() => return,
+            }
+            if !known.is_complete() || !attached.is_complete() {
+                continue;
+            }
+            for name in
+                known.iter().filter(|claim| claims.contains_key(&claim.name_any())).filter_map(volume_of)
+            {
+                kinds.learn(name).await;
+            }
+            let now = Some(volumes(&claims, &known, &attached, &kinds.known));
+            if now != last
+                && let Some(now) = now.clone()
+                && sender.send(now).await.is_err()
+            {
+                return;
+            }
+            last = now;
+        }
+    });
+    told
+}
+
+/// Which PersistentVolumes Kubernetes attaches, by name.
+struct Kinds {
+    client: Client,
+    known: BTreeMap<String, bool>,
+}
+
+impl Kinds {
+    /// Asks once for each volume. One that cannot be read is asked for again at the next change, and counts as one that is
+    /// not attached until then, because nobody can say that it has to be.
+    async fn learn(&mut self, name: &str) {
+        if self.known.contains_key(name) {
+            return;
+        }
+        match is_attachable(&self.client, name).await {
+            Ok(Some(is_attachable)) => {
+                self.known.insert(name.to_owned(), is_attachable);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, volume = name, "whether it is attached to nodes cannot be read");
+            }
+        }
+    }
+}
+
+/// Whether a PersistentVolume is attached to nodes by its CSI driver; nothing where it does not exist.
+async fn is_attachable(client: &Client, name: &str) -> Result<Option<bool>, Error> {
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
+    let Some(volume) = volumes.get_opt(name).await? else { return Ok(None) };
+    let Some(csi) = volume.spec.and_then(|spec| spec.csi) else { return Ok(Some(false)) };
+    let drivers: Api<CSIDriver> = Api::all(client.clone());
+    let driver = drivers.get_opt(&csi.driver).await?;
+    // A driver that registered nothing is attached.
+    Ok(Some(driver.is_none_or(|driver| driver.spec.attach_required != Some(false))))
+}
+
+fn volume_of(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.spec.as_ref()?.volume_name.as_deref().filter(|name| !name.is_empty())
+}
+
+fn volumes(
+    claims: &BTreeMap<String, Ordinal>,
+    known: &Known<PersistentVolumeClaim>,
+    attached: &Known<VolumeAttachment>,
+    attachable: &BTreeMap<String, bool>,
+) -> Volumes {
+    let ours = known.iter().filter_map(|claim| {
+        let name = claim.name_any();
+        let ordinal = *claims.get(&name)?;
+        let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+        let volume = volume_of(claim);
+        let of_volume = || {
+            attached.iter().filter(|attachment| {
+                volume.is_some() && attachment.spec.source.persistent_volume_name.as_deref() == volume
+            })
+        };
+        let (mut nodes, mut error) = (Vec::new(), None);
+        for attachment in of_volume() {
+            let Some(status) = &attachment.status else { continue };
+            if status.attached {
+                nodes.push(attachment.spec.node_name.clone());
+            }
+            let said = status.attach_error.as_ref().and_then(|error| error.message.clone());
+            error = error.or(said);
+        }
+        Some(ClaimedVolume {
+            ordinal,
+            uid: claim.uid().unwrap_or_default(),
+            lost: phase == Some("Lost"),
+            attachable: volume.is_some_and(|volume| attachable.get(volume).copied().unwrap_or(false)),
+            nodes,
+            error,
+            claim: name,
+        })
+    });
+    Volumes { claims: ours.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn known<K: kube::Resource + serde::de::DeserializeOwned>(objects: &[Value]) -> Known<K> {
+        let mut known = Known::default();
+        known.hear(Event::Init);
+        for object in objects {
+            known.hear(Event::InitApply(
+                serde_json::from_value(object.clone()).expect("an object of Kubernetes"),
+            ));
+        }
+        known.hear(Event::InitDone);
+        known
+    }
+
+    fn claim(name: &str, volume: &str, phase: &str) -> Value {
+        json!({
+            "metadata": { "name": name, "uid": format!("uid-{name}") },
+            "spec": { "volumeName": volume },
+            "status": { "phase": phase },
+        })
+    }
+
+    fn attachment(name: &str, volume: &str, node: &str, status: &Value) -> Value {
+        json!({
+            "metadata": { "name": name },
+            "spec": { "attacher": "d", "nodeName": node, "source": { "persistentVolumeName": volume } },
+            "status": status,
+        })
+    }
+
+    #[test]
+    fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attacher_says() {
+        let claims = BTreeMap::from([("data-db-0".to_owned(), 0), ("data-db-1".to_owned(), 1)]);
+        let objects = [
+            claim("data-db-0", "pv-0", "Bound"),
+            claim("data-db-1", "pv-1", "Lost"),
+            claim("of-somebody-else", "pv-9", "Bound"),
+        ];
+        let failed = json!({ "attached": false, "attachError": { "message": "the disk is busy" } });
+        let attachments = [
+            attachment("a", "pv-0", "n1", &json!({ "attached": true })),
+            attachment("b", "pv-0", "n2", &failed),
+            attachment("c", "pv-9", "n1", &json!({ "attached": true })),
+        ];
+        let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), false)]);
+        let told = volumes(&claims, &known(&objects), &known(&attachments), &attachable);
+        let volume = |ordinal: Ordinal| ClaimedVolume {
+            claim: format!("data-db-{ordinal}"),
+            ordinal,
+            uid: format!("uid-data-db-{ordinal}"),
+            lost: false,
+            attachable: false,
+            nodes: Vec::new(),
+            error: None,
+        };
+        let first = ClaimedVolume {
+            attachable: true,
+            nodes: vec!["n1".into()],
+            error: Some("the disk is busy".into()),
+            ..volume(0)
+        };
+        assert_eq!(told.claims, [first, ClaimedVolume { lost: true, ..volume(1) }]);
+    }
+}
