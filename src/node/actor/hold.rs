@@ -45,7 +45,8 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 // The wall clock may be set, and the machine may sleep: nothing is waited for longer than a proof.
                 () = sleep(left.min(PROOF)) => continue,
                 () = sleep_until(next_look) => {
-                    if standing.record.target.is_gone() {
+                    // Whom a kill has hit is gone from the beginning.
+                    if !standing.record.spec.fault.happens_once() && standing.record.target.is_gone() {
                         return self.target_ended(standing).await;
                     }
                     next_look = Instant::now() + PROOF;
