@@ -8,7 +8,10 @@ mod snapshot;
 mod volumes;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
-pub use disk::{Delay, DiskOperation, Fill, FullDisk, Pulses, Recorded, SlowDisk, StalledDisk};
+pub use disk::{
+    Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, Recorded, SlowDisk,
+    StalledDisk,
+};
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,

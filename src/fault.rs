@@ -15,6 +15,7 @@ use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal
 use crate::experiment::Selection;
 
 pub mod api_deny;
+pub mod disk_error;
 pub mod disk_fill;
 pub mod disk_latency;
 pub mod disk_stall;
@@ -33,6 +34,7 @@ pub mod rollout_break;
 pub mod scheduling_block;
 pub mod snapshot_block;
 pub mod volume_attach_block;
+pub mod volume_detach_stuck;
 pub mod write_stall;
 
 pub use hold::Hold;
@@ -295,12 +297,14 @@ faults! {
     NetworkPartition = network_partition::NetworkPartition,
     PowerLoss = power_loss::PowerLoss,
     DiskLatency = disk_latency::DiskLatency,
+    DiskError = disk_error::DiskError,
     DiskStall = disk_stall::DiskStall,
     WriteStall = write_stall::WriteStall,
     DiskFill = disk_fill::DiskFill,
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
     KubeletStop = kubelet_stop::KubeletStop,
+    VolumeDetachStuck = volume_detach_stuck::VolumeDetachStuck,
     RolloutBreak = rollout_break::RolloutBreak,
     ApiDeny = api_deny::ApiDeny,
     ProvisionBlock = provision_block::ProvisionBlock,

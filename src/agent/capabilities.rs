@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::machine::Machine;
 use crate::fault::Kind;
+use crate::fault::disk_error::DiskError;
 use crate::fault::disk_fill::DiskFill;
 use crate::fault::disk_latency::DiskLatency;
 use crate::fault::disk_stall::DiskStall;
@@ -15,6 +16,7 @@ use crate::fault::network_partition::NetworkPartition;
 use crate::fault::pod_kill::PodKill;
 use crate::fault::power_loss::PowerLoss;
 use crate::fault::process_pause::ProcessPause;
+use crate::fault::volume_detach_stuck::VolumeDetachStuck;
 use crate::fault::write_stall::WriteStall;
 use crate::host::freeze::panics_when_somebody_waits;
 use crate::host::freezer::CgroupId;
@@ -62,11 +64,14 @@ impl Capabilities {
         let kubelet = kubelet_stop::host::kubelet().map(drop).map_err(|error| error.to_string());
         found.tell(KubeletStop::NAME, [&handles, &guarded, &kubelet]);
         found.tell(NetworkPartition::NAME, [&handles, &guarded, &cut]);
-        found.tell(DiskLatency::NAME, [&handles, &guarded, &may_trace()]);
+        let traced = may_trace();
+        found.tell(DiskLatency::NAME, [&handles, &guarded, &traced]);
+        found.tell(DiskError::NAME, [&handles, &guarded, &traced]);
         let frozen = may_freeze();
         found.tell(DiskStall::NAME, [&handles, &guarded, &frozen]);
         found.tell(WriteStall::NAME, [&handles, &guarded, &frozen]);
         found.tell(DiskFill::NAME, [&handles, &guarded]);
+        found.tell(VolumeDetachStuck::NAME, [&handles, &guarded]);
         let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());
         found.tell(PowerLoss::NAME, [&no_devices]);
         found

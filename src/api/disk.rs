@@ -80,6 +80,54 @@ pub struct FullDisk {
     pub to: Fill,
 }
 
+/// Which calls on which volumes fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingDisk {
+    /// The claim templates whose volumes fail; all where empty.
+    pub claims: Vec<String>,
+    /// Calls that do this.
+    pub operations: Vec<DiskOperation>,
+    /// With this error.
+    pub error: DiskErrno,
+    /// How many of a hundred.
+    pub percent: u8,
+    /// Decides which.
+    pub seed: u32,
+}
+
+/// With what a disk fails (errno(3)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DiskErrno {
+    /// The device failed.
+    #[serde(rename = "EIO")]
+    Eio,
+    /// There is no room.
+    #[serde(rename = "ENOSPC")]
+    Enospc,
+    /// The filesystem is read-only, as after an error of its own.
+    #[serde(rename = "EROFS")]
+    Erofs,
+}
+
+impl std::fmt::Display for DiskErrno {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Eio => "EIO",
+            Self::Enospc => "ENOSPC",
+            Self::Erofs => "EROFS",
+        })
+    }
+}
+
+/// Which volumes stay on their node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldVolume {
+    /// The claim templates whose volumes stay; all where empty.
+    pub claims: Vec<String>,
+}
+
 /// How full a disk gets. Exactly one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

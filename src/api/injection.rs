@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiFault, FullDisk, Ordinal, SlowDisk, StalledDisk};
+use super::{ApiFault, FailingDisk, FullDisk, HeldVolume, Ordinal, SlowDisk, StalledDisk};
 
 /// What must be true of one pod for one step, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -110,10 +110,14 @@ pub enum HostFault {
     },
     /// Hold system calls on files of these volumes for a while.
     DiskLatency(Box<SlowDisk>),
+    /// Have system calls on files of these volumes fail.
+    DiskError(FailingDisk),
     /// Freeze the filesystems of these volumes.
     DiskStall(StalledDisk),
     /// Take the room on these volumes.
     DiskFill(FullDisk),
+    /// Keep these volumes mounted on the node.
+    HoldVolume(HeldVolume),
     /// Done by the run itself through the API server; no node has a part in it.
     Api(ApiFault),
 }
@@ -127,8 +131,10 @@ impl HostFault {
             | Self::StopKubelet {}
             | Self::Partition { .. }
             | Self::DiskLatency(_)
+            | Self::DiskError(_)
             | Self::DiskStall(_)
-            | Self::DiskFill(_) => false,
+            | Self::DiskFill(_)
+            | Self::HoldVolume(_) => false,
             Self::Api(fault) => fault.happens_once(),
         }
     }
@@ -141,11 +147,16 @@ impl HostFault {
     /// Whether nothing of it can be left where the pod is gone: it was in its processes or in its network.
     fn ends_with_its_pod(&self) -> bool {
         match self {
-            Self::Kill {} | Self::Pause {} | Self::Partition { .. } | Self::DiskLatency(_) => true,
+            Self::Kill {}
+            | Self::Pause {}
+            | Self::Partition { .. }
+            | Self::DiskLatency(_)
+            | Self::DiskError(_) => true,
             // What lives on a volume, on the node or in the API server is told by whoever did it.
             Self::PowerLoss { .. }
             | Self::DiskStall(_)
             | Self::DiskFill(_)
+            | Self::HoldVolume(_)
             | Self::StopKubelet {}
             | Self::Api(_) => false,
         }

@@ -13,6 +13,8 @@ pub enum Hold {
     Filled,
     /// Its processes are traced.
     Traced,
+    /// Its volumes stay where they are.
+    Kept,
     /// Its volumes are detached, and it is not started.
     Detached,
     /// Its pod cannot be made.
@@ -22,7 +24,7 @@ pub enum Hold {
 impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
-        use Hold::{Detached, Filled, Frozen, Killed, Stopped, Traced, Unmade};
+        use Hold::{Detached, Filled, Frozen, Kept, Killed, Stopped, Traced, Unmade};
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
             (Stopped, Stopped) => Some("it is paused already"),
@@ -37,6 +39,8 @@ impl Hold {
                 Some("whoever waits for a frozen volume can neither be killed nor stopped")
             }
             (Frozen, Filled) => Some("nothing can be filled on a frozen volume"),
+            (Kept, Kept) => Some("its volumes are held already"),
+            (Kept, Detached) => Some("a volume that is held on its node cannot be detached first"),
             (Detached, Detached) => Some("its volumes are detached already"),
             (Killed | Stopped | Frozen | Filled | Traced, Detached) => {
                 Some("a member whose volumes are detached has no process")

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    disk_fill, disk_latency, disk_stall, kubelet_stop, network_partition, pod_kill, power_loss, process_pause,
+    disk_fill, disk_latency, disk_stall, kubelet_stop, network_partition, pod_kill, power_loss,
+    process_pause, volume_detach_stuck,
 };
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
@@ -168,6 +169,8 @@ on_hosts! {
     DiskStall = disk_stall,
     /// Filled.
     DiskFill = disk_fill,
+    /// Kept on its node.
+    HoldVolume = volume_detach_stuck,
 }
 
 impl Target {
@@ -202,11 +205,17 @@ pub fn prepare(
         HostFault::PowerLoss { claims } => {
             Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
         }
-        HostFault::DiskLatency(slow) => Box::new(disk_latency::host::prepare(slow, pod, container, own)?),
+        HostFault::DiskLatency(slow) => {
+            Box::new(disk_latency::host::prepare(&(&**slow).into(), pod, container, own)?)
+        }
+        HostFault::DiskError(failing) => {
+            Box::new(disk_latency::host::prepare(&failing.into(), pod, container, own)?)
+        }
         HostFault::DiskStall(stall) => {
             Box::new(disk_stall::host::prepare(stall, pod, container, own.undo_dir)?)
         }
         HostFault::DiskFill(full) => Box::new(disk_fill::host::prepare(full, pod, own.undo_dir)?),
+        HostFault::HoldVolume(held) => Box::new(volume_detach_stuck::host::prepare(held, pod, own.undo_dir)?),
         HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })
 }

@@ -1,8 +1,9 @@
-//! A process that holds system calls of other processes for a while, by ptrace(2).
+//! A process that holds system calls of other processes for a while, or has them fail, by ptrace(2).
 //!
 //! It attaches to every thread of the processes that it is told of, with `PTRACE_SEIZE`, so that nobody is stopped by that,
 //! and follows the threads and processes that they start. Each system call stops twice, at its entry and at its exit; one that
-//! [`Rules`] mean waits at its entry until its time has come. Nothing else is changed: no filter, no register, no memory.
+//! [`Rules`] mean waits at its entry until its time has come, or is skipped with an error. Nothing else is changed: no filter,
+//! no memory, and no register but the two that skip a call.
 //!
 //! When it ends, however it ends, the kernel lets everybody go on at once, also from the middle of a wait (`PTRACE_O_EXITKILL`
 //! is never set). It ends when its standard input does, so with whoever started it. Who is held stays killable.
@@ -40,7 +41,7 @@ use stops::{Stop, Stopped};
 /// The hidden subcommand that runs [`main`].
 pub const SUBCOMMAND: &str = "__tracer";
 
-/// Which calls are held, and for how long.
+/// Which calls are meant, and what happens to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rules {
@@ -48,12 +49,22 @@ pub struct Rules {
     pub operations: Vec<Operation>,
     /// On files of these filesystems (`st_dev`).
     pub devices: Vec<u64>,
-    /// For how long.
-    pub delay: Delay,
-    /// How many of a hundred are held.
+    /// What happens to them.
+    pub then: Then,
+    /// How many of a hundred are meant.
     pub percent: u8,
     /// Decides which, and how long each is held where that varies.
     pub seed: u64,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Then {
+    /// It waits at its entry.
+    Wait(Delay),
+    /// It is not made, and answered with this errno.
+    Fail(i32),
 }
 
 /// What a tracer has done so far.
@@ -64,6 +75,8 @@ pub struct Tally {
     pub threads: usize,
     /// Calls that were held and went on.
     pub held: u64,
+    /// Calls that were answered with an error.
+    pub failed: u64,
     /// Calls that are held now.
     pub waiting: usize,
     /// How long those that went on should have been held, altogether, in nanoseconds.
@@ -201,24 +214,26 @@ impl Loop {
                 self.threads.entry(thread).or_insert(None);
                 stops::go_on(thread, 0);
             }
-            Stop::Call => match self.delay_of(thread) {
-                Some(delay) => self.hold(thread, delay),
-                None => stops::go_on(thread, 0),
+            Stop::Call if self.is_meant(thread) => match &self.rules.then {
+                Then::Wait(delay) => {
+                    let delay = delay.draw(&mut self.random);
+                    self.hold(thread, delay);
+                }
+                Then::Fail(errno) => {
+                    self.tally.failed += u64::from(stops::skip(thread, *errno));
+                    stops::go_on(thread, 0);
+                }
             },
+            Stop::Call => stops::go_on(thread, 0),
         }
     }
 
-    /// How long the call at whose entry a thread stands is held; nothing where it is not, or is not at an entry.
-    fn delay_of(&mut self, thread: i32) -> Option<Duration> {
-        let (operation, descriptor) = calls::entered(thread)?;
-        if !self.rules.operations.contains(&operation) {
-            return None;
-        }
-        let device = stops::device_of(thread, descriptor)?;
-        if !self.rules.devices.contains(&device) || !delay::is_chosen(self.rules.percent, &mut self.random) {
-            return None;
-        }
-        Some(self.rules.delay.draw(&mut self.random))
+    /// Whether a thread stands at the entry of a call that is meant.
+    fn is_meant(&mut self, thread: i32) -> bool {
+        let Some((operation, descriptor)) = calls::entered(thread) else { return false };
+        self.rules.operations.contains(&operation)
+            && stops::device_of(thread, descriptor).is_some_and(|device| self.rules.devices.contains(&device))
+            && delay::is_chosen(self.rules.percent, &mut self.random)
     }
 
     fn hold(&mut self, thread: i32, asked: Duration) {

@@ -191,7 +191,7 @@ async fn snapshots(
     Ok(())
 }
 
-/// Whether the attach of the volumes can be denied that a step means; else why not.
+/// Whether the volumes that a step means are attached to nodes, and for these members alone; else why not.
 async fn attach(
     client: &Client,
     namespace: &str,
@@ -200,15 +200,15 @@ async fn attach(
 ) -> Result<(), String> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     for step in &experiment.steps {
-        let (Work::Fault(Fault::VolumeAttachBlock(block)), Some(name)) =
-            (&step.work, experiment.target.stateful_set())
-        else {
-            continue;
+        let Some(name) = experiment.target.stateful_set() else { continue };
+        let (ordinals, claims) = match &step.work {
+            Work::Fault(Fault::VolumeAttachBlock(block)) => (block.among(target.ordinals()), &block.claims),
+            Work::Fault(Fault::VolumeDetachStuck(stuck)) => (target.ordinals().collect(), &stuck.claims),
+            Work::Fault(_) | Work::Action(_) => continue,
         };
         let told = |error: PlatformError| format!("whether volumes are attached is not known: {error}");
         let set = insist(|| sets.get(name)).await.map_err(told)?;
-        let ordinals = block.among(target.ordinals());
-        let found = insist(|| attachable::volumes(client, namespace, &set, &ordinals, &block.claims));
+        let found = insist(|| attachable::volumes(client, namespace, &set, &ordinals, claims));
         if let Err(why) = found.await.map_err(told)? {
             return Err(format!("step {}: {why}", step.name));
         }

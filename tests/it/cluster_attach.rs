@@ -137,7 +137,8 @@ fn a_block_of_one_claim_template_leaves_the_other_volumes_attachable() {
 #[test]
 fn a_block_whose_runner_and_controller_died_lapses_and_is_reaped() {
     // Its definitions are installed, and nothing of it runs.
-    let cluster = Cluster::installed();
+    let cluster = Cluster::shared();
+    install(&cluster);
     let namespace = set_up(&cluster, "attach-lapse");
     let fault = block(&namespace, &[], Duration::from_secs(25));
     {

@@ -55,6 +55,33 @@ fn a_stopped_kubelet_makes_its_node_not_ready_and_goes_on() {
 }
 
 #[test]
+fn a_volume_that_does_not_leave_a_node_keeps_its_member_waiting_on_another_one() {
+    let cluster = Cluster::installed_alone();
+    let file = "experiments/workers/detach-stuck.yaml";
+    let scene = Scene::of(&cluster, "nodes-stuck", file);
+    let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
+    let node = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
+    let volume =
+        scene.namespace.kubectl(["get", "pvc", "data-workers-1", "--output=jsonpath={.spec.volumeName}"]);
+    scene.create("stuck", file, &[]);
+    eventually("the new pod waits for its volume", PATIENCE * 2, || {
+        let events =
+            ["get", "events", "--field-selector=involvedObject.name=workers-1,reason=FailedAttachVolume"];
+        scene.namespace.kubectl(events).contains("exclusively attached to one node").then_some(())
+    });
+    let attached = format!(
+        "--output=jsonpath={{range .items[?(@.spec.source.persistentVolumeName=='{volume}')]}}{{.spec.nodeName}} \
+         {{.status.attached}}{{end}}"
+    );
+    assert_eq!(cluster.kubectl(["get", "volumeattachments", &attached]), format!("{node} true"));
+    let status = scene.wait_over("stuck");
+    assert_eq!(status["verdict"], "Pass", "{status}");
+    let journal = scene.journal("stuck");
+    assert!(journal.contains("umount is answered EBUSY"), "the proof is on record");
+    scene.nothing_is_left();
+}
+
+#[test]
 fn a_node_is_taken_away_by_a_run_and_given_back() {
     let cluster = Cluster::installed_alone();
     let scene = Scene::of(&cluster, "nodes-down", LEADER_CUT);

@@ -92,7 +92,8 @@ fn refkv_rolling_restart_meets_a_pause_and_passes() {
 #[test]
 fn every_shipped_experiment_is_run_by_a_test() {
     let here = text_of(&shipped("tests/it/e2e_experiments.rs"));
-    let in_cluster = text_of(&shipped("tests/it/cluster_attach.rs"));
+    let in_cluster =
+        ["attach", "nodes"].map(|name| text_of(&shipped(&format!("tests/it/cluster_{name}.rs"))));
     for file in experiments_in("experiments") {
         let name = file
             .strip_prefix(env!("CARGO_MANIFEST_DIR"))
@@ -101,7 +102,7 @@ fn every_shipped_experiment_is_run_by_a_test() {
             .to_string();
         let is_run = here.contains(&format!("passes(\"{name}\")"))
             || name == "experiments/quickstart.yaml"
-            || in_cluster.contains(&format!("\"{name}\""))
+            || in_cluster.iter().any(|tests| tests.contains(&format!("\"{name}\"")))
             || name.starts_with(BUGS);
         assert!(is_run, "no test runs {name}");
     }

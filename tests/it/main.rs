@@ -47,6 +47,8 @@ mod e2e_unseen;
 mod e2e_user;
 mod kill_host;
 mod kill_soak;
+mod node_detach;
+mod node_error;
 mod node_faults;
 mod node_fixture;
 mod node_freezer;

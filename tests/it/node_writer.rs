@@ -26,8 +26,10 @@ fn be_the_writer(folder: &Path) -> ! {
         loop {
             file.write_all(b"a line\n").expect("writable");
             let since = Instant::now();
-            file.sync_data().expect("synced");
-            writeln!(times, "{}", since.elapsed().as_micros()).expect("writable");
+            match file.sync_data() {
+                Ok(()) => writeln!(times, "{}", since.elapsed().as_micros()).expect("writable"),
+                Err(error) => writeln!(times, "error {:?}", error.raw_os_error()).expect("writable"),
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     };
@@ -65,6 +67,14 @@ impl Writer {
     pub fn times(&self, thread: &str) -> Vec<u64> {
         let text = fs::read_to_string(self.disk.mount.with_extension(thread)).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// How many syncs of each thread were answered with this errno so far.
+    pub fn errors(&self, errno: i32) -> [usize; 2] {
+        ["one", "two"].map(|thread| {
+            let text = fs::read_to_string(self.disk.mount.with_extension(thread)).unwrap_or_default();
+            text.lines().filter(|line| *line == format!("error {:?}", Some(errno))).count()
+        })
     }
 
     pub fn pid(&self) -> i32 {

@@ -221,29 +221,34 @@ fn ordinals(set: &StatefulSet) -> Vec<Ordinal> {
     (start..start.saturating_add(replicas)).filter_map(|ordinal| u32::try_from(ordinal).ok()).collect()
 }
 
-/// Whether the attach of the target's volumes can be denied, where a step does that.
+/// Whether the target's volumes are attached to nodes, where a step blocks them on the way to or from one.
 async fn attach(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let client = &server.access.client;
     for step in &experiment.steps {
-        let Work::Fault(Fault::VolumeAttachBlock(block)) = &step.work else {
-            continue;
+        let claims = match &step.work {
+            Work::Fault(Fault::VolumeAttachBlock(block)) => &block.claims,
+            Work::Fault(Fault::VolumeDetachStuck(stuck)) => &stuck.claims,
+            Work::Fault(_) | Work::Action(_) => continue,
         };
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
         let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
         else {
             continue; // said above
         };
-        let meant = block.among(ordinals(&set).into_iter());
-        match attachable::volumes(client, server.namespace, &set, &meant, &block.claims).await {
+        let mut meant = ordinals(&set);
+        if let Work::Fault(Fault::VolumeAttachBlock(block)) = &step.work {
+            meant = block.among(meant.into_iter());
+        }
+        match attachable::volumes(client, server.namespace, &set, &meant, claims).await {
             Ok(Ok(found)) => {
                 findings.good(format!(
-                    "step {}: the attach of {} volumes can be denied",
+                    "step {}: {} volumes are attached to nodes, and for these members alone",
                     step.name,
                     found.len()
                 ));
             }
             Ok(Err(why)) => {
-                findings.unmet(format!("step {} cannot block the attach of volumes", step.name), why);
+                findings.unmet(format!("step {} cannot block volumes between nodes", step.name), why);
             }
             Err(error) => findings.note(format!("volumes cannot be looked at: {}", words(&error))),
         }

@@ -8,16 +8,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Delay, DiskOperation, HostFault, InjectionSpec, SlowDisk};
+use crate::api::{Delay, DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk};
 use crate::fault::host;
 use crate::fault::host::volumes::folder_of_the_node;
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, kernel};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::tracer::{self, Operation, Rules, Tally, Tracer, tracer_of, unseen_io};
+use crate::host::tracer::{self, Operation, Rules, Tally, Then, Tracer, tracer_of, unseen_io};
 use crate::host::volume;
 use crate::node::LocatedPod;
 
@@ -100,6 +101,34 @@ fn hint(source: &io::Error) -> &'static str {
     }
 }
 
+/// What a tracer is to do, and to which calls.
+pub struct Meant<'a> {
+    claims: &'a [String],
+    operations: &'a [DiskOperation],
+    then: Then,
+    percent: u8,
+    seed: u32,
+}
+
+impl<'a> From<&'a SlowDisk> for Meant<'a> {
+    fn from(slow: &'a SlowDisk) -> Self {
+        let SlowDisk { claims, operations, delay, percent, seed } = slow;
+        Self { claims, operations, then: Then::Wait(delay.into()), percent: *percent, seed: *seed }
+    }
+}
+
+impl<'a> From<&'a FailingDisk> for Meant<'a> {
+    fn from(failing: &'a FailingDisk) -> Self {
+        let FailingDisk { claims, operations, error, percent, seed } = failing;
+        let errno = match error {
+            DiskErrno::Eio => Errno::EIO,
+            DiskErrno::Enospc => Errno::ENOSPC,
+            DiskErrno::Erofs => Errno::EROFS,
+        };
+        Self { claims, operations, then: Then::Fail(errno as i32), percent: *percent, seed: *seed }
+    }
+}
+
 /// A tracer that traces nobody yet.
 pub struct Idle {
     target: Target,
@@ -108,13 +137,13 @@ pub struct Idle {
 
 /// Finds the processes and volumes, and whether a tracer would see what is meant.
 pub(in crate::fault) fn prepare(
-    slow: &SlowDisk,
+    meant: &Meant<'_>,
     pod: &LocatedPod,
     container: Option<&str>,
     own: Own<'_>,
 ) -> Result<Idle, HostError> {
     let containers = Running::find(pod, container).map_err(Error::from)?;
-    let devices = devices(pod, &slow.claims, own.undo_dir)?;
+    let devices = devices(pod, meant.claims, own.undo_dir)?;
     for container in &containers {
         for process in container.processes().map_err(Error::from)? {
             let look = |error| Error::from(kernel("look at", &container.name)(error));
@@ -129,11 +158,11 @@ pub(in crate::fault) fn prepare(
         }
     }
     let rules = Rules {
-        operations: slow.operations.iter().map(|&operation| operation.into()).collect(),
+        operations: meant.operations.iter().map(|&operation| operation.into()).collect(),
         devices,
-        delay: (&slow.delay).into(),
-        percent: slow.percent,
-        seed: u64::from(slow.seed),
+        then: meant.then.clone(),
+        percent: meant.percent,
+        seed: u64::from(meant.seed),
     };
     let tracer = Tracer::start(own.program, &rules).map_err(|source| Error::Trace { source })?;
     Ok(Idle { target: Target { tracer: tracer.process, containers }, tracer })
@@ -249,6 +278,14 @@ impl Effect for Slow {
             Err(error) => return Look::Fails(error.to_string()),
         };
         let before = std::mem::replace(&mut self.seen, tally.clone());
+        if tally.failed > 0 {
+            return Look::Holds(format!(
+                "{} threads traced, {} calls answered with the error, {} since the last look",
+                tally.threads,
+                tally.failed,
+                tally.failed - before.failed
+            ));
+        }
         if tally.held == 0 {
             return Look::NotYet;
         }

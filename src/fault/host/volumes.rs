@@ -166,6 +166,24 @@ impl Volume {
         Ok(None)
     }
 
+    /// Where kubelet stages it on the node, as the node names that place, opened there; `None` where it is mounted into its
+    /// pod alone.
+    pub(in crate::fault) fn staged(&self) -> io::Result<Option<(PathBuf, fs::File)>> {
+        let found = of_device(self.device)?;
+        // An agent in a container is not where kubelet is; a node without one need not be where process 1 is.
+        for (node, root) in [("1", "/proc/1/root"), ("self", "/proc/self/root")] {
+            let node = fs::read_link(format!("/proc/{node}/ns/mnt")).ok();
+            let there = found.iter().filter(|found| Some(&found.name) == node.as_ref());
+            for point in there.flat_map(|found| &found.whole).filter(|point| is_staged(point)) {
+                let inside = Path::new(root).join(point.strip_prefix("/").unwrap_or(point));
+                if let Some(mount) = volume::open_on(&inside, self.device)? {
+                    return Ok(Some((point.clone(), mount)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether its block device has still something on it, mounted or not.
     pub(in crate::fault) fn is_attached(&self) -> bool {
         let device = format!("{}:{}", nix::libc::major(self.device), nix::libc::minor(self.device));
@@ -284,7 +302,12 @@ fn is_of_another_pod(point: &Path, uid: &str) -> bool {
 /// Whether a mount point is where kubelet or a storage plugin puts the volume of this pod.
 fn is_of_kubelet(point: &Path, uid: &str) -> bool {
     let text = point.to_string_lossy();
-    text.contains(&format!("/pods/{uid}/")) || text.contains("/plugins/")
+    text.contains(&format!("/pods/{uid}/")) || is_staged(point)
+}
+
+/// Whether a mount point is where kubelet has a storage plugin put a volume for all pods of the node.
+fn is_staged(point: &Path) -> bool {
+    point.to_string_lossy().contains("/plugins/")
 }
 
 #[cfg(test)]

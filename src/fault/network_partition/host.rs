@@ -125,8 +125,10 @@ impl<'a> Links<'a> {
             | HostFault::StopKubelet {}
             | HostFault::PowerLoss { .. }
             | HostFault::DiskLatency(_)
+            | HostFault::DiskError(_)
             | HostFault::DiskStall(_)
             | HostFault::DiskFill(_)
+            | HostFault::HoldVolume(_)
             | HostFault::Api(_) => Err(HostError::AnotherFault),
         }
     }

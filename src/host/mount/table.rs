@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,17 @@ pub fn of_device(device: u64) -> io::Result<Vec<Namespace>> {
         }
     }
     Ok(found)
+}
+
+/// Whether the mount by which a file was opened is still where it was: in the mount namespace of process 1, or in one's own
+/// (proc_pid_fdinfo(5)).
+pub fn is_mounted(file: BorrowedFd<'_>) -> io::Result<bool> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim).unwrap_or_default();
+    let mut tables =
+        ["1", "self"].map(|pid| fs::read_to_string(format!("/proc/{pid}/mountinfo"))).into_iter();
+    let has = |table: &str| table.lines().any(|line| line.split_ascii_whitespace().next() == Some(id));
+    Ok(tables.any(|table| table.is_ok_and(|table| has(&table))))
 }
 
 /// The mount point of a line, where its device is `wanted`, and whether the root of the filesystem is there.

@@ -154,6 +154,39 @@ pub(super) fn entry(thread: i32) -> Option<Entry> {
         .then_some(Entry { number: info.number, first: info.arguments[0] })
 }
 
+/// Has the kernel skip the call at whose entry a thread stands, and answer with an error; whether it will. A thread whose
+/// tracer dies now has the error all the same: without a call to make, what is in the register of the result stays.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn skip(thread: i32, errno: i32) -> bool {
+    let thread = nix::unistd::Pid::from_raw(thread);
+    let Ok(mut registers) = nix::sys::ptrace::getregs(thread) else { return false };
+    // do_syscall_64() in arch/x86/entry/syscall_64.c makes no call of this number, and sets no result.
+    registers.orig_rax = u64::MAX;
+    registers.rax = i64::from(-errno).cast_unsigned();
+    nix::sys::ptrace::setregs(thread, registers).is_ok()
+}
+
+/// Has the kernel skip the call at whose entry a thread stands, and answer with an error; whether it will. A thread whose
+/// tracer dies between the two orders makes its call.
+#[cfg(target_arch = "aarch64")]
+pub(super) fn skip(thread: i32, errno: i32) -> bool {
+    use nix::sys::ptrace::{getregset, regset::NT_PRSTATUS, setregset};
+    let pid = nix::unistd::Pid::from_raw(thread);
+    let Ok(mut registers) = getregset::<NT_PRSTATUS>(pid) else { return false };
+    // What a tracer puts there stays where no call is made (el0_svc_common() in arch/arm64/kernel/syscall.c).
+    registers.regs[0] = i64::from(-errno).cast_unsigned();
+    let mut none: libc::c_int = -1;
+    let number = libc::iovec { iov_base: (&raw mut none).cast(), iov_len: size_of::<libc::c_int>() };
+    // SAFETY: the kernel reads as many bytes as `iov_len` says from `none`, which lives until the call returns.
+    let skipped =
+        unsafe { libc::ptrace(libc::PTRACE_SETREGSET, thread, NT_ARM_SYSTEM_CALL, &raw const number) };
+    Errno::result(skipped).is_ok() && setregset::<NT_PRSTATUS>(pid, registers).is_ok()
+}
+
+/// The number of the call, as a register set (linux/elf.h).
+#[cfg(target_arch = "aarch64")]
+const NT_ARM_SYSTEM_CALL: libc::c_int = 0x404;
+
 /// The filesystem of the file that a thread has open under this number.
 pub(super) fn device_of(thread: i32, descriptor: i32) -> Option<u64> {
     std::fs::metadata(format!("/proc/{thread}/fd/{descriptor}")).ok().map(|found| found.dev())

@@ -97,7 +97,7 @@ fn driver(claim: &str, volume: &PersistentVolume) -> Result<String, String> {
         () => "of a kind that is built into Kubernetes, and does not say what attaches it",
     };
     let other =
-        || format!("the volume of claim {claim} is {what}: only those that name a CSI driver can be denied");
+        || format!("the volume of claim {claim} is {what}: only those that name a CSI driver can be blocked");
     spec.csi.map(|csi| csi.driver).ok_or_else(other)
 }
 
@@ -107,7 +107,7 @@ fn needs_no_attach(driver: &CSIDriver) -> Option<String> {
     (driver.spec.attach_required == Some(false)).then(|| {
         format!(
             "volumes of the driver {name} are never attached (its CSIDriver says attachRequired: false), so that there is \
-             nothing to deny"
+             nothing to block"
         )
     })
 }

@@ -164,7 +164,11 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
     let mut found = Disturbance { by: format!("Injection {}", spec.name), ..Disturbance::default() };
     let member = member(spec, snapshot);
     match &spec.fault {
-        HostFault::Kill {} | HostFault::Pause {} | HostFault::PowerLoss { .. } | HostFault::DiskFill(_) => {
+        HostFault::Kill {}
+        | HostFault::Pause {}
+        | HostFault::PowerLoss { .. }
+        | HostFault::DiskError(_)
+        | HostFault::DiskFill(_) => {
             found.down.extend(member);
         }
         HostFault::DiskStall(stall) => found.down.extend(member.filter(|_| stall.is_felt_as_down())),
@@ -186,8 +190,8 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
                 }
             }
         }
-        // Whoever is slow answers still.
-        HostFault::DiskLatency(_) => {}
+        // Whoever is slow answers still, and so does whoever cannot move.
+        HostFault::DiskLatency(_) | HostFault::HoldVolume(_) => {}
         HostFault::Api(fault) => through_the_api(fault, spec, member, snapshot, &mut found),
     }
     let is_nothing = found.down.is_empty() && found.cut.is_empty() && found.rolling == 0;

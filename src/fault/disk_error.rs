@@ -1,0 +1,106 @@
+//! `diskError`: a member's disk answers with errors.
+//!
+//! Changes: nothing on disk and nothing in the kernel. The tracer of `diskLatency` has the kernel skip the member's system
+//! calls on files of its volumes and answer with the error asked for, on the live process and without a restart; threads and
+//! processes that it starts are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the calls of a
+//! dead tracer's processes are made again; one that was skipped has its error already. Needs and cannot: as `diskLatency`.
+//! Proof: calls answered with the error.
+//!
+//! Nothing of a call that fails has been done: a write leaves no byte, and what a failed sync should have made durable stays
+//! in memory, where the kernel would have dropped it after a real error.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use crate::api::{DiskErrno, DiskOperation, FailingDisk, HostFault};
+use crate::experiment::Selection;
+
+/// Has calls on the volumes of members fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DiskError {
+    /// Whose.
+    pub members: Selection,
+    /// Which claim templates' volumes fail; all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<String>,
+    /// Which calls: sync (default), write, read.
+    #[serde(default = "only_sync")]
+    #[schemars(length(min = 1))]
+    pub operations: BTreeSet<DiskOperation>,
+    /// With which error: EIO, ENOSPC, EROFS.
+    pub error: DiskErrno,
+    /// How many of a hundred calls, chosen by the run's seed. Default: all.
+    #[serde(default = "all")]
+    #[schemars(range(min = 1, max = 100))]
+    pub percent: u8,
+}
+
+fn only_sync() -> BTreeSet<DiskOperation> {
+    BTreeSet::from([DiskOperation::Sync])
+}
+
+fn all() -> u8 {
+    100
+}
+
+impl Kind for DiskError {
+    const NAME: &'static str = "diskError";
+    const SUMMARY: &'static str = "have syncs, writes or reads on the volumes fail";
+
+    fn must_last(&self) -> bool {
+        true
+    }
+
+    fn may_last(&self, _follow: bool) -> bool {
+        true
+    }
+
+    fn selection(&self) -> Option<&Selection> {
+        Some(&self.members)
+    }
+
+    fn claims(&self) -> &[String] {
+        &self.claims
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Traced)
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+        if self.operations.is_empty() {
+            return Err("nothing fails: write for example operations: [sync]".into());
+        }
+        if !(1..=100).contains(&self.percent) {
+            return Err(format!("percent: {} is not between 1 and 100", self.percent));
+        }
+        let reads = self.operations.contains(&DiskOperation::Read);
+        if reads && self.error != DiskErrno::Eio {
+            return Err(format!("no read is answered {}: leave read out, or write error: EIO", self.error));
+        }
+        let members = chooser.pick(&self.members)?;
+        let fault = |seed| {
+            HostFault::DiskError(FailingDisk {
+                claims: self.claims.clone(),
+                operations: self.operations.iter().copied().collect(),
+                error: self.error,
+                percent: self.percent,
+                seed,
+            })
+        };
+        let seed = chooser.seed();
+        Ok(Resolved {
+            hits: members
+                .iter()
+                .map(|&member| (member, Action::Host(fault(seed.wrapping_add(member)))))
+                .collect(),
+            // Many a store stops when its disk fails, and all should: what they hold may not be what they wrote.
+            damage: Damage { down: members.into_iter().collect(), ..Damage::default() },
+            ..Resolved::default()
+        })
+    }
+}
