@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::disk_latency::{all, is_percentage, only_sync};
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
 use crate::api::{DiskErrno, DiskOperation, FailingDisk, HostFault};
 use crate::experiment::Selection;
@@ -37,14 +38,6 @@ pub struct DiskError {
     #[serde(default = "all")]
     #[schemars(range(min = 1, max = 100))]
     pub percent: u8,
-}
-
-fn only_sync() -> BTreeSet<DiskOperation> {
-    BTreeSet::from([DiskOperation::Sync])
-}
-
-fn all() -> u8 {
-    100
 }
 
 impl Kind for DiskError {
@@ -75,9 +68,7 @@ impl Kind for DiskError {
         if self.operations.is_empty() {
             return Err("nothing fails: write for example operations: [sync]".into());
         }
-        if !(1..=100).contains(&self.percent) {
-            return Err(format!("percent: {} is not between 1 and 100", self.percent));
-        }
+        is_percentage(self.percent)?;
         let reads = self.operations.contains(&DiskOperation::Read);
         if reads && self.error != DiskErrno::Eio {
             return Err(format!("no read is answered {}: leave read out, or write error: EIO", self.error));

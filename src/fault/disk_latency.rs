@@ -46,12 +46,22 @@ pub struct DiskLatency {
     pub percent: u8,
 }
 
-fn only_sync() -> BTreeSet<DiskOperation> {
+/// Calls that are meant where nobody says which.
+pub(super) fn only_sync() -> BTreeSet<DiskOperation> {
     BTreeSet::from([DiskOperation::Sync])
 }
 
-fn all() -> u8 {
+/// How many of a hundred are meant where nobody says it.
+pub(super) fn all() -> u8 {
     100
+}
+
+/// Whether it is a share of calls that is not none.
+pub(super) fn is_percentage(percent: u8) -> Result<(), String> {
+    match percent {
+        1..=100 => Ok(()),
+        other => Err(format!("percent: {other} is not between 1 and 100")),
+    }
 }
 
 impl Kind for DiskLatency {
@@ -82,9 +92,7 @@ impl Kind for DiskLatency {
         if self.operations.is_empty() {
             return Err("slows nothing down: write for example operations: [sync]".into());
         }
-        if !(1..=100).contains(&self.percent) {
-            return Err(format!("percent: {} is not between 1 and 100", self.percent));
-        }
+        is_percentage(self.percent)?;
         let longest = self.delay.longest();
         if longest.is_zero() || longest > LONGEST {
             return Err(format!(

@@ -58,7 +58,7 @@ fn syncs_are_answered_with_the_error_and_work_again_afterwards() {
         assert_eq!(writer.syncs(), done, "every one fails");
         node.gone(name);
         is_let_go(&writer);
-        // One that was skipped just before may still be told.
+        // The answer of the last one may not be written down yet.
         std::thread::sleep(Duration::from_millis(50));
         let before = writer.errors(errno);
         writer.goes_on_within(SOON);
