@@ -51,14 +51,14 @@ impl Injecting {
     ) -> Option<Self> {
         let (brief, limits) = (scene.brief, scene.limits());
         let is_api = matches!(action, Action::Api(_));
-        let lasting = match step.extent() {
-            // A fault that happens once is over when it is proven; its deadline only ends the attempt.
-            Extent::Once if is_api => limits.api,
-            Extent::Once => limits.once,
+        let extent = step.extent();
+        let lasting = match extent {
+            // It is over when it is proven; its deadline only ends the attempt.
+            Extent::Once => Duration::ZERO,
             Extent::For(lasting) | Extent::UntilDone(lasting) => lasting,
             Extent::ToTheEnd => brief.experiment.guards.max_duration,
         };
-        let within = lasting + limits.margin + if is_api { limits.api } else { Duration::ZERO };
+        let within = limits.arming(extent, is_api) + lasting + limits.margin;
         let deadline = after(scene.now, within);
         let (pod, whom) = match whom {
             Some(ordinal) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::Nanos;
+use crate::experiment::Extent;
 
 /// Every wait of a run that the experiment does not name itself. None is unbounded, so that a run always ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub struct Limits {
     pub once: Duration,
     /// From the deletion of a pod to the pod that takes its place; longer than the usual grace period of 30s.
     pub replace: Duration,
-    /// What a fault's deadline has on top of its duration. Half of it may be spent on injecting: a fault that takes
-    /// longer to come into force is held shorter, because deadlines are never moved.
+    /// What a fault's deadline has on top of its duration and of the longest time that it may take to be proven, so
+    /// that the run itself ends it. Deadlines are never moved.
     pub margin: Duration,
     /// After a fault's deadline, for its revert to be verified.
     pub overdue: Duration,
@@ -29,7 +30,7 @@ pub struct Limits {
     /// Between two requests for the same revert.
     pub retry: Duration,
     /// From asking for what is done through the API server to its proof: pods end in their grace period, and policies
-    /// are learned of by and by. Such a fault has all of this on top of its duration, and is held for as long as asked.
+    /// are learned of by and by.
     pub api: Duration,
     /// For the answer to an effect.
     pub answer: Duration,
@@ -63,6 +64,17 @@ impl Default for Limits {
             stable: Duration::from_secs(2),
             endangered: Duration::from_secs(3),
             stale: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Limits {
+    /// From asking for a fault to its proof.
+    pub(super) fn arming(&self, extent: Extent, is_api: bool) -> Duration {
+        match extent {
+            _ if is_api => self.api,
+            Extent::Once => self.once,
+            Extent::For(_) | Extent::UntilDone(_) | Extent::ToTheEnd => self.inject,
         }
     }
 }

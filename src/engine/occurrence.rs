@@ -107,7 +107,6 @@ impl Occurrence {
                 true
             }
             Stage::Holding { since, until } if scene.now >= until => {
-                // A fault that took long to arm is held shorter than asked; that counts against its proof.
                 let asked = match self.extent {
                     Extent::Once => Duration::ZERO,
                     Extent::For(lasting) | Extent::UntilDone(lasting) => lasting,
@@ -131,7 +130,7 @@ impl Occurrence {
                 Arming::Failed(why) => failed = failed.or(Some(why)),
             }
         }
-        let limit = self.arming_limit(scene);
+        let limit = scene.limits().arming(self.extent, self.is_api);
         if failed.is_none() && pending > 0 && scene.passed(self.asked_at, limit) {
             let limit = crate::experiment::duration::format(limit);
             failed = Some(format!("{pending} of {} hits were not proven within {limit}", self.hits.len()));
@@ -152,12 +151,7 @@ impl Occurrence {
         scene.outbox.say(Effect::Began { step: self.step.clone(), occurrence: self.number });
         let until = match self.extent {
             Extent::Once => scene.now,
-            // Its deadline has room for a proof that takes long.
-            Extent::For(lasting) if self.is_api => after(scene.now, lasting),
-            Extent::For(lasting) => {
-                let latest = after(after(self.asked_at, lasting), scene.limits().margin / 2);
-                after(scene.now, lasting).min(latest).max(scene.now)
-            }
+            Extent::For(lasting) => after(scene.now, lasting),
             Extent::UntilDone(limit) => after(self.asked_at, limit).max(scene.now),
             Extent::ToTheEnd => Nanos::MAX,
         };
@@ -194,15 +188,6 @@ impl Occurrence {
     /// Whether what goes on until it is done is done.
     fn is_done(&self) -> bool {
         matches!(self.extent, Extent::UntilDone(_)) && !self.hits.iter().any(Hit::is_still_going_on)
-    }
-
-    fn arming_limit(&self, scene: &Scene<'_>) -> Duration {
-        let limits = scene.limits();
-        match self.extent {
-            _ if self.is_api => limits.api,
-            Extent::Once => limits.once,
-            Extent::For(_) | Extent::UntilDone(_) | Extent::ToTheEnd => limits.inject,
-        }
     }
 
     /// Ends it if it stays to the end and is in force. True where it did.
@@ -324,7 +309,7 @@ impl Occurrence {
     /// Moments at which it has to be looked at.
     pub(super) fn timers<'a>(&'a self, scene: &'a Scene<'_>) -> impl Iterator<Item = Nanos> + 'a {
         let own: Vec<Nanos> = match self.stage {
-            Stage::Arming => std::iter::once(after(self.asked_at, self.arming_limit(scene)))
+            Stage::Arming => std::iter::once(after(self.asked_at, scene.limits().arming(self.extent, self.is_api)))
                 .chain(self.sequence.timer(scene.limits().replace))
                 .collect(),
             Stage::Holding { until, .. } if until < Nanos::MAX => vec![until],

@@ -20,10 +20,10 @@ fn a_fault_is_injected_proven_held_reverted_and_forgotten() {
     };
     assert_eq!(*injected_at, since + 2 * SECOND);
     assert_eq!(injected.name, "run.p.0.1");
-    assert_eq!(injected.deadline.within, Duration::from_secs(12));
+    assert_eq!(injected.deadline.within, Duration::from_secs(22));
     assert_eq!(
         injected.deadline.at,
-        started_at() + Duration::from_nanos(later(*injected_at, Duration::from_secs(12)))
+        started_at() + Duration::from_nanos(later(*injected_at, Duration::from_secs(22)))
     );
     assert_eq!(reverted.desired, Desired::Reverted);
     assert_eq!(millis(reverted_at - injected_at), 10_020, "held for 10s from its proof");
