@@ -309,9 +309,11 @@ impl Occurrence {
     /// Moments at which it has to be looked at.
     pub(super) fn timers<'a>(&'a self, scene: &'a Scene<'_>) -> impl Iterator<Item = Nanos> + 'a {
         let own: Vec<Nanos> = match self.stage {
-            Stage::Arming => std::iter::once(after(self.asked_at, scene.limits().arming(self.extent, self.is_api)))
-                .chain(self.sequence.timer(scene.limits().replace))
-                .collect(),
+            Stage::Arming => {
+                std::iter::once(after(self.asked_at, scene.limits().arming(self.extent, self.is_api)))
+                    .chain(self.sequence.timer(scene.limits().replace))
+                    .collect()
+            }
             Stage::Holding { until, .. } if until < Nanos::MAX => vec![until],
             Stage::Ending { since, .. } => self.open_reverts(since, scene).map(|(limit, _)| limit).collect(),
             Stage::Holding { .. } | Stage::Over => Vec::new(),

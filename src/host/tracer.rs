@@ -2,8 +2,8 @@
 //!
 //! It attaches to every thread of the processes that it is told of, with `PTRACE_SEIZE`, so that nobody is stopped by that,
 //! and follows the threads and processes that they start. Each system call stops twice, at its entry and at its exit; one that
-//! [`Rules`] mean waits at its entry until its time has come, or is skipped with an error. Nothing else is changed: no filter,
-//! no memory, and no register but the two that skip a call.
+//! [`Rules`] mean waits at its entry until its time has come, or is made on no file and answered with an error. Nothing else
+//! is changed: no filter, no memory, and no register but the two that this takes.
 //!
 //! When it ends, however it ends, the kernel lets everybody go on at once, also from the middle of a wait (`PTRACE_O_EXITKILL`
 //! is never set). It ends when its standard input does, so with whoever started it. Who is held stays killable.
@@ -99,6 +99,9 @@ pub fn main(rules: Option<std::ffi::OsString>) -> ExitCode {
 /// So many stops are met before anything else is looked at.
 const AT_A_TIME: usize = 64;
 
+/// How long to wait for calls that are to fail and have not been answered yet, when everything ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// A call that waits at its entry.
 struct Held {
     thread: i32,
@@ -113,6 +116,8 @@ struct Loop {
     held: BTreeMap<(Instant, u64), Held>,
     /// Where a thread that is held is found in `held`; nothing for one that runs.
     threads: HashMap<i32, Option<(Instant, u64)>>,
+    /// Threads in a call that is to fail, and the argument that was replaced for that.
+    failing: HashMap<i32, u64>,
     count: u64,
     tally: Tally,
 }
@@ -127,6 +132,7 @@ impl Loop {
             random,
             held: BTreeMap::new(),
             threads: HashMap::new(),
+            failing: HashMap::new(),
             count: 0,
             tally: Tally::default(),
         })
@@ -140,15 +146,7 @@ impl Loop {
         let mut orders = Orders::default();
         let input = io::stdin();
         loop {
-            // Some at a time: threads that call all the time must not keep those waiting whose time has come, nor orders.
-            let mut may_be_more = true;
-            for _ in 0..AT_A_TIME {
-                let Some(Stopped { thread, stop }) = stops::next()? else {
-                    may_be_more = false;
-                    break;
-                };
-                self.meet(thread, stop);
-            }
+            let may_be_more = self.meet_some()?;
             self.let_go();
             let mut fds = [
                 PollFd::new(children.as_fd(), PollFlags::POLLIN),
@@ -158,13 +156,38 @@ impl Loop {
             let speaks = fds[1].any() == Some(true);
             while children.read_signal()?.is_some() {}
             if speaks {
-                let Some(new) = orders.read()? else { return Ok(()) };
+                let Some(new) = orders.read()? else { return self.finish(&children) };
                 for processes in new {
                     let refused = self.attach(&processes);
                     answer(self.tally(), refused)?;
                 }
             }
         }
+    }
+
+    /// Meets some of those that stopped; whether there may be more. Only some, because threads that call all the time must
+    /// not keep those waiting whose time has come, nor orders.
+    fn meet_some(&mut self) -> io::Result<bool> {
+        for _ in 0..AT_A_TIME {
+            let Some(Stopped { thread, stop }) = stops::next()? else { return Ok(false) };
+            self.meet(thread, stop);
+        }
+        Ok(true)
+    }
+
+    /// Answers those that are in a call that is to fail, which takes no time, unless somebody has stopped them.
+    fn finish(mut self, children: &SignalFd) -> io::Result<()> {
+        self.rules.operations.clear();
+        let until = Instant::now() + LAST_ANSWERS;
+        while self.meet_some()? || !self.failing.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(left))?;
+            while children.read_signal()?.is_some() {}
+        }
+        Ok(())
     }
 
     fn tally(&self) -> Tally {
@@ -203,37 +226,62 @@ impl Loop {
 
     fn meet(&mut self, thread: i32, stop: Stop) {
         match stop {
-            Stop::Gone => {
-                if let Some(Some(moment)) = self.threads.remove(&thread) {
-                    self.held.remove(&moment);
-                }
-            }
+            Stop::Gone => self.forget(thread),
             Stop::Group => stops::listen(thread),
             Stop::Signal(signal) => stops::go_on(thread, signal),
+            Stop::Exec => {
+                // Of all threads of the process it alone goes on, under the number of the first.
+                self.forget(thread);
+                stops::before_exec(thread).into_iter().for_each(|before| self.forget(before));
+                self.threads.insert(thread, None);
+                stops::go_on(thread, 0);
+            }
             Stop::Other => {
                 self.threads.entry(thread).or_insert(None);
                 stops::go_on(thread, 0);
             }
-            Stop::Call if self.is_meant(thread) => match &self.rules.then {
-                Then::Wait(delay) => {
-                    let delay = delay.draw(&mut self.random);
-                    self.hold(thread, delay);
-                }
-                Then::Fail(errno) => {
-                    self.tally.failed += u64::from(stops::skip(thread, *errno));
-                    stops::go_on(thread, 0);
-                }
-            },
-            Stop::Call => stops::go_on(thread, 0),
+            Stop::Call => self.call(thread),
         }
     }
 
-    /// Whether a thread stands at the entry of a call that is meant.
-    fn is_meant(&mut self, thread: i32) -> bool {
-        let Some((operation, descriptor)) = calls::entered(thread) else { return false };
-        self.rules.operations.contains(&operation)
-            && stops::device_of(thread, descriptor).is_some_and(|device| self.rules.devices.contains(&device))
-            && delay::is_chosen(self.rules.percent, &mut self.random)
+    fn forget(&mut self, thread: i32) {
+        self.failing.remove(&thread);
+        if let Some(Some(moment)) = self.threads.remove(&thread) {
+            self.held.remove(&moment);
+        }
+    }
+
+    /// A thread is at the entry or the exit of a call.
+    fn call(&mut self, thread: i32) {
+        match (&self.rules.then, self.failing.remove(&thread)) {
+            (Then::Fail(errno), Some(first)) => {
+                self.tally.failed += u64::from(stops::answer(thread, first, *errno));
+            }
+            (Then::Wait(_), Some(_)) | (_, None) => {}
+        }
+        if let Some(first) = self.meant(thread) {
+            match &self.rules.then {
+                Then::Wait(delay) => {
+                    let delay = delay.draw(&mut self.random);
+                    return self.hold(thread, delay);
+                }
+                Then::Fail(_) if stops::divert(thread) => {
+                    self.failing.insert(thread, first);
+                }
+                Then::Fail(_) => {}
+            }
+        }
+        stops::go_on(thread, 0);
+    }
+
+    /// The first argument of the call at whose entry a thread stands, where that call is meant.
+    fn meant(&mut self, thread: i32) -> Option<u64> {
+        let (operation, first) = calls::entered(thread)?;
+        let is_meant = self.rules.operations.contains(&operation)
+            && stops::device_of(thread, first as i32)
+                .is_some_and(|device| self.rules.devices.contains(&device))
+            && delay::is_chosen(self.rules.percent, &mut self.random);
+        is_meant.then_some(first)
     }
 
     fn hold(&mut self, thread: i32, asked: Duration) {

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use seatrial::api::{DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionState};
 use seatrial::host::tracer::tracer_of;
 
@@ -14,9 +16,13 @@ const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
 
 fn failing(error: DiskErrno, percent: u8) -> HostFault {
+    failing_at(DiskOperation::Sync, error, percent)
+}
+
+fn failing_at(operation: DiskOperation, error: DiskErrno, percent: u8) -> HostFault {
     HostFault::DiskError(FailingDisk {
         claims: Vec::new(),
-        operations: vec![DiskOperation::Sync],
+        operations: vec![operation],
         error,
         percent,
         seed: 7,
@@ -39,16 +45,17 @@ fn is_let_go(writer: &Writer) {
 }
 
 #[test]
-fn syncs_are_answered_with_the_error_and_work_again_afterwards() {
+fn calls_are_answered_with_the_error_and_no_other_and_work_again_afterwards() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
-    let writer = Writer::start(&folder, &mut pod);
+    let writer = Writer::strict(&folder, &mut pod);
     let mut node = Node::start(&folder);
-    for (name, error, errno) in [
-        ("io", DiskErrno::Eio, libc::EIO),
-        ("full", DiskErrno::Enospc, libc::ENOSPC),
-        ("read-only", DiskErrno::Erofs, libc::EROFS),
+    for (name, operation, error, errno) in [
+        ("io", DiskOperation::Sync, DiskErrno::Eio, libc::EIO),
+        ("full", DiskOperation::Write, DiskErrno::Enospc, libc::ENOSPC),
+        ("read-only", DiskOperation::Write, DiskErrno::Erofs, libc::EROFS),
+        ("unreadable", DiskOperation::Read, DiskErrno::Eio, libc::EIO),
     ] {
-        node.put(&injection(name, &pod, failing(error, 100), LONG));
+        node.put(&injection(name, &pod, failing_at(operation, error, 100), LONG));
         let status = folder.await_state(name, InjectionState::Injected);
         let observed = status.proof.expect("proven").observed;
         assert!(observed.contains("calls answered with the error"), "{observed}");
@@ -64,6 +71,34 @@ fn syncs_are_answered_with_the_error_and_work_again_afterwards() {
         writer.goes_on_within(SOON);
         assert_eq!(writer.errors(errno), before, "none fails any more");
         eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    }
+    assert_eq!(writer.other_errors(&[libc::EIO, libc::ENOSPC, libc::EROFS]), 0);
+    node.end();
+}
+
+#[test]
+fn a_tracer_that_is_killed_leaves_no_call_that_only_seems_to_be_made() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    for round in 0..10 {
+        let name = format!("killed-{round}");
+        node.put(&injection(&name, &pod, failing_at(DiskOperation::Write, DiskErrno::Eio, 100), LONG));
+        folder.await_state(&name, InjectionState::Injected);
+        let tracer = tracer_of(writer.pid()).expect("readable").expect("it is traced");
+        kill(Pid::from_raw(tracer), Signal::SIGKILL).expect("ours");
+        is_let_go(&writer);
+        writer.goes_on_within(SOON);
+        folder.await_state(&name, InjectionState::Lost);
+        node.gone(&name);
+        eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    }
+    assert_eq!(writer.other_errors(&[libc::EIO, libc::EBADF]), 0);
+    // Every write that was answered with success is there: a line each, as are the syncs that followed.
+    for thread in ["one", "two"] {
+        let lines = || std::fs::metadata(writer.disk.mount.join(thread)).expect("written").len() / 7;
+        let syncs = writer.times(thread).len() as u64;
+        assert!(lines() >= syncs, "{} lines of {syncs}", lines());
     }
     node.end();
 }

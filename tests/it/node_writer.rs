@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use seatrial::node::LocatedContainer;
 
 use crate::again::again;
@@ -16,18 +18,32 @@ use crate::node_power::Disk;
 /// Tells the program that it is a writer, and where.
 const WRITER: &str = "SEATRIAL_TEST_WRITER";
 
-/// Writes until it is killed; each call's time is a line of a file beside the volume.
+/// Tells the writer to be killed by seccomp(2) at any call without a name, as runtimes' profiles would deny one.
+const STRICT: &str = "SEATRIAL_TEST_WRITER_STRICT";
+
+/// Writes, syncs and reads until it is killed; how long each sync took, or the error of the first call that failed, is a
+/// line of a file beside the volume.
 fn be_the_writer(folder: &Path) -> ! {
+    if std::env::var_os(STRICT).is_some() {
+        be_strict();
+    }
     let write = |name: &str| {
+        let options = File::options().read(true).write(true).create(true).truncate(true).clone();
         let (mut file, mut times) = (
-            File::create(folder.join(name)).expect("writable"),
+            options.open(folder.join(name)).expect("writable"),
             File::create(folder.with_extension(name)).expect("writable"),
         );
         loop {
-            file.write_all(b"a line\n").expect("writable");
-            let since = Instant::now();
-            match file.sync_data() {
-                Ok(()) => writeln!(times, "{}", since.elapsed().as_micros()).expect("writable"),
+            let mut since = Instant::now();
+            let result = file.write_all(b"a line\n").and_then(|()| {
+                since = Instant::now();
+                file.sync_data()?;
+                let took = since.elapsed();
+                file.read_exact_at(&mut [0], 0)?;
+                Ok(took)
+            });
+            match result {
+                Ok(took) => writeln!(times, "{}", took.as_micros()).expect("writable"),
                 Err(error) => writeln!(times, "error {:?}", error.raw_os_error()).expect("writable"),
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -39,6 +55,25 @@ fn be_the_writer(folder: &Path) -> ! {
     })
 }
 
+/// Kills this process at a call whose number is none.
+fn be_strict() {
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        // The number of the call is the first word of struct seccomp_data (seccomp(2)).
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, 0x8000_0000),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the kernel copies the program, which lives until the call returns.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            | libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter)
+    };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
 /// The only container of a pod with one volume.
 pub struct Writer {
     pub child: Child,
@@ -47,9 +82,19 @@ pub struct Writer {
 
 impl Writer {
     pub fn start(folder: &Folder, pod: &mut Pod) -> Self {
+        Self::with(folder, pod, &[])
+    }
+
+    /// One that seccomp(2) kills at any call without a name.
+    pub fn strict(folder: &Folder, pod: &mut Pod) -> Self {
+        Self::with(folder, pod, &[(STRICT, "1")])
+    }
+
+    fn with(folder: &Folder, pod: &mut Pod, variables: &[(&str, &str)]) -> Self {
         let disk = Disk::new(folder.path());
         let child = again("node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed")
             .env(WRITER, &disk.mount)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -69,12 +114,22 @@ impl Writer {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
-    /// How many syncs of each thread were answered with this errno so far.
+    /// How many calls of each thread were answered with this errno so far.
     pub fn errors(&self, errno: i32) -> [usize; 2] {
-        ["one", "two"].map(|thread| {
-            let text = fs::read_to_string(self.disk.mount.with_extension(thread)).unwrap_or_default();
-            text.lines().filter(|line| *line == format!("error {:?}", Some(errno))).count()
-        })
+        let line = format!("error {:?}", Some(errno));
+        ["one", "two"].map(|thread| self.complaints(thread).iter().filter(|found| **found == line).count())
+    }
+
+    /// How many calls of both threads were answered with any other so far.
+    pub fn other_errors(&self, errnos: &[i32]) -> usize {
+        let all = ["one", "two"].map(|thread| self.complaints(thread).len());
+        let known = errnos.iter().flat_map(|&errno| self.errors(errno));
+        all.into_iter().sum::<usize>() - known.sum::<usize>()
+    }
+
+    fn complaints(&self, thread: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.disk.mount.with_extension(thread)).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with("error ")).map(ToOwned::to_owned).collect()
     }
 
     pub fn pid(&self) -> i32 {

@@ -41,8 +41,8 @@ pub enum Error {
     /// Not found, or the kernel refused.
     #[error(transparent)]
     Container(#[from] ContainerError),
-    /// Nothing to slow down.
-    #[error("the pod has no volume from a claim; diskLatency needs one")]
+    /// Nothing to hold or fail.
+    #[error("the pod has no volume from a claim, so there are no calls that could be held or fail")]
     NoVolume,
     /// No such claim.
     #[error("the pod has no volume from a claim template {0}")]

@@ -37,10 +37,10 @@ impl Operation {
     }
 }
 
-/// What the call does at whose entry a thread stands, and to which of its descriptors. Nothing where it stands at an exit, or
+/// What the call does at whose entry a thread stands, and its first argument, which is a descriptor. Nothing where it stands at an exit, or
 /// where the call is of a foreign ABI, whose numbers mean something else.
-pub(super) fn entered(thread: i32) -> Option<(Operation, i32)> {
+pub(super) fn entered(thread: i32) -> Option<(Operation, u64)> {
     let entry = stops::entry(thread)?;
     let operation = Operation::of(i64::try_from(entry.number).ok()?)?;
-    Some((operation, entry.first as i32))
+    Some((operation, entry.first))
 }

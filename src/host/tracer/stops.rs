@@ -29,6 +29,8 @@ pub(super) enum Stop {
     Signal(i32),
     /// Its process was stopped, as by SIGSTOP.
     Group,
+    /// It has another program now, and the number of its process.
+    Exec,
     /// It was seized, or did something that is followed.
     Other,
     /// It is no more.
@@ -87,6 +89,7 @@ impl Stop {
             0 if signal == libc::SIGTRAP | 0x80 => Self::Call,
             0 => Self::Signal(signal),
             libc::PTRACE_EVENT_STOP if is_stopping => Self::Group,
+            libc::PTRACE_EVENT_EXEC => Self::Exec,
             _ => Self::Other,
         }
     }
@@ -154,38 +157,58 @@ pub(super) fn entry(thread: i32) -> Option<Entry> {
         .then_some(Entry { number: info.number, first: info.arguments[0] })
 }
 
-/// Has the kernel skip the call at whose entry a thread stands, and answer with an error; whether it will. A thread whose
-/// tracer dies now has the error all the same: without a call to make, what is in the register of the result stays.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn skip(thread: i32, errno: i32) -> bool {
-    let thread = nix::unistd::Pid::from_raw(thread);
-    let Ok(mut registers) = nix::sys::ptrace::getregs(thread) else { return false };
-    // do_syscall_64() in arch/x86/entry/syscall_64.c makes no call of this number, and sets no result.
-    registers.orig_rax = u64::MAX;
-    registers.rax = i64::from(-errno).cast_unsigned();
-    nix::sys::ptrace::setregs(thread, registers).is_ok()
+/// The number that a thread had before it got that of its process by execve(2).
+pub(super) fn before_exec(thread: i32) -> Option<i32> {
+    let event = nix::sys::ptrace::getevent(nix::unistd::Pid::from_raw(thread)).ok()?;
+    i32::try_from(event).ok()
 }
 
-/// Has the kernel skip the call at whose entry a thread stands, and answer with an error; whether it will. A thread whose
-/// tracer dies between the two orders makes its call.
-#[cfg(target_arch = "aarch64")]
-pub(super) fn skip(thread: i32, errno: i32) -> bool {
+/// No file has this descriptor, so a call on it does nothing and is answered EBADF.
+const NOWHERE: u64 = u64::MAX;
+
+/// Has the call at whose entry a thread stands do nothing; whether it will. Its number stays, because seccomp(2) looks at
+/// it after this. [`answer`] has to follow at the exit; a thread whose tracer dies before hears EBADF.
+pub(super) fn divert(thread: i32) -> bool {
+    with_registers(thread, |registers| *first_argument(registers) = NOWHERE)
+}
+
+/// Has the call at whose exit a thread stands answered with an error; whether it will. `first` is the argument that was
+/// replaced: system calls leave all registers as they were but that of the result.
+pub(super) fn answer(thread: i32, first: u64, errno: i32) -> bool {
+    with_registers(thread, |registers| {
+        *first_argument(registers) = first;
+        *result(registers) = i64::from(-errno).cast_unsigned();
+    })
+}
+
+fn with_registers(thread: i32, change: impl FnOnce(&mut libc::user_regs_struct)) -> bool {
     use nix::sys::ptrace::{getregset, regset::NT_PRSTATUS, setregset};
-    let pid = nix::unistd::Pid::from_raw(thread);
-    let Ok(mut registers) = getregset::<NT_PRSTATUS>(pid) else { return false };
-    // What a tracer puts there stays where no call is made (el0_svc_common() in arch/arm64/kernel/syscall.c).
-    registers.regs[0] = i64::from(-errno).cast_unsigned();
-    let mut none: libc::c_int = -1;
-    let number = libc::iovec { iov_base: (&raw mut none).cast(), iov_len: size_of::<libc::c_int>() };
-    // SAFETY: the kernel reads as many bytes as `iov_len` says from `none`, which lives until the call returns.
-    let skipped =
-        unsafe { libc::ptrace(libc::PTRACE_SETREGSET, thread, NT_ARM_SYSTEM_CALL, &raw const number) };
-    Errno::result(skipped).is_ok() && setregset::<NT_PRSTATUS>(pid, registers).is_ok()
+    let thread = nix::unistd::Pid::from_raw(thread);
+    let Ok(mut registers) = getregset::<NT_PRSTATUS>(thread) else { return false };
+    change(&mut registers);
+    setregset::<NT_PRSTATUS>(thread, registers).is_ok()
 }
 
-/// The number of the call, as a register set (linux/elf.h).
+#[cfg(target_arch = "x86_64")]
+fn first_argument(registers: &mut libc::user_regs_struct) -> &mut u64 {
+    &mut registers.rdi
+}
+
+#[cfg(target_arch = "x86_64")]
+fn result(registers: &mut libc::user_regs_struct) -> &mut u64 {
+    &mut registers.rax
+}
+
+/// It is the register of the result as well, so [`answer`] has the result last.
 #[cfg(target_arch = "aarch64")]
-const NT_ARM_SYSTEM_CALL: libc::c_int = 0x404;
+fn first_argument(registers: &mut libc::user_regs_struct) -> &mut u64 {
+    &mut registers.regs[0]
+}
+
+#[cfg(target_arch = "aarch64")]
+fn result(registers: &mut libc::user_regs_struct) -> &mut u64 {
+    &mut registers.regs[0]
+}
 
 /// The filesystem of the file that a thread has open under this number.
 pub(super) fn device_of(thread: i32, descriptor: i32) -> Option<u64> {
