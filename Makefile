@@ -21,14 +21,14 @@ build:
 # store that shares its processor with everything above may break its promises without any fault.
 test: install lint
 	$(call with_cluster,{ log=$$(mktemp); \
-	  $(cluster_tests) $(short_cluster_tests) --skip $(comparison) >$$log 2>&1 & beside=$$!; \
+	  $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) >$$log 2>&1 & beside=$$!; \
 	  cargo test --all-features -- --skip cluster_; rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
-	  rm $$log; wait $$beside && [ $$rest = 0 ] && $(cluster_tests) $(comparison); })
+	  rm $$log; wait $$beside && [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
-	$(call with_cluster,$(cluster_tests) cluster_)
+	$(call with_cluster,$(call cluster_tests,3) cluster_)
 
 # Prints what a fault on 1,000 of 5,000 simulated pods on 1,000 nodes takes; an optimised program does it.
 SCALE ?= 1000,5000,1000
@@ -37,7 +37,7 @@ scale: install cluster-build
 	SEATRIAL_TEST_CLUSTER_PROGRAM=$(CLUSTER_HOME)/seatrial-cluster SEATRIAL_TEST_SCALE=$(SCALE) \
 	SEATRIAL_TEST_PROGRAM=$(CURDIR)/target/image/seatrial cargo test --all-features --test it -- cluster_scale:: --nocapture
 
-cluster_tests = cargo test --all-features --test it -- --test-threads=3
+cluster_tests = cargo test --all-features --test it -- --test-threads=$(1)
 short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run:: \
   cluster_secure:: cluster_soak::
 comparison = cluster_run::the_same_experiments

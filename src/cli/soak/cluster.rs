@@ -86,9 +86,11 @@ async fn rounds(ground: &ProvingGround, injections: u32, runs: u32, seed: u64) -
     ground.ready(SET, MEMBERS).await?;
     ground.installed.renew().await?;
     let mut is_clean = true;
+    let mut not_done = 0;
     if injections > 0 {
         let tally = agents::soak(ground, injections, seed).await?;
         is_clean &= tally.is_clean();
+        not_done += injections - tally.played;
         console::data(tally.words("injections whose agent was killed"));
     }
     if runs > 0 {
@@ -104,5 +106,12 @@ async fn rounds(ground: &ProvingGround, injections: u32, runs: u32, seed: u64) -
     } else {
         console::data(format_args!("LEFT in the end: {}\n", left.join("; ")));
     }
-    Ok(if is_clean && left.is_empty() { Exit::Pass } else { Exit::RevertFailed })
+    if not_done > 0 {
+        console::data(format_args!("NOT DONE: {not_done} whose fault did not come into force\n"));
+    }
+    Ok(match (is_clean && left.is_empty(), not_done) {
+        (false, _) => Exit::RevertFailed,
+        (true, 0) => Exit::Pass,
+        (true, _) => Exit::Inconclusive,
+    })
 }

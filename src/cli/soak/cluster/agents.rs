@@ -43,7 +43,8 @@ const FIRST_GUESS: Duration = Duration::from_millis(50);
 /// What is left of the revert that was asked for.
 const REVERTED: &str = "after the revert";
 
-/// How often a round is begun whose fault does not come into force, as on a machine that is too busy to answer.
+/// How often a round is begun whose fault does not come into force, as on a machine that is too busy to answer; each time
+/// with twice as long a fault.
 const TRIES: u32 = 3;
 
 /// What came of a round.
@@ -68,17 +69,17 @@ pub(super) async fn soak(ground: &ProvingGround, rounds: u32, seed: u64) -> Resu
     let mut course = Course::new(ground).await?;
     for round in 0..rounds {
         let plan = Plan::new(seed, round);
-        let mut report = course.play(round, plan).await?;
-        for _ in 1..TRIES {
-            if !matches!(report.end, End::NotDone(_)) {
-                break;
-            }
+        for longer in (0..TRIES).map(|before| 1 << before) {
+            let report = course.play(round, plan, longer).await?;
             console::data(line(round + 1, rounds, plan, &report));
-            report = course.play(round, plan).await?;
+            let is_clean = match report.end {
+                End::NotDone(_) => continue,
+                End::Clean(_) => true,
+                End::Left(..) => false,
+            };
+            tally.count(report.stage, is_clean);
+            break;
         }
-        let is_clean = matches!(report.end, End::Clean(_));
-        tally.count(report.stage, is_clean);
-        console::data(line(round + 1, rounds, plan, &report));
     }
     Ok(tally)
 }
@@ -126,7 +127,7 @@ impl<'a> Course<'a> {
         Ok(Self { ground, nodes, statuses, snapshot, targets, pace: FIRST_GUESS })
     }
 
-    async fn play(&mut self, round: u32, plan: Plan) -> Result<Report, String> {
+    async fn play(&mut self, round: u32, plan: Plan, longer: u32) -> Result<Report, String> {
         let turn = round as usize % self.targets.len();
         let (target, pod) = (self.targets[turn].clone(), self.snapshot.pods[turn].clone());
         let agent = self.ground.installed.fresh_agent(&pod.node).await?;
@@ -137,7 +138,7 @@ impl<'a> Course<'a> {
         let lasting = match plan.victims {
             Victims::AgentAndSuccessor => LASTING_LONGER,
             Victims::Agent | Victims::AgentAndGuardians => LASTING,
-        };
+        } * longer;
         let snapshot = self.snapshot.clone();
         let asked = || wish(RUN, round, plan.fault, &snapshot, &pod, lasting);
         let within = |limit: Duration| limit.mul_f64(plan.part);
