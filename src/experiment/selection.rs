@@ -27,6 +27,17 @@ pub enum Selection {
     Count(Count),
 }
 
+impl Selection {
+    /// Whom of these it can mean: those that it names, or anybody.
+    pub fn among(&self, all: impl Iterator<Item = Ordinal>) -> Vec<Ordinal> {
+        let is_possible = |ordinal: &Ordinal| match self {
+            Self::Ordinals(named) => named.iter().any(|one| one == *ordinal),
+            Self::Role { .. } | Self::Count(_) => true,
+        };
+        all.filter(is_possible).collect()
+    }
+}
+
 /// A selection as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

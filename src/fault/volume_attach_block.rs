@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
-use crate::api::{ApiFault, Ordinal};
+use crate::api::ApiFault;
 use crate::experiment::Selection;
 
 /// Detaches members' volumes and blocks their attach.
@@ -28,17 +28,6 @@ pub struct VolumeAttachBlock {
     /// The volumes of these claim templates; all where it is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<String>,
-}
-
-impl VolumeAttachBlock {
-    /// Whom of these it can hit: those that it names, or anybody.
-    pub fn among(&self, all: impl Iterator<Item = Ordinal>) -> Vec<Ordinal> {
-        let is_possible = |ordinal: &Ordinal| match &self.members {
-            Selection::Ordinals(named) => named.iter().any(|one| one == *ordinal),
-            Selection::Role { .. } | Selection::Count(_) => true,
-        };
-        all.filter(is_possible).collect()
-    }
 }
 
 impl Kind for VolumeAttachBlock {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::blocking::blocking;
@@ -22,6 +22,9 @@ mod take_back;
 const SEARCH: Duration = Duration::from_millis(100);
 /// How long a platform may take to say where a pod is.
 const LOCATE_LIMIT: Duration = Duration::from_secs(5);
+/// An attempt that takes longer than this says so.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// What an Injection's actor hears.
 pub(super) enum Wish {
     Put(Box<InjectionSpec>),
@@ -191,7 +194,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     /// What comes next, or why nothing could be injected now and nothing of it is left.
     async fn inject(&mut self, spec: InjectionSpec, pod: LocatedPod) -> Result<Phase, String> {
         let (options, since) = (self.node.options.clone(), (self.node.era.clone(), self.began));
-        match blocking(move || inject(&options, since, spec, &pod)).await {
+        let (doing, now) = watch::channel("looking for what it changes");
+        let attempt = blocking(move || inject(&options, since, spec, &pod, &doing));
+        match self.told_of_when_slow(attempt, &now).await {
             Ok((standing, look)) => {
                 self.status.see(look);
                 self.report().await;
@@ -204,6 +209,26 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 self.report().await;
                 Ok(Phase::TakingBack(left, Next::Failed(why.to_string())))
             }
+        }
+    }
+
+    /// Waits for an attempt, and says where it is when it takes long, as on a node whose disk is slow to write a record.
+    async fn told_of_when_slow<T>(
+        &mut self,
+        attempt: impl Future<Output = T>,
+        doing: &watch::Receiver<&str>,
+    ) -> T {
+        let mut attempt = std::pin::pin!(attempt);
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Ok(done) = timeout(SLOW, &mut attempt).await {
+                return done;
+            }
+            waited += SLOW;
+            let doing = *doing.borrow();
+            tracing::warn!(injection = self.name, doing, seconds = waited.as_secs(), "takes long");
+            self.status.note(&format!("the node was still {doing} after {} s", waited.as_secs()));
+            self.report().await;
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::{LocatedPod, Options};
 use crate::api::{HostFault, InjectionSpec};
@@ -71,12 +72,16 @@ impl<E: Into<StandingError>> From<E> for Attempt {
     }
 }
 
+/// What an attempt is doing now, for a person.
+pub(super) type Doing = watch::Sender<&'static str>;
+
 /// Prepares, writes the record, starts the guardian, acts, and looks.
 pub(super) fn inject(
     options: &Options,
     (era, began): (Era, Duration),
     spec: InjectionSpec,
     pod: &LocatedPod,
+    doing: &Doing,
 ) -> Result<(Standing, Look), Attempt> {
     let generation = uptime().as_nanos() as u64;
     let expires = Expiry::new(&spec.deadline, began);
@@ -88,6 +93,7 @@ pub(super) fn inject(
     let own = Own { program: &program, undo_dir: &options.undo_dir };
     let prepared = prepare(&spec, pod, &format!("{generation:x}"), own)?;
     let target = prepared.target();
+    doing.send_replace("starting its guardian");
     let started = start(options, &path, &prepared.descriptors(), target.undo().guardians())?;
     stop_here("guardian-started");
     let record = Record {
@@ -103,6 +109,7 @@ pub(super) fn inject(
         twin: started.get(1).map(|started| started.identity.clone()),
         spec,
     };
+    doing.send_replace("writing its undo record to the node's disk");
     let claim = match Store::write(&path, &record) {
         Ok(claim) => claim,
         Err(error) => {
@@ -112,6 +119,7 @@ pub(super) fn inject(
         }
     };
     stop_here("record-written");
+    doing.send_replace("arming its guardian");
     let guardians = match started.into_iter().map(Started::arm).collect::<Result<Vec<_>, _>>() {
         Ok(guardians) => guardians,
         Err(error) => {
@@ -119,7 +127,7 @@ pub(super) fn inject(
             return Err(give_up(error.into(), Leftover::unguarded(path, record)));
         }
     };
-    match act(prepared, &record, pod, claim) {
+    match act(prepared, &record, pod, claim, doing) {
         Ok((effect, look)) => {
             let standing = Standing { path, record, effect, is_taken_back: false, guardians };
             match look {
@@ -137,14 +145,17 @@ fn act(
     record: &Record,
     pod: &LocatedPod,
     claim: Claim,
+    doing: &Doing,
 ) -> Result<(Box<dyn Effect>, Look), StandingError> {
     let left = record.expires.left();
     if left.is_zero() {
         return Err(StandingError::TooLate);
     }
     stop_here("guardian-armed");
+    doing.send_replace("making it");
     let mut effect = prepared.inject(&record.spec, left)?;
     stop_here("acted");
+    doing.send_replace("looking for its effect");
     let look = effect.look(Some(pod));
     stop_here("verified");
     drop(claim);

@@ -201,11 +201,8 @@ async fn attach(
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     for step in &experiment.steps {
         let Some(name) = experiment.target.stateful_set() else { continue };
-        let (ordinals, claims) = match &step.work {
-            Work::Fault(Fault::VolumeAttachBlock(block)) => (block.among(target.ordinals()), &block.claims),
-            Work::Fault(Fault::VolumeDetachStuck(stuck)) => (target.ordinals().collect(), &stuck.claims),
-            Work::Fault(_) | Work::Action(_) => continue,
-        };
+        let Some((members, claims)) = attachable::meant(step) else { continue };
+        let ordinals = members.among(target.ordinals());
         let told = |error: PlatformError| format!("whether volumes are attached is not known: {error}");
         let set = insist(|| sets.get(name)).await.map_err(told)?;
         let found = insist(|| attachable::volumes(client, namespace, &set, &ordinals, claims));

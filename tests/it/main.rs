@@ -59,6 +59,7 @@ mod node_pod;
 mod node_power;
 mod node_revert;
 mod node_room;
+mod node_slow;
 mod node_stall;
 mod node_writer;
 mod purity;

@@ -13,7 +13,6 @@ use super::cluster::Server;
 use crate::api::Ordinal;
 use crate::controller::TARGET_LABEL;
 use crate::experiment::{Change, Experiment, Store, Work};
-use crate::fault::Fault;
 use crate::platform::kubernetes::attachable;
 use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::words;
@@ -225,20 +224,13 @@ fn ordinals(set: &StatefulSet) -> Vec<Ordinal> {
 async fn attach(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let client = &server.access.client;
     for step in &experiment.steps {
-        let claims = match &step.work {
-            Work::Fault(Fault::VolumeAttachBlock(block)) => &block.claims,
-            Work::Fault(Fault::VolumeDetachStuck(stuck)) => &stuck.claims,
-            Work::Fault(_) | Work::Action(_) => continue,
-        };
+        let Some((members, claims)) = attachable::meant(step) else { continue };
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
         let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
         else {
             continue; // said above
         };
-        let mut meant = ordinals(&set);
-        if let Work::Fault(Fault::VolumeAttachBlock(block)) = &step.work {
-            meant = block.among(meant.into_iter());
-        }
+        let meant = members.among(ordinals(&set).into_iter());
         match attachable::volumes(client, server.namespace, &set, &meant, claims).await {
             Ok(Ok(found)) => {
                 findings.good(format!(

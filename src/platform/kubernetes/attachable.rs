@@ -11,6 +11,17 @@ use kube::{Api, Client, Error, ResourceExt};
 
 use super::snapshots::claims_of;
 use crate::api::Ordinal;
+use crate::experiment::{Selection, Step, Work};
+use crate::fault::Fault;
+
+/// Whose volumes, of which claim templates, a step keeps on the way to or from a node.
+pub fn meant(step: &Step) -> Option<(&Selection, &[String])> {
+    match &step.work {
+        Work::Fault(Fault::VolumeAttachBlock(block)) => Some((&block.members, &block.claims)),
+        Work::Fault(Fault::VolumeDetachStuck(stuck)) => Some((&stuck.members, &stuck.claims)),
+        Work::Fault(_) | Work::Action(_) => None,
+    }
+}
 
 /// A member's volume.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,29 +68,15 @@ impl RestoreSnapshot {
         }
     }
 
-    /// The newest snapshot of each claim that the step took.
+    /// What there is to restore of each claim that the step took a snapshot of.
     async fn taken(&self) -> Result<BTreeMap<String, DynamicObject>, Obstacle> {
         let ours = format!("{MADE_LABEL}={},{STEP_LABEL}={}", self.spec.run, self.from);
         let objects = snapshots::snapshots(&self.site.client, &self.site.namespace);
         let found = objects.list(&ListParams::default().labels(&ours)).await.map_err(made::obstacle)?;
-        let mut newest: BTreeMap<String, DynamicObject> = BTreeMap::new();
-        for object in
-            found.items.into_iter().filter(|object| object.data["status"]["readyToUse"] == json!(true))
-        {
-            let Some(claim) = object.data["spec"]["source"]["persistentVolumeClaimName"].as_str() else {
-                continue;
-            };
-            let is_newer = newest
-                .get(claim)
-                .is_none_or(|known| known.metadata.creation_timestamp < object.metadata.creation_timestamp);
-            if is_newer {
-                newest.insert(claim.to_owned(), object);
-            }
-        }
-        if newest.is_empty() {
-            return Err(Obstacle::Later(format!("step {} has taken no snapshot that is ready", self.from)));
-        }
-        Ok(newest)
+        newest(found.items).map_err(|claims| {
+            let of = if claims.is_empty() { String::new() } else { format!(" of {}", claims.join(", ")) };
+            Obstacle::Later(format!("step {} has taken no snapshot{of} that is ready", self.from))
+        })
     }
 
     /// The node of the pod that uses a claim, or any one, where the claim's class asks for that.
@@ -265,6 +251,29 @@ impl Effect for RestoreSnapshot {
     }
 }
 
+/// The newest of each claim's snapshots that are ready; else the claims that have none, because a part is not the whole.
+fn newest(snapshots: Vec<DynamicObject>) -> Result<BTreeMap<String, DynamicObject>, Vec<String>> {
+    let mut by_claim: BTreeMap<String, Option<DynamicObject>> = BTreeMap::new();
+    for snapshot in snapshots {
+        let Some(claim) = snapshot.data["spec"]["source"]["persistentVolumeClaimName"].as_str() else {
+            continue;
+        };
+        let known = by_claim.entry(claim.to_owned()).or_default();
+        let is_newer = known
+            .as_ref()
+            .is_none_or(|known| known.metadata.creation_timestamp < snapshot.metadata.creation_timestamp);
+        if snapshot.data["status"]["readyToUse"] == json!(true) && is_newer {
+            *known = Some(snapshot);
+        }
+    }
+    let missing = by_claim.iter().filter(|(_, found)| found.is_none()).map(|(claim, _)| claim.clone());
+    let missing: Vec<String> = missing.collect();
+    if by_claim.is_empty() || !missing.is_empty() {
+        return Err(missing);
+    }
+    Ok(by_claim.into_iter().filter_map(|(claim, found)| Some((claim, found?))).collect())
+}
+
 /// A claim like this one, that begins as the snapshot.
 fn new_claim(source: &PersistentVolumeClaim, snapshot: &DynamicObject) -> Value {
     let spec = source.spec.clone().unwrap_or_default();
@@ -391,6 +400,26 @@ mod tests {
         assert_eq!(spec["dataSource"]["name"], "one");
         // The volume of the target is not asked for again.
         assert_eq!(spec.get("volumeName"), None);
+    }
+
+    #[test]
+    fn the_newest_that_is_ready_is_restored_of_every_claim_or_nothing() {
+        let snapshot = |name: &str, claim: &str, hour: u8, is_ready: bool| -> DynamicObject {
+            let object = json!({
+                "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot",
+                "metadata": { "name": name, "creationTimestamp": format!("2026-01-01T{hour:02}:00:00Z") },
+                "spec": { "source": { "persistentVolumeClaimName": claim } },
+                "status": { "readyToUse": is_ready },
+            });
+            serde_json::from_value(object).expect("an object")
+        };
+        let older = snapshot("older", "a", 1, true);
+        let newer = snapshot("newer", "a", 2, true);
+        let newest_of_all = snapshot("newest", "a", 3, false);
+        let found = newest(vec![newer.clone(), older, newest_of_all]).expect("one is ready");
+        assert_eq!(found.values().map(ResourceExt::name_any).collect::<Vec<_>>(), ["newer"]);
+        assert_eq!(newest(vec![newer, snapshot("other", "b", 1, false)]), Err(vec!["b".to_owned()]));
+        assert_eq!(newest(Vec::new()), Err(Vec::new()));
     }
 
     #[test]
