@@ -65,6 +65,18 @@ pub struct Experiment {
     pub guards: Guards,
 }
 
+impl Experiment {
+    /// What it destroys for good, one sentence a step.
+    pub fn warnings(&self) -> Vec<String> {
+        let told = |step: &Step| {
+            let Work::Fault(fault) = &step.work else { return None };
+            let what = fault.destruction()?.what;
+            Some(format!("step {} destroys data: {} {what}", step.name, fault.name()))
+        };
+        self.steps.iter().filter_map(told).collect()
+    }
+}
+
 mod defaults {
     use std::time::Duration;
 

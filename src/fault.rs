@@ -15,6 +15,7 @@ use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal
 use crate::experiment::Selection;
 
 pub mod api_deny;
+pub mod claim_delete;
 pub mod disk_error;
 pub mod disk_fill;
 pub mod disk_latency;
@@ -95,8 +96,22 @@ pub trait Kind {
         DisruptionBudgets::Respect
     }
 
+    /// What it destroys for good, if anything.
+    fn destruction(&self) -> Option<Destruction> {
+        None
+    }
+
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
+}
+
+/// What no revert brings back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destruction {
+    /// In words that follow the fault's name.
+    pub what: &'static str,
+    /// Whether `destroysData: true` says that it is meant.
+    pub is_meant: bool,
 }
 
 /// Facts about the target now, and the run's seeded choices. Implemented by [`crate::plan`].
@@ -283,6 +298,11 @@ macro_rules! faults {
                 match self { $(Self::$variant(kind) => kind.budgets()),* }
             }
 
+            /// See [`Kind::destruction`].
+            pub fn destruction(&self) -> Option<Destruction> {
+                match self { $(Self::$variant(kind) => kind.destruction()),* }
+            }
+
             /// See [`Kind::resolve`].
             pub fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
                 match self { $(Self::$variant(kind) => kind.resolve(chooser)),* }
@@ -304,6 +324,7 @@ faults! {
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
     KubeletStop = kubelet_stop::KubeletStop,
+    ClaimDelete = claim_delete::ClaimDelete,
     VolumeDetachStuck = volume_detach_stuck::VolumeDetachStuck,
     RolloutBreak = rollout_break::RolloutBreak,
     ApiDeny = api_deny::ApiDeny,

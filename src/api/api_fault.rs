@@ -16,6 +16,14 @@ pub enum ApiFault {
         /// What becomes of a PodDisruptionBudget that is in the way.
         budgets: DisruptionBudgets,
     },
+    /// Delete the member's claims, once.
+    DeleteClaims {
+        /// Of which claim templates; all where empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
+        /// Whether the pod is evicted as well.
+        with_pod: bool,
+    },
     /// Cordon the node, take its pods away, and keep everything off it.
     NodeDown {
         /// The node's name.
@@ -137,6 +145,7 @@ impl ApiFault {
     pub fn happens_once(&self) -> bool {
         match self {
             Self::Evict { .. }
+            | Self::DeleteClaims { .. }
             | Self::Restart {}
             | Self::TakeSnapshot { .. }
             | Self::RestoreSnapshot { .. } => true,

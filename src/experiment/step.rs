@@ -114,7 +114,8 @@ impl Work {
     /// Whether it needs a StatefulSet, which a target of pods does not have.
     pub fn needs_stateful_set(&self) -> bool {
         match self {
-            Self::Fault(Fault::RolloutBreak(_) | Fault::VolumeAttachBlock(_)) | Self::Action(_) => true,
+            Self::Fault(Fault::RolloutBreak(_) | Fault::VolumeAttachBlock(_) | Fault::ClaimDelete(_))
+            | Self::Action(_) => true,
             Self::Fault(fault) => fault.denies().into_iter().any(DeniedResource::is_told_by_claims),
         }
     }

@@ -73,7 +73,7 @@ pub struct Planned {
 /// Lays out `experiment` on the target as it is. Where nothing runs yet, or nobody was asked, everyone is taken for
 /// healthy and the seed names a stand-in for the leader; the notes say so.
 pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Members>, seed: u64) -> Plan {
-    let mut notes = Vec::new();
+    let mut notes = experiment.warnings();
     let assumed = assumed_members(experiment, snapshot, members, seed);
     if let Some(assumed) = &assumed {
         notes.push(assumption(snapshot, assumed));

@@ -39,6 +39,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     store(experiment, &mut broken);
     contradictions(experiment, &mut broken);
     target(experiment, &mut broken);
+    destruction(experiment, &mut broken);
     workload(experiment, &mut broken);
     broken
 }
@@ -135,6 +136,19 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     }
 }
 
+/// What is destroyed for good is destroyed by nobody who has not said that it is meant.
+fn destruction(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    for (index, step) in experiment.steps.iter().enumerate() {
+        let Work::Fault(fault) = &step.work else { continue };
+        let Some(destruction) = fault.destruction().filter(|destruction| !destruction.is_meant) else {
+            continue;
+        };
+        let message =
+            format!("`{}` {}; write destroysData: true if that is meant", fault.name(), destruction.what);
+        broken.push((at("steps", index, &["fault", fault.name(), "destroysData"]), message));
+    }
+}
+
 /// What a sandbox, which has no API server, cannot do.
 pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
     let mut broken = Vec::new();
@@ -171,6 +185,7 @@ fn needs_claims(work: &Work) -> Option<&'static str> {
         Work::Fault(fault) if fault.denies().into_iter().any(DeniedResource::is_told_by_claims) => {
             Some("deny")
         }
+        Work::Fault(Fault::ClaimDelete(_)) => Some("delete"),
         Work::Action(Change::TakeSnapshot { .. }) => Some("take a snapshot of"),
         Work::Fault(_) | Work::Action(_) => None,
     }

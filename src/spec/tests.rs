@@ -376,9 +376,32 @@ fn refuses_what_a_member_whose_volumes_are_detached_cannot_show() {
 }
 
 #[test]
+fn destroys_nothing_unless_the_document_says_that_it_is_meant_and_warns_then() {
+    let step = |said: &str| {
+        let fault = format!("claimDelete: {{members: {{ordinals: [1]}}{said}}}");
+        GOOD.replace(
+            "  hypothesis:",
+            &format!("    - {{name: lose, at: 9m, fault: {{{fault}}}}}\n  hypothesis:"),
+        )
+    };
+    for said in ["", ", destroysData: false"] {
+        let found = problems(&step(said));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].contains(": spec.steps[1].fault.claimDelete.destroysData: "), "{found:#?}");
+        assert!(found[0].contains("write destroysData: true if that is meant"), "{found:#?}");
+    }
+    let accepted = experiment(&document(&step(", destroysData: true"))).unwrap();
+    let warnings = accepted.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert!(warnings[0].starts_with("step lose destroys data: claimDelete deletes claims"), "{warnings:#?}");
+    assert_eq!(experiment(&document(GOOD)).unwrap().warnings(), Vec::<String>::new());
+}
+
+#[test]
 fn refuses_blocks_of_volumes_where_there_are_no_claims_to_tell_them_by() {
     let step = |fault: &str| {
-        let text = format!("    - {{name: block, at: 9m, for: 10s, fault: {{{fault}}}}}\n  hypothesis:");
+        let lasting = if fault.starts_with("claimDelete") { "" } else { "for: 10s, " };
+        let text = format!("    - {{name: block, at: 9m, {lasting}fault: {{{fault}}}}}\n  hypothesis:");
         GOOD.replace("  hypothesis:", &text)
     };
     for (fault, nothing) in [
@@ -386,6 +409,7 @@ fn refuses_blocks_of_volumes_where_there_are_no_claims_to_tell_them_by() {
         ("provisionBlock: {}", Some("deny")),
         ("snapshotBlock: {}", Some("deny")),
         ("apiDeny: {resources: [pods, volumeSnapshots]}", Some("deny")),
+        ("claimDelete: {members: {ordinals: [1]}, destroysData: true}", Some("delete")),
         ("schedulingBlock: {}", None),
     ] {
         let parsed = document(&step(fault));

@@ -7,6 +7,7 @@ mod cluster_agent;
 mod cluster_agent_fixture;
 mod cluster_agent_survival;
 mod cluster_attach;
+mod cluster_claims;
 mod cluster_controller;
 mod cluster_deletions;
 mod cluster_deploy;

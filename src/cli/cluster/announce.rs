@@ -52,6 +52,9 @@ pub(super) fn agree(seat: &Seat, experiment: &experiment::Experiment, has_agreed
         access.context,
         access.server
     );
+    for warning in experiment.warnings() {
+        console::say(format_args!("warning: {warning}"));
+    }
     if has_agreed {
         return Ok(());
     }

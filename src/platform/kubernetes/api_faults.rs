@@ -11,6 +11,7 @@
 
 mod attach_block;
 mod budget;
+mod delete_claims;
 mod deny;
 mod effect;
 mod evict;

@@ -19,15 +19,27 @@ pub struct Right {
     group: &'static str,
     resource: &'static str,
     verb: &'static str,
+    /// Whether it is asked for and given in the namespace alone.
+    is_local: bool,
 }
 
-const NODES: Right = Right { role: "seatrial-runner-nodes", group: "", resource: "nodes", verb: "patch" };
+const NODES: Right =
+    Right { role: "seatrial-runner-nodes", group: "", resource: "nodes", verb: "patch", is_local: false };
 
 const ADMISSION: Right = Right {
     role: "seatrial-runner-admission",
     group: "admissionregistration.k8s.io",
     resource: "validatingadmissionpolicies",
     verb: "create",
+    is_local: false,
+};
+
+const CLAIMS: Right = Right {
+    role: "seatrial-runner-claims",
+    group: "",
+    resource: "persistentvolumeclaims",
+    verb: "delete",
+    is_local: true,
 };
 
 /// What a step needs, if anything.
@@ -35,6 +47,7 @@ pub fn needed(work: &Work) -> Option<Right> {
     match work {
         Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)) => Some(NODES),
         Work::Fault(Fault::VolumeAttachBlock(_)) => Some(ADMISSION),
+        Work::Fault(Fault::ClaimDelete(_)) => Some(CLAIMS),
         Work::Fault(fault) => (!fault.denies().is_empty()).then_some(ADMISSION),
         Work::Action(_) => None,
     }
@@ -43,8 +56,10 @@ pub fn needed(work: &Work) -> Option<Right> {
 impl Right {
     /// Whether this process has it; else what to do.
     pub async fn is_ours(self, client: &Client, namespace: &str) -> Result<Option<String>, Error> {
-        let spec =
-            SelfSubjectAccessReviewSpec { resource_attributes: Some(self.asked()), ..Default::default() };
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(self.asked(namespace)),
+            ..Default::default()
+        };
         let review = SelfSubjectAccessReview { spec, ..Default::default() };
         let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
         Ok(self.lacks(namespace, answer.status.is_some_and(|status| status.allowed)))
@@ -60,7 +75,7 @@ impl Right {
         let spec = SubjectAccessReviewSpec {
             user: Some(format!("system:serviceaccount:{namespace}:{RUNNER_ACCOUNT}")),
             groups: Some(groups.map(str::to_owned).into()),
-            resource_attributes: Some(self.asked()),
+            resource_attributes: Some(self.asked(namespace)),
             ..Default::default()
         };
         let review = SubjectAccessReview { spec, ..Default::default() };
@@ -68,8 +83,9 @@ impl Right {
         Ok(self.lacks(namespace, answer.status.is_some_and(|status| status.allowed)))
     }
 
-    fn asked(self) -> ResourceAttributes {
+    fn asked(self, namespace: &str) -> ResourceAttributes {
         ResourceAttributes {
+            namespace: self.is_local.then(|| namespace.to_owned()),
             group: Some(self.group.to_owned()),
             resource: Some(self.resource.to_owned()),
             verb: Some(self.verb.to_owned()),
@@ -78,11 +94,16 @@ impl Right {
     }
 
     fn lacks(self, namespace: &str, has_it: bool) -> Option<String> {
-        let Self { role, resource, verb, .. } = self;
+        let Self { role, resource, verb, is_local, .. } = self;
+        let binding = if is_local {
+            format!("rolebinding {role} --namespace={namespace}")
+        } else {
+            format!("clusterrolebinding {role}-{namespace}")
+        };
         (!has_it).then(|| {
             format!(
                 "runners of namespace {namespace} may not {verb} {resource}; whoever answers for the cluster allows it by: \
-                 kubectl create clusterrolebinding {role}-{namespace} --clusterrole={role} \
+                 kubectl create {binding} --clusterrole={role} \
                  --serviceaccount={namespace}:{RUNNER_ACCOUNT}"
             )
         })

@@ -207,7 +207,7 @@ fn through_the_api(
 ) {
     let is_our_set = spec.is_of_whole_set() && spec.pod.name == snapshot.name;
     match fault {
-        ApiFault::Evict { .. } => found.down.extend(member),
+        ApiFault::Evict { .. } | ApiFault::DeleteClaims { .. } => found.down.extend(member),
         ApiFault::NodeDown { node, .. } => {
             let there = snapshot.pods.iter().filter(|pod| pod.node == *node);
             found.down.extend(there.map(|pod| pod.ordinal));

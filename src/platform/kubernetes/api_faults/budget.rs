@@ -20,26 +20,37 @@ pub(super) enum Eviction {
     Denied(String),
 }
 
+/// Whether the budgets would let the pod of this name and UID go now. Nothing is done.
+pub(super) async fn may_evict(pods: &Api<Pod>, name: &str, uid: &str) -> Eviction {
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    answer(ask(pods, name, uid, &parameters).await)
+}
+
 /// Takes away the pod of this name and UID, and never its successor.
 pub(super) async fn evict(pods: &Api<Pod>, name: &str, uid: &str, budgets: DisruptionBudgets) -> Eviction {
     let done = match budgets {
-        DisruptionBudgets::Respect => {
-            let body = json!({
-                "apiVersion": "policy/v1",
-                "kind": "Eviction",
-                "metadata": { "name": name },
-                "deleteOptions": { "preconditions": { "uid": uid } },
-            });
-            let done: Result<Value, Error> =
-                pods.create_subresource("eviction", name, &PostParams::default(), &body).await;
-            done.map(drop)
-        }
+        DisruptionBudgets::Respect => ask(pods, name, uid, &PostParams::default()).await,
         DisruptionBudgets::Ignore => {
             let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
             let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
             pods.delete(name, &parameters).await.map(drop)
         }
     };
+    answer(done)
+}
+
+async fn ask(pods: &Api<Pod>, name: &str, uid: &str, parameters: &PostParams) -> Result<(), Error> {
+    let body = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": { "name": name },
+        "deleteOptions": { "preconditions": { "uid": uid } },
+    });
+    let done: Result<Value, Error> = pods.create_subresource("eviction", name, parameters, &body).await;
+    done.map(drop)
+}
+
+fn answer(done: Result<(), Error>) -> Eviction {
     match done {
         Ok(()) => Eviction::Accepted,
         // Gone, or another pod of that name by now.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    LOOK, Site, attach_block, deny, evict, node_down, restart, restore_snapshot, set, take_snapshot,
+    LOOK, Site, attach_block, delete_claims, deny, evict, node_down, restart, restore_snapshot, set,
+    take_snapshot,
 };
 use crate::api::{ApiFault, HostFault, InjectionSpec};
 
@@ -60,6 +61,9 @@ pub(super) fn of(site: &Site, spec: &InjectionSpec) -> Result<Box<dyn Effect>, S
     let set = || site.set.clone().ok_or("the target is no StatefulSet");
     Ok(match fault {
         ApiFault::Evict { budgets } => Box::new(evict::Evict::new(site, spec, *budgets)),
+        ApiFault::DeleteClaims { claims, with_pod } => {
+            Box::new(delete_claims::DeleteClaims::new(site, spec, set()?, claims, *with_pod))
+        }
         ApiFault::NodeDown { node, budgets } => {
             Box::new(node_down::NodeDown::new(site, spec, node, *budgets))
         }

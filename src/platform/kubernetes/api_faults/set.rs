@@ -134,6 +134,7 @@ impl Effect for SetChange {
             ApiFault::SetImage { .. }
             | ApiFault::SetEnv { .. }
             | ApiFault::Evict { .. }
+            | ApiFault::DeleteClaims { .. }
             | ApiFault::NodeDown { .. }
             | ApiFault::Deny { .. }
             | ApiFault::BlockAttach { .. }

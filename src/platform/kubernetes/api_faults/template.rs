@@ -56,6 +56,7 @@ pub(super) fn change(set: &StatefulSet, fault: &ApiFault, container: Option<&str
             Ok(change)
         }
         ApiFault::Evict { .. }
+        | ApiFault::DeleteClaims { .. }
         | ApiFault::NodeDown { .. }
         | ApiFault::Deny { .. }
         | ApiFault::BlockAttach { .. }
