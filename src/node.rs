@@ -44,6 +44,12 @@ pub trait Channel: Send + Sync {
 
     /// Replaces the status of an Injection.
     async fn report(&self, name: &str, status: InjectionStatus) -> std::io::Result<()>;
+
+    /// Whether it would ever tell of an Injection of this name. What another node of the same host has in force is not to
+    /// be taken back for want of an order.
+    fn is_ours(&self, _name: &str) -> bool {
+        true
+    }
 }
 
 /// Finds what belongs to a pod on this host.

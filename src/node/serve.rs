@@ -82,7 +82,8 @@ pub async fn serve(
         unheard: HashSet::new(),
         tasks: JoinSet::new(),
     };
-    for (name, beginning) in outcomes.into_iter().filter_map(begin) {
+    let ours = outcomes.into_iter().filter_map(begin).filter(|(name, _)| node.channel.is_ours(name));
+    for (name, beginning) in ours {
         actors.unheard.insert(name.clone());
         actors.begin(name, beginning);
     }

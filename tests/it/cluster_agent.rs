@@ -140,6 +140,43 @@ fn kills(scene: &Scene<'_>) {
 }
 
 #[test]
+fn an_agent_of_one_namespace_leaves_alone_what_that_of_another_has_in_force() {
+    let cluster = Cluster::shared();
+    let (ours, theirs) = (Scene::new(&cluster, "agent-ours"), Scene::new(&cluster, "agent-theirs"));
+    let node = idle_pod(&ours, "null");
+    assert_eq!(idle_pod(&theirs, &node), node);
+    ours.start_agent("agent", &node, None);
+    let pause = ours.inject("pause", "idle-0", HostFault::Pause {}, LONG);
+    ours.await_state("pause", InjectionState::Injected);
+    // What it does itself, it does after it has looked at everything that it found.
+    theirs.start_agent("agent", &node, None);
+    theirs.inject("pause", "idle-0", HostFault::Pause {}, LONG);
+    theirs.await_state("pause", InjectionState::Injected);
+    let held = ours.status("pause").expect("a status").effective_for;
+    eventually("the fault goes on", SOON, || {
+        ours.status("pause").is_some_and(|status| status.effective_for > held + SOON / 4).then_some(())
+    });
+    theirs.end_agent("agent");
+    theirs.is_clean("idle-0", SOON, "by the agent that was told to end");
+    let status = ours.status("pause").expect("a status");
+    assert_eq!((status.state, status.error), (InjectionState::Injected, None));
+    assert_eq!(guardians(ours.name()).len(), 1);
+    ours.revert(&pause);
+    ours.await_state("pause", InjectionState::Reverted);
+    ours.is_clean("idle-0", SOON, "at the end");
+}
+
+/// A pod that does nothing, on this node or any; the node.
+fn idle_pod(scene: &Scene<'_>, node: &str) -> String {
+    scene.namespace.apply(&format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: idle-0}}, spec: {{nodeName: {node}, terminationGracePeriodSeconds: 0, \
+         containers: [{{name: main, image: 'docker.io/library/busybox:1', command: [sleep, '1000']}}]}}}}"
+    ));
+    scene.namespace.kubectl(["wait", "--for=condition=Ready", "pod/idle-0", "--timeout=60s"]);
+    scene.pod("idle-0")["spec"]["nodeName"].as_str().expect("it runs").to_owned()
+}
+
+#[test]
 fn says_why_a_pod_cannot_be_hit() {
     let cluster = Cluster::shared();
     let scene = Scene::new(&cluster, "agent-refusals");

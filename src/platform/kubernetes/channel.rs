@@ -111,6 +111,11 @@ impl Channel for Injections {
         self.shared.statuses.put(key, status);
         Ok(())
     }
+
+    fn is_ours(&self, name: &str) -> bool {
+        let is_there = |only: &String| name.parse::<Key>().is_ok_and(|key| key.namespace == *only);
+        self.shared.namespace.as_ref().is_none_or(is_there)
+    }
 }
 
 impl Shared {
