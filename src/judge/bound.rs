@@ -51,6 +51,17 @@ impl Bound<'_> {
         {
             finding = self.finding(Verdict::Inconclusive, format!("{subject}: {text} {when}"));
         }
+        if finding.verdict == Verdict::Pass
+            && let Some(waits) = signals.waits(self.sli)
+            && let Some(open) = waits.undecided(self.windows, now, &|value| !limits.allow(value))
+        {
+            let waited = words::time(open.to - open.from);
+            let text = format!(
+                "{subject}: the record ends {waited} into a wait, and nobody knows how long it would have been ({})",
+                because(&open)
+            );
+            finding = self.finding(Verdict::Inconclusive, text);
+        }
         finding
     }
 

@@ -265,19 +265,22 @@ impl Live {
             },
             max: condition.above.map(|amount| amount.in_unit(unit)),
         };
+        let bad = |value| !limits.allow(value);
+        if let Some(waits) = self.signals.waits(sli) {
+            return waits.have_been_bad(now, lasting, &bad);
+        }
         match unit {
             Unit::Property => false,
             Unit::Events => {
                 let window = Window::new(self.steady, now);
                 let count = self.signals.measure(sli, &[window], now).value;
-                count.is_some_and(|count| !limits.allow(count))
+                count.is_some_and(bad)
             }
             Unit::Availability | Unit::Condition | Unit::Latency => {
                 let reach = lasting.saturating_add(KEPT / 10);
                 let from = now.saturating_sub(reach).max(self.steady);
                 // Up to and with this moment: a good sample of right now ends an outage.
                 let window = Window::new(from, now.saturating_add(1));
-                let bad = |value| !limits.allow(value);
                 let outages = self.signals.outages(sli, &[window], now, &bad);
                 outages
                     .last()

@@ -21,12 +21,15 @@ pub(super) fn stable_for(budget: &Budget) -> Nanos {
 /// Whether an SLI is good all through a window, as far as it is known at `now`.
 pub(super) fn is_good(signals: &Signals, sli: &Sli, limits: Limits, window: Window, now: Nanos) -> bool {
     let measure = signals.measure(sli, &[window], now);
-    let Some(value) = measure.value else {
-        return false;
-    };
     if measure.unknown_time.saturating_mul(10) > window.length() {
         return false;
     }
+    if let Some(waits) = signals.waits(sli) {
+        return waits.are_good(window, now, &|value| !limits.allow(value));
+    }
+    let Some(value) = measure.value else {
+        return false;
+    };
     match sli.unit() {
         Unit::Latency if matches!(sli, Sli::CommitLatency { .. }) => value < u64::MAX && limits.allow(value),
         Unit::Events => limits.allow(value),

@@ -10,6 +10,7 @@ mod quorum;
 mod reclaims;
 mod requests;
 mod snapshots;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,7 @@ use crate::journal::op::OpLine;
 pub use commits::{Commits, Totals, quantile};
 pub use elections::Elections;
 pub(in crate::judge) use quorum::voters;
+pub(in crate::judge) use waits::Waits;
 
 /// All of a pod set, in millionths.
 pub const ALL: u64 = 1_000_000;
@@ -172,11 +174,11 @@ impl Signals {
     pub fn measure(&self, sli: &Sli, windows: &[Window], now: Nanos) -> Measure {
         match sli {
             Sli::PodAvailability {} => self.pods.measure(windows),
-            Sli::SchedulerPending {} => self.pending.measure(windows),
+            Sli::SchedulerPending {} => self.pending.waits().measure(windows, now),
             Sli::RolloutSuccess {} => self.rollout.measure(windows),
             Sli::ApiErrors {} => self.requests.measure(windows),
             Sli::AttachSuccess {} => self.attaches.success(windows, now),
-            Sli::AttachLatency {} => self.attaches.latency(windows),
+            Sli::AttachLatency {} => self.attaches.waits().measure(windows, now),
             Sli::ClaimsReclaimed {} => self.reclaims.measure(windows),
             Sli::SnapshotSuccess {} => self.snapshots.success(windows),
             Sli::RestoreTime {} => self.snapshots.restore_time(windows),
@@ -204,10 +206,10 @@ impl Signals {
     ) -> Vec<Outage> {
         match sli {
             Sli::PodAvailability {} => self.pods.outages(windows, bad),
-            Sli::SchedulerPending {} => self.pending.outages(windows, bad),
+            Sli::SchedulerPending {} => self.pending.waits().outages(windows, now, bad),
             Sli::RolloutSuccess {} => self.rollout.outages(windows, bad),
             Sli::AttachSuccess {} => self.attaches.failures(windows, now),
-            Sli::AttachLatency {} => self.attaches.outages(windows, bad),
+            Sli::AttachLatency {} => self.attaches.waits().outages(windows, now, bad),
             Sli::ClaimsReclaimed {} => self.reclaims.events(windows),
             Sli::SnapshotSuccess {} => self.snapshots.failures(windows),
             Sli::RestoreTime {} => self.snapshots.slow(windows, bad),
@@ -222,14 +224,35 @@ impl Signals {
         }
     }
 
+    /// The waits that an SLI measures, where it measures waits.
+    pub(super) fn waits(&self, sli: &Sli) -> Option<Waits<'_>> {
+        match sli {
+            Sli::SchedulerPending {} => Some(self.pending.waits()),
+            Sli::AttachLatency {} => Some(self.attaches.waits()),
+            Sli::PodAvailability {}
+            | Sli::RolloutSuccess {}
+            | Sli::ApiErrors {}
+            | Sli::AttachSuccess {}
+            | Sli::ClaimsReclaimed {}
+            | Sli::SnapshotSuccess {}
+            | Sli::RestoreTime {}
+            | Sli::Quorum {}
+            | Sli::ReplicationLag {}
+            | Sli::LeaderElections {}
+            | Sli::CommitLatency { .. }
+            | Sli::Durability {}
+            | Sli::Linearizability {} => None,
+        }
+    }
+
     /// The moments in a window at which the answer about an SLI can change, where it is asked about the time of `reach`
     /// after each of them.
     pub fn moments(&self, sli: &Sli, window: Window, reach: Nanos) -> Vec<Nanos> {
         match sli {
             Sli::PodAvailability {} => self.pods.moments(window),
-            Sli::SchedulerPending {} => self.pending.moments(window),
+            Sli::SchedulerPending {} => self.pending.waits().moments(window, reach),
             Sli::RolloutSuccess {} => self.rollout.moments(window),
-            Sli::AttachLatency {} => self.attaches.moments(window),
+            Sli::AttachLatency {} => self.attaches.waits().moments(window, reach),
             Sli::Quorum {} => self.quorum.series.moments(window),
             Sli::ReplicationLag {} => self.lag.series.moments(window),
             Sli::CommitLatency { .. } => self.commits.moments(window, reach),

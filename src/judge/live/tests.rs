@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::api::Members;
-use crate::judge::tests::story::{Answer, MS, S, Story, healthy, member, read, silent};
+use crate::judge::tests::story::{Answer, MS, S, Story, healthy, member, pods, read, silent};
 
 /// Asks after every line, in the order of times.
 fn told(story: &Story, ask: fn(&Live, Nanos) -> Option<String>) -> Vec<(Nanos, Option<String>)> {
@@ -108,6 +108,21 @@ fn an_abort_condition_is_true_when_it_lasted() {
     let (when, answer) = &answers[1];
     assert_eq!(answer.as_deref(), Some("commitLatency p99 is above 1s"));
     assert!((8 * S..9500 * MS).contains(when), "{answers:?}");
+}
+
+#[test]
+fn what_is_waited_for_still_has_not_recovered_and_aborts_by_the_whole_wait() {
+    let claim = json!({"name": "p", "sli": {"schedulerPending": {}}, "after": {"max": "10s"}});
+    let mut story = Story::claiming(claim);
+    story.heard = vec![(6500 * MS, pods("pending")), (14 * S, pods("running"))];
+    let answers = unmet(&story);
+    let (when, answer) = answers.last().expect("it was asked");
+    assert_eq!((*when, answer.as_ref()), (14 * S, None), "{answers:?}");
+    let recovery = story.judged().claims[0].recovery.clone().expect("it is told always");
+    assert_eq!(recovery.recovered, Some(12 * S));
+    story.guards = json!({"abortWhen": [{"sli": {"schedulerPending": {}}, "above": "7s"}]});
+    let words = Some("schedulerPending is above 7s".to_owned());
+    assert_eq!(abort(&story)[1..], [(13_600 * MS, words), (14 * S, None)]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::judge::judgement::Outage;
 use crate::judge::limits::nanos;
 use crate::judge::series::{Measure, Window};
 use crate::judge::signals::ALL;
+use crate::judge::signals::waits::{Wait, Waits};
 
 /// What pods waited for.
 #[derive(Debug, Clone, Default)]
@@ -29,27 +30,17 @@ struct Placed {
 
 #[derive(Debug, Clone)]
 struct Need {
+    wait: Wait,
     uid: String,
     claim: String,
     node: String,
-    from: Nanos,
-    to: Option<Nanos>,
     is_attached: bool,
-    /// What the attacher said last.
-    error: Option<String>,
 }
 
 impl Need {
-    /// The part of it that counts for a window; it may outlast the window, because it began there.
-    fn within(&self, window: Window) -> Option<Window> {
-        let from = self.from.max(window.from);
-        let to = self.to.unwrap_or(window.to);
-        (from < window.to && from < to).then(|| Window::new(from, to))
-    }
-
     /// Whether it was done in time; unknown where its time was not over.
     fn is_in_time(&self, now: Nanos) -> Option<bool> {
-        let took = self.to.unwrap_or(now).saturating_sub(self.from);
+        let took = self.wait.to.unwrap_or(now).saturating_sub(self.wait.from);
         match took > nanos(ATTACH) {
             true => Some(false),
             false if self.is_attached => Some(true),
@@ -57,10 +48,17 @@ impl Need {
         }
     }
 
-    fn why(&self) -> String {
-        let said = self.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        format!("the volume of claim {} was not attached to node {}{said}", self.claim, self.node)
+    /// What the attacher says goes on to be the reason when it says nothing any more.
+    fn hear(&mut self, error: Option<&String>) {
+        if let Some(error) = error {
+            self.wait.why = why(&self.claim, &self.node, Some(error));
+        }
     }
+}
+
+fn why(claim: &str, node: &str, error: Option<&String>) -> String {
+    let said = error.map(|error| format!(": {error}")).unwrap_or_default();
+    format!("the volume of claim {claim} was not attached to node {node}{said}")
 }
 
 impl Attaches {
@@ -82,29 +80,28 @@ impl Attaches {
 
     fn look(&mut self, time: Nanos) {
         let Some(volumes) = &self.volumes else { return };
-        for need in self.needs.iter_mut().filter(|need| need.to.is_none()) {
+        for need in self.needs.iter_mut().filter(|need| need.wait.to.is_none()) {
             let volume = volumes.iter().find(|volume| volume.claim == need.claim);
             let is_there = self.pods.iter().any(|pod| pod.uid == need.uid);
             need.is_attached = volume.is_some_and(|volume| volume.nodes.contains(&need.node));
             if need.is_attached || !is_there {
-                need.to = Some(time);
+                need.wait.to = Some(time);
             }
-            need.error = volume.and_then(|volume| volume.error.clone()).or(need.error.take());
+            need.hear(volume.and_then(|volume| volume.error.as_ref()));
         }
         for pod in &self.pods {
             let theirs = volumes.iter().filter(|volume| volume.ordinal == pod.ordinal && volume.attachable);
             for volume in theirs.filter(|volume| !volume.nodes.contains(&pod.node)) {
                 let is_known =
-                    |need: &Need| need.to.is_none() && need.uid == pod.uid && need.claim == volume.claim;
+                    |need: &Need| need.wait.to.is_none() && need.uid == pod.uid && need.claim == volume.claim;
                 if !self.needs.iter().any(is_known) {
+                    let why = why(&volume.claim, &pod.node, volume.error.as_ref());
                     self.needs.push(Need {
+                        wait: Wait { from: time, to: None, why },
                         uid: pod.uid.clone(),
                         claim: volume.claim.clone(),
                         node: pod.node.clone(),
-                        from: time,
-                        to: None,
                         is_attached: false,
-                        error: volume.error.clone(),
                     });
                 }
             }
@@ -112,7 +109,7 @@ impl Attaches {
     }
 
     pub(super) fn forget(&mut self, before: Nanos) {
-        self.needs.retain(|need| need.to.is_none_or(|to| to >= before));
+        self.needs.retain(|need| need.wait.to.is_none_or(|to| to >= before));
     }
 
     /// Whether there is anything that could be waited for.
@@ -120,30 +117,16 @@ impl Attaches {
         self.volumes.as_ref().is_some_and(|volumes| volumes.iter().any(|volume| volume.attachable))
     }
 
-    fn parts(&self, windows: &[Window]) -> impl Iterator<Item = (&Need, Window)> {
-        windows
-            .iter()
-            .flat_map(|&window| self.needs.iter().filter_map(move |need| Some((need, need.within(window)?))))
-    }
-
-    /// The longest wait.
-    pub(super) fn latency(&self, windows: &[Window]) -> Measure {
-        let lengths: Vec<Nanos> = self.parts(windows).map(|(_, part)| part.length()).collect();
-        let longest = self.is_known().then(|| lengths.iter().copied().max().unwrap_or(0));
-        Measure {
-            samples: u64::from(self.is_known()) + lengths.len() as u64,
-            value: longest,
-            lowest: lengths.iter().copied().min().or(longest),
-            highest: longest,
-            ..Measure::default()
-        }
+    /// How long each was waited for.
+    pub(super) fn waits(&self) -> Waits<'_> {
+        Waits { all: self.needs.iter().map(|need| &need.wait).collect(), is_known: self.is_known() }
     }
 
     /// Needs that began in a window and whose fate is known.
     fn decided(&self, windows: &[Window], now: Nanos) -> impl Iterator<Item = (&Need, bool)> {
         self.needs
             .iter()
-            .filter(|need| windows.iter().any(|window| window.contains(need.from)))
+            .filter(|need| windows.iter().any(|window| window.contains(need.wait.from)))
             .filter_map(move |need| Some((need, need.is_in_time(now)?)))
     }
 
@@ -162,23 +145,11 @@ impl Attaches {
     pub(super) fn failures(&self, windows: &[Window], now: Nanos) -> Vec<Outage> {
         let failed = self.decided(windows, now).filter(|(_, is_in_time)| !is_in_time);
         failed
-            .map(|(need, _)| Outage { from: need.from, to: need.to.unwrap_or(now), why: need.why() })
+            .map(|(need, _)| {
+                let Wait { from, to, why } = need.wait.clone();
+                Outage { from, to: to.unwrap_or(now), why }
+            })
             .collect()
-    }
-
-    /// Waits that were too long.
-    pub(super) fn outages(&self, windows: &[Window], bad: &dyn Fn(u64) -> bool) -> Vec<Outage> {
-        self.parts(windows)
-            .filter(|(_, part)| bad(part.length()))
-            .map(|(need, part)| Outage { from: part.from, to: part.to, why: need.why() })
-            .collect()
-    }
-
-    pub(super) fn moments(&self, window: Window) -> Vec<Nanos> {
-        let ends = self.needs.iter().filter_map(|need| need.to).filter(|&to| window.contains(to));
-        let mut moments: Vec<Nanos> = std::iter::once(window.from).chain(ends).collect();
-        moments.sort_unstable();
-        moments
     }
 }
 
@@ -228,21 +199,25 @@ mod tests {
         attaches
     }
 
+    fn longest(attaches: &Attaches, windows: &[Window]) -> Option<u64> {
+        attaches.waits().measure(windows, 200 * S).value
+    }
+
     const ALL_OF_IT: [Window; 1] = [Window { from: 0, to: 200 * S }];
 
     #[test]
     fn a_wait_lasts_from_the_pod_on_its_node_to_the_volume_on_it() {
         let attaches = moved(20 * S);
-        assert_eq!(attaches.latency(&ALL_OF_IT).value, Some(20 * S));
+        assert_eq!(longest(&attaches, &ALL_OF_IT), Some(20 * S));
         assert_eq!(attaches.success(&ALL_OF_IT, 200 * S).value, Some(ALL));
         assert_eq!(attaches.failures(&ALL_OF_IT, 200 * S), []);
         let slow = moved(31 * S);
         assert_eq!(slow.success(&ALL_OF_IT, 200 * S).value, Some(0));
         let why = "the volume of claim data-db-0 was not attached to node n2: the disk is busy";
         assert_eq!(slow.failures(&ALL_OF_IT, 200 * S)[0].why, why);
-        assert_eq!(slow.outages(&ALL_OF_IT, &|waited| waited > 30 * S).len(), 1);
+        assert_eq!(slow.waits().outages(&ALL_OF_IT, 200 * S, &|waited| waited > 30 * S).len(), 1);
         // What began before a window began counts from there on.
-        assert_eq!(slow.latency(&[Window::new(30 * S, 60 * S)]).value, Some(11 * S));
+        assert_eq!(longest(&slow, &[Window::new(30 * S, 60 * S)]), Some(11 * S));
         assert_eq!(slow.success(&[Window::new(30 * S, 60 * S)], 200 * S).value, None);
     }
 
@@ -250,11 +225,11 @@ mod tests {
     fn nothing_is_said_of_volumes_that_nobody_attaches_or_of_attaches_that_nobody_needed() {
         let mut attaches = Attaches::default();
         attaches.pods(0, &pods("a", "n1"));
-        assert_eq!(attaches.latency(&ALL_OF_IT).value, None);
+        assert_eq!(longest(&attaches, &ALL_OF_IT), None);
         attaches.volumes(S, &volumes(None, false));
-        assert_eq!(attaches.latency(&ALL_OF_IT).value, None);
+        assert_eq!(longest(&attaches, &ALL_OF_IT), None);
         attaches.volumes(2 * S, &volumes(Some("n1"), true));
-        assert_eq!(attaches.latency(&ALL_OF_IT).value, Some(0));
+        assert_eq!(longest(&attaches, &ALL_OF_IT), Some(0));
         assert_eq!(attaches.success(&ALL_OF_IT, 200 * S).value, None);
     }
 

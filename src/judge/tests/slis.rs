@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::story::{Answer, MS, S, Story, healthy, led_by, member, silent};
+use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
 use crate::api::Members;
 use crate::experiment::Verdict;
 
@@ -246,6 +246,23 @@ fn a_comparison_without_a_baseline_is_inconclusive() {
         if at < 7 * S { Answer::Fail(MS) } else { Answer::Ok(5 * MS) }
     };
     says(&story, Verdict::Inconclusive, "to compare with");
+}
+
+#[test]
+fn a_wait_that_the_record_does_not_see_the_end_of_is_never_a_pass() {
+    let claim = |max: &str| json!({"name": "p", "sli": {"schedulerPending": {}}, "always": {"max": max}});
+    let mut story = Story::claiming(claim("5s"));
+    story.heard = vec![(8 * S, pods("pending")), (12 * S, pods("running"))];
+    says(&story, Verdict::Pass, "schedulerPending: 4 s over the whole run, allowed 5 s");
+    story.heard = vec![(13 * S, pods("pending"))];
+    let words = "the record ends 4 s into a wait, and nobody knows how long it would have been (at 13.0 s: the pod of member 0 was Pending)";
+    says(&story, Verdict::Inconclusive, words);
+    story.hypothesis = json!([claim("3s")]);
+    says(&story, Verdict::Fail, "schedulerPending: 4 s over the whole run");
+    // It began with the fault, and is too long for what comes after it.
+    story.heard = vec![(8 * S, pods("pending"))];
+    story.hypothesis = json!([{"name": "p", "sli": {"schedulerPending": {}}, "after": {"max": "8s"}}]);
+    says(&story, Verdict::Fail, "schedulerPending: not recovered");
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(in crate::judge) struct Story {
     pub(in crate::judge) writes: fn(Nanos) -> Answer,
     /// When how many pods are ready.
     pub(in crate::judge) ready: Vec<(Nanos, u32)>,
+    /// Whatever else the run hears.
+    pub(in crate::judge) heard: Vec<(Nanos, Value)>,
     pub(in crate::judge) injects: bool,
     pub(in crate::judge) proofs: Vec<Nanos>,
 }
@@ -75,6 +77,7 @@ impl Story {
             members: healthy,
             writes: |_| Answer::Ok(5 * MS),
             ready: Vec::new(),
+            heard: Vec::new(),
             injects: true,
             proofs: vec![7100 * MS, 8100 * MS, 9100 * MS, 10_100 * MS],
         }
@@ -119,6 +122,7 @@ impl Story {
         for &(at, ready) in &self.ready {
             told.push((at, json!({"input": {"pods": snapshot(ready)}})));
         }
+        told.extend(self.heard.iter().map(|(at, input)| (*at, json!({"input": input}))));
         for at in (500 * MS..16_500 * MS).step_by(100 * MS as usize) {
             told.push((at, json!({"input": {"members": (self.members)(at)}})));
         }
@@ -245,6 +249,13 @@ fn snapshot(ready: u32) -> Value {
         })
         .collect();
     json!({"name": "db", "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
+}
+
+/// All pods, of which the one of member 0 is in a phase.
+pub(in crate::judge) fn pods(phase: &str) -> Value {
+    let mut snapshot = snapshot(3);
+    snapshot["pods"][0]["phase"] = json!(phase);
+    json!({"pods": snapshot})
 }
 
 /// Numbers the effects in the order of the lines.
