@@ -140,6 +140,7 @@ impl Signals {
                 self.faulted.remove(&(step.clone(), *occurrence));
             }
             Effect::Apply(spec) => self.snapshots.asked(time, spec),
+            Effect::Refused { .. } | Effect::Abort { .. } => self.snapshots.cut_short(),
             Effect::Phase(_)
             | Effect::Began { .. }
             | Effect::DeletePod { .. }
@@ -148,8 +149,6 @@ impl Signals {
             | Effect::StopWorkload {}
             | Effect::ReadLedger {}
             | Effect::Doubt { .. }
-            | Effect::Refused { .. }
-            | Effect::Abort { .. }
             | Effect::RevertFailed { .. }
             | Effect::Finish {} => {}
         }

@@ -72,6 +72,13 @@ impl Snapshots {
         }
     }
 
+    /// The run stops early: what is not over is taken back by that, and says nothing about snapshots.
+    pub(super) fn cut_short(&mut self) {
+        for works in [&mut self.taken, &mut self.restored] {
+            works.retain(|work| work.over.is_some());
+        }
+    }
+
     pub(super) fn forget(&mut self, before: Nanos) {
         for works in [&mut self.taken, &mut self.restored] {
             works.retain(|work| work.over.is_none() || work.from >= before);
@@ -164,5 +171,21 @@ mod tests {
         assert_eq!(snapshots.failures(&all)[0].why, "late: the disk is busy");
         assert_eq!(snapshots.restore_time(&all).value, Some(u64::MAX));
         assert_eq!(snapshots.success(&[Window::new(0, 30)]).value, Some(ALL));
+    }
+
+    #[test]
+    fn what_an_abort_takes_back_is_no_failure_and_what_failed_before_is_one() {
+        let mut snapshots = Snapshots::default();
+        let all = [Window::new(0, 100)];
+        let take = json!({ "takeSnapshot": { "ordinals": [0], "claims": [], "class": null } });
+        snapshots.asked(10, &spec("early", &take));
+        snapshots.heard(20, "early", &status(InjectionState::Failed, false));
+        snapshots.asked(30, &spec("take", &take));
+        snapshots.asked(30, &spec("back", &json!({ "restoreSnapshot": { "from": "take", "read": true } })));
+        snapshots.cut_short();
+        snapshots.heard(40, "take", &status(InjectionState::Reverted, false));
+        snapshots.heard(40, "back", &status(InjectionState::Reverted, false));
+        assert_eq!(snapshots.restore_time(&all).value, None);
+        assert_eq!(snapshots.failures(&all).len(), 1);
     }
 }

@@ -86,6 +86,25 @@ fn an_aborted_run_is_aborted_and_does_not_judge_recovery() {
 }
 
 #[test]
+fn a_snapshot_that_an_abort_takes_back_does_not_make_a_failure_of_it() {
+    let taking = r#""fault":{"api":{"takeSnapshot":{"ordinals":[0],"claims":[],"class":null}}}"#;
+    let story = Story::claiming(json!({"name": "s", "sli": {"snapshotSuccess": {}}}));
+    let aborted = |line: String| match line.split_once("{\"apply\":") {
+        Some((before, apply)) if apply.contains("\"desired\":\"Reverted\"") => {
+            format!("{before}{{\"abort\":{{\"reason\":\"interrupted\"}}}},\"id\":0}}}}}}")
+        }
+        Some(_) | None => line.replace("\"fault\":{\"pause\":{}}", taking),
+    };
+    let lines = with_ids(story.lines().into_iter().map(aborted));
+    let judgement = judge(&read(&lines));
+    assert_eq!(
+        judgement.claims[0].sentence,
+        "snapshotSuccess: no snapshot was to be taken over the whole run"
+    );
+    assert_eq!(judgement.verdict, Verdict::Aborted);
+}
+
+#[test]
 fn a_refusal_and_a_failed_revert_stand_beside_the_verdict() {
     let refused = "{\"refused\":{\"step\":\"pause\",\"reason\":\"2 of 3 would be left\"}}";
     let failed = "{\"revertFailed\":{\"reason\":\"pod db-0 is still frozen\"}}";
