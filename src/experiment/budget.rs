@@ -131,6 +131,13 @@ impl TryFrom<Wire> for Hypothesis {
             }
             Unit::Availability | Unit::Condition | Unit::Events | Unit::Latency | Unit::Property => {}
         }
+        if sli.counts_attempts() && recover_within.is_some() {
+            return Err(format!(
+                "`{}` counts attempts, of which none need be made again: leave recoverWithin out, and write always: {{{}}}",
+                sli.name(),
+                if sli.unit() == Unit::Latency { "max: 1m" } else { "min: 99%" }
+            ));
+        }
         for (part, budget) in parts {
             if let Some(budget) = budget {
                 check(&sli, part, budget)
@@ -213,6 +220,13 @@ mod tests {
         for (bounds, words) in [
             (r#""sli":{"leaderElections":{}},"during":{}"#, "bounds nothing: write for example max: 1"),
             (r#""sli":{"leaderElections":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
+            (r#""sli":{"claimsReclaimed":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
+            (
+                r#""sli":{"attachSuccess":{}},"recoverWithin":"5s""#,
+                "leave recoverWithin out, and write always: {min: 99%}",
+            ),
+            (r#""sli":{"snapshotSuccess":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
+            (r#""sli":{"restoreTime":{}},"recoverWithin":"5s""#, "always: {max: 1m}"),
             (r#""sli":{"durability":{}},"recoverWithin":"5s""#, "it takes no budget"),
             (
                 r#""sli":{"commitLatency":{}},"before":{"maxIncrease":"2x"}"#,

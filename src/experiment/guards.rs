@@ -73,6 +73,16 @@ impl TryFrom<Wire> for AbortCondition {
         let Wire { sli, below, above, lasting } = wire;
         let (name, unit) = (sli.name(), sli.unit());
         let is_bounded = below.is_some() || above.is_some();
+        if sli.counts_attempts() {
+            let instead = if sli.needs_volumes() {
+                "write for example {sli: {attachLatency: {}}, above: 30s}"
+            } else {
+                "leave it to the hypothesis, and bound the step by its `for`"
+            };
+            return Err(format!(
+                "`{name}` counts attempts that are over, so it is never bad for a time: {instead}"
+            ));
+        }
         match unit {
             Unit::Property => {
                 return Err(format!(
@@ -135,6 +145,9 @@ mod tests {
             (r#"{"sli":{"podAvailability":{}},"below":"3s"}"#, "is not an availability"),
             (r#"{"sli":{"commitLatency":{}},"above":0.5}"#, "`50%` is not a duration"),
             (r#"{"sli":{"leaderElections":{}},"above":3,"for":"5s"}"#, "leave `for` out"),
+            (r#"{"sli":{"attachSuccess":{}},"below":"99%"}"#, "write for example {sli: {attachLatency: {}}"),
+            (r#"{"sli":{"snapshotSuccess":{}},"below":"99%"}"#, "leave it to the hypothesis"),
+            (r#"{"sli":{"restoreTime":{}},"above":"1m"}"#, "leave it to the hypothesis"),
         ] {
             let found = serde_json::from_str::<AbortCondition>(json).expect_err(json).to_string();
             assert!(found.contains(words), "{json}: {found}");

@@ -184,6 +184,17 @@ fn refuses_an_abort_condition_that_could_never_come_true() {
         found.len() == 1 && found[0].contains("spec.guards.abortWhen[0]: `podAvailability` needs a bound"),
         "{found:#?}"
     );
+    let found = guarded("{sli: {attachSuccess: {}}, below: 99%}");
+    assert!(
+        found.len() == 1 && found[0].contains("spec.guards.abortWhen[0]: `attachSuccess` counts attempts"),
+        "{found:#?}"
+    );
+    refused(
+        "at: 1s",
+        "when: {sli: {restoreTime: {}}, above: 1m}",
+        "x.yaml:11:13: spec.steps[0].when:",
+        "`restoreTime` counts attempts",
+    );
 }
 
 #[test]
