@@ -31,7 +31,10 @@ impl Bound<'_> {
         let when = self.when();
         let Some(value) = measure.value else {
             let text = format!("{subject}: {} {when}", nothing(self.sli));
-            return self.finding(Verdict::Inconclusive, text);
+            // That nothing is waited for is what a steady state is.
+            let is_steady =
+                self.scope == Scope::Before && signals.waits(self.sli).is_some_and(|waits| waits.is_known);
+            return self.finding(if is_steady { Verdict::Pass } else { Verdict::Inconclusive }, text);
         };
         let limits = Limits::of(self.sli, self.budget, self.recovered, self.baseline);
         let Ok(limits) = limits else {
@@ -200,7 +203,7 @@ fn because(outage: &Outage) -> String {
 /// Why there is no value.
 fn nothing(sli: &Sli) -> &'static str {
     match sli {
-        Sli::AttachSuccess {} => "no volume had to be attached",
+        Sli::AttachSuccess {} | Sli::AttachLatency {} => "no volume had to be attached",
         Sli::SnapshotSuccess {} => "no snapshot was to be taken",
         Sli::RestoreTime {} => "no snapshot was to be restored",
         _ => "nothing was measured",

@@ -76,7 +76,8 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
     if says_nothing {
         Bounds {
             before: before(&hypothesis.sli),
-            after: after(&hypothesis.sli),
+            // Nothing has to be attached any more once everything has recovered.
+            after: after(&hypothesis.sli).filter(|_| !matches!(hypothesis.sli, Sli::AttachLatency {})),
             always: always(&hypothesis.sli),
             recovered,
             ..Bounds::default()
@@ -112,6 +113,7 @@ fn always(sli: &Sli) -> Option<Budget> {
     match sli {
         Sli::AttachSuccess {} => Some(Budget { min: Some(Amount::Ratio(ATTACHED)), ..Budget::default() }),
         Sli::SnapshotSuccess {} => Some(Budget { min: Some(Amount::Ratio(TAKEN)), ..Budget::default() }),
+        Sli::AttachLatency {} => after(sli),
         Sli::RestoreTime {} => Some(Budget { max: Some(Amount::Time(RESTORE)), ..Budget::default() }),
         Sli::ClaimsReclaimed {} => Some(Budget { max: Some(Amount::Count(0)), ..Budget::default() }),
         _ => None,
@@ -149,6 +151,14 @@ mod tests {
     fn a_claim_without_numbers_gets_the_defaults() {
         let bounds = bounds(&hypothesis(r#"{"name":"lag","sli":{"replicationLag":{}}}"#));
         assert_eq!(bounds.after.and_then(|after| after.max), Some(Amount::Time(LAG_AFTER)));
+    }
+
+    #[test]
+    fn attaches_are_bounded_all_the_time_because_none_is_needed_after_recovery() {
+        let bounds = bounds(&hypothesis(r#"{"name":"a","sli":{"attachLatency":{}}}"#));
+        assert_eq!(bounds.after, None);
+        assert_eq!(bounds.always.and_then(|always| always.max), Some(Amount::Time(ATTACH)));
+        assert!(bounds.recovered.is_some());
     }
 
     #[test]

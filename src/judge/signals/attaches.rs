@@ -18,6 +18,8 @@ pub(super) struct Attaches {
     pods: Vec<Placed>,
     volumes: Option<Vec<ClaimedVolume>>,
     needs: Vec<Need>,
+    /// Whether there was ever anything that could be waited for.
+    is_known: bool,
 }
 
 /// A pod on its node.
@@ -74,6 +76,7 @@ impl Attaches {
     }
 
     pub(super) fn volumes(&mut self, time: Nanos, volumes: &Volumes) {
+        self.is_known |= volumes.claims.iter().any(|volume| volume.attachable);
         self.volumes = Some(volumes.claims.clone());
         self.look(time);
     }
@@ -112,14 +115,9 @@ impl Attaches {
         self.needs.retain(|need| need.wait.to.is_none_or(|to| to >= before));
     }
 
-    /// Whether there is anything that could be waited for.
-    fn is_known(&self) -> bool {
-        self.volumes.as_ref().is_some_and(|volumes| volumes.iter().any(|volume| volume.attachable))
-    }
-
-    /// How long each was waited for.
+    /// How long each was waited for. Where nothing had to be attached, nobody knows how long it would have taken.
     pub(super) fn waits(&self) -> Waits<'_> {
-        Waits { all: self.needs.iter().map(|need| &need.wait).collect(), is_known: self.is_known() }
+        Waits { all: self.needs.iter().map(|need| &need.wait).collect(), is_known: self.is_known, none: None }
     }
 
     /// Needs that began in a window and whose fate is known.
@@ -227,10 +225,19 @@ mod tests {
         attaches.pods(0, &pods("a", "n1"));
         assert_eq!(longest(&attaches, &ALL_OF_IT), None);
         attaches.volumes(S, &volumes(None, false));
-        assert_eq!(longest(&attaches, &ALL_OF_IT), None);
+        assert!(!attaches.waits().is_known);
         attaches.volumes(2 * S, &volumes(Some("n1"), true));
-        assert_eq!(longest(&attaches, &ALL_OF_IT), Some(0));
+        assert!(attaches.waits().is_known);
+        assert_eq!(longest(&attaches, &ALL_OF_IT), None);
         assert_eq!(attaches.success(&ALL_OF_IT, 200 * S).value, None);
+    }
+
+    #[test]
+    fn claims_that_are_gone_in_the_end_leave_what_was_measured() {
+        let mut attaches = moved(20 * S);
+        attaches.volumes(60 * S, &Volumes::default());
+        assert!(attaches.waits().is_known);
+        assert_eq!(longest(&attaches, &ALL_OF_IT), Some(20 * S));
     }
 
     #[test]

@@ -43,8 +43,12 @@ impl Pending {
         self.spans.retain(|span| span.wait.to.is_none_or(|to| to >= before));
     }
 
-    /// How long each was Pending.
+    /// How long each was Pending. Where none was, that is what was measured: pods were there all the time.
     pub(super) fn waits(&self) -> Waits<'_> {
-        Waits { all: self.spans.iter().map(|span| &span.wait).collect(), is_known: self.is_known }
+        Waits {
+            all: self.spans.iter().map(|span| &span.wait).collect(),
+            is_known: self.is_known,
+            none: self.is_known.then_some(0),
+        }
     }
 }

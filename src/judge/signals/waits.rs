@@ -37,7 +37,9 @@ impl Wait {
 pub(in crate::judge) struct Waits<'a> {
     pub(super) all: Vec<&'a Wait>,
     /// Whether a wait would have been seen.
-    pub(super) is_known: bool,
+    pub(in crate::judge) is_known: bool,
+    /// The longest one where there was none.
+    pub(super) none: Option<Nanos>,
 }
 
 impl Waits<'_> {
@@ -47,10 +49,10 @@ impl Waits<'_> {
         })
     }
 
-    /// The longest one; 0 where there was none.
+    /// The longest one.
     pub(super) fn measure(&self, windows: &[Window], now: Nanos) -> Measure {
         let lengths: Vec<Nanos> = self.parts(windows, now).map(|(_, part)| part.length()).collect();
-        let longest = self.is_known.then(|| lengths.iter().copied().max().unwrap_or(0));
+        let longest = lengths.iter().copied().max().or(self.none);
         Measure {
             samples: u64::from(self.is_known) + lengths.len() as u64,
             value: longest,
@@ -120,7 +122,7 @@ mod tests {
     }
 
     fn waits(wait: &Wait) -> Waits<'_> {
-        Waits { all: vec![wait], is_known: true }
+        Waits { all: vec![wait], is_known: true, none: None }
     }
 
     fn is_long(waited: u64) -> bool {

@@ -266,6 +266,27 @@ fn a_wait_that_the_record_does_not_see_the_end_of_is_never_a_pass() {
 }
 
 #[test]
+fn no_attach_at_all_is_no_quick_attach_but_a_steady_state() {
+    let volumes = |node: &str| {
+        json!({"volumes": {"claims": [
+            {"claim": "data-db-0", "ordinal": 0, "uid": "u", "attachable": true, "nodes": [node]}
+        ]}})
+    };
+    let claim = |bounds: &str| serde_json::from_str(bounds).map(Story::claiming).expect("a hypothesis");
+    let mut story = claim(r#"{"name": "a", "sli": {"attachLatency": {}}}"#);
+    story.heard = vec![(S, volumes("here"))];
+    says(&story, Verdict::Inconclusive, "attachLatency: no volume had to be attached over the whole run");
+    let mut story = claim(
+        r#"{"name": "a", "sli": {"attachLatency": {}}, "before": {"max": "30s"}, "recoverWithin": "1s"}"#,
+    );
+    story.heard = vec![(S, volumes("here"))];
+    says(&story, Verdict::Pass, "attachLatency: recovered 0 s after the last revert");
+    let mut story = claim(r#"{"name": "a", "sli": {"attachLatency": {}}, "during": {"maxIncrease": "2x"}}"#);
+    story.heard = vec![(S, volumes("here")), (8 * S, volumes("there")), (9 * S, volumes("here"))];
+    says(&story, Verdict::Inconclusive, "attachLatency: nothing was measured before the first fault");
+}
+
+#[test]
 fn registers_that_an_order_explains_are_linearizable() {
     let story = Story::claiming(json!({"name": "l", "sli": {"linearizability": {}}}));
     says(&story, Verdict::Pass, "have an order that explains every answer");
