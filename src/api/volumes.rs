@@ -7,7 +7,7 @@ use super::Ordinal;
 /// Every claim of the target that exists now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volumes {
-    /// By name.
+    /// By name. One that several members have is told once for each.
     pub claims: Vec<ClaimedVolume>,
 }
 
@@ -16,8 +16,9 @@ pub struct Volumes {
 pub struct ClaimedVolume {
     /// The claim's name.
     pub claim: String,
-    /// Whose it is.
-    pub ordinal: Ordinal,
+    /// Whose it is; nobody's where no member has it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordinal: Option<Ordinal>,
     /// `metadata.uid` of the claim: changes when it is made again.
     pub uid: String,
     /// `status.phase` says Lost: its volume is gone.

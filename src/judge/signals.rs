@@ -105,6 +105,7 @@ impl Signals {
     pub fn snapshot(&mut self, time: Nanos, snapshot: &Snapshot) {
         self.pending.take(time, snapshot);
         self.attaches.pods(time, snapshot);
+        self.reclaims.pods(snapshot);
         self.rollout.push(rollout(time, snapshot));
         if snapshot.replicas == 0 {
             return;

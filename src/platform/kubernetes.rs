@@ -14,6 +14,7 @@ pub mod access;
 pub mod api_faults;
 pub mod attachable;
 pub mod channel;
+pub mod claims;
 pub mod cluster;
 pub mod dial;
 pub mod failure;

@@ -93,7 +93,8 @@ impl Attaches {
             need.hear(volume.and_then(|volume| volume.error.as_ref()));
         }
         for pod in &self.pods {
-            let theirs = volumes.iter().filter(|volume| volume.ordinal == pod.ordinal && volume.attachable);
+            let theirs =
+                volumes.iter().filter(|volume| volume.ordinal == Some(pod.ordinal) && volume.attachable);
             for volume in theirs.filter(|volume| !volume.nodes.contains(&pod.node)) {
                 let is_known =
                     |need: &Need| need.wait.to.is_none() && need.uid == pod.uid && need.claim == volume.claim;
@@ -175,7 +176,7 @@ mod tests {
     fn volumes(node: Option<&str>, attachable: bool) -> Volumes {
         let claim = ClaimedVolume {
             claim: "data-db-0".into(),
-            ordinal: 0,
+            ordinal: Some(0),
             uid: "claim".into(),
             lost: false,
             attachable,

@@ -1,35 +1,65 @@
 //! `claimsReclaimed`: claims that were there and are not any more, were made again, or have lost their volume.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Nanos, Volumes};
+use crate::api::{Nanos, Ordinal, Snapshot, Volumes};
 use crate::judge::judgement::Outage;
 use crate::judge::series::{Measure, Window};
 
 /// What was lost when.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reclaims {
-    /// Claims that are there, by name: their UID, and whether their volume is lost.
-    known: Option<BTreeMap<String, (String, bool)>>,
+    /// Claims that are there, by name.
+    known: Option<BTreeMap<String, Claim>>,
+    /// Members that the run found.
+    first: Option<BTreeSet<Ordinal>>,
+    /// Members that are asked for.
+    asked: BTreeSet<Ordinal>,
     events: Vec<(Nanos, String)>,
 }
 
+#[derive(Debug, Clone)]
+struct Claim {
+    uid: String,
+    is_lost: bool,
+    /// One of the members that it belongs to.
+    member: Option<Ordinal>,
+}
+
 impl Reclaims {
+    pub(super) fn pods(&mut self, snapshot: &Snapshot) {
+        self.asked = snapshot.ordinals().collect();
+        self.first.get_or_insert_with(|| self.asked.clone());
+    }
+
+    /// Whether it is of a member that the run added and took away again: its claim may go with it.
+    fn is_spare(&self, claim: &Claim) -> bool {
+        let is_of = |members: &BTreeSet<Ordinal>| claim.member.is_none_or(|member| members.contains(&member));
+        !self.first.as_ref().is_none_or(is_of) && !is_of(&self.asked)
+    }
+
     pub(super) fn take(&mut self, time: Nanos, volumes: &Volumes) {
-        let now: BTreeMap<_, _> = volumes
+        let now: BTreeMap<String, Claim> = volumes
             .claims
             .iter()
-            .map(|volume| (volume.claim.clone(), (volume.uid.clone(), volume.lost)))
+            .map(|volume| {
+                let claim = Claim { uid: volume.uid.clone(), is_lost: volume.lost, member: volume.ordinal };
+                (volume.claim.clone(), claim)
+            })
             .collect();
-        for (claim, (uid, was_lost)) in self.known.iter().flatten() {
-            let what = match now.get(claim) {
-                None => "was deleted",
-                Some((other, _)) if other != uid => "was deleted and made again",
-                Some((_, true)) if !was_lost => "lost its volume",
-                Some(_) => continue,
-            };
-            self.events.push((time, format!("claim {claim} {what}")));
-        }
+        let lost = self.known.iter().flatten().filter(|(_, claim)| !self.is_spare(claim));
+        let events: Vec<_> = lost
+            .filter_map(|(name, claim)| {
+                let what = match now.get(name) {
+                    None => "was deleted",
+                    Some(other) if other.uid != claim.uid => "was deleted and made again",
+                    Some(same) if same.is_lost && !claim.is_lost => "lost its volume",
+                    Some(_) => return None,
+                };
+                Some((time, format!("claim {name} {what}")))
+            })
+            .collect();
+        self.events.extend(events);
         self.known = Some(now);
     }
 
@@ -62,7 +92,7 @@ mod tests {
     fn volumes(claims: &[(&str, &str, bool)]) -> Volumes {
         let claim = |&(name, uid, lost): &(&str, &str, bool)| ClaimedVolume {
             claim: name.into(),
-            ordinal: 0,
+            ordinal: Some(0),
             uid: uid.into(),
             lost,
             attachable: true,
@@ -89,5 +119,28 @@ mod tests {
             ["claim a was deleted and made again", "claim b lost its volume", "claim c was deleted"]
         );
         assert_eq!(reclaims.measure(&[Window::new(0, 10)]).value, Some(0));
+    }
+
+    #[test]
+    fn the_claim_of_a_member_that_the_run_added_may_go_with_it() {
+        let mut reclaims = Reclaims::default();
+        let pods = |replicas| Snapshot { replicas, ..Snapshot::default() };
+        let claims = |members: &[Ordinal]| {
+            let mut volumes = volumes(&vec![("a", "1", false); members.len()]);
+            for (volume, member) in volumes.claims.iter_mut().zip(members) {
+                (volume.claim, volume.ordinal) = (format!("data-db-{member}"), Some(*member));
+            }
+            volumes
+        };
+        reclaims.pods(&pods(2));
+        reclaims.take(1, &claims(&[0, 1]));
+        reclaims.pods(&pods(4));
+        reclaims.take(2, &claims(&[0, 1, 2, 3]));
+        reclaims.take(3, &claims(&[0, 1, 2]));
+        reclaims.pods(&pods(1));
+        reclaims.take(4, &claims(&[0]));
+        let told: Vec<String> =
+            reclaims.events(&[Window::new(0, 100)]).into_iter().map(|event| event.why).collect();
+        assert_eq!(told, ["claim data-db-3 was deleted", "claim data-db-1 was deleted"]);
     }
 }

@@ -1,7 +1,6 @@
 //! The StatefulSet (or a group of numbered pods), its pods and what is around them: a watch on each, folded into
 //! snapshots; deletions by UID.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,9 +10,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::core::Selector;
 use kube::runtime::watcher::Config;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 
+use super::claims::{Mounts, Owners, mounts};
 use super::failure::{insist, is_absent};
 use super::pods::{facts, group, group_facts, lean, snapshot};
 use super::surroundings::Surroundings;
@@ -34,9 +34,8 @@ pub struct Cluster {
     client: Client,
     namespace: String,
     pods: Api<Pod>,
-    /// Selects the pods.
-    query: String,
     snapshots: watch::Receiver<Snapshot>,
+    mounts: watch::Receiver<Mounts>,
     facts: TargetFacts,
     service: String,
 }
@@ -104,12 +103,11 @@ impl Cluster {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let facts = facts(&set);
         let service = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
-        let (sender, snapshots) = watch::channel(Snapshot::default());
-        let query = selector.to_string();
-        let ours = Config::default().labels(&query);
-        tokio::spawn(follow_set(set, sets, pods.clone(), ours, around().await?, sender));
+        let (tell, snapshots, mounts) = Telling::channel();
+        let ours = Config::default().labels(&selector.to_string());
+        tokio::spawn(follow_set(set, sets, pods.clone(), ours, around().await?, tell));
         let (client, namespace) = (client.clone(), namespace.to_owned());
-        let mut cluster = Self { client, namespace, pods, query, snapshots, facts, service };
+        let mut cluster = Self { client, namespace, pods, snapshots, mounts, facts, service };
         cluster.first().await?;
         Ok(cluster)
     }
@@ -129,7 +127,7 @@ impl Cluster {
             return Err(FollowError::NoPods { namespace: namespace.into(), query });
         }
         let facts = group_facts(&first);
-        let (sender, snapshots) = watch::channel(Snapshot::default());
+        let (tell, snapshots, mounts) = Telling::channel();
         let (all, ours) = (pods.clone(), Config::default().labels(&query));
         let (of, mut around) = (namespace.to_owned(), around().await?);
         tokio::spawn(async move {
@@ -140,18 +138,19 @@ impl Cluster {
                 tokio::select! {
                     Some(event) = events.next() => known.hear(event.modify(lean)),
                     () = around.changed() => {}
-                    () = sender.closed() => return,
+                    () = tell.snapshots.closed() => return,
                 }
                 if known.is_complete() && around.is_complete() {
                     let mut now = group(&of, how, known.iter(), &last);
                     around.describe(&mut now, &known.iter().collect::<Vec<_>>(), None, &last);
                     last.clone_from(&now);
-                    send(&sender, now);
+                    tell.tell(now, known.iter());
                 }
             }
         });
         let (client, namespace) = (client.clone(), namespace.to_owned());
-        let mut cluster = Self { client, namespace, pods, query, snapshots, facts, service: String::new() };
+        let service = String::new();
+        let mut cluster = Self { client, namespace, pods, snapshots, mounts, facts, service };
         cluster.first().await?;
         Ok(cluster)
     }
@@ -168,23 +167,6 @@ impl Cluster {
     /// What an experiment has to know of the target, as it was when it was first seen.
     pub fn facts(&self) -> &TargetFacts {
         &self.facts
-    }
-
-    /// The claims of its members: those that its templates name, and those that its pods mount.
-    async fn claims(&self) -> Result<BTreeMap<String, Ordinal>, PlatformError> {
-        let snapshot = self.snapshots.borrow().clone();
-        let templates = &self.facts.claims;
-        let named =
-            templates.iter().flat_map(|template| snapshot.ordinals().map(move |ordinal| (template, ordinal)));
-        let mut claims: BTreeMap<String, Ordinal> = named
-            .map(|(template, ordinal)| (format!("{template}-{}-{ordinal}", snapshot.name), ordinal))
-            .collect();
-        for (name, mounted) in list(&self.pods, &self.query, mounted).await? {
-            if let Some(member) = snapshot.pods.iter().find(|member| member.name == name) {
-                claims.extend(mounted.into_iter().map(|claim| (claim, member.ordinal)));
-            }
-        }
-        Ok(claims)
     }
 
     /// The name of its Service; empty where none is known.
@@ -212,16 +194,28 @@ fn leaned(mut pod: Pod) -> Pod {
     pod
 }
 
-/// A pod's name, and the claims that it mounts.
-fn mounted(pod: Pod) -> (String, Vec<String>) {
-    let name = pod.name_any();
-    let volumes = pod.spec.and_then(|spec| spec.volumes).unwrap_or_default();
-    let claims = volumes.into_iter().filter_map(|volume| Some(volume.persistent_volume_claim?.claim_name));
-    (name, claims.collect())
+/// Who listens to what the pods are.
+struct Telling {
+    snapshots: watch::Sender<Snapshot>,
+    mounts: watch::Sender<Mounts>,
 }
 
-/// Sends a snapshot if it differs from the one before.
-fn send(sender: &watch::Sender<Snapshot>, now: Snapshot) {
+impl Telling {
+    fn channel() -> (Self, watch::Receiver<Snapshot>, watch::Receiver<Mounts>) {
+        let (snapshots, told) = watch::channel(Snapshot::default());
+        let (mounts, mounted) = watch::channel(Mounts::default());
+        (Self { snapshots, mounts }, told, mounted)
+    }
+
+    /// Tells a snapshot of some pods, and what they mount.
+    fn tell<'a>(&self, snapshot: Snapshot, pods: impl Iterator<Item = &'a Pod>) {
+        send(&self.mounts, mounts(&snapshot, pods));
+        send(&self.snapshots, snapshot);
+    }
+}
+
+/// Sends what differs from what was sent before.
+fn send<T: PartialEq>(sender: &watch::Sender<T>, now: T) {
     sender.send_if_modified(|before| {
         let is_new = *before != now;
         *before = now;
@@ -236,7 +230,7 @@ async fn follow_set(
     pods: Api<Pod>,
     ours: Config,
     mut around: Surroundings,
-    sender: watch::Sender<Snapshot>,
+    tell: Telling,
 ) {
     let name = set.metadata.name.clone().unwrap_or_default();
     let itself = Config::default().fields(&format!("metadata.name={name}"));
@@ -253,14 +247,15 @@ async fn follow_set(
             }
             Some(event) = pod_events.next() => known_pods.hear(event.modify(lean)),
             () = around.changed() => {}
-            () = sender.closed() => return,
+            () = tell.snapshots.closed() => return,
         }
         if known_pods.is_complete() && around.is_complete() {
             let mut now = snapshot(&set, known_pods.iter());
             let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
             let labels = template.and_then(|template| template.labels.as_ref());
-            around.describe(&mut now, &known_pods.iter().collect::<Vec<_>>(), labels, &sender.borrow());
-            send(&sender, now);
+            let pods: Vec<&Pod> = known_pods.iter().collect();
+            around.describe(&mut now, &pods, labels, &tell.snapshots.borrow());
+            tell.tell(now, pods.into_iter());
         }
     }
 }
@@ -298,7 +293,7 @@ impl crate::platform::Cluster for Cluster {
     }
 
     async fn volumes(&self) -> Result<Option<mpsc::Receiver<Volumes>>, PlatformError> {
-        let claims = self.claims().await?;
-        Ok(Some(super::volumes::follow(self.client.clone(), &self.namespace, claims)))
+        let owners = Owners::new(self.facts.name.clone(), self.facts.claims.clone(), self.mounts.clone());
+        Ok(Some(super::volumes::follow(self.client.clone(), &self.namespace, owners)))
     }
 }

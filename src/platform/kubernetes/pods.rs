@@ -74,15 +74,20 @@ fn member(set: &str, pod: &v1::Pod) -> Option<Pod> {
     is_ours.then(|| seen(ordinal, pod))
 }
 
-/// Leaves of a pod what a snapshot is made of. The rest is most of it, and a group can have thousands.
+/// Leaves of a pod what a snapshot is made of, and the claims that it mounts. The rest is most of it, and a group can have thousands.
 pub fn lean(pod: &mut v1::Pod) {
     pod.metadata.managed_fields = None;
     pod.metadata.annotations = None;
-    let v1::PodSpec { node_name, containers, .. } = pod.spec.take().unwrap_or_default();
+    let v1::PodSpec { node_name, containers, volumes, .. } = pod.spec.take().unwrap_or_default();
     let name_only =
         |container: v1::Container| v1::Container { name: container.name, ..v1::Container::default() };
     let containers = containers.into_iter().map(name_only).collect();
-    pod.spec = Some(v1::PodSpec { node_name, containers, ..v1::PodSpec::default() });
+    let volumes = volumes.map(|mut volumes| {
+        volumes.retain(|volume| volume.persistent_volume_claim.is_some());
+        volumes.shrink_to_fit();
+        volumes
+    });
+    pod.spec = Some(v1::PodSpec { node_name, containers, volumes, ..v1::PodSpec::default() });
 }
 
 fn seen(ordinal: Ordinal, pod: &v1::Pod) -> Pod {
@@ -148,7 +153,7 @@ pub fn group_facts(group: &Snapshot) -> TargetFacts {
 }
 
 /// The number at the end of `NAME-NUMBER`, as Kubernetes writes it.
-fn ordinal(set: &str, pod: &str) -> Option<Ordinal> {
+pub(super) fn ordinal(set: &str, pod: &str) -> Option<Ordinal> {
     let number = pod.strip_prefix(set)?.strip_prefix('-')?;
     let ordinal = number.parse::<Ordinal>().ok()?;
     (ordinal.to_string() == number).then_some(ordinal)

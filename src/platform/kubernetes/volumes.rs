@@ -1,6 +1,6 @@
 //! The claims of a target and the nodes that their volumes are attached to: a watch on both, folded into one list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -9,11 +9,12 @@ use kube::runtime::watcher::Config;
 use kube::{Api, Client, Error, ResourceExt};
 use tokio::sync::mpsc;
 
+use super::claims::Owners;
 use super::watching::{Known, watch};
 use crate::api::{ClaimedVolume, Ordinal, Volumes};
 
-/// Follows these claims of a namespace, each with the ordinal that it belongs to.
-pub fn follow(client: Client, namespace: &str, claims: BTreeMap<String, Ordinal>) -> mpsc::Receiver<Volumes> {
+/// Follows a target's claims in a namespace.
+pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Receiver<Volumes> {
     let (sender, told) = mpsc::channel(16);
     let of_namespace = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
     tokio::spawn(async move {
@@ -27,17 +28,17 @@ pub fn follow(client: Client, namespace: &str, claims: BTreeMap<String, Ordinal>
             tokio::select! {
                 Some(event) = claim_events.next() => known.hear(event),
                 Some(event) = attachment_events.next() => attached.hear(event),
+                Ok(()) = owners.changed() => {}
                 () = sender.closed() => return,
             }
             if !known.is_complete() || !attached.is_complete() {
                 continue;
             }
-            for name in
-                known.iter().filter(|claim| claims.contains_key(&claim.name_any())).filter_map(volume_of)
-            {
+            let is_ours = |claim: &&PersistentVolumeClaim| owners.of(&claim.name_any()).is_some();
+            for name in known.iter().filter(is_ours).filter_map(volume_of) {
                 kinds.learn(name).await;
             }
-            let now = Some(volumes(&claims, &known, &attached, &kinds.known));
+            let now = Some(volumes(&owners, &known, &attached, &kinds.known));
             if now != last
                 && let Some(now) = now.clone()
                 && sender.send(now).await.is_err()
@@ -91,14 +92,14 @@ fn volume_of(claim: &PersistentVolumeClaim) -> Option<&str> {
 }
 
 fn volumes(
-    claims: &BTreeMap<String, Ordinal>,
+    owners: &Owners,
     known: &Known<PersistentVolumeClaim>,
     attached: &Known<VolumeAttachment>,
     attachable: &BTreeMap<String, bool>,
 ) -> Volumes {
     let ours = known.iter().filter_map(|claim| {
         let name = claim.name_any();
-        let ordinal = *claims.get(&name)?;
+        let members = owners.of(&name)?;
         let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
         let volume = volume_of(claim);
         let of_volume = || {
@@ -115,25 +116,36 @@ fn volumes(
             let said = status.attach_error.as_ref().and_then(|error| error.message.clone());
             error = error.or(said);
         }
-        Some(ClaimedVolume {
-            ordinal,
+        let told = ClaimedVolume {
+            ordinal: None,
             uid: claim.uid().unwrap_or_default(),
             lost: phase == Some("Lost"),
             attachable: volume.is_some_and(|volume| attachable.get(volume).copied().unwrap_or(false)),
             nodes,
             error,
             claim: name,
-        })
+        };
+        Some(each(told, &members))
     });
-    Volumes { claims: ours.collect() }
+    Volumes { claims: ours.flatten().collect() }
+}
+
+/// A claim for each of its members, and once where it has none.
+fn each(claim: ClaimedVolume, members: &BTreeSet<Ordinal>) -> Vec<ClaimedVolume> {
+    if members.is_empty() {
+        return vec![claim];
+    }
+    members.iter().map(|&member| ClaimedVolume { ordinal: Some(member), ..claim.clone() }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::platform::kubernetes::claims::Mounts;
 
     fn known<K: kube::Resource + serde::de::DeserializeOwned>(objects: &[Value]) -> Known<K> {
         let mut known = Known::default();
@@ -165,11 +177,14 @@ mod tests {
 
     #[test]
     fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attacher_says() {
-        let claims = BTreeMap::from([("data-db-0".to_owned(), 0), ("data-db-1".to_owned(), 1)]);
+        let mounts = Mounts::from([("shared".to_owned(), BTreeSet::from([0, 1]))]);
+        let (_sender, mounts) = watch::channel(mounts);
+        let owners = Owners::new("db".into(), vec!["data".into()], mounts);
         let objects = [
             claim("data-db-0", "pv-0", "Bound"),
             claim("data-db-1", "pv-1", "Lost"),
             claim("of-somebody-else", "pv-9", "Bound"),
+            claim("shared", "", "Pending"),
         ];
         let failed = json!({ "attached": false, "attachError": { "message": "the disk is busy" } });
         let attachments = [
@@ -178,10 +193,10 @@ mod tests {
             attachment("c", "pv-9", "n1", &json!({ "attached": true })),
         ];
         let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), false)]);
-        let told = volumes(&claims, &known(&objects), &known(&attachments), &attachable);
+        let told = volumes(&owners, &known(&objects), &known(&attachments), &attachable);
         let volume = |ordinal: Ordinal| ClaimedVolume {
             claim: format!("data-db-{ordinal}"),
-            ordinal,
+            ordinal: Some(ordinal),
             uid: format!("uid-data-db-{ordinal}"),
             lost: false,
             attachable: false,
@@ -194,6 +209,9 @@ mod tests {
             error: Some("the disk is busy".into()),
             ..volume(0)
         };
-        assert_eq!(told.claims, [first, ClaimedVolume { lost: true, ..volume(1) }]);
+        let shared =
+            |ordinal| ClaimedVolume { claim: "shared".into(), uid: "uid-shared".into(), ..volume(ordinal) };
+        let second = ClaimedVolume { lost: true, ..volume(1) };
+        assert_eq!(told.claims, [first, second, shared(0), shared(1)]);
     }
 }
