@@ -1,5 +1,7 @@
 //! The volumes behind the target's claims, as the platform sees them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Ordinal;
@@ -29,7 +31,7 @@ pub struct ClaimedVolume {
     /// The nodes to which it is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
-    /// What the attacher says instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    /// What the attacher says of nodes that it should be attached to, or detached from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, String>,
 }

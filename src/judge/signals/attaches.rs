@@ -50,7 +50,7 @@ impl Need {
         }
     }
 
-    /// What the attacher says goes on to be the reason when it says nothing any more.
+    /// What the attacher says of its node goes on to be the reason when it says nothing any more.
     fn hear(&mut self, error: Option<&String>) {
         if let Some(error) = error {
             self.wait.why = why(&self.claim, &self.node, Some(error));
@@ -90,7 +90,7 @@ impl Attaches {
             if need.is_attached || !is_there {
                 need.wait.to = Some(time);
             }
-            need.hear(volume.and_then(|volume| volume.error.as_ref()));
+            need.hear(volume.and_then(|volume| volume.errors.get(&need.node)));
         }
         for pod in &self.pods {
             let theirs =
@@ -99,7 +99,7 @@ impl Attaches {
                 let is_known =
                     |need: &Need| need.wait.to.is_none() && need.uid == pod.uid && need.claim == volume.claim;
                 if !self.needs.iter().any(is_known) {
-                    let why = why(&volume.claim, &pod.node, volume.error.as_ref());
+                    let why = why(&volume.claim, &pod.node, volume.errors.get(&pod.node));
                     self.needs.push(Need {
                         wait: Wait { from: time, to: None, why },
                         uid: pod.uid.clone(),
@@ -181,7 +181,11 @@ mod tests {
             lost: false,
             attachable,
             nodes: node.map(ToOwned::to_owned).into_iter().collect(),
-            error: node.is_none().then(|| "the disk is busy".to_owned()),
+            errors: [("n1", "it is in use"), ("n2", "the disk is busy")]
+                .into_iter()
+                .filter(|_| node.is_none())
+                .map(|(node, error)| (node.to_owned(), error.to_owned()))
+                .collect(),
         };
         Volumes { claims: vec![claim] }
     }

@@ -97,7 +97,7 @@ mod tests {
             lost,
             attachable: true,
             nodes: Vec::new(),
-            error: None,
+            errors: BTreeMap::new(),
         };
         Volumes { claims: claims.iter().map(claim).collect() }
     }

@@ -107,14 +107,18 @@ fn volumes(
                 volume.is_some() && attachment.spec.source.persistent_volume_name.as_deref() == volume
             })
         };
-        let (mut nodes, mut error) = (Vec::new(), None);
+        let (mut nodes, mut errors) = (Vec::new(), BTreeMap::new());
         for attachment in of_volume() {
             let Some(status) = &attachment.status else { continue };
-            if status.attached {
-                nodes.push(attachment.spec.node_name.clone());
+            let node = &attachment.spec.node_name;
+            // What is being detached cannot be relied on, and has to be attached anew.
+            if status.attached && attachment.metadata.deletion_timestamp.is_none() {
+                nodes.push(node.clone());
             }
-            let said = status.attach_error.as_ref().and_then(|error| error.message.clone());
-            error = error.or(said);
+            let said = status.detach_error.as_ref().or(status.attach_error.as_ref());
+            if let Some(error) = said.and_then(|error| error.message.clone()) {
+                errors.insert(node.clone(), error);
+            }
         }
         let told = ClaimedVolume {
             ordinal: None,
@@ -122,7 +126,7 @@ fn volumes(
             lost: phase == Some("Lost"),
             attachable: volume.is_some_and(|volume| attachable.get(volume).copied().unwrap_or(false)),
             nodes,
-            error,
+            errors,
             claim: name,
         };
         Some(each(told, &members))
@@ -176,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn a_volume_that_is_being_detached_is_not_attached_and_each_node_has_its_own_reason() {
+        let (_sender, mounts) = watch::channel(Mounts::new());
+        let owners = Owners::new("db".into(), vec!["data".into()], mounts);
+        let status = json!({ "attached": true, "detachError": { "message": "it is in use" } });
+        let mut leaving = attachment("a", "pv-0", "n1", &status);
+        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let failed = json!({ "attached": false, "attachError": { "message": "the disk is busy" } });
+        let attachments = [leaving, attachment("b", "pv-0", "n2", &failed)];
+        let claims = known(&[claim("data-db-0", "pv-0", "Bound")]);
+        let told = volumes(&owners, &claims, &known(&attachments), &BTreeMap::new());
+        assert_eq!(told.claims[0].nodes, [""; 0]);
+        let errors = [("n1", "it is in use"), ("n2", "the disk is busy")];
+        assert_eq!(told.claims[0].errors, errors.map(|(node, why)| (node.into(), why.into())).into());
+    }
+
+    #[test]
     fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attacher_says() {
         let mounts = Mounts::from([("shared".to_owned(), BTreeSet::from([0, 1]))]);
         let (_sender, mounts) = watch::channel(mounts);
@@ -201,12 +221,12 @@ mod tests {
             lost: false,
             attachable: false,
             nodes: Vec::new(),
-            error: None,
+            errors: BTreeMap::new(),
         };
         let first = ClaimedVolume {
             attachable: true,
             nodes: vec!["n1".into()],
-            error: Some("the disk is busy".into()),
+            errors: BTreeMap::from([("n2".into(), "the disk is busy".into())]),
             ..volume(0)
         };
         let shared =
