@@ -23,10 +23,13 @@ pub struct ClaimedVolume {
     pub ordinal: Option<Ordinal>,
     /// `metadata.uid` of the claim: changes when it is made again.
     pub uid: String,
+    /// Its deletion was asked for; it is there only for as long as a pod uses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// `status.phase` says Lost: its volume is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
-    /// Whether Kubernetes attaches the volume to nodes, by VolumeAttachments.
+    /// Whether Kubernetes attaches the volume to nodes, by VolumeAttachments; false while nobody knows.
     pub attachable: bool,
     /// The nodes to which it is attached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

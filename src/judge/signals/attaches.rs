@@ -178,6 +178,7 @@ mod tests {
             claim: "data-db-0".into(),
             ordinal: Some(0),
             uid: "claim".into(),
+            deleted: false,
             lost: false,
             attachable,
             nodes: node.map(ToOwned::to_owned).into_iter().collect(),

@@ -21,6 +21,7 @@ pub(super) struct Reclaims {
 #[derive(Debug, Clone)]
 struct Claim {
     uid: String,
+    is_deleted: bool,
     is_lost: bool,
     /// One of the members that it belongs to.
     member: Option<Ordinal>,
@@ -43,7 +44,12 @@ impl Reclaims {
             .claims
             .iter()
             .map(|volume| {
-                let claim = Claim { uid: volume.uid.clone(), is_lost: volume.lost, member: volume.ordinal };
+                let claim = Claim {
+                    uid: volume.uid.clone(),
+                    is_deleted: volume.deleted,
+                    is_lost: volume.lost,
+                    member: volume.ordinal,
+                };
                 (volume.claim.clone(), claim)
             })
             .collect();
@@ -51,8 +57,12 @@ impl Reclaims {
         let events: Vec<_> = lost
             .filter_map(|(name, claim)| {
                 let what = match now.get(name) {
+                    None if claim.is_deleted => return None,
+                    Some(other) if other.uid != claim.uid && claim.is_deleted => return None,
                     None => "was deleted",
                     Some(other) if other.uid != claim.uid => "was deleted and made again",
+                    // A pod holds it still, but it will go, and what is on it as well.
+                    Some(same) if same.is_deleted && !claim.is_deleted => "was deleted",
                     Some(same) if same.is_lost && !claim.is_lost => "lost its volume",
                     Some(_) => return None,
                 };
@@ -94,6 +104,7 @@ mod tests {
             claim: name.into(),
             ordinal: Some(0),
             uid: uid.into(),
+            deleted: false,
             lost,
             attachable: true,
             nodes: Vec::new(),
@@ -119,6 +130,18 @@ mod tests {
             ["claim a was deleted and made again", "claim b lost its volume", "claim c was deleted"]
         );
         assert_eq!(reclaims.measure(&[Window::new(0, 10)]).value, Some(0));
+    }
+
+    #[test]
+    fn a_claim_is_lost_when_its_deletion_is_asked_for_and_not_again_when_it_goes() {
+        let mut reclaims = Reclaims::default();
+        let mut held = volumes(&[("a", "1", false), ("b", "2", false)]);
+        reclaims.take(1, &held);
+        held.claims.iter_mut().for_each(|claim| claim.deleted = true);
+        reclaims.take(10, &held);
+        reclaims.take(20, &volumes(&[("b", "3", false)]));
+        assert_eq!(reclaims.events(&[Window::new(0, 20)]).len(), 2);
+        assert_eq!(reclaims.events(&[Window::new(11, 100)]), []);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Rece
                 Ok(()) = owners.changed() => {}
                 () = sender.closed() => return,
             }
-            if !known.is_complete() || !attached.is_complete() {
+            if !known.is_complete() {
                 continue;
             }
             let is_ours = |claim: &&PersistentVolumeClaim| owners.of(&claim.name_any()).is_some();
@@ -123,8 +123,11 @@ fn volumes(
         let told = ClaimedVolume {
             ordinal: None,
             uid: claim.uid().unwrap_or_default(),
+            deleted: claim.metadata.deletion_timestamp.is_some(),
             lost: phase == Some("Lost"),
-            attachable: volume.is_some_and(|volume| attachable.get(volume).copied().unwrap_or(false)),
+            // Without the whole list of attachments every volume would look as if it had to be attached.
+            attachable: attached.is_complete()
+                && volume.is_some_and(|volume| attachable.get(volume).copied().unwrap_or(false)),
             nodes,
             errors,
             claim: name,
@@ -196,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_is_told_without_attachments_and_when_its_deletion_is_asked_for() {
+        let (_sender, mounts) = watch::channel(Mounts::new());
+        let owners = Owners::new("db".into(), vec!["data".into()], mounts);
+        let mut held = claim("data-db-0", "pv-0", "Bound");
+        held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let claims = known(&[held, claim("data-db-1", "pv-1", "Bound")]);
+        let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), true)]);
+        let told = volumes(&owners, &claims, &Known::default(), &attachable);
+        let told: Vec<_> = told.claims.iter().map(|claim| (claim.deleted, claim.attachable)).collect();
+        assert_eq!(told, [(true, false), (false, false)]);
+    }
+
+    #[test]
     fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attacher_says() {
         let mounts = Mounts::from([("shared".to_owned(), BTreeSet::from([0, 1]))]);
         let (_sender, mounts) = watch::channel(mounts);
@@ -218,6 +234,7 @@ mod tests {
             claim: format!("data-db-{ordinal}"),
             ordinal: Some(ordinal),
             uid: format!("uid-data-db-{ordinal}"),
+            deleted: false,
             lost: false,
             attachable: false,
             nodes: Vec::new(),
