@@ -1,17 +1,24 @@
 //! The claims of a target and the nodes that their volumes are attached to: a watch on both, folded into one list.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::{CSIDriver, VolumeAttachment};
 use kube::runtime::watcher::Config;
 use kube::{Api, Client, Error, ResourceExt};
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 use super::claims::Owners;
 use super::watching::{Known, watch};
 use crate::api::{ClaimedVolume, Ordinal, Volumes};
+
+/// How long an answer about a volume may take, and how long after a failure it is asked for again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Follows a target's claims in a namespace.
 pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Receiver<Volumes> {
@@ -22,13 +29,14 @@ pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Rece
         let attachments = Api::<VolumeAttachment>::all(client.clone());
         let mut attachment_events = watch(attachments, Config::default(), "VolumeAttachments");
         let (mut known, mut attached) = (Known::default(), Known::default());
-        let mut kinds = Kinds { client, known: BTreeMap::new() };
+        let mut kinds = Kinds::new(client);
         let mut last = None;
         loop {
             tokio::select! {
                 Some(event) = claim_events.next() => known.hear(event),
                 Some(event) = attachment_events.next() => attached.hear(event),
                 Ok(()) = owners.changed() => {}
+                Some(()) = kinds.answered() => {}
                 () = sender.closed() => return,
             }
             if !known.is_complete() {
@@ -36,7 +44,7 @@ pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Rece
             }
             let is_ours = |claim: &&PersistentVolumeClaim| owners.of(&claim.name_any()).is_some();
             for name in known.iter().filter(is_ours).filter_map(volume_of) {
-                kinds.learn(name).await;
+                kinds.ask(name);
             }
             let now = Some(volumes(&owners, &known, &attached, &kinds.known));
             if now != last
@@ -55,24 +63,44 @@ pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Rece
 struct Kinds {
     client: Client,
     known: BTreeMap<String, bool>,
+    asked: BTreeSet<String>,
+    answers: FuturesUnordered<BoxFuture<'static, (String, bool)>>,
 }
 
 impl Kinds {
-    /// Asks once for each volume. One that cannot be read is asked for again at the next change, and counts as one that is
-    /// not attached until then, because nobody can say that it has to be.
-    async fn learn(&mut self, name: &str) {
-        if self.known.contains_key(name) {
-            return;
+    fn new(client: Client) -> Self {
+        Self { client, known: BTreeMap::new(), asked: BTreeSet::new(), answers: FuturesUnordered::new() }
+    }
+
+    /// Asks for a volume once, without waiting: an API server that is slow must not hold back what was heard. Until its
+    /// answer is there, it counts as one that is not attached, because nobody can say that it has to be.
+    fn ask(&mut self, name: &str) {
+        if self.asked.insert(name.to_owned()) {
+            self.answers.push(learn(self.client.clone(), name.to_owned()).boxed());
         }
-        match is_attachable(&self.client, name).await {
-            Ok(Some(is_attachable)) => {
-                self.known.insert(name.to_owned(), is_attachable);
-            }
-            Ok(None) => {}
-            Err(error) => {
+    }
+
+    /// Waits for an answer; nothing where none is to come.
+    async fn answered(&mut self) -> Option<()> {
+        let (name, is_attachable) = self.answers.next().await?;
+        self.known.insert(name, is_attachable);
+        Some(())
+    }
+}
+
+/// Asks for a volume until it is known whether Kubernetes attaches it.
+async fn learn(client: Client, name: String) -> (String, bool) {
+    let mut is_warned = false;
+    loop {
+        match timeout(PATIENCE, is_attachable(&client, &name)).await {
+            Ok(Ok(Some(is_attachable))) => return (name, is_attachable),
+            Ok(Err(error)) if !is_warned => {
                 tracing::warn!(%error, volume = name, "whether it is attached to nodes cannot be read");
+                is_warned = true;
             }
+            Ok(Ok(None) | Err(_)) | Err(_) => {}
         }
+        sleep(PATIENCE).await;
     }
 }
 
@@ -146,109 +174,4 @@ fn each(claim: ClaimedVolume, members: &BTreeSet<Ordinal>) -> Vec<ClaimedVolume>
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::runtime::watcher::Event;
-    use serde_json::{Value, json};
-    use tokio::sync::watch;
-
-    use super::*;
-    use crate::platform::kubernetes::claims::Mounts;
-
-    fn known<K: kube::Resource + serde::de::DeserializeOwned>(objects: &[Value]) -> Known<K> {
-        let mut known = Known::default();
-        known.hear(Event::Init);
-        for object in objects {
-            known.hear(Event::InitApply(
-                serde_json::from_value(object.clone()).expect("an object of Kubernetes"),
-            ));
-        }
-        known.hear(Event::InitDone);
-        known
-    }
-
-    fn claim(name: &str, volume: &str, phase: &str) -> Value {
-        json!({
-            "metadata": { "name": name, "uid": format!("uid-{name}") },
-            "spec": { "volumeName": volume },
-            "status": { "phase": phase },
-        })
-    }
-
-    fn attachment(name: &str, volume: &str, node: &str, status: &Value) -> Value {
-        json!({
-            "metadata": { "name": name },
-            "spec": { "attacher": "d", "nodeName": node, "source": { "persistentVolumeName": volume } },
-            "status": status,
-        })
-    }
-
-    #[test]
-    fn a_volume_that_is_being_detached_is_not_attached_and_each_node_has_its_own_reason() {
-        let (_sender, mounts) = watch::channel(Mounts::new());
-        let owners = Owners::new("db".into(), vec!["data".into()], mounts);
-        let status = json!({ "attached": true, "detachError": { "message": "it is in use" } });
-        let mut leaving = attachment("a", "pv-0", "n1", &status);
-        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        let failed = json!({ "attached": false, "attachError": { "message": "the disk is busy" } });
-        let attachments = [leaving, attachment("b", "pv-0", "n2", &failed)];
-        let claims = known(&[claim("data-db-0", "pv-0", "Bound")]);
-        let told = volumes(&owners, &claims, &known(&attachments), &BTreeMap::new());
-        assert_eq!(told.claims[0].nodes, [""; 0]);
-        let errors = [("n1", "it is in use"), ("n2", "the disk is busy")];
-        assert_eq!(told.claims[0].errors, errors.map(|(node, why)| (node.into(), why.into())).into());
-    }
-
-    #[test]
-    fn a_claim_is_told_without_attachments_and_when_its_deletion_is_asked_for() {
-        let (_sender, mounts) = watch::channel(Mounts::new());
-        let owners = Owners::new("db".into(), vec!["data".into()], mounts);
-        let mut held = claim("data-db-0", "pv-0", "Bound");
-        held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        let claims = known(&[held, claim("data-db-1", "pv-1", "Bound")]);
-        let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), true)]);
-        let told = volumes(&owners, &claims, &Known::default(), &attachable);
-        let told: Vec<_> = told.claims.iter().map(|claim| (claim.deleted, claim.attachable)).collect();
-        assert_eq!(told, [(true, false), (false, false)]);
-    }
-
-    #[test]
-    fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attacher_says() {
-        let mounts = Mounts::from([("shared".to_owned(), BTreeSet::from([0, 1]))]);
-        let (_sender, mounts) = watch::channel(mounts);
-        let owners = Owners::new("db".into(), vec!["data".into()], mounts);
-        let objects = [
-            claim("data-db-0", "pv-0", "Bound"),
-            claim("data-db-1", "pv-1", "Lost"),
-            claim("of-somebody-else", "pv-9", "Bound"),
-            claim("shared", "", "Pending"),
-        ];
-        let failed = json!({ "attached": false, "attachError": { "message": "the disk is busy" } });
-        let attachments = [
-            attachment("a", "pv-0", "n1", &json!({ "attached": true })),
-            attachment("b", "pv-0", "n2", &failed),
-            attachment("c", "pv-9", "n1", &json!({ "attached": true })),
-        ];
-        let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), false)]);
-        let told = volumes(&owners, &known(&objects), &known(&attachments), &attachable);
-        let volume = |ordinal: Ordinal| ClaimedVolume {
-            claim: format!("data-db-{ordinal}"),
-            ordinal: Some(ordinal),
-            uid: format!("uid-data-db-{ordinal}"),
-            deleted: false,
-            lost: false,
-            attachable: false,
-            nodes: Vec::new(),
-            errors: BTreeMap::new(),
-        };
-        let first = ClaimedVolume {
-            attachable: true,
-            nodes: vec!["n1".into()],
-            errors: BTreeMap::from([("n2".into(), "the disk is busy".into())]),
-            ..volume(0)
-        };
-        let shared =
-            |ordinal| ClaimedVolume { claim: "shared".into(), uid: "uid-shared".into(), ..volume(ordinal) };
-        let second = ClaimedVolume { lost: true, ..volume(1) };
-        assert_eq!(told.claims, [first, second, shared(0), shared(1)]);
-    }
-}
+mod tests;
