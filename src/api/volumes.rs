@@ -11,6 +11,9 @@ use super::Ordinal;
 pub struct Volumes {
     /// By name. One that several members have is told once for each.
     pub claims: Vec<ClaimedVolume>,
+    /// Whether nothing is heard of them now, so that they may be others by now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unheard: bool,
 }
 
 /// A PersistentVolumeClaim and its volume.

@@ -30,11 +30,14 @@ impl Bound<'_> {
         let subject = subject(self.sli);
         let when = self.when();
         let Some(value) = measure.value else {
-            let text = format!("{subject}: {} {when}", nothing(self.sli));
+            let unheard = too_little_known(&measure, self.windows).filter(|_| self.sli.needs_volumes());
             // That nothing is waited for is what a steady state is.
-            let is_steady =
-                self.scope == Scope::Before && signals.waits(self.sli).is_some_and(|waits| waits.is_known);
-            return self.finding(if is_steady { Verdict::Pass } else { Verdict::Inconclusive }, text);
+            let is_steady = self.scope == Scope::Before
+                && unheard.is_none()
+                && signals.waits(self.sli).is_some_and(|waits| waits.is_known);
+            let why = unheard.unwrap_or_else(|| nothing(self.sli).into());
+            let verdict = if is_steady { Verdict::Pass } else { Verdict::Inconclusive };
+            return self.finding(verdict, format!("{subject}: {why} {when}"));
         };
         let limits = Limits::of(self.sli, self.budget, self.recovered, self.baseline);
         let Ok(limits) = limits else {

@@ -41,6 +41,8 @@ pub struct Signals {
     attaches: attaches::Attaches,
     reclaims: reclaims::Reclaims,
     snapshots: snapshots::Snapshots,
+    /// When claims and volumes were heard of.
+    heard: Series,
     quorum: quorum::Quorum,
     lag: lag::Lag,
     /// Who led when.
@@ -61,6 +63,7 @@ impl Signals {
             attaches: attaches::Attaches::default(),
             reclaims: reclaims::Reclaims::default(),
             snapshots: snapshots::Snapshots::default(),
+            heard: Series::new(Kind::Changes),
             quorum: quorum::Quorum::new(voters),
             lag: lag::Lag::default(),
             elections: Elections::default(),
@@ -121,6 +124,13 @@ impl Signals {
     fn volumes(&mut self, time: Nanos, volumes: &Volumes) {
         self.attaches.volumes(time, volumes);
         self.reclaims.take(time, volumes);
+        let sample = if volumes.unheard { Sample::NotSampled } else { Sample::Value(ALL) };
+        self.heard.push(Point { at: time, sample, why: String::new() });
+    }
+
+    /// For how long of some windows claims and volumes were not heard of.
+    fn unheard(&self, windows: &[Window]) -> Nanos {
+        self.heard.measure(windows).unknown_time
     }
 
     fn members(&mut self, time: Nanos, members: &Members) {
@@ -164,6 +174,7 @@ impl Signals {
         self.attaches.forget(before);
         self.reclaims.forget(before);
         self.snapshots.forget(before);
+        self.heard.forget(before);
         self.quorum.series.forget(before);
         self.lag.forget(before);
         self.elections.forget(before);
@@ -177,9 +188,15 @@ impl Signals {
             Sli::SchedulerPending {} => self.pending.waits().measure(windows, now),
             Sli::RolloutSuccess {} => self.rollout.measure(windows),
             Sli::ApiErrors {} => self.requests.measure(windows),
-            Sli::AttachSuccess {} => self.attaches.success(windows, now),
-            Sli::AttachLatency {} => self.attaches.waits().measure(windows, now),
-            Sli::ClaimsReclaimed {} => self.reclaims.measure(windows),
+            Sli::AttachSuccess {} => {
+                Measure { unknown_time: self.unheard(windows), ..self.attaches.success(windows, now) }
+            }
+            Sli::AttachLatency {} => {
+                Measure { unknown_time: self.unheard(windows), ..self.attaches.waits().measure(windows, now) }
+            }
+            Sli::ClaimsReclaimed {} => {
+                Measure { unknown_time: self.unheard(windows), ..self.reclaims.measure(windows) }
+            }
             Sli::SnapshotSuccess {} => self.snapshots.success(windows),
             Sli::RestoreTime {} => self.snapshots.restore_time(windows),
             Sli::Quorum {} => self.quorum.series.measure(windows),

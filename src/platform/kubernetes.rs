@@ -21,6 +21,7 @@ pub mod failure;
 pub mod locate;
 pub mod nodes;
 pub mod pods;
+pub mod pulse;
 pub mod reading;
 pub mod revert;
 pub mod rights;

@@ -188,7 +188,7 @@ mod tests {
                 .map(|(node, error)| (node.to_owned(), error.to_owned()))
                 .collect(),
         };
-        Volumes { claims: vec![claim] }
+        Volumes { claims: vec![claim], unheard: false }
     }
 
     /// A pod that moves from n1 to n2 at 10 s, and whose volume follows after `wait`.

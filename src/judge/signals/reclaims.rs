@@ -110,7 +110,7 @@ mod tests {
             nodes: Vec::new(),
             errors: BTreeMap::new(),
         };
-        Volumes { claims: claims.iter().map(claim).collect() }
+        Volumes { claims: claims.iter().map(claim).collect(), unheard: false }
     }
 
     #[test]

@@ -287,6 +287,24 @@ fn no_attach_at_all_is_no_quick_attach_but_a_steady_state() {
 }
 
 #[test]
+fn claims_that_were_not_heard_of_for_long_prove_nothing() {
+    let volumes = |unheard: bool| json!({"volumes": {"claims": [], "unheard": unheard}});
+    let mut story = Story::claiming(json!({"name": "c", "sli": {"claimsReclaimed": {}}}));
+    story.heard = vec![(S, volumes(false)), (8 * S, volumes(true)), (9 * S, volumes(false))];
+    says(&story, Verdict::Pass, "claimsReclaimed: 0 over the whole run, allowed 0");
+    story.heard = vec![(S, volumes(false)), (8 * S, volumes(true)), (11 * S, volumes(false))];
+    says(&story, Verdict::Inconclusive, "claimsReclaimed: not sampled for 3 s of 15 s over the whole run");
+    let claim = json!({"claim": "data-db-0", "uid": "u", "attachable": true, "nodes": ["here"]});
+    story.heard = vec![
+        (S, json!({"volumes": {"claims": [claim]}})),
+        (2 * S, json!({"volumes": {"claims": [claim], "unheard": true}})),
+        (5 * S, json!({"volumes": {"claims": [claim]}})),
+    ];
+    story.hypothesis = json!([{"name": "a", "sli": {"attachLatency": {}}, "before": {"max": "30s"}}]);
+    says(&story, Verdict::Inconclusive, "attachLatency: not sampled for 3 s of 6 s before the first fault");
+}
+
+#[test]
 fn registers_that_an_order_explains_are_linearizable() {
     let story = Story::claiming(json!({"name": "l", "sli": {"linearizability": {}}}));
     says(&story, Verdict::Pass, "have an order that explains every answer");

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::claims::Owners;
+use super::pulse;
 use super::watching::{Known, watch};
 use crate::api::{ClaimedVolume, Ordinal, Volumes};
 
@@ -23,11 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Follows a target's claims in a namespace.
 pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Receiver<Volumes> {
     let (sender, told) = mpsc::channel(16);
+    let mut heard = pulse::follow(client.clone(), namespace);
     let of_namespace = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
     tokio::spawn(async move {
-        let mut claim_events = watch(of_namespace, Config::default(), "the target's claims");
-        let attachments = Api::<VolumeAttachment>::all(client.clone());
-        let mut attachment_events = watch(attachments, Config::default(), "VolumeAttachments");
+        let hear_claims = || watch(of_namespace.clone(), Config::default(), "the target's claims");
+        let of_cluster = Api::<VolumeAttachment>::all(client.clone());
+        let hear_attachments = || watch(of_cluster.clone(), Config::default(), "VolumeAttachments");
+        let (mut claim_events, mut attachment_events) = (hear_claims(), hear_attachments());
         let (mut known, mut attached) = (Known::default(), Known::default());
         let mut kinds = Kinds::new(client);
         let mut last = None;
@@ -37,6 +40,13 @@ pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Rece
                 Some(event) = attachment_events.next() => attached.hear(event),
                 Ok(()) = owners.changed() => {}
                 Some(()) = kinds.answered() => {}
+                Ok(()) = heard.changed() => {
+                    // A watch may not know yet that its connection is dead, so what is true now is asked for anew.
+                    if *heard.borrow() {
+                        (claim_events, attachment_events) = (hear_claims(), hear_attachments());
+                        (known, attached) = (Known::default(), Known::default());
+                    }
+                }
                 () = sender.closed() => return,
             }
             if !known.is_complete() {
@@ -46,7 +56,8 @@ pub fn follow(client: Client, namespace: &str, mut owners: Owners) -> mpsc::Rece
             for name in known.iter().filter(is_ours).filter_map(volume_of) {
                 kinds.ask(name);
             }
-            let now = Some(volumes(&owners, &known, &attached, &kinds.known));
+            let claims = claimed(&owners, &known, &attached, &kinds.known);
+            let now = Some(Volumes { claims, unheard: !*heard.borrow() });
             if now != last
                 && let Some(now) = now.clone()
                 && sender.send(now).await.is_err()
@@ -119,12 +130,12 @@ fn volume_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.volume_name.as_deref().filter(|name| !name.is_empty())
 }
 
-fn volumes(
+fn claimed(
     owners: &Owners,
     known: &Known<PersistentVolumeClaim>,
     attached: &Known<VolumeAttachment>,
     attachable: &BTreeMap<String, bool>,
-) -> Volumes {
+) -> Vec<ClaimedVolume> {
     let ours = known.iter().filter_map(|claim| {
         let name = claim.name_any();
         let members = owners.of(&name)?;
@@ -162,7 +173,7 @@ fn volumes(
         };
         Some(each(told, &members))
     });
-    Volumes { claims: ours.flatten().collect() }
+    ours.flatten().collect()
 }
 
 /// A claim for each of its members, and once where it has none.

@@ -1,4 +1,6 @@
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -48,10 +50,10 @@ fn a_volume_that_is_being_detached_is_not_attached_and_each_node_has_its_own_rea
     let failed = json!({ "attached": false, "attachError": { "message": "the disk is busy" } });
     let attachments = [leaving, attachment("b", "pv-0", "n2", &failed)];
     let claims = known(&[claim("data-db-0", "pv-0", "Bound")]);
-    let told = volumes(&owners, &claims, &known(&attachments), &BTreeMap::new());
-    assert_eq!(told.claims[0].nodes, [""; 0]);
+    let told = claimed(&owners, &claims, &known(&attachments), &BTreeMap::new());
+    assert_eq!(told[0].nodes, [""; 0]);
     let errors = [("n1", "it is in use"), ("n2", "the disk is busy")];
-    assert_eq!(told.claims[0].errors, errors.map(|(node, why)| (node.into(), why.into())).into());
+    assert_eq!(told[0].errors, errors.map(|(node, why)| (node.into(), why.into())).into());
 }
 
 #[test]
@@ -62,8 +64,8 @@ fn a_claim_is_told_without_attachments_and_when_its_deletion_is_asked_for() {
     held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let claims = known(&[held, claim("data-db-1", "pv-1", "Bound")]);
     let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), true)]);
-    let told = volumes(&owners, &claims, &Known::default(), &attachable);
-    let told: Vec<_> = told.claims.iter().map(|claim| (claim.deleted, claim.attachable)).collect();
+    let told = claimed(&owners, &claims, &Known::default(), &attachable);
+    let told: Vec<_> = told.iter().map(|claim| (claim.deleted, claim.attachable)).collect();
     assert_eq!(told, [(true, false), (false, false)]);
 }
 
@@ -85,7 +87,7 @@ fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attache
         attachment("c", "pv-9", "n1", &json!({ "attached": true })),
     ];
     let attachable = BTreeMap::from([("pv-0".to_owned(), true), ("pv-1".to_owned(), false)]);
-    let told = volumes(&owners, &known(&objects), &known(&attachments), &attachable);
+    let told = claimed(&owners, &known(&objects), &known(&attachments), &attachable);
     let volume = |ordinal: Ordinal| ClaimedVolume {
         claim: format!("data-db-{ordinal}"),
         ordinal: Some(ordinal),
@@ -105,17 +107,18 @@ fn a_claim_is_told_with_the_nodes_that_have_its_volume_and_with_what_the_attache
     let shared =
         |ordinal| ClaimedVolume { claim: "shared".into(), uid: "uid-shared".into(), ..volume(ordinal) };
     let second = ClaimedVolume { lost: true, ..volume(1) };
-    assert_eq!(told.claims, [first, second, shared(0), shared(1)]);
+    assert_eq!(told, [first, second, shared(0), shared(1)]);
 }
 
 /// An API server that answers these requests with a status and an object, and leaves all others without an answer.
-fn server(answer: fn(&str) -> Option<(u16, Value)>) -> Client {
-    let answers = tower::service_fn(move |request: Request<Body>| async move {
-        let Some((status, object)) = answer(&request.uri().to_string()) else {
-            return std::future::pending().await;
-        };
-        let response = Response::builder().status(status).body(Full::<Bytes>::from(object.to_string()));
-        Ok::<_, Infallible>(response.expect("it is a response"))
+fn server(answer: impl Fn(&str) -> Option<(u16, Value)> + Send + 'static) -> Client {
+    let answers = tower::service_fn(move |request: Request<Body>| {
+        let answer = answer(&request.uri().to_string());
+        async move {
+            let Some((status, object)) = answer else { return std::future::pending().await };
+            let response = Response::builder().status(status).body(Full::<Bytes>::from(object.to_string()));
+            Ok::<_, Infallible>(response.expect("it is a response"))
+        }
     });
     Client::new(answers, "default")
 }
@@ -132,28 +135,23 @@ fn list(version: &str, kind: &str, items: &[Value]) -> Value {
     })
 }
 
-/// What is told first of which a test likes something.
-async fn told(client: Client, is_meant: fn(&Volumes) -> bool) -> Volumes {
-    let (_sender, mounts) = watch::channel(Mounts::new());
-    let owners = Owners::new("db".into(), vec!["data".into()], mounts);
-    let mut told = follow(client, "default", owners);
-    let found = async {
-        loop {
-            let now = told.recv().await.expect("it goes on");
-            if is_meant(&now) {
-                return now;
-            }
-        }
-    };
-    timeout(Duration::from_secs(20), found).await.expect("it is told")
+/// Follows claims of the set `db`, as long as what tells its mounts is there.
+fn following(client: Client) -> (watch::Sender<Mounts>, mpsc::Receiver<Volumes>) {
+    let (sender, mounts) = watch::channel(Mounts::new());
+    (sender, follow(client, "default", Owners::new("db".into(), vec!["data".into()], mounts)))
+}
+
+/// Waits until what a test waits for is told.
+async fn until(told: &mut mpsc::Receiver<Volumes>, is_meant: fn(&Volumes) -> bool) {
+    let found = async { while !is_meant(&told.recv().await.expect("it goes on")) {} };
+    timeout(Duration::from_secs(20), found).await.expect("it is told");
 }
 
 #[tokio::test]
 async fn a_claim_is_told_while_nobody_says_whether_its_volume_is_attached() {
     let client = server(|uri| uri.contains("/persistentvolumeclaims?&limit").then(|| (200, claims())));
-    let told = told(client, |_| true).await;
-    assert_eq!(told.claims[0].claim, "data-db-0");
-    assert!(!told.claims[0].attachable);
+    let (_sender, mut told) = following(client);
+    until(&mut told, |now| now.claims[0].claim == "data-db-0" && !now.claims[0].attachable).await;
 }
 
 #[tokio::test]
@@ -172,5 +170,32 @@ async fn whether_a_volume_is_attached_is_told_when_it_is_known() {
         };
         Some((200, found))
     });
-    told(client, |now| now.claims[0].attachable).await;
+    let (_sender, mut told) = following(client);
+    until(&mut told, |now| now.claims[0].attachable).await;
+}
+
+#[tokio::test]
+async fn it_is_told_when_nothing_is_heard_and_afterwards_what_is_true_by_then() {
+    let refused = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+    });
+    let is_refused = Arc::new(AtomicBool::new(true));
+    let still_refused = Arc::clone(&is_refused);
+    let client = server(move |uri| {
+        let is_refused = still_refused.load(Ordering::Relaxed);
+        if uri.contains("limit=500") && uri.contains("/persistentvolumeclaims?") {
+            let none = list("v1", "PersistentVolumeClaim", &[]);
+            Some((200, if is_refused { claims() } else { none }))
+        } else if uri.contains("limit=1") && is_refused {
+            Some((403, refused.clone()))
+        } else {
+            let kind = if uri.contains("limit=1") { "PartialObjectMetadata" } else { return None };
+            Some((200, list("meta.k8s.io/v1", kind, &[])))
+        }
+    });
+    let (_sender, mut told) = following(client);
+    until(&mut told, |now| now.unheard && now.claims.len() == 1).await;
+    is_refused.store(false, Ordering::Relaxed);
+    // No watch has said that the claim is gone.
+    until(&mut told, |now| !now.unheard && now.claims.is_empty()).await;
 }
