@@ -45,10 +45,12 @@ comparison = cluster_run::the_same_experiments
 ifdef SEATRIAL_TEST_KUBECONFIG
 with_cluster = @$(1)
 else
-# Everything is built before the cluster is started.
+# Everything is built before the cluster is started, and on the disk: whatever a node or a store of a test makes durable
+# would wait for that.
 define with_cluster
 $(MAKE) --no-print-directory cluster-build
 cargo test --all-features --no-run
+sync
 @dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
 end() { $(sudo) $$program down --dir $$dir; }; \
 [ ! -e $$dir ] || end; \

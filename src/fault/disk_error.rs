@@ -1,10 +1,11 @@
 //! `diskError`: a member's disk answers with errors.
 //!
-//! Changes: nothing on disk and nothing in the kernel. The tracer of `diskLatency` has the kernel skip the member's system
-//! calls on files of its volumes and answer with the error asked for, on the live process and without a restart; threads and
+//! Changes: nothing on disk and nothing in the kernel. The tracer of `diskLatency` has the member's system calls on files of
+//! its volumes made on no file, and answered with the error asked for, on the live process and without a restart; threads and
 //! processes that it starts are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the calls of a
-//! dead tracer's processes are made again; one that was skipped has its error already. Needs and cannot: as `diskLatency`.
-//! Proof: calls answered with the error.
+//! dead tracer's processes are made again; one that was just under way is answered EBADF. Needs and cannot: as
+//! `diskLatency`. Proof: calls answered with the error. A store that ends at the first error, as many do, is hit again only
+//! with `follow`.
 //!
 //! Nothing of a call that fails has been done: a write leaves no byte, and what a failed sync should have made durable stays
 //! in memory, where the kernel would have dropped it after a real error.
