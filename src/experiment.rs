@@ -70,7 +70,7 @@ impl Experiment {
     pub fn warnings(&self) -> Vec<String> {
         let told = |step: &Step| {
             let Work::Fault(fault) = &step.work else { return None };
-            let what = fault.destruction()?.what;
+            let what = fault.destroys()?;
             Some(format!("step {} destroys data: {} {what}", step.name, fault.name()))
         };
         self.steps.iter().filter_map(told).collect()

@@ -96,8 +96,13 @@ pub trait Kind {
         DisruptionBudgets::Respect
     }
 
-    /// What it destroys for good, if anything.
-    fn destruction(&self) -> Option<Destruction> {
+    /// What is wrong with its parameters that their types do not tell, if anything.
+    fn wrong(&self) -> Option<Wrong> {
+        None
+    }
+
+    /// What it destroys for good, if anything, in words that follow its name.
+    fn destroys(&self) -> Option<&'static str> {
         None
     }
 
@@ -105,13 +110,19 @@ pub trait Kind {
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
 }
 
-/// What no revert brings back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Destruction {
-    /// In words that follow the fault's name.
-    pub what: &'static str,
-    /// Whether `destroysData: true` says that it is meant.
-    pub is_meant: bool,
+/// A parameter that cannot be as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// Which.
+    pub field: &'static str,
+    /// Why, and what to write instead.
+    pub message: String,
+}
+
+impl Wrong {
+    fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
+    }
 }
 
 /// Facts about the target now, and the run's seeded choices. Implemented by [`crate::plan`].
@@ -298,9 +309,14 @@ macro_rules! faults {
                 match self { $(Self::$variant(kind) => kind.budgets()),* }
             }
 
-            /// See [`Kind::destruction`].
-            pub fn destruction(&self) -> Option<Destruction> {
-                match self { $(Self::$variant(kind) => kind.destruction()),* }
+            /// See [`Kind::wrong`].
+            pub fn wrong(&self) -> Option<Wrong> {
+                match self { $(Self::$variant(kind) => kind.wrong()),* }
+            }
+
+            /// See [`Kind::destroys`].
+            pub fn destroys(&self) -> Option<&'static str> {
+                match self { $(Self::$variant(kind) => kind.destroys()),* }
             }
 
             /// See [`Kind::resolve`].

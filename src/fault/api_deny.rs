@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Kind, Resolved};
+use super::{Action, Chooser, Damage, Kind, Resolved, Wrong};
 use crate::api::{ApiFault, DeniedResource};
 use crate::experiment::Selection;
 
@@ -57,12 +57,15 @@ impl Kind for ApiDeny {
         self.resources.iter().copied().collect()
     }
 
+    fn wrong(&self) -> Option<Wrong> {
+        self.resources
+            .is_empty()
+            .then(|| Wrong::new("resources", "denies nothing: write for example resources: [pods]"))
+    }
+
     /// Nobody is down by it: pods that are there stay. Who loses a pod meanwhile does not get it back, which the guard
     /// sees when that happens.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
-        if self.resources.is_empty() {
-            return Err("denies nothing: write for example resources: [pods]".into());
-        }
         deny(self.denies(), self.members.as_ref(), chooser)
     }
 }

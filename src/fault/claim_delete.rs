@@ -10,9 +10,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Destruction, Kind, Resolved};
+use super::{Action, Chooser, Damage, Kind, Resolved, Wrong};
 use crate::api::ApiFault;
 use crate::experiment::Selection;
+
+const DESTROYS: &str = "deletes claims, and nothing brings them back: a volume whose reclaim policy is Delete goes with its claim";
 
 /// Deletes the claims of members, with what is on their volumes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,11 +58,15 @@ impl Kind for ClaimDelete {
         &self.claims
     }
 
-    fn destruction(&self) -> Option<Destruction> {
-        Some(Destruction {
-            what: "deletes claims, and nothing brings them back: a volume whose reclaim policy is Delete goes with its claim",
-            is_meant: self.destroys_data,
+    fn wrong(&self) -> Option<Wrong> {
+        (!self.destroys_data).then(|| {
+            let message = format!("{} {DESTROYS}; write destroysData: true if that is meant", Self::NAME);
+            Wrong::new("destroysData", message)
         })
+    }
+
+    fn destroys(&self) -> Option<&'static str> {
+        Some(DESTROYS)
     }
 
     /// Whoever keeps its pod is counted as well: it has lost its data as soon as that ends.

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::disk_latency::{all, is_percentage, only_sync};
-use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use super::disk_latency::{all, only_sync, wrong_choice};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
 use crate::api::{DiskErrno, DiskOperation, FailingDisk, HostFault};
 use crate::experiment::Selection;
 
@@ -65,15 +65,16 @@ impl Kind for DiskError {
         Some(Hold::Traced)
     }
 
-    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
-        if self.operations.is_empty() {
-            return Err("nothing fails: write for example operations: [sync]".into());
-        }
-        is_percentage(self.percent)?;
+    fn wrong(&self) -> Option<Wrong> {
         let reads = self.operations.contains(&DiskOperation::Read);
         if reads && self.error != DiskErrno::Eio {
-            return Err(format!("no read is answered {}: leave read out, or write error: EIO", self.error));
+            let message = format!("no read is answered {}: leave read out, or write error: EIO", self.error);
+            return Some(Wrong::new("operations", message));
         }
+        wrong_choice(&self.operations, self.percent)
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         let fault = |seed| {
             HostFault::DiskError(FailingDisk {

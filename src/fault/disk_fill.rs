@@ -8,7 +8,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
 use crate::api::{Fill, FullDisk, HostFault};
 use crate::experiment::Selection;
 
@@ -51,10 +51,13 @@ impl Kind for DiskFill {
         Some(Hold::Filled)
     }
 
+    fn wrong(&self) -> Option<Wrong> {
+        let is_wrong = matches!(self.to, Fill::Percent(percent) if !(1..=100).contains(&percent));
+        is_wrong
+            .then(|| Wrong::new("to", "a percentage is from 1 to 100: write for example to: {percent: 95}"))
+    }
+
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
-        if matches!(self.to, Fill::Percent(percent) if !(1..=100).contains(&percent)) {
-            return Err("to: a percentage is from 1 to 100: write for example {percent: 95}".into());
-        }
         let members = chooser.pick(&self.members)?;
         let fault = HostFault::DiskFill(FullDisk { claims: self.claims.clone(), to: self.to });
         Ok(Resolved {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
 use crate::api::{Delay, DiskOperation, HostFault, SlowDisk};
 use crate::experiment::Selection;
 
@@ -56,12 +56,13 @@ pub(super) fn all() -> u8 {
     100
 }
 
-/// Whether it is a share of calls that is not none.
-pub(super) fn is_percentage(percent: u8) -> Result<(), String> {
-    match percent {
-        1..=100 => Ok(()),
-        other => Err(format!("percent: {other} is not between 1 and 100")),
+/// What is wrong with the choice of calls, for every fault that has one.
+pub(super) fn wrong_choice(operations: &BTreeSet<DiskOperation>, percent: u8) -> Option<Wrong> {
+    if operations.is_empty() {
+        return Some(Wrong::new("operations", "no call is meant: write for example operations: [sync]"));
     }
+    let is_share = (1..=100).contains(&percent);
+    (!is_share).then(|| Wrong::new("percent", format!("{percent} is not between 1 and 100")))
 }
 
 impl Kind for DiskLatency {
@@ -88,21 +89,22 @@ impl Kind for DiskLatency {
         Some(Hold::Traced)
     }
 
-    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
-        if self.operations.is_empty() {
-            return Err("slows nothing down: write for example operations: [sync]".into());
-        }
-        is_percentage(self.percent)?;
+    fn wrong(&self) -> Option<Wrong> {
         let longest = self.delay.longest();
         if longest.is_zero() || longest > LONGEST {
-            return Err(format!(
-                "a delay must be more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
+            let message = format!(
+                "a delay is more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
                 LONGEST.as_secs()
-            ));
+            );
+            return Some(Wrong::new("delay", message));
         }
         if matches!(self.delay, Delay::Uniform { min, max } if min > max) {
-            return Err("delay: min is greater than max".into());
+            return Some(Wrong::new("delay", "min is greater than max: exchange them"));
         }
+        wrong_choice(&self.operations, self.percent)
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         let fault = |seed| {
             HostFault::DiskLatency(Box::new(SlowDisk {

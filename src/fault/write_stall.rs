@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
 use crate::api::{HostFault, Pulses, StalledDisk};
 use crate::experiment::{Selection, duration};
 
@@ -61,15 +61,20 @@ impl Kind for WriteStall {
         Some(Hold::Frozen)
     }
 
-    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
-        if self.frozen < SHORTEST || self.frozen > LONGEST || self.gap < SHORTEST {
-            return Err(format!(
-                "frozen must be from {} ms to {} s, and gap at least {} ms: write for example {{frozen: 50ms, gap: 50ms}}",
-                SHORTEST.as_millis(),
-                LONGEST.as_secs(),
-                SHORTEST.as_millis()
-            ));
+    fn wrong(&self) -> Option<Wrong> {
+        let shortest = SHORTEST.as_millis();
+        if self.frozen < SHORTEST || self.frozen > LONGEST {
+            let message = format!(
+                "it is from {shortest} ms to {} s: write for example frozen: 50ms",
+                LONGEST.as_secs()
+            );
+            return Some(Wrong::new("frozen", message));
         }
+        (self.gap < SHORTEST)
+            .then(|| Wrong::new("gap", format!("it is at least {shortest} ms: write for example gap: 50ms")))
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         let pulses = Some(Pulses { frozen: self.frozen, gap: self.gap });
         let stall = StalledDisk { claims: self.claims.clone(), pulses };

@@ -39,7 +39,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     store(experiment, &mut broken);
     contradictions(experiment, &mut broken);
     target(experiment, &mut broken);
-    destruction(experiment, &mut broken);
+    parameters(experiment, &mut broken);
     workload(experiment, &mut broken);
     broken
 }
@@ -136,16 +136,14 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     }
 }
 
-/// What is destroyed for good is destroyed by nobody who has not said that it is meant.
-fn destruction(experiment: &Experiment, broken: &mut Vec<Broken>) {
+/// Parameters that a type alone does not refuse.
+fn parameters(experiment: &Experiment, broken: &mut Vec<Broken>) {
     for (index, step) in experiment.steps.iter().enumerate() {
-        let Work::Fault(fault) = &step.work else { continue };
-        let Some(destruction) = fault.destruction().filter(|destruction| !destruction.is_meant) else {
-            continue;
-        };
-        let message =
-            format!("`{}` {}; write destroysData: true if that is meant", fault.name(), destruction.what);
-        broken.push((at("steps", index, &["fault", fault.name(), "destroysData"]), message));
+        if let Work::Fault(fault) = &step.work
+            && let Some(wrong) = fault.wrong()
+        {
+            broken.push((at("steps", index, &["fault", fault.name(), wrong.field]), wrong.message));
+        }
     }
 }
 

@@ -387,6 +387,36 @@ fn refuses_what_a_member_whose_volumes_are_detached_cannot_show() {
 }
 
 #[test]
+fn refuses_parameters_before_a_run_that_their_types_let_through() {
+    let found = |fault: &str| {
+        let step = format!("    - {{name: wrong, at: 9m, for: 10s, fault: {{{fault}}}}}\n  hypothesis:");
+        problems(&GOOD.replace("  hypothesis:", &step))
+    };
+    let disk = |fault: &str, rest: &str| format!("{fault}: {{members: {{ordinals: [1]}}, {rest}}}");
+    for (fault, field, instead) in [
+        (disk("diskLatency", "delay: {fixed: 2h}"), "diskLatency.delay", "delay: {fixed: 20ms}"),
+        (disk("diskLatency", "delay: {uniform: {min: 9ms, max: 2ms}}"), "diskLatency.delay", "exchange them"),
+        (disk("diskLatency", "delay: {fixed: 2ms}, percent: 0"), "diskLatency.percent", "between 1 and 100"),
+        (
+            disk("diskLatency", "delay: {fixed: 2ms}, operations: []"),
+            "diskLatency.operations",
+            "operations: [sync]",
+        ),
+        (disk("diskError", "error: EIO, percent: 101"), "diskError.percent", "between 1 and 100"),
+        (disk("diskError", "error: ENOSPC, operations: [read]"), "diskError.operations", "error: EIO"),
+        (disk("diskFill", "to: {percent: 101}"), "diskFill.to", "to: {percent: 95}"),
+        (disk("writeStall", "frozen: 1h, gap: 1s"), "writeStall.frozen", "frozen: 50ms"),
+        (disk("writeStall", "frozen: 50ms, gap: 0ms"), "writeStall.gap", "gap: 50ms"),
+        ("apiDeny: {resources: []}".into(), "apiDeny.resources", "resources: [pods]"),
+    ] {
+        let told = found(&fault);
+        assert_eq!(told.len(), 1, "{fault}: {told:#?}");
+        assert!(told[0].contains(&format!(": spec.steps[1].fault.{field}: ")), "{fault}: {told:#?}");
+        assert!(told[0].contains(instead), "{fault}: {told:#?}");
+    }
+}
+
+#[test]
 fn destroys_nothing_unless_the_document_says_that_it_is_meant_and_warns_then() {
     let step = |said: &str| {
         let fault = format!("claimDelete: {{members: {{ordinals: [1]}}{said}}}");
