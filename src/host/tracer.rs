@@ -232,7 +232,9 @@ impl Loop {
             Stop::Exec => {
                 // Of all threads of the process it alone goes on, under the number of the first.
                 self.forget(thread);
-                stops::before_exec(thread).into_iter().for_each(|before| self.forget(before));
+                if let Some(before) = stops::before_exec(thread) {
+                    self.forget(before);
+                }
                 self.threads.insert(thread, None);
                 stops::go_on(thread, 0);
             }
