@@ -96,9 +96,9 @@ pub trait Kind {
         DisruptionBudgets::Respect
     }
 
-    /// What is wrong with its parameters that their types do not tell, if anything.
-    fn wrong(&self) -> Option<Wrong> {
-        None
+    /// Everything that is wrong with its parameters and that their types do not tell.
+    fn wrong(&self) -> Vec<Wrong> {
+        Vec::new()
     }
 
     /// What it destroys for good, if anything, in words that follow its name.
@@ -120,8 +120,9 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into() }
+    /// One, where `is_wrong`.
+    fn when(is_wrong: bool, field: &'static str, message: impl Into<String>) -> Option<Self> {
+        is_wrong.then(|| Self { field, message: message.into() })
     }
 }
 
@@ -160,6 +161,13 @@ pub struct Resolved {
     pub one_by_one: bool,
     /// What the group loses by it, for the quorum guard.
     pub damage: Damage,
+}
+
+impl Resolved {
+    /// Everybody whom it hits, or who is lost by it.
+    pub fn members(&self) -> BTreeSet<Ordinal> {
+        self.hits.keys().chain(&self.damage.down).copied().collect()
+    }
 }
 
 /// What is done to one member.
@@ -310,7 +318,7 @@ macro_rules! faults {
             }
 
             /// See [`Kind::wrong`].
-            pub fn wrong(&self) -> Option<Wrong> {
+            pub fn wrong(&self) -> Vec<Wrong> {
                 match self { $(Self::$variant(kind) => kind.wrong()),* }
             }
 

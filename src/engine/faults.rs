@@ -8,7 +8,7 @@ use super::occurrence::Occurrence;
 use super::scene::Scene;
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
 use crate::experiment::{Experiment, Extent, Start, Step};
-use crate::fault::Damage;
+use crate::fault::{Damage, Resolved};
 use crate::journal::entry::Effect;
 use crate::plan::guard::Asked;
 use crate::plan::{Standing, guard};
@@ -20,6 +20,8 @@ pub(super) struct Faults {
     progress: Vec<Progress>,
     active: Vec<(usize, Occurrence)>,
     took_down: Vec<(Ordinal, String)>,
+    /// Members whose data was destroyed: they may be up, and are not to be relied on.
+    destroyed: Damage,
 }
 
 /// How far a step is.
@@ -122,9 +124,15 @@ impl Faults {
         undecided_since: Option<Nanos>,
         scene: &mut Scene<'_>,
     ) -> Outcome {
-        let held: Vec<&Damage> = self.damages().collect();
-        let obstacle = match decide(step, number, &held, scene) {
+        let held: Vec<&Damage> = self.damages().chain([&self.destroyed]).collect();
+        let decided = decide(step, number, &held, scene).and_then(|resolved| {
+            self.in_the_way(step, &resolved, scene).map_or(Ok(resolved), |why| Err(Obstacle::Undecided(why)))
+        });
+        let obstacle = match decided {
             Ok(resolved) => {
+                if step.work.destroys() {
+                    self.destroyed.down.extend(&resolved.damage.down);
+                }
                 let occurrence = Occurrence::start(step, number, resolved, scene);
                 self.active.push((place, occurrence));
                 self.progress[place] = Progress::Running { base, number };
@@ -150,6 +158,18 @@ impl Faults {
                 Outcome::Refused
             }
         }
+    }
+
+    /// A step that is not over yet, as one is that took long to come into force, and keeps a member in a state that this one
+    /// contradicts.
+    fn in_the_way(&self, step: &Step, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
+        self.active.iter().find_map(|(place, occurrence)| {
+            let other = &scene.brief.experiment.steps[*place];
+            let why = other.work.hold()?.contradicts(step.work.hold()?)?;
+            let members = resolved.members();
+            let ordinal = occurrence.members().intersection(&members).next()?;
+            Some(format!("step {} still holds {}: {why}", other.name, scene.known.name(*ordinal)))
+        })
     }
 
     /// When the first occurrence of a step is due, once that is known.

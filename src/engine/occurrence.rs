@@ -1,6 +1,7 @@
 //! One occurrence of one step: arm, hold, end. Whatever happens in between, every hit that was asked for is asked to
 //! end, and the occurrence is over only when nothing of it is left.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::hit::{Arming, Hit};
@@ -22,6 +23,8 @@ pub(super) struct Occurrence {
     /// Whether it is done through the API server.
     is_api: bool,
     hits: Vec<Hit>,
+    /// Whom it was decided for.
+    members: BTreeSet<Ordinal>,
     /// Whom it hits later, one after the other.
     sequence: Sequence,
     damage: Damage,
@@ -60,6 +63,7 @@ impl Occurrence {
         });
         let is_api =
             resolved.hits.values().chain(&resolved.set).any(|action| matches!(action, Action::Api(_)));
+        let members = resolved.members();
         let mut sequence = Sequence::default();
         let mut hits = Vec::new();
         if let Some(action) = &resolved.set {
@@ -80,6 +84,7 @@ impl Occurrence {
             extent: step.extent(),
             is_api,
             hits,
+            members,
             sequence,
             damage: resolved.damage,
             asked_at: scene.now,
@@ -265,6 +270,11 @@ impl Occurrence {
     /// What the group loses by it.
     pub(super) fn damage(&self) -> &Damage {
         &self.damage
+    }
+
+    /// Whom it was decided for.
+    pub(super) fn members(&self) -> &BTreeSet<Ordinal> {
+        &self.members
     }
 
     /// Whether the fault shall be there.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::change::LONGEST;
 use super::{Change, Selection, When, duration};
 use crate::api::{DeniedResource, DisruptionBudgets};
-use crate::fault::{Chooser, Fault, Resolved};
+use crate::fault::{Chooser, Fault, Hold, Resolved};
 
 /// A step: one fault or action, at one time or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -123,6 +123,19 @@ impl Work {
     /// Whether it denies snapshots, which nobody feels where none can be taken.
     pub fn denies_snapshots(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.denies().contains(&DeniedResource::VolumeSnapshots))
+    }
+
+    /// The state in which it keeps members, for checks of steps that overlap.
+    pub fn hold(&self) -> Option<Hold> {
+        match self {
+            Self::Fault(fault) => fault.hold(),
+            Self::Action(_) => None,
+        }
+    }
+
+    /// Whether it destroys data for good.
+    pub fn destroys(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.destroys().is_some())
     }
 
     /// Decides who is hit and how.

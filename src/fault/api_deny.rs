@@ -57,10 +57,9 @@ impl Kind for ApiDeny {
         self.resources.iter().copied().collect()
     }
 
-    fn wrong(&self) -> Option<Wrong> {
-        self.resources
-            .is_empty()
-            .then(|| Wrong::new("resources", "denies nothing: write for example resources: [pods]"))
+    fn wrong(&self) -> Vec<Wrong> {
+        let message = "denies nothing: write for example resources: [pods]";
+        Wrong::when(self.resources.is_empty(), "resources", message).into_iter().collect()
     }
 
     /// Nobody is down by it: pods that are there stay. Who loses a pod meanwhile does not get it back, which the guard

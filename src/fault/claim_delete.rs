@@ -5,7 +5,8 @@
 //! afterwards, so that the claims are gone and the StatefulSet makes new ones, with empty volumes. Undone: never, and that is
 //! why it has to be said: a deletion cannot be taken back, and a volume whose reclaim policy is Delete is destroyed with its
 //! claim. Left if everything of ours dies: what was deleted. Needs: Kubernetes, a StatefulSet with claim templates.
-//! Proof: the claims are terminating, gone, or there with a new UID; with `withPod` no longer terminating.
+//! Proof: the claims are terminating, gone, or there with a new UID; with `withPod` the pod is terminating or gone as well.
+//! Nothing is deleted where one of the claims or the pod may not go, or where another pod uses a claim.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,18 +59,17 @@ impl Kind for ClaimDelete {
         &self.claims
     }
 
-    fn wrong(&self) -> Option<Wrong> {
-        (!self.destroys_data).then(|| {
-            let message = format!("{} {DESTROYS}; write destroysData: true if that is meant", Self::NAME);
-            Wrong::new("destroysData", message)
-        })
+    fn wrong(&self) -> Vec<Wrong> {
+        let message = format!("`{}` {DESTROYS}; write destroysData: true if that is meant", Self::NAME);
+        Wrong::when(!self.destroys_data, "destroysData", message).into_iter().collect()
     }
 
     fn destroys(&self) -> Option<&'static str> {
         Some(DESTROYS)
     }
 
-    /// Whoever keeps its pod is counted as well: it has lost its data as soon as that ends.
+    /// Whoever keeps its pod is counted as well, and all of them until the run is over: a member whose claims were deleted
+    /// has lost its data as soon as its pod ends.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
         let action =

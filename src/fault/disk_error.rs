@@ -65,13 +65,13 @@ impl Kind for DiskError {
         Some(Hold::Traced)
     }
 
-    fn wrong(&self) -> Option<Wrong> {
+    fn wrong(&self) -> Vec<Wrong> {
         let reads = self.operations.contains(&DiskOperation::Read);
-        if reads && self.error != DiskErrno::Eio {
-            let message = format!("no read is answered {}: leave read out, or write error: EIO", self.error);
-            return Some(Wrong::new("operations", message));
-        }
-        wrong_choice(&self.operations, self.percent)
+        let no_read = format!("no read is answered {}: leave read out, or write error: EIO", self.error);
+        Wrong::when(reads && self.error != DiskErrno::Eio, "operations", no_read)
+            .into_iter()
+            .chain(wrong_choice(&self.operations, self.percent))
+            .collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

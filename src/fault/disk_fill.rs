@@ -51,10 +51,10 @@ impl Kind for DiskFill {
         Some(Hold::Filled)
     }
 
-    fn wrong(&self) -> Option<Wrong> {
+    fn wrong(&self) -> Vec<Wrong> {
         let is_wrong = matches!(self.to, Fill::Percent(percent) if !(1..=100).contains(&percent));
-        is_wrong
-            .then(|| Wrong::new("to", "a percentage is from 1 to 100: write for example to: {percent: 95}"))
+        let message = "a percentage is from 1 to 100: write for example to: {percent: 95}";
+        Wrong::when(is_wrong, "to", message).into_iter().collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

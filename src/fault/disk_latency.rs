@@ -57,12 +57,11 @@ pub(super) fn all() -> u8 {
 }
 
 /// What is wrong with the choice of calls, for every fault that has one.
-pub(super) fn wrong_choice(operations: &BTreeSet<DiskOperation>, percent: u8) -> Option<Wrong> {
-    if operations.is_empty() {
-        return Some(Wrong::new("operations", "no call is meant: write for example operations: [sync]"));
-    }
-    let is_share = (1..=100).contains(&percent);
-    (!is_share).then(|| Wrong::new("percent", format!("{percent} is not between 1 and 100")))
+pub(super) fn wrong_choice(operations: &BTreeSet<DiskOperation>, percent: u8) -> impl Iterator<Item = Wrong> {
+    let nothing = "no call is meant: write for example operations: [sync]";
+    let no_share = format!("{percent} is not between 1 and 100");
+    let empty = Wrong::when(operations.is_empty(), "operations", nothing);
+    empty.into_iter().chain(Wrong::when(!(1..=100).contains(&percent), "percent", no_share))
 }
 
 impl Kind for DiskLatency {
@@ -89,19 +88,18 @@ impl Kind for DiskLatency {
         Some(Hold::Traced)
     }
 
-    fn wrong(&self) -> Option<Wrong> {
+    fn wrong(&self) -> Vec<Wrong> {
         let longest = self.delay.longest();
-        if longest.is_zero() || longest > LONGEST {
-            let message = format!(
-                "a delay is more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
-                LONGEST.as_secs()
-            );
-            return Some(Wrong::new("delay", message));
-        }
-        if matches!(self.delay, Delay::Uniform { min, max } if min > max) {
-            return Some(Wrong::new("delay", "min is greater than max: exchange them"));
-        }
-        wrong_choice(&self.operations, self.percent)
+        let too_long = format!(
+            "a delay is more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
+            LONGEST.as_secs()
+        );
+        let is_turned = matches!(self.delay, Delay::Uniform { min, max } if min > max);
+        Wrong::when(longest.is_zero() || longest > LONGEST, "delay", too_long)
+            .into_iter()
+            .chain(Wrong::when(is_turned, "delay", "min is greater than max: exchange them"))
+            .chain(wrong_choice(&self.operations, self.percent))
+            .collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

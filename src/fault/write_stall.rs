@@ -61,17 +61,15 @@ impl Kind for WriteStall {
         Some(Hold::Frozen)
     }
 
-    fn wrong(&self) -> Option<Wrong> {
+    fn wrong(&self) -> Vec<Wrong> {
         let shortest = SHORTEST.as_millis();
-        if self.frozen < SHORTEST || self.frozen > LONGEST {
-            let message = format!(
-                "it is from {shortest} ms to {} s: write for example frozen: 50ms",
-                LONGEST.as_secs()
-            );
-            return Some(Wrong::new("frozen", message));
-        }
-        (self.gap < SHORTEST)
-            .then(|| Wrong::new("gap", format!("it is at least {shortest} ms: write for example gap: 50ms")))
+        let frozen =
+            format!("it is from {shortest} ms to {} s: write for example frozen: 50ms", LONGEST.as_secs());
+        let gap = format!("it is at least {shortest} ms: write for example gap: 50ms");
+        Wrong::when(!(SHORTEST..=LONGEST).contains(&self.frozen), "frozen", frozen)
+            .into_iter()
+            .chain(Wrong::when(self.gap < SHORTEST, "gap", gap))
+            .collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

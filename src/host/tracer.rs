@@ -179,15 +179,16 @@ impl Loop {
     fn finish(mut self, children: &SignalFd) -> io::Result<()> {
         self.rules.operations.clear();
         let until = Instant::now() + LAST_ANSWERS;
-        while self.meet_some()? || !self.failing.is_empty() {
+        loop {
+            let may_be_more = self.meet_some()?;
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
+            if left.is_zero() || self.failing.is_empty() && !may_be_more {
+                return Ok(());
             }
-            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(left))?;
+            let limit = if may_be_more { Duration::ZERO } else { left };
+            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(limit))?;
             while children.read_signal()?.is_some() {}
         }
-        Ok(())
     }
 
     fn tally(&self) -> Tally {

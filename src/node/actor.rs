@@ -222,12 +222,13 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let mut waited = Duration::ZERO;
         loop {
             if let Ok(done) = timeout(SLOW, &mut attempt).await {
+                self.status.slow(None);
                 return done;
             }
             waited += SLOW;
             let doing = *doing.borrow();
             tracing::warn!(injection = self.name, doing, seconds = waited.as_secs(), "takes long");
-            self.status.note(&format!("the node was still {doing} after {} s", waited.as_secs()));
+            self.status.slow(Some(format!("the node is still {doing} after {} s", waited.as_secs())));
             self.report().await;
         }
     }

@@ -82,8 +82,12 @@ pub async fn serve(
         unheard: HashSet::new(),
         tasks: JoinSet::new(),
     };
-    let ours = outcomes.into_iter().filter_map(begin).filter(|(name, _)| node.channel.is_ours(name));
-    for (name, beginning) in ours {
+    // What is overdue is everybody's to take back; what may be wanted still is for its own node to know.
+    let is_ours = |begun: &(String, Begin)| match begun {
+        (name, Begin::Found(..)) => node.channel.is_ours(name),
+        (_, Begin::Stuck(..) | Begin::Wanted) => true,
+    };
+    for (name, beginning) in outcomes.into_iter().filter_map(begin).filter(is_ours) {
         actors.unheard.insert(name.clone());
         actors.begin(name, beginning);
     }

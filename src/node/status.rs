@@ -13,6 +13,8 @@ pub(super) struct Status {
     current: InjectionStatus,
     /// Time since boot of the last look, if that saw the effect.
     proven_at: Option<Duration>,
+    /// What takes long just now.
+    slow: Option<String>,
 }
 
 impl Status {
@@ -27,11 +29,19 @@ impl Status {
                 done: false,
             },
             proven_at: None,
+            slow: None,
         }
     }
 
     pub(super) fn get(&self) -> InjectionStatus {
-        self.current.clone()
+        let parts = [&self.current.error, &self.slow].into_iter().flatten().cloned().collect::<Vec<_>>();
+        let error = (!parts.is_empty()).then(|| parts.join("; "));
+        InjectionStatus { error, ..self.current.clone() }
+    }
+
+    /// Says what takes long just now, or that nothing does any more: that is no error, and nothing to remember.
+    pub(super) fn slow(&mut self, what: Option<String>) {
+        self.slow = what;
     }
 
     pub(super) fn state(&self) -> InjectionState {

@@ -93,7 +93,9 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     let mut occurrences: Vec<Planned> = Vec::new();
     let mut active: Vec<usize> = Vec::new();
     for slot in &slots {
-        active.retain(|&place| occurrences[place].end > slot.start);
+        // Whose data was destroyed is not to be relied on for the rest of the run.
+        let is_lasting = |place: usize| experiment.steps[slots[place].step].work.destroys();
+        active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
         let held: Vec<&Damage> = active.iter().map(|&place| &occurrences[place].damage).collect();
         let (planned, refusal) = plan_one(experiment, view, &standing, seed, slot, &held);
         refusals.extend(refusal);

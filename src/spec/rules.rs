@@ -139,9 +139,8 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
 /// Parameters that a type alone does not refuse.
 fn parameters(experiment: &Experiment, broken: &mut Vec<Broken>) {
     for (index, step) in experiment.steps.iter().enumerate() {
-        if let Work::Fault(fault) = &step.work
-            && let Some(wrong) = fault.wrong()
-        {
+        let Work::Fault(fault) = &step.work else { continue };
+        for wrong in fault.wrong() {
             broken.push((at("steps", index, &["fault", fault.name(), wrong.field]), wrong.message));
         }
     }

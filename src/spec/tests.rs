@@ -414,6 +414,7 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         assert!(told[0].contains(&format!(": spec.steps[1].fault.{field}: ")), "{fault}: {told:#?}");
         assert!(told[0].contains(instead), "{fault}: {told:#?}");
     }
+    assert_eq!(found(&disk("writeStall", "frozen: 1h, gap: 0ms")).len(), 2, "all at once");
 }
 
 #[test]

@@ -42,6 +42,21 @@ fn refuses_the_second_of_two_steps_that_overlap_and_reverts_the_first() {
 }
 
 #[test]
+fn a_member_whose_data_was_destroyed_counts_as_lost_for_the_rest_of_the_run() {
+    let steps = r#"[
+        {"name":"a","fault":{"claimDelete":{"members":{"ordinals":[0]},"destroysData":true}}},
+        {"name":"b","at":"20s","fault":{"claimDelete":{"members":{"ordinals":[1]},"destroysData":true}}}]"#;
+    let mut rig = Rig::new(experiment(steps, "{}"), 3);
+    rig.finish();
+    assert_eq!(rig.told("ended a"), "ended a");
+    let refused = rig.told("refused b");
+    assert!(refused.contains("1 held down by this run (etcd-0), this takes 1 (etcd-1)"), "{refused}");
+    let mut rig = Rig::new(experiment(steps, "{}"), 5);
+    rig.finish();
+    assert_eq!(rig.told("ended b"), "ended b");
+}
+
+#[test]
 fn waits_for_a_member_that_is_away_before_it_refuses() {
     let mut rig = Rig::new(experiment(ONE, "{}"), 3);
     rig.run_until(4 * SECOND);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::{Fate, Rig, SECOND, experiment, polite};
 use crate::api::{Desired, InjectionState};
-use crate::journal::entry::{Effect, Input};
+use crate::journal::entry::{Effect, Input, Phase};
 
 const PAUSE: &str = r#"[{"name":"p","for":"10s","fault":{"processPause":{"members":{"ordinals":[1]}}}}]"#;
 
@@ -119,4 +119,30 @@ fn a_fault_that_took_long_to_arm_is_held_as_long_as_asked_before_its_deadline() 
         assert_eq!((reverted_at - asked_at) / SECOND, armed_after + 10);
         assert_eq!(asked.deadline.within, Duration::from_secs(22), "not before the run has ended it");
     }
+}
+
+#[test]
+fn a_step_waits_for_one_that_still_holds_its_member_because_it_took_long_to_arm() {
+    let steps = r#"[
+        {"name":"a","for":"5s","fault":{"processPause":{"members":{"ordinals":[1]}}}},
+        {"name":"b","at":"6s","for":"2s","fault":{"processPause":{"members":{"ordinals":[1]}}}},
+        {"name":"c","at":"6s","for":"2s","fault":{"networkPartition":{"isolate":{"ordinals":[1]}}}}]"#;
+    let manners = |effect: &Effect| match effect {
+        Effect::Apply(spec) if spec.desired == Desired::Injected && spec.step == "a" => {
+            Fate::After(vec![4_000])
+        }
+        _ => Fate::After(vec![20]),
+    };
+    let mut rig = Rig::new(experiment(steps, "{}"), 3).with_manners(polite(), Box::new(manners));
+    rig.finish();
+    for step in ["a", "b", "c"] {
+        assert_eq!(rig.told(&format!("ended {step}")), format!("ended {step}"));
+    }
+    let since = rig.entered(Phase::Faulting).expect("it came to that");
+    let asked = |step: &str| {
+        let applied = rig.applied();
+        let first = applied.iter().find(|(_, spec)| spec.step == step).expect("it was asked for");
+        (first.0 - since) / SECOND
+    };
+    assert_eq!((asked("a"), asked("b"), asked("c")), (0, 9, 6));
 }

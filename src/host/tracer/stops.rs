@@ -167,7 +167,8 @@ pub(super) fn before_exec(thread: i32) -> Option<i32> {
 const NOWHERE: u64 = u64::MAX;
 
 /// Has the call at whose entry a thread stands do nothing; whether it will. Its number stays, because seccomp(2) looks at
-/// it after this. [`answer`] has to follow at the exit; a thread whose tracer dies before hears EBADF.
+/// it after this. [`answer`] has to follow at the exit; a thread whose tracer dies before hears EBADF, and has -1 in the
+/// register of the argument, which few callers use again.
 pub(super) fn divert(thread: i32) -> bool {
     with_registers(thread, |registers| *first_argument(registers) = NOWHERE)
 }

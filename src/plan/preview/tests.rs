@@ -75,6 +75,16 @@ fn a_selector_that_matches_nobody_is_refused_with_its_reason() {
 }
 
 #[test]
+fn warns_of_what_destroys_data_and_relies_no_more_on_whom_it_hits() {
+    let steps = r#"[
+        {"name":"a","fault":{"claimDelete":{"members":{"ordinals":[0]},"destroysData":true}}},
+        {"name":"b","at":"5m","fault":{"claimDelete":{"members":{"ordinals":[1]},"destroysData":true}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    assert!(plan.notes.iter().any(|told| told.starts_with("step b destroys data")), "{:?}", plan.notes);
+    assert!(plan.refusals.len() == 1 && plan.refusals[0].starts_with("step b: "), "{:?}", plan.refusals);
+}
+
+#[test]
 fn counts_members_that_are_down_where_the_target_runs() {
     let mut running = snapshot(3);
     running.pods = (0..3)

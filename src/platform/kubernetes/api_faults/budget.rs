@@ -20,10 +20,15 @@ pub(super) enum Eviction {
     Denied(String),
 }
 
-/// Whether the budgets would let the pod of this name and UID go now. Nothing is done.
+/// Whether the budgets would let the pod of this name and UID go now. Nothing is done. One that is gone may not go.
 pub(super) async fn may_evict(pods: &Api<Pod>, name: &str, uid: &str) -> Eviction {
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    answer(ask(pods, name, uid, &parameters).await)
+    match ask(pods, name, uid, &parameters).await {
+        Err(Error::Api(status)) if status.code == 404 || status.code == 409 => {
+            Eviction::Denied(format!("{name} is gone, or another pod by now"))
+        }
+        asked => answer(asked),
+    }
 }
 
 /// Takes away the pod of this name and UID, and never its successor.

@@ -1,11 +1,12 @@
-//! The claims of a member are deleted, once.
+//! The claims of a member are deleted, once. Everything that can be in the way is asked for before the first of them goes,
+//! by requests that are dry runs, because what has begun cannot be taken back and so has to be done whole.
 
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::{Api, Error, ResourceExt};
 
 use super::Site;
@@ -27,10 +28,14 @@ pub(super) struct DeleteClaims {
     set: String,
     ordinal: Ordinal,
     templates: Vec<String>,
-    pod: Option<Victim>,
+    /// Whose they are.
+    pod: Victim,
+    with_pod: bool,
     began: Instant,
     /// What is deleted; nothing until that is known.
     meant: Vec<Victim>,
+    /// Nothing was in the way, and the first of them may be gone.
+    has_begun: bool,
 }
 
 /// An object, and never another of its name.
@@ -55,9 +60,11 @@ impl DeleteClaims {
             set,
             ordinal: spec.pod.ordinal,
             templates: templates.to_owned(),
-            pod: with_pod.then_some(pod),
+            pod,
+            with_pod,
             began: Instant::now(),
             meant: Vec::new(),
+            has_begun: false,
         }
     }
 
@@ -81,18 +88,80 @@ impl DeleteClaims {
         if meant.is_empty() {
             return Err(Obstacle::Refused(format!("StatefulSet {} has no such claim template", self.set)));
         }
+        if let Some(other) = self.used_by_others(&meant).await? {
+            return Err(Obstacle::Refused(other));
+        }
         self.meant = meant;
         Ok(())
     }
 
-    fn after(&self, eviction: Eviction) -> Result<(), Obstacle> {
-        let refused = |why| Obstacle::Refused(format!("the pod may not be evicted: {why}"));
-        match eviction {
-            Eviction::Accepted => Ok(()),
-            Eviction::Forbidden(why) if self.began.elapsed() >= PATIENCE => Err(refused(why)),
-            Eviction::Forbidden(why) | Eviction::Unanswered(why) => Err(Obstacle::Later(why)),
-            Eviction::Denied(why) => Err(refused(why)),
+    /// Another pod that mounts one of the claims: it would keep the claim, and the member would not come back.
+    async fn used_by_others(&self, meant: &[Victim]) -> Result<Option<String>, Obstacle> {
+        let pods = self.pods.list(&ListParams::default()).await.map_err(obstacle)?;
+        for pod in pods.items.iter().filter(|pod| pod.name_any() != self.pod.name) {
+            let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+            let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+            let is_meant = |name: &str| meant.iter().any(|claim| claim.name == name);
+            if let Some(claim) = claims.find(|claim| is_meant(&claim.claim_name)) {
+                let (claim, pod) = (&claim.claim_name, pod.name_any());
+                return Ok(Some(format!("claim {claim} is used by pod {pod} as well")));
+            }
         }
+        Ok(None)
+    }
+
+    /// Asks for all of it without doing any of it.
+    async fn rehearse(&self) -> Result<(), Obstacle> {
+        let refused = |why| Obstacle::Refused(format!("the pod may not be evicted: {why}"));
+        if self.with_pod {
+            match may_evict(&self.pods, &self.pod.name, &self.pod.uid).await {
+                Eviction::Accepted => {}
+                Eviction::Forbidden(why) if self.began.elapsed() >= PATIENCE => return Err(refused(why)),
+                Eviction::Forbidden(why) | Eviction::Unanswered(why) => return Err(Obstacle::Later(why)),
+                Eviction::Denied(why) => return Err(refused(why)),
+            }
+        }
+        for claim in &self.meant {
+            self.delete(claim, true).await.map_err(obstacle)?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, claim: &Victim, is_rehearsal: bool) -> Result<(), Error> {
+        let preconditions = Some(Preconditions { uid: Some(claim.uid.clone()), resource_version: None });
+        let parameters = DeleteParams { preconditions, dry_run: is_rehearsal, ..DeleteParams::default() };
+        match self.claims.delete(&claim.name, &parameters).await {
+            Ok(_) => Ok(()),
+            // Gone, or another claim of that name by now.
+            Err(Error::Api(status)) if !is_rehearsal && matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does all of it, again and again until it is done: there is no way back.
+    async fn perform(&self) -> Result<(), String> {
+        for claim in &self.meant {
+            self.delete(claim, false)
+                .await
+                .map_err(|error| format!("claim {} is not deleted yet: {}", claim.name, words(&error)))?;
+        }
+        if !self.with_pod {
+            return Ok(());
+        }
+        match evict(&self.pods, &self.pod.name, &self.pod.uid, DisruptionBudgets::Respect).await {
+            Eviction::Accepted => Ok(()),
+            Eviction::Forbidden(why) | Eviction::Unanswered(why) | Eviction::Denied(why) => {
+                Err(format!("the pod is not evicted yet: {why}"))
+            }
+        }
+    }
+
+    /// Whether the pod that had the claims is going, or gone.
+    async fn is_pod_going(&self) -> Result<bool, Error> {
+        let pod = self.pods.get_opt(&self.pod.name).await?;
+        Ok(pod.is_none_or(|pod| {
+            pod.metadata.uid.as_ref() != Some(&self.pod.uid) || pod.metadata.deletion_timestamp.is_some()
+        }))
     }
 
     /// How one claim stands, and whether it is over.
@@ -121,40 +190,34 @@ enum Fate {
 
 #[async_trait]
 impl Effect for DeleteClaims {
-    /// The pod goes after the claims, which it would otherwise get back; but nothing is deleted where it may not go.
+    /// The pod goes after the claims, which it would otherwise get back.
     async fn inject(&mut self) -> Result<(), Obstacle> {
         self.decide().await?;
-        if let Some(Victim { name, uid }) = &self.pod {
-            self.after(may_evict(&self.pods, name, uid).await)?;
+        if !self.has_begun {
+            self.rehearse().await?;
+            self.has_begun = true;
         }
-        for Victim { name, uid } in &self.meant {
-            let preconditions = Some(Preconditions { uid: Some(uid.clone()), resource_version: None });
-            let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-            match self.claims.delete(name, &parameters).await {
-                Ok(_) => {}
-                // Gone, or another claim of that name by now.
-                Err(Error::Api(status)) if status.code == 404 || status.code == 409 => {}
-                Err(error) => return Err(obstacle(error)),
-            }
-        }
-        match &self.pod {
-            Some(Victim { name, uid }) => {
-                self.after(evict(&self.pods, name, uid, DisruptionBudgets::Respect).await)
-            }
-            None => Ok(()),
-        }
+        self.perform().await.map_err(|why| Obstacle::Later(format!("claims are being deleted, and {why}")))
     }
 
     async fn look(&mut self) -> Look {
+        let is_pod_going = match self.is_pod_going().await {
+            Ok(is_going) => is_going,
+            Err(error) => return Look::Missed(words(&error)),
+        };
         let (mut seen, mut is_proven) = (Vec::new(), true);
         for meant in &self.meant {
             match self.stands(meant).await {
                 Ok((told, fate)) => {
                     seen.push(told);
-                    is_proven &= fate == Fate::Gone || fate == Fate::Going && self.pod.is_none();
+                    is_proven &=
+                        fate == Fate::Gone || fate == Fate::Going && (is_pod_going || !self.with_pod);
                 }
                 Err(error) => return Look::Missed(words(&error)),
             }
+        }
+        if self.with_pod && is_pod_going {
+            seen.push(format!("pod {} is terminating or gone", self.pod.name));
         }
         if is_proven { Look::Seen(seen.join("; ")) } else { Look::Missed(seen.join("; ")) }
     }
