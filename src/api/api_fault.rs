@@ -23,6 +23,8 @@ pub enum ApiFault {
         claims: Vec<String>,
         /// Whether the pod is evicted as well.
         with_pod: bool,
+        /// What becomes of a PodDisruptionBudget that is in the way of that.
+        budgets: DisruptionBudgets,
     },
     /// Cordon the node, take its pods away, and keep everything off it.
     NodeDown {

@@ -130,7 +130,7 @@ pub struct Pod {
     pub node: String,
     /// Where it is in its life.
     pub phase: PodPhase,
-    /// The Ready condition.
+    /// The Ready condition; false of a pod that is being deleted.
     pub ready: bool,
     /// The revision of the template that it was made from, where the platform tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Kind, Resolved, Wrong};
-use crate::api::ApiFault;
+use crate::api::{ApiFault, DisruptionBudgets};
 use crate::experiment::Selection;
 
 const DESTROYS: &str = "deletes claims, and nothing brings them back: a volume whose reclaim policy is Delete goes with its claim";
@@ -30,6 +30,9 @@ pub struct ClaimDelete {
     /// ends.
     #[serde(default)]
     pub with_pod: bool,
+    /// Whether PodDisruptionBudgets are respected by the eviction. Default respect.
+    #[serde(default)]
+    pub budgets: DisruptionBudgets,
     /// Has to be true: what is on the volumes does not come back.
     #[serde(default)]
     pub destroys_data: bool,
@@ -59,6 +62,10 @@ impl Kind for ClaimDelete {
         &self.claims
     }
 
+    fn budgets(&self) -> DisruptionBudgets {
+        self.budgets
+    }
+
     fn wrong(&self) -> Vec<Wrong> {
         let message = format!("`{}` {DESTROYS}; write destroysData: true if that is meant", Self::NAME);
         Wrong::when(!self.destroys_data, "destroysData", message).into_iter().collect()
@@ -72,8 +79,11 @@ impl Kind for ClaimDelete {
     /// has lost its data as soon as its pod ends.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
-        let action =
-            Action::Api(ApiFault::DeleteClaims { claims: self.claims.clone(), with_pod: self.with_pod });
+        let action = Action::Api(ApiFault::DeleteClaims {
+            claims: self.claims.clone(),
+            with_pod: self.with_pod,
+            budgets: self.budgets,
+        });
         Ok(Resolved {
             hits: members.iter().map(|&ordinal| (ordinal, action.clone())).collect(),
             damage: Damage { down: members.into_iter().collect(), ..Damage::default() },

@@ -45,7 +45,7 @@ spec:
     spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 32Mi}}}
 ";
 
-fn set_up<'a>(cluster: &'a Cluster, purpose: &str) -> Namespace<'a> {
+pub fn set_up<'a>(cluster: &'a Cluster, purpose: &str) -> Namespace<'a> {
     let namespace = cluster.namespace(purpose);
     namespace.apply(SET);
     namespace.wait_ready("db");
@@ -204,7 +204,7 @@ fn claims_and_snapshots_are_really_denied_to_whom_they_are_blocked_for() {
 }
 
 /// A pod of nobody's set that uses a member's claim.
-fn backup(node: &str, claim: &str) -> String {
+pub fn backup(node: &str, claim: &str) -> String {
     format!(
         "
 apiVersion: v1

@@ -254,6 +254,7 @@ async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
         return;
     };
     let snapshot = crate::platform::Cluster::snapshots(&cluster).borrow().clone();
+    experiment.warnings().into_iter().for_each(|warning| findings.note(warning));
     let plan = crate::plan::preview(experiment, &snapshot, None, 0);
     if plan.refusals.is_empty() {
         findings.good("guards have nothing against it, as things are now");

@@ -170,7 +170,12 @@ fn phase(pod: &v1::Pod) -> PodPhase {
     }
 }
 
+/// A pod that is being deleted gets no traffic any more, whatever its condition still says (EndpointSlices: `ready` is never
+/// true of it), and a disruption budget does not count it.
 fn is_ready(pod: &v1::Pod) -> bool {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
@@ -317,13 +322,13 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_pod_is_terminating_whatever_its_phase() {
+    fn a_deleted_pod_is_terminating_and_not_ready_whatever_is_said_of_it() {
         let mut deleted = pod("etcd-0", "etcd", &running());
         deleted.metadata.deletion_timestamp =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
         let evicted = pod("etcd-1", "etcd", &json!({"phase": "Failed"}));
         let snapshot = snapshot(&set(3, 0), [deleted, evicted].iter());
-        let phases: Vec<_> = snapshot.pods.iter().map(|pod| pod.phase).collect();
-        assert_eq!(phases, [PodPhase::Terminating, PodPhase::Pending]);
+        let seen: Vec<_> = snapshot.pods.iter().map(|pod| (pod.phase, pod.ready)).collect();
+        assert_eq!(seen, [(PodPhase::Terminating, false), (PodPhase::Pending, false)]);
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct DeleteClaims {
     templates: Vec<String>,
     /// Whose they are.
     pod: Victim,
-    with_pod: bool,
+    /// How the pod is evicted, if it is.
+    eviction: Option<DisruptionBudgets>,
     began: Instant,
     /// What is deleted; nothing until that is known.
     meant: Vec<Victim>,
@@ -50,7 +51,7 @@ impl DeleteClaims {
         spec: &InjectionSpec,
         set: String,
         templates: &[String],
-        with_pod: bool,
+        eviction: Option<DisruptionBudgets>,
     ) -> Self {
         let pod = Victim { name: spec.pod.name.clone(), uid: spec.pod.uid.clone() };
         Self {
@@ -61,7 +62,7 @@ impl DeleteClaims {
             ordinal: spec.pod.ordinal,
             templates: templates.to_owned(),
             pod,
-            with_pod,
+            eviction,
             began: Instant::now(),
             meant: Vec::new(),
             has_begun: false,
@@ -113,7 +114,7 @@ impl DeleteClaims {
     /// Asks for all of it without doing any of it.
     async fn rehearse(&self) -> Result<(), Obstacle> {
         let refused = |why| Obstacle::Refused(format!("the pod may not be evicted: {why}"));
-        if self.with_pod {
+        if self.eviction == Some(DisruptionBudgets::Respect) {
             match may_evict(&self.pods, &self.pod.name, &self.pod.uid).await {
                 Eviction::Accepted => {}
                 Eviction::Forbidden(why) if self.began.elapsed() >= PATIENCE => return Err(refused(why)),
@@ -145,10 +146,8 @@ impl DeleteClaims {
                 .await
                 .map_err(|error| format!("claim {} is not deleted yet: {}", claim.name, words(&error)))?;
         }
-        if !self.with_pod {
-            return Ok(());
-        }
-        match evict(&self.pods, &self.pod.name, &self.pod.uid, DisruptionBudgets::Respect).await {
+        let Some(budgets) = self.eviction else { return Ok(()) };
+        match evict(&self.pods, &self.pod.name, &self.pod.uid, budgets).await {
             Eviction::Accepted => Ok(()),
             Eviction::Forbidden(why) | Eviction::Unanswered(why) | Eviction::Denied(why) => {
                 Err(format!("the pod is not evicted yet: {why}"))
@@ -210,13 +209,13 @@ impl Effect for DeleteClaims {
             match self.stands(meant).await {
                 Ok((told, fate)) => {
                     seen.push(told);
-                    is_proven &=
-                        fate == Fate::Gone || fate == Fate::Going && (is_pod_going || !self.with_pod);
+                    is_proven &= fate == Fate::Gone
+                        || fate == Fate::Going && (is_pod_going || self.eviction.is_none());
                 }
                 Err(error) => return Look::Missed(words(&error)),
             }
         }
-        if self.with_pod && is_pod_going {
+        if self.eviction.is_some() && is_pod_going {
             seen.push(format!("pod {} is terminating or gone", self.pod.name));
         }
         if is_proven { Look::Seen(seen.join("; ")) } else { Look::Missed(seen.join("; ")) }

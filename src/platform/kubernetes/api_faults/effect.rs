@@ -61,8 +61,9 @@ pub(super) fn of(site: &Site, spec: &InjectionSpec) -> Result<Box<dyn Effect>, S
     let set = || site.set.clone().ok_or("the target is no StatefulSet");
     Ok(match fault {
         ApiFault::Evict { budgets } => Box::new(evict::Evict::new(site, spec, *budgets)),
-        ApiFault::DeleteClaims { claims, with_pod } => {
-            Box::new(delete_claims::DeleteClaims::new(site, spec, set()?, claims, *with_pod))
+        ApiFault::DeleteClaims { claims, with_pod, budgets } => {
+            let budgets = with_pod.then_some(*budgets);
+            Box::new(delete_claims::DeleteClaims::new(site, spec, set()?, claims, budgets))
         }
         ApiFault::NodeDown { node, budgets } => {
             Box::new(node_down::NodeDown::new(site, spec, node, *budgets))
