@@ -46,7 +46,7 @@ fn a_claim_is_lost_with_its_pod_where_that_is_allowed_and_the_member_comes_back_
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]), "nobody else is touched");
     assert!(after[1].iter().zip(&before[1]).all(|(after, before)| after != before), "{after:?}");
     let journal = text_of(&scene.path("agreed").join("journal.jsonl"));
-    assert!(journal.contains("claim data-workers-1 is another one now, with an empty volume"), "the proof");
+    assert!(journal.contains("pod workers-1 is terminating or gone"), "the proof");
     scene.nothing_is_left();
 }
 
