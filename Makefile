@@ -9,6 +9,9 @@ host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 test test-cluster scale: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
+# A test says where it failed; how it got there through the test framework is the same each time.
+test test-cluster: export RUST_BACKTRACE = 0
+
 include tests/cluster/cluster.mk
 
 .DEFAULT_GOAL := build

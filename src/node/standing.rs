@@ -265,6 +265,8 @@ impl Standing {
     pub(super) fn look(&mut self) -> Look {
         match Store::claim(&self.path) {
             Ok(Claiming::Ours(_claim)) => self.effect.look(None),
+            // Its guardian was faster than this node, as it should be: that says nothing about the time before.
+            Ok(Claiming::Busy | Claiming::Gone) if self.record.expires.is_over() => Look::NotYet,
             Ok(Claiming::Busy) => Look::Fails("somebody else is just taking it back".into()),
             Ok(Claiming::Gone) => {
                 self.is_taken_back = true;

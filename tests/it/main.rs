@@ -53,6 +53,7 @@ mod node_error;
 mod node_faults;
 mod node_fixture;
 mod node_freezer;
+mod node_frozen;
 mod node_kill;
 mod node_latency;
 mod node_partition;

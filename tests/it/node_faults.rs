@@ -195,18 +195,22 @@ fn the_kernel_ends_a_cut_when_node_and_guardian_are_stopped() {
     let lasts = Duration::from_secs(2);
     node.put(&injection("expires", &pod, cut(&["10.99.0.2", "fd99::2"]), lasts));
     folder.await_state("expires", InjectionState::Injected);
-    let ours = [node.child.id().cast_signed(), guardians(&folder)[0]].map(Pid::from_raw);
-    for process in ours {
+    let [ours, guardian] = [node.child.id().cast_signed(), guardians(&folder)[0]].map(Pid::from_raw);
+    for process in [ours, guardian] {
         kill(process, Signal::SIGSTOP).expect("ours");
     }
     assert!(!pod.reaches("10.99.0.2"));
     eventually("the kernel ends it", lasts + Duration::from_secs(1), || {
         pod.reaches("10.99.0.2").then_some(())
     });
-    for process in ours {
-        kill(process, Signal::SIGCONT).expect("ours");
-    }
+    kill(guardian, Signal::SIGCONT).expect("ours");
+    eventually("its guardian takes it back", Duration::from_secs(5), || {
+        folder.records().is_empty().then_some(())
+    });
+    kill(ours, Signal::SIGCONT).expect("ours");
     folder.await_state("expires", InjectionState::Reverted);
+    let lost = folder.statuses().into_iter().find(|(_, status)| status.state == InjectionState::Lost);
+    assert!(lost.is_none(), "it ended when it was to end: {lost:?}");
     nothing_is_left(&folder);
     node.end();
 }

@@ -11,10 +11,11 @@ use seatrial::api::{Desired, Fill, HostFault, InjectionSpec, InjectionState};
 use seatrial::undo::POINTS;
 
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
+use crate::node_frozen::is_frozen;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
 use crate::node_room::{fill, is_full};
-use crate::node_stall::{is_frozen, stall};
+use crate::node_stall::stall;
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.
@@ -68,7 +69,7 @@ impl Scene {
             Kind::Freeze => self.pod.is_frozen(),
             Kind::Stop => self.pod.is_stopped(),
             Kind::Partition => !self.pod.tables().is_empty(),
-            Kind::Stall => self.disk.as_ref().is_some_and(is_frozen),
+            Kind::Stall => self.disk.as_ref().is_some_and(|disk| is_frozen(&disk.mount)),
             Kind::Fill => self.disk.as_ref().is_some_and(is_full),
         }
     }

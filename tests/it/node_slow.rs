@@ -7,10 +7,11 @@ use std::time::Duration;
 use seatrial::api::{HostFault, InjectionState};
 
 use crate::node_fixture::{Folder, Node, eventually, injection};
+use crate::node_frozen::freeze;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
 
-/// A disk with the node's undo records; it goes on whenever the test ends.
+/// A disk with the node's undo records.
 struct Records {
     disk: Disk,
     folder: Folder,
@@ -25,15 +26,10 @@ impl Records {
         assert!(mounted.expect("installed").success());
         Self { disk, folder }
     }
-
-    fn fsfreeze(&self, what: &str) -> bool {
-        Command::new("fsfreeze").arg(what).arg(&self.disk.mount).status().expect("installed").success()
-    }
 }
 
 impl Drop for Records {
     fn drop(&mut self) {
-        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.disk.mount).output();
         let _ = Command::new("umount").arg("-l").arg(self.folder.undo_dir()).status();
     }
 }
@@ -45,7 +41,7 @@ fn an_injection_that_waits_for_the_disk_of_its_node_says_so_and_begins_no_earlie
     let pod = Pod::new(Grouping::OwnCgroup);
     folder.show(0, &pod.located);
     let mut node = Node::start(folder);
-    assert!(records.fsfreeze("--freeze"));
+    let frozen = freeze(&records.disk.mount).expect("not frozen yet");
     node.put(&injection("pause", &pod, HostFault::Pause {}, Duration::from_mins(1)));
     let words = "the node is still writing its undo record to the node's disk after 3 s";
     eventually("it says what it waits for", Duration::from_secs(10), || {
@@ -53,7 +49,7 @@ fn an_injection_that_waits_for_the_disk_of_its_node_says_so_and_begins_no_earlie
         assert_eq!(status.state, InjectionState::Pending);
         status.error.is_some_and(|error| error.contains(words)).then_some(())
     });
-    assert!(records.fsfreeze("--unfreeze"));
+    drop(frozen);
     let status = folder.await_state("pause", InjectionState::Injected);
     assert_eq!(status.error, None, "it takes long no more");
     node.gone("pause");

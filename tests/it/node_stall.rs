@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{HostFault, InjectionState, Pulses, StalledDisk};
-use seatrial::host::freeze::{Freeze, freeze, thaw};
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
+use crate::node_frozen::{freeze, is_frozen};
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::Disk;
 use crate::node_writer::Writer;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -19,18 +18,6 @@ const SOON: Duration = Duration::from_secs(3);
 
 pub fn stall(pulses: Option<Pulses>) -> HostFault {
     HostFault::DiskStall(StalledDisk { claims: Vec::new(), pulses })
-}
-
-/// Whether a volume is frozen now. The only question that the kernel answers is another freeze.
-pub fn is_frozen(disk: &Disk) -> bool {
-    let root = File::open(&disk.mount).expect("there");
-    match freeze(&root).expect("for root") {
-        Freeze::Already => true,
-        Freeze::Done => {
-            thaw(&root).expect("just frozen");
-            false
-        }
-    }
 }
 
 #[test]
@@ -53,7 +40,7 @@ fn a_frozen_volume_holds_its_writers_up_until_it_is_thawed() {
     node.gone("stall");
     writer.goes_on_within(SOON);
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
-    assert!(!is_frozen(&writer.disk));
+    assert!(!is_frozen(&writer.disk.mount));
     node.end();
     assert!(guardians(&folder).is_empty());
 }
@@ -68,7 +55,7 @@ fn a_guardian_that_is_left_alone_thaws_before_the_deadline() {
     let both = guardians(&folder);
     node.kill();
     kill(Pid::from_raw(both[0]), Signal::SIGKILL).expect("there");
-    assert!(is_frozen(&writer.disk));
+    assert!(is_frozen(&writer.disk.mount));
     writer.goes_on_within(Duration::from_secs(10));
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     eventually("no guardian", SOON, || guardians(&folder).is_empty().then_some(()));
@@ -85,7 +72,7 @@ fn pulses_end_when_a_guardian_takes_them_back() {
     kill(Pid::from_raw(guardians(&folder)[0]), Signal::SIGTERM).expect("there");
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     for _ in 0..100 {
-        assert!(!is_frozen(&writer.disk), "nobody would be left to thaw it");
+        assert!(!is_frozen(&writer.disk.mount), "nobody would be left to thaw it");
         std::thread::sleep(Duration::from_millis(3));
     }
     folder.await_state("pulses", InjectionState::Lost);
@@ -107,7 +94,7 @@ fn a_guardian_that_dies_beside_a_living_node_is_replaced() {
     });
     // Longer than one that is alone would wait.
     std::thread::sleep(Duration::from_secs(4));
-    assert!(is_frozen(&writer.disk));
+    assert!(is_frozen(&writer.disk.mount));
     node.gone("replaced");
     writer.goes_on_within(SOON);
     node.end();
@@ -128,7 +115,7 @@ fn a_writer_that_is_killed_while_it_waits_is_let_go() {
     writer.child.kill().expect("ours");
     eventually("it dies", Duration::from_secs(5), || writer.child.try_wait().expect("ours"));
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
-    assert!(!is_frozen(&writer.disk));
+    assert!(!is_frozen(&writer.disk.mount));
     node.end();
 }
 
@@ -136,15 +123,12 @@ fn a_writer_that_is_killed_while_it_waits_is_let_go() {
 fn what_somebody_else_froze_stays_frozen() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let writer = Writer::start(&folder, &mut pod);
-    // A freeze outlives the descriptor of whoever made it.
-    let root = || File::open(&writer.disk.mount).expect("there");
-    assert_eq!(freeze(&root()).expect("for root"), Freeze::Done);
+    let frozen = freeze(&writer.disk.mount).expect("not frozen yet");
     let mut node = Node::start(&folder);
     node.put(&injection("second", &pod, stall(None), LONG));
     let status = folder.await_state("second", InjectionState::Failed);
-    let is_left_alone = is_frozen(&writer.disk);
-    thaw(&root()).expect("frozen here");
-    assert!(is_left_alone, "who froze it thaws it");
+    assert!(is_frozen(&writer.disk.mount), "who froze it thaws it");
+    drop(frozen);
     let error = status.error.expect("why");
     assert!(error.contains("is frozen already"), "{error}");
     node.end();

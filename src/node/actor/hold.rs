@@ -74,7 +74,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             }
             standing = self.look(standing).await;
             self.report().await;
-            if standing.is_taken_back {
+            if standing.is_taken_back && !standing.record.expires.is_over() {
                 let left = leftover(standing).await;
                 return Phase::TakingBack(left, Next::Lost("somebody else has taken it back".to_owned()));
             }
