@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use seatrial::api::{MemberSample, Role};
 use seatrial::platform::Endpoint;
 use seatrial::sli::members::sample;
@@ -98,7 +97,7 @@ async fn tells_known_from_unknown(kind: Kind) {
     assert_eq!(at_frozen.write("seatrial/r/0", 1, in_(QUICK)).await, Ok(()));
 
     // Frozen after it took the connection: the request may be read later.
-    group.signal(frozen, Signal::SIGSTOP);
+    group.stop(frozen);
     let write = at_frozen.write("seatrial/r/0", 2, in_(IMPATIENT)).await;
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
     let read = at_frozen.read("seatrial/r/0", ReadMode::Local, in_(IMPATIENT)).await;
@@ -120,7 +119,7 @@ async fn tells_known_from_unknown(kind: Kind) {
     assert_eq!(local, Ok(None), "a local read needs nobody else");
     let read = at_leader.read("seatrial/r/1", ReadMode::Linearizable, in_(IMPATIENT)).await;
     assert!(matches!(read, Err(Failure::NotApplied(_))), "{read:?}");
-    group.signal(frozen, Signal::SIGCONT);
+    group.go_on(frozen);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +131,7 @@ async fn a_frozen_member_is_unreachable_and_delays_nobody() {
     let first = rounds.recv().await.expect("a round");
     assert_eq!(first.leader(), Some(leader));
 
-    group.signal(frozen, Signal::SIGSTOP);
+    group.stop(frozen);
     let since = tokio::time::Instant::now();
     let mut unreachable = 0;
     for number in 0..10 {
@@ -152,7 +151,7 @@ async fn a_frozen_member_is_unreachable_and_delays_nobody() {
     assert!(unreachable >= 6, "{unreachable} of 10 rounds");
     assert!(took < Duration::from_millis(2900), "ten rounds took {took:?}");
 
-    group.signal(frozen, Signal::SIGCONT);
+    group.go_on(frozen);
     let until = in_(QUICK);
     loop {
         let round = rounds.recv().await.expect("a round");

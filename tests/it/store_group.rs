@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use seatrial::api::{Member, MemberSample, Members, Ordinal};
 use seatrial::experiment::Store;
+use seatrial::host::process::ProcessId;
+use seatrial::host::process::tree::Tree;
 use seatrial::platform::{Dial, Endpoint};
 use seatrial::store::{Adapter, SecretError, Secrets, open};
 use tempfile::TempDir;
@@ -22,6 +22,8 @@ use tokio::time::{Instant, sleep};
 
 pub const MEMBERS: [Ordinal; 3] = [0, 1, 2];
 pub const HEARTBEAT: &str = "seatrial/heartbeat";
+/// How long a member may take to stop or to go on.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,11 +198,20 @@ impl Group {
         self.addresses[member as usize]
     }
 
-    /// Sends a signal to a member's process.
-    pub fn signal(&self, member: Ordinal, signal: Signal) {
+    /// Stops every thread of a member.
+    pub fn stop(&self, member: Ordinal) {
+        assert!(self.tree(member).stop(PATIENCE).expect("a child can be stopped"));
+    }
+
+    pub fn go_on(&self, member: Ordinal) {
+        assert!(self.tree(member).go_on(PATIENCE).expect("a child can be continued"));
+    }
+
+    fn tree(&self, member: Ordinal) -> Tree {
         let processes = self.processes.lock().expect("no other test shares it");
         let process = processes[member as usize].as_ref().expect("it runs");
-        kill(Pid::from_raw(process.id().cast_signed()), signal).expect("a child can be signalled");
+        let process = ProcessId::of(process.id().cast_signed()).expect("readable");
+        Tree::below(process.expect("not reaped"))
     }
 
     /// Ends a member at once.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use seatrial::api::{Nanos, Ordinal};
 use seatrial::experiment;
 use seatrial::journal::entry::Held;
@@ -243,11 +242,11 @@ async fn a_stall_is_counted_from_the_intended_start() {
     let running = running.expect("an empty scope");
     tokio::time::sleep(Duration::from_millis(500)).await;
     for member in MEMBERS {
-        group.signal(member, Signal::SIGSTOP);
+        group.stop(member);
     }
     tokio::time::sleep(Duration::from_millis(1500)).await;
     for member in MEMBERS {
-        group.signal(member, Signal::SIGCONT);
+        group.go_on(member);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let Totals { unknown, missed, .. } = running.stop().await;

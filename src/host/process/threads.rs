@@ -1,9 +1,16 @@
-//! The threads of a process: which wait for a frozen filesystem, and which are about to die.
+//! The threads of a process: whether all have stopped, which wait for a frozen filesystem, and which are about to die.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
+
+/// Whether a stop signal holds every thread of a process, or whoever it does not hold has ended.
+///
+/// Each thread stops by itself, when it is next about to run its program: until the last one has, the process goes on.
+pub fn have_stopped(pid: i32) -> bool {
+    threads(pid).iter().all(|thread| matches!(state(thread), None | Some('T' | 't' | 'Z' | 'X')))
+}
 
 /// How many threads of a process sleep in a write that a frozen filesystem holds up.
 ///
@@ -13,8 +20,7 @@ pub fn waiting_for_thaw(pid: i32) -> usize {
 }
 
 fn is_waiting(thread: &Path) -> bool {
-    let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
-    let sleeps = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('D'));
+    let sleeps = state(thread) == Some('D');
     // Where the kernel hides what somebody sleeps in, it says 0 (proc_pid_wchan(5)).
     let sleeps_in = || fs::read_to_string(thread.join("wchan")).unwrap_or_default();
     sleeps
@@ -35,6 +41,12 @@ fn is_pending(status: &str, signals: &[Signal]) -> bool {
         u64::from_str_radix(value.trim(), 16).ok()
     });
     pending.fold(0, |all, one| all | one) & wanted != 0
+}
+
+/// As proc_pid_stat(5) writes it; `None` where it has ended.
+fn state(thread: &Path) -> Option<char> {
+    let stat = fs::read_to_string(thread.join("stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn threads(pid: i32) -> Vec<PathBuf> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::threads::have_stopped;
 use super::{ProcessId, descendants};
 
 /// Some processes and everything below them.
@@ -54,6 +55,7 @@ impl Tree {
                     signal(process, Signal::SIGSTOP)?;
                 } else {
                     settled &= process.stat()?.is_none_or(|stat| stat.is_stopped() || stat.has_ended());
+                    settled &= have_stopped(process.pid);
                 }
             }
             if settled {
