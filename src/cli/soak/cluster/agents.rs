@@ -29,6 +29,8 @@ use crate::platform::{Cluster as _, Nodes};
 const RUN: &str = "soak";
 /// How long after it was due everything must be as before.
 const GRACE: SignedDuration = SignedDuration::from_secs(1);
+/// The same where nobody is left but a successor whose container has just been started: it has to get going first.
+const GRACE_OF_A_START: SignedDuration = SignedDuration::from_secs(5);
 /// How long to go on looking when something was left too long, to tell how long it stays.
 const AFTERMATH: Duration = Duration::from_secs(30);
 /// How long a successor may take to be there, and to say how an Injection stands. The kubelet waits for ten seconds before
@@ -176,7 +178,7 @@ impl<'a> Course<'a> {
             }
         };
         let stage = self.stage(plan.stage, &spec, &target);
-        let mut due = spec.deadline.at;
+        let (mut due, mut grace) = (spec.deadline.at, GRACE);
         match plan.victims {
             Victims::Agent => {}
             Victims::AgentAndSuccessor => {
@@ -187,9 +189,10 @@ impl<'a> Course<'a> {
             Victims::AgentAndGuardians => {
                 self.successor(&agent).await?;
                 due = due.max(Timestamp::now());
+                grace = GRACE_OF_A_START;
             }
         }
-        let end = settle(&target, due.max(Timestamp::now())).await;
+        let end = settle(&target, due.max(Timestamp::now()), grace).await;
         let end = match self.last_word(&spec, &target).await? {
             None => end,
             Some(left) => End::Left(vec![left], None),
@@ -331,10 +334,10 @@ fn end(process: &PidFd) -> Result<(), String> {
     }
 }
 
-/// Looks from the moment `due` on until nothing is left. The last look that counts begins a second later.
-async fn settle(target: &Target, due: Timestamp) -> End {
+/// Looks from the moment `due` on until nothing is left. The last look that counts begins at the end of `grace`.
+async fn settle(target: &Target, due: Timestamp, grace: SignedDuration) -> End {
     sleep(from_now(due)).await;
-    let limit = due + GRACE;
+    let limit = due + grace;
     let give_up = Instant::now() + AFTERMATH;
     let mut found = None;
     loop {
