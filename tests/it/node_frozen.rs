@@ -10,8 +10,10 @@ pub struct Frozen(Child);
 
 /// Freezes the filesystem at a path, unless it is frozen already: then there is nothing to thaw.
 pub fn freeze(mount: &Path) -> Option<Frozen> {
-    // In a session of its own, because a signal may be meant for the whole group of the tests.
-    let script = r#"fsfreeze --freeze "$1" && { echo frozen; read -r _; fsfreeze --unfreeze "$1"; }"#;
+    // In a session of its own, because a signal may be meant for the whole group of the tests; and without one for a pipe
+    // that nobody reads any more.
+    let script =
+        r#"trap "" PIPE; fsfreeze --freeze "$1" && { echo frozen; read -r _; fsfreeze --unfreeze "$1"; }"#;
     let mut child = Command::new("setsid")
         .args(["sh", "-c", script, "sh"])
         .arg(mount)
