@@ -79,3 +79,6 @@ mod store_adapter;
 mod store_group;
 mod store_secure;
 mod store_workload;
+mod vm;
+mod vm_kernel;
+mod vm_nodes;

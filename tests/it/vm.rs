@@ -1,0 +1,194 @@
+//! A small virtual machine for what the kernel of this machine may lack: shaping of links, device mapper, cgroup v2 with
+//! the controller `io` and without version 1.
+//!
+//! A test whose module begins with `vm_` is listed and started on the host as any other, and does its work in the machine:
+//! there, this same test binary runs it again for itself alone, as [`crate::again`] does for another user. So every test
+//! that is listed tests something, none is listed as ignored, and `cargo test` needs nothing around it. The machine boots
+//! for the first of them, in seconds, and serves all, one after the other.
+//!
+//! It is qemu with a Debian kernel, by KVM where the processor has it and by emulation elsewhere, without a disk, without
+//! a network, with no file of the host but its archive. The second serial line carries requests in and answers out; a
+//! request ends with a mark that nothing else can print. qemu ends with this process, however that ends.
+//!
+//! Under emulation everything takes several times as long: tests for the machine assert that something takes long enough,
+//! never that it is quick.
+
+mod image;
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use image::{Kernel, find};
+
+use crate::again::alone;
+
+/// Set in the machine.
+const INSIDE: &str = "SEATRIAL_TEST_IN_VM";
+const BOOT: Duration = Duration::from_mins(1);
+const REQUEST: Duration = Duration::from_mins(3);
+/// How much of the console is shown when the machine fails.
+const TAIL: usize = 40;
+
+static MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::boot()));
+
+/// Does the work of a test in the machine; `test` is its path, such as `vm_module::name`.
+#[track_caller]
+pub fn inside(test: &str, work: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return work();
+    }
+    let text = run(&alone(test));
+    assert!(text.contains(" 1 passed"), "the machine knows no test {test}");
+}
+
+/// Runs all tests of modules in the machine that also run on the host.
+#[track_caller]
+pub fn modules(names: &[&str]) {
+    let filters: Vec<String> = names.iter().map(|name| format!("{name}::")).collect();
+    let filters = filters.iter().map(String::as_str);
+    let text = run(&filters.clone().chain(["--test-threads=4"]).collect::<Vec<_>>());
+    for filter in filters {
+        assert!(text.contains(&format!("\ntest {filter}")), "the machine knows no test {filter}");
+    }
+}
+
+/// Runs this test binary in the machine; what it printed, when all has passed.
+#[track_caller]
+fn run(arguments: &[&str]) -> String {
+    let mut machine = MACHINE.lock().expect("the machine is lost, an earlier test tells how");
+    let (is_passed, text) = machine.ask(arguments);
+    drop(machine);
+    assert!(is_passed, "failed in the virtual machine, see above");
+    text
+}
+
+struct Machine {
+    requests: ChildStdin,
+    answers: Receiver<String>,
+    console: Console,
+}
+
+impl Machine {
+    fn boot() -> Self {
+        assert!(
+            cfg!(target_arch = "x86_64"),
+            "the virtual machine of the tests has a kernel for x86-64; leave them out here: `-- --skip vm_`"
+        );
+        let kernel = Kernel::cached();
+        let image = image::make(&kernel);
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "--"])
+            .arg(find("qemu-system-x86_64"))
+            .args([
+                "-nodefaults",
+                "-no-user-config",
+                "-no-reboot",
+                "-display",
+                "none",
+                "-m",
+                "2G",
+                "-smp",
+                "2",
+            ])
+            .args(accelerator())
+            .args(["-serial", "file:/dev/stderr", "-serial", "stdio"])
+            .args(["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all"])
+            .arg("-kernel")
+            .arg(kernel.program())
+            .arg("-initrd")
+            .arg(format!("/proc/{}/fd/{}", std::process::id(), image.as_raw_fd()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (pipes, piped) = channel();
+        let (lines, answers) = channel();
+        // The kernel ends qemu with the thread that started it, which is one that lives as long as this process.
+        std::thread::spawn(move || {
+            let mut child = qemu.spawn().expect("setpriv is there");
+            let answers = child.stdout.take().expect("piped");
+            pipes.send((child.stdin.take(), child.stderr.take())).expect("it is awaited");
+            for line in BufReader::new(answers).split(b'\n').map_while(Result::ok) {
+                let _ = lines.send(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
+            }
+            let _ = child.wait();
+        });
+        let (requests, console) = piped.recv().expect("qemu was started");
+        let console = Console::of(console.expect("piped"));
+        let mut machine = Self { requests: requests.expect("piped"), answers, console };
+        machine.until(Instant::now() + BOOT, |line| (line == "ready").then_some(()));
+        machine
+    }
+
+    /// Whether the test binary has succeeded with these arguments, and what it printed, which is shown line by line.
+    fn ask(&mut self, arguments: &[&str]) -> (bool, String) {
+        let mark = format!("end-{:016x}", rand::random::<u64>());
+        writeln!(self.requests, "{mark} {}", arguments.join(" ")).expect("the machine listens");
+        let mut text = String::new();
+        let status = self.until(Instant::now() + REQUEST, |line| {
+            if let Some(status) = line.strip_prefix(&mark) {
+                return Some(status.trim().to_owned());
+            }
+            println!("vm: {line}");
+            text += line;
+            text.push('\n');
+            None
+        });
+        (status == "0", text)
+    }
+
+    /// Reads lines until one is the answer.
+    fn until<T>(&mut self, limit: Instant, mut answer: impl FnMut(&str) -> Option<T>) -> T {
+        loop {
+            let why = match self.answers.recv_timeout(limit.saturating_duration_since(Instant::now())) {
+                Ok(line) => match answer(&line) {
+                    Some(answer) => return answer,
+                    None => continue,
+                },
+                Err(RecvTimeoutError::Timeout) => "does not answer",
+                Err(RecvTimeoutError::Disconnected) => "has ended",
+            };
+            panic!("the virtual machine {why}; its console ends with:\n{}", self.console.tail());
+        }
+    }
+}
+
+/// KVM where it works: its device may be there without anything behind it.
+fn accelerator() -> [&'static str; 4] {
+    let processor = std::fs::read_to_string("/proc/cpuinfo").expect("proc is mounted");
+    let is_able = processor.split_ascii_whitespace().any(|flag| flag == "vmx" || flag == "svm");
+    let is_allowed = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+    if is_able && is_allowed {
+        ["-accel", "kvm", "-cpu", "host"]
+    } else {
+        ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    }
+}
+
+/// The last lines of the first serial line, and what qemu itself says.
+struct Console(Arc<Mutex<VecDeque<String>>>);
+
+impl Console {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                let mut kept = kept.lock().expect("no holder panics");
+                kept.push_back(String::from_utf8_lossy(&line).into_owned());
+                if kept.len() > TAIL {
+                    kept.pop_front();
+                }
+            }
+        });
+        Self(lines)
+    }
+
+    fn tail(&self) -> String {
+        self.0.lock().expect("no holder panics").make_contiguous().join("\n")
+    }
+}
