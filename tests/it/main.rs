@@ -81,4 +81,5 @@ mod store_secure;
 mod store_workload;
 mod vm;
 mod vm_kernel;
+mod vm_machine;
 mod vm_nodes;

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use crate::again::again;
 use crate::node_pod::Pod;
+use crate::vm::patient;
 
 /// The folder of a node, in the environment of its process.
 const NODE: &str = "SEATRIAL_TEST_NODE";
@@ -37,7 +38,7 @@ pub fn eventually_each<T>(
     limit: Duration,
     mut condition: impl FnMut() -> Option<T>,
 ) -> T {
-    let until = Instant::now() + limit;
+    let until = Instant::now() + patient(limit);
     loop {
         if let Some(value) = condition() {
             return value;
@@ -89,7 +90,7 @@ impl Folder {
     }
 
     pub fn await_state(&self, name: &str, state: InjectionState) -> InjectionStatus {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + patient(Duration::from_secs(10));
         loop {
             let status = self.status(name);
             if let Some(status) = status.clone().filter(|status| status.state == state) {

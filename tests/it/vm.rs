@@ -39,22 +39,30 @@ static MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::
 /// Does the work of a test in the machine; `test` is its path, such as `vm_module::name`.
 #[track_caller]
 pub fn inside(test: &str, work: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
+    if is_here() {
         return work();
     }
     let text = run(&alone(test));
     assert!(text.contains(" 1 passed"), "the machine knows no test {test}");
 }
 
-/// Runs all tests of modules in the machine that also run on the host.
+/// Runs tests in the machine that also run on the host; each of `names` is the beginning of the path of one or more.
 #[track_caller]
-pub fn modules(names: &[&str]) {
-    let filters: Vec<String> = names.iter().map(|name| format!("{name}::")).collect();
-    let filters = filters.iter().map(String::as_str);
-    let text = run(&filters.clone().chain(["--test-threads=4"]).collect::<Vec<_>>());
-    for filter in filters {
-        assert!(text.contains(&format!("\ntest {filter}")), "the machine knows no test {filter}");
+pub fn these(names: &[&str]) {
+    let text = run(&[names, &["--test-threads=2"]].concat());
+    for name in names {
+        assert!(text.contains(&format!("\ntest {name}")), "the machine knows no test {name}");
     }
+}
+
+/// Whether this is the machine.
+pub fn is_here() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// How long something may take here that takes `limit` on the host.
+pub fn patient(limit: Duration) -> Duration {
+    if is_here() { limit * 5 } else { limit }
 }
 
 /// Runs this test binary in the machine; what it printed, when all has passed.
@@ -75,10 +83,9 @@ struct Machine {
 
 impl Machine {
     fn boot() -> Self {
-        assert!(
-            cfg!(target_arch = "x86_64"),
-            "the virtual machine of the tests has a kernel for x86-64; leave them out here: `-- --skip vm_`"
-        );
+        let why =
+            "the tests' virtual machine has a kernel for x86-64 only; leave it out here: `-- --skip vm_`";
+        assert_eq!(std::env::consts::ARCH, "x86_64", "{why}");
         let kernel = Kernel::cached();
         let image = image::make(&kernel);
         let mut qemu = Command::new("setpriv");
@@ -144,15 +151,18 @@ impl Machine {
     /// Reads lines until one is the answer.
     fn until<T>(&mut self, limit: Instant, mut answer: impl FnMut(&str) -> Option<T>) -> T {
         loop {
-            let why = match self.answers.recv_timeout(limit.saturating_duration_since(Instant::now())) {
-                Ok(line) => match answer(&line) {
-                    Some(answer) => return answer,
-                    None => continue,
-                },
-                Err(RecvTimeoutError::Timeout) => "does not answer",
-                Err(RecvTimeoutError::Disconnected) => "has ended",
-            };
-            panic!("the virtual machine {why}; its console ends with:\n{}", self.console.tail());
+            let line = self.answers.recv_timeout(limit.saturating_duration_since(Instant::now()));
+            let tail = || self.console.tail();
+            assert_ne!(
+                line,
+                Err(RecvTimeoutError::Timeout),
+                "the machine does not answer; its console: {}",
+                tail()
+            );
+            assert!(line.is_ok(), "the machine has ended; its console: {}", tail());
+            if let Some(answer) = answer(&line.expect("just checked")) {
+                return answer;
+            }
         }
     }
 }

@@ -10,9 +10,10 @@ use std::process::Command;
 use cpio::newc::Builder;
 
 /// Programs that tests run; busybox has the rest.
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     "blockdev",
     "cat",
+    "dd",
     "dmsetup",
     "fsfreeze",
     "insmod",
@@ -64,10 +65,15 @@ impl Kernel {
             .map(PathBuf::from)
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache/seatrial")));
         let root = cache.expect("HOME or SEATRIAL_CACHE is set").join("kernel");
-        let releases = fs::read_dir(root.join("lib/modules")).unwrap_or_else(|error| {
-            panic!("{}: {error}; `make kernel` puts the virtual machine's kernel there", root.display())
-        });
-        let release = releases.map(|entry| entry.expect("readable").file_name()).next().expect("a release");
+        let modules = root.join("lib/modules");
+        assert!(
+            modules.is_dir(),
+            "{} is missing; `make kernel` puts the machine's kernel there",
+            modules.display()
+        );
+        let mut releases =
+            fs::read_dir(modules).expect("readable").map(|entry| entry.expect("readable").file_name());
+        let release = releases.next().expect("a kernel has a release");
         Self { release: release.into_string().expect("text"), root }
     }
 
@@ -122,10 +128,8 @@ pub fn make(kernel: &Kernel) -> File {
     for module in &modules {
         image.file(module, module);
     }
-    image.text(
-        "/modules",
-        &modules.iter().map(|module| format!("{}\n", module.display())).collect::<String>(),
-    );
+    let names: Vec<String> = modules.iter().map(|module| format!("{}\n", module.display())).collect();
+    image.text("/modules", &names.concat());
     image.end()
 }
 
@@ -149,7 +153,8 @@ impl Image {
 
     fn file(&mut self, from: &Path, to: &Path) {
         if self.is_new(to) {
-            let content = File::open(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+            assert!(from.is_file(), "{} is missing", from.display());
+            let content = File::open(from).expect("readable");
             let size = content.metadata().expect("readable").len();
             self.entry(to, 0o100_755, u32::try_from(size).expect("an archive has room for 4 GiB"), content);
         }
@@ -190,7 +195,6 @@ pub fn find(program: &str) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
     let folders = path.split(':').chain(["/usr/sbin", "/sbin"]);
     let found = folders.map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
-    found.unwrap_or_else(|| {
-        panic!("the virtual machine takes {program}; `make install` installs what tests need")
-    })
+    assert!(found.is_some(), "the virtual machine takes {program}; `make install` installs what tests need");
+    found.expect("just checked")
 }

@@ -4,7 +4,6 @@
 # The kernel lets nobody leave the filesystem that it unpacks its archive to (pivot_root(2)), which sandboxes do: it is
 # bound to itself, and that mount becomes the root.
 if [ "$1" != bound ]; then
-  /bin/busybox mkdir /root
   /bin/busybox mount --bind / /root
   cd /root
   /bin/busybox mount --move . /
