@@ -1,6 +1,6 @@
 # `make test` installs what the tests need and runs them, as continuous integration does.
 
-.PHONY: build test test-cluster scale lint install fuzz
+.PHONY: build test test-cluster scale lint install kernel fuzz
 
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
@@ -13,6 +13,7 @@ endif
 test test-cluster: export RUST_BACKTRACE = 0
 
 include tests/cluster/cluster.mk
+export SEATRIAL_CACHE
 
 .DEFAULT_GOAL := build
 build:
@@ -21,15 +22,16 @@ build:
 # Everything but the longest tests of the cluster, with a Kubernetes of its own that is removed however the tests end.
 # SEATRIAL_TEST_KUBECONFIG names another one to be used instead. Most tests wait for deadlines most of the time, so what
 # needs the Kubernetes and the rest run beside each other, with so many threads each that both take about as long; the
-# output of one follows that of the other. Last and alone comes what compares verdicts of whole runs: a store that shares
-# its processor with everything above may break its promises without any fault.
-test: install lint
+# output of one follows that of the other. Last and alone comes what needs its processors: a virtual machine, and what
+# compares verdicts of whole runs, because a store that shares them with everything above may break its promises without
+# any fault.
+test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
 	  $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) >$$log 2>&1 & beside=$$!; \
-	  cargo test --all-features -- --test-threads=3 --skip cluster_; rest=$$?; \
+	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_; rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
-	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
+	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) vm_ $(comparison); })
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
@@ -75,7 +77,7 @@ lint:
 
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
 packages = etcd-server nftables busybox-static e2fsprogs iproute2 \
-  etcd-client containerd runc containernetworking-plugins
+  etcd-client containerd runc containernetworking-plugins qemu-system-x86 kmod dmsetup
 install:
 	@missing=""; \
 	for package in $(packages); do \
@@ -85,6 +87,23 @@ install:
 	  echo "installing$$missing"; \
 	  $(sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
 	fi
+
+# The kernel of the virtual machine that tests boot (tests/it/vm.rs): a distribution's own, unpacked into the cache and not
+# installed, of whichever version was offered when it was not there yet.
+kernel: install
+	@home=$(SEATRIAL_CACHE)/kernel; [ ! -d $$home ] && [ $$(uname -m) = x86_64 ] || exit 0; \
+	echo "unpacking a kernel for the tests' virtual machine into $$home"; \
+	set -e; rm -rf $$home.next; mkdir -p $$home.next; cd $$home.next; \
+	$(sudo) apt-get update -qq; \
+	for name in linux-image-cloud-amd64 linux-image-generic; do \
+	  release=$$(apt-cache depends $$name | sed -n 's/^ *Depends: linux-image-\([0-9]\)/\1/p'); \
+	  [ -z "$$release" ] || break; \
+	done; \
+	apt-get download -qq -o APT::Sandbox::User=root $$(apt-cache pkgnames linux- | grep -x -E "linux-(image|modules|modules-extra)-$${release:?}"); \
+	for package in *.deb; do dpkg-deb -x $$package .; done; \
+	[ -d lib ] || ln -s usr/lib lib; \
+	/sbin/depmod -b . $$release; \
+	rm *.deb; mv $$home.next $$home
 
 # Fuzzes everything that reads input, a minute each, beginning with what people write and what a run wrote. Needs nightly
 # Rust and cargo-fuzz.

@@ -44,7 +44,7 @@ pub fn eventually_each<T>(
             return value;
         }
         assert!(Instant::now() < until, "not within {limit:?}: {what}");
-        std::thread::sleep(pause);
+        std::thread::sleep(patient(pause));
     }
 }
 

@@ -11,6 +11,7 @@ use seatrial::host::process::tree::Tree;
 use seatrial::node::{LocatedContainer, LocatedPod};
 
 use crate::node_fixture::eventually;
+use crate::vm::patient;
 
 /// The cgroup v2 hierarchy, alone or beside version 1.
 fn cgroups() -> PathBuf {
@@ -42,7 +43,9 @@ pub struct Pod {
 }
 
 /// Runs until it is killed, busy in a small way, with children that come and go.
-const BUSY: &str = "while :; do sleep 0.02; done";
+fn busy() -> String {
+    format!("while :; do sleep {}; done", patient(Duration::from_millis(20)).as_secs_f64())
+}
 
 fn spawn(program: &str, arguments: &[&str]) -> Child {
     Command::new(program)
@@ -98,7 +101,7 @@ impl Pod {
             None => String::new(),
         };
         let _ = self.container.wait();
-        self.container = spawn("nsenter", &["-t", &target, "-n", "sh", "-c", &format!("{enter}{BUSY}")]);
+        self.container = spawn("nsenter", &["-t", &target, "-n", "sh", "-c", &format!("{enter}{}", busy())]);
         let pid = self.container.id().cast_signed();
         eventually("a running container", Duration::from_secs(5), || {
             let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;

@@ -29,8 +29,8 @@ use crate::again::alone;
 
 /// Set in the machine.
 const INSIDE: &str = "SEATRIAL_TEST_IN_VM";
-const BOOT: Duration = Duration::from_mins(1);
-const REQUEST: Duration = Duration::from_mins(3);
+const BOOT: Duration = Duration::from_mins(2);
+const REQUEST: Duration = Duration::from_mins(5);
 /// How much of the console is shown when the machine fails.
 const TAIL: usize = 40;
 
@@ -42,16 +42,16 @@ pub fn inside(test: &str, work: impl FnOnce()) {
     if is_here() {
         return work();
     }
-    let text = run(&alone(test));
-    assert!(text.contains(" 1 passed"), "the machine knows no test {test}");
+    let printed = run(&alone(test));
+    assert!(printed.contains(" 1 passed"), "the machine knows no test {test}");
 }
 
 /// Runs tests in the machine that also run on the host; each of `names` is the beginning of the path of one or more.
 #[track_caller]
 pub fn these(names: &[&str]) {
-    let text = run(&[names, &["--test-threads=2"]].concat());
+    let printed = run(&[names, &["--test-threads=2"]].concat());
     for name in names {
-        assert!(text.contains(&format!("\ntest {name}")), "the machine knows no test {name}");
+        assert!(printed.contains(&format!("\ntest {name}")), "the machine knows no test {name}");
     }
 }
 
@@ -112,19 +112,19 @@ impl Machine {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let (pipes, piped) = channel();
+        let (started, pipes) = channel();
         let (lines, answers) = channel();
         // The kernel ends qemu with the thread that started it, which is one that lives as long as this process.
         std::thread::spawn(move || {
             let mut child = qemu.spawn().expect("setpriv is there");
             let answers = child.stdout.take().expect("piped");
-            pipes.send((child.stdin.take(), child.stderr.take())).expect("it is awaited");
+            started.send((child.stdin.take(), child.stderr.take())).expect("it is awaited");
             for line in BufReader::new(answers).split(b'\n').map_while(Result::ok) {
                 let _ = lines.send(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
             }
             let _ = child.wait();
         });
-        let (requests, console) = piped.recv().expect("qemu was started");
+        let (requests, console) = pipes.recv().expect("qemu was started");
         let console = Console::of(console.expect("piped"));
         let mut machine = Self { requests: requests.expect("piped"), answers, console };
         machine.until(Instant::now() + BOOT, |line| (line == "ready").then_some(()));

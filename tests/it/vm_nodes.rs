@@ -2,16 +2,14 @@
 
 use crate::vm::these;
 
-/// Those that meet cgroups or the kernel's disks, and measure nothing.
 #[test]
 fn faults_work_where_cgroups_are_of_version_2_alone() {
     these(&[
         "node_faults::a_kill",
-        "node_faults::a_pause",
+        "node_faults::a_pause_f",
         "node_faults::a_target",
         "node_faults::a_thaw",
         "node_faults::refuses",
-        "node_power::a_power_loss_forgets",
         "node_room::the_room",
     ]);
 }
