@@ -278,6 +278,32 @@ fn a_pause_follows_a_container_that_is_started_again() {
     nothing_is_left(&folder);
 }
 
+/// On a busy machine the guardian sees the end of the container first, takes the pause back and ends itself.
+#[test]
+fn a_pause_follows_a_container_whose_end_its_guardian_saw_first() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));
+    folder.show(0, &pod.located);
+    let mut node = Node::start(&folder);
+    let spec = InjectionSpec { follow: true, ..injection("late", &pod, HostFault::Pause {}, LONG) };
+    node.put(&spec);
+    folder.await_state("late", InjectionState::Injected);
+    let process = Pid::from_raw(node.child.id().cast_signed());
+    // Which of several events the node handles first is chance.
+    for _ in 0..5 {
+        kill(process, Signal::SIGSTOP).expect("ours");
+        pod.kill_container();
+        eventually("no guardian", Duration::from_secs(3), || guardians(&folder).is_empty().then_some(()));
+        assert!(folder.records().is_empty(), "it has taken the pause back");
+        pod.start_container();
+        folder.show(0, &pod.located);
+        kill(process, Signal::SIGCONT).expect("ours");
+        eventually("the new one is paused", Duration::from_secs(3), || pod.is_frozen().then_some(()));
+        folder.await_state("late", InjectionState::Injected);
+    }
+    node.end();
+    nothing_is_left(&folder);
+}
+
 #[test]
 fn a_target_that_ends_is_lost_without_follow_and_reverted_when_asked() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));

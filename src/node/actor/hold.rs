@@ -45,8 +45,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 // The wall clock may be set, and the machine may sleep: nothing is waited for longer than a proof.
                 () = sleep(left.min(PROOF)) => continue,
                 () = sleep_until(next_look) => {
-                    // Whom a kill has hit is gone from the beginning.
-                    if !standing.record.spec.fault.happens_once() && standing.record.target.is_gone() {
+                    if has_ended(&standing) {
                         return self.target_ended(standing).await;
                     }
                     next_look = Instant::now() + PROOF;
@@ -73,6 +72,10 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 guardian = Watch::new(&guardian_of(&standing.record));
             }
             standing = self.look(standing).await;
+            // Its guardian may have seen the end of the target first, taken it back and ended.
+            if standing.is_taken_back && has_ended(&standing) {
+                return self.target_ended(standing).await;
+            }
             self.report().await;
             if standing.is_taken_back && !standing.record.expires.is_over() {
                 let left = leftover(standing).await;
@@ -172,6 +175,11 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         let next = if self.follows() { Next::Again } else { Next::Lost(why.to_owned()) };
         Phase::TakingBack(leftover(standing).await, next)
     }
+}
+
+/// Whether the target of an effect that lasts is gone; whom a kill has hit is gone from the beginning.
+fn has_ended(standing: &Standing) -> bool {
+    !standing.record.spec.fault.happens_once() && standing.record.target.is_gone()
 }
 
 /// What is left of an effect that nobody looks at any more, which may have to be waited for.
