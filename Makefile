@@ -99,7 +99,8 @@ kernel: install
 	  release=$$(apt-cache depends $$name | sed -n 's/^ *Depends: linux-image-\([0-9]\)/\1/p'); \
 	  [ -z "$$release" ] || break; \
 	done; \
-	apt-get download -qq -o APT::Sandbox::User=root $$(apt-cache pkgnames linux- | grep -x -E "linux-(image|modules|modules-extra)-$${release:?}"); \
+	names="linux-(image|modules|modules-extra)-$${release:?no package of a kernel}"; \
+	apt-get download -qq -o APT::Sandbox::User=root $$(apt-cache pkgnames linux- | grep -x -E "$$names"); \
 	for package in *.deb; do dpkg-deb -x $$package .; done; \
 	[ -d lib ] || ln -s usr/lib lib; \
 	/sbin/depmod -b . $$release; \

@@ -1,17 +1,18 @@
-//! A small virtual machine for what the kernel of this machine may lack: shaping of links, device mapper, cgroup v2 with
-//! the controller `io` and without version 1.
+//! A small virtual machine for what the kernel of this machine may lack: shaping of links, device mapper, cgroups of
+//! version 2 alone and with the controller `io`.
 //!
-//! A test whose module begins with `vm_` is listed and started on the host as any other, and does its work in the machine:
-//! there, this same test binary runs it again for itself alone, as [`crate::again`] does for another user. So every test
-//! that is listed tests something, none is listed as ignored, and `cargo test` needs nothing around it. The machine boots
-//! for the first of them, in seconds, and serves all, one after the other.
+//! A test whose module begins with `vm_` is listed and started on the host as any other, and does its work in the
+//! machine: there, this same test binary runs it again for itself alone, as [`crate::again`] does for another user. So
+//! every test that is listed tests something, none is listed as ignored, and `cargo test` needs nothing around it. The
+//! machine boots for the first of them, in seconds, and serves all, one after the other.
 //!
-//! It is qemu with a Debian kernel, by KVM where the processor has it and by emulation elsewhere, without a disk, without
-//! a network, with no file of the host but its archive. The second serial line carries requests in and answers out; a
-//! request ends with a mark that nothing else can print. qemu ends with this process, however that ends.
+//! It is qemu with a distribution's kernel, by KVM where the processor has it and by emulation elsewhere, with two
+//! processors, without a disk and a network, and its files are those of [`image`]. The second serial line carries
+//! requests in and answers out; an answer ends with a mark that nothing else can print. qemu ends with this process,
+//! however that ends.
 //!
-//! Under emulation everything takes several times as long: tests for the machine assert that something takes long enough,
-//! never that it is quick.
+//! Under emulation everything takes several times as long: what is tested there takes long enough, and is never asked to
+//! be quick. A fault with a deadline of a few seconds may be late for it.
 
 mod image;
 
@@ -83,25 +84,14 @@ struct Machine {
 
 impl Machine {
     fn boot() -> Self {
-        let why =
-            "the tests' virtual machine has a kernel for x86-64 only; leave it out here: `-- --skip vm_`";
-        assert_eq!(std::env::consts::ARCH, "x86_64", "{why}");
+        let reason = "the machine's kernel is one for x86-64; leave it out here: `-- --skip vm_`";
+        assert_eq!(std::env::consts::ARCH, "x86_64", "{reason}");
         let kernel = Kernel::cached();
         let image = image::make(&kernel);
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "--"])
             .arg(find("qemu-system-x86_64"))
-            .args([
-                "-nodefaults",
-                "-no-user-config",
-                "-no-reboot",
-                "-display",
-                "none",
-                "-m",
-                "2G",
-                "-smp",
-                "2",
-            ])
+            .args("-nodefaults -no-user-config -no-reboot -display none -m 2G -smp 2".split(' '))
             .args(accelerator())
             .args(["-serial", "file:/dev/stderr", "-serial", "stdio"])
             .args(["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all"])
@@ -152,14 +142,9 @@ impl Machine {
     fn until<T>(&mut self, limit: Instant, mut answer: impl FnMut(&str) -> Option<T>) -> T {
         loop {
             let line = self.answers.recv_timeout(limit.saturating_duration_since(Instant::now()));
-            let tail = || self.console.tail();
-            assert_ne!(
-                line,
-                Err(RecvTimeoutError::Timeout),
-                "the machine does not answer; its console: {}",
-                tail()
-            );
-            assert!(line.is_ok(), "the machine has ended; its console: {}", tail());
+            let console = || format!("its console ends with:\n{}", self.console.tail());
+            assert_ne!(line, Err(RecvTimeoutError::Timeout), "the machine does not answer; {}", console());
+            assert!(line.is_ok(), "the machine has ended; {}", console());
             if let Some(answer) = answer(&line.expect("just checked")) {
                 return answer;
             }

@@ -10,9 +10,7 @@ use std::process::Command;
 use cpio::newc::Builder;
 
 /// Programs that tests run; busybox has the rest.
-const PROGRAMS: [&str; 20] = [
-    "blockdev",
-    "cat",
+const PROGRAMS: [&str; 15] = [
     "dd",
     "dmsetup",
     "fsfreeze",
@@ -23,27 +21,22 @@ const PROGRAMS: [&str; 20] = [
     "mount",
     "nft",
     "nsenter",
-    "setpriv",
-    "setsid",
     "sh",
     "sleep",
     "tc",
-    "true",
     "umount",
     "unshare",
 ];
 
 /// What tests want of the kernel and may not be built into it; a module brings those that it needs.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 12] = [
     "bridge",
     "dm-delay",
     "dm-flakey",
     "dummy",
     "ext4",
-    "ifb",
     "loop",
     "nf_tables",
-    "nft_ct",
     "overlay",
     "sch_netem",
     "sch_prio",
