@@ -3,6 +3,7 @@
 mod api_fault;
 mod disk;
 mod injection;
+mod measured;
 mod members;
 mod snapshot;
 mod volumes;
@@ -16,6 +17,7 @@ pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,
 };
+pub use measured::{Measured, MeasuredVolume, Seen, VolumeIo, VolumeRoom};
 pub use members::{Member, MemberSample, Members, Role};
 pub use snapshot::{ContainerStatus, DisruptionBudget, Disturbance, Pod, PodPhase, Rollout, Snapshot};
 pub use volumes::{ClaimedVolume, Volumes};

@@ -161,7 +161,7 @@ impl Engine {
             Input::Interrupted {} => self.interrupt(),
             Input::Stopped { reason } => self.stop(reason.clone()),
             Input::Answer { id, error } => self.outbox.hear(*id, error.as_ref()),
-            Input::Volumes(_) | Input::Request { .. } | Input::Wake {} => {}
+            Input::Volumes(_) | Input::Disks { .. } | Input::Request { .. } | Input::Wake {} => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! The only home of unsafe code, system calls and child processes.
 
+pub mod block_device;
 pub mod capabilities;
 pub mod cgroup;
 pub mod freeze;

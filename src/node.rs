@@ -14,6 +14,7 @@ mod actor;
 mod begin;
 mod bench;
 mod blocking;
+mod meter;
 mod serve;
 mod standing;
 mod status;

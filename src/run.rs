@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use self::clock::Clock;
 use self::hands::Hands;
 use self::record::Recorder;
-use crate::api::{Injection, Members, Nanos, Snapshot};
+use crate::api::{Injection, Measured, Members, Nanos, Ordinal, Snapshot};
 use crate::engine::{Engine, Limits};
 use crate::experiment::Experiment;
 use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
@@ -119,6 +119,9 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     let mut members = sampler(&setup, &target);
     let mut requests = sli::requests::sample(&setup.experiment, &setup.platform.cluster);
     let mut volumes = sli::volumes::sample(&setup.experiment, &setup.platform.cluster).await?;
+    let cluster = &setup.platform.cluster;
+    let mut disks =
+        sli::disks::Sampler::begin(&setup.experiment, &setup.run, &setup.platform.nodes, cluster.snapshots());
     let (answers, mut answered) = mpsc::channel(64);
     let mut course = Course {
         engine: Engine::new(
@@ -160,6 +163,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
             Some(now) = next(&mut volumes) => Some(Input::Volumes(now)),
+            Some((member, measured)) = absent(&mut disks) => Some(Input::Disks { member, measured }),
             Some(round) = next(&mut members) => Some(Input::Members(round)),
             Some(error) = next(&mut requests) => Some(Input::Request { error }),
             _ = glance.tick() => course.glance(&mut told),
@@ -170,6 +174,9 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
         }
     }
     course.view.finish();
+    if let Some(disks) = disks {
+        disks.end().await;
+    }
     course.hands.clean_up(&setup).await;
     course.recorder.sync();
     // The first line that failed may have been an operation's; whoever wrote after it was only told that the journal has
@@ -264,8 +271,14 @@ impl Course {
 
 /// The statuses of this run's Injections only: a kept sandbox may hold those of an earlier one.
 fn status(run: &str, injection: Injection) -> Option<Input> {
-    let status = injection.status?;
-    (injection.spec.run == run).then_some(Input::Injection { name: injection.spec.name, status })
+    if injection.spec.run != run {
+        return None;
+    }
+    if injection.spec.fault.changes_nothing() {
+        let (member, measured) = sli::disks::read(&injection)?;
+        return Some(Input::Disks { member, measured });
+    }
+    Some(Input::Injection { name: injection.spec.name, status: injection.status? })
 }
 
 /// How long a store may take to let the right user in, which its pods have to start for.
@@ -295,6 +308,14 @@ fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> 
     let adapter = setup.platform.store.as_ref()?;
     let members: Vec<_> = target.ordinals().collect();
     Some(sli::members::sample(&**adapter, &members, heartbeat(&setup.experiment)))
+}
+
+/// The next member that no node speaks for, where volumes are measured.
+async fn absent(disks: &mut Option<sli::disks::Sampler>) -> Option<(Ordinal, Measured)> {
+    match disks {
+        Some(disks) => disks.absent().await,
+        None => None,
+    }
 }
 
 /// What a sampler tells next, where there is one.

@@ -191,7 +191,7 @@ impl Course {
             Err(reason) => Err(reason),
         };
         let needs = match needs {
-            Ok(faults) => preflight::agents(&access.client, &faults, snapshots.clone()).await,
+            Ok(faults) => preflight::agents(&access.client, faults.as_ref(), snapshots.clone()).await,
             Err(reason) => Err(reason),
         };
         if let Err(reason) = needs {

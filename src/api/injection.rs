@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiFault, FailingDisk, FullDisk, HeldVolume, Ordinal, SlowDisk, StalledDisk};
+use super::{ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, SlowDisk, StalledDisk};
 
 /// What must be true of one pod for one step, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +24,8 @@ pub struct Injection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InjectionSpec {
-    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`, or `….set` for the StatefulSet as a whole.
+    /// Unique within the platform: `RUN.STEP.OCCURRENCE.ORDINAL`, or `….set` for the StatefulSet as a whole; of what only
+    /// measures, `RUN.volumes.ORDINAL`.
     pub name: String,
     /// The run that asks.
     pub run: String,
@@ -118,6 +119,8 @@ pub enum HostFault {
     DiskFill(FullDisk),
     /// Keep these volumes mounted on the node.
     HoldVolume(HeldVolume),
+    /// Read the volumes of the pod once a second, and change nothing: this is no fault.
+    Measure {},
     /// Done by the run itself through the API server; no node has a part in it.
     Api(ApiFault),
 }
@@ -134,9 +137,15 @@ impl HostFault {
             | Self::DiskError(_)
             | Self::DiskStall(_)
             | Self::DiskFill(_)
-            | Self::HoldVolume(_) => false,
+            | Self::HoldVolume(_)
+            | Self::Measure {} => false,
             Self::Api(fault) => fault.happens_once(),
         }
+    }
+
+    /// Whether it only measures, so that it is in nobody's way and nothing of it can be left.
+    pub fn changes_nothing(&self) -> bool {
+        matches!(self, Self::Measure {})
     }
 
     /// Whether it goes on after its proof and says by itself, with `Reverted`, when it is over.
@@ -151,7 +160,8 @@ impl HostFault {
             | Self::Pause {}
             | Self::Partition { .. }
             | Self::DiskLatency(_)
-            | Self::DiskError(_) => true,
+            | Self::DiskError(_)
+            | Self::Measure {} => true,
             // What lives on a volume, on the node or in the API server is told by whoever did it.
             Self::PowerLoss { .. }
             | Self::DiskStall(_)
@@ -208,6 +218,9 @@ pub struct InjectionStatus {
     /// It ended by itself because all of it was done, as a snapshot that is ready to use.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// What was read last, where it measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// Where an Injection stands on its node.

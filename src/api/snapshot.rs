@@ -91,6 +91,14 @@ impl Snapshot {
         numbered.into_iter().flatten().chain(counted.into_iter().flatten())
     }
 
+    /// Whether an ordinal is asked for.
+    pub fn asks_for(&self, ordinal: Ordinal) -> bool {
+        match &self.numbered {
+            Some(numbered) => numbered.contains(&ordinal),
+            None => ordinal.checked_sub(self.first_ordinal).is_some_and(|place| place < self.replicas),
+        }
+    }
+
     /// The pod of `ordinal`, if it exists.
     pub fn pod(&self, ordinal: Ordinal) -> Option<&Pod> {
         // Where nobody is missing each has its place; thousands of members are asked for thousands of times.

@@ -44,7 +44,7 @@ async fn revert_all(client: &Client) -> Result<usize, String> {
     let mut changes = client.statuses().await.map_err(told)?;
     let mut waiting = BTreeSet::new();
     for Injection { mut spec, status } in client.injections().await.map_err(told)? {
-        if is_over(status.as_ref()) {
+        if is_over(status.as_ref()) || spec.fault.changes_nothing() {
             client.forget(&spec.name).await.map_err(told)?;
         } else {
             spec.desired = Desired::Reverted;

@@ -105,6 +105,9 @@ enum Standing {
 
 fn standing(injection: &Injection, now: Timestamp) -> Standing {
     let node = &injection.spec.injection.pod.node;
+    if injection.spec.injection.fault.changes_nothing() {
+        return Standing::Settled;
+    }
     let Some(status) = &injection.status else {
         // What runs through the API alone and has no status was never begun: the object comes first.
         return if node.is_empty() {

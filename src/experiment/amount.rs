@@ -24,12 +24,14 @@ pub enum Amount {
 const ALL: u64 = 1_000_000;
 
 impl Amount {
-    /// In the unit of an SLI: millionths, events, or nanoseconds.
+    /// In the unit of an SLI: millionths, events, events per second, or nanoseconds.
     pub fn in_unit(self, unit: Unit) -> u64 {
         match (unit, self) {
             (_, Self::Time(time)) => u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-            (Unit::Availability | Unit::Condition, Self::Count(count)) => count.saturating_mul(ALL),
-            (Unit::Events | Unit::Latency | Unit::Property, Self::Count(count)) => count,
+            (Unit::Availability | Unit::Condition | Unit::Usage, Self::Count(count)) => {
+                count.saturating_mul(ALL)
+            }
+            (Unit::Events | Unit::Rate | Unit::Latency | Unit::Property, Self::Count(count)) => count,
             (_, Self::Ratio(millionths)) => millionths,
         }
     }

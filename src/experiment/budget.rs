@@ -58,6 +58,13 @@ pub struct Budget {
     pub stable_for: Option<Duration>,
 }
 
+impl Budget {
+    /// Whether it says by itself which values are good.
+    fn has_limits(&self) -> bool {
+        self.min.is_some() || self.max.is_some()
+    }
+}
+
 /// The part of a run that a budget belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -129,7 +136,23 @@ impl TryFrom<Wire> for Hypothesis {
                     sli.name()
                 ));
             }
-            Unit::Availability | Unit::Condition | Unit::Events | Unit::Latency | Unit::Property => {}
+            Unit::Rate => {
+                let after_has_limits = after.as_ref().is_some_and(Budget::has_limits);
+                let all_have = parts.iter().all(|(_, budget)| budget.as_ref().is_none_or(Budget::has_limits));
+                let is_complete = all_have && bounds_something && recover_within.is_none();
+                if !after_has_limits && !is_complete {
+                    return Err(format!(
+                        "`{}` has no usual value, so nothing tells good from bad: write for example after: {{min: 100}}",
+                        sli.name()
+                    ));
+                }
+            }
+            Unit::Availability
+            | Unit::Condition
+            | Unit::Usage
+            | Unit::Events
+            | Unit::Latency
+            | Unit::Property => {}
         }
         if sli.counts_attempts() && recover_within.is_some() {
             return Err(format!(
@@ -188,10 +211,12 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
 /// Refuses a value that an SLI of this unit never has.
 pub(super) fn fits(unit: Unit, amount: Amount) -> Result<(), String> {
     match (unit, amount) {
-        (Unit::Availability, Amount::Ratio(..=1_000_000) | Amount::Count(0 | 1))
-        | (Unit::Events, Amount::Count(_))
+        (Unit::Availability | Unit::Usage, Amount::Ratio(..=1_000_000) | Amount::Count(0 | 1))
+        | (Unit::Events | Unit::Rate, Amount::Count(_))
         | (Unit::Latency, Amount::Time(_)) => Ok(()),
         (Unit::Availability, other) => Err(format!("`{other}` is not an availability: write 0.67 or 99.9%")),
+        (Unit::Usage, other) => Err(format!("`{other}` is not a share of a disk: write 80%")),
+        (Unit::Rate, other) => Err(format!("`{other}` is not a number per second: write 100")),
         (Unit::Events, other) => Err(format!("`{other}` is not a count: write 3")),
         (Unit::Latency, other) => Err(format!("`{other}` is not a duration: write 50ms")),
         (Unit::Condition | Unit::Property, _) => {
@@ -216,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_bounded_where_something_tells_good_from_bad() {
+        for bounds in [
+            r#""during":{"min":20}"#,
+            r#""during":{"min":20,"max":5000},"always":{"max":9000}"#,
+            r#""during":{"longestOutage":"2s"},"after":{"min":20},"recoverWithin":"5s""#,
+        ] {
+            let json =
+                format!(r#"{{"name":"a claim","sli":{{"volumeIops":{{"claims":["data"]}}}},{bounds}}}"#);
+            assert!(serde_json::from_str::<Hypothesis>(&json).is_ok(), "{json}");
+        }
+    }
+
+    #[test]
     fn refuses_bounds_that_would_be_passed_over_in_silence() {
         for (bounds, words) in [
             (r#""sli":{"leaderElections":{}},"during":{}"#, "bounds nothing: write for example max: 1"),
@@ -234,6 +272,20 @@ mod tests {
             ),
             (r#""sli":{"quorum":{}},"after":{"step":"cut"}"#, "`step` belongs to `during`"),
             (r#""sli":{"quorum":{}},"during":{"stableFor":"1s"}"#, "it belongs to `after`"),
+            (r#""sli":{"volumeIops":{}}"#, "no usual value, so nothing tells good from bad"),
+            (
+                r#""sli":{"volumeIops":{}},"during":{"longestOutage":"2s"}"#,
+                "write for example after: {min: 100}",
+            ),
+            (r#""sli":{"volumeIops":{}},"during":{"min":1},"recoverWithin":"5s""#, "no usual value"),
+            (
+                r#""sli":{"volumeIops":{}},"during":{"min":"80%"}"#,
+                "`80%` is not a number per second: write 100",
+            ),
+            (r#""sli":{"volumeIops":{}},"during":{"min":1,"maxIncrease":"2x"}"#, "it does not fit here"),
+            (r#""sli":{"diskUsage":{}},"always":{"max":"101%"}"#, "is not a share of a disk: write 80%"),
+            (r#""sli":{"diskUsage":{}},"always":{"max":80}"#, "`80` is not a share of a disk: write 80%"),
+            (r#""sli":{"diskUsage":{"claim":"data"}}"#, "unknown field `claim`"),
             (
                 r#""sli":{"podAvailability":{}},"always":{"min":1,"max":"50%"}"#,
                 "no value is at least 1 and at most 50%: exchange them",

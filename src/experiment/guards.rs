@@ -98,13 +98,24 @@ impl TryFrom<Wire> for AbortCondition {
             Unit::Latency if !is_bounded => {
                 return Err(format!("`{name}` needs a bound: write for example above: 5s"));
             }
+            Unit::Usage if !is_bounded => {
+                return Err(format!("`{name}` needs a bound: write for example above: 95%"));
+            }
+            Unit::Rate if !is_bounded => {
+                return Err(format!("`{name}` needs a bound: write for example below: 10"));
+            }
             Unit::Events if !is_bounded => {
                 return Err(format!("`{name}` needs a bound: write for example above: 3"));
             }
             Unit::Events if !lasting.is_zero() => {
                 return Err(format!("`{name}` is counted from the beginning: leave `for` out"));
             }
-            Unit::Availability | Unit::Condition | Unit::Events | Unit::Latency => {}
+            Unit::Availability
+            | Unit::Condition
+            | Unit::Usage
+            | Unit::Rate
+            | Unit::Events
+            | Unit::Latency => {}
         }
         for amount in [below, above].into_iter().flatten() {
             fits(unit, amount)?;
@@ -145,6 +156,9 @@ mod tests {
             (r#"{"sli":{"podAvailability":{}},"below":"3s"}"#, "is not an availability"),
             (r#"{"sli":{"commitLatency":{}},"above":0.5}"#, "`50%` is not a duration"),
             (r#"{"sli":{"leaderElections":{}},"above":3,"for":"5s"}"#, "leave `for` out"),
+            (r#"{"sli":{"diskUsage":{}}}"#, "write for example above: 95%"),
+            (r#"{"sli":{"volumeIops":{}},"for":"5s"}"#, "write for example below: 10"),
+            (r#"{"sli":{"volumeIops":{}},"below":"5s"}"#, "is not a number per second"),
             (r#"{"sli":{"attachSuccess":{}},"below":"99%"}"#, "write for example {sli: {attachLatency: {}}"),
             (r#"{"sli":{"snapshotSuccess":{}},"below":"99%"}"#, "leave it to the hypothesis"),
             (r#"{"sli":{"restoreTime":{}},"above":"1m"}"#, "leave it to the hypothesis"),

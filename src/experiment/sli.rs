@@ -42,6 +42,19 @@ pub enum Sli {
     /// M14: the longest time that a restore of snapshots took, from the new claims to their last file where the step says
     /// `read`. One that was not done before its step was over has no end.
     RestoreTime {},
+    /// M13: how full the fullest volume of a member is, as df(1) counts.
+    DiskUsage {
+        /// Only the volumes of these claim templates; all where left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
+    },
+    /// M8: how many reads and writes the block device of each member's volume completes in a second, in the mean over the
+    /// time that is judged. `min` is about the slowest of the volumes, `max` about the busiest one.
+    VolumeIops {
+        /// Only the volumes of these claim templates; all where left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
+    },
     /// M12: how many of the run's own requests to the API server, one a second, failed or took longer than a second.
     ApiErrors {},
     /// Every acknowledged ledger write is held by every member that should hold it.
@@ -57,6 +70,10 @@ pub enum Unit {
     Availability,
     /// Good or bad over time: budgets are outages.
     Condition,
+    /// A share of a whole that is taken, from 0 to 1; high is bad.
+    Usage,
+    /// So many per second; high or low is bad.
+    Rate,
     /// A number of events; high is bad.
     Events,
     /// A duration; high is bad.
@@ -81,6 +98,8 @@ impl Sli {
             Self::ClaimsReclaimed {} => "claimsReclaimed",
             Self::SnapshotSuccess {} => "snapshotSuccess",
             Self::RestoreTime {} => "restoreTime",
+            Self::DiskUsage { .. } => "diskUsage",
+            Self::VolumeIops { .. } => "volumeIops",
             Self::ApiErrors {} => "apiErrors",
             Self::Durability {} => "durability",
             Self::Linearizability {} => "linearizability",
@@ -94,6 +113,8 @@ impl Sli {
                 Unit::Availability
             }
             Self::Quorum {} | Self::RolloutSuccess {} => Unit::Condition,
+            Self::DiskUsage { .. } => Unit::Usage,
+            Self::VolumeIops { .. } => Unit::Rate,
             Self::LeaderElections {} | Self::ClaimsReclaimed {} | Self::ApiErrors {} => Unit::Events,
             Self::ReplicationLag {}
             | Self::CommitLatency { .. }
@@ -117,6 +138,8 @@ impl Sli {
             | Self::ClaimsReclaimed {}
             | Self::SnapshotSuccess {}
             | Self::RestoreTime {}
+            | Self::DiskUsage { .. }
+            | Self::VolumeIops { .. }
             | Self::ApiErrors {} => false,
             Self::ReplicationLag {}
             | Self::CommitLatency { .. }
@@ -141,6 +164,11 @@ impl Sli {
         matches!(self, Self::AttachSuccess {} | Self::AttachLatency {} | Self::ClaimsReclaimed {})
     }
 
+    /// Whether it is read from the members' volumes on their nodes.
+    pub fn needs_disks(&self) -> bool {
+        matches!(self, Self::DiskUsage { .. } | Self::VolumeIops { .. })
+    }
+
     /// Whether it can only be measured through a store adapter.
     pub fn needs_store(&self) -> bool {
         match self {
@@ -152,6 +180,8 @@ impl Sli {
             | Self::ClaimsReclaimed {}
             | Self::SnapshotSuccess {}
             | Self::RestoreTime {}
+            | Self::DiskUsage { .. }
+            | Self::VolumeIops { .. }
             | Self::ApiErrors {} => false,
             Self::Quorum {}
             | Self::LeaderElections {}

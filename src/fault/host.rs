@@ -25,6 +25,7 @@ pub(in crate::fault) mod volumes;
 
 pub(super) use running::kernel;
 pub use running::{ContainerError, Running};
+pub use volumes::{Volume, VolumeError, is_of_its_own};
 
 /// A fault whose preconditions hold; nothing is changed yet.
 pub trait Prepared: Send {
@@ -145,7 +146,7 @@ macro_rules! on_hosts {
             #[error(transparent)]
             Kubelet(#[from] kubelet_stop::host::Error),
             /// It is not a node's to do.
-            #[error("this is done through the API server and not on a node")]
+            #[error("this is no fault on a node")]
             NotOnAHost,
             /// The desired fault is of another kind than the one in force.
             #[error("an injection cannot turn into another fault; revert it and make a new one")]
@@ -216,6 +217,6 @@ pub fn prepare(
         }
         HostFault::DiskFill(full) => Box::new(disk_fill::host::prepare(full, pod, own.undo_dir)?),
         HostFault::HoldVolume(held) => Box::new(volume_detach_stuck::host::prepare(held, pod, own.undo_dir)?),
-        HostFault::Api(_) => return Err(HostError::NotOnAHost),
+        HostFault::Measure {} | HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })
 }

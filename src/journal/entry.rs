@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{InjectionSpec, InjectionStatus, Members, Nanos, Ordinal, Snapshot, Volumes};
+use crate::api::{InjectionSpec, InjectionStatus, Measured, Members, Nanos, Ordinal, Snapshot, Volumes};
 use crate::experiment::Experiment;
 use crate::fault::Damage;
 
@@ -76,6 +76,13 @@ pub enum Input {
     Pods(Snapshot),
     /// Claims or volumes of the target changed, where an SLI asks for them.
     Volumes(Volumes),
+    /// A node looked at a member's volumes, where an SLI asks for them.
+    Disks {
+        /// Whose.
+        member: Ordinal,
+        /// What it saw.
+        measured: Measured,
+    },
     /// Every member was asked.
     Members(Members),
     /// A node said how an Injection stands.

@@ -35,7 +35,8 @@ impl Bound<'_> {
             let is_steady = self.scope == Scope::Before
                 && unheard.is_none()
                 && signals.waits(self.sli).is_some_and(|waits| waits.is_known);
-            let why = unheard.unwrap_or_else(|| nothing(self.sli).into());
+            let why =
+                unheard.or_else(|| signals.obstacle(self.sli)).unwrap_or_else(|| nothing(self.sli).into());
             let verdict = if is_steady { Verdict::Pass } else { Verdict::Inconclusive };
             return self.finding(verdict, format!("{subject}: {why} {when}"));
         };
@@ -47,15 +48,19 @@ impl Bound<'_> {
         let counts_outages = self.budget.longest_outage.is_some() || self.budget.total_outage.is_some();
         let mut finding = match self.sli.unit() {
             Unit::Condition => self.outages(signals, limits, now),
-            Unit::Availability | Unit::Latency if counts_outages => self.outages(signals, limits, now),
-            Unit::Availability | Unit::Latency | Unit::Events | Unit::Property => {
+            Unit::Availability | Unit::Usage | Unit::Rate | Unit::Latency if counts_outages => {
+                self.outages(signals, limits, now)
+            }
+            Unit::Rate => self.value(signals, limits, worse_end(&measure, limits).unwrap_or(value), now),
+            Unit::Availability | Unit::Usage | Unit::Latency | Unit::Events | Unit::Property => {
                 self.value(signals, limits, value, now)
             }
         };
         if finding.verdict == Verdict::Pass
             && let Some(text) = too_little_known(&measure, self.windows)
         {
-            finding = self.finding(Verdict::Inconclusive, format!("{subject}: {text} {when}"));
+            let why = signals.obstacle(self.sli).map(|why| format!(" ({why})")).unwrap_or_default();
+            finding = self.finding(Verdict::Inconclusive, format!("{subject}: {text} {when}{why}"));
         }
         if finding.verdict == Verdict::Pass
             && let Some(waits) = signals.waits(self.sli)
@@ -183,11 +188,17 @@ impl Bound<'_> {
     fn good(&self, limits: Limits) -> String {
         match self.sli.unit() {
             Unit::Condition => "held without a break".into(),
-            Unit::Availability | Unit::Latency | Unit::Events | Unit::Property => {
+            Unit::Availability | Unit::Usage | Unit::Rate | Unit::Latency | Unit::Events | Unit::Property => {
                 format!("never {}", self.bad(limits))
             }
         }
     }
+}
+
+/// Of what is too low at one end and too high at the other: the end that is out, or the one that is bounded.
+fn worse_end(measure: &Measure, limits: Limits) -> Option<u64> {
+    let is_too_low = measure.lowest.zip(limits.min).is_some_and(|(lowest, min)| lowest < min);
+    if is_too_low || limits.max.is_none() { measure.lowest } else { measure.highest }
 }
 
 /// More than a tenth of a time without samples of ours leaves room for anything.
@@ -234,6 +245,8 @@ pub(super) fn subject(sli: &Sli) -> String {
         | Sli::ClaimsReclaimed {}
         | Sli::SnapshotSuccess {}
         | Sli::RestoreTime {}
+        | Sli::DiskUsage { .. }
+        | Sli::VolumeIops { .. }
         | Sli::ApiErrors {}
         | Sli::Durability {}
         | Sli::Linearizability {} => sli.name().into(),

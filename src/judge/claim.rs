@@ -28,7 +28,12 @@ impl Evidence<'_> {
     pub(super) fn judge(&self, hypothesis: &Hypothesis) -> Claim {
         match hypothesis.sli.unit() {
             Unit::Property => data::judge(self, hypothesis),
-            Unit::Availability | Unit::Condition | Unit::Events | Unit::Latency => self.measured(hypothesis),
+            Unit::Availability
+            | Unit::Condition
+            | Unit::Usage
+            | Unit::Rate
+            | Unit::Events
+            | Unit::Latency => self.measured(hypothesis),
         }
     }
 

@@ -51,6 +51,8 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         | Sli::ClaimsReclaimed {}
         | Sli::SnapshotSuccess {}
         | Sli::RestoreTime {}
+        | Sli::DiskUsage { .. }
+        | Sli::VolumeIops { .. }
         | Sli::ApiErrors {} => Said::inconclusive("it is measured, not checked"),
     };
     let name = hypothesis.sli.name();

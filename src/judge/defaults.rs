@@ -31,6 +31,9 @@ pub const TAKEN: u64 = 999_000;
 /// A snapshot is restored within this time.
 pub const RESTORE: Duration = Duration::from_hours(1);
 
+/// Disks are taken at most to this many millionths: 80 %.
+pub const DISK_USAGE: u64 = 800_000;
+
 /// The bounds of one hypothesis with everything filled in. `plan` shows them, the judge applies them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bounds {
@@ -63,6 +66,8 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
         | Sli::CommitLatency { .. }
         | Sli::SchedulerPending {}
         | Sli::AttachLatency {}
+        | Sli::DiskUsage { .. }
+        | Sli::VolumeIops { .. }
         | Sli::RolloutSuccess {} => own.after.clone().or_else(|| after(&hypothesis.sli)),
         Sli::LeaderElections {}
         | Sli::AttachSuccess {}
@@ -76,8 +81,9 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
     if says_nothing {
         Bounds {
             before: before(&hypothesis.sli),
-            // Nothing has to be attached any more once everything has recovered.
-            after: after(&hypothesis.sli).filter(|_| !matches!(hypothesis.sli, Sli::AttachLatency {})),
+            // Nothing has to be attached any more once everything has recovered, and no disk is ever to be too full.
+            after: after(&hypothesis.sli)
+                .filter(|_| !matches!(hypothesis.sli, Sli::AttachLatency {} | Sli::DiskUsage { .. })),
             always: always(&hypothesis.sli),
             recovered,
             ..Bounds::default()
@@ -103,6 +109,8 @@ pub fn before(sli: &Sli) -> Option<Budget> {
         | Sli::ClaimsReclaimed {}
         | Sli::SnapshotSuccess {}
         | Sli::RestoreTime {}
+        | Sli::DiskUsage { .. }
+        | Sli::VolumeIops { .. }
         | Sli::Durability {}
         | Sli::Linearizability {} => None,
     }
@@ -113,7 +121,7 @@ fn always(sli: &Sli) -> Option<Budget> {
     match sli {
         Sli::AttachSuccess {} => Some(Budget { min: Some(Amount::Ratio(ATTACHED)), ..Budget::default() }),
         Sli::SnapshotSuccess {} => Some(Budget { min: Some(Amount::Ratio(TAKEN)), ..Budget::default() }),
-        Sli::AttachLatency {} => after(sli),
+        Sli::AttachLatency {} | Sli::DiskUsage { .. } => after(sli),
         Sli::RestoreTime {} => Some(Budget { max: Some(Amount::Time(RESTORE)), ..Budget::default() }),
         Sli::ClaimsReclaimed {} => Some(Budget { max: Some(Amount::Count(0)), ..Budget::default() }),
         _ => None,
@@ -127,6 +135,7 @@ pub fn after(sli: &Sli) -> Option<Budget> {
         Sli::PodAvailability {} | Sli::Quorum {} | Sli::RolloutSuccess {} | Sli::ApiErrors {} => before(sli),
         Sli::SchedulerPending {} => at_most(PENDING_AFTER),
         Sli::AttachLatency {} => at_most(ATTACH),
+        Sli::DiskUsage { .. } => Some(Budget { max: Some(Amount::Ratio(DISK_USAGE)), ..Budget::default() }),
         Sli::ReplicationLag {} => at_most(LAG_AFTER),
         Sli::CommitLatency { .. } => at_most(COMMIT_AFTER),
         Sli::LeaderElections {}
@@ -134,6 +143,7 @@ pub fn after(sli: &Sli) -> Option<Budget> {
         | Sli::ClaimsReclaimed {}
         | Sli::SnapshotSuccess {}
         | Sli::RestoreTime {}
+        | Sli::VolumeIops { .. }
         | Sli::Durability {}
         | Sli::Linearizability {} => None,
     }

@@ -81,6 +81,7 @@ impl Facts {
                 | Input::Unmet(_)
                 | Input::Conditions(_)
                 | Input::Volumes(_)
+                | Input::Disks { .. }
                 | Input::Request { .. }
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}

@@ -43,7 +43,8 @@ impl Limits {
         match unit {
             Unit::Condition => limits.min = Some(ALL),
             Unit::Availability if limits.min.is_none() && limits.max.is_none() => limits.min = Some(ALL),
-            Unit::Availability | Unit::Events | Unit::Latency | Unit::Property => {}
+            Unit::Availability | Unit::Usage | Unit::Rate | Unit::Events | Unit::Latency | Unit::Property => {
+            }
         }
         Ok(limits)
     }

@@ -203,9 +203,15 @@ impl Live {
                 (_, Unit::Property) => return None,
                 (Some(budget), _) => budget,
                 // There is nothing to compare with where nothing was measured.
-                (None, Unit::Availability | Unit::Condition | Unit::Events | Unit::Latency) => {
-                    Budget::default()
-                }
+                (
+                    None,
+                    Unit::Availability
+                    | Unit::Condition
+                    | Unit::Usage
+                    | Unit::Rate
+                    | Unit::Events
+                    | Unit::Latency,
+                ) => Budget::default(),
             }
         } else {
             let is_waited_for = claim.bounds.after.is_some() || claim.hypothesis.recover_within.is_some();
@@ -259,9 +265,12 @@ impl Live {
             min: match unit {
                 // It holds or not: there is nothing to write.
                 Unit::Condition => Some(ALL),
-                Unit::Availability | Unit::Events | Unit::Latency | Unit::Property => {
-                    condition.below.map(|amount| amount.in_unit(unit))
-                }
+                Unit::Availability
+                | Unit::Usage
+                | Unit::Rate
+                | Unit::Events
+                | Unit::Latency
+                | Unit::Property => condition.below.map(|amount| amount.in_unit(unit)),
             },
             max: condition.above.map(|amount| amount.in_unit(unit)),
         };
@@ -276,7 +285,7 @@ impl Live {
                 let count = self.signals.measure(sli, &[window], now).value;
                 count.is_some_and(bad)
             }
-            Unit::Availability | Unit::Condition | Unit::Latency => {
+            Unit::Availability | Unit::Condition | Unit::Usage | Unit::Rate | Unit::Latency => {
                 let reach = lasting.saturating_add(KEPT / 10);
                 let from = now.saturating_sub(reach).max(self.steady);
                 // Up to and with this moment: a good sample of right now ends an outage.
@@ -303,7 +312,12 @@ impl Live {
                         Unit::Condition => {
                             format!("{}: held {}", subject(sli), words::ratio(value))
                         }
-                        unit @ (Unit::Availability | Unit::Events | Unit::Latency | Unit::Property) => {
+                        unit @ (Unit::Availability
+                        | Unit::Usage
+                        | Unit::Rate
+                        | Unit::Events
+                        | Unit::Latency
+                        | Unit::Property) => {
                             format!("{}: {}", subject(sli), words::value(unit, value))
                         }
                     },

@@ -33,7 +33,7 @@ pub(super) fn is_good(signals: &Signals, sli: &Sli, limits: Limits, window: Wind
     match sli.unit() {
         Unit::Latency if matches!(sli, Sli::CommitLatency { .. }) => value < u64::MAX && limits.allow(value),
         Unit::Events => limits.allow(value),
-        Unit::Availability | Unit::Condition | Unit::Latency | Unit::Property => {
+        Unit::Availability | Unit::Condition | Unit::Usage | Unit::Rate | Unit::Latency | Unit::Property => {
             let bad = |value| !limits.allow(value);
             signals.outages(sli, &[window], now, &bad).iter().all(|outage| outage.from >= window.to)
         }

@@ -8,6 +8,9 @@ use crate::api::Nanos;
 /// Samples further apart than this say nothing about the time between them.
 pub const SILENCE: Nanos = 2_000_000_000;
 
+/// The same of samples that are taken once a second, by somebody who is far away.
+pub const LONG_SILENCE: Nanos = 3_000_000_000;
+
 /// A part of a run: from `from` to before `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -63,6 +66,8 @@ pub enum Kind {
     Changes,
     /// A look from time to time: nothing is known of the moments between two looks that differ.
     Looks,
+    /// The same, and a look a second.
+    RareLooks,
 }
 
 /// Points in the order of their times.
@@ -133,6 +138,7 @@ impl Series {
             let until = match self.kind {
                 Kind::Changes => next,
                 Kind::Looks => next.min(point.at.saturating_add(SILENCE)),
+                Kind::RareLooks => next.min(point.at.saturating_add(LONG_SILENCE)),
             };
             let part = Window::new(point.at.max(window.from), until.min(window.to));
             (part.length() > 0 || window.contains(point.at)).then_some((point, part))
@@ -214,7 +220,7 @@ impl Series {
             } else if open.is_none() {
                 let began = match self.kind {
                     Kind::Changes => point.at,
-                    Kind::Looks => last_good.unwrap_or(point.at),
+                    Kind::Looks | Kind::RareLooks => last_good.unwrap_or(point.at),
                 };
                 open = Some(Outage { from: began.max(window.from), to: window.to, why: point.why.clone() });
             }

@@ -3,6 +3,7 @@
 
 mod attaches;
 mod commits;
+mod disks;
 mod elections;
 mod lag;
 mod pending;
@@ -24,6 +25,7 @@ use crate::journal::entry::{Effect, Entry, Input, Line};
 use crate::journal::op::OpLine;
 
 pub use commits::{Commits, Totals, quantile};
+use disks::What;
 pub use elections::Elections;
 pub(in crate::judge) use quorum::voters;
 pub(in crate::judge) use waits::Waits;
@@ -40,6 +42,7 @@ pub struct Signals {
     requests: requests::Requests,
     attaches: attaches::Attaches,
     reclaims: reclaims::Reclaims,
+    disks: disks::Disks,
     snapshots: snapshots::Snapshots,
     /// When claims and volumes were heard of.
     heard: Series,
@@ -62,6 +65,7 @@ impl Signals {
             requests: requests::Requests::default(),
             attaches: attaches::Attaches::default(),
             reclaims: reclaims::Reclaims::default(),
+            disks: disks::Disks::default(),
             snapshots: snapshots::Snapshots::default(),
             heard: Series::new(Kind::Changes),
             quorum: quorum::Quorum::new(voters),
@@ -79,6 +83,7 @@ impl Signals {
             Entry::Input(Input::Pods(snapshot)) => self.snapshot(line.time, snapshot),
             Entry::Input(Input::Injection { name, status }) => self.snapshots.heard(line.time, name, status),
             Entry::Input(Input::Volumes(volumes)) => self.volumes(line.time, volumes),
+            Entry::Input(Input::Disks { member, measured }) => self.disks.take(line.time, *member, measured),
             Entry::Input(Input::Members(members)) => self.members(line.time, members),
             Entry::Effect { effect, .. } => self.effect(line.time, effect),
             Entry::Input(Input::Request { error }) => self.requests.take(line.time, error.is_some()),
@@ -109,6 +114,7 @@ impl Signals {
         self.pending.take(time, snapshot);
         self.attaches.pods(time, snapshot);
         self.reclaims.pods(snapshot);
+        self.disks.pods(time, snapshot);
         self.rollout.push(rollout(time, snapshot));
         if snapshot.replicas == 0 {
             return;
@@ -173,6 +179,7 @@ impl Signals {
         self.requests.forget(before);
         self.attaches.forget(before);
         self.reclaims.forget(before);
+        self.disks.forget(before);
         self.snapshots.forget(before);
         self.heard.forget(before);
         self.quorum.series.forget(before);
@@ -199,6 +206,8 @@ impl Signals {
             }
             Sli::SnapshotSuccess {} => self.snapshots.success(windows),
             Sli::RestoreTime {} => self.snapshots.restore_time(windows),
+            Sli::DiskUsage { claims } => self.disks.measure(What::Usage, claims, windows),
+            Sli::VolumeIops { claims } => self.disks.measure(What::Rate, claims, windows),
             Sli::Quorum {} => self.quorum.series.measure(windows),
             Sli::ReplicationLag {} => {
                 let measure = self.lag.series.measure(windows);
@@ -230,6 +239,8 @@ impl Signals {
             Sli::ClaimsReclaimed {} => self.reclaims.events(windows),
             Sli::SnapshotSuccess {} => self.snapshots.failures(windows),
             Sli::RestoreTime {} => self.snapshots.slow(windows, bad),
+            Sli::DiskUsage { claims } => self.disks.outages(What::Usage, claims, windows, bad),
+            Sli::VolumeIops { claims } => self.disks.outages(What::Rate, claims, windows, bad),
             Sli::Quorum {} => self.quorum.series.outages(windows, bad),
             Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
             Sli::CommitLatency { quantile } => {
@@ -238,6 +249,15 @@ impl Signals {
             Sli::LeaderElections {} | Sli::ApiErrors {} | Sli::Durability {} | Sli::Linearizability {} => {
                 Vec::new()
             }
+        }
+    }
+
+    /// Why an SLI's value is not known, where whoever was asked for it said so.
+    pub(super) fn obstacle(&self, sli: &Sli) -> Option<String> {
+        match sli {
+            Sli::DiskUsage { claims } => self.disks.obstacle(What::Usage, claims),
+            Sli::VolumeIops { claims } => self.disks.obstacle(What::Rate, claims),
+            _ => None,
         }
     }
 
@@ -253,6 +273,8 @@ impl Signals {
             | Sli::ClaimsReclaimed {}
             | Sli::SnapshotSuccess {}
             | Sli::RestoreTime {}
+            | Sli::DiskUsage { .. }
+            | Sli::VolumeIops { .. }
             | Sli::Quorum {}
             | Sli::ReplicationLag {}
             | Sli::LeaderElections {}
@@ -270,6 +292,8 @@ impl Signals {
             Sli::SchedulerPending {} => self.pending.waits().moments(window, reach),
             Sli::RolloutSuccess {} => self.rollout.moments(window),
             Sli::AttachLatency {} => self.attaches.waits().moments(window, reach),
+            Sli::DiskUsage { claims } => self.disks.moments(What::Usage, claims, window),
+            Sli::VolumeIops { claims } => self.disks.moments(What::Rate, claims, window),
             Sli::Quorum {} => self.quorum.series.moments(window),
             Sli::ReplicationLag {} => self.lag.series.moments(window),
             Sli::CommitLatency { .. } => self.commits.moments(window, reach),

@@ -41,7 +41,8 @@ pub fn value(unit: Unit, value: u64) -> String {
     match (unit, value) {
         (Unit::Latency, u64::MAX) => "no end".into(),
         (Unit::Latency, nanos) => time(nanos),
-        (Unit::Availability, millionths) => ratio(millionths),
+        (Unit::Availability | Unit::Usage, millionths) => ratio(millionths),
+        (Unit::Rate, count) => format!("{count} per second"),
         (Unit::Events | Unit::Property, count) => count.to_string(),
         (Unit::Condition, 0) => "lost".into(),
         (Unit::Condition, _) => "held".into(),

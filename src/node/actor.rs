@@ -16,6 +16,7 @@ use crate::fault::host::Look;
 use crate::undo::{Expiry, Record, stop_here};
 
 mod hold;
+mod measure;
 mod take_back;
 
 /// How often the pod is looked for while something depends on it.
@@ -57,6 +58,8 @@ enum Next {
 
 enum Phase {
     Waiting,
+    /// It only measures.
+    Measuring,
     Standing(Box<Standing>),
     TakingBack(Box<Leftover>, Next),
     /// Nothing of it is in force.
@@ -92,6 +95,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         loop {
             phase = match phase {
                 Phase::Waiting => self.wait().await,
+                Phase::Measuring => self.measure().await,
                 Phase::Standing(standing) => self.hold(standing).await,
                 Phase::TakingBack(left, next) => self.take_back(left, next).await,
                 Phase::Over => self.rest().await,
@@ -108,9 +112,10 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     }
 
     async fn start(&mut self, spec: Box<InjectionSpec>) -> Phase {
-        let desired = spec.desired;
+        let (desired, measures) = (spec.desired, spec.fault.changes_nothing());
         self.spec = Some(spec);
         match desired {
+            Desired::Injected if measures => Phase::Measuring,
             Desired::Injected => {
                 self.report().await;
                 Phase::Waiting

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{InjectionState, InjectionStatus, Proof};
+use crate::api::{InjectionState, InjectionStatus, Measured, Proof, Seen};
 use crate::fault::host::Look;
 use crate::host::process::boot::uptime;
 
@@ -27,6 +27,7 @@ impl Status {
                 effective_for: Duration::ZERO,
                 error: None,
                 done: false,
+                measured: None,
             },
             proven_at: None,
             slow: None,
@@ -86,6 +87,20 @@ impl Status {
         };
         self.enter(InjectionState::Lost);
         self.note(&lost);
+    }
+
+    /// What was read of volumes.
+    pub(super) fn measured(&mut self, measured: Measured) {
+        let (state, error) = match &measured.seen {
+            Seen::Volumes { .. } => (InjectionState::Injected, None),
+            Seen::NoPod {} => {
+                (InjectionState::Pending, Some("the pod does not run on this node now".to_owned()))
+            }
+            Seen::Unknown { why } => (InjectionState::Pending, Some(why.clone())),
+        };
+        self.enter(state);
+        self.current.error = error;
+        self.current.measured = Some(measured);
     }
 
     /// What a look showed.

@@ -24,6 +24,7 @@ impl Default for Proving {
                 effective_for: Duration::ZERO,
                 error: None,
                 done: false,
+                measured: None,
             },
             proven_at: None,
         }

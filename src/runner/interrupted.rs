@@ -147,6 +147,7 @@ mod tests {
             effective_for: Duration::ZERO,
             error: None,
             done: false,
+            measured: None,
         };
         let taken = [
             ("r.cut.0.0".to_owned(), Taken::Back(status)),

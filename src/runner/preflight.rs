@@ -24,7 +24,7 @@ use crate::platform::kubernetes::failure::{insist, is_absent};
 use crate::platform::kubernetes::rights::needed;
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
 use crate::resource::NodeAgent;
-use crate::spec;
+use crate::{sli, spec};
 
 /// How long agents may take to appear: some are started only while a run needs them.
 const APPEAR: Duration = Duration::from_secs(30);
@@ -33,19 +33,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// An agent that said nothing for longer is gone.
 const ALIVE: SignedDuration = SignedDuration::from_mins(1);
 
-/// The faults that need an agent on the target's nodes; or what does not fit the target.
+/// The faults that need an agent on the target's nodes, nothing where no agent is needed; or what does not fit the target.
 pub(super) fn needs(
     experiment: &Experiment,
     written: &serde_json::Map<String, serde_json::Value>,
     cluster: &Cluster,
-) -> Result<BTreeSet<&'static str>, String> {
+) -> Result<Option<BTreeSet<&'static str>>, String> {
     spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let faults = experiment.steps.iter().filter_map(|step| match &step.work {
         Work::Fault(fault) => Some(fault),
         Work::Action(_) => None,
     });
-    Ok(faults.filter(|fault| fault.acts_on_a_node()).map(Fault::name).collect())
+    let faults: BTreeSet<_> = faults.filter(|fault| fault.acts_on_a_node()).map(Fault::name).collect();
+    Ok((!faults.is_empty() || sli::disks::is_asked(experiment)).then_some(faults))
 }
 
 /// Whether everything that the experiment names beside its target is there.
@@ -55,6 +56,7 @@ pub(super) async fn fits(
     experiment: &Experiment,
     target: &Snapshot,
 ) -> Result<(), String> {
+    sli::disks::hindrance(experiment, target).map_or(Ok(()), Err)?;
     service(client, namespace, experiment).await?;
     rights(client, namespace, experiment).await?;
     snapshots(client, namespace, experiment, target).await?;
@@ -92,12 +94,12 @@ async fn rights(client: &Client, namespace: &str, experiment: &Experiment) -> Re
 /// Waits until an agent that can inject these faults is alive on each node of the target; else says where none is.
 pub(super) async fn agents(
     client: &Client,
-    faults: &BTreeSet<&'static str>,
+    faults: Option<&BTreeSet<&'static str>>,
     snapshots: watch::Receiver<Snapshot>,
 ) -> Result<(), String> {
-    if faults.is_empty() {
+    let Some(faults) = faults else {
         return Ok(());
-    }
+    };
     let objects: Api<NodeAgent> = Api::all(client.clone());
     let deadline = Instant::now() + APPEAR;
     loop {

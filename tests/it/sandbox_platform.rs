@@ -32,6 +32,7 @@ fn status() -> InjectionStatus {
         effective_for: Duration::ZERO,
         error: None,
         done: false,
+        measured: None,
     }
 }
 

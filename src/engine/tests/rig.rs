@@ -321,6 +321,7 @@ impl Rig {
             effective_for,
             error: None,
             done: false,
+            measured: None,
         }
     }
 

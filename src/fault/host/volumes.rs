@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Running;
 use crate::host::mount::table::{Namespace, of_device, open_below};
 use crate::host::process::{ProcessId, descendants};
-use crate::host::{shutdown, volume};
+use crate::host::{block_device, shutdown, volume};
 use crate::node::LocatedPod;
 
 /// Folders of a node whose filesystems no fault may touch: its own, kubelet's, and those of container runtimes.
@@ -63,7 +63,7 @@ pub enum VolumeError {
     },
     /// A part of what others may use as well.
     #[error(
-        "volume {0} is one folder of a filesystem that belongs to the node or to others, as a local volume on a data disk is; only a whole filesystem can be hit"
+        "volume {0} is one folder of a filesystem that belongs to the node or to others, as a local volume on a data disk is; only a whole filesystem can be hit, or have its device measured"
     )]
     Part(String),
     /// Two of the same.
@@ -136,6 +136,20 @@ pub(in crate::fault) fn find(
     if found.is_empty() { Err(VolumeError::NoVolume) } else { Ok(found) }
 }
 
+/// Whether a volume of a pod is a filesystem of its own, so that what is counted for its device is the volume's.
+pub fn is_of_its_own(pod: &LocatedPod, volume: &Volume, undo_dir: &Path) -> Result<(), VolumeError> {
+    let claim = &volume.claim;
+    if let Some(folder) = folder_of_the_node(volume.device, undo_dir) {
+        return Err(VolumeError::OfTheNode { claim: claim.clone(), folder });
+    }
+    let containers = Running::find(pod, None).unwrap_or_default();
+    match volume.user(pod, &containers).map_err(kernel("look for users of", claim))? {
+        // Whoever else uses it does so by the same device.
+        User::Pod | User::Others(_) => Ok(()),
+        User::Unknown => Err(VolumeError::Part(claim.clone())),
+    }
+}
+
 /// A folder of the node, or the node's undo records, on the filesystem with this device number.
 pub(in crate::fault) fn folder_of_the_node(device: u64, undo_dir: &Path) -> Option<String> {
     let is_there = |path: &Path| volume::open_on(path, device).is_ok_and(|found| found.is_some());
@@ -186,19 +200,12 @@ impl Volume {
 
     /// Whether its block device has still something on it, mounted or not.
     pub(in crate::fault) fn is_attached(&self) -> bool {
-        let device = format!("{}:{}", nix::libc::major(self.device), nix::libc::minor(self.device));
-        // A guardian that lives apart has no /sys of its own.
-        for devices in ["/sys/dev/block", "/proc/1/root/sys/dev/block"] {
-            let devices = Path::new(devices);
-            match fs::read_to_string(devices.join(&device).join("size")) {
-                // A loop device that was detached is there and has no size.
-                Ok(size) => return size.trim() != "0",
-                Err(error) if error.kind() == io::ErrorKind::NotFound && devices.is_dir() => return false,
-                Err(_) => {}
-            }
+        match block_device::read(self.device, "size") {
+            // A loop device that was detached is there and has no size.
+            Ok(size) => size.trim() != "0",
+            // Where nobody can tell, it may have.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
-        // Nobody can tell.
-        true
     }
 
     /// Who uses it.

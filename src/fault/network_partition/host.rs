@@ -129,6 +129,7 @@ impl<'a> Links<'a> {
             | HostFault::DiskStall(_)
             | HostFault::DiskFill(_)
             | HostFault::HoldVolume(_)
+            | HostFault::Measure {}
             | HostFault::Api(_) => Err(HostError::AnotherFault),
         }
     }

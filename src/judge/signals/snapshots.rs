@@ -141,6 +141,7 @@ mod tests {
             effective_for,
             error: Some("the disk is busy".into()),
             done,
+            measured: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Takes back every Injection of a run, whoever asked for it, and waits until nothing of them is left.
 //!
 //! What counts as taken back: the agent says that it is verified, or this process where it was done through the API server;
-//! or the pod that the fault ends with, or its node, does not exist any more, and no agent contradicts. Injections that are taken back are deleted; the others stay, so that their agents go on trying.
+//! or the pod that the fault ends with, or its node, does not exist any more, and no agent contradicts. What only measured, and injections that are taken back, are deleted; the others stay, so that their agents go on trying.
 
 use std::time::Duration;
 
@@ -41,6 +41,10 @@ pub async fn revert(
     let begin = Instant::now();
     let mut asked = Vec::new();
     for found in injections.list().await? {
+        if found.spec.injection.fault.changes_nothing() {
+            injections.forget(&found.name_any()).await?;
+            continue;
+        }
         let spec = InjectionSpec { desired: Desired::Reverted, ..found.spec.injection.clone() };
         // What is done through the API server is taken back by this process, whoever asked for it before.
         if found.spec.injection.desired != Desired::Reverted || matches!(spec.fault, HostFault::Api(_)) {

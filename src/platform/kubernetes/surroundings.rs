@@ -190,8 +190,8 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
                 }
             }
         }
-        // Whoever is slow answers still, and so does whoever cannot move.
-        HostFault::DiskLatency(_) | HostFault::HoldVolume(_) => {}
+        // Whoever is slow answers still, and so does whoever cannot move, or is looked at.
+        HostFault::DiskLatency(_) | HostFault::HoldVolume(_) | HostFault::Measure {} => {}
         HostFault::Api(fault) => through_the_api(fault, spec, member, snapshot, &mut found),
     }
     let is_nothing = found.down.is_empty() && found.cut.is_empty() && found.rolling == 0;

@@ -39,7 +39,9 @@ fn heard(before: &State, input: &Input) -> Option<String> {
         Input::Stopped { reason } => Some(format!("stopped: {reason}")),
         Input::Answer { error, .. } => error.clone(),
         Input::Request { error } => error.as_ref().map(|why| format!("the API server: {why}")),
-        Input::Volumes(_) | Input::Unmet(_) | Input::Conditions(_) | Input::Wake {} => None,
+        Input::Volumes(_) | Input::Disks { .. } | Input::Unmet(_) | Input::Conditions(_) | Input::Wake {} => {
+            None
+        }
     }
 }
 

@@ -205,5 +205,13 @@ fn status(held: &Held) -> InjectionStatus {
         Desired::Reverted => (InjectionState::Reverted, now),
     };
     let proof = Proof { at: now, holds: true, observed: "nothing is behind this pod".into() };
-    InjectionStatus { state, since, proof: Some(proof), effective_for, error: None, done: false }
+    InjectionStatus {
+        state,
+        since,
+        proof: Some(proof),
+        effective_for,
+        error: None,
+        done: false,
+        measured: None,
+    }
 }

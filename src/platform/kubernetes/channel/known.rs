@@ -217,7 +217,8 @@ impl Known {
             Some(InjectionState::Injected | InjectionState::Lost | InjectionState::RevertFailed) => true,
             Some(InjectionState::Pending | InjectionState::Failed | InjectionState::Reverted) | None => false,
         };
-        self.injections.values().filter(may_be).count()
+        let changes = |entry: &&Entry| entry.told.as_ref().is_none_or(|spec| !spec.fault.changes_nothing());
+        self.injections.values().filter(may_be).filter(changes).count()
     }
 }
 
