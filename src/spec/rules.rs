@@ -1,6 +1,8 @@
 //! What no single section can know: names that refer to each other, faults that contradict each other, and what the
 //! store or the target cannot do.
 
+mod disks;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -114,6 +116,7 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             broken.push((at("steps", index, &["fault"]), message));
         }
     }
+    disks::against_target(experiment, target, &mut broken);
     broken
 }
 

@@ -512,6 +512,22 @@ fn refuses_ordinals_that_do_not_exist() {
 }
 
 #[test]
+fn refuses_to_measure_volumes_that_there_are_none_of() {
+    let text = GOOD.replace(
+        "  hypothesis:",
+        "  guards: {abortWhen: [{sli: {volumeIops: {claims: [log]}}, below: 5}]}\n  hypothesis:\n    - {name: room, sli: {diskUsage: {claims: [data, wal]}}}",
+    );
+    let parsed = document(&text);
+    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &facts()).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let room = "spec.hypothesis[0].sli: `etcd` has no claim template `wal`: it has `data`";
+    let iops = "spec.guards.abortWhen[0].sli: `etcd` has no claim template `log`: it has `data`";
+    assert!(found.iter().any(|text| text.contains(room)), "{found:#?}");
+    assert!(found.iter().any(|text| text.contains(iops)), "{found:#?}");
+}
+
+#[test]
 fn refuses_snapshots_of_nothing_and_restores_of_what_was_not_taken() {
     let steps = |action: &str| {
         GOOD.replace(

@@ -3,6 +3,7 @@
 use crate::cluster_fixture::Cluster;
 use crate::cluster_run_fixture::{LEADER_CUT, Scene};
 use crate::e2e_fixture::text_of;
+use crate::e2e_recorded::{claim, report_in};
 
 const CUT: &str = "{networkPartition: {isolate: {role: leader}}}";
 
@@ -30,6 +31,45 @@ fn disks_of_members_stall_fill_and_slow_down_and_are_as_before() {
         scene.run(name, LEADER_CUT, &[(CUT, fault)]).exits(0);
         let journal = text_of(&scene.path(name).join("journal.jsonl"));
         assert!(journal.contains(proof), "{name}: `{proof}` was not observed");
+        scene.nothing_is_left();
+    }
+}
+
+/// Both claims about volumes, before the others.
+const CLAIMS: (&str, &str) = (
+    "  hypothesis:\n",
+    "  hypothesis:
+    - name: nobody runs out of room
+      sli: {diskUsage: {}}
+    - name: volumes go on working
+      sli: {volumeIops: {claims: [data]}}
+      before: {min: 1}
+      during: {min: 2}
+",
+);
+
+/// Each fault, its exit code, and what the two claims come to.
+const MEASURED: [(&str, &str, i32, [&str; 2]); 3] = [
+    (
+        "slow-io",
+        "{diskLatency: {members: {role: follower, count: 1}, delay: {fixed: 5ms}}}",
+        0,
+        ["Pass", "Pass"],
+    ),
+    ("full-io", "{diskFill: {members: {role: follower, count: 1}, to: {percent: 95}}}", 10, ["Fail", "Pass"]),
+    ("still-io", "{diskStall: {members: {role: follower, count: 1}}}", 10, ["Pass", "Fail"]),
+];
+
+#[test]
+fn volumes_of_members_are_measured_and_red_when_they_are_full_or_stand_still() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "measured", LEADER_CUT);
+    for (name, fault, code, verdicts) in MEASURED {
+        scene.run(name, LEADER_CUT, &[(CUT, fault), CLAIMS]).exits(code);
+        let report = report_in(&scene.path(name));
+        let found = ["diskUsage", "volumeIops"].map(|sli| claim(&report, sli)["verdict"].clone());
+        assert_eq!(found, verdicts, "{name}: {:#}", report["claims"]);
+        // No Injection is left, of those that only measured either.
         scene.nothing_is_left();
     }
 }

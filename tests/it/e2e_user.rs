@@ -11,7 +11,7 @@ use crate::e2e_recorded::all_reverted;
 const NOBODY: u32 = 65534;
 
 /// Runs the program as `nobody`, with a home of its own; as whoever we are where we are not root.
-fn as_nobody(desk: &Desk, arguments: &[&str]) -> Done {
+pub fn as_nobody(desk: &Desk, arguments: &[&str]) -> Done {
     let program = desk.command(arguments);
     let mut command = if geteuid().is_root() {
         for folder in [desk.path(""), desk.state().to_owned()] {

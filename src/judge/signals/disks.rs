@@ -253,7 +253,7 @@ impl Volume {
             sample: usage.map_or(Sample::NotSampled, Sample::Value),
             why: usage.map_or_else(String::new, |usage| format!("{name} is {} full", words::ratio(usage))),
         });
-        let before = std::mem::replace(&mut self.counted, None);
+        let before = self.counted.take();
         let rate = seen.io.as_ref().and_then(|io| {
             self.counted = Some((pod.clone(), at, io.clone()));
             let (owner, since, before) = before?;
