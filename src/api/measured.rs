@@ -3,35 +3,56 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One look at a member's volumes.
+/// One look at a member's volumes. It is flat, and says what there is not, because it is merged into the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
     /// When, in nanoseconds since the node was started: how far two looks are apart does not depend on a wall clock, nor
     /// on when they are heard of.
     pub at: u64,
-    /// What was seen.
-    pub seen: Seen,
+    /// The UID of the pod whose volumes these are; none where it does not run there, or where nobody could look.
+    pub pod: Option<String>,
+    /// Each volume from a claim.
+    pub volumes: Vec<MeasuredVolume>,
+    /// Why nobody could look, where nobody could.
+    pub why: Option<String>,
 }
 
 /// What a look shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Seen {
-    /// The pod's volumes.
-    Volumes {
-        /// The pod's UID.
-        pod: String,
-        /// Each volume from a claim.
-        volumes: Vec<MeasuredVolume>,
-    },
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// The volumes of the pod with this UID.
+    Volumes(&'a str, &'a [MeasuredVolume]),
     /// The pod does not run there.
-    NoPod {},
+    NoPod,
+    /// Nobody could look, for this reason.
+    Unknown(&'a str),
+}
+
+impl Measured {
+    /// A look at the volumes of a pod.
+    pub fn volumes(at: u64, pod: &str, volumes: Vec<MeasuredVolume>) -> Self {
+        Self { at, pod: Some(pod.to_owned()), volumes, why: None }
+    }
+
+    /// The pod does not run there.
+    pub fn no_pod(at: u64) -> Self {
+        Self { at, pod: None, volumes: Vec::new(), why: None }
+    }
+
     /// Nobody could look.
-    Unknown {
-        /// Why not.
-        why: String,
-    },
+    pub fn unknown(at: u64, why: String) -> Self {
+        Self { at, pod: None, volumes: Vec::new(), why: Some(why) }
+    }
+
+    /// What it shows.
+    pub fn seen(&self) -> Seen<'_> {
+        match (&self.pod, &self.why) {
+            (_, Some(why)) => Seen::Unknown(why),
+            (Some(pod), None) => Seen::Volumes(pod, &self.volumes),
+            (None, None) => Seen::NoPod,
+        }
+    }
 }
 
 /// A volume from a claim.

@@ -173,6 +173,20 @@ impl Series {
         measure
     }
 
+    /// The mean over some windows, where each value is about the time since the point before it.
+    pub fn mean_before(&self, windows: &[Window]) -> Option<u64> {
+        let (mut weighted, mut known) = (0u128, 0u128);
+        for (before, point) in self.points.iter().zip(self.points.iter().skip(1)) {
+            let Sample::Value(value) = point.sample else { continue };
+            for window in windows {
+                let part = Window::new(before.at.max(window.from), point.at.min(window.to));
+                weighted += u128::from(value) * u128::from(part.length());
+                known += u128::from(part.length());
+            }
+        }
+        u64::try_from(weighted.checked_div(known)?).ok()
+    }
+
     /// The points of a window, and its beginning.
     pub fn moments(&self, window: Window) -> Vec<Nanos> {
         let inside = self.points.iter().map(|point| point.at);

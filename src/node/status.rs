@@ -91,12 +91,12 @@ impl Status {
 
     /// What was read of volumes.
     pub(super) fn measured(&mut self, measured: Measured) {
-        let (state, error) = match &measured.seen {
-            Seen::Volumes { .. } => (InjectionState::Injected, None),
-            Seen::NoPod {} => {
+        let (state, error) = match measured.seen() {
+            Seen::Volumes(..) => (InjectionState::Injected, None),
+            Seen::NoPod => {
                 (InjectionState::Pending, Some("the pod does not run on this node now".to_owned()))
             }
-            Seen::Unknown { why } => (InjectionState::Pending, Some(why.clone())),
+            Seen::Unknown(why) => (InjectionState::Pending, Some(why.to_owned())),
         };
         self.enter(state);
         self.current.error = error;

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::api::{
-    Deadline, Desired, HostFault, Injection, InjectionSpec, Measured, Ordinal, PodRef, Seen, Snapshot,
+    Deadline, Desired, HostFault, Injection, InjectionSpec, Measured, Ordinal, PodRef, Snapshot,
 };
 use crate::experiment::{Experiment, Sli};
 use crate::platform::{Nodes, PlatformError};
@@ -127,7 +127,7 @@ impl Asking {
                 snapshot.ordinals().filter(|&ordinal| is_tick && placed(&snapshot, ordinal).is_none())
             {
                 let at = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                if told.send((absent, Measured { at, seen: Seen::NoPod {} })).await.is_err() {
+                if told.send((absent, Measured::no_pod(at))).await.is_err() {
                     break;
                 }
             }

@@ -44,7 +44,7 @@ const CLAIMS: (&str, &str) = (
     - name: volumes go on working
       sli: {volumeIops: {claims: [data]}}
       before: {min: 1}
-      during: {min: 2}
+      during: {min: 5}
 ",
 );
 

@@ -13,7 +13,7 @@ fn experiment(fault: &str) -> String {
     - name: volumes go on working
       sli: {volumeIops: {claims: [data]}}
       before: {min: 1}
-      during: {min: 5}
+      during: {min: 15}
     - name: replaced";
     quickstart_with(&[
         ("networkPartition: {isolate: {role: leader}}", fault),
@@ -72,7 +72,7 @@ fn a_disk_that_stands_still_fails_the_rate() {
     let report = report_in(&desk.path("out"));
     assert_eq!(verdicts(&report), ["Pass", "Fail"]);
     let sentence = claim(&report, "volumeIops")["sentence"].as_str().expect("a sentence");
-    assert!(sentence.contains("operations per second), at least 5 per second"), "{sentence}");
+    assert!(sentence.contains("operations per second), at least 15 per second"), "{sentence}");
 }
 
 /// An ordinary user's volumes are folders of the machine's own disk, whose statistics are not theirs.

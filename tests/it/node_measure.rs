@@ -19,10 +19,7 @@ const NAME: &str = "measured";
 /// The newest look at the pod's volumes.
 fn volumes(folder: &Folder) -> Option<(u64, Vec<MeasuredVolume>)> {
     let measured = folder.status(NAME)?.measured?;
-    match measured.seen {
-        Seen::Volumes { volumes, .. } => Some((measured.at, volumes)),
-        Seen::NoPod {} | Seen::Unknown { .. } => None,
-    }
+    measured.pod.is_some().then_some((measured.at, measured.volumes))
 }
 
 /// The same, of a look that began after now.
@@ -80,10 +77,11 @@ fn a_node_reads_how_full_a_volume_is_and_what_its_device_does_and_leaves_nothing
     assert_eq!((folder.records().len(), guardians(&folder).len()), (0, 0), "there is nothing to take back");
     pod.remove();
     eventually("the pod is gone", SOON, || {
-        let seen = folder.status(NAME)?.measured?.seen;
-        (seen == Seen::NoPod {}).then_some(())
+        let measured = folder.status(NAME)?.measured?;
+        (measured.seen() == Seen::NoPod).then_some(())
     });
-    // Nobody holds the volume.
+    // Nobody else holds the volume.
+    drop(file);
     let unmounted = std::process::Command::new("umount").arg(&disk.mount).status().expect("installed");
     assert!(unmounted.success());
     node.gone(NAME);

@@ -82,3 +82,14 @@ fn forgetting_keeps_the_value_that_is_in_force() {
     assert_eq!(series.measure(&[window]).value, before.value);
     assert_eq!(series.points.len(), 2);
 }
+
+#[test]
+fn a_value_about_the_time_before_it_counts_for_that() {
+    let series = series(Kind::RareLooks, &[(0, GOOD), (10, Sample::Value(30)), (20, Sample::Value(0))]);
+    let mean = |from, to| series.mean_before(&[Window::new(from, to)]);
+    assert_eq!(
+        (mean(0, 10), mean(10, 20), mean(5, 15), mean(0, 99)),
+        (Some(30), Some(0), Some(15), Some(15))
+    );
+    assert_eq!(mean(20, 30), None);
+}

@@ -2,8 +2,8 @@
 //!
 //! What is not heard of for some seconds is unknown, and so is every volume of a member of which nothing was heard. A volume
 //! that no running pod has is as full as it was, and completes nothing: that is the target's doing. A rate is the mean
-//! between two looks at the same device for the same pod, by the node's clock, and counts from the moment at which it is heard
-//! of, as every look does.
+//! between two looks at the same device for the same pod, by the node's clock. The mean of a window counts each for the time
+//! between its looks; whether a volume is good at a moment is known by the newest one.
 
 use std::collections::BTreeMap;
 
@@ -102,7 +102,10 @@ impl Disks {
                 unknown = unknown.max(measure.unknown_time);
                 let (lowest, highest) = match what {
                     What::Usage => (measure.lowest, measure.highest),
-                    What::Rate => (measure.value, measure.value),
+                    What::Rate => {
+                        let mean = series.mean_before(&asked);
+                        (mean, mean)
+                    }
                 };
                 all.lowest = [all.lowest, lowest].into_iter().flatten().min();
                 all.highest = all.highest.max(highest);
@@ -201,9 +204,9 @@ impl Member {
     fn take(&mut self, time: Nanos, ordinal: Ordinal, measured: &Measured) {
         let mut sample = Sample::Value(ALL);
         self.why = None;
-        match &measured.seen {
-            Seen::Volumes { pod, volumes } => {
-                let newest = (pod.clone(), measured.at);
+        match measured.seen() {
+            Seen::Volumes(pod, volumes) => {
+                let newest = (pod.to_owned(), measured.at);
                 if self.newest.as_ref() == Some(&newest) {
                     return;
                 }
@@ -219,14 +222,14 @@ impl Member {
                     volume.take(time, &name, (pod, measured.at), seen);
                 }
             }
-            Seen::NoPod {} => {
+            Seen::NoPod => {
                 for (claim, volume) in &mut self.volumes {
                     volume.rest(time, &format!("volume {claim} of member {ordinal}"));
                 }
             }
-            Seen::Unknown { why } => {
+            Seen::Unknown(why) => {
                 sample = Sample::NotSampled;
-                self.why = Some(why.clone());
+                self.why = Some(why.to_owned());
             }
         }
         self.heard.push(Point { at: time, sample, why: String::new() });
@@ -245,7 +248,7 @@ impl Volume {
         }
     }
 
-    fn take(&mut self, time: Nanos, name: &str, (pod, at): (&String, u64), seen: &MeasuredVolume) {
+    fn take(&mut self, time: Nanos, name: &str, (pod, at): (&str, u64), seen: &MeasuredVolume) {
         self.why.clone_from(&seen.why);
         let usage = seen.room.map(|room| share(room.taken, room.taken.saturating_add(room.available)));
         self.usage.push(Point {
@@ -255,9 +258,9 @@ impl Volume {
         });
         let before = self.counted.take();
         let rate = seen.io.as_ref().and_then(|io| {
-            self.counted = Some((pod.clone(), at, io.clone()));
+            self.counted = Some((pod.to_owned(), at, io.clone()));
             let (owner, since, before) = before?;
-            let is_same = owner == *pod && before.device == io.device;
+            let is_same = owner == pod && before.device == io.device;
             let took = at.checked_sub(since).filter(|&took| took > 0 && is_same)?;
             let done = u128::from(io.operations.checked_sub(before.operations)?) * 1_000_000_000;
             u64::try_from(done / u128::from(took)).ok()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Actor, Phase, Wish};
-use crate::api::{Desired, InjectionState, Measured, Seen};
+use crate::api::{Desired, InjectionState, Measured};
 use crate::host::process::boot::uptime;
 use crate::node::blocking::blocking;
 use crate::node::meter::Meter;
@@ -40,10 +40,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 },
                 _ = looks.tick() => {
                     let meter = known.take().filter(|(since, _)| since.elapsed() < BELIEVED);
-                    let (seen, meter) = self.look_at_volumes(meter).await;
+                    let (measured, meter) = self.look_at_volumes(meter).await;
                     known = meter;
-                    let at = u64::try_from(uptime().as_nanos()).unwrap_or(u64::MAX);
-                    self.status.measured(Measured { at, seen });
+                    self.status.measured(measured);
                     self.report().await;
                 }
             }
@@ -51,39 +50,44 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     }
 
     /// One look, by what is known of the pod, or by where it is now.
-    async fn look_at_volumes(&self, known: Option<(Instant, Meter)>) -> (Seen, Option<(Instant, Meter)>) {
+    async fn look_at_volumes(&self, known: Option<(Instant, Meter)>) -> (Measured, Option<(Instant, Meter)>) {
         if let Some((since, meter)) = known
-            && let (Some(seen), meter) = look(meter).await
-            && is_complete(&seen)
+            && let (Some(measured), meter) = look(meter).await
+            && is_complete(&measured)
         {
-            return (seen, Some((since, meter)));
+            return (measured, Some((since, meter)));
         }
         let pod = match self.locate().await {
             Ok(Some(pod)) => pod,
-            Ok(None) => return (Seen::NoPod {}, None),
-            Err(why) => return (Seen::Unknown { why }, None),
+            Ok(None) => return (Measured::no_pod(now()), None),
+            Err(why) => return (Measured::unknown(now(), why), None),
         };
         match Meter::of(pod, self.node.options.undo_dir.clone()) {
             Ok(Some(meter)) => match look(meter).await {
-                (Some(seen), meter) => (seen, Some((Instant::now(), meter))),
-                (None, _) => (Seen::NoPod {}, None),
+                (Some(measured), meter) => (measured, Some((Instant::now(), meter))),
+                (None, _) => (Measured::no_pod(now()), None),
             },
-            Ok(None) => (Seen::NoPod {}, None),
-            Err(error) => (Seen::Unknown { why: format!("its pod cannot be looked at: {error}") }, None),
+            Ok(None) => (Measured::no_pod(now()), None),
+            Err(error) => (Measured::unknown(now(), format!("its pod cannot be looked at: {error}")), None),
         }
     }
 }
 
-/// Whether every volume was where it was believed to be; those of a container that was started again are not.
-fn is_complete(seen: &Seen) -> bool {
-    let Seen::Volumes { volumes, .. } = seen else { return false };
-    !volumes.is_empty() && volumes.iter().all(|volume| volume.room.is_some())
+/// In nanoseconds since the node was started.
+fn now() -> u64 {
+    u64::try_from(uptime().as_nanos()).unwrap_or(u64::MAX)
 }
 
-async fn look(mut meter: Meter) -> (Option<Seen>, Meter) {
+/// Whether every volume was where it was believed to be; those of a container that was started again are not.
+fn is_complete(measured: &Measured) -> bool {
+    !measured.volumes.is_empty() && measured.volumes.iter().all(|volume| volume.room.is_some())
+}
+
+async fn look(mut meter: Meter) -> (Option<Measured>, Meter) {
     blocking(move || {
-        let volumes = meter.look();
-        (volumes.map(|volumes| Seen::Volumes { pod: meter.pod().to_owned(), volumes }), meter)
+        let at = now();
+        let measured = meter.look().map(|volumes| Measured::volumes(at, meter.pod(), volumes));
+        (measured, meter)
     })
     .await
 }
