@@ -11,7 +11,7 @@ mod volumes;
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
 pub use disk::{
     Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, Recorded, SlowDisk,
-    StalledDisk,
+    StalledDisk, ThrottledDisk,
 };
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,

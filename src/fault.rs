@@ -20,6 +20,7 @@ pub mod disk_error;
 pub mod disk_fill;
 pub mod disk_latency;
 pub mod disk_stall;
+pub mod disk_throttle;
 mod hold;
 pub mod host;
 pub mod kubelet_stop;
@@ -342,6 +343,7 @@ faults! {
     PowerLoss = power_loss::PowerLoss,
     DiskLatency = disk_latency::DiskLatency,
     DiskError = disk_error::DiskError,
+    DiskThrottle = disk_throttle::DiskThrottle,
     DiskStall = disk_stall::DiskStall,
     WriteStall = write_stall::WriteStall,
     DiskFill = disk_fill::DiskFill,

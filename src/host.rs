@@ -1,5 +1,6 @@
 //! The only home of unsafe code, system calls and child processes.
 
+pub mod block;
 pub mod block_device;
 pub mod capabilities;
 pub mod cgroup;
@@ -14,6 +15,7 @@ pub mod process;
 pub mod room;
 pub mod shutdown;
 pub mod signals;
+pub mod throttle;
 pub mod tracer;
 pub mod user_namespace;
 pub mod volume;

@@ -83,6 +83,8 @@ pub struct LocatedContainer {
     /// Its own cgroup's folder, where it has one: of version 2, or of version 1's freezer hierarchy. It and those below
     /// it hold every process of the container and no other.
     pub cgroup: Option<PathBuf>,
+    /// Its own cgroup's folder in the hierarchy in which I/O is limited, where it has one: version 1's `blkio`, or version 2.
+    pub throttle: Option<PathBuf>,
 }
 
 /// A mounted claim.

@@ -11,6 +11,7 @@ use crate::fault::disk_error::DiskError;
 use crate::fault::disk_fill::DiskFill;
 use crate::fault::disk_latency::DiskLatency;
 use crate::fault::disk_stall::DiskStall;
+use crate::fault::disk_throttle::DiskThrottle;
 use crate::fault::kubelet_stop::{self, KubeletStop};
 use crate::fault::network_partition::NetworkPartition;
 use crate::fault::pod_kill::PodKill;
@@ -22,6 +23,7 @@ use crate::host::freeze::panics_when_somebody_waits;
 use crate::host::freezer::CgroupId;
 use crate::host::nftables;
 use crate::host::process::ProcessId;
+use crate::host::throttle;
 use crate::undo::guardian::Launch;
 
 /// A capability's name and number (capabilities(7)).
@@ -70,6 +72,8 @@ impl Capabilities {
         let frozen = may_freeze();
         found.tell(DiskStall::NAME, [&handles, &guarded, &frozen]);
         found.tell(WriteStall::NAME, [&handles, &guarded, &frozen]);
+        let throttled = throttle::obstacle(&machine.hierarchies).map_or(Ok(()), Err);
+        found.tell(DiskThrottle::NAME, [&handles, &guarded, &throttled]);
         found.tell(DiskFill::NAME, [&handles, &guarded]);
         found.tell(VolumeDetachStuck::NAME, [&handles, &guarded]);
         let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());

@@ -80,6 +80,26 @@ pub struct FullDisk {
     pub to: Fill,
 }
 
+/// How much I/O on which volumes there is in a second; as much as ever where no limit is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ThrottledDisk {
+    /// The claim templates whose volumes are slow; all where empty.
+    pub claims: Vec<String>,
+    /// Reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_iops: Option<u32>,
+    /// Writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_iops: Option<u32>,
+    /// Bytes that are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bandwidth: Option<u64>,
+    /// Bytes that are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_bandwidth: Option<u64>,
+}
+
 /// Which calls on which volumes fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, SlowDisk, StalledDisk};
+use super::{
+    ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, SlowDisk, StalledDisk, ThrottledDisk,
+};
 
 /// What must be true of one pod for one step, and what is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +117,8 @@ pub enum HostFault {
     DiskError(FailingDisk),
     /// Freeze the filesystems of these volumes.
     DiskStall(StalledDisk),
+    /// Limit the I/O on these volumes.
+    DiskThrottle(ThrottledDisk),
     /// Take the room on these volumes.
     DiskFill(FullDisk),
     /// Keep these volumes mounted on the node.
@@ -136,6 +140,7 @@ impl HostFault {
             | Self::DiskLatency(_)
             | Self::DiskError(_)
             | Self::DiskStall(_)
+            | Self::DiskThrottle(_)
             | Self::DiskFill(_)
             | Self::HoldVolume(_)
             | Self::Measure {} => false,
@@ -153,7 +158,7 @@ impl HostFault {
         matches!(self, Self::Api(fault) if fault.ends_by_itself())
     }
 
-    /// Whether nothing of it can be left where the pod is gone: it was in its processes or in its network.
+    /// Whether nothing of it can be left where the pod is gone: it was in its processes, its cgroups or its network.
     fn ends_with_its_pod(&self) -> bool {
         match self {
             Self::Kill {}
@@ -161,6 +166,7 @@ impl HostFault {
             | Self::Partition { .. }
             | Self::DiskLatency(_)
             | Self::DiskError(_)
+            | Self::DiskThrottle(_)
             | Self::Measure {} => true,
             // What lives on a volume, on the node or in the API server is told by whoever did it.
             Self::PowerLoss { .. }

@@ -184,7 +184,7 @@ macro_rules! scalar {
     )*};
 }
 
-scalar!(Amount, Factor, super::Count, super::Quantile);
+scalar!(Amount, Factor, super::Bytes, super::Count, super::Quantile);
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,8 @@ pub enum Hold {
     Filled,
     /// Its processes are traced.
     Traced,
+    /// The I/O on its volumes is limited.
+    Throttled,
     /// Its volumes stay where they are.
     Kept,
     /// Its volumes are detached, and it is not started.
@@ -24,25 +26,27 @@ pub enum Hold {
 impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
-        use Hold::{Detached, Filled, Frozen, Kept, Killed, Stopped, Traced, Unmade};
+        use Hold::{Detached, Filled, Frozen, Kept, Killed, Stopped, Throttled, Traced, Unmade};
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
             (Stopped, Stopped) => Some("it is paused already"),
             (Frozen, Frozen) => Some("its volumes are frozen already"),
             (Filled, Filled) => Some("it is filled already"),
             (Traced, Traced) => Some("only one can trace its processes"),
+            (Throttled, Throttled) => Some("the I/O on its volumes is limited already"),
             (Stopped, Traced) => Some("whoever is traced stops for its tracer alone"),
             (Killed, Stopped) => Some("a member that is killed is not paused any more"),
             (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
-            (Killed, Traced) => Some("a member that is killed has no slow disk any more"),
+            (Killed, Traced | Throttled) => Some("a member that is killed has no slow disk any more"),
             (Killed | Stopped, Frozen) => {
                 Some("whoever waits for a frozen volume can neither be killed nor stopped")
             }
             (Frozen, Filled) => Some("nothing can be filled on a frozen volume"),
+            (Frozen, Throttled) => Some("a freeze waits for all that a limit holds back"),
             (Kept, Kept) => Some("its volumes are held already"),
             (Kept, Detached) => Some("a volume that is held on its node cannot be detached first"),
             (Detached, Detached) => Some("its volumes are detached already"),
-            (Killed | Stopped | Frozen | Filled | Traced, Detached) => {
+            (Killed | Stopped | Frozen | Filled | Traced | Throttled, Detached) => {
                 Some("a member whose volumes are detached has no process")
             }
             (Detached, Unmade) => {
@@ -63,5 +67,7 @@ mod tests {
         assert!(Hold::Frozen.contradicts(Hold::Stopped).is_some());
         assert!(Hold::Traced.contradicts(Hold::Stopped).is_some());
         assert_eq!(Hold::Traced.contradicts(Hold::Filled), None);
+        assert!(Hold::Throttled.contradicts(Hold::Throttled).is_some());
+        assert_eq!(Hold::Throttled.contradicts(Hold::Traced), None);
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    disk_fill, disk_latency, disk_stall, kubelet_stop, network_partition, pod_kill, power_loss,
-    process_pause, volume_detach_stuck,
+    disk_fill, disk_latency, disk_stall, disk_throttle, kubelet_stop, network_partition, pod_kill,
+    power_loss, process_pause, volume_detach_stuck,
 };
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
@@ -168,6 +168,8 @@ on_hosts! {
     DiskLatency = disk_latency,
     /// Frozen.
     DiskStall = disk_stall,
+    /// Limited.
+    DiskThrottle = disk_throttle,
     /// Filled.
     DiskFill = disk_fill,
     /// Kept on its node.
@@ -214,6 +216,9 @@ pub fn prepare(
         }
         HostFault::DiskStall(stall) => {
             Box::new(disk_stall::host::prepare(stall, pod, container, own.undo_dir)?)
+        }
+        HostFault::DiskThrottle(throttled) => {
+            Box::new(disk_throttle::host::prepare(throttled, pod, container, own.undo_dir)?)
         }
         HostFault::DiskFill(full) => Box::new(disk_fill::host::prepare(full, pod, own.undo_dir)?),
         HostFault::HoldVolume(held) => Box::new(volume_detach_stuck::host::prepare(held, pod, own.undo_dir)?),

@@ -9,6 +9,8 @@ use nix::unistd::geteuid;
 
 pub mod hierarchies;
 
+use hierarchies::Hierarchies;
+
 /// A folder below which this process may make cgroups, if there is one: at the root of the hierarchy as root, below
 /// its own cgroup otherwise.
 pub fn delegated_root() -> Option<PathBuf> {
@@ -25,6 +27,11 @@ pub fn delegated_root() -> Option<PathBuf> {
     Some(mount.join(own))
 }
 
+/// The root of version 1's blkio as this process has it mounted, if it has.
+pub fn old_blkio() -> Option<PathBuf> {
+    Hierarchies::of_this_process().ok()?.legacy_top("blkio")
+}
+
 /// Makes a new, empty, thawed cgroup at `path`; one that is there already is emptied and replaced.
 pub fn create_fresh(path: &Path) -> io::Result<()> {
     remove(path, Duration::from_secs(5))?;
@@ -33,6 +40,12 @@ pub fn create_fresh(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path),
         other => other,
     }
+}
+
+/// Has cgroups below `path` get version 2's io controller, with the limits on I/O, where `path` has it and holds no process
+/// itself. Where it cannot, whoever needs the limits finds none.
+pub fn pass_on_io(path: &Path) {
+    let _ = fs::write(path.join("cgroup.subtree_control"), "+io");
 }
 
 /// Moves the calling process into it.

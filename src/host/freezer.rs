@@ -41,10 +41,15 @@ impl CgroupId {
 
     /// Opens its freezer; `None` where this cgroup is gone.
     pub fn open(&self) -> io::Result<Option<Freezer>> {
+        self.folder()?.map_or(Ok(None), Freezer::open)
+    }
+
+    /// Opens its folder; `None` where this cgroup is gone.
+    pub(super) fn folder(&self) -> io::Result<Option<File>> {
         let mut held = OpenOptions::new();
         held.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
         match held.open(&self.path).and_then(|folder| Ok((folder.metadata()?.ino(), folder))) {
-            Ok((inode, folder)) if inode == self.inode => Freezer::open(folder),
+            Ok((inode, folder)) if inode == self.inode => Ok(Some(folder)),
             Ok(_) => Ok(None),
             Err(error) if is_removed(&error) => Ok(None),
             Err(error) => Err(error),
@@ -200,16 +205,7 @@ impl Freezer {
 
     /// The pids of its processes and of those in cgroups below it.
     pub fn processes(&self) -> io::Result<Vec<i32>> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.path.clone()];
-        while let Some(folder) = folders.pop() {
-            match pids_in(&folder, &mut folders) {
-                Ok(pids) => found.extend(pids),
-                Err(error) if is_removed(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
+        pids_below(&self.path)
     }
 
     /// SIGKILL to every process in it, forks in flight included; whether none is left within `limit` where that is looked
@@ -272,6 +268,20 @@ impl Freezer {
     }
 }
 
+/// The pids of the processes in a cgroup and in those below it.
+pub(super) fn pids_below(folder: &Path) -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        match pids_in(&folder, &mut folders) {
+            Ok(pids) => found.extend(pids),
+            Err(error) if is_removed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
 fn pids_in(folder: &Path, below: &mut Vec<PathBuf>) -> io::Result<Vec<i32>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -296,6 +306,6 @@ fn reread(mut file: &File) -> io::Result<String> {
 }
 
 /// ENOENT on opening, ENODEV on reading or writing what was opened before the cgroup was removed.
-fn is_removed(error: &io::Error) -> bool {
+pub(super) fn is_removed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }

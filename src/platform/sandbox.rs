@@ -123,11 +123,17 @@ impl Sandbox {
         drop(alone);
         let cgroup = cgroup::delegated_root().map(|root| root.join("seatrial"));
         let own = dir.unique_name().map_err(|source| dir.error(source))?;
-        let cgroup = cgroup.map(|ours| ours.join(own));
+        let cgroup = cgroup.map(|ours| ours.join(&own));
         let cgroup = cgroup.filter(|path| cgroup::create_fresh(path).is_ok());
+        cgroup
+            .iter()
+            .flat_map(|own| own.parent().into_iter().chain([own.as_path()]))
+            .for_each(cgroup::pass_on_io);
+        let blkio = cgroup::old_blkio().filter(|_| is_root).map(|root| root.join("seatrial").join(own));
+        let blkio = blkio.filter(|path| cgroup::create_fresh(path).is_ok());
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup { spec, options, cgroup, is_root, claims: ClaimKind::here() })?;
+        dir.fill(&Setup { spec, options, cgroup, blkio, is_root, claims: ClaimKind::here() })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {

@@ -8,7 +8,7 @@ use crate::e2e_recorded::{claim, report_in};
 const CUT: &str = "{networkPartition: {isolate: {role: leader}}}";
 
 /// Each fault, and what its proof says.
-const FAULTS: [(&str, &str, &str); 4] = [
+const FAULTS: [(&str, &str, &str); 5] = [
     ("stall", "{diskStall: {members: {role: leader}}}", "another freeze is answered EBUSY"),
     (
         "pulses",
@@ -21,6 +21,7 @@ const FAULTS: [(&str, &str, &str); 4] = [
         "{diskLatency: {members: {role: follower, count: 1}, delay: {fixed: 20ms}}}",
         "asked for 20.00 ms in the mean",
     ),
+    ("throttle", "{diskThrottle: {members: {role: follower, count: 1}, writeIops: 20}}", "limited to 20/s"),
 ];
 
 #[test]

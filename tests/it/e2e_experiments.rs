@@ -52,6 +52,11 @@ fn etcd_slow_fsync_passes() {
 }
 
 #[test]
+fn etcd_disk_throttle_passes() {
+    passes("experiments/etcd/disk-throttle.yaml");
+}
+
+#[test]
 fn etcd_disk_stall_passes() {
     passes("experiments/etcd/disk-stall.yaml");
 }

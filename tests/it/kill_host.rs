@@ -16,7 +16,7 @@ pub fn remains(state: &Path, networks: &BTreeSet<u64>) -> Vec<String> {
         // What is left of a sandbox whose folder is gone is looked for by the tests of the sandbox's end.
         let name = format!("{}-{:x}-{:x}", folder.file_name().display(), about.dev(), about.ino());
         found.push(format!("folder {}", folder.path().display()));
-        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/blkio"] {
             let cgroup = Path::new(root).join("seatrial").join(&name);
             if cgroup.exists() {
                 found.push(format!("cgroup {}", cgroup.display()));

@@ -65,6 +65,7 @@ mod node_revert;
 mod node_room;
 mod node_slow;
 mod node_stall;
+mod node_throttle;
 mod node_writer;
 mod purity;
 mod sandbox_containers;

@@ -16,6 +16,7 @@ use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
 use crate::node_room::{fill, is_full};
 use crate::node_stall::stall;
+use crate::node_throttle::{Limited, hierarchy, writes};
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.
@@ -28,6 +29,7 @@ enum Kind {
     Partition,
     Stall,
     Fill,
+    Throttle,
 }
 
 struct Scene {
@@ -35,6 +37,7 @@ struct Scene {
     pod: Pod,
     /// Unmounted before its folder goes.
     disk: Option<Disk>,
+    limited: Option<Limited>,
     folder: Folder,
     /// At the other end of the cable.
     _peer: Option<Pod>,
@@ -51,7 +54,9 @@ impl Scene {
         let disk = matches!(kind, Kind::Stall | Kind::Fill).then(|| Disk::new(folder.path()));
         pod.located.volumes = disk.iter().map(Disk::volume).collect();
         folder.show(0, &pod.located);
-        Self { kind, pod, disk, folder, _peer: peer }
+        let is_limited = kind == Kind::Throttle;
+        let limited = is_limited.then(|| Limited::start(&folder, &mut pod).expect("checked by the test"));
+        Self { kind, pod, disk, limited, folder, _peer: peer }
     }
 
     fn spec(&self, name: &str, lasts: Duration) -> InjectionSpec {
@@ -60,6 +65,7 @@ impl Scene {
             Kind::Partition => cut(&["10.99.0.2", "fd99::2"]),
             Kind::Stall => stall(None),
             Kind::Fill => fill(Fill::Free(0)),
+            Kind::Throttle => writes(10),
         };
         injection(name, &self.pod, fault, lasts)
     }
@@ -71,6 +77,7 @@ impl Scene {
             Kind::Partition => !self.pod.tables().is_empty(),
             Kind::Stall => self.disk.as_ref().is_some_and(|disk| is_frozen(&disk.mount)),
             Kind::Fill => self.disk.as_ref().is_some_and(is_full),
+            Kind::Throttle => self.limited.as_ref().is_some_and(|limited| limited.limit().is_some()),
         }
     }
 
@@ -177,10 +184,22 @@ fn a_node_killed_at_any_point_leaves_nothing_on_a_full_volume() {
     at_every_point(Kind::Fill);
 }
 
+#[test]
+fn a_node_killed_at_any_point_leaves_no_limit() {
+    if hierarchy().is_some() {
+        at_every_point(Kind::Throttle);
+    }
+}
+
+/// Every kind of fault that this machine can have.
+fn kinds<const N: usize>(kinds: [Kind; N]) -> impl Iterator<Item = Kind> {
+    kinds.into_iter().filter(|&kind| kind != Kind::Throttle || hierarchy().is_some())
+}
+
 /// A node may be slow: it makes the fault after its guardian has taken back what was not there yet.
 #[test]
 fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardian_of_a_dead_node() {
-    for kind in [Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill] {
+    for kind in kinds([Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill, Kind::Throttle]) {
         let scene = Scene::new(kind);
         let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
         let mut node = Node::start_with(&scene.folder, &points);
@@ -201,7 +220,7 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
 
 #[test]
 fn a_restarted_node_takes_over_what_is_still_wanted() {
-    for kind in [Kind::Freeze, Kind::Partition, Kind::Stall, Kind::Fill] {
+    for kind in kinds([Kind::Freeze, Kind::Partition, Kind::Stall, Kind::Fill, Kind::Throttle]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         let spec = scene.spec("kept", Duration::from_mins(1));
@@ -244,7 +263,7 @@ fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
 
 #[test]
 fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
-    for kind in [Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill] {
+    for kind in kinds([Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill, Kind::Throttle]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         node.put(&scene.spec("asked", Duration::from_mins(1)));

@@ -14,7 +14,7 @@ use crate::node_fixture::eventually;
 use crate::vm::patient;
 
 /// The cgroup v2 hierarchy, alone or beside version 1.
-fn cgroups() -> PathBuf {
+pub fn cgroups() -> PathBuf {
     let hybrid = PathBuf::from("/sys/fs/cgroup/unified");
     if hybrid.join("cgroup.procs").exists() { hybrid } else { PathBuf::from("/sys/fs/cgroup") }
 }
@@ -107,8 +107,12 @@ impl Pod {
             let tasks = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
             (!tasks.trim().is_empty()).then_some(())
         });
-        self.located.containers =
-            vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: self.cgroup.clone() }];
+        self.located.containers = vec![LocatedContainer {
+            name: "main".to_owned(),
+            pid,
+            cgroup: self.cgroup.clone(),
+            throttle: None,
+        }];
     }
 
     pub fn cgroup(&self) -> &Path {

@@ -101,7 +101,8 @@ impl Writer {
             .expect("this test binary can be started");
         pod.located.volumes = vec![disk.volume()];
         let pid = child.id().cast_signed();
-        pod.located.containers = vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None }];
+        pod.located.containers =
+            vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None }];
         folder.show(0, &pod.located);
         let writer = Self { child, disk };
         eventually("it writes", Duration::from_secs(10), || (writer.times("two").len() > 3).then_some(()));

@@ -18,7 +18,7 @@ fn leftovers(name: &str, state: &Path) -> Vec<String> {
     if folder.exists() {
         found.push(folder.display().to_string());
     }
-    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/blkio"] {
         let cgroups = std::fs::read_dir(Path::new(root).join("seatrial"));
         for cgroup in cgroups.into_iter().flatten().flatten() {
             let folder = cgroup.file_name().to_string_lossy().into_owned();

@@ -1,5 +1,6 @@
 //! Pods come, serve, die and come back as in Kubernetes.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -144,4 +145,27 @@ fn frozen_container_does_not_keep_its_restart_frozen() {
     let frozen =
         || std::fs::read_to_string(cgroup.join("cgroup.freeze")).is_ok_and(|state| state.trim() == "0");
     wait_until("the new cgroup is thawed", frozen);
+}
+
+#[test]
+fn every_start_of_a_container_has_a_new_cgroup_in_which_its_io_can_be_limited() {
+    if !std::path::Path::new("/sys/fs/cgroup/blkio/cgroup.procs").exists() {
+        return;
+    }
+    let fixture = Fixture::up("limited", shell_set(1, "sleep 1000"));
+    fixture.wait_ready();
+    let look = || {
+        let container = fixture.locate(0).containers[0].clone();
+        let cgroup = container.throttle.expect("cgroups are writable for root");
+        let members = std::fs::read_to_string(cgroup.join("cgroup.procs")).expect("readable");
+        let first = fixture.pid_outside(container.pid);
+        assert!(members.lines().any(|pid| pid == first.to_string()), "{first} is not in {members}");
+        (first, std::fs::metadata(&cgroup).expect("there").ino())
+    };
+    let (first, before) = look();
+    kill(first, Signal::SIGKILL).expect("the container lives");
+    fixture.wait_for("the restart", |now| {
+        now.pod(0).is_some_and(|pod| pod.ready && pod.containers[0].restarts == 1)
+    });
+    assert_ne!(look().1, before, "no limit of the one before is left");
 }

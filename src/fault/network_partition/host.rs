@@ -127,6 +127,7 @@ impl<'a> Links<'a> {
             | HostFault::DiskLatency(_)
             | HostFault::DiskError(_)
             | HostFault::DiskStall(_)
+            | HostFault::DiskThrottle(_)
             | HostFault::DiskFill(_)
             | HostFault::HoldVolume(_)
             | HostFault::Measure {}

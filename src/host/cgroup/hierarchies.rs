@@ -74,9 +74,27 @@ impl Hierarchies {
         self.unified.as_ref()?.folder(path)
     }
 
-    /// The folder of a cgroup of version 1's freezer by its path in `/proc/PID/cgroup`.
-    pub fn freezer_folder(&self, path: &str) -> Option<PathBuf> {
-        self.legacy.iter().find(|mount| mount.options.iter().any(|option| option == "freezer"))?.folder(path)
+    /// The folder of a cgroup of version 1's hierarchy with this controller by its path in `/proc/PID/cgroup`.
+    pub fn legacy_folder(&self, controller: &str, path: &str) -> Option<PathBuf> {
+        self.legacy_mount(controller)?.folder(path)
+    }
+
+    /// The folder of the cgroup in which I/O is limited, by its path in either hierarchy: version 1's `blkio` takes the controller
+    /// from version 2 where it is mounted.
+    pub fn throttle_folder(&self, blkio: Option<&str>, unified: Option<&str>) -> Option<PathBuf> {
+        match self.legacy_mount("blkio") {
+            Some(mount) => mount.folder(blkio?),
+            None => self.unified_folder(unified?),
+        }
+    }
+
+    /// The top of version 1's hierarchy with this controller.
+    pub fn legacy_top(&self, controller: &str) -> Option<PathBuf> {
+        self.legacy_mount(controller).map(|mount| mount.point.clone())
+    }
+
+    fn legacy_mount(&self, controller: &str) -> Option<&Mount> {
+        self.legacy.iter().find(|mount| mount.options.iter().any(|option| option == controller))
     }
 
     /// The top of each hierarchy of version 1, which belongs to no pod and holds processes.
@@ -91,8 +109,7 @@ impl Hierarchies {
 
     /// Where a new cgroup with a freezer can be made, with the file that tells that it is one.
     pub fn freezer_top(&self) -> Option<PathBuf> {
-        let has_freezer = |mount: &&Mount| mount.options.iter().any(|option| option == "freezer");
-        self.legacy.iter().find(has_freezer).or(self.unified.as_ref()).map(|mount| mount.point.clone())
+        self.legacy_top("freezer").or_else(|| self.unified_top())
     }
 }
 
@@ -160,7 +177,7 @@ mod tests {
     fn finds_a_cgroup_in_the_machines_own_mounts() {
         let path = "/kubepods/burstable/podX/Y";
         assert_eq!(
-            parse(LEGACY).freezer_folder(path),
+            parse(LEGACY).legacy_folder("freezer", path),
             Some(PathBuf::from("/proc/1/root/sys/fs/cgroup/freezer/kubepods/burstable/podX/Y"))
         );
         assert_eq!(parse(LEGACY).unified_folder(path), None);
@@ -179,6 +196,17 @@ mod tests {
             parse(part).unified_folder("/docker/n1/kubepods/x"),
             Some(PathBuf::from("/proc/1/root/sys/fs/cgroup/kubepods/x"))
         );
+    }
+
+    #[test]
+    fn limits_on_io_are_where_the_controller_is() {
+        let below = |path: &str| Some(Path::new("/proc/1/root/sys/fs/cgroup").join(path));
+        let blkio = "36 31 0:33 / /sys/fs/cgroup/blkio rw,relatime - cgroup cgroup rw,blkio";
+        let hybrid = parse(&format!("{blkio}\n{BESIDE}"));
+        assert_eq!(hybrid.throttle_folder(Some("/a"), Some("/b")), below("blkio/a"));
+        assert_eq!(hybrid.throttle_folder(None, Some("/b")), None, "version 2 has no such controller then");
+        assert_eq!(parse(UNIFIED).throttle_folder(Some("/a"), Some("/b")), below("b"));
+        assert_eq!(parse(BESIDE).throttle_folder(None, None), None);
     }
 
     #[test]

@@ -186,8 +186,8 @@ fn located(wanted: &Wanted, found: &[Found], hierarchies: &Hierarchies) -> io::R
             .filter(|process| process.container.as_ref() == Some(id))
             .min_by_key(|process| process.age());
         if let Some(first) = first {
-            let cgroup = first.freezer_folder(hierarchies);
-            containers.push(LocatedContainer { name: name.clone(), pid: first.id.pid, cgroup });
+            let (cgroup, throttle) = (first.freezer_folder(hierarchies), first.throttle_folder(hierarchies));
+            containers.push(LocatedContainer { name: name.clone(), pid: first.id.pid, cgroup, throttle });
         }
     }
     if containers.is_empty() && !wanted.running.is_empty() {

@@ -191,7 +191,10 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
             }
         }
         // Whoever is slow answers still, and so does whoever cannot move, or is looked at.
-        HostFault::DiskLatency(_) | HostFault::HoldVolume(_) | HostFault::Measure {} => {}
+        HostFault::DiskLatency(_)
+        | HostFault::DiskThrottle(_)
+        | HostFault::HoldVolume(_)
+        | HostFault::Measure {} => {}
         HostFault::Api(fault) => through_the_api(fault, spec, member, snapshot, &mut found),
     }
     let is_nothing = found.down.is_empty() && found.cut.is_empty() && found.rolling == 0;

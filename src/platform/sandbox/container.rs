@@ -68,8 +68,8 @@ pub struct Bind {
 /// The process of a container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProcessPlan {
-    /// Its cgroup, where there is one.
-    pub cgroup: Option<PathBuf>,
+    /// Its cgroups, one in each hierarchy that has one.
+    pub cgroups: Vec<PathBuf>,
     /// Program and arguments.
     pub argv: Vec<String>,
     /// Its whole environment.
@@ -96,7 +96,7 @@ pub struct ExecPlan {
 /// `seatrial __sandbox-container`, as process 1 of the container.
 pub fn container_main() -> i32 {
     with_plan(|plan: ContainerPlan, _report| {
-        if let Some(cgroup) = &plan.process.cgroup {
+        for cgroup in &plan.process.cgroups {
             cgroup::join(cgroup).map_err(|error| named("cannot join the container's cgroup", &error))?;
         }
         redirect_output(&plan)?;

@@ -66,15 +66,30 @@ impl World {
         self.setup.spec.pod.fs_group.filter(|_| self.setup.is_root)
     }
 
-    /// The cgroup of a pod; its containers' are below it.
-    pub fn pod_cgroup(&self, uid: &str) -> Option<PathBuf> {
-        self.setup.cgroup.as_deref().map(|sandbox: &Path| sandbox.join(format!("pod{uid}")))
+    /// The cgroups of a pod, one in each hierarchy; its containers' are below them.
+    pub fn pod_cgroups(&self, uid: &str) -> Vec<PathBuf> {
+        self.setup.cgroups().map(|sandbox| pod_cgroup(sandbox, uid)).collect()
     }
 
-    /// The cgroup of a container.
-    pub fn container_cgroup(&self, uid: &str, container: &str) -> Option<PathBuf> {
-        self.pod_cgroup(uid).map(|pod| pod.join(container))
+    /// The cgroups of a container, one in each hierarchy.
+    pub fn container_cgroups(&self, uid: &str, container: &str) -> Vec<PathBuf> {
+        self.pod_cgroups(uid).iter().map(|pod| pod.join(container)).collect()
     }
+
+    /// The cgroup of a container that holds its processes and can be frozen.
+    pub fn container_cgroup(&self, uid: &str, container: &str) -> Option<PathBuf> {
+        self.setup.cgroup.as_deref().map(|sandbox| pod_cgroup(sandbox, uid).join(container))
+    }
+
+    /// The cgroup of a container in which its I/O can be limited.
+    pub fn container_throttle(&self, uid: &str, container: &str) -> Option<PathBuf> {
+        let sandbox = self.setup.blkio.as_deref().or(self.setup.cgroup.as_deref());
+        sandbox.map(|sandbox| pod_cgroup(sandbox, uid).join(container))
+    }
+}
+
+fn pod_cgroup(sandbox: &Path, uid: &str) -> PathBuf {
+    sandbox.join(format!("pod{uid}"))
 }
 
 /// `seatrial __sandbox-init DIR`, as process 1 of the sandbox.

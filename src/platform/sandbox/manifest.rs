@@ -22,7 +22,6 @@ mod kinds;
 mod names;
 mod pod;
 mod program;
-mod quantity;
 mod report;
 mod secret;
 mod service;

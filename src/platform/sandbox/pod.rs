@@ -99,7 +99,7 @@ async fn run_sandbox(
             status.ready = false;
         }
     });
-    if let Some(path) = world.pod_cgroup(uid) {
+    for path in world.pod_cgroups(uid) {
         let removed =
             tokio::task::spawn_blocking(move || cgroup::remove(&path, Duration::from_secs(5))).await;
         if let Ok(Err(error)) = removed {

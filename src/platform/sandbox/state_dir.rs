@@ -41,6 +41,8 @@ pub struct Setup {
     pub options: Options,
     /// The folder of the sandbox's cgroups, where there can be one.
     pub cgroup: Option<PathBuf>,
+    /// The folder of its cgroups in version 1's blkio, where that has the limits on I/O.
+    pub blkio: Option<PathBuf>,
     /// Whether root outside is root inside.
     pub is_root: bool,
     /// What its claims are.
@@ -84,12 +86,19 @@ impl Setup {
         }
     }
 
+    /// The folder of the sandbox's cgroups in each hierarchy.
+    pub fn cgroups(&self) -> impl Iterator<Item = &Path> {
+        // Version 2 first: there the kernel kills whoever is left.
+        self.cgroup.iter().chain(&self.blkio).map(PathBuf::as_path)
+    }
+
     /// Removes the cgroups of a sandbox whose processes are gone.
     pub fn sweep_cgroups(&self) -> io::Result<()> {
-        let Some(path) = &self.cgroup else { return Ok(()) };
-        cgroup::remove(path, CGROUP_LIMIT)?;
-        // The folder of all sandboxes goes with the last one; the kernel keeps it while there is another.
-        let _ = path.parent().map(fs::remove_dir);
+        for path in self.cgroups() {
+            cgroup::remove(path, CGROUP_LIMIT)?;
+            // The folder of all sandboxes goes with the last one; the kernel keeps it while there is another.
+            let _ = path.parent().map(fs::remove_dir);
+        }
         Ok(())
     }
 }

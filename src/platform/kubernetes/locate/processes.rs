@@ -18,6 +18,8 @@ pub(super) struct Found {
     pub unified: Option<String>,
     /// Its container's path in the hierarchy of version 1's freezer.
     pub freezer: Option<String>,
+    /// Its container's path in the hierarchy of version 1's blkio.
+    pub blkio: Option<String>,
 }
 
 /// Every living process of the pod with this UID.
@@ -39,7 +41,7 @@ pub(super) fn of_pod(uid: &str) -> io::Result<Vec<Found>> {
 impl Found {
     /// By the lines `NUMBER:CONTROLLERS:PATH` of `/proc/PID/cgroup` (cgroups(7)); `None` where it is not in the pod.
     pub(super) fn new(id: ProcessId, cgroups: &str, uid: &str) -> Option<Self> {
-        let mut found = Self { id, container: None, unified: None, freezer: None };
+        let mut found = Self { id, container: None, unified: None, freezer: None, blkio: None };
         let mut is_in_pod = false;
         for line in cgroups.lines() {
             let mut fields = line.splitn(3, ':');
@@ -55,10 +57,17 @@ impl Found {
                 continue;
             };
             found.container = Some(container.to_owned());
+            let has = |controller| controllers.split(',').any(|known| known == controller);
+            let path = || Some(place.path.to_owned());
             if controllers.is_empty() {
-                found.unified = Some(place.path.to_owned());
-            } else if controllers.split(',').any(|controller| controller == "freezer") {
-                found.freezer = Some(place.path.to_owned());
+                found.unified = path();
+            }
+            // Controllers may share a hierarchy.
+            if has("freezer") {
+                found.freezer = path();
+            }
+            if has("blkio") {
+                found.blkio = path();
             }
         }
         is_in_pod.then_some(found)
@@ -67,7 +76,12 @@ impl Found {
     /// Where its container can be frozen: in version 2 where it has a cgroup of its own there, or else in version 1.
     pub(super) fn freezer_folder(&self, hierarchies: &Hierarchies) -> Option<PathBuf> {
         let unified = self.unified.as_ref().and_then(|path| hierarchies.unified_folder(path));
-        unified.or_else(|| hierarchies.freezer_folder(self.freezer.as_ref()?))
+        unified.or_else(|| hierarchies.legacy_folder("freezer", self.freezer.as_ref()?))
+    }
+
+    /// Where its container's I/O can be limited.
+    pub(super) fn throttle_folder(&self, hierarchies: &Hierarchies) -> Option<PathBuf> {
+        hierarchies.throttle_folder(self.blkio.as_deref(), self.unified.as_deref())
     }
 
     /// Orders by age, the oldest first.

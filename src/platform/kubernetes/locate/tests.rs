@@ -32,7 +32,7 @@ fn wanted() -> Wanted {
 
 fn process(pid: i32, start: u64, container: char) -> Found {
     let path = format!("/kubepods/burstable/pod{UID}/{}", id(container));
-    let cgroups = format!("6:freezer:{path}\n4:memory:{path}\n0::/");
+    let cgroups = format!("7:blkio:{path}\n6:freezer:{path}\n4:memory:{path}\n0::/");
     Found::new(ProcessId { pid, start }, &cgroups, UID).expect("in the pod")
 }
 
@@ -81,6 +81,10 @@ fn a_container_without_a_cgroup_of_its_own_in_version_2_is_frozen_by_version_1()
     let found = process(11, 40, 'b');
     assert_eq!(found.unified, None, "the line `0::/` names no container");
     assert_eq!(found.freezer, Some(format!("/kubepods/burstable/pod{UID}/{}", id('b'))));
+    assert_eq!(found.blkio, found.freezer);
+    let shared = format!("6:freezer,blkio:/kubepods/burstable/pod{UID}/{}\n5:cpu:/", id('b'));
+    let shared = Found::new(ProcessId { pid: 1, start: 1 }, &shared, UID).expect("in the pod");
+    assert_eq!((&shared.freezer, &shared.blkio), (&found.freezer, &found.blkio));
     let path = format!("/kubepods.slice/kubepods-pod{}.slice/crio-{}.scope", UID.replace('-', "_"), id('b'));
     let unified = Found::new(ProcessId { pid: 1, start: 1 }, &format!("0::{path}/container"), UID);
     assert_eq!(unified.and_then(|found| found.unified), Some(path));

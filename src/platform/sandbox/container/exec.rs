@@ -16,7 +16,7 @@ pub fn exec_main() -> i32 {
     with_plan(|plan: ExecPlan, report| {
         let ended = || io::Error::new(io::ErrorKind::NotFound, "the container has ended");
         let container = PidFd::open(plan.container)?.ok_or_else(ended)?;
-        if let Some(cgroup) = &plan.process.cgroup {
+        for cgroup in &plan.process.cgroups {
             cgroup::join(cgroup)?;
         }
         let null: OwnedFd = std::fs::File::open("/dev/null")?.into();

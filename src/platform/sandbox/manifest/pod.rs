@@ -2,10 +2,11 @@
 
 use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
 
+use super::FindProgram;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::set::seconds;
-use super::{FindProgram, quantity};
+use crate::experiment::quantity;
 use crate::platform::sandbox::pod_spec::{
     ClaimTemplate, Container, EmptyDir, PodTemplate, Secret, SecretVolume,
 };

@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::service::Governing;
-use super::{FindProgram, pod, quantity, secret};
+use super::{FindProgram, pod, secret};
+use crate::experiment::quantity;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, Secret, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.

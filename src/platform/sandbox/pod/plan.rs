@@ -66,7 +66,7 @@ fn process(
     let template = &world.setup.spec.pod;
     let groups = template.supplemental_groups.iter().copied().chain(template.fs_group).collect();
     ProcessPlan {
-        cgroup: world.container_cgroup(&facts.uid, &container.name),
+        cgroups: world.container_cgroups(&facts.uid, &container.name),
         argv,
         env,
         working_dir: container.working_dir.clone().unwrap_or_else(|| PathBuf::from("/")),

@@ -30,6 +30,7 @@ impl PodSandbox<'_> {
                     name: container.name.clone(),
                     pid,
                     cgroup: self.world.container_cgroup(&self.facts.uid, &container.name),
+                    throttle: self.world.container_throttle(&self.facts.uid, &container.name),
                 });
             }
             match place {

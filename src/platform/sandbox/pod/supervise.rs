@@ -115,12 +115,16 @@ impl PodSandbox<'_> {
     }
 
     async fn start(&self, container: &Container, start: u32) -> Result<Running, StartError> {
-        if let Some(path) = self.world.container_cgroup(&self.facts.uid, &container.name) {
-            // A new folder for each start: nothing that was frozen or left over holds the new process.
-            tokio::task::spawn_blocking(move || cgroup::create_fresh(&path))
-                .await
-                .map_err(io::Error::other)??;
-        }
+        let paths = self.world.container_cgroups(&self.facts.uid, &container.name);
+        // A new folder for each start: nothing that was frozen, limited or left over holds the new process.
+        let made = tokio::task::spawn_blocking(move || {
+            for path in &paths {
+                cgroup::create_fresh(path)?;
+                path.parent().into_iter().for_each(cgroup::pass_on_io);
+            }
+            io::Result::Ok(())
+        });
+        made.await.map_err(io::Error::other)??;
         let plan = plan::container(self.world, self.facts, self.volumes, container, start)?;
         Ok(self.holder.start_container(plan).await?)
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
+use crate::experiment::quantity;
 
 /// Generous for a busy machine and a build without optimisation; without limits, these texts take minutes or for ever.
 const LONG: Duration = Duration::from_secs(20);

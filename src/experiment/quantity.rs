@@ -1,14 +1,48 @@
 //! Quantities of Kubernetes (`1Gi`, `100M`, `1e3`, `500m`) without floating-point numbers.
 
+use std::fmt;
+use std::str::FromStr;
+
+/// A number of bytes, written as a quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        bytes(text)
+            .map(Self)
+            .map_err(|why| format!("`{text}` {why}: write a number of bytes such as 1Mi or 500k"))
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = [("Gi", 30), ("Mi", 20), ("Ki", 10)]
+            .into_iter()
+            .find(|(_, power)| self.0 > 0 && self.0.trailing_zeros() >= *power);
+        match whole {
+            Some((suffix, power)) => write!(f, "{}{suffix}", self.0 >> power),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
 /// Why a text is no number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoBytes {
+pub enum NoBytes {
+    /// Not written as one.
     #[error("is no quantity")]
     Malformed,
+    /// Below zero.
     #[error("is negative")]
     Negative,
+    /// More than there can be.
     #[error("is more than 8 EiB")]
     TooLarge,
+    /// More digits than are read.
     #[error("has more than 20 digits")]
     TooManyDigits,
 }
@@ -17,7 +51,7 @@ pub(super) enum NoBytes {
 const MAX_DIGITS: usize = 20;
 
 /// The bytes of a quantity; a part of a byte counts as a whole one, as in Kubernetes.
-pub(super) fn bytes(text: &str) -> Result<u64, NoBytes> {
+pub fn bytes(text: &str) -> Result<u64, NoBytes> {
     let (is_negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -86,7 +120,17 @@ fn scale(suffix: &str) -> Option<(u32, i32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NoBytes, bytes};
+    use super::{Bytes, NoBytes, bytes};
+
+    #[test]
+    fn writes_what_it_reads_back_in_the_largest_whole_unit() {
+        for text in ["1Mi", "512Ki", "3Gi", "1000", "0", "1025"] {
+            assert_eq!(text.parse::<Bytes>().expect(text).to_string(), text);
+        }
+        assert_eq!("0.5Mi".parse::<Bytes>().expect("bytes").to_string(), "512Ki");
+        let why = "1MiB".parse::<Bytes>().expect_err("no suffix");
+        assert!(why.contains("write a number of bytes such as 1Mi"), "{why}");
+    }
 
     #[test]
     fn reads_every_suffix_exactly() {

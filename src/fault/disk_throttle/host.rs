@@ -1,0 +1,427 @@
+//! Limits the I/O of containers on a host.
+//!
+//! Guarantees: only the containers' own cgroups are limited, and only for the disks below the chosen volumes; a limit of
+//! somebody else that is as strict is no place for a fault, and one that is looser is there again afterwards; what somebody
+//! sets meanwhile is left to them; a revert reaches only the cgroups that the record names, by inode, and may be repeated.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::{HostFault, InjectionSpec, ThrottledDisk};
+use crate::fault::host;
+use crate::fault::host::volumes::{Volume, VolumeError, find, kernel as of_volume};
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
+use crate::host::block::Device;
+use crate::host::freezer::CgroupId;
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
+use crate::host::throttle::{Rate, Throttle, reaching, word};
+use crate::node::LocatedPod;
+use crate::undo::{Store, StoreError};
+
+/// Over less time, a single write would look like many in a second.
+const SHORTEST: Duration = Duration::from_millis(500);
+
+/// What is limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The first process of each chosen container.
+    pub first: Vec<ProcessId>,
+    /// Every limit.
+    pub limits: Vec<Limit>,
+}
+
+/// One limit of one cgroup for one disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limit {
+    /// The container's name.
+    pub container: String,
+    /// Its cgroup, or one below it.
+    pub cgroup: CgroupId,
+    /// The claim template's name.
+    pub claim: String,
+    /// The disk that the volume is on.
+    pub disk: Device,
+    /// What is limited.
+    pub rate: Rate,
+    /// To how much per second.
+    pub to: u64,
+    /// What it was before; nothing where there was no limit.
+    pub before: Option<u64>,
+}
+
+/// Why I/O could not be limited, or a limit not be taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not found, or the kernel refused.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Not found, or not to be touched.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// Others would be limited as well.
+    #[error(
+        "container {0} has no cgroup of its own in which I/O can be limited; this needs the blkio controller of cgroup v1 or the io controller of v2, and in a sandbox root"
+    )]
+    NoCgroup(String),
+    /// It would slow down whoever takes it back, or nobody.
+    #[error("the cgroup {path} holds {who}; only a cgroup of the container's own can be limited")]
+    NotItsOwn {
+        /// Which.
+        path: PathBuf,
+        /// Who is there, or is not.
+        who: String,
+    },
+    /// The container ended.
+    #[error("container {0} has no cgroup any more")]
+    Gone(String),
+    /// A limit is one of a disk.
+    #[error("volumes {0} and {1} are on the same disk, which has one limit; name one of them by `claims`")]
+    SameDisk(String, String),
+    /// It is as slow without us.
+    #[error("{what} are limited to {now}/s already, no more than it shall be; nothing is to be limited")]
+    StricterAlready {
+        /// What.
+        what: String,
+        /// To how much.
+        now: u64,
+    },
+    /// Two could not both put back what was before.
+    #[error("Injection {0} limits it already; revert that first")]
+    LimitedByUs(String),
+    /// Somebody sets limits at the same time.
+    #[error("{what}: the limit has just been changed by somebody else: expected {expected}, actual {actual}")]
+    Changed {
+        /// What.
+        what: String,
+        /// What it was.
+        expected: String,
+        /// What it is.
+        actual: String,
+    },
+    /// The kernel took another one.
+    #[error("{what}: expected a limit of {expected}/s, actual {actual}")]
+    NotSet {
+        /// What.
+        what: String,
+        /// What was written.
+        expected: u64,
+        /// What was read back.
+        actual: String,
+    },
+    /// What else is limited is not known.
+    #[error("cannot look for other limits of ours: {0}")]
+    Records(#[from] StoreError),
+}
+
+impl Limit {
+    /// What is limited, for a person.
+    fn what(&self) -> String {
+        let what = match self.rate {
+            Rate::ReadIops => "reads",
+            Rate::WriteIops => "writes",
+            Rate::ReadBandwidth => "bytes read",
+            Rate::WriteBandwidth => "bytes written",
+        };
+        format!("{what} of container {} on volume {} (disk {})", self.container, self.claim, self.disk)
+    }
+
+    /// Whether both are the same limit of the kernel.
+    fn is_same_as(&self, other: &Self) -> bool {
+        (&self.cgroup, self.disk, self.rate) == (&other.cgroup, other.disk, other.rate)
+    }
+
+    /// Its cgroup, open; `None` where it is gone.
+    fn open(&self) -> Result<Option<Throttle>, ContainerError> {
+        Throttle::open(&self.cgroup).map_err(kernel("open the cgroup of", &self.container))
+    }
+
+    fn read(&self, throttle: &Throttle) -> Result<Option<u64>, ContainerError> {
+        throttle.limit(self.disk, self.rate).map_err(kernel("read the I/O limits of", &self.container))
+    }
+
+    /// Sets it where it is still as it was found, and reads it back.
+    fn set(&self) -> Result<Slow, Error> {
+        let throttle = self.open()?.ok_or_else(|| Error::Gone(self.container.clone()))?;
+        let now = self.read(&throttle)?;
+        if now != self.before {
+            let (expected, actual) = (word(self.before), word(now));
+            return Err(Error::Changed { what: self.what(), expected, actual });
+        }
+        let set = throttle.set(self.disk, self.rate, Some(self.to));
+        set.map_err(kernel("limit the I/O of", &self.container))?;
+        let actual = self.read(&throttle)?;
+        if actual != Some(self.to) {
+            return Err(Error::NotSet { what: self.what(), expected: self.to, actual: word(actual) });
+        }
+        Ok(Slow::new(self.clone(), throttle)?)
+    }
+
+    /// Makes it what it was before. One that somebody has changed is theirs; the last look at it has said so.
+    fn take_back(&self) -> Result<(), Error> {
+        let Some(throttle) = self.open()? else { return Ok(()) };
+        let restored = throttle.restore(self.disk, self.rate, self.to, self.before);
+        Ok(restored.map_err(kernel("take back the I/O limits of", &self.container))?)
+    }
+}
+
+/// Limits that may be set and are not yet.
+pub struct Ready {
+    target: Target,
+    undo_dir: PathBuf,
+}
+
+/// Finds the disks and the cgroups, and what is limited there already.
+pub(in crate::fault) fn prepare(
+    throttled: &ThrottledDisk,
+    pod: &LocatedPod,
+    container: Option<&str>,
+    undo_dir: &Path,
+) -> Result<Ready, HostError> {
+    let disks = disks(throttled, pod, undo_dir)?;
+    let mut target = Target { first: Vec::new(), limits: Vec::new() };
+    for running in Running::find(pod, container).map_err(Error::from)? {
+        for cgroup in cgroups(pod, &running)? {
+            for (volume, disk) in &disks {
+                for (rate, to) in rates(throttled) {
+                    let (container, claim) = (running.name.clone(), volume.claim.clone());
+                    let cgroup = cgroup.clone();
+                    let limit = Limit { container, cgroup, claim, disk: *disk, rate, to, before: None };
+                    target.limits.push(with_before(limit)?);
+                }
+            }
+        }
+        target.first.push(running.first);
+    }
+    Ok(Ready { target, undo_dir: undo_dir.to_owned() })
+}
+
+/// Each limit that is asked for.
+fn rates(throttled: &ThrottledDisk) -> impl Iterator<Item = (Rate, u64)> {
+    let ThrottledDisk { claims: _, read_iops, write_iops, read_bandwidth, write_bandwidth } = *throttled;
+    let all = [
+        (Rate::ReadIops, read_iops.map(u64::from)),
+        (Rate::WriteIops, write_iops.map(u64::from)),
+        (Rate::ReadBandwidth, read_bandwidth),
+        (Rate::WriteBandwidth, write_bandwidth),
+    ];
+    all.into_iter().filter_map(|(rate, limit)| Some((rate, limit?)))
+}
+
+/// The volumes that are meant, each with its disk.
+fn disks(
+    throttled: &ThrottledDisk,
+    pod: &LocatedPod,
+    undo_dir: &Path,
+) -> Result<Vec<(Volume, Device)>, Error> {
+    let mut found: Vec<(Volume, Device)> = Vec::new();
+    for (volume, _) in find(pod, &throttled.claims, undo_dir)? {
+        let disk = Device::disk_of(volume.device).map_err(of_volume("find the disk of", &volume.claim))?;
+        if let Some((other, _)) = found.iter().find(|(_, known)| *known == disk) {
+            return Err(Error::SameDisk(other.claim.clone(), volume.claim));
+        }
+        found.push((volume, disk));
+    }
+    Ok(found)
+}
+
+/// The cgroups whose limits reach every process of a container and nobody else.
+fn cgroups(pod: &LocatedPod, running: &Running) -> Result<Vec<CgroupId>, Error> {
+    let name = &running.name;
+    let located = pod.containers.iter().find(|located| located.name == *name);
+    let folder = located.and_then(|located| located.throttle.clone());
+    let folder = folder.ok_or_else(|| Error::NoCgroup(name.clone()))?;
+    let found = reaching(&folder).map_err(kernel("find the cgroup of", name))?;
+    let [own, ..] = found.as_slice() else { return Err(Error::Gone(name.clone())) };
+    let throttle = Throttle::open(own).map_err(kernel("open the cgroup of", name))?;
+    let throttle = throttle.ok_or_else(|| Error::Gone(name.clone()))?;
+    let members = throttle.processes().map_err(kernel("list the processes of", name))?;
+    let wrong = if members.contains(&std::process::id().cast_signed()) {
+        Some("this node's own process".to_owned())
+    } else if members.contains(&running.first.pid) {
+        None
+    } else {
+        Some(format!("no process of container {name}"))
+    };
+    match wrong {
+        Some(who) => Err(Error::NotItsOwn { path: folder, who }),
+        None => Ok(found),
+    }
+}
+
+/// What a limit is before it is set, where that makes a difference.
+fn with_before(limit: Limit) -> Result<Limit, Error> {
+    let throttle = limit.open()?.ok_or_else(|| Error::Gone(limit.container.clone()))?;
+    match limit.read(&throttle)? {
+        Some(now) if now <= limit.to => Err(Error::StricterAlready { what: limit.what(), now }),
+        before => Ok(Limit { before, ..limit }),
+    }
+}
+
+impl Ready {
+    /// Who else of ours has limited the same: the record of this one is written already, and so is that of anybody else who
+    /// is about to do it.
+    fn other(&self, own: &str) -> Result<Option<String>, Error> {
+        for path in Store::open(&self.undo_dir)?.list()? {
+            // One that has just been removed has been taken back; one that cannot be read is set aside when a node starts.
+            let Ok(record) = Store::read(&path) else { continue };
+            let host::Target::DiskThrottle(other) = &record.target else { continue };
+            let mut limits = self.target.limits.iter();
+            let is_same = limits.any(|limit| other.limits.iter().any(|other| limit.is_same_as(other)));
+            if is_same && record.spec.name != own {
+                return Ok(Some(record.spec.name));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Prepared for Ready {
+    fn target(&self) -> host::Target {
+        host::Target::DiskThrottle(self.target.clone())
+    }
+
+    fn inject(self: Box<Self>, spec: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        if let Some(other) = self.other(&spec.name)? {
+            return Err(Error::LimitedByUs(other).into());
+        }
+        let slow = self.target.limits.iter().map(Limit::set).collect::<Result<_, _>>()?;
+        Ok(Box::new(Throttled { slow, since: Instant::now(), has_slowed: false }))
+    }
+}
+
+impl Undo for Target {
+    /// With its container a limit ends.
+    fn anchors(&self) -> Vec<ProcessId> {
+        self.first.clone()
+    }
+
+    fn revert(&self, _: &Held) -> Result<(), HostError> {
+        // One that cannot be taken back keeps no other one in force.
+        let all: Vec<Result<(), Error>> = self.limits.iter().map(Limit::take_back).collect();
+        Ok(all.into_iter().collect::<Result<(), Error>>()?)
+    }
+
+    fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
+        let mut slow = Vec::new();
+        for limit in &self.limits {
+            let throttle = limit.open().map_err(Error::from)?;
+            let throttle = throttle.ok_or_else(|| Error::Gone(limit.container.clone()))?;
+            slow.push(Slow::new(limit.clone(), throttle).map_err(Error::from)?);
+        }
+        Ok(Box::new(Throttled { slow, since: Instant::now(), has_slowed: false }))
+    }
+}
+
+/// Limits in force.
+struct Throttled {
+    slow: Vec<Slow>,
+    /// When the kernel was asked last for what it has counted.
+    since: Instant,
+    /// Whether I/O has come near a limit.
+    has_slowed: bool,
+}
+
+/// One limit in force.
+struct Slow {
+    limit: Limit,
+    throttle: Throttle,
+    /// What the kernel had counted when it was asked last.
+    counted: u64,
+    /// How much that was in a second, before.
+    measured: f64,
+}
+
+impl Slow {
+    fn new(limit: Limit, throttle: Throttle) -> Result<Self, ContainerError> {
+        let mut slow = Self { limit, throttle, counted: 0, measured: 0.0 };
+        slow.counted = slow.count()?;
+        Ok(slow)
+    }
+
+    fn count(&self) -> Result<u64, ContainerError> {
+        let Limit { disk, rate, container, .. } = &self.limit;
+        self.throttle.counted(*disk, *rate).map_err(kernel("read the I/O statistics of", container))
+    }
+
+    /// What contradicts the limit, if anything does.
+    fn contradiction(&self) -> Result<Option<String>, ContainerError> {
+        let Limit { to, .. } = self.limit;
+        let now = self.limit.read(&self.throttle)?;
+        Ok((now != Some(to)).then(|| {
+            let what = self.limit.what();
+            format!(
+                "{what}: expected a limit of {to}/s, actual {}; whoever has changed it keeps that",
+                word(now)
+            )
+        }))
+    }
+
+    fn measure(&mut self, over: Duration) -> Result<(), ContainerError> {
+        let counted = self.count()?;
+        let more = counted.saturating_sub(std::mem::replace(&mut self.counted, counted));
+        self.measured = more as f64 / over.as_secs_f64();
+        Ok(())
+    }
+
+    /// Whether so much was going on that some of it had to wait, as what comes in bursts has to well below the limit.
+    fn is_near(&self) -> bool {
+        self.measured * 2.0 >= self.limit.to as f64
+    }
+
+    fn observed(&self) -> String {
+        let (to, measured, counted) = (self.limit.to, self.measured, self.throttle.word_for_counted());
+        format!("{} limited to {to}/s, {measured:.1}/s {counted}", self.limit.what())
+    }
+}
+
+impl Throttled {
+    fn see(&mut self) -> Result<Option<String>, ContainerError> {
+        for slow in &self.slow {
+            if let Some(contradiction) = slow.contradiction()? {
+                return Ok(Some(contradiction));
+            }
+        }
+        let over = self.since.elapsed();
+        if over >= SHORTEST {
+            self.since = Instant::now();
+            for slow in &mut self.slow {
+                slow.measure(over)?;
+            }
+        }
+        self.has_slowed |= self.slow.iter().any(Slow::is_near);
+        Ok(None)
+    }
+}
+
+impl Effect for Throttled {
+    /// Before anything came near a limit there is no proof; after it there is one for as long as the limits are there.
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        match self.see() {
+            Err(error) => Look::Fails(error.to_string()),
+            Ok(Some(contradiction)) => Look::Fails(contradiction),
+            Ok(None) if self.has_slowed => {
+                let observed: Vec<String> = self.slow.iter().map(Slow::observed).collect();
+                Look::Holds(observed.join("; "))
+            }
+            Ok(None) => Look::NotYet,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rate, ThrottledDisk, rates};
+
+    #[test]
+    fn what_is_not_named_is_not_limited() {
+        let asked =
+            ThrottledDisk { write_iops: Some(20), read_bandwidth: Some(1 << 20), ..ThrottledDisk::default() };
+        let expected = [(Rate::WriteIops, 20), (Rate::ReadBandwidth, 1 << 20)];
+        assert_eq!(rates(&asked).collect::<Vec<_>>(), expected);
+    }
+}

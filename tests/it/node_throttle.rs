@@ -1,0 +1,200 @@
+//! Limited disks: a real process that writes and syncs on a real filesystem, from a cgroup of its own in which the node limits
+//! its I/O.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::libc::{major, minor};
+use seatrial::api::{HostFault, InjectionState, ThrottledDisk};
+
+use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
+use crate::node_pod::{Grouping, Pod, cgroups};
+use crate::node_writer::Writer;
+
+const LONG: Duration = Duration::from_mins(1);
+const SOON: Duration = Duration::from_secs(3);
+
+/// The hierarchy in which I/O can be limited, where the machine has one: version 1's, or version 2 where that has its controller.
+pub fn hierarchy() -> Option<PathBuf> {
+    let old = PathBuf::from("/sys/fs/cgroup/blkio");
+    if old.join("cgroup.procs").exists() {
+        return Some(old);
+    }
+    let passed_on = fs::read_to_string(cgroups().join("cgroup.subtree_control")).ok()?;
+    passed_on.split_whitespace().any(|name| name == "io").then(cgroups)
+}
+
+pub fn writes(per_second: u32) -> HostFault {
+    HostFault::DiskThrottle(ThrottledDisk { write_iops: Some(per_second), ..ThrottledDisk::default() })
+}
+
+/// A writer in a cgroup of its own.
+pub struct Limited {
+    pub writer: Writer,
+    cgroup: PathBuf,
+    /// The writer's disk, as the kernel's files name it.
+    disk: String,
+}
+
+impl Limited {
+    /// `None` where no I/O can be limited.
+    pub fn start(folder: &Folder, pod: &mut Pod) -> Option<Self> {
+        let cgroup = hierarchy()?.join(format!("seatrial-test-io-{}", pod.located.holder));
+        let writer = Writer::start(folder, pod);
+        let device = fs::metadata(&writer.disk.mount).expect("there").dev();
+        fs::create_dir(&cgroup).expect("cgroups are writable for root");
+        fs::write(cgroup.join("cgroup.procs"), writer.pid().to_string()).expect("it lives");
+        pod.located.containers[0].throttle = Some(cgroup.clone());
+        folder.show(0, &pod.located);
+        Some(Self { writer, cgroup, disk: format!("{}:{}", major(device), minor(device)) })
+    }
+
+    /// How many writes there may be in a second, by the kernel's own word.
+    pub fn limit(&self) -> Option<u64> {
+        let old = fs::read_to_string(self.cgroup.join("blkio.throttle.write_iops_device"));
+        let text = old.or_else(|_| fs::read_to_string(self.cgroup.join("io.max"))).expect("readable");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{} ", self.disk)))?;
+        line.split(' ').find_map(|word| word.trim_start_matches("wiops=").parse().ok())
+    }
+
+    /// Limits it as somebody else would; 0 for no limit.
+    fn limit_to(&self, limit: u64) {
+        let old = self.cgroup.join("blkio.throttle.write_iops_device");
+        let written = if old.exists() {
+            fs::write(old, format!("{} {limit}", self.disk))
+        } else {
+            let limit = if limit == 0 { "max".to_owned() } else { limit.to_string() };
+            fs::write(self.cgroup.join("io.max"), format!("{} wiops={limit}", self.disk))
+        };
+        written.expect("writable for root");
+    }
+
+    /// How many syncs there are in a second.
+    fn syncs_per_second(&self) -> f64 {
+        let (before, since) = (self.writer.syncs(), Instant::now());
+        std::thread::sleep(Duration::from_secs(4));
+        (self.writer.syncs() - before) as f64 / since.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Limited {
+    /// A process that waits for a limit ends when that is gone.
+    fn drop(&mut self) {
+        self.limit_to(0);
+        let _ = self.writer.child.kill();
+        let _ = self.writer.child.wait();
+        let until = Instant::now() + SOON;
+        while fs::remove_dir(&self.cgroup).is_err() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn as_many_writes_as_asked_are_done_in_a_second_and_as_many_as_ever_afterwards() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let before = limited.syncs_per_second();
+    let mut node = Node::start(&folder);
+    node.put(&injection("slow", &pod, writes(10), LONG));
+    let observed = folder.await_state("slow", InjectionState::Injected).proof.expect("proven").observed;
+    assert!(observed.contains("writes of container main on volume data (disk "), "{observed}");
+    assert!(observed.contains("limited to 10/s, "), "{observed}");
+    assert_eq!(limited.limit(), Some(10));
+    let during = limited.syncs_per_second();
+    assert!(before > 20.0 && (3.0..=12.0).contains(&during), "{during}/s where there were {before}/s");
+    node.gone("slow");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    assert_eq!(limited.limit(), None);
+    let after = limited.syncs_per_second();
+    assert!(after > 20.0, "{after}/s where there were {before}/s");
+    node.end();
+    assert!(guardians(&folder).is_empty());
+}
+
+#[test]
+fn a_limit_of_somebody_else_is_there_again_afterwards_and_a_stricter_one_is_kept() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    limited.limit_to(40);
+    let mut node = Node::start(&folder);
+    node.put(&injection("more", &pod, writes(50), LONG));
+    let error = folder.await_state("more", InjectionState::Failed).error.expect("why");
+    assert!(error.contains("are limited to 40/s already, no more than it shall be"), "{error}");
+    node.put(&injection("slow", &pod, writes(10), LONG));
+    folder.await_state("slow", InjectionState::Injected);
+    assert_eq!(limited.limit(), Some(10));
+    // Two could not both put back what was before.
+    node.put(&injection("second", &pod, writes(5), LONG));
+    let error = folder.await_state("second", InjectionState::Failed).error.expect("why");
+    assert!(error.contains("Injection slow limits it already"), "{error}");
+    assert_eq!(limited.limit(), Some(10));
+    node.gone("slow");
+    eventually("it is as before", SOON, || (limited.limit() == Some(40)).then_some(()));
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    node.end();
+    assert_eq!(limited.limit(), Some(40));
+}
+
+#[test]
+fn a_limit_that_is_changed_behind_its_back_is_lost_and_stays_changed() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let mut node = Node::start(&folder);
+    for (name, now, actual) in [("removed", 0, "no limit"), ("raised", 70, "70")] {
+        node.put(&injection(name, &pod, writes(10), LONG));
+        folder.await_state(name, InjectionState::Injected);
+        limited.limit_to(now);
+        let error = folder.await_state(name, InjectionState::Lost).error.expect("why");
+        assert!(error.contains(&format!("expected a limit of 10/s, actual {actual}")), "{error}");
+        node.gone(name);
+        eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+        assert_eq!(limited.limit(), Some(now).filter(|&now| now > 0));
+    }
+    node.end();
+}
+
+#[test]
+fn a_limit_that_nothing_comes_near_is_never_proven() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let mut node = Node::start(&folder);
+    node.put(&injection("wide", &pod, writes(1_000_000), LONG));
+    eventually("it is limited", SOON, || (limited.limit() == Some(1_000_000)).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(folder.status("wide").map(|status| status.state), Some(InjectionState::Pending));
+    node.gone("wide");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    assert_eq!(limited.limit(), None);
+    node.end();
+}
+
+#[test]
+fn a_cgroup_that_is_not_the_containers_own_is_refused() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let mut node = Node::start(&folder);
+    let node_pid = node.child.id();
+    let mut refused = |name: &str, cgroup: Option<&Path>| {
+        pod.located.containers[0].throttle = cgroup.map(Path::to_owned);
+        folder.show(0, &pod.located);
+        node.put(&injection(name, &pod, writes(10), LONG));
+        folder.await_state(name, InjectionState::Failed).error.expect("why")
+    };
+    let error = refused("none", None);
+    assert!(error.contains("container main has no cgroup of its own in which I/O can be limited"), "{error}");
+    let empty = limited.cgroup.with_extension("empty");
+    fs::create_dir(&empty).expect("writable");
+    let error = refused("empty", Some(&empty));
+    fs::remove_dir(&empty).expect("nobody is in it");
+    assert!(error.contains("holds no process of container main"), "{error}");
+    fs::write(limited.cgroup.join("cgroup.procs"), node_pid.to_string()).expect("it lives");
+    let error = refused("own", Some(&limited.cgroup));
+    let top = hierarchy().expect("there");
+    fs::write(top.join("cgroup.procs"), node_pid.to_string()).expect("it lives");
+    assert!(error.contains("this node's own process"), "{error}");
+    assert_eq!(limited.limit(), None);
+    node.end();
+}
