@@ -5,6 +5,7 @@ mod disk;
 mod injection;
 mod measured;
 mod members;
+mod network;
 mod snapshot;
 mod volumes;
 
@@ -19,6 +20,7 @@ pub use injection::{
 };
 pub use measured::{Measured, MeasuredVolume, Seen, VolumeIo, VolumeRoom};
 pub use members::{Member, MemberSample, Members, Role};
+pub use network::{Shape, ShapedTraffic};
 pub use snapshot::{ContainerStatus, DisruptionBudget, Disturbance, Pod, PodPhase, Rollout, Snapshot};
 pub use volumes::{ClaimedVolume, Volumes};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal};
+use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal, Shape, ShapedTraffic};
 use crate::experiment::Selection;
 
 pub mod api_deny;
@@ -24,7 +24,11 @@ pub mod disk_throttle;
 mod hold;
 pub mod host;
 pub mod kubelet_stop;
+pub mod network_bandwidth;
+pub mod network_delay;
+pub mod network_loss;
 pub mod network_partition;
+pub mod network_shaping;
 pub mod node_down;
 mod nodes;
 pub mod pod_evict;
@@ -195,6 +199,17 @@ pub enum Action {
         /// Whether clients are cut off as well.
         clients: bool,
     },
+    /// Packets from it to others are delayed, lost or slowed down.
+    Shape {
+        /// The other members.
+        to: BTreeSet<Ordinal>,
+        /// Whether packets to everybody else are meant as well.
+        everybody: bool,
+        /// Only these ports; all where empty.
+        ports: Vec<u16>,
+        /// How they are treated.
+        shape: Shape,
+    },
     /// The run does it through the API server.
     Api(ApiFault),
 }
@@ -218,7 +233,21 @@ impl Action {
                 ports: ports.clone(),
                 clients: *clients,
             }),
+            Self::Shape { to, everybody, ports, shape } => Some(HostFault::Shape(ShapedTraffic {
+                members: to.iter().filter_map(|ordinal| addresses.get(ordinal).copied()).collect(),
+                everybody: *everybody,
+                ports: ports.clone(),
+                shape: shape.clone(),
+            })),
             Self::Api(fault) => Some(HostFault::Api(fault.clone())),
+        }
+    }
+
+    /// Whether it is about packets, so that whom it hits needs an address.
+    pub fn needs_an_address(&self) -> bool {
+        match self {
+            Self::Cut { .. } | Self::Shape { .. } => true,
+            Self::DeletePod { .. } | Self::Host(_) | Self::Api(_) => false,
         }
     }
 }
@@ -340,6 +369,9 @@ faults! {
     PodKill = pod_kill::PodKill,
     ProcessPause = process_pause::ProcessPause,
     NetworkPartition = network_partition::NetworkPartition,
+    NetworkDelay = network_delay::NetworkDelay,
+    NetworkLoss = network_loss::NetworkLoss,
+    NetworkBandwidth = network_bandwidth::NetworkBandwidth,
     PowerLoss = power_loss::PowerLoss,
     DiskLatency = disk_latency::DiskLatency,
     DiskError = disk_error::DiskError,

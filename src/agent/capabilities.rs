@@ -13,7 +13,11 @@ use crate::fault::disk_latency::DiskLatency;
 use crate::fault::disk_stall::DiskStall;
 use crate::fault::disk_throttle::DiskThrottle;
 use crate::fault::kubelet_stop::{self, KubeletStop};
+use crate::fault::network_bandwidth::NetworkBandwidth;
+use crate::fault::network_delay::NetworkDelay;
+use crate::fault::network_loss::NetworkLoss;
 use crate::fault::network_partition::NetworkPartition;
+use crate::fault::network_shaping;
 use crate::fault::pod_kill::PodKill;
 use crate::fault::power_loss::PowerLoss;
 use crate::fault::process_pause::ProcessPause;
@@ -66,6 +70,10 @@ impl Capabilities {
         let kubelet = kubelet_stop::host::kubelet().map(drop).map_err(|error| error.to_string());
         found.tell(KubeletStop::NAME, [&handles, &guarded, &kubelet]);
         found.tell(NetworkPartition::NAME, [&handles, &guarded, &cut]);
+        for fault in [NetworkDelay::NAME, NetworkLoss::NAME, NetworkBandwidth::NAME] {
+            let shaped = network_shaping::host::obstacle(fault).map_or(Ok(()), Err);
+            found.tell(fault, [&handles, &guarded, &shaped]);
+        }
         let traced = may_trace();
         found.tell(DiskLatency::NAME, [&handles, &guarded, &traced]);
         found.tell(DiskError::NAME, [&handles, &guarded, &traced]);

@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, SlowDisk, StalledDisk, ThrottledDisk,
+    ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, ShapedTraffic, SlowDisk, StalledDisk,
+    ThrottledDisk,
 };
 
 /// What must be true of one pod for one step, and what is.
@@ -123,6 +124,8 @@ pub enum HostFault {
     DiskFill(FullDisk),
     /// Keep these volumes mounted on the node.
     HoldVolume(HeldVolume),
+    /// Delay, lose or slow down packets that leave the pod.
+    Shape(ShapedTraffic),
     /// Read the volumes of the pod once a second, and change nothing: this is no fault.
     Measure {},
     /// Done by the run itself through the API server; no node has a part in it.
@@ -143,6 +146,7 @@ impl HostFault {
             | Self::DiskThrottle(_)
             | Self::DiskFill(_)
             | Self::HoldVolume(_)
+            | Self::Shape(_)
             | Self::Measure {} => false,
             Self::Api(fault) => fault.happens_once(),
         }
@@ -167,6 +171,7 @@ impl HostFault {
             | Self::DiskLatency(_)
             | Self::DiskError(_)
             | Self::DiskThrottle(_)
+            | Self::Shape(_)
             | Self::Measure {} => true,
             // What lives on a volume, on the node or in the API server is told by whoever did it.
             Self::PowerLoss { .. }

@@ -15,6 +15,7 @@ use super::scene::{self, Scene, Set};
 use crate::engine::Limits;
 use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
+use crate::fault::network_shaping::host::obstacle;
 use crate::platform::Cluster;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::{ClaimKind, Sandbox, state_root};
@@ -102,6 +103,18 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
     Err(exit)
 }
 
+/// Says which step this kernel cannot do. Inside a sandbox, because there an ordinary user may try it out.
+fn refuse_what_the_kernel_lacks(experiment: &Experiment) -> Result<(), Exit> {
+    for step in &experiment.steps {
+        if let Some(why) = obstacle(step.work.name()) {
+            let (step, fault) = (&step.name, step.work.name());
+            let told = format_args!("step {step} cannot be done here: {fault}: {why}");
+            return Err(console::error(told, Exit::PreflightUnmet));
+        }
+    }
+    Ok(())
+}
+
 /// Runs in a sandbox that is there, judges the journal, writes the reports.
 fn experiment_in(
     sandbox: &Sandbox,
@@ -114,6 +127,9 @@ fn experiment_in(
     let environment = environment();
     if let Err(error) = sandbox.enter() {
         return console::failure(&error, Exit::PreflightUnmet);
+    }
+    if let Err(exit) = refuse_what_the_kernel_lacks(&experiment) {
+        return exit;
     }
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let view = Live::new(&experiment.name, Style::detect(args.quiet));

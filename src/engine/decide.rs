@@ -2,7 +2,7 @@
 
 use super::scene::Scene;
 use crate::experiment::Step;
-use crate::fault::{Action, Damage, Resolved};
+use crate::fault::{Damage, Resolved};
 use crate::plan::Choice;
 use crate::plan::guard::Asked;
 
@@ -31,7 +31,7 @@ pub(super) fn decide(
         let pod = known
             .running(ordinal)
             .ok_or_else(|| Obstacle::Undecided(format!("{} has no running pod", known.name(ordinal))))?;
-        if matches!(action, Action::Cut { .. }) && pod.ip.is_none() {
+        if action.needs_an_address() && pod.ip.is_none() {
             return Err(Obstacle::Undecided(format!("{} has no address yet", pod.name)));
         }
     }

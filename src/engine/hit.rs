@@ -42,7 +42,7 @@ impl Hit {
             Action::DeletePod { grace } => {
                 Deletion::start(whom?, *grace, step.follow, scene).map(Self::Platform)
             }
-            Action::Host(_) | Action::Cut { .. } | Action::Api(_) => {
+            Action::Host(_) | Action::Cut { .. } | Action::Shape { .. } | Action::Api(_) => {
                 Injecting::start(step, occurrence, whom, action, scene).map(|hit| Self::Node(Box::new(hit)))
             }
         }

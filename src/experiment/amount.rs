@@ -62,7 +62,7 @@ impl FromStr for Amount {
 }
 
 /// A decimal number without exponent, times `scale`, cut off below one.
-fn decimal(text: &str, scale: u64) -> Option<u64> {
+pub(super) fn decimal(text: &str, scale: u64) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.len() <= 9 && part.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) {

@@ -15,6 +15,8 @@ pub enum Hold {
     Traced,
     /// The I/O on its volumes is limited.
     Throttled,
+    /// Its traffic is shaped.
+    Shaped,
     /// Its volumes stay where they are.
     Kept,
     /// Its volumes are detached, and it is not started.
@@ -26,7 +28,7 @@ pub enum Hold {
 impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
-        use Hold::{Detached, Filled, Frozen, Kept, Killed, Stopped, Throttled, Traced, Unmade};
+        use Hold::{Detached, Filled, Frozen, Kept, Killed, Shaped, Stopped, Throttled, Traced, Unmade};
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
             (Stopped, Stopped) => Some("it is paused already"),
@@ -34,6 +36,7 @@ impl Hold {
             (Filled, Filled) => Some("it is filled already"),
             (Traced, Traced) => Some("only one can trace its processes"),
             (Throttled, Throttled) => Some("the I/O on its volumes is limited already"),
+            (Shaped, Shaped) => Some("its traffic is delayed, lost or slowed down already"),
             (Stopped, Traced) => Some("whoever is traced stops for its tracer alone"),
             (Killed, Stopped) => Some("a member that is killed is not paused any more"),
             (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
@@ -46,7 +49,7 @@ impl Hold {
             (Kept, Kept) => Some("its volumes are held already"),
             (Kept, Detached) => Some("a volume that is held on its node cannot be detached first"),
             (Detached, Detached) => Some("its volumes are detached already"),
-            (Killed | Stopped | Frozen | Filled | Traced | Throttled, Detached) => {
+            (Killed | Stopped | Frozen | Filled | Traced | Throttled | Shaped, Detached) => {
                 Some("a member whose volumes are detached has no process")
             }
             (Detached, Unmade) => {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    disk_fill, disk_latency, disk_stall, disk_throttle, kubelet_stop, network_partition, pod_kill,
-    power_loss, process_pause, volume_detach_stuck,
+    disk_fill, disk_latency, disk_stall, disk_throttle, kubelet_stop, network_partition, network_shaping,
+    pod_kill, power_loss, process_pause, volume_detach_stuck,
 };
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
@@ -162,6 +162,8 @@ on_hosts! {
     Pause = process_pause,
     /// Cut off.
     Partition = network_partition,
+    /// Delayed, lost or slowed down.
+    Shape = network_shaping,
     /// Without power: nothing to take back once it is done.
     PowerLoss = power_loss,
     /// Slowed down.
@@ -205,6 +207,7 @@ pub fn prepare(
         HostFault::Pause {} => Box::new(process_pause::host::Target::find(pod, container)?),
         HostFault::StopKubelet {} => Box::new(kubelet_stop::host::kubelet()?),
         fault @ HostFault::Partition { .. } => Box::new(network_partition::host::prepare(fault, pod, mark)?),
+        HostFault::Shape(shaped) => Box::new(network_shaping::host::prepare(shaped, pod, mark)?),
         HostFault::PowerLoss { claims } => {
             Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
         }

@@ -1,23 +1,20 @@
 //! Our own nftables table in another network namespace, which ends by itself.
 //!
-//! One [`Cut`] is one table. It drops packets to and from the addresses in its sets, established connections included.
-//! Three things end it, whichever comes first: its removal, the timeout that every element of its sets carries, and the
+//! One [`Cut`] or [`Steering`] is one table. A cut drops packets to and from the addresses in its sets, established
+//! connections included; a steering gives those to its addresses the priority that a queueing discipline knows them by. Three
+//! things end it, whichever comes first: its removal, the timeout that every element of its sets carries, and the
 //! closing of the netlink socket that made it, because the table is *owned* by that socket (`NFT_TABLE_F_OWNER`,
 //! "flags owner" in nft(8)): nobody else can change it, a foreign `nft flush ruleset` skips it, and the kernel removes it
 //! when the last holder of the socket is gone. Nothing is shared with other tables, and nothing else is changed.
 //!
-//! [`Sockets`] are opened inside the namespace and work from anywhere afterwards. While they are open they keep the
-//! namespace alive, so that they must be closed when its pod is gone.
+//! What is opened inside the namespace works from anywhere afterwards, and keeps the namespace alive meanwhile.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::SockProtocol;
 
 mod batch;
@@ -25,12 +22,15 @@ mod encode;
 mod layout;
 mod probe;
 mod readback;
+mod steering;
 
-pub use layout::{Cut, Members};
+pub use layout::{Cut, Members, Table};
 pub use probe::works_here;
 pub use readback::Reading;
+pub use steering::Steering;
 
 use super::netlink::socket::Socket;
+use super::network_namespace::inside;
 use super::process::ProcessId;
 use super::process::held::Held;
 
@@ -44,6 +44,27 @@ pub struct Grip {
 }
 
 impl Grip {
+    /// A hold on nothing yet, in the network namespace of the calling thread.
+    pub fn open() -> io::Result<Self> {
+        let socket = || Socket::open(SockProtocol::NetlinkNetFilter);
+        Ok(Self { owner: socket()?, reader: socket()? })
+    }
+
+    /// Makes the table with everything in it in one transaction.
+    pub fn install(&self, name: &str, table: &Table, lifetime: Duration) -> io::Result<()> {
+        encode::install(name, table, lifetime).transact(&self.owner)
+    }
+
+    /// Exchanges the addresses in the sets in one transaction, so that no packet slips through in between.
+    pub fn exchange(&self, name: &str, table: &Table, lifetime: Duration) -> io::Result<()> {
+        encode::exchange(name, table, lifetime).transact(&self.owner)
+    }
+
+    /// What the kernel holds now; `None` where there is no such table.
+    pub fn read(&self, name: &str) -> io::Result<Option<Reading>> {
+        readback::read(&self.reader, name)
+    }
+
     /// What another process must inherit in order to have it too.
     pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
         [self.owner.as_fd(), self.reader.as_fd()]
@@ -77,44 +98,19 @@ impl Sockets {
     /// Opens them in the network namespace of `process`, which is identified by the inode that comes back with them;
     /// `None` where the process is gone.
     pub fn open(process: &ProcessId) -> io::Result<Option<(Self, u64)>> {
-        let Some(inode) = process.namespace("net")? else {
-            return Ok(None);
-        };
-        let namespace = match File::open(format!("/proc/{}/ns/net", process.pid)) {
-            Ok(namespace) => namespace,
-            Err(error) if super::process::is_gone(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if !process.is_alive()? || namespace.metadata()?.ino() != inode {
-            return Ok(None);
-        }
-        let sockets = inside(&namespace, || {
-            let socket = || Socket::open(SockProtocol::NetlinkNetFilter);
+        let opened = inside(process, || {
             Ok(Self {
-                grip: Grip { owner: socket()?, reader: socket()? },
+                grip: Grip::open()?,
                 probe_v4: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
                 probe_v6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok(),
             })
         })?;
-        for probe in std::iter::once(&sockets.probe_v4).chain(&sockets.probe_v6) {
-            probe.set_nonblocking(true)?;
+        if let Some((sockets, _)) = &opened {
+            for probe in std::iter::once(&sockets.probe_v4).chain(&sockets.probe_v6) {
+                probe.set_nonblocking(true)?;
+            }
         }
-        Ok(Some((sockets, inode)))
-    }
-
-    /// Makes the table with everything in it in one transaction.
-    pub fn install(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
-        encode::install(table, cut, lifetime).transact(&self.grip.owner)
-    }
-
-    /// Exchanges the addresses in the sets in one transaction, so that no packet slips through in between.
-    pub fn exchange(&self, table: &str, cut: &Cut, lifetime: Duration) -> io::Result<()> {
-        encode::exchange(table, cut, lifetime).transact(&self.grip.owner)
-    }
-
-    /// What the kernel holds now; `None` where there is no such table.
-    pub fn read(&self, table: &str) -> io::Result<Option<Reading>> {
-        readback::read(&self.grip.reader, table)
+        Ok(opened)
     }
 
     /// Sends one byte towards `address` and says whether the output hook refused it (EPERM, send(2)).
@@ -155,18 +151,4 @@ pub fn tables_of(process: &ProcessId) -> io::Result<BTreeSet<String>> {
         Some((sockets, _)) => readback::names(&sockets.grip.reader),
         None => Ok(BTreeSet::new()),
     }
-}
-
-/// Runs `work` in a network namespace, on a thread of its own, because setns(2) moves only the calling thread and a
-/// thread that cannot be trusted to be moved back must end.
-fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    std::thread::scope(|scope| {
-        scope
-            .spawn(|| {
-                setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
-                work()
-            })
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
-    })
 }

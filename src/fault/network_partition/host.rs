@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HostFault, InjectionSpec, Peer};
 use crate::fault::host;
 use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
+use crate::host::network_namespace::is_of_the_node;
 use crate::host::nftables::{self, Cut, Grip, Sockets};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
@@ -130,6 +131,7 @@ impl<'a> Links<'a> {
             | HostFault::DiskThrottle(_)
             | HostFault::DiskFill(_)
             | HostFault::HoldVolume(_)
+            | HostFault::Shape(_)
             | HostFault::Measure {}
             | HostFault::Api(_) => Err(HostError::AnotherFault),
         }
@@ -162,9 +164,7 @@ impl Target {
         }
         let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
         let namespace = holder.namespace("net").map_err(Error::Enter)?.ok_or(Error::Gone)?;
-        // A node that is a pod itself has a network of its own; the first process has the machine's.
-        let is_of = |pid| ProcessId::of(pid).ok().flatten()?.namespace("net").ok().flatten();
-        if [std::process::id().cast_signed(), 1].into_iter().any(|pid| is_of(pid) == Some(namespace)) {
+        if is_of_the_node(namespace) {
             return Err(Error::HostNetwork);
         }
         let (sockets, inode) = Sockets::open(&holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
@@ -260,7 +260,8 @@ impl Partition {
     ) -> Result<Self, Error> {
         let cut = links.cut();
         sockets
-            .install(&target.table, &cut, lifetime)
+            .grip
+            .install(&target.table, &cut.table(), lifetime)
             .map_err(|source| Error::Install { table: target.table.clone(), source })?;
         Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped: 0 })
     }
@@ -275,10 +276,11 @@ impl Partition {
         let cut = links.cut();
         // What an earlier process sent as probes is not known: counting starts with what is there.
         let dropped = sockets
+            .grip
             .read(&target.table)
             .map_err(|source| Error::ReadBack { table: target.table.clone(), source })?
             .ok_or(Error::Gone)?
-            .dropped();
+            .packets();
         Ok(Self { target: target.clone(), sockets, cut, probes: 0, dropped })
     }
 
@@ -290,7 +292,8 @@ impl Partition {
         }
         let table = &self.target.table;
         self.sockets
-            .exchange(table, &wanted, lifetime)
+            .grip
+            .exchange(table, &wanted.table(), lifetime)
             .map_err(|source| Error::Exchange { table: table.clone(), source })?;
         self.cut = wanted;
         Ok(())
@@ -301,17 +304,18 @@ impl Partition {
         let table = &self.target.table;
         let reading = self
             .sockets
+            .grip
             .read(table)
             .map_err(|error| format!("cannot read the nftables table {table}: {error}"))?
             .ok_or_else(|| format!("the nftables table {table} is gone"))?;
-        if let Some(difference) = reading.difference(&self.cut) {
+        if let Some(difference) = reading.difference(&self.cut.table()) {
             return Err(format!("the nftables table {table} is not as it was made: {difference}"));
         }
         if self.cut.is_nothing() {
             return Err("no peer has an address, so that nothing is cut".to_owned());
         }
         let refused = self.probe()?;
-        let dropped = reading.dropped().saturating_sub(self.probes);
+        let dropped = reading.packets().saturating_sub(self.probes);
         let new = dropped.saturating_sub(std::mem::replace(&mut self.dropped, dropped));
         self.probes += refused;
         let shown = match refused {

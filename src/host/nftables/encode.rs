@@ -1,15 +1,15 @@
-//! A cut as the netlink messages that make, change and remove it.
+//! A table as the netlink messages that make, change and remove it.
 
 use std::ffi::CString;
 use std::time::Duration;
 
 use netlink_bindings::nftables::{
-    Chained, CmpOps, Nfgenmsg, PushExprListAttrs, Registers, SetFlags, TableFlags, VerdictCode,
+    Chained, CmpOps, MetaKeys, Nfgenmsg, PushExprListAttrs, Registers, SetFlags, TableFlags, VerdictCode,
 };
 use netlink_bindings::traits::Pusher;
 
 use super::batch::Batch;
-use super::layout::{Cut, INPUT, Load, OUTPUT, Rule, Set, Test};
+use super::layout::{INPUT, Load, OUTPUT, Rule, Set, Table, Test, Then};
 
 /// `NF_INET_LOCAL_IN` and `NF_INET_LOCAL_OUT`, where a pod's own packets pass.
 const HOOKS: [(&str, u32); 2] = [(INPUT, 1), (OUTPUT, 3)];
@@ -28,8 +28,8 @@ fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "")).expect("the zero bytes are gone")
 }
 
-pub(super) fn install(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
-    let name = c_string(table);
+pub(super) fn install(name: &str, table: &Table, lifetime: Duration) -> Batch {
+    let c_name = c_string(name);
     Batch::of(|batch| {
         batch
             .request()
@@ -37,15 +37,17 @@ pub(super) fn install(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
             .set_excl()
             .op_newtable_do(&header())
             .encode()
-            .push_name(&name)
+            .push_name(&c_name)
             .push_flags(TableFlags::Owner as u32);
-        for (chain, hook) in HOOKS {
+        for (chain, hook) in
+            HOOKS.into_iter().filter(|(chain, _)| table.rules.iter().any(|rule| rule.chain == *chain))
+        {
             batch
                 .request()
                 .set_create()
                 .op_newchain_do(&header())
                 .encode()
-                .push_table(&name)
+                .push_table(&c_name)
                 .push_name(&c_string(chain))
                 .nested_hook()
                 .push_num(hook)
@@ -54,38 +56,38 @@ pub(super) fn install(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
                 .push_policy(VerdictCode::Accept as u32)
                 .push_type(c"filter");
         }
-        for (id, set) in (1..).zip(&cut.sets()) {
+        for (id, set) in (1..).zip(&table.sets) {
             batch
                 .request()
                 .set_create()
                 .op_newset_do(&header())
                 .encode()
-                .push_table(&name)
+                .push_table(&c_name)
                 .push_name(&c_string(set.name))
                 .push_flags(if set.expires { SetFlags::Timeout as u32 } else { 0 })
                 .push_key_type(set.key_type)
                 .push_key_len(set.key_len)
                 .push_id(id);
-            fill(batch, table, set, lifetime);
+            fill(batch, name, set, lifetime);
         }
-        for rule in cut.rules() {
-            add_rule(batch, table, &rule);
+        for rule in &table.rules {
+            add_rule(batch, name, rule);
         }
     })
 }
 
-pub(super) fn exchange(table: &str, cut: &Cut, lifetime: Duration) -> Batch {
-    let name = c_string(table);
+pub(super) fn exchange(name: &str, table: &Table, lifetime: Duration) -> Batch {
+    let c_name = c_string(name);
     Batch::of(|batch| {
-        for set in cut.sets().iter().filter(|set| set.expires) {
+        for set in table.sets.iter().filter(|set| set.expires) {
             // Without elements, the message removes all of them.
             batch
                 .request()
                 .op_delsetelem_do(&header())
                 .encode()
-                .push_table(&name)
+                .push_table(&c_name)
                 .push_set(&c_string(set.name));
-            fill(batch, table, set, lifetime);
+            fill(batch, name, set, lifetime);
         }
     })
 }
@@ -131,21 +133,51 @@ fn add_rule(batch: &mut Chained, table: &str, rule: &Rule) {
     for test in &rule.tests {
         expressions = add_test(expressions, test);
     }
-    if rule.counts() {
+    if rule.then != Then::Accept {
         expressions = expressions.nested_elem().nested_data_counter().end_nested().end_nested();
     }
+    match rule.then {
+        Then::Accept => decide(expressions, VerdictCode::Accept),
+        Then::Drop => decide(expressions, VerdictCode::Drop),
+        Then::Steer(priority) => steer(expressions, priority),
+    }
+    .end_nested();
+}
+
+fn decide<Prev: Pusher>(
+    expressions: PushExprListAttrs<Prev>,
+    verdict: VerdictCode,
+) -> PushExprListAttrs<Prev> {
     expressions
         .nested_elem()
         .nested_data_immediate()
         .push_dreg(Registers::RegVerdict as u32)
         .nested_data()
         .nested_verdict()
-        .push_code(rule.verdict as u32)
+        .push_code(verdict as u32)
         .end_nested()
         .end_nested()
         .end_nested()
         .end_nested()
-        .end_nested();
+}
+
+/// The kernel takes the priority in the host's byte order.
+fn steer<Prev: Pusher>(expressions: PushExprListAttrs<Prev>, priority: u32) -> PushExprListAttrs<Prev> {
+    expressions
+        .nested_elem()
+        .nested_data_immediate()
+        .push_dreg(REGISTER)
+        .nested_data()
+        .push_value(&priority.to_ne_bytes())
+        .end_nested()
+        .end_nested()
+        .end_nested()
+        .nested_elem()
+        .nested_data_meta()
+        .push_key(MetaKeys::Priority as u32)
+        .push_sreg(REGISTER)
+        .end_nested()
+        .end_nested()
 }
 
 const REGISTER: u32 = Registers::Reg1 as u32;

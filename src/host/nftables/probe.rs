@@ -4,22 +4,15 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::SockProtocol;
-
-use super::{Cut, Socket, encode, exists, readback, remove};
+use super::{Cut, Grip, exists, remove};
+use crate::host::network_namespace::in_a_new_one;
 
 const TABLE: &str = "seatrial-probe";
 const LIFETIME: Duration = Duration::from_secs(10);
 
 /// Makes a cut of every kind in a network namespace of its own, reads it back and removes it.
 pub fn works_here() -> io::Result<()> {
-    // The namespace ends with the thread.
-    let probe = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET)?;
-        try_out(&everything())
-    });
-    probe.join().unwrap_or_else(|_| Err(io::Error::other("the thread inside the network namespace panicked")))
+    in_a_new_one(|| try_out(&everything()))
 }
 
 fn everything() -> Cut {
@@ -35,15 +28,15 @@ fn everything() -> Cut {
 }
 
 fn try_out(cut: &Cut) -> io::Result<()> {
-    let socket = || Socket::open(SockProtocol::NetlinkNetFilter);
-    let (owner, reader) = (socket()?, socket()?);
-    encode::install(TABLE, cut, LIFETIME).transact(&owner)?;
-    let reading = readback::read(&reader, TABLE)?.ok_or(io::ErrorKind::NotFound)?;
-    if let Some(difference) = reading.difference(cut) {
+    let grip = Grip::open()?;
+    let table = cut.table();
+    grip.install(TABLE, &table, LIFETIME)?;
+    let reading = grip.read(TABLE)?.ok_or(io::ErrorKind::NotFound)?;
+    if let Some(difference) = reading.difference(&table) {
         return Err(io::Error::other(format!("a table is not as it was made: {difference}")));
     }
-    remove(&owner, TABLE)?;
-    if exists(&reader, TABLE)? {
+    remove(&grip.owner, TABLE)?;
+    if exists(&grip.reader, TABLE)? {
         return Err(io::Error::other("a table is still there after its removal"));
     }
     Ok(())

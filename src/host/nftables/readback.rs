@@ -7,7 +7,7 @@ use std::io;
 use netlink_bindings::nftables::{ExprOps, IterableRuleAttrs, Request};
 
 use super::encode::header;
-use super::layout::Cut;
+use super::layout::Table;
 use crate::host::netlink::socket::Socket;
 
 /// A table as it is.
@@ -20,24 +20,24 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Packets dropped so far.
-    pub fn dropped(&self) -> u64 {
+    /// Packets that rules have counted so far.
+    pub fn packets(&self) -> u64 {
         self.rules.iter().filter_map(|(_, packets)| *packets).sum()
     }
 
-    /// How many addresses are cut off, counted once per direction.
+    /// How many addresses are meant, counted once per direction.
     pub fn addresses(&self) -> usize {
         ["from4", "from6", "to4", "to6"].iter().filter_map(|set| self.sets.get(*set)).map(BTreeSet::len).sum()
     }
 
-    /// What of `cut` is missing here or too much, in words; `None` where the table is what the cut asks for.
-    pub fn difference(&self, cut: &Cut) -> Option<String> {
-        let expected: Vec<String> = cut.rules().into_iter().map(|rule| rule.name).collect();
+    /// What of `table` is missing here or too much, in words; `None` where both are the same.
+    pub fn difference(&self, table: &Table) -> Option<String> {
+        let expected: Vec<&String> = table.rules.iter().map(|rule| &rule.name).collect();
         let found: Vec<&String> = self.rules.iter().map(|(name, _)| name).collect();
-        if !expected.iter().eq(found.iter().copied()) {
+        if expected != found {
             return Some(format!("expected {} rules, found {}: {found:?}", expected.len(), found.len()));
         }
-        cut.sets().iter().find_map(|set| {
+        table.sets.iter().find_map(|set| {
             let expected: BTreeSet<Vec<u8>> = set.keys.iter().cloned().collect();
             match self.sets.get(set.name) {
                 Some(found) if *found == expected => None,

@@ -190,10 +190,15 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
                 }
             }
         }
+        HostFault::Shape(shaped) if shaped.shape.is_felt_as_cut() => {
+            let others = shaped.members.iter().filter_map(|&address| at(snapshot, address));
+            found.cut.extend(others.filter_map(|there| Some((member?, there))));
+        }
         // Whoever is slow answers still, and so does whoever cannot move, or is looked at.
         HostFault::DiskLatency(_)
         | HostFault::DiskThrottle(_)
         | HostFault::HoldVolume(_)
+        | HostFault::Shape(_)
         | HostFault::Measure {} => {}
         HostFault::Api(fault) => through_the_api(fault, spec, member, snapshot, &mut found),
     }

@@ -1,0 +1,85 @@
+//! `networkDelay`: packets of a member take longer.
+//!
+//! See [`network_shaping`](super::network_shaping) for what is changed, undone and left. Each packet waits for `delay`, by up to
+//! `jitter` more or less, each value as likely; with `jitter`, packets overtake each other, as they do on a network with
+//! more than one way. Proof: the kernel's own times of a probe between the queue's entry and the device, and the settings of
+//! the queue as they are read back.
+//!
+//! The quorum guard does not count a slow member as down; a delay beyond the store's own timeouts comes to that.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::network_shaping::{Towards, resolve};
+use super::{Chooser, Hold, Kind, Resolved, Wrong};
+use crate::api::Shape;
+use crate::experiment::{Selection, duration};
+
+/// The longest that a packet may wait: more is not a slow network but none, and would come into force too late.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Delays packets that members send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetworkDelay {
+    /// Whose.
+    pub members: Selection,
+    /// To whom: other members (default), or everybody.
+    #[serde(default, skip_serializing_if = "Towards::is_members")]
+    pub to: Towards,
+    /// Only packets with one of these ports on either side; all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
+    /// For how long each waits.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub delay: Duration,
+    /// By how much more or less, each value as likely. Default: not at all.
+    #[serde(default, skip_serializing_if = "Duration::is_zero", with = "duration")]
+    #[schemars(with = "duration::Text")]
+    pub jitter: Duration,
+}
+
+impl Kind for NetworkDelay {
+    const NAME: &'static str = "networkDelay";
+    const SUMMARY: &'static str = "let packets that members send wait";
+
+    fn must_last(&self) -> bool {
+        true
+    }
+
+    fn may_last(&self, _follow: bool) -> bool {
+        true
+    }
+
+    fn selection(&self) -> Option<&Selection> {
+        Some(&self.members)
+    }
+
+    fn fewest_members(&self) -> u32 {
+        self.to.fewest_members()
+    }
+
+    fn hold(&self) -> Option<Hold> {
+        Some(Hold::Shaped)
+    }
+
+    fn wrong(&self) -> Vec<Wrong> {
+        let too_long = format!(
+            "a packet waits for more than nothing and at most {} s: write for example delay: 100ms",
+            LONGEST.as_secs()
+        );
+        let too_wide = "packets cannot be sent before they are there: write no more than `delay`";
+        Wrong::when(self.delay.is_zero() || self.delay > LONGEST, "delay", too_long)
+            .into_iter()
+            .chain(Wrong::when(self.jitter > self.delay, "jitter", too_wide))
+            .collect()
+    }
+
+    fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
+        let shape = Shape::Delay { delay: self.delay, jitter: self.jitter };
+        resolve(&self.members, self.to, &self.ports, &shape, chooser)
+    }
+}

@@ -1,0 +1,496 @@
+//! Delays, loses and slows down packets on a host.
+//!
+//! Guarantees: one discipline of our own per interface and one table of our own per Injection and namespace; nothing is made
+//! where somebody else has a discipline, or where the pod shares the node's own network. The table is owned by a socket
+//! that the node and the guardian reach together, and every element of it expires by itself half a second after the deadline:
+//! from then on nothing goes through the discipline. The guardian holds the namespace no longer than the fault lasts.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::SockProtocol;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{HostFault, InjectionSpec, Shape, ShapedTraffic};
+use crate::fault::Kind;
+use crate::fault::host;
+use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
+use crate::fault::network_bandwidth::NetworkBandwidth;
+use crate::fault::network_delay::NetworkDelay;
+use crate::fault::network_loss::NetworkLoss;
+use crate::host::netlink::socket::Socket;
+use crate::host::network_namespace::{inside, is_of_the_node};
+use crate::host::nftables::{self, Grip, Steering};
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
+use crate::host::traffic_control::{self, CLASS, Counted, InstallError, Link, Probes, Shaper};
+use crate::node::LocatedPod;
+
+/// How much longer than the fault the kernel steers, so that a node on time is never late for its last proof.
+const KERNEL_MARGIN: Duration = Duration::from_millis(500);
+/// Where probes go when no port is named: `discard` (RFC 863), where nobody minds one byte.
+const PROBE_PORT: u16 = 9;
+/// An address that nobody has (RFC 5737), for a probe that stands for every stranger.
+const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// For how long a look waits for a first probe.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// After its delay a probe has this long to be sent: a machine may be busy.
+const GRACE: Duration = Duration::from_secs(1);
+/// By how much less than asked for a probe may have waited: clocks are read at different places.
+const TOLERANCE: Duration = Duration::from_millis(1);
+
+/// Which disciplines and which table in which namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The process that keeps the pod's namespaces.
+    pub holder: ProcessId,
+    /// The inode of its network namespace.
+    pub namespace: u64,
+    /// Our table.
+    pub table: String,
+    /// The interfaces that have a discipline of ours.
+    pub links: Vec<Link>,
+}
+
+/// Why packets could not be shaped, or not any more be left alone.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody to shape.
+    #[error("no other member has an address, and nobody else is meant")]
+    Nobody,
+    /// The pod is gone.
+    #[error("the pod's network namespace is gone")]
+    Gone,
+    /// A discipline there would be the node's.
+    #[error(
+        "the pod uses the network namespace of its node; what is done to its packets would be done to the node's"
+    )]
+    HostNetwork,
+    /// The namespace could not be entered.
+    #[error("cannot open sockets in the pod's network namespace: {0}")]
+    Enter(#[source] io::Error),
+    /// Nothing to put a discipline on.
+    #[error("the pod has no network interface that is up")]
+    NoLink,
+    /// Another injection is there.
+    #[error("packets of the pod are shaped already, on interface {0}: only one such fault at a time")]
+    Shaped(String),
+    /// Somebody else's discipline.
+    #[error(
+        "interface {link} of the pod has a queueing discipline of somebody else, {kind} {handle:x}:, which is never \
+         replaced: if nobody needs it, remove it there with: tc qdisc del dev {link} root"
+    )]
+    Foreign {
+        /// Of which interface.
+        link: String,
+        /// What it is.
+        kind: String,
+        /// The first half of its handle.
+        handle: u32,
+    },
+    /// No discipline.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// The kernel refused the table.
+    #[error("cannot make the nftables table {table}: {source}")]
+    Table {
+        /// Its name.
+        table: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The kernel refused new addresses.
+    #[error("cannot change the addresses in the nftables table {table}: {source}")]
+    Exchange {
+        /// Its name.
+        table: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The kernel refused to remove something.
+    #[error("cannot remove {what}: {source}")]
+    Remove {
+        /// What.
+        what: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// What the kernel holds could not be read.
+    #[error("cannot read the queueing disciplines of the pod: {0}")]
+    ReadBack(#[source] io::Error),
+    /// Something is still there.
+    #[error("{0} is still there after its removal: expected none")]
+    StillThere(String),
+    /// How packets are treated cannot change.
+    #[error("what is done to packets, and to which, cannot change while it is injected; revert it first")]
+    Unchangeable,
+}
+
+/// What is held open in a namespace to shape it and to take that back.
+#[derive(Debug)]
+struct Reach {
+    grip: Grip,
+    /// Speaks of disciplines.
+    route: Socket,
+}
+
+impl Reach {
+    /// Into the network namespace of the calling thread.
+    fn open() -> io::Result<Self> {
+        Ok(Self { grip: Grip::open()?, route: Socket::open(SockProtocol::NetlinkRoute)? })
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let [owner, reader] = self.grip.descriptors();
+        vec![owner, reader, self.route.as_fd()]
+    }
+
+    /// What these descriptors are; none where they are not three.
+    fn from_held(held: Held) -> Option<Self> {
+        let mut descriptors: Vec<OwnedFd> = held.into_iter().collect();
+        let route = Socket::from_fd(descriptors.pop()?);
+        Some(Self { grip: Grip::from_held(descriptors.into_iter().collect())?, route })
+    }
+}
+
+impl From<Reach> for Held {
+    fn from(Reach { grip, route }: Reach) -> Self {
+        Self::from(grip).into_iter().chain([route.into_fd()]).collect()
+    }
+}
+
+fn shaper(shape: &Shape) -> Shaper {
+    match shape {
+        Shape::Delay { delay, jitter } => Shaper::Delay { delay: *delay, jitter: *jitter },
+        Shape::Loss { millionths, burst } => Shaper::Loss { millionths: *millionths, burst: *burst },
+        Shape::Bandwidth { rate } => Shaper::Rate { bytes: rate.bytes() },
+    }
+}
+
+/// Why this kernel cannot do what a fault needs, by its name, tried out; `None` where it can, and of any other fault.
+pub fn obstacle(fault: &str) -> Option<String> {
+    let some = Duration::from_millis(1);
+    let shaper = match fault {
+        NetworkDelay::NAME => Shaper::Delay { delay: some, jitter: some },
+        NetworkLoss::NAME => Shaper::Loss { millionths: 1_000, burst: Some(2) },
+        NetworkBandwidth::NAME => Shaper::Rate { bytes: 1_000_000 },
+        _ => return None,
+    };
+    traffic_control::works_here(&shaper).err().map(|error| error.to_string())
+}
+
+fn steering(traffic: &ShapedTraffic) -> Steering {
+    Steering {
+        to: traffic.members.clone(),
+        everybody: traffic.everybody,
+        ports: traffic.ports.clone(),
+        class: CLASS,
+    }
+}
+
+/// A namespace that may be shaped, with what is held open there.
+pub struct Unshaped {
+    target: Target,
+    reach: Reach,
+    probes: Probes,
+}
+
+/// Finds the namespace of the pod and looks whether there is room for a discipline. `mark` names the table.
+pub(in crate::fault) fn prepare(
+    traffic: &ShapedTraffic,
+    pod: &LocatedPod,
+    mark: &str,
+) -> Result<Unshaped, Error> {
+    if steering(traffic).is_nothing() {
+        return Err(Error::Nobody);
+    }
+    let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
+    let namespace = holder.namespace("net").map_err(Error::Enter)?.ok_or(Error::Gone)?;
+    if is_of_the_node(namespace) {
+        return Err(Error::HostNetwork);
+    }
+    let opened = inside(&holder, || Ok((Reach::open()?, Probes::open()?))).map_err(Error::Enter)?;
+    let ((reach, probes), namespace) = opened.ok_or(Error::Gone)?;
+    let links = traffic_control::links(&reach.route).map_err(Error::ReadBack)?;
+    if links.is_empty() {
+        return Err(Error::NoLink);
+    }
+    let found = traffic_control::read(&reach.route).map_err(Error::ReadBack)?;
+    for link in &links {
+        let mut roots = found.iter().filter(|found| found.link == link.index && found.is_root());
+        match roots.find(|root| !root.is_default()) {
+            None => {}
+            Some(root) if root.is_our_root() => return Err(Error::Shaped(link.name.clone())),
+            Some(root) => {
+                let (link, kind, handle) = (link.name.clone(), root.kind.clone(), root.handle >> 16);
+                return Err(Error::Foreign { link, kind, handle });
+            }
+        }
+    }
+    let table = format!("seatrial-{mark}");
+    Ok(Unshaped { target: Target { holder, namespace, table, links }, reach, probes })
+}
+
+impl Prepared for Unshaped {
+    fn target(&self) -> host::Target {
+        host::Target::Shape(self.target.clone())
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.reach.descriptors()
+    }
+
+    fn inject(self: Box<Self>, spec: &InjectionSpec, left: Duration) -> Result<Box<dyn Effect>, HostError> {
+        let HostFault::Shape(traffic) = &spec.fault else { return Err(HostError::AnotherFault) };
+        let Self { target, reach, probes } = *self;
+        let shaper = shaper(&traffic.shape);
+        for link in &target.links {
+            traffic_control::install(&reach.route, link, &shaper).map_err(Error::from)?;
+        }
+        let steering = steering(traffic);
+        // Last, so that nothing is steered into a class that is not there yet.
+        reach
+            .grip
+            .install(&target.table, &steering.table(), left + KERNEL_MARGIN)
+            .map_err(|source| Error::Table { table: target.table.clone(), source })?;
+        Ok(Box::new(Shaping::new(target, reach, probes, shaper, steering)))
+    }
+}
+
+impl Target {
+    fn take_back(&self, reach: &Reach) -> Result<(), Error> {
+        // First, so that nothing goes through the disciplines any more.
+        let table = format!("the nftables table {}", self.table);
+        nftables::remove(&reach.grip.owner, &self.table)
+            .map_err(|source| Error::Remove { what: table.clone(), source })?;
+        for link in &self.links {
+            let ours = || format!("the queueing discipline of {}", link.name);
+            traffic_control::remove(&reach.route, link)
+                .map_err(|source| Error::Remove { what: ours(), source })?;
+            if traffic_control::is_there(&reach.route, link).map_err(Error::ReadBack)? {
+                return Err(Error::StillThere(ours()));
+            }
+        }
+        match nftables::exists(&reach.grip.reader, &self.table) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Error::StillThere(table)),
+            Err(source) => Err(Error::ReadBack(source)),
+        }
+    }
+}
+
+impl Undo for Target {
+    fn anchors(&self) -> Vec<ProcessId> {
+        vec![self.holder]
+    }
+
+    fn revert(&self, held: &Held) -> Result<(), HostError> {
+        if let Some(reach) = Reach::from_held(held.try_clone().map_err(Error::Enter)?) {
+            return Ok(self.take_back(&reach)?);
+        }
+        // Where nobody holds the owning socket any more, the kernel has removed the table, and the disciplines are left.
+        match inside(&self.holder, Reach::open).map_err(Error::Enter)? {
+            Some((reach, namespace)) if namespace == self.namespace => Ok(self.take_back(&reach)?),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
+        let HostFault::Shape(traffic) = fault else { return Err(HostError::AnotherFault) };
+        let reach = Reach::from_held(held).ok_or(Error::Gone)?;
+        let (probes, namespace) =
+            inside(&self.holder, Probes::open).map_err(Error::Enter)?.ok_or(Error::Gone)?;
+        if namespace != self.namespace {
+            return Err(Error::Gone.into());
+        }
+        let (shaper, steering) = (shaper(&traffic.shape), steering(traffic));
+        Ok(Box::new(Shaping::new(self.clone(), reach, probes, shaper, steering)))
+    }
+}
+
+/// Packets are being shaped.
+#[derive(Debug)]
+struct Shaping {
+    target: Target,
+    reach: Reach,
+    probes: Probes,
+    shaper: Shaper,
+    steering: Steering,
+    since: Instant,
+    /// Bytes that had gone through each interface's discipline when this began to look.
+    bytes_before: Option<Vec<u64>>,
+    /// Probes that were handed to the disciplines.
+    handed: u64,
+    /// The shortest and the longest that the last probes have waited which were heard of.
+    waited: Option<(Duration, Duration)>,
+}
+
+impl Shaping {
+    fn new(target: Target, reach: Reach, probes: Probes, shaper: Shaper, steering: Steering) -> Self {
+        let since = Instant::now();
+        Self { target, reach, probes, shaper, steering, since, bytes_before: None, handed: 0, waited: None }
+    }
+
+    /// Whether the kernel still holds and applies everything, or what contradicts that.
+    fn verify(&mut self) -> Result<Look, String> {
+        let table = &self.target.table;
+        let reading = self
+            .reach
+            .grip
+            .read(table)
+            .map_err(|error| format!("cannot read the nftables table {table}: {error}"))?
+            .ok_or_else(|| format!("the nftables table {table} is gone"))?;
+        if let Some(difference) = reading.difference(&self.steering.table()) {
+            return Err(format!("the nftables table {table} is not as it was made: {difference}"));
+        }
+        if self.steering.is_nothing() {
+            return Err("no other member has an address, so that no packet is meant".to_owned());
+        }
+        self.probe()?;
+        let counted = self.count()?;
+        let came: u64 = counted.iter().map(Counted::came).sum();
+        if came < self.handed {
+            return Err(format!("{} probes left the pod, and only {came} packets were shaped", self.handed));
+        }
+        let shown = match &self.shaper {
+            Shaper::Delay { delay, jitter } => match self.waits(*delay, *jitter)? {
+                Some(shown) => shown,
+                None => return Ok(Look::NotYet),
+            },
+            Shaper::Loss { .. } => String::new(),
+            Shaper::Rate { .. } => self.speeds(&counted)?,
+        };
+        let sum = |of: fn(&Counted) -> u64| counted.iter().map(of).sum::<u64>();
+        let names: Vec<&str> = self.target.links.iter().map(|link| link.name.as_str()).collect();
+        let probes = match self.handed {
+            0 => "; no probe possible: shown by its settings alone".to_owned(),
+            probes => format!(", {probes} of them probes"),
+        };
+        Ok(Look::Holds(format!(
+            "{} on {}: {came} packets came{probes}; {} waiting, {} lost{shown}",
+            self.shaper.kind(),
+            names.join(", "),
+            sum(|counted| counted.waiting),
+            sum(|counted| counted.dropped),
+        )))
+    }
+
+    /// Sends a probe to everybody who is meant, and hears of earlier ones; the first time it waits a moment for them.
+    fn probe(&mut self) -> Result<(), String> {
+        let port = self.steering.ports.first().copied().unwrap_or(PROBE_PORT);
+        let mut towards: BTreeSet<IpAddr> = self.steering.to.iter().copied().collect();
+        if self.steering.everybody {
+            towards.insert(STRANGER);
+        }
+        for address in towards {
+            self.probes.send(address, port);
+        }
+        let is_first = self.bytes_before.is_none();
+        let until = Instant::now() + if is_first { PATIENCE } else { Duration::ZERO };
+        loop {
+            let seen = self.probes.hear().map_err(|error| format!("cannot hear of probes: {error}"))?;
+            self.handed += seen.handed;
+            if let (Some(&least), Some(&most)) = (seen.waited.iter().min(), seen.waited.iter().max()) {
+                self.waited = Some((least, most));
+            }
+            let is_known = match self.shaper {
+                Shaper::Delay { .. } => self.waited.is_some(),
+                Shaper::Loss { .. } | Shaper::Rate { .. } => self.handed > 0,
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if is_known || left.is_zero() {
+                return Ok(());
+            }
+            self.probes.wait(left);
+        }
+    }
+
+    /// What went through the discipline of each interface.
+    fn count(&mut self) -> Result<Vec<Counted>, String> {
+        let found = traffic_control::read(&self.reach.route)
+            .map_err(|error| format!("cannot read the queueing disciplines of the pod: {error}"))?;
+        let of = |link: &Link| traffic_control::counted(&found, link, &self.shaper.settings(link.mtu));
+        let counted = self.target.links.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+        if self.bytes_before.is_none() {
+            self.since = Instant::now();
+            self.bytes_before = Some(counted.iter().map(|counted| counted.bytes).collect());
+        }
+        Ok(counted)
+    }
+
+    /// What the times of probes show; `None` while the first is still on its way.
+    fn waits(&self, delay: Duration, jitter: Duration) -> Result<Option<String>, String> {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        match self.waited {
+            Some((least, _)) if least + TOLERANCE < delay.saturating_sub(jitter) => {
+                Err(format!("a probe waited only {:.1} ms", milliseconds(least)))
+            }
+            Some((least, most)) => Ok(Some(format!(
+                "; probes waited {:.1} to {:.1} ms",
+                milliseconds(least),
+                milliseconds(most)
+            ))),
+            None if self.handed > 0 && self.since.elapsed() < delay + jitter + GRACE => Ok(None),
+            None if self.handed > 0 => Ok(Some(
+                "; the device does not tell when it sends: shown by its settings and packets".to_owned(),
+            )),
+            None => Ok(Some(String::new())),
+        }
+    }
+
+    /// How fast it was, or where it was faster than it may be.
+    fn speeds(&self, counted: &[Counted]) -> Result<String, String> {
+        let time = self.since.elapsed();
+        let before = self.bytes_before.iter().flatten();
+        let (mut bytes, mut overlimits) = (0, 0);
+        for ((link, counted), before) in self.target.links.iter().zip(counted).zip(before) {
+            let sent = counted.bytes.saturating_sub(*before);
+            let most = self.shaper.settings(link.mtu).most_in(time).unwrap_or(u64::MAX);
+            // One packet may have been on its way when counting began.
+            if sent > most + u64::from(link.mtu) {
+                let seconds = time.as_secs_f64();
+                return Err(format!(
+                    "{sent} bytes left by {} in {seconds:.1} s, at most {most} may",
+                    link.name
+                ));
+            }
+            bytes += sent;
+            overlimits += counted.overlimits;
+        }
+        Ok(format!("; {bytes} bytes in {:.1} s, {overlimits} times one had to wait", time.as_secs_f64()))
+    }
+}
+
+impl Effect for Shaping {
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        self.verify().unwrap_or_else(Look::Fails)
+    }
+
+    fn change(&mut self, wanted: &HostFault, left: Duration) -> Result<(), HostError> {
+        let HostFault::Shape(traffic) = wanted else { return Err(HostError::AnotherFault) };
+        let wanted = steering(traffic);
+        let is_same = wanted.everybody == self.steering.everybody && wanted.ports == self.steering.ports;
+        if !is_same || shaper(&traffic.shape) != self.shaper {
+            return Err(Error::Unchangeable.into());
+        }
+        let table = &self.target.table;
+        self.reach
+            .grip
+            .exchange(table, &wanted.table(), left + KERNEL_MARGIN)
+            .map_err(|source| Error::Exchange { table: table.clone(), source })?;
+        self.steering = wanted;
+        Ok(())
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.reach.descriptors()
+    }
+
+    fn into_held(self: Box<Self>) -> Held {
+        self.reach.into()
+    }
+}
