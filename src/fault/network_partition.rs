@@ -321,4 +321,4 @@ fn between(some: &[Ordinal], others: &[Ordinal]) -> BTreeSet<(Ordinal, Ordinal)>
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

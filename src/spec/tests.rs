@@ -415,6 +415,16 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         (disk("diskThrottle", "readBandwidth: 1MiB"), "diskThrottle.readBandwidth", "bytes such as 1Mi"),
         (disk("writeStall", "frozen: 1h, gap: 1s"), "writeStall.frozen", "frozen: 50ms"),
         (disk("writeStall", "frozen: 50ms, gap: 0ms"), "writeStall.gap", "gap: 50ms"),
+        (disk("networkDelay", "delay: 0ms"), "networkDelay.delay", "delay: 100ms"),
+        (disk("networkDelay", "delay: 6s"), "networkDelay.delay", "at most 5 s"),
+        (disk("networkDelay", "delay: 5ms, jitter: 6ms"), "networkDelay.jitter", "no more than `delay`"),
+        (disk("networkLoss", "loss: 100%"), "networkLoss.loss", "networkPartition"),
+        (disk("networkLoss", "loss: 0%"), "networkLoss.loss", "loss: 5%"),
+        (disk("networkLoss", "loss: 5"), "networkLoss.loss", "loss: 5%"),
+        (disk("networkLoss", "loss: 5%, burst: 1"), "networkLoss.burst", "burst: 5"),
+        (disk("networkLoss", "loss: 90%, burst: 2"), "networkLoss.burst", "write longer ones"),
+        (disk("networkBandwidth", "rate: 1kbit"), "networkBandwidth.rate", "rate: 10mbit"),
+        (disk("networkBandwidth", "rate: 40gbit"), "networkBandwidth.rate", "8kbit to 10gbit"),
         ("apiDeny: {resources: []}".into(), "apiDeny.resources", "resources: [pods]"),
     ] {
         let told = found(&fault);

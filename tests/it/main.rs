@@ -63,6 +63,7 @@ mod node_pod;
 mod node_power;
 mod node_revert;
 mod node_room;
+mod node_shaping;
 mod node_slow;
 mod node_stall;
 mod node_throttle;

@@ -15,6 +15,7 @@ use crate::node_frozen::is_frozen;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
 use crate::node_room::{fill, is_full};
+use crate::node_shaping::{is_shaped, narrow};
 use crate::node_stall::stall;
 use crate::node_throttle::{Limited, hierarchy, writes};
 
@@ -27,6 +28,7 @@ enum Kind {
     Freeze,
     Stop,
     Partition,
+    Shape,
     Stall,
     Fill,
     Throttle,
@@ -46,7 +48,7 @@ struct Scene {
 impl Scene {
     fn new(kind: Kind) -> Self {
         let mut pod = Pod::new(if kind == Kind::Freeze { Grouping::OwnCgroup } else { Grouping::None });
-        let peer = (kind == Kind::Partition).then(|| Pod::new(Grouping::None));
+        let peer = matches!(kind, Kind::Partition | Kind::Shape).then(|| Pod::new(Grouping::None));
         if let Some(peer) = &peer {
             pod.connect(peer);
         }
@@ -63,6 +65,7 @@ impl Scene {
         let fault = match self.kind {
             Kind::Freeze | Kind::Stop => HostFault::Pause {},
             Kind::Partition => cut(&["10.99.0.2", "fd99::2"]),
+            Kind::Shape => narrow(&["10.99.0.2", "fd99::2"]),
             Kind::Stall => stall(None),
             Kind::Fill => fill(Fill::Free(0)),
             Kind::Throttle => writes(10),
@@ -75,6 +78,7 @@ impl Scene {
             Kind::Freeze => self.pod.is_frozen(),
             Kind::Stop => self.pod.is_stopped(),
             Kind::Partition => !self.pod.tables().is_empty(),
+            Kind::Shape => is_shaped(&self.pod) || !self.pod.tables().is_empty(),
             Kind::Stall => self.disk.as_ref().is_some_and(|disk| is_frozen(&disk.mount)),
             Kind::Fill => self.disk.as_ref().is_some_and(is_full),
             Kind::Throttle => self.limited.as_ref().is_some_and(|limited| limited.limit().is_some()),
@@ -100,7 +104,7 @@ impl Scene {
             assert!(Instant::now() < until, "left {when}: {left:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
-        if self.kind == Kind::Partition {
+        if matches!(self.kind, Kind::Partition | Kind::Shape) {
             assert!(self.pod.reaches("10.99.0.2"), "packets flow again {when}");
         }
     }
@@ -175,6 +179,11 @@ fn a_node_killed_at_any_point_leaves_nothing_of_a_partition() {
 }
 
 #[test]
+fn a_node_killed_at_any_point_leaves_nothing_of_a_narrow_network() {
+    at_every_point(Kind::Shape);
+}
+
+#[test]
 fn a_node_killed_at_any_point_leaves_nothing_of_a_frozen_volume() {
     at_every_point(Kind::Stall);
 }
@@ -199,7 +208,15 @@ fn kinds<const N: usize>(kinds: [Kind; N]) -> impl Iterator<Item = Kind> {
 /// A node may be slow: it makes the fault after its guardian has taken back what was not there yet.
 #[test]
 fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardian_of_a_dead_node() {
-    for kind in kinds([Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill, Kind::Throttle]) {
+    for kind in kinds([
+        Kind::Freeze,
+        Kind::Stop,
+        Kind::Partition,
+        Kind::Shape,
+        Kind::Stall,
+        Kind::Fill,
+        Kind::Throttle,
+    ]) {
         let scene = Scene::new(kind);
         let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
         let mut node = Node::start_with(&scene.folder, &points);
@@ -220,7 +237,7 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
 
 #[test]
 fn a_restarted_node_takes_over_what_is_still_wanted() {
-    for kind in kinds([Kind::Freeze, Kind::Partition, Kind::Stall, Kind::Fill, Kind::Throttle]) {
+    for kind in kinds([Kind::Freeze, Kind::Partition, Kind::Shape, Kind::Stall, Kind::Fill, Kind::Throttle]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         let spec = scene.spec("kept", Duration::from_mins(1));
@@ -263,7 +280,15 @@ fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
 
 #[test]
 fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
-    for kind in kinds([Kind::Freeze, Kind::Stop, Kind::Partition, Kind::Stall, Kind::Fill, Kind::Throttle]) {
+    for kind in kinds([
+        Kind::Freeze,
+        Kind::Stop,
+        Kind::Partition,
+        Kind::Shape,
+        Kind::Stall,
+        Kind::Fill,
+        Kind::Throttle,
+    ]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         node.put(&scene.spec("asked", Duration::from_mins(1)));
@@ -281,7 +306,7 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
 
 #[test]
 fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
-    for kind in [Kind::Freeze, Kind::Partition] {
+    for kind in [Kind::Freeze, Kind::Partition, Kind::Shape] {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         node.put(&scene.spec("guarded", Duration::from_mins(1)));

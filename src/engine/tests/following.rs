@@ -56,6 +56,22 @@ fn a_cut_learns_new_addresses_of_its_peers_at_once() {
 }
 
 #[test]
+fn a_slow_network_learns_new_addresses_of_its_peers_at_once() {
+    let slow =
+        r#"[{"name":"s","for":"20s","fault":{"networkDelay":{"members":{"ordinals":[0]},"delay":"50ms"}}}]"#;
+    let mut rig = Rig::new(experiment(slow, "{}"), 3);
+    rig.run_into_faults(5);
+    let before = rig.applied().len();
+    rig.recreate(2);
+    rig.run_into_faults(6);
+    let applied = rig.applied();
+    let HostFault::Shape(traffic) = &applied[before].1.fault else { unreachable!("{:?}", applied[before]) };
+    assert!(traffic.members.contains(&rig.pods[2].ip.expect("it has one")));
+    rig.finish();
+    rig.assert_reverted();
+}
+
+#[test]
 fn addresses_do_not_matter_while_everything_is_reverted() {
     let mut rig = Rig::new(experiment(CUT, "{}"), 3);
     rig.run_into_faults(21);

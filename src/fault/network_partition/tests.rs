@@ -3,7 +3,7 @@
 use super::*;
 
 /// Members `0..n`, led by 0, in ascending "random" order.
-struct Fixed(u32);
+pub(in crate::fault) struct Fixed(pub u32);
 
 impl Chooser for Fixed {
     fn seed(&self) -> u32 {

@@ -5,11 +5,9 @@
 //! that the node and the guardian reach together, and every element of it expires by itself half a second after the deadline:
 //! from then on nothing goes through the discipline. The guardian holds the namespace no longer than the fault lasts.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::socket::SockProtocol;
 use serde::{Deserialize, Serialize};
@@ -17,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HostFault, InjectionSpec, Shape, ShapedTraffic};
 use crate::fault::Kind;
 use crate::fault::host;
-use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
+use crate::fault::host::{Effect, HostError, Prepared, Undo};
 use crate::fault::network_bandwidth::NetworkBandwidth;
 use crate::fault::network_delay::NetworkDelay;
 use crate::fault::network_loss::NetworkLoss;
@@ -26,21 +24,15 @@ use crate::host::network_namespace::{inside, is_of_the_node};
 use crate::host::nftables::{self, Grip, Steering};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::traffic_control::{self, CLASS, Counted, InstallError, Link, Probes, Shaper};
+use crate::host::traffic_control::{self, CLASS, InstallError, Link, Probes, Shaper};
 use crate::node::LocatedPod;
+
+mod shaping;
+
+use shaping::Shaping;
 
 /// How much longer than the fault the kernel steers, so that a node on time is never late for its last proof.
 const KERNEL_MARGIN: Duration = Duration::from_millis(500);
-/// Where probes go when no port is named: `discard` (RFC 863), where nobody minds one byte.
-const PROBE_PORT: u16 = 9;
-/// An address that nobody has (RFC 5737), for a probe that stands for every stranger.
-const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-/// For how long a look waits for a first probe.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// After its delay a probe has this long to be sent: a machine may be busy.
-const GRACE: Duration = Duration::from_secs(1);
-/// By how much less than asked for a probe may have waited: clocks are read at different places.
-const TOLERANCE: Duration = Duration::from_millis(1);
 
 /// Which disciplines and which table in which namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,188 +301,5 @@ impl Undo for Target {
         }
         let (shaper, steering) = (shaper(&traffic.shape), steering(traffic));
         Ok(Box::new(Shaping::new(self.clone(), reach, probes, shaper, steering)))
-    }
-}
-
-/// Packets are being shaped.
-#[derive(Debug)]
-struct Shaping {
-    target: Target,
-    reach: Reach,
-    probes: Probes,
-    shaper: Shaper,
-    steering: Steering,
-    since: Instant,
-    /// Bytes that had gone through each interface's discipline when this began to look.
-    bytes_before: Option<Vec<u64>>,
-    /// Probes that were handed to the disciplines.
-    handed: u64,
-    /// The shortest and the longest that the last probes have waited which were heard of.
-    waited: Option<(Duration, Duration)>,
-}
-
-impl Shaping {
-    fn new(target: Target, reach: Reach, probes: Probes, shaper: Shaper, steering: Steering) -> Self {
-        let since = Instant::now();
-        Self { target, reach, probes, shaper, steering, since, bytes_before: None, handed: 0, waited: None }
-    }
-
-    /// Whether the kernel still holds and applies everything, or what contradicts that.
-    fn verify(&mut self) -> Result<Look, String> {
-        let table = &self.target.table;
-        let reading = self
-            .reach
-            .grip
-            .read(table)
-            .map_err(|error| format!("cannot read the nftables table {table}: {error}"))?
-            .ok_or_else(|| format!("the nftables table {table} is gone"))?;
-        if let Some(difference) = reading.difference(&self.steering.table()) {
-            return Err(format!("the nftables table {table} is not as it was made: {difference}"));
-        }
-        if self.steering.is_nothing() {
-            return Err("no other member has an address, so that no packet is meant".to_owned());
-        }
-        self.probe()?;
-        let counted = self.count()?;
-        let came: u64 = counted.iter().map(Counted::came).sum();
-        if came < self.handed {
-            return Err(format!("{} probes left the pod, and only {came} packets were shaped", self.handed));
-        }
-        let shown = match &self.shaper {
-            Shaper::Delay { delay, jitter } => match self.waits(*delay, *jitter)? {
-                Some(shown) => shown,
-                None => return Ok(Look::NotYet),
-            },
-            Shaper::Loss { .. } => String::new(),
-            Shaper::Rate { .. } => self.speeds(&counted)?,
-        };
-        let sum = |of: fn(&Counted) -> u64| counted.iter().map(of).sum::<u64>();
-        let names: Vec<&str> = self.target.links.iter().map(|link| link.name.as_str()).collect();
-        let probes = match self.handed {
-            0 => "; no probe possible: shown by its settings alone".to_owned(),
-            probes => format!(", {probes} of them probes"),
-        };
-        Ok(Look::Holds(format!(
-            "{} on {}: {came} packets came{probes}; {} waiting, {} lost{shown}",
-            self.shaper.kind(),
-            names.join(", "),
-            sum(|counted| counted.waiting),
-            sum(|counted| counted.dropped),
-        )))
-    }
-
-    /// Sends a probe to everybody who is meant, and hears of earlier ones; the first time it waits a moment for them.
-    fn probe(&mut self) -> Result<(), String> {
-        let port = self.steering.ports.first().copied().unwrap_or(PROBE_PORT);
-        let mut towards: BTreeSet<IpAddr> = self.steering.to.iter().copied().collect();
-        if self.steering.everybody {
-            towards.insert(STRANGER);
-        }
-        for address in towards {
-            self.probes.send(address, port);
-        }
-        let is_first = self.bytes_before.is_none();
-        let until = Instant::now() + if is_first { PATIENCE } else { Duration::ZERO };
-        loop {
-            let seen = self.probes.hear().map_err(|error| format!("cannot hear of probes: {error}"))?;
-            self.handed += seen.handed;
-            if let (Some(&least), Some(&most)) = (seen.waited.iter().min(), seen.waited.iter().max()) {
-                self.waited = Some((least, most));
-            }
-            let is_known = match self.shaper {
-                Shaper::Delay { .. } => self.waited.is_some(),
-                Shaper::Loss { .. } | Shaper::Rate { .. } => self.handed > 0,
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            if is_known || left.is_zero() {
-                return Ok(());
-            }
-            self.probes.wait(left);
-        }
-    }
-
-    /// What went through the discipline of each interface.
-    fn count(&mut self) -> Result<Vec<Counted>, String> {
-        let found = traffic_control::read(&self.reach.route)
-            .map_err(|error| format!("cannot read the queueing disciplines of the pod: {error}"))?;
-        let of = |link: &Link| traffic_control::counted(&found, link, &self.shaper.settings(link.mtu));
-        let counted = self.target.links.iter().map(of).collect::<Result<Vec<_>, _>>()?;
-        if self.bytes_before.is_none() {
-            self.since = Instant::now();
-            self.bytes_before = Some(counted.iter().map(|counted| counted.bytes).collect());
-        }
-        Ok(counted)
-    }
-
-    /// What the times of probes show; `None` while the first is still on its way.
-    fn waits(&self, delay: Duration, jitter: Duration) -> Result<Option<String>, String> {
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-        match self.waited {
-            Some((least, _)) if least + TOLERANCE < delay.saturating_sub(jitter) => {
-                Err(format!("a probe waited only {:.1} ms", milliseconds(least)))
-            }
-            Some((least, most)) => Ok(Some(format!(
-                "; probes waited {:.1} to {:.1} ms",
-                milliseconds(least),
-                milliseconds(most)
-            ))),
-            None if self.handed > 0 && self.since.elapsed() < delay + jitter + GRACE => Ok(None),
-            None if self.handed > 0 => Ok(Some(
-                "; the device does not tell when it sends: shown by its settings and packets".to_owned(),
-            )),
-            None => Ok(Some(String::new())),
-        }
-    }
-
-    /// How fast it was, or where it was faster than it may be.
-    fn speeds(&self, counted: &[Counted]) -> Result<String, String> {
-        let time = self.since.elapsed();
-        let before = self.bytes_before.iter().flatten();
-        let (mut bytes, mut overlimits) = (0, 0);
-        for ((link, counted), before) in self.target.links.iter().zip(counted).zip(before) {
-            let sent = counted.bytes.saturating_sub(*before);
-            let most = self.shaper.settings(link.mtu).most_in(time).unwrap_or(u64::MAX);
-            // One packet may have been on its way when counting began.
-            if sent > most + u64::from(link.mtu) {
-                let seconds = time.as_secs_f64();
-                return Err(format!(
-                    "{sent} bytes left by {} in {seconds:.1} s, at most {most} may",
-                    link.name
-                ));
-            }
-            bytes += sent;
-            overlimits += counted.overlimits;
-        }
-        Ok(format!("; {bytes} bytes in {:.1} s, {overlimits} times one had to wait", time.as_secs_f64()))
-    }
-}
-
-impl Effect for Shaping {
-    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
-        self.verify().unwrap_or_else(Look::Fails)
-    }
-
-    fn change(&mut self, wanted: &HostFault, left: Duration) -> Result<(), HostError> {
-        let HostFault::Shape(traffic) = wanted else { return Err(HostError::AnotherFault) };
-        let wanted = steering(traffic);
-        let is_same = wanted.everybody == self.steering.everybody && wanted.ports == self.steering.ports;
-        if !is_same || shaper(&traffic.shape) != self.shaper {
-            return Err(Error::Unchangeable.into());
-        }
-        let table = &self.target.table;
-        self.reach
-            .grip
-            .exchange(table, &wanted.table(), left + KERNEL_MARGIN)
-            .map_err(|source| Error::Exchange { table: table.clone(), source })?;
-        self.steering = wanted;
-        Ok(())
-    }
-
-    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        self.reach.descriptors()
-    }
-
-    fn into_held(self: Box<Self>) -> Held {
-        self.reach.into()
     }
 }
