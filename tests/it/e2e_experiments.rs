@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::e2e_fixture::{Desk, Done, Seat, experiments_in, shipped, text_of};
 use crate::e2e_recorded::{all_reverted, recorded, report_in};
+use crate::node_shaping::kernel_has_netem;
 
 /// The seed of every run here, so that a run that went wrong can be repeated.
 const SEED: &str = "7";
@@ -79,6 +80,32 @@ fn etcd_halves_passes() {
 #[test]
 fn etcd_one_way_passes() {
     passes("experiments/etcd/one-way.yaml");
+}
+
+#[test]
+fn etcd_narrow_network_passes() {
+    passes("experiments/etcd/narrow-network.yaml");
+}
+
+/// Where the kernel lacks netem, which tc is asked for, nothing is broken and the command says what to do.
+#[test]
+fn etcd_slow_network_is_refused_by_a_kernel_without_netem() {
+    let file = shipped("experiments/etcd/slow-network.yaml");
+    if kernel_has_netem() {
+        return passes("experiments/etcd/slow-network.yaml");
+    }
+    let done = run(&Desk::new(), &file, "out").exits(22);
+    let why =
+        "step slow-leader cannot be done here: networkDelay: this kernel has no netem (CONFIG_NET_SCH_NETEM)";
+    assert!(done.err.contains(why), "{}", done.err);
+}
+
+/// On a kernel with netem alone, such as that of the virtual machine of the tests.
+mod vm_netem {
+    #[test]
+    fn etcd_slow_network_passes() {
+        super::passes("experiments/etcd/slow-network.yaml");
+    }
 }
 
 #[test]

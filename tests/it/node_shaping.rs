@@ -87,10 +87,12 @@ impl Scene {
             let holder = pod.located.holder.to_string();
             let mut command = Command::new("nsenter");
             command.args(["-t", &holder, "-n", "sh", "-c", script]);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
             command.spawn().expect("the tools of the tests are installed")
         };
         let mut listener = netcat(&self.peer, &format!("busybox nc -l -p {port}"));
+        // While it may still say something itself, it listens to the end.
+        let _says = listener.stdin.take();
         eventually("somebody listens", Duration::from_secs(5), || {
             let listening = self.peer.must_run(&["cat", "/proc/net/tcp6", "/proc/net/tcp"]);
             listening.contains(&format!(":{port:04X} ")).then_some(())
@@ -291,7 +293,7 @@ fn nothing_is_slow_when_everybody_of_ours_is_dead() {
 }
 
 /// By tc, in a network namespace of its own.
-fn kernel_has_netem() -> bool {
+pub fn kernel_has_netem() -> bool {
     let tried = Command::new("unshare")
         .args(["--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
         .stderr(Stdio::null())
