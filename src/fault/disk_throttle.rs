@@ -11,7 +11,9 @@
 //!
 //! What waits is I/O that the container's processes send to the disk: reads that memory cannot answer, direct I/O, and what a
 //! sync writes. What the kernel writes out later by itself counts in version 2 where the memory controller is on as well, and is
-//! never limited in version 1; neither is the filesystem's journal. A partition has no limits of its own: they are those of its
+//! never limited in version 1; neither is the filesystem's journal. In version 2 what is written to a file counts for the cgroup
+//! that has written to it so far: a container that has just been started over the files of another is limited only when the kernel
+//! has noticed, some seconds of writing later. A partition has no limits of its own: they are those of its
 //! whole disk, for this container alone. The quorum guard does not count a slow member as down; a limit below what the store
 //! needs comes to that.
 

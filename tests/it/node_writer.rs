@@ -1,5 +1,6 @@
 //! A process that writes and syncs on a real filesystem all the time, from two threads, and notes how long each sync took.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -21,11 +22,17 @@ const WRITER: &str = "SEATRIAL_TEST_WRITER";
 /// Tells the writer to be killed by seccomp(2) at any call without a name, as runtimes' profiles would deny one.
 const STRICT: &str = "SEATRIAL_TEST_WRITER_STRICT";
 
+/// Tells the writer a cgroup to write from: a file counts for the cgroup that has written to it from the beginning.
+const CGROUP: &str = "SEATRIAL_TEST_WRITER_CGROUP";
+
 /// Writes, syncs and reads until it is killed; how long each sync took, or the error of the first call that failed, is a
 /// line of a file beside the volume.
 fn be_the_writer(folder: &Path) -> ! {
     if std::env::var_os(STRICT).is_some() {
         be_strict();
+    }
+    if let Some(cgroup) = std::env::var_os(CGROUP) {
+        fs::write(Path::new(&cgroup).join("cgroup.procs"), "0").expect("writable for root");
     }
     let write = |name: &str| {
         let options = File::options().read(true).write(true).create(true).truncate(true).clone();
@@ -87,10 +94,15 @@ impl Writer {
 
     /// One that seccomp(2) kills at any call without a name.
     pub fn strict(folder: &Folder, pod: &mut Pod) -> Self {
-        Self::with(folder, pod, &[(STRICT, "1")])
+        Self::with(folder, pod, &[(STRICT, OsStr::new("1"))])
     }
 
-    fn with(folder: &Folder, pod: &mut Pod, variables: &[(&str, &str)]) -> Self {
+    /// One that writes from this cgroup.
+    pub fn within(folder: &Folder, pod: &mut Pod, cgroup: &Path) -> Self {
+        Self::with(folder, pod, &[(CGROUP, cgroup.as_os_str())])
+    }
+
+    fn with(folder: &Folder, pod: &mut Pod, variables: &[(&str, &OsStr)]) -> Self {
         let disk = Disk::new(folder.path());
         let child = again("node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed")
             .env(WRITER, &disk.mount)
