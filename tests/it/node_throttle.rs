@@ -164,7 +164,9 @@ fn a_limit_that_nothing_comes_near_is_never_proven() {
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let mut node = Node::start(&folder);
     node.put(&injection("wide", &pod, writes(1_000_000), LONG));
-    eventually("it is limited", SOON, || (limited.limit() == Some(1_000_000)).then_some(()));
+    eventually("it is limited", Duration::from_secs(10), || {
+        (limited.limit() == Some(1_000_000)).then_some(())
+    });
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(folder.status("wide").map(|status| status.state), Some(InjectionState::Pending));
     node.gone("wide");
