@@ -292,6 +292,29 @@ fn nothing_is_slow_when_everybody_of_ours_is_dead() {
     scene.nothing_is_left();
 }
 
+/// What went through before is not held against the rate, and its probes are not asked for twice.
+#[test]
+fn a_node_that_is_started_again_goes_on_proving_it() {
+    let mut scene = Scene::new();
+    let (spec, _) = scene.inject("kept", narrow(&["10.99.0.2"]));
+    assert!(scene.is_slow("10.99.0.2", 7000));
+    scene.node.child.kill().expect("ours");
+    scene.node.child.wait().expect("ours");
+    let told = scene.folder.statuses().len();
+    scene.node = Node::start(&scene.folder);
+    scene.node.put(&spec);
+    eventually("three proofs of the new node", Duration::from_secs(10), || {
+        let statuses = scene.folder.statuses();
+        let proofs =
+            statuses[told..].iter().filter(|(_, status)| status.proof.as_ref().is_some_and(|it| it.holds));
+        (proofs.count() >= 3).then_some(())
+    });
+    assert_eq!(scene.folder.status("kept").expect("told").state, InjectionState::Injected);
+    assert!(scene.is_slow("10.99.0.2", 7001));
+    scene.revert(&spec);
+    scene.nothing_is_left();
+}
+
 /// By tc, in a network namespace of its own.
 pub fn kernel_has_netem() -> bool {
     let tried = Command::new("unshare")
