@@ -1,6 +1,5 @@
 //! The only home of unsafe code, system calls and child processes.
 
-pub mod block;
 pub mod block_device;
 pub mod capabilities;
 pub mod cgroup;

@@ -1,36 +1,76 @@
-//! What the kernel says about a block device by its number (sysfs(5), Documentation/block/stat.rst of Linux).
+//! Block devices by number, what the kernel says about them, and the disks that partitions are on (sysfs(5),
+//! Documentation/block/stat.rst of Linux).
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use nix::libc;
+use serde::{Deserialize, Serialize};
 
-/// The device number as `MAJOR:MINOR`.
-pub fn name(device: u64) -> String {
-    format!("{}:{}", libc::major(device), libc::minor(device))
+/// Where the kernel lists block devices by number; a guardian that lives apart has no /sys of its own.
+const DEVICES: [&str; 2] = ["/sys/dev/block", "/proc/1/root/sys/dev/block"];
+
+/// A block device, written `MAJOR:MINOR`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Which driver.
+    pub major: u32,
+    /// Which of the driver's.
+    pub minor: u32,
 }
 
-/// A file of the device; `NotFound` where there is no such device.
-pub fn read(device: u64, file: &str) -> io::Result<String> {
-    // A guardian that lives apart has no /sys of its own.
-    let mut last = io::Error::new(io::ErrorKind::Unsupported, "there is no /sys/dev/block");
-    for devices in ["/sys/dev/block", "/proc/1/root/sys/dev/block"] {
-        let devices = Path::new(devices);
-        match fs::read_to_string(devices.join(name(device)).join(file)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound || !devices.is_dir() => last = error,
-            found => return found,
-        }
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
     }
-    // Without any list of devices, nobody can tell that it is not there.
-    Err(if last.kind() == io::ErrorKind::NotFound { io::ErrorKind::Unsupported.into() } else { last })
 }
 
-/// How many reads and writes it has completed since it is there.
-pub fn operations(device: u64) -> io::Result<u64> {
-    let stat = read(device, "stat")?;
-    completed(&stat)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its statistics are unreadable"))
+impl Device {
+    /// What the filesystem with this device number (`st_dev`) is on.
+    pub fn of(filesystem: u64) -> Self {
+        Self { major: libc::major(filesystem), minor: libc::minor(filesystem) }
+    }
+
+    /// The whole disk that the filesystem with this device number is on: a partition has no queue of its own.
+    pub fn disk_of(filesystem: u64) -> io::Result<Self> {
+        Self::of(filesystem).disk_in(Path::new(DEVICES[0]))
+    }
+
+    fn disk_in(self, devices: &Path) -> io::Result<Self> {
+        let own = devices.join(self.to_string());
+        // A device number that is not listed is one of a filesystem without a device.
+        fs::metadata(&own)?;
+        if !own.join("partition").exists() {
+            return Ok(self);
+        }
+        let text = fs::read_to_string(own.join("../dev"))?;
+        let numbers = text.trim().split_once(':');
+        let disk = numbers.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let (major, minor) = disk.ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { major, minor })
+    }
+
+    /// A file of the device; `NotFound` where there is no such device.
+    pub fn read(self, file: &str) -> io::Result<String> {
+        let mut last = io::Error::new(io::ErrorKind::Unsupported, "there is no /sys/dev/block");
+        for devices in DEVICES.map(Path::new) {
+            match fs::read_to_string(devices.join(self.to_string()).join(file)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound || !devices.is_dir() => last = error,
+                found => return found,
+            }
+        }
+        // Without any list of devices, nobody can tell that it is not there.
+        Err(if last.kind() == io::ErrorKind::NotFound { io::ErrorKind::Unsupported.into() } else { last })
+    }
+
+    /// How many reads and writes it has completed since it is there.
+    pub fn operations(self) -> io::Result<u64> {
+        let stat = self.read("stat")?;
+        completed(&stat)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its statistics are unreadable"))
+    }
 }
 
 fn completed(stat: &str) -> Option<u64> {
@@ -41,10 +81,28 @@ fn completed(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::symlink;
 
-    use super::{completed, name, operations};
+    use super::{Device, completed};
 
+    #[test]
+    fn a_partition_stands_for_its_whole_disk_and_a_disk_for_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (disk, block) = (folder.path().join("devices/sda"), folder.path().join("block"));
+        fs::create_dir_all(disk.join("sda1")).expect("writable");
+        fs::create_dir(&block).expect("writable");
+        fs::write(disk.join("dev"), "8:0\n").expect("writable");
+        fs::write(disk.join("sda1/dev"), "8:1\n").expect("writable");
+        fs::write(disk.join("sda1/partition"), "1\n").expect("writable");
+        symlink(&disk, block.join("8:0")).expect("writable");
+        symlink(disk.join("sda1"), block.join("8:1")).expect("writable");
+        let disk_of = |minor| Device { major: 8, minor }.disk_in(&block);
+        let whole = Device { major: 8, minor: 0 };
+        assert_eq!((disk_of(0).expect("there"), disk_of(1).expect("there")), (whole, whole));
+        assert_eq!(disk_of(2).expect_err("not listed").kind(), ErrorKind::NotFound);
+    }
     #[test]
     fn reads_and_writes_are_counted_and_nothing_else() {
         let stat = "    8446       12   180642     4034     5172     3304   101232     9120        0     6132    14210        7        0     88       21      411      1035\n";
@@ -55,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_filesystem_without_a_device_has_no_statistics() {
-        let anonymous = nix::libc::makedev(0, 0xfffff);
-        assert_eq!(name(anonymous), "0:1048575");
-        assert_eq!(operations(anonymous).map_err(|error| error.kind()), Err(io::ErrorKind::NotFound));
+        let anonymous = Device::of(nix::libc::makedev(0, 0xfffff));
+        assert_eq!(anonymous.to_string(), "0:1048575");
+        assert_eq!(anonymous.operations().map_err(|error| error.kind()), Err(ErrorKind::NotFound));
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use super::block::Device;
+use super::block_device::Device;
 use super::cgroup::hierarchies::Hierarchies;
 use super::freezer::{CgroupId, is_removed, pids_below};
 

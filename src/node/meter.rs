@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::{LocatedPod, LocatedVolume};
 use crate::api::{MeasuredVolume, VolumeIo, VolumeRoom};
 use crate::fault::host::{Volume, is_of_its_own};
-use crate::host::block_device;
+use crate::host::block_device::Device;
 use crate::host::process::ProcessId;
 use crate::host::room::Room;
 use crate::host::volume;
@@ -65,7 +65,7 @@ impl Meter {
 
     fn io(&mut self, located: &LocatedVolume, device: u64) -> Result<VolumeIo, String> {
         let claim = &located.claim;
-        let operations = block_device::operations(device).map_err(|error| match error.kind() {
+        let operations = Device::of(device).operations().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 format!("the filesystem of volume {claim} is on no block device, as NFS or tmpfs is")
             }
@@ -78,7 +78,7 @@ impl Meter {
         }
         match self.devices.get(claim) {
             Some((_, Some(why))) => Err(why.clone()),
-            Some((_, None)) | None => Ok(VolumeIo { device: block_device::name(device), operations }),
+            Some((_, None)) | None => Ok(VolumeIo { device: Device::of(device).to_string(), operations }),
         }
     }
 }

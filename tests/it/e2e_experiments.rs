@@ -104,7 +104,9 @@ fn etcd_slow_network_is_refused_by_a_kernel_without_netem() {
 mod vm_netem {
     #[test]
     fn etcd_slow_network_passes() {
-        super::passes("experiments/etcd/slow-network.yaml");
+        crate::vm::inside("e2e_experiments::vm_netem::etcd_slow_network_passes", || {
+            super::passes("experiments/etcd/slow-network.yaml");
+        });
     }
 }
 

@@ -351,6 +351,7 @@ fn a_kernel_without_netem_says_so() {
 /// On a kernel with netem alone, such as that of the virtual machine of the tests.
 mod vm_netem {
     use super::*;
+    use crate::vm::inside;
 
     const BOTH: [&str; 2] = ["10.99.0.2", "fd99::2"];
 
@@ -370,113 +371,141 @@ mod vm_netem {
 
     #[test]
     fn a_round_trip_takes_longer_by_the_delay_and_no_longer_afterwards() {
-        let mut scene = Scene::new();
-        assert!(round_trip(&scene.pod, "10.99.0.2") < 50.0);
-        let (spec, observed) = scene.inject("delay", shaped(&BOTH, delay(100, 0)));
-        assert!(observed.starts_with("netem on eth0: "), "{observed}");
-        assert!(observed.contains("probes waited 10"), "timed by the kernel: {observed}");
-        for address in BOTH {
-            let took = round_trip(&scene.pod, address);
-            assert!((100.0..190.0).contains(&took), "once for the way there, not for the way back: {took}");
-            let took = round_trip(&scene.peer, if address.contains(':') { "fd99::1" } else { "10.99.0.1" });
-            assert!((100.0..190.0).contains(&took), "the answers wait as well: {took}");
-        }
-        scene.revert(&spec);
-        assert!(round_trip(&scene.pod, "10.99.0.2") < 50.0);
-        scene.nothing_is_left();
+        inside(
+            "node_shaping::vm_netem::a_round_trip_takes_longer_by_the_delay_and_no_longer_afterwards",
+            || {
+                let mut scene = Scene::new();
+                assert!(round_trip(&scene.pod, "10.99.0.2") < 50.0);
+                let (spec, observed) = scene.inject("delay", shaped(&BOTH, delay(100, 0)));
+                assert!(observed.starts_with("netem on eth0: "), "{observed}");
+                assert!(observed.contains("probes waited 10"), "timed by the kernel: {observed}");
+                for address in BOTH {
+                    let took = round_trip(&scene.pod, address);
+                    assert!(
+                        (100.0..190.0).contains(&took),
+                        "once for the way there, not for the way back: {took}"
+                    );
+                    let took =
+                        round_trip(&scene.peer, if address.contains(':') { "fd99::1" } else { "10.99.0.1" });
+                    assert!((100.0..190.0).contains(&took), "the answers wait as well: {took}");
+                }
+                scene.revert(&spec);
+                assert!(round_trip(&scene.pod, "10.99.0.2") < 50.0);
+                scene.nothing_is_left();
+            },
+        );
     }
 
     #[test]
     fn a_jitter_lets_delays_differ_within_its_bounds() {
-        let mut scene = Scene::new();
-        let (spec, _) = scene.inject("jitter", shaped(&BOTH, delay(100, 80)));
-        let mut seen: Vec<String> = Vec::new();
-        eventually("waits that differ", Duration::from_secs(10), || {
-            let observed = scene.folder.status("jitter")?.proof?.observed;
-            let waited = observed.split("probes waited ").nth(1)?.to_owned();
-            if !seen.contains(&waited) {
-                seen.push(waited);
+        inside("node_shaping::vm_netem::a_jitter_lets_delays_differ_within_its_bounds", || {
+            let mut scene = Scene::new();
+            let (spec, _) = scene.inject("jitter", shaped(&BOTH, delay(100, 80)));
+            let mut seen: Vec<String> = Vec::new();
+            eventually("waits that differ", Duration::from_secs(10), || {
+                let observed = scene.folder.status("jitter")?.proof?.observed;
+                let waited = observed.split("probes waited ").nth(1)?.to_owned();
+                if !seen.contains(&waited) {
+                    seen.push(waited);
+                }
+                (seen.len() >= 3).then_some(())
+            });
+            for waited in &seen {
+                let numbers: Vec<f64> = waited.split(' ').filter_map(|word| word.parse().ok()).collect();
+                assert!(numbers.iter().all(|waited| (19.0..300.0).contains(waited)), "{seen:?}");
             }
-            (seen.len() >= 3).then_some(())
+            scene.revert(&spec);
+            scene.nothing_is_left();
         });
-        for waited in &seen {
-            let numbers: Vec<f64> = waited.split(' ').filter_map(|word| word.parse().ok()).collect();
-            assert!(numbers.iter().all(|waited| (19.0..300.0).contains(waited)), "{seen:?}");
-        }
-        scene.revert(&spec);
-        scene.nothing_is_left();
     }
 
     #[test]
     fn a_delay_of_everybody_is_felt_without_members() {
-        let mut scene = Scene::new();
-        let fault =
-            ShapedTraffic { members: Vec::new(), everybody: true, ports: Vec::new(), shape: delay(100, 0) };
-        let (spec, _) = scene.inject("everybody", HostFault::Shape(fault));
-        assert!(round_trip(&scene.pod, "10.99.0.2") >= 100.0);
-        assert!(round_trip(&scene.pod, "127.0.0.1") < 50.0, "what stays in the pod is left alone");
-        scene.revert(&spec);
-        scene.nothing_is_left();
+        inside("node_shaping::vm_netem::a_delay_of_everybody_is_felt_without_members", || {
+            let mut scene = Scene::new();
+            let fault = ShapedTraffic {
+                members: Vec::new(),
+                everybody: true,
+                ports: Vec::new(),
+                shape: delay(100, 0),
+            };
+            let (spec, _) = scene.inject("everybody", HostFault::Shape(fault));
+            assert!(round_trip(&scene.pod, "10.99.0.2") >= 100.0);
+            assert!(round_trip(&scene.pod, "127.0.0.1") < 50.0, "what stays in the pod is left alone");
+            scene.revert(&spec);
+            scene.nothing_is_left();
+        });
     }
 
     #[test]
     fn a_delay_of_seconds_is_proven_when_its_first_probe_has_waited() {
-        let mut scene = Scene::new();
-        let asked = Instant::now();
-        let (spec, observed) = scene.inject("long", shaped(&BOTH, delay(2_000, 0)));
-        assert!(asked.elapsed() >= Duration::from_secs(2), "not before");
-        assert!(observed.contains("probes waited 20"), "{observed}");
-        scene.revert(&spec);
-        scene.nothing_is_left();
+        inside(
+            "node_shaping::vm_netem::a_delay_of_seconds_is_proven_when_its_first_probe_has_waited",
+            || {
+                let mut scene = Scene::new();
+                let asked = Instant::now();
+                let (spec, observed) = scene.inject("long", shaped(&BOTH, delay(2_000, 0)));
+                assert!(asked.elapsed() >= Duration::from_secs(2), "not before");
+                assert!(observed.contains("probes waited 20"), "{observed}");
+                scene.revert(&spec);
+                scene.nothing_is_left();
+            },
+        );
     }
 
     #[test]
     fn as_many_packets_are_lost_as_asked_for() {
-        for burst in [None, Some(4)] {
-            let mut scene = Scene::new();
-            let (spec, observed) =
-                scene.inject("loss", shaped(&BOTH, Shape::Loss { millionths: 300_000, burst }));
-            assert!(observed.starts_with("netem on eth0: "), "{observed}");
-            let told =
-                scene.pod.run(&["busybox", "ping", "-c", "400", "-i", "0.005", "-W", "1", "10.99.0.2"]);
-            let told = String::from_utf8_lossy(&told.stdout).into_owned();
-            // 400 packets transmitted, 281 packets received, 29% packet loss
-            let lost = told.split(", ").find_map(|part| part.split('%').next()?.parse::<u32>().ok());
-            let lost = lost.unwrap_or_else(|| panic!("{told}"));
-            assert!((20..=40).contains(&lost), "{lost} % with {burst:?}");
-            eventually("the losses are counted", Duration::from_secs(3), || {
-                let observed = scene.folder.status("loss")?.proof?.observed;
-                (!observed.contains(" 0 lost")).then_some(())
-            });
-            scene.revert(&spec);
-            scene.nothing_is_left();
-        }
+        inside("node_shaping::vm_netem::as_many_packets_are_lost_as_asked_for", || {
+            for burst in [None, Some(4)] {
+                let mut scene = Scene::new();
+                let (spec, observed) =
+                    scene.inject("loss", shaped(&BOTH, Shape::Loss { millionths: 300_000, burst }));
+                assert!(observed.starts_with("netem on eth0: "), "{observed}");
+                let told =
+                    scene.pod.run(&["busybox", "ping", "-c", "400", "-i", "0.005", "-W", "1", "10.99.0.2"]);
+                let told = String::from_utf8_lossy(&told.stdout).into_owned();
+                // 400 packets transmitted, 281 packets received, 29% packet loss
+                let lost = told.split(", ").find_map(|part| part.split('%').next()?.parse::<u32>().ok());
+                let lost = lost.unwrap_or_else(|| panic!("{told}"));
+                assert!((20..=40).contains(&lost), "{lost} % with {burst:?}");
+                eventually("the losses are counted", Duration::from_secs(3), || {
+                    let observed = scene.folder.status("loss")?.proof?.observed;
+                    (!observed.contains(" 0 lost")).then_some(())
+                });
+                scene.revert(&spec);
+                scene.nothing_is_left();
+            }
+        });
     }
 
     #[test]
     fn a_delay_that_somebody_changes_is_noticed() {
-        let mut scene = Scene::new();
-        let (spec, _) = scene.inject("changed", shaped(&BOTH, delay(100, 0)));
-        scene.pod.must_run(&[
-            "tc", "qdisc", "change", "dev", "eth0", "parent", "5ea0:1", "handle", "5ea1:", "netem", "delay",
-            "1ms",
-        ]);
-        let why = scene.folder.await_state("changed", InjectionState::Lost).error.expect("a reason");
-        assert!(why.contains("netem on eth0 is not as it was made"), "{why}");
-        scene.revert(&spec);
-        scene.nothing_is_left();
+        inside("node_shaping::vm_netem::a_delay_that_somebody_changes_is_noticed", || {
+            let mut scene = Scene::new();
+            let (spec, _) = scene.inject("changed", shaped(&BOTH, delay(100, 0)));
+            scene.pod.must_run(&[
+                "tc", "qdisc", "change", "dev", "eth0", "parent", "5ea0:1", "handle", "5ea1:", "netem",
+                "delay", "1ms",
+            ]);
+            let why = scene.folder.await_state("changed", InjectionState::Lost).error.expect("a reason");
+            assert!(why.contains("netem on eth0 is not as it was made"), "{why}");
+            scene.revert(&spec);
+            scene.nothing_is_left();
+        });
     }
 
     #[test]
     fn a_delay_goes_together_with_a_cut() {
-        let mut scene = Scene::new();
-        let (slow, _) = scene.inject("slow", shaped(&BOTH, delay(100, 0)));
-        let (cut, _) = scene.inject("cut", cut(&["fd99::2"]));
-        assert!(!scene.pod.reaches("fd99::2"));
-        assert!(round_trip(&scene.pod, "10.99.0.2") >= 100.0);
-        scene.revert(&cut);
-        assert!(round_trip(&scene.pod, "fd99::2") >= 100.0);
-        scene.revert(&slow);
-        scene.nothing_is_left();
+        inside("node_shaping::vm_netem::a_delay_goes_together_with_a_cut", || {
+            let mut scene = Scene::new();
+            let (slow, _) = scene.inject("slow", shaped(&BOTH, delay(100, 0)));
+            let (cut, _) = scene.inject("cut", cut(&["fd99::2"]));
+            assert!(!scene.pod.reaches("fd99::2"));
+            assert!(round_trip(&scene.pod, "10.99.0.2") >= 100.0);
+            scene.revert(&cut);
+            assert!(round_trip(&scene.pod, "fd99::2") >= 100.0);
+            scene.revert(&slow);
+            scene.nothing_is_left();
+        });
     }
 }

@@ -8,9 +8,7 @@ fn faults_work_where_cgroups_are_of_version_2_alone() {
         "node_faults::a_kill",
         "node_faults::a_pause_follows_a_container_that",
         "node_faults::a_pause_freezes",
-        "node_faults::a_target",
         "node_faults::a_thaw",
         "node_faults::refuses",
-        "node_room::the_room",
     ]);
 }

@@ -13,7 +13,7 @@ use crate::api::{HostFault, InjectionSpec, ThrottledDisk};
 use crate::fault::host;
 use crate::fault::host::volumes::{Volume, VolumeError, find, kernel as of_volume};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
-use crate::host::block::Device;
+use crate::host::block_device::Device;
 use crate::host::freezer::CgroupId;
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;

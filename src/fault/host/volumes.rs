@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Running;
+use crate::host::block_device::Device;
 use crate::host::mount::table::{Namespace, of_device, open_below};
 use crate::host::process::{ProcessId, descendants};
-use crate::host::{block_device, shutdown, volume};
+use crate::host::{shutdown, volume};
 use crate::node::LocatedPod;
 
 /// Folders of a node whose filesystems no fault may touch: its own, kubelet's, and those of container runtimes.
@@ -200,7 +201,7 @@ impl Volume {
 
     /// Whether its block device has still something on it, mounted or not.
     pub(in crate::fault) fn is_attached(&self) -> bool {
-        match block_device::read(self.device, "size") {
+        match Device::of(self.device).read("size") {
             // A loop device that was detached is there and has no size.
             Ok(size) => size.trim() != "0",
             // Where nobody can tell, it may have.

@@ -10,9 +10,10 @@ use std::process::Command;
 use cpio::newc::Builder;
 
 /// Programs that tests run; busybox has the rest.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "dd",
     "dmsetup",
+    "etcd",
     "fsfreeze",
     "insmod",
     "ip",
@@ -29,7 +30,7 @@ const PROGRAMS: [&str; 15] = [
 ];
 
 /// What tests want of the kernel and may not be built into it; a module brings those that it needs.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "bridge",
     "dm-delay",
     "dm-flakey",
@@ -38,6 +39,7 @@ const MODULES: [&str; 12] = [
     "loop",
     "nf_tables",
     "overlay",
+    "sch_htb",
     "sch_netem",
     "sch_prio",
     "sch_tbf",
@@ -109,6 +111,8 @@ pub fn make(kernel: &Kernel) -> File {
         let path = find(name);
         image.program(&path, &path);
     }
+    let experiment = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/etcd/slow-network.yaml");
+    image.file(Path::new(experiment), Path::new(experiment));
     let stripped = tempfile::tempdir().expect("a temporary folder");
     let own = std::env::current_exe().expect("this is a program");
     let seatrial = Path::new(env!("CARGO_BIN_EXE_seatrial"));
