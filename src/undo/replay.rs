@@ -37,7 +37,9 @@ pub enum Outcome {
 pub fn replay(folder: &Path, scope: Scope) -> Result<Vec<Outcome>, StoreError> {
     let era = Era::current().map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
     let mut outcomes = Vec::new();
-    for path in Store::open(folder)?.list()? {
+    let store = Store::open(folder)?;
+    store.clear()?;
+    for path in store.list()? {
         match Store::read(&path) {
             Ok(record) => outcomes.push(settle(path, Box::new(record), &era, scope)?),
             // Somebody else, its guardian perhaps, has just taken it back.

@@ -1,9 +1,14 @@
 //! The folder of records: every change is on the disk when it returns.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::libc;
+use nix::unistd::linkat;
 
 use super::Record;
 
@@ -137,21 +142,28 @@ impl Store {
         Ok(record)
     }
 
-    /// Every record that is there. Drafts, which were never finished and so never acted upon, are removed.
+    /// Every record that is there.
     pub fn list(&self) -> Result<Vec<PathBuf>, StoreError> {
+        self.named(RECORD)
+    }
+
+    /// Removes drafts, which were never acted upon; somebody who is just finishing one fails.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        self.named(&format!("undo.{DRAFT}"))?.iter().try_for_each(|path| remove(path))
+    }
+
+    fn named(&self, ending: &str) -> Result<Vec<PathBuf>, StoreError> {
         let failed = |error| StoreError::Folder(self.folder.clone(), error);
-        let mut records = Vec::new();
+        let mut found = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(&format!(".{RECORD}")) {
-                records.push(path);
-            } else if name.ends_with(&format!(".undo.{DRAFT}")) {
-                remove(&path)?;
+            if name.ends_with(&format!(".{ending}")) {
+                found.push(path);
             }
         }
-        records.sort_unstable();
-        Ok(records)
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// Keeps a record that cannot be read for a person to look at, out of the way of everybody else.
@@ -175,11 +187,30 @@ pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 fn write_claimed(path: &Path, text: &[u8]) -> io::Result<File> {
-    let mut file = File::create(path)?;
+    let (mut file, is_unnamed) = match unnamed_beside(path) {
+        Ok(file) => (file, true),
+        // Not every filesystem has such files (open(2)).
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => {
+            (File::create(path)?, false)
+        }
+        Err(error) => return Err(error),
+    };
     file.try_lock()?;
     file.write_all(text)?;
     file.sync_all()?;
+    if is_unnamed {
+        // Of somebody who was killed in between.
+        let _ = fs::remove_file(path);
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(AT_FDCWD, unnamed.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?;
+    }
     Ok(file)
+}
+
+/// A file without a name, so that nothing is left of a writer that is killed, however long a busy disk takes to write it.
+fn unnamed_beside(path: &Path) -> io::Result<File> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(folder)
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
@@ -191,5 +222,27 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
             result => result,
         },
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Store, unnamed_beside, write_claimed};
+
+    #[test]
+    fn what_is_being_written_has_no_name_and_a_draft_of_the_dead_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("r.1.undo.draft");
+        let _unnamed = unnamed_beside(&path).expect("a file");
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
+        fs::write(&path, "half").expect("writable");
+        let _claimed = write_claimed(&path, b"whole").expect("written");
+        assert_eq!(fs::read(&path).expect("readable"), b"whole");
+        let store = Store::open(folder.path()).expect("a folder");
+        assert!(store.list().expect("readable").is_empty(), "a draft is no record");
+        store.clear().expect("removable");
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
     }
 }
