@@ -17,8 +17,11 @@ use super::{Chooser, Hold, Kind, Resolved, Wrong};
 use crate::api::Shape;
 use crate::experiment::{Selection, duration};
 
-/// The longest that a packet may wait: more is not a slow network but none, and would come into force too late.
+/// The longest `delay`: more is not a slow network but none. Together with [`WIDEST`] it is the longest that a first probe is
+/// waited for, and the engine waits ten seconds for a proof.
 const LONGEST: Duration = Duration::from_secs(5);
+/// The largest `jitter`: the kernel keeps it as nanoseconds in an `i32`, which end after 2.147 s.
+const WIDEST: Duration = Duration::from_secs(2);
 
 /// Delays packets that members send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,10 +74,17 @@ impl Kind for NetworkDelay {
             "a packet waits for more than nothing and at most {} s: write for example delay: 100ms",
             LONGEST.as_secs()
         );
+        let too_far = format!(
+            "waits differ by at most {} s: write for example jitter: 10ms, or leave it out",
+            WIDEST.as_secs()
+        );
         let too_wide = "packets cannot be sent before they are there: write no more than `delay`";
         Wrong::when(self.delay.is_zero() || self.delay > LONGEST, "delay", too_long)
             .into_iter()
-            .chain(Wrong::when(self.jitter > self.delay, "jitter", too_wide))
+            .chain(
+                Wrong::when(self.jitter > self.delay, "jitter", too_wide)
+                    .or_else(|| Wrong::when(self.jitter > WIDEST, "jitter", too_far)),
+            )
             .collect()
     }
 

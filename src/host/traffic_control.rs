@@ -1,13 +1,12 @@
 //! Queueing disciplines of our own on the interfaces of a network namespace (tc(8)).
 //!
-//! The tree on an interface is always the same: the root, `htb 5ea0:`, sends what nobody has steered into its class on at
-//! once; the class, `5ea0:1`, has no limit; below it is what a [`Shaper`] asks for, `5ea1:`. Nothing goes through the class
-//! unless a packet carries it as its priority, which a [`Steering`](super::nftables::Steering) sees to. htb is the root and not
+//! The tree on an interface is always the same: the root, htb, sends what nobody has steered into its class on at once; the
+//! class has no limit; below it is what a [`Shaper`] asks for. Nothing goes through the class unless a packet carries it as its priority, which a [`Steering`](super::nftables::Steering) sees to. htb is the root and not
 //! prio, because more kernels have it; the kernel's log says once that what is below it is "non-work-conserving", which is meant.
 //!
 //! Only an interface without a discipline of somebody else gets ours, which the kernel itself sees to (`NLM_F_EXCL`; the
-//! default of an interface has the handle 0), and only ours is removed, told by its handle and its kind. When it goes, the
-//! default is back by itself.
+//! default of an interface has the handle 0), and only the very tree that is meant is removed: each has [handles of its
+//! own](Tree), which the kernel compares. When it goes, the default is back by itself.
 
 use std::io;
 use std::time::Duration;
@@ -34,12 +33,6 @@ pub use probe::{Probes, Seen};
 pub use readback::{Counted, Found, counted, read};
 pub use works::works_here;
 
-/// Our root.
-const ROOT: u32 = 0x5ea0_0000;
-/// The class whose packets are shaped.
-pub const CLASS: u32 = ROOT | 1;
-/// What shapes them.
-const LEAF: u32 = 0x5ea1_0000;
 /// `TC_H_ROOT`: in the place of an interface's own discipline.
 const OF_INTERFACE: u32 = u32::MAX;
 
@@ -55,6 +48,38 @@ const BURST_TICKS: u32 = 156_250;
 const QUANTUM: u32 = 60_000;
 /// `TC_LINKLAYER_ETHERNET`: the kernel reckons itself, and needs no table of times.
 const ETHERNET: u8 = 1;
+
+/// The first half of the handles of a tree: an even one from 5000 to 5ffe for the root, the next one for what is below its
+/// class. The kernel gives out those from 8000 on, and people take small ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tree(u16);
+
+impl Tree {
+    const FIRST: u16 = 0x5000;
+    const LAST: u16 = 0x5fff;
+
+    /// That of whoever has this mark. Two marks rarely have the same.
+    pub fn of(mark: &str) -> Self {
+        let mixed = mark.bytes().fold(0_u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        Self(Self::FIRST | (mixed << 1) & (Self::LAST - Self::FIRST))
+    }
+
+    /// Its root.
+    fn root(self) -> u32 {
+        u32::from(self.0) << 16
+    }
+
+    /// The class whose packets are shaped.
+    pub fn class(self) -> u32 {
+        self.root() | 1
+    }
+
+    /// What shapes them.
+    fn leaf(self) -> u32 {
+        u32::from(self.0 + 1) << 16
+    }
+}
 
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +105,9 @@ pub enum InstallError {
         /// What.
         kind: &'static str,
     },
+    /// Another one of ours was quicker.
+    #[error("packets of the pod are shaped already, on interface {0}: only one such fault at a time")]
+    Shaped(String),
     /// Somebody else was quicker.
     #[error("interface {0} has got a queueing discipline of somebody else meanwhile")]
     Taken(String),
@@ -116,17 +144,22 @@ pub fn links(socket: &Socket) -> io::Result<Vec<Link>> {
 }
 
 /// Makes the tree on an interface.
-pub fn install(socket: &Socket, link: &Link, shaper: &Shaper) -> Result<(), InstallError> {
+pub fn install(socket: &Socket, link: &Link, tree: Tree, shaper: &Shaper) -> Result<(), InstallError> {
+    let is_shaped = || {
+        let found = read(socket).unwrap_or_default();
+        found.iter().any(|found| found.link == link.index && found.is_root_of_ours())
+    };
     let told = |kind: &'static str, made: io::Result<()>| {
         made.map_err(|source| match source.kind() {
             // "Specified qdisc kind is unknown" (`qdisc_create`).
             io::ErrorKind::NotFound => InstallError::Lacking { kind },
+            io::ErrorKind::AlreadyExists if is_shaped() => InstallError::Shaped(link.name.clone()),
             io::ErrorKind::AlreadyExists => InstallError::Taken(link.name.clone()),
             _ => InstallError::Refused { kind, link: link.name.clone(), source },
         })
     };
-    told("htb", ask(socket, &root(link)).and_then(|()| ask(socket, &class(link))))?;
-    told(shaper.kind(), ask(socket, &shaper.settings(link.mtu).request(link)))
+    told("htb", ask(socket, &root(link, tree)).and_then(|()| ask(socket, &class(link, tree))))?;
+    told(shaper.kind(), ask(socket, &shaper.settings(link.mtu).request(link, tree)))
 }
 
 fn at(link: &Link, handle: u32, parent: u32) -> Tcmsg {
@@ -137,15 +170,17 @@ fn ask(socket: &Socket, request: &impl NetlinkRequest) -> io::Result<()> {
     socket.query(request, |_| Ok(()))
 }
 
-fn root(link: &Link) -> OpNewqdiscDo<'static> {
-    let mut request = Request::new().set_create().set_excl().op_newqdisc_do(&at(link, ROOT, OF_INTERFACE));
+fn root(link: &Link, tree: Tree) -> OpNewqdiscDo<'static> {
+    let mut request =
+        Request::new().set_create().set_excl().op_newqdisc_do(&at(link, tree.root(), OF_INTERFACE));
     let settings = TcHtbGlob { version: HTB_VERSION, rate2quantum: 10, ..TcHtbGlob::new() };
     request.encode().nested_options_htb().push_init(settings).push_direct_qlen(DIRECT).end_nested();
     request
 }
 
-fn class(link: &Link) -> OpNewtclassDo<'static> {
-    let mut request = Request::new().set_create().set_excl().op_newtclass_do(&at(link, CLASS, ROOT));
+fn class(link: &Link, tree: Tree) -> OpNewtclassDo<'static> {
+    let mut request =
+        Request::new().set_create().set_excl().op_newtclass_do(&at(link, tree.class(), tree.root()));
     // The highest rate that fits.
     let unlimited = TcRatespec { linklayer: ETHERNET, rate: u32::MAX, ..TcRatespec::new() };
     let settings = TcHtbOpt {
@@ -160,24 +195,24 @@ fn class(link: &Link) -> OpNewtclassDo<'static> {
     request
 }
 
-/// Removes our tree from an interface; one that is gone already, with its interface perhaps, is no error.
-pub fn remove(socket: &Socket, link: &Link) -> io::Result<()> {
-    if !is_there(socket, link)? {
+/// Removes a tree from an interface; one that is gone already, with its interface perhaps, is no error.
+pub fn remove(socket: &Socket, link: &Link, tree: Tree) -> io::Result<()> {
+    if !is_there(socket, link, tree)? {
         return Ok(());
     }
-    match ask(socket, &removal(link)) {
-        Err(error) if is_there(socket, link)? => Err(error),
+    match ask(socket, &removal(link, tree)) {
+        Err(error) if is_there(socket, link, tree)? => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn removal(link: &Link) -> OpDelqdiscDo<'static> {
-    let mut request = Request::new().op_delqdisc_do(&at(link, ROOT, OF_INTERFACE));
+fn removal(link: &Link, tree: Tree) -> OpDelqdiscDo<'static> {
+    let mut request = Request::new().op_delqdisc_do(&at(link, tree.root(), OF_INTERFACE));
     request.encode().push_kind(c"htb");
     request
 }
 
-/// Whether our tree is on an interface.
-pub fn is_there(socket: &Socket, link: &Link) -> io::Result<bool> {
-    Ok(read(socket)?.iter().any(|found| found.link == link.index && found.is_our_root()))
+/// Whether a tree is on an interface.
+pub fn is_there(socket: &Socket, link: &Link, tree: Tree) -> io::Result<bool> {
+    Ok(read(socket)?.iter().any(|found| found.link == link.index && found.is_root_of(tree)))
 }

@@ -418,6 +418,7 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         (disk("networkDelay", "delay: 0ms"), "networkDelay.delay", "delay: 100ms"),
         (disk("networkDelay", "delay: 6s"), "networkDelay.delay", "at most 5 s"),
         (disk("networkDelay", "delay: 5ms, jitter: 6ms"), "networkDelay.jitter", "no more than `delay`"),
+        (disk("networkDelay", "delay: 4s, jitter: 2100ms"), "networkDelay.jitter", "at most 2 s"),
         (disk("networkLoss", "loss: 100%"), "networkLoss.loss", "networkPartition"),
         (disk("networkLoss", "loss: 0%"), "networkLoss.loss", "loss: 5%"),
         (disk("networkLoss", "loss: 5"), "networkLoss.loss", "loss: 5%"),

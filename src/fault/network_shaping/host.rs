@@ -24,7 +24,7 @@ use crate::host::network_namespace::{inside, is_of_the_node};
 use crate::host::nftables::{self, Grip, Steering};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::traffic_control::{self, CLASS, InstallError, Link, Probes, Shaper};
+use crate::host::traffic_control::{self, InstallError, Link, Probes, Shaper, Tree};
 use crate::node::LocatedPod;
 
 mod shaping;
@@ -44,6 +44,8 @@ pub struct Target {
     pub namespace: u64,
     /// Our table.
     pub table: String,
+    /// Which tree of disciplines is that of this Injection.
+    pub tree: Tree,
     /// The interfaces that have a discipline of ours.
     pub links: Vec<Link>,
 }
@@ -68,9 +70,6 @@ pub enum Error {
     /// Nothing to put a discipline on.
     #[error("the pod has no network interface that is up")]
     NoLink,
-    /// Another injection is there.
-    #[error("packets of the pod are shaped already, on interface {0}: only one such fault at a time")]
-    Shaped(String),
     /// Somebody else's discipline.
     #[error(
         "interface {link} of the pod has a queueing discipline of somebody else, {kind} {handle:x}:, which is never \
@@ -175,12 +174,12 @@ pub fn obstacle(fault: &str) -> Option<String> {
     traffic_control::works_here(&shaper).err().map(|error| error.to_string())
 }
 
-fn steering(traffic: &ShapedTraffic) -> Steering {
+fn steering(traffic: &ShapedTraffic, tree: Tree) -> Steering {
     Steering {
         to: traffic.members.clone(),
         everybody: traffic.everybody,
         ports: traffic.ports.clone(),
-        class: CLASS,
+        class: tree.class(),
     }
 }
 
@@ -191,13 +190,15 @@ pub struct Unshaped {
     probes: Probes,
 }
 
-/// Finds the namespace of the pod and looks whether there is room for a discipline. `mark` names the table.
+/// Finds the namespace of the pod and looks whether there is room for a discipline. `mark` names the table and the
+/// disciplines, so that what is taken back is never that of another Injection.
 pub(in crate::fault) fn prepare(
     traffic: &ShapedTraffic,
     pod: &LocatedPod,
     mark: &str,
 ) -> Result<Unshaped, Error> {
-    if steering(traffic).is_nothing() {
+    let tree = Tree::of(mark);
+    if steering(traffic, tree).is_nothing() {
         return Err(Error::Nobody);
     }
     let holder = ProcessId::of(pod.holder).map_err(Error::Enter)?.ok_or(Error::Gone)?;
@@ -216,7 +217,9 @@ pub(in crate::fault) fn prepare(
         let mut roots = found.iter().filter(|found| found.link == link.index && found.is_root());
         match roots.find(|root| !root.is_default()) {
             None => {}
-            Some(root) if root.is_our_root() => return Err(Error::Shaped(link.name.clone())),
+            Some(root) if root.is_root_of_ours() => {
+                return Err(InstallError::Shaped(link.name.clone()).into());
+            }
             Some(root) => {
                 let (link, kind, handle) = (link.name.clone(), root.kind.clone(), root.handle >> 16);
                 return Err(Error::Foreign { link, kind, handle });
@@ -224,7 +227,7 @@ pub(in crate::fault) fn prepare(
         }
     }
     let table = format!("seatrial-{mark}");
-    Ok(Unshaped { target: Target { holder, namespace, table, links }, reach, probes })
+    Ok(Unshaped { target: Target { holder, namespace, table, tree, links }, reach, probes })
 }
 
 impl Prepared for Unshaped {
@@ -241,9 +244,9 @@ impl Prepared for Unshaped {
         let Self { target, reach, probes } = *self;
         let shaper = shaper(&traffic.shape);
         for link in &target.links {
-            traffic_control::install(&reach.route, link, &shaper).map_err(Error::from)?;
+            traffic_control::install(&reach.route, link, target.tree, &shaper).map_err(Error::from)?;
         }
-        let steering = steering(traffic);
+        let steering = steering(traffic, target.tree);
         // Last, so that nothing is steered into a class that is not there yet.
         reach
             .grip
@@ -261,9 +264,9 @@ impl Target {
             .map_err(|source| Error::Remove { what: table.clone(), source })?;
         for link in &self.links {
             let ours = || format!("the queueing discipline of {}", link.name);
-            traffic_control::remove(&reach.route, link)
+            traffic_control::remove(&reach.route, link, self.tree)
                 .map_err(|source| Error::Remove { what: ours(), source })?;
-            if traffic_control::is_there(&reach.route, link).map_err(Error::ReadBack)? {
+            if traffic_control::is_there(&reach.route, link, self.tree).map_err(Error::ReadBack)? {
                 return Err(Error::StillThere(ours()));
             }
         }
@@ -299,7 +302,7 @@ impl Undo for Target {
         if namespace != self.namespace {
             return Err(Error::Gone.into());
         }
-        let (shaper, steering) = (shaper(&traffic.shape), steering(traffic));
+        let (shaper, steering) = (shaper(&traffic.shape), steering(traffic, self.tree));
         Ok(Box::new(Shaping::new(self.clone(), reach, probes, shaper, steering)))
     }
 }

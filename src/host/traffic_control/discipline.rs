@@ -6,7 +6,7 @@ use netlink_bindings::tc::{
     NetemLossAttrs, OpNewqdiscDo, OptionsMsg, Request, TcNetemGemodel, TcNetemQopt, TcRatespec, TcTbfQopt,
 };
 
-use super::{CLASS, ETHERNET, LEAF, Link, TICK, at};
+use super::{ETHERNET, Link, TICK, Tree, at};
 
 /// Packets that may wait for their time at once; more would be lost, which is not what a delay is for.
 const WAITING: u32 = 100_000;
@@ -141,9 +141,10 @@ impl Settings {
         }
     }
 
-    /// Asks for it below our class.
-    pub(super) fn request(&self, link: &Link) -> OpNewqdiscDo<'static> {
-        let mut request = Request::new().set_create().set_excl().op_newqdisc_do(&at(link, LEAF, CLASS));
+    /// Asks for it below the class of a tree.
+    pub(super) fn request(&self, link: &Link, tree: Tree) -> OpNewqdiscDo<'static> {
+        let place = at(link, tree.leaf(), tree.class());
+        let mut request = Request::new().set_create().set_excl().op_newqdisc_do(&place);
         match self {
             Self::Netem(Netem { latency, jitter, loss }) => {
                 let header = TcNetemQopt {

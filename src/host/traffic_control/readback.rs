@@ -4,7 +4,7 @@ use std::io;
 
 use netlink_bindings::tc::{Request, Tcmsg};
 
-use super::{CLASS, LEAF, Link, OF_INTERFACE, ROOT, Settings};
+use super::{Link, OF_INTERFACE, Settings, Tree};
 use crate::host::netlink::socket::Socket;
 
 /// A dump that is interrupted by a change elsewhere is repeated.
@@ -59,20 +59,26 @@ impl Found {
         self.handle == 0
     }
 
-    /// Whether it is our root.
-    pub fn is_our_root(&self) -> bool {
-        self.is_root() && self.handle == ROOT && self.kind == "htb"
+    /// Whether it is the root of this tree.
+    pub fn is_root_of(&self, tree: Tree) -> bool {
+        self.is_root_of_ours() && self.handle == tree.root()
+    }
+
+    /// Whether it is the root of any tree of ours.
+    pub fn is_root_of_ours(&self) -> bool {
+        let major = self.handle >> 16;
+        self.is_root() && self.kind == "htb" && (Tree::FIRST.into()..=Tree::LAST.into()).contains(&major)
     }
 }
 
-/// What went through what is below our class on an interface; or, in words, what there is not as `wanted` asks for.
-pub fn counted(found: &[Found], link: &Link, wanted: &Settings) -> Result<Counted, String> {
+/// What went through what is below the class of a tree on an interface; or, in words, what there is not as `wanted` asks for.
+pub fn counted(found: &[Found], link: &Link, tree: Tree, wanted: &Settings) -> Result<Counted, String> {
     let here = || found.iter().filter(|found| found.link == link.index);
     let name = &link.name;
-    if !here().any(Found::is_our_root) {
+    if !here().any(|found| found.is_root_of(tree)) {
         return Err(format!("our queueing discipline on {name} is gone"));
     }
-    let leaf = here().find(|found| found.handle == LEAF && found.parent == CLASS);
+    let leaf = here().find(|found| found.handle == tree.leaf() && found.parent == tree.class());
     let leaf = leaf.ok_or_else(|| format!("nothing is below our class on {name} any more"))?;
     match &leaf.settings {
         Some(read) if wanted.is_told(read) => Ok(leaf.counted),

@@ -11,6 +11,8 @@ const ATTRIBUTES: usize = 20;
 /// `NLA_F_NESTED`, which tc leaves out of its options and the kernel does not ask for.
 const NESTED: u8 = 0x80;
 
+const TREE: Tree = Tree(0x5ea0);
+
 fn lo() -> Link {
     Link { index: 1, name: "lo".to_owned(), mtu: 1_500 }
 }
@@ -31,7 +33,7 @@ fn the_root_is_asked_for_as_tc_does() {
     // qdisc add dev lo root handle 5ea0: htb default 0 direct_qlen 1000
     let expected = "00000000 01000000 0000a05e ffffffff 00000000 08000100 68746200 \
         24000200 18000200 03000000 0a000000 00000000 00000000 00000000 08000500 e8030000";
-    let request = root(&lo());
+    let request = root(&lo(), TREE);
     assert_eq!(request.payload(), tc(expected));
     let asked = i32::from(request.flags());
     assert_eq!(asked, libc::NLM_F_CREATE | libc::NLM_F_EXCL, "nobody else's is replaced");
@@ -44,7 +46,7 @@ fn the_class_is_asked_for_as_tc_does_but_for_its_tables() {
     let expected = "00000000 01000000 0100a05e 0000a05e 00000000 08000100 68746200 \
         34000200 30000100 00010000 00000000 ffffffff 00010000 00000000 ffffffff \
         5a620200 5a620200 60ea0000 00000000 00000000";
-    assert_eq!(class(&lo()).payload(), tc(expected));
+    assert_eq!(class(&lo(), TREE).payload(), tc(expected));
 }
 
 #[test]
@@ -53,7 +55,7 @@ fn a_delay_is_asked_for_as_tc_does() {
     let expected = "00000000 01000000 0000a15e 0100a05e 00000000 0a000100 6e657465 6d000000 \
         1c000200 84d71700 a0860100 00000000 00000000 00000000 5a620200";
     let shaper = Shaper::Delay { delay: Duration::from_millis(100), jitter: Duration::from_millis(10) };
-    let request = shaper.settings(1_500).request(&lo());
+    let request = shaper.settings(1_500).request(&lo(), TREE);
     assert_eq!(request.payload(), tc(expected));
     assert_eq!(i32::from(request.flags()), libc::NLM_F_CREATE | libc::NLM_F_EXCL);
 }
@@ -64,7 +66,7 @@ fn a_loss_is_asked_for_as_tc_does() {
     let expected = "00000000 01000000 0000a15e 0100a05e 00000000 0a000100 6e657465 6d000000 \
         1c000200 00000000 a0860100 cdcccc0c 00000000 00000000 00000000";
     let shaper = Shaper::Loss { millionths: 50_000, burst: None };
-    assert_eq!(shaper.settings(1_500).request(&lo()).payload(), tc(expected));
+    assert_eq!(shaper.settings(1_500).request(&lo(), TREE).payload(), tc(expected));
 }
 
 #[test]
@@ -75,13 +77,13 @@ fn a_loss_in_bursts_is_asked_for_as_tc_does() {
         34000200 00000000 a0860100 00000000 00000000 00000000 00000000 \
         18000580 14000200 33333333 33333333 00000000 00000000");
     let shaper = Shaper::Loss { millionths: 500_000, burst: Some(5) };
-    assert_eq!(shaper.settings(1_500).request(&lo()).payload(), expected);
+    assert_eq!(shaper.settings(1_500).request(&lo(), TREE).payload(), expected);
     // A tenth: nine times as many arrive in a row as are lost.
     let tenth = (f64::from(u32::MAX) / 45.0).round() as u32;
     let bad = expected.len() - 16;
     expected[bad..bad + 4].copy_from_slice(&tenth.to_ne_bytes());
     let shaper = Shaper::Loss { millionths: 100_000, burst: Some(5) };
-    assert_eq!(shaper.settings(1_500).request(&lo()).payload(), expected);
+    assert_eq!(shaper.settings(1_500).request(&lo(), TREE).payload(), expected);
 }
 
 #[test]
@@ -92,17 +94,29 @@ fn a_rate_is_asked_for_as_tc_does_but_for_its_table() {
         34000200 28000100 00010000 00000000 d0121300 00000000 00000000 00000000 \
         3cba0900 00000000 00000000 08000600 d4300000";
     let shaper = Shaper::Rate { bytes: 1_250_000 };
-    assert_eq!(shaper.settings(1_500).request(&lo()).payload(), tc(expected));
+    assert_eq!(shaper.settings(1_500).request(&lo(), TREE).payload(), tc(expected));
 }
 
 #[test]
 fn the_removal_names_what_it_removes() {
-    let payload = removal(&lo()).payload().to_vec();
+    let payload = removal(&lo(), TREE).payload().to_vec();
     let expected = [
         [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0xa0, 0x5e, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0].as_slice(),
         &[8, 0, 1, 0, b'h', b't', b'b', 0],
     ];
     assert_eq!(payload, expected.concat(), "the kernel refuses another handle or kind");
+}
+
+#[test]
+fn every_mark_has_handles_in_our_range_and_another_mark_has_others() {
+    let trees: Vec<Tree> =
+        (0..2_000_u64).map(|n| Tree::of(&format!("{:x}", 81_204_551_013 + n * 977))).collect();
+    for tree in &trees {
+        assert!((0x5000..=0x5ffe).contains(&tree.0) && tree.0.is_multiple_of(2), "{tree:?}");
+        assert_eq!((tree.class(), tree.leaf()), (tree.root() + 1, tree.root() + 0x1_0000));
+    }
+    let same = trees.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    assert!(same < 10, "{same} of 1999 follow one with the same handles");
 }
 
 #[test]

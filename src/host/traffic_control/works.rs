@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::socket::SockProtocol;
 
-use super::{CLASS, Link, Shaper, counted, install, is_there, read, remove};
+use super::{Link, Shaper, Tree, counted, install, is_there, read, remove};
 use crate::host::netlink::socket::Socket;
 use crate::host::network_namespace::in_a_new_one;
 use crate::host::nftables::{Grip, Steering};
@@ -24,13 +24,14 @@ fn try_out(shaper: &Shaper) -> io::Result<()> {
     // The first interface of every namespace.
     let link = Link { index: 1, name: "lo".to_owned(), mtu: 65_536 };
     let socket = Socket::open(SockProtocol::NetlinkRoute)?;
-    install(&socket, &link, shaper).map_err(io::Error::other)?;
-    counted(&read(&socket)?, &link, &shaper.settings(link.mtu)).map_err(io::Error::other)?;
+    let tree = Tree::of(TABLE);
+    install(&socket, &link, tree, shaper).map_err(io::Error::other)?;
+    counted(&read(&socket)?, &link, tree, &shaper.settings(link.mtu)).map_err(io::Error::other)?;
     let table = Steering {
         to: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         everybody: true,
         ports: vec![1],
-        class: CLASS,
+        class: tree.class(),
     }
     .table();
     let grip = Grip::open()?;
@@ -43,8 +44,8 @@ fn try_out(shaper: &Shaper) -> io::Result<()> {
     if let Some(difference) = reading.difference(&table) {
         return Err(io::Error::other(format!("a table is not as it was made: {difference}")));
     }
-    remove(&socket, &link)?;
-    if is_there(&socket, &link)? {
+    remove(&socket, &link, tree)?;
+    if is_there(&socket, &link, tree)? {
         return Err(io::Error::other("a queueing discipline is still there after its removal"));
     }
     Ok(())

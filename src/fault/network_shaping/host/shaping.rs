@@ -133,12 +133,17 @@ impl Shaping {
 
     /// What went through the discipline of each interface.
     fn count(&mut self) -> Result<Vec<Counted>, String> {
+        // Before the counters are read, so that the time that passes until they are read again is never counted short.
+        let now = Instant::now();
         let found = traffic_control::read(&self.reach.route)
             .map_err(|error| format!("cannot read the queueing disciplines of the pod: {error}"))?;
-        let of = |link: &Link| traffic_control::counted(&found, link, &self.shaper.settings(link.mtu));
+        let of = |link: &Link| {
+            let settings = self.shaper.settings(link.mtu);
+            traffic_control::counted(&found, link, self.target.tree, &settings)
+        };
         let counted = self.target.links.iter().map(of).collect::<Result<Vec<_>, _>>()?;
         if self.bytes_before.is_none() {
-            self.since = Instant::now();
+            self.since = now;
             self.bytes_before = Some(counted.iter().map(|counted| counted.bytes).collect());
         }
         Ok(counted)
@@ -194,7 +199,7 @@ impl Effect for Shaping {
 
     fn change(&mut self, wanted: &HostFault, left: Duration) -> Result<(), HostError> {
         let HostFault::Shape(traffic) = wanted else { return Err(HostError::AnotherFault) };
-        let wanted = steering(traffic);
+        let wanted = steering(traffic, self.target.tree);
         let is_same = wanted.everybody == self.steering.everybody && wanted.ports == self.steering.ports;
         if !is_same || shaper(&traffic.shape) != self.shaper {
             return Err(Error::Unchangeable.into());
