@@ -1,9 +1,10 @@
 //! `networkBandwidth`: packets of a member get through a narrow place.
 //!
-//! See [`network_shaping`](super::network_shaping) for what is changed, undone and left. What comes faster than `rate` waits for
-//! up to half a second's worth, and what finds no room there is lost, as in a router. The rate is that of all packets that
-//! are meant together, with their headers, on each interface. Proof: the settings of the queue as they are read back, and
-//! that no more than `rate` went through it since the fault began.
+//! See [`network_shaping`](super::network_shaping) for what is changed, undone and left. What comes faster than `rate` waits
+//! for up to half a second's worth, and at least three packets; what finds no room there is lost, as in a router. The rate
+//! is that of all packets that are meant together, with their headers, on each interface. Proof: the settings of the queue
+//! as they are read back, and that no more than `rate` went through it since the fault began, once a packet has had to wait
+//! for it. A rate that nobody comes near slows nobody down, and is no fault.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 //! See [`network_shaping`](super::network_shaping) for what is changed, undone and left. Each packet waits for `delay`, by up to
 //! `jitter` more or less, each value as likely; with `jitter`, packets overtake each other, as they do on a network with
 //! more than one way. Proof: the kernel's own times of a probe between the queue's entry and the device, and the settings of
-//! the queue as they are read back.
+//! the queue as they are read back; the settings alone where no probe can be sent.
 //!
 //! The quorum guard does not count a slow member as down; a delay beyond the store's own timeouts comes to that.
 

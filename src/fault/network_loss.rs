@@ -3,7 +3,8 @@
 //! See [`network_shaping`](super::network_shaping) for what is changed, undone and left. Each packet is lost by itself, or with
 //! `burst` so many in a row in the mean (Gilbert's model), which is how wires and full queues lose them. A packet is what
 //! the pod hands to its network: of a bulk transfer that may be 64 KiB at once (segmentation offload). The sender is not
-//! told. Proof: the settings of the queue as they are read back, packets that went through it, and how many were lost.
+//! told. Proof: the settings of the queue as they are read back, packets that went through it, and how many were lost;
+//! the settings alone where no packet came.
 //!
 //! From a loss of one half on, the quorum guard counts the links to other members as cut.
 

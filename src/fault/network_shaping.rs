@@ -1,12 +1,15 @@
 //! What `networkDelay`, `networkLoss` and `networkBandwidth` have in common.
 //!
-//! Changes: a queueing discipline of our own in the place of none, on every interface of the pod but the loopback device, and
-//! a table of our own that sends packets to chosen addresses through it. Only packets that leave the pod are meant, so that a
-//! round trip shows the effect once, and twice where its other end is hit as well. Undone: the table and the discipline are
-//! removed; what waits in the discipline just then is lost, as on a link that comes down. Left if everything of ours dies: a
-//! discipline that nothing goes through, until the agent is back or the pod ends; the kernel takes the table back with its
-//! owner, and nothing goes through it after the deadline in any case. Needs: nftables with table ownership (Linux 5.12),
-//! sch_htb, and sch_netem or sch_tbf. Refused: a pod in the network of its node, and a discipline of somebody else.
+//! Changes: a queueing discipline of our own in the place of none, on every interface of the pod but the loopback device,
+//! and a table of our own that sends packets to chosen addresses through it. Only packets that leave the pod are meant, so
+//! that a round trip shows the effect once, and twice where its other end is hit as well. Undone: the table and the
+//! discipline are removed; what waits in the discipline just then is lost, as on a link that comes down. While a discipline
+//! is made or removed, the kernel may for a moment drop packets of everybody on that interface. Seen by those who are meant:
+//! one byte by UDP a second, to the first of `ports` or to port 9, whose way out is what is timed and counted. Left if
+//! everything of ours dies: a discipline that nothing goes through, until the agent is back or the pod ends; the kernel
+//! takes the table back with its owner, and nothing goes through it after the deadline in any case. Needs: nftables with
+//! table ownership (Linux 5.12), sch_htb, and sch_netem or sch_tbf. Refused: a pod in the network of its node, and a
+//! discipline of somebody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -33,6 +33,8 @@ pub use probe::{Probes, Seen};
 pub use readback::{Counted, Found, counted, read};
 pub use works::works_here;
 
+use readback::uninterrupted;
+
 /// `TC_H_ROOT`: in the place of an interface's own discipline.
 const OF_INTERFACE: u32 = u32::MAX;
 
@@ -125,6 +127,10 @@ pub enum InstallError {
 
 /// The interfaces that are up, but for the loopback device.
 pub fn links(socket: &Socket) -> io::Result<Vec<Link>> {
+    uninterrupted(|| links_once(socket))
+}
+
+fn links_once(socket: &Socket) -> io::Result<Vec<Link>> {
     let mut found = Vec::new();
     socket.query(
         &rt_link::Request::new().op_getlink_dump(&rt_link::Ifinfomsg::new()),

@@ -13,7 +13,7 @@ const WAITING: u32 = 100_000;
 /// What comes too fast waits for up to this part of a second.
 const QUEUE_PER_SECOND: u64 = 2;
 /// A queue holds some packets, however slow it is.
-const FEWEST_WAITING: u64 = 10;
+const FEWEST_WAITING: u64 = 3;
 /// What may go at once after a pause: this part of a second's worth.
 const BURST_PER_SECOND: u64 = 100;
 /// What comes on top of the longest packet on its way (an Ethernet header with tags).

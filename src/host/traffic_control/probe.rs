@@ -3,7 +3,7 @@
 //! A probe is one byte by UDP. The kernel tells when it was handed to the queueing discipline and when the device sent it
 //! (`SO_TIMESTAMPING`, Documentation/networking/timestamping.rst): in between it waited, and nobody at the other end has to
 //! answer for that to be known. What the discipline loses is handed over and never sent; what cannot leave, because nobody
-//! has the address or a rule drops it, is not even handed over.
+//! has the address or a rule drops it, is not even handed over. Probes do arrive, and what answers them is not let in.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
@@ -87,6 +87,24 @@ impl Probes {
     }
 }
 
+/// Lets nothing in (socket(7), `SO_ATTACH_FILTER`): answers would fill the room that the times need.
+fn deafen(socket: &UdpSocket) -> io::Result<()> {
+    let mut nothing = libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let filter = libc::sock_fprog { len: 1, filter: &raw mut nothing };
+    // SAFETY: the kernel copies both, which live until the call is over.
+    let attached = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size_of_val(&filter) as libc::socklen_t,
+        )
+    };
+    Errno::result(attached)?;
+    Ok(())
+}
+
 #[derive(Debug)]
 struct Probe {
     socket: UdpSocket,
@@ -98,6 +116,7 @@ impl Probe {
     fn open(address: IpAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind((address, 0))?;
         socket.set_nonblocking(true)?;
+        deafen(&socket)?;
         setsockopt(&socket, sockopt::Timestamping, &TimestampingFlag::from_bits_retain(TIMES))?;
         Ok(Self { socket, handed: BTreeMap::new() })
     }

@@ -88,10 +88,15 @@ pub fn counted(found: &[Found], link: &Link, tree: Tree, wanted: &Settings) -> R
 
 /// Every discipline of the socket's namespace.
 pub fn read(socket: &Socket) -> io::Result<Vec<Found>> {
+    uninterrupted(|| read_once(socket))
+}
+
+/// A dump without a change in the middle of it.
+pub(super) fn uninterrupted<T>(mut dump: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match read_once(socket) {
+        match dump() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted && tries < TRIES => {}
             result => return result,
         }

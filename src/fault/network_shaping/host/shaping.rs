@@ -1,8 +1,10 @@
 //! What is known of shaped packets while they are shaped.
 //!
-//! A look reads the table and the disciplines back and sends a probe to everybody who is meant. What was handed to a device
-//! has to be among what the disciplines have counted, so that a probe which went around them is noticed; of a delay also
-//! the times count that probes have waited, and of a rate the bytes that went through.
+//! A look reads the table and the disciplines back, looks for interfaces that have none, and sends a probe to everybody who
+//! is meant. No fewer packets may have come to the disciplines than probes were handed to devices; of a delay also the times
+//! count that probes have waited, and of a rate the bytes that went through. A delay is in force when the first probe has
+//! waited, and a rate when something had to wait for it. Where no probe can be sent, the settings alone count for a delay and
+//! a loss.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -39,10 +41,14 @@ pub(super) struct Shaping {
     since: Instant,
     /// Bytes that had gone through each interface's discipline when this began to look.
     bytes_before: Option<Vec<u64>>,
+    /// Whether it has been in force, as far as could be seen.
+    is_shown: bool,
     /// Probes that were handed to the disciplines.
     handed: u64,
-    /// The shortest and the longest that the last probes have waited which were heard of.
-    waited: Option<(Duration, Duration)>,
+    /// When the first of them was heard of.
+    first_handed: Option<Instant>,
+    /// When probes were heard of last that had waited, and the shortest and the longest of those times.
+    waited: Option<(Instant, Duration, Duration)>,
 }
 
 impl Shaping {
@@ -53,8 +59,19 @@ impl Shaping {
         shaper: Shaper,
         steering: Steering,
     ) -> Self {
-        let since = Instant::now();
-        Self { target, reach, probes, shaper, steering, since, bytes_before: None, handed: 0, waited: None }
+        Self {
+            target,
+            reach,
+            probes,
+            shaper,
+            steering,
+            since: Instant::now(),
+            bytes_before: None,
+            is_shown: false,
+            handed: 0,
+            first_handed: None,
+            waited: None,
+        }
     }
 
     /// Whether the kernel still holds and applies everything, or what contradicts that.
@@ -78,14 +95,13 @@ impl Shaping {
         if came < self.handed {
             return Err(format!("{} probes left the pod, and only {came} packets were shaped", self.handed));
         }
-        let shown = match &self.shaper {
-            Shaper::Delay { delay, jitter } => match self.waits(*delay, *jitter)? {
-                Some(shown) => shown,
-                None => return Ok(Look::NotYet),
-            },
-            Shaper::Loss { .. } => String::new(),
+        let shown = match self.shaper {
+            Shaper::Delay { delay, jitter } => self.waits(delay, jitter)?,
+            Shaper::Loss { .. } => Some(String::new()),
             Shaper::Rate { .. } => self.speeds(&counted)?,
         };
+        let Some(shown) = shown else { return Ok(Look::NotYet) };
+        self.is_shown = true;
         let sum = |of: fn(&Counted) -> u64| counted.iter().map(of).sum::<u64>();
         let names: Vec<&str> = self.target.links.iter().map(|link| link.name.as_str()).collect();
         let probes = match self.handed {
@@ -116,8 +132,11 @@ impl Shaping {
         loop {
             let seen = self.probes.hear().map_err(|error| format!("cannot hear of probes: {error}"))?;
             self.handed += seen.handed;
+            if self.handed > 0 {
+                self.first_handed.get_or_insert_with(Instant::now);
+            }
             if let (Some(&least), Some(&most)) = (seen.waited.iter().min(), seen.waited.iter().max()) {
-                self.waited = Some((least, most));
+                self.waited = Some((Instant::now(), least, most));
             }
             let is_known = match self.shaper {
                 Shaper::Delay { .. } => self.waited.is_some(),
@@ -131,12 +150,18 @@ impl Shaping {
         }
     }
 
-    /// What went through the discipline of each interface.
+    /// What went through the discipline of each interface; every one that is up has to have ours.
     fn count(&mut self) -> Result<Vec<Counted>, String> {
         // Before the counters are read, so that the time that passes until they are read again is never counted short.
         let now = Instant::now();
         let found = traffic_control::read(&self.reach.route)
             .map_err(|error| format!("cannot read the queueing disciplines of the pod: {error}"))?;
+        let up = traffic_control::links(&self.reach.route)
+            .map_err(|error| format!("cannot list the interfaces of the pod: {error}"))?;
+        let is_ours = |link: &Link| self.target.links.iter().any(|ours| ours.index == link.index);
+        if let Some(new) = up.iter().find(|link| !is_ours(link)) {
+            return Err(format!("interface {} has come up, and what leaves by it is not shaped", new.name));
+        }
         let of = |link: &Link| {
             let settings = self.shaper.settings(link.mtu);
             traffic_control::counted(&found, link, self.target.tree, &settings)
@@ -149,28 +174,34 @@ impl Shaping {
         Ok(counted)
     }
 
-    /// What the times of probes show; `None` while the first is still on its way.
-    fn waits(&self, delay: Duration, jitter: Duration) -> Result<Option<String>, String> {
+    /// What the times of probes show; `None` while it cannot be known yet whether they wait.
+    fn waits(&mut self, delay: Duration, jitter: Duration) -> Result<Option<String>, String> {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-        match self.waited {
-            Some((least, _)) if least + TOLERANCE < delay.saturating_sub(jitter) => {
-                Err(format!("a probe waited only {:.1} ms", milliseconds(least)))
+        // By then a probe that is handed over has been sent.
+        let due = delay + jitter + GRACE;
+        // One is sent with every look: so long without any, none can be sent now.
+        self.waited.take_if(|(heard, ..)| heard.elapsed() > 2 * due);
+        if let Some((_, least, most)) = self.waited {
+            if least + TOLERANCE < delay.saturating_sub(jitter) {
+                return Err(format!("a probe waited only {:.1} ms", milliseconds(least)));
             }
-            Some((least, most)) => Ok(Some(format!(
-                "; probes waited {:.1} to {:.1} ms",
-                milliseconds(least),
-                milliseconds(most)
-            ))),
-            None if self.handed > 0 && self.since.elapsed() < delay + jitter + GRACE => Ok(None),
-            None if self.handed > 0 => Ok(Some(
-                "; the device does not tell when it sends: shown by its settings and packets".to_owned(),
-            )),
-            None => Ok(Some(String::new())),
+            let (least, most) = (milliseconds(least), milliseconds(most));
+            return Ok(Some(format!("; probes waited {least:.1} to {most:.1} ms")));
         }
+        let may_come = match self.first_handed {
+            Some(first) => first.elapsed() < due,
+            None => self.since.elapsed() < GRACE,
+        };
+        Ok(match self.handed {
+            _ if may_come && !self.is_shown => None,
+            0 => Some(String::new()),
+            _ => Some("; the device has told no times lately: shown by its settings and packets".to_owned()),
+        })
     }
 
-    /// How fast it was, or where it was faster than it may be.
-    fn speeds(&self, counted: &[Counted]) -> Result<String, String> {
+    /// How fast it was, or where it was faster than it may be; `None` while nothing had to wait for the rate, which then
+    /// slows nobody down.
+    fn speeds(&self, counted: &[Counted]) -> Result<Option<String>, String> {
         let time = self.since.elapsed();
         let before = self.bytes_before.iter().flatten();
         let (mut bytes, mut overlimits) = (0, 0);
@@ -188,7 +219,9 @@ impl Shaping {
             bytes += sent;
             overlimits += counted.overlimits;
         }
-        Ok(format!("; {bytes} bytes in {:.1} s, {overlimits} times one had to wait", time.as_secs_f64()))
+        let seconds = time.as_secs_f64();
+        let told = format!("; {bytes} bytes in {seconds:.1} s, {overlimits} times one had to wait");
+        Ok((self.is_shown || overlimits > 0).then_some(told))
     }
 }
 
