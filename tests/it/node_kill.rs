@@ -15,7 +15,7 @@ use crate::node_frozen::is_frozen;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
 use crate::node_room::{fill, is_full};
-use crate::node_shaping::{is_shaped, narrow};
+use crate::node_shaping::{crowd, is_shaped, narrow};
 use crate::node_stall::stall;
 use crate::node_throttle::{Limited, hierarchy, writes};
 
@@ -71,6 +71,14 @@ impl Scene {
             Kind::Throttle => writes(10),
         };
         injection(name, &self.pod, fault, lasts)
+    }
+
+    /// Waits until it is in force, which a narrow network is when something has to wait.
+    fn comes_into_force(&self, name: &str) {
+        if self.kind == Kind::Shape {
+            crowd(&self.pod, "10.99.0.2", 9);
+        }
+        self.folder.await_state(name, InjectionState::Injected);
     }
 
     fn is_in_force(&self) -> bool {
@@ -242,7 +250,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         let mut node = Node::start(&scene.folder);
         let spec = scene.spec("kept", Duration::from_mins(1));
         node.put(&spec);
-        scene.folder.await_state("kept", InjectionState::Injected);
+        scene.comes_into_force("kept");
         let records: Vec<PathBuf> = scene.folder.records();
         let guardian = guardians(&scene.folder);
         node.kill();
@@ -271,7 +279,7 @@ fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
     let scene = Scene::new(Kind::Freeze);
     let mut node = Node::start(&scene.folder);
     node.put(&scene.spec("orphan", Duration::from_mins(1)));
-    scene.folder.await_state("orphan", InjectionState::Injected);
+    scene.comes_into_force("orphan");
     node.kill();
     let node = Node::start(&scene.folder);
     scene.is_clean_by(Instant::now() + Duration::from_secs(5), "by a node that hears of nothing");
@@ -292,7 +300,7 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         node.put(&scene.spec("asked", Duration::from_mins(1)));
-        scene.folder.await_state("asked", InjectionState::Injected);
+        scene.comes_into_force("asked");
         kill(Pid::from_raw(guardians(&scene.folder)[0]), Signal::SIGTERM).expect("there");
         let status = scene.folder.await_state("asked", InjectionState::Lost);
         assert!(status.error.is_some_and(|why| why.contains("somebody else")));
@@ -310,7 +318,7 @@ fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         node.put(&scene.spec("guarded", Duration::from_mins(1)));
-        scene.folder.await_state("guarded", InjectionState::Injected);
+        scene.comes_into_force("guarded");
         let first = guardians(&scene.folder);
         kill(Pid::from_raw(first[0]), Signal::SIGKILL).expect("there");
         let second = eventually("another guardian", Duration::from_secs(3), || {
