@@ -56,7 +56,8 @@ pub trait Channel: Send + Sync {
 /// Finds what belongs to a pod on this host.
 #[async_trait]
 pub trait Locate: Send + Sync {
-    /// The pod of this Injection's ordinal that is there now, if it runs here.
+    /// The pod of this Injection's ordinal that is there now, if it runs here. `NotFound` where it does and no process of
+    /// its containers can be seen.
     async fn pod(&self, injection: &InjectionSpec) -> std::io::Result<Option<LocatedPod>>;
 }
 
@@ -71,6 +72,9 @@ pub struct LocatedPod {
     pub containers: Vec<LocatedContainer>,
     /// The pod's volumes from claims.
     pub volumes: Vec<LocatedVolume>,
+    /// Those of them that no running container leads to.
+    #[serde(default)]
+    pub unreached: Vec<UnreachedVolume>,
 }
 
 /// A running container.
@@ -96,6 +100,15 @@ pub struct LocatedVolume {
     pub path: PathBuf,
     /// The block device, where it is a filesystem of its own.
     pub device: Option<PathBuf>,
+}
+
+/// A claim that cannot be reached now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct UnreachedVolume {
+    /// The claim template's name.
+    pub claim: String,
+    /// Why not, where it may be in use all the same; nothing where the containers that mount it do not run.
+    pub why: Option<String>,
 }
 
 impl LocatedPod {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use self::clock::Clock;
 use self::hands::Hands;
 use self::record::Recorder;
-use crate::api::{Injection, Measured, Members, Nanos, Ordinal, Snapshot};
+use crate::api::{Injection, Members, Nanos, Ordinal, Snapshot};
 use crate::engine::{Engine, Limits};
 use crate::experiment::Experiment;
 use crate::journal::entry::{Effect, Entry, Header, Input, Line, SCHEMA};
@@ -163,7 +163,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
             Some(now) = next(&mut volumes) => Some(Input::Volumes(now)),
-            Some((member, measured)) = absent(&mut disks) => Some(Input::Disks { member, measured }),
+            Some(member) = absent(&mut disks) => Some(Input::Disks { member, measured: None }),
             Some(round) = next(&mut members) => Some(Input::Members(round)),
             Some(error) = next(&mut requests) => Some(Input::Request { error }),
             _ = glance.tick() => course.glance(&mut told),
@@ -276,7 +276,7 @@ fn status(run: &str, injection: Injection) -> Option<Input> {
     }
     if injection.spec.fault.changes_nothing() {
         let (member, measured) = sli::disks::read(&injection)?;
-        return Some(Input::Disks { member, measured });
+        return Some(Input::Disks { member, measured: Some(measured) });
     }
     Some(Input::Injection { name: injection.spec.name, status: injection.status? })
 }
@@ -311,7 +311,7 @@ fn sampler(setup: &Setup, target: &Snapshot) -> Option<mpsc::Receiver<Members>> 
 }
 
 /// The next member that no node speaks for, where volumes are measured.
-async fn absent(disks: &mut Option<sli::disks::Sampler>) -> Option<(Ordinal, Measured)> {
+async fn absent(disks: &mut Option<sli::disks::Sampler>) -> Option<Ordinal> {
     match disks {
         Some(disks) => disks.absent().await,
         None => None,

@@ -190,6 +190,11 @@ impl InjectionSpec {
         self.pod.uid.is_empty()
     }
 
+    /// Whether it asks for nothing but to measure.
+    pub fn measures(&self) -> bool {
+        self.desired == Desired::Injected && self.fault.changes_nothing()
+    }
+
     /// Whether nothing of it can be left once its pod, the one with this UID, is gone.
     pub fn ends_with_its_pod(&self) -> bool {
         !self.follow && self.fault.ends_with_its_pod()

@@ -12,7 +12,7 @@ pub struct Measured {
     pub at: u64,
     /// The UID of the pod whose volumes these are; none where it does not run there, or where nobody could look.
     pub pod: Option<String>,
-    /// Each volume from a claim.
+    /// Each volume from a claim of the pod.
     pub volumes: Vec<MeasuredVolume>,
     /// Why nobody could look, where nobody could.
     pub why: Option<String>,
@@ -55,7 +55,8 @@ impl Measured {
     }
 }
 
-/// A volume from a claim.
+/// A volume from a claim. One that no container uses now, because those that mount it do not run, has neither of the two nor
+/// a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MeasuredVolume {
@@ -70,6 +71,18 @@ pub struct MeasuredVolume {
     /// Why one of the two is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl MeasuredVolume {
+    /// One that no container uses now, because those that mount it do not run.
+    pub fn at_rest(claim: String) -> Self {
+        Self { claim, room: None, io: None, why: None }
+    }
+
+    /// Whether no container uses it now.
+    pub fn is_at_rest(&self) -> bool {
+        self.room.is_none() && self.io.is_none() && self.why.is_none()
+    }
 }
 
 /// How full a filesystem is, in bytes, as df(1) counts.

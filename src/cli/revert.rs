@@ -43,13 +43,21 @@ async fn revert_all(client: &Client) -> Result<usize, String> {
     let told = |error: PlatformError| error.to_string();
     let mut changes = client.statuses().await.map_err(told)?;
     let mut waiting = BTreeSet::new();
+    let mut harmless = Vec::new();
     for Injection { mut spec, status } in client.injections().await.map_err(told)? {
-        if is_over(status.as_ref()) || spec.fault.changes_nothing() {
+        if spec.fault.changes_nothing() {
+            harmless.push(spec.name);
+        } else if is_over(status.as_ref()) {
             client.forget(&spec.name).await.map_err(told)?;
         } else {
             spec.desired = Desired::Reverted;
             waiting.insert(spec.name.clone());
             client.apply(spec).await.map_err(told)?;
+        }
+    }
+    for name in harmless {
+        if let Err(error) = client.forget(&name).await {
+            tracing::warn!(name, %error, "what only measures is left; it ends by its deadline");
         }
     }
     let count = waiting.len();

@@ -57,7 +57,12 @@ pub async fn settle(client: &Client, found: Vec<Injection>, now: Timestamp) -> R
     let among = |injection: &Injection| -> Api<Injection> {
         Api::namespaced(client.clone(), &injection.namespace().unwrap_or_default())
     };
-    let unasked = found.iter().filter(|injection| injection.spec.injection.desired != Desired::Reverted);
+    // What only measures is settled as it is.
+    let unasked = found
+        .iter()
+        .map(|injection| (injection, &injection.spec.injection))
+        .filter(|(_, spec)| spec.desired != Desired::Reverted && !spec.fault.changes_nothing());
+    let unasked = unasked.map(|(injection, _)| injection);
     stream::iter(unasked.map(Ok))
         .try_for_each_concurrent(AT_ONCE, async |injection| {
             revert(&among(injection), &injection.name_any()).await

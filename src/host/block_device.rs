@@ -65,9 +65,21 @@ impl Device {
         Err(if last.kind() == io::ErrorKind::NotFound { io::ErrorKind::Unsupported.into() } else { last })
     }
 
+    /// Whether what it completes is counted: an administrator may have the kernel leave that out.
+    fn is_counted_in(self, devices: &Path) -> bool {
+        let own = devices.join(self.to_string());
+        let queue = if own.join("partition").exists() { own.join("../queue") } else { own.join("queue") };
+        fs::read_to_string(queue.join("iostats")).map_or(true, |text| text.trim() != "0")
+    }
+
     /// How many reads and writes it has completed since it is there.
     pub fn operations(self) -> io::Result<u64> {
         let stat = self.read("stat")?;
+        if !self.is_counted_in(Path::new(DEVICES[0])) {
+            return Err(io::Error::other(
+                "the kernel is told not to count: write 1 to queue/iostats of the disk, below /sys/block",
+            ));
+        }
         completed(&stat)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its statistics are unreadable"))
     }
@@ -103,6 +115,25 @@ mod tests {
         assert_eq!((disk_of(0).expect("there"), disk_of(1).expect("there")), (whole, whole));
         assert_eq!(disk_of(2).expect_err("not listed").kind(), ErrorKind::NotFound);
     }
+
+    #[test]
+    fn a_disk_that_is_not_counted_is_told_from_others_and_so_are_its_partitions() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (disk, block) = (folder.path().join("devices/sda"), folder.path().join("block"));
+        fs::create_dir_all(disk.join("sda1")).expect("writable");
+        fs::create_dir_all(disk.join("queue")).expect("writable");
+        fs::create_dir(&block).expect("writable");
+        fs::write(disk.join("sda1/partition"), "1\n").expect("writable");
+        symlink(&disk, block.join("8:0")).expect("writable");
+        symlink(disk.join("sda1"), block.join("8:1")).expect("writable");
+        let counted = || [0, 1].map(|minor| Device { major: 8, minor }.is_counted_in(&block));
+        assert_eq!(counted(), [true, true], "nothing says otherwise");
+        fs::write(disk.join("queue/iostats"), "0\n").expect("writable");
+        assert_eq!(counted(), [false, false]);
+        fs::write(disk.join("queue/iostats"), "1\n").expect("writable");
+        assert_eq!(counted(), [true, true]);
+    }
+
     #[test]
     fn reads_and_writes_are_counted_and_nothing_else() {
         let stat = "    8446       12   180642     4034     5172     3304   101232     9120        0     6132    14210        7        0     88       21      411      1035\n";

@@ -27,24 +27,36 @@ pub fn open_on(path: &Path, device: u64) -> io::Result<Option<File>> {
     Ok((root.metadata()?.dev() == device).then_some(root))
 }
 
+/// The process through whose root a path leads, if it does.
+pub fn process(path: &Path) -> Option<i32> {
+    Some(parts(path)?.0)
+}
+
 /// The root of a process and what lies below it.
 fn split(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let (pid, inside) = parts(path)?;
+    Some((format!("/proc/{pid}/root").into(), Path::new(".").join(inside)))
+}
+
+fn parts(path: &Path) -> Option<(i32, &Path)> {
     let mut parts = path.strip_prefix("/proc").ok()?.components();
     let pid = parts.next()?.as_os_str().to_str()?.parse::<i32>().ok()?;
     let is_root = parts.next()?.as_os_str() == "root";
-    is_root.then(|| (format!("/proc/{pid}/root").into(), Path::new(".").join(parts.as_path())))
+    is_root.then(|| (pid, parts.as_path()))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{open, split};
+    use super::{open, process, split};
 
     #[test]
     fn what_follows_the_root_of_a_process_is_told_from_it() {
         let found = split(Path::new("/proc/7/root/var/lib/data"));
         assert_eq!(found, Some((PathBuf::from("/proc/7/root"), PathBuf::from("./var/lib/data"))));
+        assert_eq!(process(Path::new("/proc/7/root/var")), Some(7));
+        assert_eq!(process(Path::new("/var/lib/data")), None);
         assert_eq!(split(Path::new("/proc/7/cwd/data")), None);
         assert_eq!(split(Path::new("/data")), None);
     }

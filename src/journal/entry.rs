@@ -80,8 +80,8 @@ pub enum Input {
     Disks {
         /// Whose.
         member: Ordinal,
-        /// What it saw.
-        measured: Measured,
+        /// What it saw; nothing where the member has no pod on a node, and so no node that could look.
+        measured: Option<Measured>,
     },
     /// Every member was asked.
     Members(Members),

@@ -173,18 +173,33 @@ impl Series {
         measure
     }
 
-    /// The mean over some windows, where each value is about the time since the point before it.
-    pub fn mean_before(&self, windows: &[Window]) -> Option<u64> {
-        let (mut weighted, mut known) = (0u128, 0u128);
-        for (before, point) in self.points.iter().zip(self.points.iter().skip(1)) {
-            let Sample::Value(value) = point.sample else { continue };
-            for window in windows {
-                let part = Window::new(before.at.max(window.from), point.at.min(window.to));
-                weighted += u128::from(value) * u128::from(part.length());
-                known += u128::from(part.length());
+    /// The mean over some windows, where each value is about the time since the point before it; and for how long of them
+    /// that is known. A mean over a long silence says little about its moments: it counts, but nothing is known by it. The
+    /// newest value is believed for as long after it.
+    pub fn mean_before(&self, windows: &[Window]) -> (Option<u64>, Nanos) {
+        let (mut weighted, mut length, mut known) = (0u128, 0u128, 0);
+        for &window in windows {
+            let inside =
+                |from: Nanos, to: Nanos| Window::new(from.max(window.from), to.min(window.to)).length();
+            let first = self.points.partition_point(|point| point.at <= window.from).max(1);
+            for (before, point) in
+                self.points.range(first - 1..).zip(self.points.range(first.min(self.points.len())..))
+            {
+                if before.at >= window.to {
+                    break;
+                }
+                let Sample::Value(value) = point.sample else { continue };
+                let part = inside(before.at, point.at);
+                weighted += u128::from(value) * u128::from(part);
+                length += u128::from(part);
+                known += if point.at - before.at <= LONG_SILENCE { part } else { 0 };
+            }
+            if let Some(Point { at, sample: Sample::Value(_), .. }) = self.points.back() {
+                known += inside(*at, at.saturating_add(LONG_SILENCE));
             }
         }
-        u64::try_from(weighted.checked_div(known)?).ok()
+        let mean = weighted.checked_div(length).and_then(|mean| u64::try_from(mean).ok());
+        (mean, known)
     }
 
     /// The points of a window, and its beginning.

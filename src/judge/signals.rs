@@ -83,7 +83,9 @@ impl Signals {
             Entry::Input(Input::Pods(snapshot)) => self.snapshot(line.time, snapshot),
             Entry::Input(Input::Injection { name, status }) => self.snapshots.heard(line.time, name, status),
             Entry::Input(Input::Volumes(volumes)) => self.volumes(line.time, volumes),
-            Entry::Input(Input::Disks { member, measured }) => self.disks.take(line.time, *member, measured),
+            Entry::Input(Input::Disks { member, measured }) => {
+                self.disks.take(line.time, *member, measured.as_ref());
+            }
             Entry::Input(Input::Members(members)) => self.members(line.time, members),
             Entry::Effect { effect, .. } => self.effect(line.time, effect),
             Entry::Input(Input::Request { error }) => self.requests.take(line.time, error.is_some()),

@@ -1,5 +1,6 @@
 //! The life of one Injection on this node, from its first order to its last status.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +113,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     }
 
     async fn start(&mut self, spec: Box<InjectionSpec>) -> Phase {
-        let (desired, measures) = (spec.desired, spec.fault.changes_nothing());
+        let (desired, measures) = (spec.desired, spec.measures());
         self.spec = Some(spec);
         match desired {
             Desired::Injected if measures => Phase::Measuring,
@@ -134,13 +135,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     async fn locate(&self) -> Result<Option<LocatedPod>, String> {
         let Some(spec) = &self.spec else { return Ok(None) };
-        match timeout(LOCATE_LIMIT, self.node.locate.pod(spec)).await {
-            Ok(Ok(pod)) => Ok(pod),
-            Ok(Err(error)) => Err(format!("pod {} cannot be hit: {error}", spec.pod.name)),
-            Err(_) => {
-                Err(format!("nobody says within {} s where pod {} is", LOCATE_LIMIT.as_secs(), spec.pod.name))
-            }
-        }
+        locate(&self.node, spec).await.map_err(|error| error.to_string())
     }
 
     /// Tries to inject, once, or where the Injection follows its ordinal until it works or is over.
@@ -285,10 +280,15 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         self.report().await;
     }
 
-    /// Nothing is in force; answers repeated orders, and says Reverted where that is asked for.
+    /// Nothing is in force; answers repeated orders, says Reverted where that is asked for, and measures again where a deadline
+    /// that was over is put off.
     async fn rest(&mut self) -> Phase {
         match self.wishes.recv().await {
             Some(Wish::Put(spec)) => {
+                if spec.measures() && !Expiry::new(&spec.deadline, self.began).is_over() {
+                    self.spec = Some(spec);
+                    return Phase::Measuring;
+                }
                 if spec.desired == Desired::Reverted && self.status.state() == InjectionState::Lost {
                     self.status.enter(InjectionState::Reverted);
                 }
@@ -297,6 +297,21 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 Phase::Over
             }
             Some(Wish::Gone) | None => Phase::End,
+        }
+    }
+}
+
+async fn locate<C: Channel, L: Locate>(
+    node: &Node<C, L>,
+    spec: &InjectionSpec,
+) -> io::Result<Option<LocatedPod>> {
+    let name = &spec.pod.name;
+    match timeout(LOCATE_LIMIT, node.locate.pod(spec)).await {
+        Ok(Ok(pod)) => Ok(pod),
+        Ok(Err(error)) => Err(io::Error::new(error.kind(), format!("pod {name} cannot be hit: {error}"))),
+        Err(_) => {
+            let why = format!("nobody says within {} s where pod {name} is", LOCATE_LIMIT.as_secs());
+            Err(io::Error::new(io::ErrorKind::TimedOut, why))
         }
     }
 }

@@ -21,16 +21,25 @@ pub(super) struct Meter {
     pod: LocatedPod,
     /// The process that lives as long as the pod.
     holder: ProcessId,
+    /// The processes that lead to volumes, by their pids: another one that gets such a pid leads elsewhere.
+    ways: BTreeMap<i32, ProcessId>,
     undo_dir: PathBuf,
     /// What was found out about each claim's device: its number, and why it is not the volume's own, if so.
     devices: BTreeMap<String, (u64, Option<String>)>,
 }
 
 impl Meter {
-    /// For a pod; none where it has just ended.
-    pub(super) fn of(pod: LocatedPod, undo_dir: PathBuf) -> io::Result<Option<Self>> {
-        let holder = ProcessId::of(pod.holder)?;
-        Ok(holder.map(|holder| Self { pod, holder, undo_dir, devices: BTreeMap::new() }))
+    /// For a pod; none where it has just ended. What was found out by an earlier one for the same pod is not looked for again.
+    pub(super) fn of(pod: LocatedPod, undo_dir: PathBuf, earlier: Option<Self>) -> io::Result<Option<Self>> {
+        let Some(holder) = ProcessId::of(pod.holder)? else { return Ok(None) };
+        let mut ways = BTreeMap::new();
+        for pid in pod.volumes.iter().filter_map(|volume| volume::process(&volume.path)) {
+            ways.extend(ProcessId::of(pid)?.map(|process| (pid, process)));
+        }
+        let earlier = earlier.filter(|earlier| earlier.pod.uid == pod.uid);
+        let mut devices = earlier.map(|earlier| earlier.devices).unwrap_or_default();
+        devices.retain(|_, (_, why)| why.is_none());
+        Ok(Some(Self { pod, holder, ways, undo_dir, devices }))
     }
 
     /// The pod's UID.
@@ -41,11 +50,32 @@ impl Meter {
     /// One look; nothing where the pod is not there any more, so that its paths may lead to something else.
     pub(super) fn look(&mut self) -> Option<Vec<MeasuredVolume>> {
         let volumes = self.pod.volumes.clone();
-        let read = volumes.iter().map(|volume| self.read(volume)).collect();
-        matches!(self.holder.is_alive(), Ok(true)).then_some(read)
+        let mut seen: Vec<MeasuredVolume> = volumes.iter().map(|volume| self.read(volume)).collect();
+        seen.extend(self.pod.unreached.iter().map(|volume| MeasuredVolume {
+            why: volume.why.clone(),
+            ..MeasuredVolume::at_rest(volume.claim.clone())
+        }));
+        matches!(self.holder.is_alive(), Ok(true)).then_some(seen)
+    }
+
+    /// Whether every volume was where it was believed to be; those of a container that was started again are not.
+    pub(super) fn is_complete(&self, seen: &[MeasuredVolume]) -> bool {
+        let is_hopeless = |seen: &MeasuredVolume| {
+            self.pod.unreached.iter().any(|volume| volume.claim == seen.claim && volume.why.is_some())
+        };
+        !seen.is_empty() && seen.iter().all(|volume| volume.room.is_some() || is_hopeless(volume))
     }
 
     fn read(&mut self, located: &LocatedVolume) -> MeasuredVolume {
+        let measured = self.follow(located);
+        // Only now is it known whose volume that was.
+        let is_there = volume::process(&located.path).is_none_or(|pid| {
+            self.ways.get(&pid).is_some_and(|process| matches!(process.is_alive(), Ok(true)))
+        });
+        if is_there { measured } else { MeasuredVolume::at_rest(located.claim.clone()) }
+    }
+
+    fn follow(&mut self, located: &LocatedVolume) -> MeasuredVolume {
         let claim = located.claim.clone();
         let found = volume::open(&located.path)
             .and_then(|root| Ok((Room::at(&root)?, root.metadata()?.dev())))
@@ -80,5 +110,43 @@ impl Meter {
             Some((_, Some(why))) => Err(why.clone()),
             Some((_, None)) | None => Ok(VolumeIo { device: Device::of(device).to_string(), operations }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+    use crate::node::UnreachedVolume;
+
+    #[test]
+    fn a_volume_is_at_rest_when_the_process_that_led_to_it_has_ended() {
+        let mut process = Command::new("sleep").arg("600").spawn().expect("installed");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = Path::new("/proc").join(process.id().to_string()).join("root");
+        let path = path.join(folder.path().strip_prefix("/").expect("absolute"));
+        let pod = LocatedPod {
+            uid: "uid".into(),
+            holder: std::process::id().cast_signed(),
+            containers: Vec::new(),
+            volumes: vec![LocatedVolume { claim: "data".into(), path, device: None }],
+            unreached: vec![UnreachedVolume {
+                claim: "raw".into(),
+                why: Some("it is a block device".into()),
+            }],
+        };
+        let meter = Meter::of(pod, folder.path().into(), None).expect("readable");
+        let mut meter = meter.expect("it lives");
+        let seen = meter.look().expect("the pod is there");
+        assert!(seen[0].room.is_some(), "{seen:?}");
+        assert_eq!(seen[1].why.as_deref(), Some("it is a block device"));
+        assert!(meter.is_complete(&seen));
+        process.kill().expect("it lives");
+        process.wait().expect("ours");
+        let seen = meter.look().expect("the pod is there");
+        assert!(seen[0].is_at_rest() && !seen[1].is_at_rest(), "{seen:?}");
+        assert!(!meter.is_complete(&seen), "its container may start again");
     }
 }

@@ -63,6 +63,8 @@ struct Actors<C, L> {
     wishes: HashMap<String, mpsc::UnboundedSender<Wish>>,
     /// Found in force, and not spoken of since.
     unheard: HashSet<String>,
+    /// Those that change nothing, and so leave nothing behind.
+    harmless: HashSet<String>,
     tasks: JoinSet<String>,
 }
 
@@ -80,6 +82,7 @@ pub async fn serve(
         node: Arc::clone(&node),
         wishes: HashMap::new(),
         unheard: HashSet::new(),
+        harmless: HashSet::new(),
         tasks: JoinSet::new(),
     };
     // What is overdue is everybody's to take back; what may be wanted still is for its own node to know.
@@ -128,6 +131,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
             Order::Put(spec) => {
                 let name = spec.name.clone();
                 self.unheard.remove(&name);
+                if spec.fault.changes_nothing() {
+                    self.harmless.insert(name.clone());
+                }
                 let wish = Wish::Put(Box::new(spec));
                 let unheard = match self.wishes.get(&name) {
                     Some(sender) => sender.send(wish).err().map(|mpsc::error::SendError(wish)| wish),
@@ -149,6 +155,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
 
     fn tell_gone(&mut self, name: &str) {
         self.unheard.remove(name);
+        self.harmless.remove(name);
         if let Some(sender) = self.wishes.remove(name) {
             let _ = sender.send(Wish::Gone);
         }
@@ -176,9 +183,12 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
         let mut names: Vec<String> = self
             .wishes
             .iter()
-            .filter(|(_, sender)| !sender.is_closed())
+            .filter(|(name, sender)| !sender.is_closed() && !self.harmless.contains(*name))
             .map(|(name, _)| name.clone())
             .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
         names.sort();
         Err(ServeError::LeftBehind(names))
     }

@@ -57,7 +57,7 @@ pub fn read(injection: &Injection) -> Option<(Ordinal, Measured)> {
 /// Whoever has the volumes measured.
 pub struct Sampler {
     /// Members without a pod on a node, which no node speaks for.
-    absent: mpsc::Receiver<(Ordinal, Measured)>,
+    absent: mpsc::Receiver<Ordinal>,
     task: JoinHandle<()>,
 }
 
@@ -82,8 +82,8 @@ impl Sampler {
         Some(Self { absent, task: tokio::spawn(asking.run(pods, told)) })
     }
 
-    /// The next member that has no pod on a node, and how that is.
-    pub async fn absent(&mut self) -> Option<(Ordinal, Measured)> {
+    /// The next member that has no pod on a node.
+    pub async fn absent(&mut self) -> Option<Ordinal> {
         self.absent.recv().await
     }
 
@@ -109,7 +109,7 @@ struct Asking {
 }
 
 impl Asking {
-    async fn run(mut self, mut pods: watch::Receiver<Snapshot>, told: mpsc::Sender<(Ordinal, Measured)>) {
+    async fn run(mut self, mut pods: watch::Receiver<Snapshot>, told: mpsc::Sender<Ordinal>) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -126,8 +126,7 @@ impl Asking {
             for absent in
                 snapshot.ordinals().filter(|&ordinal| is_tick && placed(&snapshot, ordinal).is_none())
             {
-                let at = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                if told.send((absent, Measured::no_pod(at))).await.is_err() {
+                if told.send(absent).await.is_err() {
                     break;
                 }
             }
@@ -155,7 +154,13 @@ impl Asking {
         for (pod, answer) in news.into_iter().zip(answers) {
             match answer {
                 Ok(()) => drop(self.asked.insert(pod.ordinal, (pod, Instant::now()))),
-                Err(error) => tracing::warn!(pod = pod.name, %error, "cannot have the volumes measured yet"),
+                Err(error) => {
+                    tracing::warn!(pod = pod.name, %error, "cannot have the volumes measured yet");
+                    // As for one that somebody has taken back, the answer is the same a second later.
+                    if matches!(error, PlatformError::Refused(_)) {
+                        self.asked.insert(pod.ordinal, (pod, Instant::now()));
+                    }
+                }
             }
         }
     }

@@ -97,9 +97,11 @@ fn measuring_ends_with_its_deadline_or_when_it_is_not_wanted_any_more() {
     pod.located.volumes = vec![disk.volume()];
     folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
-    node.put(&injection(NAME, &pod, HostFault::Measure {}, Duration::from_secs(2)));
+    node.put(&injection(NAME, &pod, HostFault::Measure {}, SOON));
     folder.await_state(NAME, InjectionState::Injected);
-    folder.await_state(NAME, InjectionState::Reverted);
+    eventually("its deadline", 2 * SOON, || {
+        folder.status(NAME).filter(|status| status.state == InjectionState::Reverted)
+    });
     let mut other = injection("other", &pod, HostFault::Measure {}, LONG);
     node.put(&other);
     folder.await_state("other", InjectionState::Injected);
@@ -107,9 +109,15 @@ fn measuring_ends_with_its_deadline_or_when_it_is_not_wanted_any_more() {
     node.put(&other);
     folder.await_state("other", InjectionState::Reverted);
     // One that dies leaves nothing either, and another one goes on where it was.
-    node.put(&injection("third", &pod, HostFault::Measure {}, LONG));
+    let third = injection("third", &pod, HostFault::Measure {}, LONG);
+    node.put(&third);
     folder.await_state("third", InjectionState::Injected);
     node.kill();
     assert_eq!((folder.records().len(), guardians(&folder).len()), (0, 0));
-    Node::start(&folder).end();
+    let looked = |folder: &Folder| folder.status("third")?.measured.map(|measured| measured.at);
+    let before = looked(&folder);
+    let mut node = Node::start(&folder);
+    node.put(&third);
+    eventually("a look of the next node", SOON, || looked(&folder).filter(|at| Some(*at) > before));
+    node.end();
 }

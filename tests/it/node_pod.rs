@@ -74,6 +74,7 @@ impl Pod {
                 holder: holder.id().cast_signed(),
                 containers: Vec::new(),
                 volumes: Vec::new(),
+                unreached: Vec::new(),
             },
             container: spawn("true", &[]),
             cgroup: None,

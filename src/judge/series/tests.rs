@@ -86,10 +86,26 @@ fn forgetting_keeps_the_value_that_is_in_force() {
 #[test]
 fn a_value_about_the_time_before_it_counts_for_that() {
     let series = series(Kind::RareLooks, &[(0, GOOD), (10, Sample::Value(30)), (20, Sample::Value(0))]);
-    let mean = |from, to| series.mean_before(&[Window::new(from, to)]);
+    let mean = |from, to| series.mean_before(&[Window::new(from, to)]).0;
     assert_eq!(
         (mean(0, 10), mean(10, 20), mean(5, 15), mean(0, 99)),
         (Some(30), Some(0), Some(15), Some(15))
     );
     assert_eq!(mean(20, 30), None);
+}
+
+#[test]
+fn a_value_makes_the_time_before_it_known_unless_that_was_long() {
+    const S: Nanos = LONG_SILENCE / 3;
+    let gap = LONG_SILENCE + 1;
+    let points = [(0, Sample::NotSampled), (S, Sample::Value(30)), (S + gap, Sample::Value(10))];
+    let mut series = series(Kind::RareLooks, &points);
+    let known = |series: &Series, from, to| series.mean_before(&[Window::new(from, to)]).1;
+    assert_eq!((known(&series, 0, S), known(&series, S, S + gap)), (S, 0));
+    assert_eq!(series.mean_before(&[Window::new(S, S + gap)]).0, Some(10), "it counts all the same");
+    let end = S + gap;
+    assert_eq!(known(&series, end, end + 10 * S), LONG_SILENCE, "nothing newer is there yet");
+    series.push(Point { at: end + S, sample: Sample::NotSampled, why: String::new() });
+    assert_eq!(known(&series, end, end + 10 * S), 0);
+    assert_eq!(Series::new(Kind::RareLooks).mean_before(&[Window::new(0, S)]), (None, 0));
 }

@@ -1,9 +1,9 @@
 //! `diskUsage` and `volumeIops`: what nodes read of the members' volumes, about once a second each.
 //!
 //! What is not heard of for some seconds is unknown, and so is every volume of a member of which nothing was heard. A volume
-//! that no running pod has is as full as it was, and completes nothing: that is the target's doing. A rate is the mean
-//! between two looks at the same device for the same pod, by the node's clock. The mean of a window counts each for the time
-//! between its looks; whether a volume is good at a moment is known by the newest one.
+//! that no running pod has, or that no container of it uses, is as full as it was, and completes nothing: that is the
+//! target's doing. A rate is the mean between two looks at the same device for the same pod, by the node's clock. A window
+//! counts each for the time between its looks; whether a volume is good at a moment is known by the newest one.
 
 use std::collections::BTreeMap;
 
@@ -22,14 +22,12 @@ pub(super) struct Disks {
 /// The volumes of one member.
 #[derive(Debug, Clone)]
 struct Member {
-    /// When it was first asked for.
-    since: Nanos,
-    /// When it was asked for no longer.
-    until: Option<Nanos>,
+    /// When it was asked for; the last time may have no end yet.
+    asked: Vec<Window>,
     /// When its node said something.
     heard: Series,
-    /// The newest look and whose volumes that were: statuses repeat.
-    newest: Option<(String, u64)>,
+    /// The node's newest look: statuses repeat.
+    newest: Option<u64>,
     /// Volumes by claim template.
     volumes: BTreeMap<String, Volume>,
     /// Why nothing is known of it, if so.
@@ -61,21 +59,26 @@ impl Disks {
     /// A snapshot of the pods: who is asked for.
     pub(super) fn pods(&mut self, time: Nanos, snapshot: &Snapshot) {
         for (_, member) in self.members.iter_mut().filter(|(ordinal, _)| !snapshot.asks_for(**ordinal)) {
-            member.until.get_or_insert(time);
+            if let Some(last) = member.asked.last_mut() {
+                last.to = last.to.min(time);
+            }
         }
         for ordinal in snapshot.ordinals() {
-            self.members.entry(ordinal).or_insert_with(|| Member::since(time)).until = None;
+            let member = self.members.entry(ordinal).or_insert_with(Member::new);
+            if member.asked.last().is_none_or(|last| last.to < Nanos::MAX) {
+                member.asked.push(Window::new(time, Nanos::MAX));
+            }
         }
     }
 
-    /// What a node read.
-    pub(super) fn take(&mut self, time: Nanos, ordinal: Ordinal, measured: &Measured) {
-        let member = self.members.entry(ordinal).or_insert_with(|| Member::since(time));
-        member.take(time, ordinal, measured);
+    /// What a node read; nothing where the member has no pod on a node.
+    pub(super) fn take(&mut self, time: Nanos, ordinal: Ordinal, measured: Option<&Measured>) {
+        self.members.entry(ordinal).or_insert_with(Member::new).take(time, ordinal, measured);
     }
 
     pub(super) fn forget(&mut self, before: Nanos) {
         for member in self.members.values_mut() {
+            member.asked.retain(|asked| asked.to > before);
             member.heard.forget(before);
             for volume in member.volumes.values_mut() {
                 volume.usage.forget(before);
@@ -92,25 +95,26 @@ impl Disks {
             self.members.values().filter_map(|member| Some((member, member.asked(windows)?)))
         {
             let length: Nanos = asked.iter().map(|window| window.length()).sum();
-            let mut unknown = member.heard.measure(&asked).unknown_time;
-            let mut has_any = false;
+            let unheard = member.heard.measure(&asked).unknown_time;
             for series in member.series(what, claims) {
-                has_any = true;
-                let measure = series.measure(&asked);
+                let mut measure = series.measure(&asked);
+                match what {
+                    What::Usage => measure.unknown_time = measure.unknown_time.max(unheard),
+                    What::Rate => {
+                        let (mean, known) = series.mean_before(&asked);
+                        (measure.lowest, measure.highest) = (mean, mean);
+                        measure.unknown_time = length.saturating_sub(known);
+                    }
+                }
                 all.samples += measure.samples;
                 all.not_sampled += measure.not_sampled;
-                unknown = unknown.max(measure.unknown_time);
-                let (lowest, highest) = match what {
-                    What::Usage => (measure.lowest, measure.highest),
-                    What::Rate => {
-                        let mean = series.mean_before(&asked);
-                        (mean, mean)
-                    }
-                };
-                all.lowest = [all.lowest, lowest].into_iter().flatten().min();
-                all.highest = all.highest.max(highest);
+                all.unknown_time = all.unknown_time.max(measure.unknown_time);
+                all.lowest = [all.lowest, measure.lowest].into_iter().flatten().min();
+                all.highest = all.highest.max(measure.highest);
             }
-            all.unknown_time = all.unknown_time.max(if has_any { unknown } else { length });
+            if member.lack(claims).is_some() {
+                all.unknown_time = all.unknown_time.max(length);
+            }
         }
         all.value = match what {
             What::Usage => all.highest,
@@ -127,12 +131,15 @@ impl Disks {
         windows: &[Window],
         bad: &dyn Fn(u64) -> bool,
     ) -> Vec<Outage> {
-        let members = self.members.values().filter_map(|member| Some((member, member.asked(windows)?)));
-        let mut found: Vec<Outage> = members
-            .flat_map(|(member, asked)| {
-                member.series(what, claims).flat_map(|series| series.outages(&asked, bad)).collect::<Vec<_>>()
-            })
-            .collect();
+        let mut found: Vec<Outage> = Vec::new();
+        for (member, asked) in
+            self.members.values().flat_map(|member| member.asked.iter().map(move |asked| (member, asked)))
+        {
+            let parts: Vec<Window> = windows.iter().filter_map(|window| common(*window, *asked)).collect();
+            let outages = member.series(what, claims).flat_map(|series| series.outages(&parts, bad));
+            // What nobody asks for any more is not bad any more.
+            found.extend(outages.map(|outage| Outage { to: outage.to.min(asked.to), ..outage }));
+        }
         found.sort_by_key(|outage| outage.from);
         let mut all: Vec<Outage> = Vec::new();
         for outage in found {
@@ -157,39 +164,37 @@ impl Disks {
     /// Why something is not known, if a node said so.
     pub(super) fn obstacle(&self, what: What, claims: &[String]) -> Option<String> {
         self.members.iter().find_map(|(ordinal, member)| {
-            let mut volumes = member.chosen(claims);
             let unknown =
                 |series: &Series| series.last().is_none_or(|point| point.sample == Sample::NotSampled);
+            let mut volumes = member.chosen(claims).filter(|volume| unknown(volume.series(what)));
+            let lack = || member.lack(claims).filter(|_| !member.heard.is_empty());
             let why =
-                volumes.clone().find(|volume| unknown(volume.series(what))).map(|volume| volume.why.clone());
-            match why {
-                Some(why) => why.map(|why| format!("member {ordinal}: {why}")),
-                None if member.why.is_some() => {
-                    member.why.as_ref().map(|why| format!("member {ordinal}: {why}"))
-                }
-                None if volumes.next().is_none() && !member.heard.is_empty() => Some(match claims {
-                    [] => format!("member {ordinal} has no volume from a claim"),
-                    [claim, ..] => {
-                        format!("member {ordinal} has no volume from a claim template {claim}")
-                    }
-                }),
-                None => None,
-            }
+                volumes.find_map(|volume| volume.why.clone()).or_else(|| member.why.clone()).or_else(lack);
+            why.map(|why| format!("member {ordinal}: {why}"))
         })
     }
 }
 
 impl Member {
-    fn since(since: Nanos) -> Self {
-        Self { since, until: None, heard: looks(), newest: None, volumes: BTreeMap::new(), why: None }
+    fn new() -> Self {
+        Self { asked: Vec::new(), heard: looks(), newest: None, volumes: BTreeMap::new(), why: None }
     }
 
     /// The parts of some windows in which it is asked for; nothing where it never is.
     fn asked(&self, windows: &[Window]) -> Option<Vec<Window>> {
-        let until = self.until.unwrap_or(Nanos::MAX);
-        let part = |window: &Window| Window::new(window.from.max(self.since), window.to.min(until));
-        let parts: Vec<Window> = windows.iter().map(part).filter(|part| part.length() > 0).collect();
+        let parts =
+            windows.iter().flat_map(|window| self.asked.iter().map(move |asked| common(*window, *asked)));
+        let parts: Vec<Window> = parts.flatten().collect();
         (!parts.is_empty()).then_some(parts)
+    }
+
+    /// Of which volume that is meant nothing was ever seen, if so.
+    fn lack(&self, claims: &[String]) -> Option<String> {
+        if claims.is_empty() && self.volumes.is_empty() {
+            return Some("the pod has no volume from a claim".into());
+        }
+        let claim = claims.iter().find(|claim| !self.volumes.contains_key(*claim))?;
+        Some(format!("the pod has no volume from a claim template {claim}"))
     }
 
     fn chosen<'a>(&'a self, claims: &'a [String]) -> impl Iterator<Item = &'a Volume> + Clone {
@@ -201,33 +206,38 @@ impl Member {
         self.chosen(claims).map(move |volume| volume.series(what))
     }
 
-    fn take(&mut self, time: Nanos, ordinal: Ordinal, measured: &Measured) {
+    fn take(&mut self, time: Nanos, ordinal: Ordinal, measured: Option<&Measured>) {
+        if let Some(measured) = measured {
+            if self.newest == Some(measured.at) {
+                return;
+            }
+            self.newest = Some(measured.at);
+        }
         let mut sample = Sample::Value(ALL);
         self.why = None;
-        match measured.seen() {
-            Seen::Volumes(pod, volumes) => {
-                let newest = (pod.to_owned(), measured.at);
-                if self.newest.as_ref() == Some(&newest) {
-                    return;
-                }
-                self.newest = Some(newest);
+        let name = |claim: &str| format!("volume {claim} of member {ordinal}");
+        match measured.map(|measured| (measured.at, measured.seen())) {
+            Some((at, Seen::Volumes(pod, volumes))) => {
                 for (claim, volume) in &mut self.volumes {
                     if volumes.iter().all(|seen| seen.claim != *claim) {
-                        volume.rest(time, &format!("volume {claim} of member {ordinal}"));
+                        volume.rest(time, &name(claim));
                     }
                 }
                 for seen in volumes {
                     let volume = self.volumes.entry(seen.claim.clone()).or_insert_with(Volume::new);
-                    let name = format!("volume {} of member {ordinal}", seen.claim);
-                    volume.take(time, &name, (pod, measured.at), seen);
+                    if seen.is_at_rest() {
+                        volume.rest(time, &name(&seen.claim));
+                    } else {
+                        volume.take(time, &name(&seen.claim), (pod, at), seen);
+                    }
                 }
             }
-            Seen::NoPod => {
+            Some((_, Seen::NoPod)) | None => {
                 for (claim, volume) in &mut self.volumes {
-                    volume.rest(time, &format!("volume {claim} of member {ordinal}"));
+                    volume.rest(time, &name(claim));
                 }
             }
-            Seen::Unknown(why) => {
+            Some((_, Seen::Unknown(why))) => {
                 sample = Sample::NotSampled;
                 self.why = Some(why.to_owned());
             }
@@ -273,15 +283,22 @@ impl Volume {
         });
     }
 
-    /// No running pod has it.
+    /// Nothing that runs has it.
     fn rest(&mut self, time: Nanos, name: &str) {
         self.counted = None;
+        self.why = Some("a volume of it is in no running container".into());
         if let Some(last) = self.usage.last().cloned() {
             self.usage.push(Point { at: time, ..last });
         }
-        let why = format!("{name} is in no running pod");
+        let why = format!("{name} is in no running container");
         self.rate.push(Point { at: time, sample: Sample::Value(0), why });
     }
+}
+
+/// What two windows share, if anything.
+fn common(one: Window, other: Window) -> Option<Window> {
+    let both = Window::new(one.from.max(other.from), one.to.min(other.to));
+    (both.length() > 0).then_some(both)
 }
 
 /// In millionths.

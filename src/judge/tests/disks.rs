@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::story::{MS, S, Story};
+use super::story::{MS, S, Story, snapshot};
 use crate::api::Nanos;
 use crate::experiment::Verdict;
 
@@ -207,7 +207,7 @@ fn the_volume_of_a_pod_that_is_gone_completes_nothing_and_is_as_full_as_before()
     says(
         &story(rate(json!({"min": 40})), heard.clone()),
         Verdict::Fail,
-        "volume data of member 1 is in no running pod",
+        "volume data of member 1 is in no running container",
     );
     says(&story(rate(json!({"max": 60})), heard), Verdict::Pass, "50 per second");
 }
@@ -228,4 +228,74 @@ fn operations_of_another_pod_or_device_are_not_compared() {
         assert!(claim.phases.iter().all(|phase| phase.highest.is_none_or(|rate| rate <= 50)), "{claim:#?}");
         assert_ne!(claim.verdict, Verdict::Fail, "{claim:#?}");
     }
+}
+
+#[test]
+fn a_claim_that_a_member_never_has_is_unknown_beside_one_that_is_good() {
+    let claims = json!({"claims": ["data", "wal"]});
+    let room = json!({"name": "room", "sli": {"diskUsage": claims}});
+    let io = json!({"name": "io", "sli": {"volumeIops": claims}, "during": {"max": 60}});
+    for claim in [room, io] {
+        says(&story(claim, steady()), Verdict::Inconclusive, "has no volume from a claim template wal");
+    }
+}
+
+#[test]
+fn a_volume_that_cannot_be_looked_at_is_unknown_beside_one_that_is_good() {
+    let mut heard = steady();
+    for (_, told) in &mut heard {
+        let volumes = told["disks"]["measured"]["volumes"].as_array_mut().expect("some");
+        volumes.push(json!({"claim": "wal", "why": "volume wal is a block device without a filesystem"}));
+    }
+    says(&story(usage(), heard), Verdict::Inconclusive, "member 0: volume wal is a block device");
+}
+
+#[test]
+fn a_volume_that_no_running_container_has_is_at_rest() {
+    let mut heard = steady();
+    for (_, told) in heard.iter_mut().filter(|(at, _)| (8 * S..11 * S).contains(at)) {
+        let measured = &mut told["disks"]["measured"];
+        if measured["pod"] == "uid-1" {
+            measured["volumes"] = json!([{"claim": "data"}]);
+        }
+    }
+    says(&story(usage(), heard.clone()), Verdict::Pass, "50 %");
+    says(
+        &story(rate(json!({"min": 40})), heard.clone()),
+        Verdict::Fail,
+        "volume data of member 1 is in no running container",
+    );
+    says(&story(rate(json!({"max": 60})), heard), Verdict::Pass, "50 per second");
+}
+
+#[test]
+fn a_pod_that_was_not_there_is_no_news_when_it_is_told_again_but_is_when_the_run_says_so() {
+    let absent = |measured: &Value| {
+        let mut heard = without(steady(), |member, at| member == 1 && at > 5 * S);
+        let told = json!({"disks": {"member": 1, "measured": measured}});
+        heard.extend((6..17).map(|second| (second * S + 200 * MS, told.clone())));
+        story(usage(), heard)
+    };
+    let gone = json!({"at": 77, "pod": null, "volumes": [], "why": null});
+    says(&absent(&gone), Verdict::Inconclusive, "not sampled for");
+    says(&absent(&Value::Null), Verdict::Pass, "50 %");
+}
+
+#[test]
+fn a_member_counts_only_while_it_is_asked_for() {
+    let replicas = |replicas: u32| {
+        let mut pods = snapshot(3);
+        pods["replicas"] = json!(replicas);
+        json!({"pods": pods})
+    };
+    let is_away = |member: u32, at: Nanos| member == 2 && (7 * S..12 * S).contains(&at);
+    // It stands still already when it is told to go.
+    let stands = |member: u32, at: Nanos| (500, if member == 2 && at == 6 * S { 0 } else { 50 });
+    let mut heard = without(looks(stands), is_away);
+    says(&story(usage(), heard.clone()), Verdict::Inconclusive, "not sampled for");
+    heard.push((7 * S, replicas(2)));
+    heard.push((12 * S, replicas(3)));
+    says(&story(usage(), heard.clone()), Verdict::Pass, "50 %");
+    let short = rate(json!({"min": 20, "longestOutage": "2s"}));
+    says(&story(short, heard), Verdict::Pass, "while faults were there");
 }

@@ -241,7 +241,7 @@ pub(in crate::judge) fn status(state: &str, at: Nanos, effective: Nanos) -> Valu
     }}}})
 }
 
-fn snapshot(ready: u32) -> Value {
+pub(in crate::judge) fn snapshot(ready: u32) -> Value {
     let pods: Vec<Value> = (0..3)
         .map(|ordinal| {
             json!({"name": format!("db-{ordinal}"), "ordinal": ordinal, "uid": format!("uid-{ordinal}"),

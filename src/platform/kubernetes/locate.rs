@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::channel::Key;
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::cgroup::hierarchies::Hierarchies;
-use crate::node::{Locate, LocatedContainer, LocatedPod, LocatedVolume};
+use crate::node::{Locate, LocatedContainer, LocatedPod, LocatedVolume, UnreachedVolume};
 
 mod cgroup_path;
 mod processes;
@@ -48,7 +48,13 @@ struct Wanted {
     running: BTreeMap<String, String>,
     /// The ids of all containers, so that what is left can be told to be the sandbox.
     known: BTreeSet<String>,
-    /// Where containers mount claims.
+    /// Init containers that run, as sidecars do for as long as the pod.
+    helpers: BTreeSet<String>,
+    /// The pod's volumes from claims, each named as the claim's template is.
+    claims: BTreeSet<String>,
+    /// Those that containers are given as block devices.
+    raw: BTreeSet<String>,
+    /// Where containers mount claims, init containers last.
     mounts: Vec<Mount>,
 }
 
@@ -114,7 +120,7 @@ impl Locate for Pods {
 impl Wanted {
     fn of(pod: &Pod) -> Self {
         let mut wanted = Self { uid: pod.metadata.uid.clone().unwrap_or_default(), ..Self::default() };
-        wanted.mounts = mounts(pod);
+        wanted.take_volumes(pod);
         let Some(status) = &pod.status else {
             return wanted;
         };
@@ -133,31 +139,51 @@ impl Wanted {
                 .known
                 .extend(ended.and_then(|ended| ended.container_id.as_deref()).map(|id| bare(id).to_owned()));
             let is_running = container.state.as_ref().is_some_and(|state| state.running.is_some());
-            if is_running && !is_helper {
+            if is_running && is_helper {
+                wanted.helpers.insert(container.name.clone());
+            } else if is_running {
                 wanted.running.insert(id.to_owned(), container.name.clone());
             }
         }
         wanted
     }
-}
 
-/// Where the pod's own containers mount its claims.
-fn mounts(pod: &Pod) -> Vec<Mount> {
-    let Some(spec) = &pod.spec else {
-        return Vec::new();
-    };
-    let claimed = spec.volumes.iter().flatten().filter(|volume| volume.persistent_volume_claim.is_some());
-    let claims: BTreeSet<&str> = claimed.map(|volume| volume.name.as_str()).collect();
-    let all = spec.containers.iter().flat_map(|container| {
-        container.volume_mounts.iter().flatten().map(move |mount| (container.name.clone(), mount))
-    });
-    all.filter(|(_, mount)| claims.contains(mount.name.as_str()))
-        .map(|(container, mount)| Mount {
-            claim: mount.name.clone(),
-            container,
-            path: mount.mount_path.clone(),
-        })
-        .collect()
+    /// The pod's claims, and what its containers do with them.
+    fn take_volumes(&mut self, pod: &Pod) {
+        let Some(spec) = &pod.spec else { return };
+        let claimed = spec.volumes.iter().flatten().filter(|volume| volume.persistent_volume_claim.is_some());
+        self.claims = claimed.map(|volume| volume.name.clone()).collect();
+        for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()) {
+            let mounts = container.volume_mounts.iter().flatten();
+            self.mounts.extend(mounts.filter(|mount| self.claims.contains(&mount.name)).map(|mount| Mount {
+                claim: mount.name.clone(),
+                container: container.name.clone(),
+                path: mount.mount_path.clone(),
+            }));
+            self.raw.extend(container.volume_devices.iter().flatten().map(|device| device.name.clone()));
+        }
+    }
+
+    /// The claims that are not among those that running containers lead to.
+    fn unreached(&self, reached: &[LocatedVolume]) -> Vec<UnreachedVolume> {
+        let is_reached = |claim: &String| reached.iter().any(|volume| volume.claim == *claim);
+        let unreached = self.claims.iter().filter(|claim| !is_reached(claim));
+        unreached.map(|claim| UnreachedVolume { claim: claim.clone(), why: self.hindrance(claim) }).collect()
+    }
+
+    /// Why a claim that no running container leads to may be in use all the same.
+    fn hindrance(&self, claim: &str) -> Option<String> {
+        let mut mounts = self.mounts.iter().filter(|mount| mount.claim == claim);
+        if self.raw.contains(claim) {
+            Some(format!("volume {claim} is a block device without a filesystem"))
+        } else if let Some(helper) = mounts.clone().find(|mount| self.helpers.contains(&mount.container)) {
+            Some(format!("volume {claim} is mounted by the init container {} alone", helper.container))
+        } else if mounts.next().is_none() {
+            Some(format!("volume {claim} is mounted by no container"))
+        } else {
+            None
+        }
+    }
 }
 
 fn id_of(container: &ContainerStatus) -> Option<&str> {
@@ -205,7 +231,8 @@ fn located(wanted: &Wanted, found: &[Found], hierarchies: &Hierarchies) -> io::R
         return Ok(None);
     };
     let volumes = volumes(wanted, &containers);
-    Ok(Some(LocatedPod { uid: wanted.uid.clone(), holder: holder.id.pid, containers, volumes }))
+    let unreached = wanted.unreached(&volumes);
+    Ok(Some(LocatedPod { uid: wanted.uid.clone(), holder: holder.id.pid, containers, volumes, unreached }))
 }
 
 /// Each claim where the first of the running containers that mounts it sees it.

@@ -39,18 +39,22 @@ pub async fn revert(
     limit: Duration,
 ) -> Result<Vec<(InjectionSpec, Taken)>, PlatformError> {
     let begin = Instant::now();
+    let (harmless, faults): (Vec<_>, Vec<_>) =
+        injections.list().await?.into_iter().partition(|found| found.spec.injection.fault.changes_nothing());
     let mut asked = Vec::new();
-    for found in injections.list().await? {
-        if found.spec.injection.fault.changes_nothing() {
-            injections.forget(&found.name_any()).await?;
-            continue;
-        }
+    for found in faults {
         let spec = InjectionSpec { desired: Desired::Reverted, ..found.spec.injection.clone() };
         // What is done through the API server is taken back by this process, whoever asked for it before.
         if found.spec.injection.desired != Desired::Reverted || matches!(spec.fault, HostFault::Api(_)) {
             injections.apply(spec.clone()).await?;
         }
         asked.push(spec);
+    }
+    for found in harmless {
+        let name = found.name_any();
+        if let Err(error) = injections.forget(&name).await {
+            tracing::warn!(name, %error, "what only measures is left; it ends by its deadline");
+        }
     }
     let mut done = Vec::new();
     loop {

@@ -130,6 +130,7 @@ async fn run_with_volumes(
                 holder: holder.pid().as_raw(),
                 containers: Vec::new(),
                 volumes: volumes.located(),
+                unreached: Vec::new(),
             });
         });
         let facts = PodFacts {

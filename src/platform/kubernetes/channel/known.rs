@@ -227,13 +227,12 @@ fn is_over(injection: &Injection) -> bool {
     let Some(status) = &injection.status else {
         return false;
     };
+    let spec = &injection.spec.injection;
     match status.state {
-        InjectionState::Reverted | InjectionState::Failed => true,
+        // What measures goes on when its deadline is put off.
+        InjectionState::Reverted | InjectionState::Failed => !spec.measures(),
         // Its pod is gone for good; somebody may still want to read that it is reverted.
-        InjectionState::Lost => {
-            let spec = &injection.spec.injection;
-            !spec.follow && spec.desired == Desired::Injected
-        }
+        InjectionState::Lost => !spec.follow && spec.desired == Desired::Injected,
         InjectionState::Pending | InjectionState::Injected | InjectionState::RevertFailed => false,
     }
 }

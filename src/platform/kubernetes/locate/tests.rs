@@ -89,3 +89,49 @@ fn a_container_without_a_cgroup_of_its_own_in_version_2_is_frozen_by_version_1()
     let unified = Found::new(ProcessId { pid: 1, start: 1 }, &format!("0::{path}/container"), UID);
     assert_eq!(unified.and_then(|found| found.unified), Some(path));
 }
+
+#[test]
+fn a_claim_that_no_running_container_leads_to_is_told_with_the_reason_unless_it_is_at_rest() {
+    let status = |name: &str, id: char, state: serde_json::Value| {
+        json!({ "name": name, "containerID": format!("containerd://{}", self::id(id)), "state": state, "ready": true,
+            "restartCount": 0, "image": "x", "imageID": "x" })
+    };
+    let running = json!({ "running": {} });
+    let mount = |name: &str| json!([{ "name": name, "mountPath": format!("/{name}") }]);
+    let claim = |name: &str| json!({ "name": name, "persistentVolumeClaim": { "claimName": format!("{name}-db-0") } });
+    let pod = json!({
+        "metadata": { "name": "db-0", "uid": UID },
+        "spec": {
+            "volumes": [claim("data"), claim("wal"), claim("raw"), claim("log"), claim("spare"), { "name": "tmp", "emptyDir": {} }],
+            "containers": [
+                { "name": "db", "volumeMounts": mount("data"), "volumeDevices": [{ "name": "raw", "devicePath": "/dev/x" }] },
+                { "name": "archiver", "volumeMounts": mount("wal") },
+            ],
+            "initContainers": [{ "name": "shipper", "restartPolicy": "Always", "volumeMounts": mount("log") }],
+        },
+        "status": {
+            "containerStatuses": [status("db", 'b', running.clone()), status("archiver", 'c', json!({ "waiting": {} }))],
+            "initContainerStatuses": [status("shipper", 'd', running)],
+        },
+    });
+    let wanted = Wanted::of(&serde_json::from_value(pod).expect("a pod"));
+    let found = [process(5, 10, 'e'), process(11, 40, 'b'), process(12, 30, 'd')];
+    let pod = located(&wanted, &found, &legacy()).expect("usable").expect("here");
+    let paths: Vec<(&str, &str)> = pod
+        .volumes
+        .iter()
+        .map(|volume| (volume.claim.as_str(), volume.path.to_str().expect("text")))
+        .collect();
+    assert_eq!(paths, [("data", "/proc/11/root/data")]);
+    let whys: Vec<(&str, Option<&str>)> =
+        pod.unreached.iter().map(|volume| (volume.claim.as_str(), volume.why.as_deref())).collect();
+    assert_eq!(
+        whys,
+        [
+            ("log", Some("volume log is mounted by the init container shipper alone")),
+            ("raw", Some("volume raw is a block device without a filesystem")),
+            ("spare", Some("volume spare is mounted by no container")),
+            ("wal", None),
+        ]
+    );
+}

@@ -126,6 +126,15 @@ fn what_was_over_before_is_never_injected_again() {
 }
 
 #[test]
+fn what_measures_goes_on_after_its_deadline_was_over() {
+    let mut measuring = injection("a", "Injected", Some("Reverted"));
+    measuring.spec.injection.fault = crate::api::HostFault::Measure {};
+    assert_eq!(short(Known::default().put(&measuring)), ["+shop/a"]);
+    measuring.spec.injection.desired = Desired::Reverted;
+    assert!(Known::default().put(&measuring).is_empty());
+}
+
+#[test]
 fn a_status_is_written_onto_the_version_that_was_seen_and_onto_no_other_object() {
     let mut known = Known::default();
     let key = Key { namespace: "shop".to_owned(), name: "a".to_owned() };
