@@ -83,14 +83,16 @@ fn a_volume_is_filled_to_what_was_asked_and_not_further() {
     let left = room(&disk).available;
     assert!((4 * MIB..=6 * MIB).contains(&left), "{left} bytes are left");
     node.gone("free");
-    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    // Its guardian has the file open until then.
+    folder.await_state("free", InjectionState::Reverted);
     node.put(&injection("percent", &pod, fill(Fill::Percent(50)), LONG));
     folder.await_state("percent", InjectionState::Injected);
     let now = room(&disk);
     let percent = now.taken * 100 / (now.taken + now.available);
     assert!((45..=55).contains(&percent), "{percent} % are taken");
     node.gone("percent");
-    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    // Its guardian has the file open until then.
+    folder.await_state("percent", InjectionState::Reverted);
     node.put(&injection("less", &pod, fill(Fill::Free(1024 * MIB)), LONG));
     let status = folder.await_state("less", InjectionState::Failed);
     let error = status.error.expect("why");
