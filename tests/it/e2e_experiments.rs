@@ -100,16 +100,6 @@ fn etcd_slow_network_is_refused_by_a_kernel_without_netem() {
     assert!(done.err.contains(why), "{}", done.err);
 }
 
-/// On a kernel with netem alone, such as that of the virtual machine of the tests.
-mod vm_netem {
-    #[test]
-    fn etcd_slow_network_passes() {
-        crate::vm::inside("e2e_experiments::vm_netem::etcd_slow_network_passes", || {
-            super::passes("experiments/etcd/slow-network.yaml");
-        });
-    }
-}
-
 #[test]
 fn etcd_power_cut_passes() {
     passes("experiments/etcd/power-cut.yaml");

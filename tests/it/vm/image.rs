@@ -10,10 +10,9 @@ use std::process::Command;
 use cpio::newc::Builder;
 
 /// Programs that tests run; busybox has the rest.
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 15] = [
     "dd",
     "dmsetup",
-    "etcd",
     "fsfreeze",
     "insmod",
     "ip",
@@ -111,8 +110,6 @@ pub fn make(kernel: &Kernel) -> File {
         let path = find(name);
         image.program(&path, &path);
     }
-    let experiment = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/etcd/slow-network.yaml");
-    image.file(Path::new(experiment), Path::new(experiment));
     let stripped = tempfile::tempdir().expect("a temporary folder");
     let own = std::env::current_exe().expect("this is a program");
     let seatrial = Path::new(env!("CARGO_BIN_EXE_seatrial"));
