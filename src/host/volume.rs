@@ -42,7 +42,7 @@ fn parts(path: &Path) -> Option<(i32, &Path)> {
     let mut parts = path.strip_prefix("/proc").ok()?.components();
     let pid = parts.next()?.as_os_str().to_str()?.parse::<i32>().ok()?;
     let is_root = parts.next()?.as_os_str() == "root";
-    is_root.then(|| (pid, parts.as_path()))
+    is_root.then_some((pid, parts.as_path()))
 }
 
 #[cfg(test)]
