@@ -17,6 +17,9 @@ use crate::host::process::held::Held;
 use crate::undo::guardian::{Armed, LaunchError, Started};
 use crate::undo::{Claim, Claiming, Expiry, Record, Store, StoreError, UndoError, stop_here, undo};
 
+/// Why a fault is lost whose target is gone.
+pub(super) const ENDED: &str = "the processes that it held ended";
+
 /// A fault in force.
 pub(super) struct Standing {
     pub path: PathBuf,
@@ -265,6 +268,11 @@ impl Standing {
     pub(super) fn look(&mut self) -> Look {
         match Store::claim(&self.path) {
             Ok(Claiming::Ours(_claim)) => self.effect.look(None),
+            // Whoever takes it back, its guardian perhaps, does so because its target has ended.
+            Ok(claiming @ (Claiming::Busy | Claiming::Gone)) if self.has_ended() => {
+                self.is_taken_back = matches!(claiming, Claiming::Gone);
+                Look::Fails(ENDED.into())
+            }
             // Its guardian was faster than this node, as it should be: that says nothing about the time before.
             Ok(Claiming::Busy | Claiming::Gone) if self.record.expires.is_over() => Look::NotYet,
             Ok(Claiming::Busy) => Look::Fails("somebody else is just taking it back".into()),
@@ -274,6 +282,11 @@ impl Standing {
             }
             Err(error) => Look::Fails(error.to_string()),
         }
+    }
+
+    /// Whether the target of an effect that lasts is gone; whom a kill has hit is gone from the beginning.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.record.spec.fault.happens_once() && self.record.target.is_gone()
     }
 
     /// Starts other guardians in place of those that died.

@@ -9,7 +9,7 @@ use crate::api::{Desired, InjectionSpec};
 use crate::fault::host::Look;
 use crate::host::process::ProcessId;
 use crate::node::blocking::blocking;
-use crate::node::standing::{Leftover, Standing};
+use crate::node::standing::{ENDED, Leftover, Standing};
 use crate::node::watch::Watch;
 use crate::node::{Channel, Locate};
 use crate::undo::Record;
@@ -45,7 +45,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 // The wall clock may be set, and the machine may sleep: nothing is waited for longer than a proof.
                 () = sleep(left.min(PROOF)) => continue,
                 () = sleep_until(next_look) => {
-                    if has_ended(&standing) {
+                    if standing.has_ended() {
                         return self.target_ended(standing).await;
                     }
                     next_look = Instant::now() + PROOF;
@@ -73,7 +73,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             }
             standing = self.look(standing).await;
             // Its guardian may have seen the end of the target first, taken it back and ended.
-            if standing.is_taken_back && has_ended(&standing) {
+            if standing.is_taken_back && standing.has_ended() {
                 return self.target_ended(standing).await;
             }
             self.report().await;
@@ -169,17 +169,11 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
 
     /// The pod or a container was re-created, or ended.
     async fn target_ended(&mut self, standing: Box<Standing>) -> Phase {
-        let why = "the processes that it held ended";
-        self.status.lose(why);
+        self.status.lose(ENDED);
         self.report().await;
-        let next = if self.follows() { Next::Again } else { Next::Lost(why.to_owned()) };
+        let next = if self.follows() { Next::Again } else { Next::Lost(ENDED.to_owned()) };
         Phase::TakingBack(leftover(standing).await, next)
     }
-}
-
-/// Whether the target of an effect that lasts is gone; whom a kill has hit is gone from the beginning.
-fn has_ended(standing: &Standing) -> bool {
-    !standing.record.spec.fault.happens_once() && standing.record.target.is_gone()
 }
 
 /// What is left of an effect that nobody looks at any more, which may have to be waited for.
