@@ -38,6 +38,7 @@ impl Hold {
             (Throttled, Throttled) => Some("the I/O on its volumes is limited already"),
             (Shaped, Shaped) => Some("its traffic is delayed, lost or slowed down already"),
             (Stopped, Traced) => Some("whoever is traced stops for its tracer alone"),
+            (Stopped, Throttled) => Some("whoever waits for a limited volume does not stop"),
             (Killed, Stopped) => Some("a member that is killed is not paused any more"),
             (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
             (Killed, Traced | Throttled) => Some("a member that is killed has no slow disk any more"),
@@ -71,6 +72,7 @@ mod tests {
         assert!(Hold::Traced.contradicts(Hold::Stopped).is_some());
         assert_eq!(Hold::Traced.contradicts(Hold::Filled), None);
         assert!(Hold::Throttled.contradicts(Hold::Throttled).is_some());
+        assert!(Hold::Throttled.contradicts(Hold::Stopped).is_some());
         assert_eq!(Hold::Throttled.contradicts(Hold::Traced), None);
     }
 }
