@@ -84,19 +84,23 @@ pub struct FullDisk {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ThrottledDisk {
-    /// The claim templates whose volumes are slow; all where empty.
+    /// The claim templates whose volumes are limited; all where empty.
     pub claims: Vec<String>,
     /// Reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub read_iops: Option<u32>,
     /// Writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub write_iops: Option<u32>,
     /// Bytes that are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub read_bandwidth: Option<u64>,
     /// Bytes that are written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub write_bandwidth: Option<u64>,
 }
 

@@ -162,7 +162,7 @@ impl HostFault {
         matches!(self, Self::Api(fault) if fault.ends_by_itself())
     }
 
-    /// Whether nothing of it can be left where the pod is gone: it was in its processes, its cgroups or its network.
+    /// Whether nothing of it can be left where the pod is gone: it was in its processes or its network.
     fn ends_with_its_pod(&self) -> bool {
         match self {
             Self::Kill {}
@@ -170,12 +170,13 @@ impl HostFault {
             | Self::Partition { .. }
             | Self::DiskLatency(_)
             | Self::DiskError(_)
-            | Self::DiskThrottle(_)
             | Self::Shape(_)
             | Self::Measure {} => true,
-            // What lives on a volume, on the node or in the API server is told by whoever did it.
+            // What lives on a volume, on the node or in the API server is told by whoever did it; so is a limit, which may
+            // outlive its cgroup.
             Self::PowerLoss { .. }
             | Self::DiskStall(_)
+            | Self::DiskThrottle(_)
             | Self::DiskFill(_)
             | Self::HoldVolume(_)
             | Self::StopKubelet {}

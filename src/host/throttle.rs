@@ -47,7 +47,7 @@ enum Version {
     V2,
 }
 
-/// The cgroups whose limits reach every process at `folder` and below.
+/// The cgroups whose limits reach every process at `folder` and below, its own first.
 pub fn reaching(folder: &Path) -> io::Result<Vec<CgroupId>> {
     let mut found = vec![CgroupId::at(folder)?];
     if Version::at(folder)? == Version::V2 {
@@ -55,11 +55,27 @@ pub fn reaching(folder: &Path) -> io::Result<Vec<CgroupId>> {
     }
     let mut below = vec![folder.to_owned()];
     while let Some(folder) = below.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                found.push(CgroupId::at(&entry.path())?);
-                below.push(entry.path());
+        match cgroups_in(&folder) {
+            Ok(inner) => {
+                below.extend(inner.iter().map(|cgroup| cgroup.path.clone()));
+                found.extend(inner);
+            }
+            // One below that has just been removed reaches nobody.
+            Err(error) if is_removed(&error) && found[0].path != folder => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn cgroups_in(folder: &Path) -> io::Result<Vec<CgroupId>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            match CgroupId::at(&entry.path()) {
+                Err(error) if is_removed(&error) => {}
+                cgroup => found.push(cgroup?),
             }
         }
     }

@@ -3,7 +3,11 @@
 //! Guarantees: only the containers' own cgroups are limited, and only for the disks below the chosen volumes; a limit of
 //! somebody else that is as strict is no place for a fault, and one that is looser is there again afterwards; what somebody
 //! sets meanwhile is left to them; a revert reaches only the cgroups that the record names, by inode, and may be repeated.
+//! When one container ends, everything is lifted, while its cgroup may still be there. What the kernel has not written out yet
+//! of a cgroup of version 2 that was removed before that stays limited, and nobody can reach it any more.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{HostFault, InjectionSpec, ThrottledDisk};
 use crate::fault::host;
-use crate::fault::host::volumes::{Volume, VolumeError, find, kernel as of_volume};
+use crate::fault::host::volumes::{Volume, VolumeError, find, folder_on_disk, kernel as of_volume};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
 use crate::host::block_device::Device;
 use crate::host::freezer::CgroupId;
@@ -23,6 +27,11 @@ use crate::undo::{Store, StoreError};
 
 /// Over less time, a single write would look like many in a second.
 const SHORTEST: Duration = Duration::from_millis(500);
+/// From which part of a limit on something had to wait: the kernel shares a second out in slices, and what comes unevenly
+/// fills not all of them.
+const NEAR: f64 = 0.9;
+/// Within which all containers come near a limit on all disks, so that all are slow together.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 /// What is limited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +91,21 @@ pub enum Error {
     /// A limit is one of a disk.
     #[error("volumes {0} and {1} are on the same disk, which has one limit; name one of them by `claims`")]
     SameDisk(String, String),
+    /// Of a partition others would be limited as well.
+    #[error(
+        "volume {claim} is a partition of disk {disk}, which the node's own {folder} is on as well; a limit is one of the whole disk"
+    )]
+    DiskOfTheNode {
+        /// Which.
+        claim: String,
+        /// Its disk.
+        disk: Device,
+        /// Which folder is there too.
+        folder: String,
+    },
+    /// Nothing, or the end of somebody else's limit.
+    #[error("{0}: a limit is 1/s at least, 0 stands for no limit")]
+    Zero(String),
     /// It is as slow without us.
     #[error("{what} are limited to {now}/s already, no more than it shall be; nothing is to be limited")]
     StricterAlready {
@@ -156,6 +180,9 @@ impl Limit {
         set.map_err(kernel("limit the I/O of", &self.container))?;
         let actual = self.read(&throttle)?;
         if actual != Some(self.to) {
+            // A revert would take it for somebody else's.
+            let restored = throttle.set(self.disk, self.rate, self.before);
+            restored.map_err(kernel("take back the I/O limits of", &self.container))?;
             return Err(Error::NotSet { what: self.what(), expected: self.to, actual: word(actual) });
         }
         Ok(Slow::new(self.clone(), throttle)?)
@@ -163,9 +190,15 @@ impl Limit {
 
     /// Makes it what it was before. One that somebody has changed is theirs; the last look at it has said so.
     fn take_back(&self) -> Result<(), Error> {
-        let Some(throttle) = self.open()? else { return Ok(()) };
-        let restored = throttle.restore(self.disk, self.rate, self.to, self.before);
-        Ok(restored.map_err(kernel("take back the I/O limits of", &self.container))?)
+        let failed = kernel("take back the I/O limits of", &self.container);
+        let restored = match Throttle::open(&self.cgroup) {
+            Ok(Some(throttle)) => throttle.restore(self.disk, self.rate, self.to, self.before),
+            Ok(None) => Ok(()),
+            // Whoever has taken the controller away has taken the limits away with it.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            Err(error) => Err(error),
+        };
+        Ok(restored.map_err(failed)?)
     }
 }
 
@@ -224,6 +257,9 @@ fn disks(
         if let Some((other, _)) = found.iter().find(|(_, known)| *known == disk) {
             return Err(Error::SameDisk(other.claim.clone(), volume.claim));
         }
+        if let Some(folder) = folder_on_disk(disk, undo_dir) {
+            return Err(Error::DiskOfTheNode { claim: volume.claim, disk, folder });
+        }
         found.push((volume, disk));
     }
     Ok(found)
@@ -255,6 +291,9 @@ fn cgroups(pod: &LocatedPod, running: &Running) -> Result<Vec<CgroupId>, Error> 
 
 /// What a limit is before it is set, where that makes a difference.
 fn with_before(limit: Limit) -> Result<Limit, Error> {
+    if limit.to == 0 {
+        return Err(Error::Zero(limit.what()));
+    }
     let throttle = limit.open()?.ok_or_else(|| Error::Gone(limit.container.clone()))?;
     match limit.read(&throttle)? {
         Some(now) if now <= limit.to => Err(Error::StricterAlready { what: limit.what(), now }),
@@ -295,9 +334,13 @@ impl Prepared for Ready {
 }
 
 impl Undo for Target {
-    /// With its container a limit ends.
     fn anchors(&self) -> Vec<ProcessId> {
         self.first.clone()
+    }
+
+    /// When one container has ended: its runtime is about to remove a cgroup whose limit has to be lifted before.
+    fn is_gone(&self) -> bool {
+        self.first.iter().any(|process| matches!(process.is_alive(), Ok(false)))
     }
 
     fn revert(&self, _: &Held) -> Result<(), HostError> {
@@ -322,7 +365,7 @@ struct Throttled {
     slow: Vec<Slow>,
     /// When the kernel was asked last for what it has counted.
     since: Instant,
-    /// Whether I/O has come near a limit.
+    /// Whether I/O of each container on each disk has come near a limit, all within [`TOGETHER`].
     has_slowed: bool,
 }
 
@@ -334,11 +377,13 @@ struct Slow {
     counted: u64,
     /// How much that was in a second, before.
     measured: f64,
+    /// When so much was going on last that some of it had to wait.
+    near: Option<Instant>,
 }
 
 impl Slow {
     fn new(limit: Limit, throttle: Throttle) -> Result<Self, ContainerError> {
-        let mut slow = Self { limit, throttle, counted: 0, measured: 0.0 };
+        let mut slow = Self { limit, throttle, counted: 0, measured: 0.0, near: None };
         slow.counted = slow.count()?;
         Ok(slow)
     }
@@ -365,17 +410,18 @@ impl Slow {
         let counted = self.count()?;
         let more = counted.saturating_sub(std::mem::replace(&mut self.counted, counted));
         self.measured = more as f64 / over.as_secs_f64();
+        if is_near(self.measured, self.limit.to) {
+            self.near = Some(Instant::now());
+        }
         Ok(())
-    }
-
-    /// Whether so much was going on that some of it had to wait, as what comes in bursts has to well below the limit.
-    fn is_near(&self) -> bool {
-        self.measured * 2.0 >= self.limit.to as f64
     }
 
     fn observed(&self) -> String {
         let (to, measured, counted) = (self.limit.to, self.measured, self.throttle.word_for_counted());
-        format!("{} limited to {to}/s, {measured:.1}/s {counted}", self.limit.what())
+        let near = self.near.map_or("never near that".to_owned(), |near| {
+            format!("near that {} s ago", near.elapsed().as_secs())
+        });
+        format!("{} limited to {to}/s, {measured:.1}/s {counted}, {near}", self.limit.what())
     }
 }
 
@@ -386,6 +432,9 @@ impl Throttled {
                 return Ok(Some(contradiction));
             }
         }
+        if let Some(contradiction) = self.unlimited()? {
+            return Ok(Some(contradiction));
+        }
         let over = self.since.elapsed();
         if over >= SHORTEST {
             self.since = Instant::now();
@@ -393,13 +442,48 @@ impl Throttled {
                 slow.measure(over)?;
             }
         }
-        self.has_slowed |= self.slow.iter().any(Slow::is_near);
+        let lately = |slow: &Slow| slow.near.is_some_and(|near| near.elapsed() <= TOGETHER);
+        let near: Vec<_> = self.slow.iter().map(|slow| (&slow.limit, lately(slow))).collect();
+        self.has_slowed |= covers_all(&near);
+        Ok(None)
+    }
+
+    /// A cgroup below a container's own that was made after the limits were set, where those do not reach it.
+    fn unlimited(&self) -> Result<Option<String>, ContainerError> {
+        let mut looked_at = BTreeSet::new();
+        for Slow { limit, .. } in &self.slow {
+            // The first of a container is its own.
+            if !looked_at.insert(&limit.container) {
+                continue;
+            }
+            let now = reaching(&limit.cgroup.path);
+            for cgroup in now.map_err(kernel("look for new cgroups of", &limit.container))? {
+                if self.slow.iter().all(|known| known.limit.cgroup != cgroup) {
+                    let (name, path) = (&limit.container, cgroup.path.display());
+                    return Ok(Some(format!("container {name} has a new cgroup without a limit, {path}")));
+                }
+            }
+        }
         Ok(None)
     }
 }
 
+/// Whether with so much in a second some of it had to wait for a limit.
+fn is_near(measured: f64, limit: u64) -> bool {
+    measured >= NEAR * limit as f64
+}
+
+/// Whether something came near a limit in each container on each disk: one of several limits is enough there.
+fn covers_all(limits: &[(&Limit, bool)]) -> bool {
+    limits.iter().all(|(limit, _)| {
+        let place = (&limit.container, limit.disk);
+        limits.iter().any(|(other, is_near)| *is_near && (&other.container, other.disk) == place)
+    })
+}
+
 impl Effect for Throttled {
-    /// Before anything came near a limit there is no proof; after it there is one for as long as the limits are there.
+    /// Before everybody came near a limit there is no proof; after it there is one for as long as the limits are there,
+    /// also when nobody has anything to do, as of held calls. When each was near last is told.
     fn look(&mut self, _: Option<&LocatedPod>) -> Look {
         match self.see() {
             Err(error) => Look::Fails(error.to_string()),
@@ -415,7 +499,65 @@ impl Effect for Throttled {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rate, ThrottledDisk, rates};
+    use super::{
+        CgroupId, Device, Limit, ProcessId, Rate, Target, ThrottledDisk, covers_all, is_near, rates,
+        with_before,
+    };
+    use crate::fault::host::Undo;
+
+    fn limit(container: &str, minor: u32, rate: Rate) -> Limit {
+        let cgroup = CgroupId { path: "/none".into(), inode: 1 };
+        let (container, claim) = (container.to_owned(), "data".to_owned());
+        Limit { container, cgroup, claim, disk: Device { major: 8, minor }, rate, to: 20, before: None }
+    }
+
+    #[test]
+    fn nothing_waits_well_below_a_limit() {
+        assert!(is_near(18.0, 20) && is_near(40.0, 20));
+        assert!(!is_near(17.9, 20) && !is_near(0.0, 1));
+    }
+
+    #[test]
+    fn every_container_has_to_come_near_one_of_its_limits_on_every_disk() {
+        let all = [
+            limit("main", 0, Rate::ReadIops),
+            limit("main", 0, Rate::WriteIops),
+            limit("main", 16, Rate::WriteIops),
+            limit("other", 0, Rate::WriteIops),
+        ];
+        let covers = |near: [bool; 4]| covers_all(&all.iter().zip(near).collect::<Vec<_>>());
+        assert!(covers([false, true, true, true]) && covers([true, false, true, true]));
+        for missing in [[false, false, true, true], [true, true, false, true], [true, true, true, false]] {
+            assert!(!covers(missing), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn all_limits_are_lifted_when_one_container_has_ended() {
+        let living = ProcessId::of(std::process::id().cast_signed()).expect("readable").expect("it lives");
+        let ended = ProcessId { start: living.start + 1, ..living };
+        let is_gone = |first: &[ProcessId]| Target { first: first.to_vec(), limits: Vec::new() }.is_gone();
+        assert!(is_gone(&[living, ended]) && is_gone(&[ended]));
+        assert!(!is_gone(&[living]) && !is_gone(&[]));
+    }
+
+    #[test]
+    fn refuses_a_limit_of_nothing_which_would_take_away_somebody_elses() {
+        let zero = Limit { to: 0, ..limit("main", 0, Rate::WriteIops) };
+        let why = with_before(zero).expect_err("refused").to_string();
+        assert!(why.contains("a limit is 1/s at least"), "{why}");
+    }
+
+    #[test]
+    fn a_limit_whose_controller_was_taken_away_is_gone_and_cannot_be_set() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("cgroup.procs"), "").expect("writable");
+        let cgroup = CgroupId::at(folder.path()).expect("there");
+        let limit = Limit { cgroup, ..limit("main", 0, Rate::WriteIops) };
+        limit.take_back().expect("nothing is left");
+        let why = limit.set().err().expect("nothing can be set").to_string();
+        assert!(why.contains("cgroup.subtree_control"), "{why}");
+    }
 
     #[test]
     fn what_is_not_named_is_not_limited() {

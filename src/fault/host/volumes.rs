@@ -153,7 +153,18 @@ pub fn is_of_its_own(pod: &LocatedPod, volume: &Volume, undo_dir: &Path) -> Resu
 
 /// A folder of the node, or the node's undo records, on the filesystem with this device number.
 pub(in crate::fault) fn folder_of_the_node(device: u64, undo_dir: &Path) -> Option<String> {
-    let is_there = |path: &Path| volume::open_on(path, device).is_ok_and(|found| found.is_some());
+    folder_where(undo_dir, |path| volume::open_on(path, device).is_ok_and(|found| found.is_some()))
+}
+
+/// The same, on any filesystem of a whole disk.
+pub(in crate::fault) fn folder_on_disk(disk: Device, undo_dir: &Path) -> Option<String> {
+    folder_where(undo_dir, |path| {
+        let device = volume::open(path).and_then(|folder| Ok(folder.metadata()?.dev()));
+        device.and_then(Device::disk_of).is_ok_and(|found| found == disk)
+    })
+}
+
+fn folder_where(undo_dir: &Path, is_there: impl Fn(&Path) -> bool) -> Option<String> {
     let of_the_node = OF_THE_NODE.iter().find(|folder| is_there(&Path::new("/proc/1/root").join(folder)));
     let named = of_the_node.map(|folder| format!("/{folder}"));
     // Where process 1 may not be looked at, the node's own root stands for it.
