@@ -292,14 +292,32 @@ fn a_pause_follows_a_container_whose_end_its_guardian_saw_first() {
     for _ in 0..5 {
         kill(process, Signal::SIGSTOP).expect("ours");
         pod.kill_container();
-        eventually("no guardian", Duration::from_secs(3), || guardians(&folder).is_empty().then_some(()));
+        eventually("no guardian", Duration::from_secs(10), || guardians(&folder).is_empty().then_some(()));
         assert!(folder.records().is_empty(), "it has taken the pause back");
         pod.start_container();
         folder.show(0, &pod.located);
         kill(process, Signal::SIGCONT).expect("ours");
-        eventually("the new one is paused", Duration::from_secs(3), || pod.is_frozen().then_some(()));
+        eventually("the new one is paused", Duration::from_secs(10), || pod.is_frozen().then_some(()));
         folder.await_state("late", InjectionState::Injected);
     }
+    node.end();
+    nothing_is_left(&folder);
+}
+
+#[test]
+fn a_pause_whose_target_ends_is_lost_for_that_also_where_its_guardian_saw_it_first() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));
+    folder.show(0, &pod.located);
+    let mut node = Node::start(&folder);
+    node.put(&injection("ended", &pod, HostFault::Pause {}, LONG));
+    folder.await_state("ended", InjectionState::Injected);
+    let process = Pid::from_raw(node.child.id().cast_signed());
+    kill(process, Signal::SIGSTOP).expect("ours");
+    pod.kill_container();
+    eventually("no guardian", Duration::from_secs(10), || guardians(&folder).is_empty().then_some(()));
+    kill(process, Signal::SIGCONT).expect("ours");
+    let why = folder.await_state("ended", InjectionState::Lost).error.expect("why");
+    assert!(why.contains("the processes that it held ended") && !why.contains("somebody else"), "{why}");
     node.end();
     nothing_is_left(&folder);
 }

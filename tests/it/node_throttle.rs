@@ -4,26 +4,39 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::libc::{major, minor};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use seatrial::api::{HostFault, InjectionState, ThrottledDisk};
+use seatrial::node::LocatedContainer;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod, cgroups};
 use crate::node_writer::Writer;
+use crate::vm::{is_here, patient};
 
-const LONG: Duration = Duration::from_mins(1);
-const SOON: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(10);
+
+/// Longer than any of these tests waits.
+fn long() -> Duration {
+    patient(Duration::from_mins(1))
+}
 
 /// The hierarchy in which I/O can be limited, where the machine has one: version 1's, or version 2 where that has its controller.
+/// The virtual machine is there for the latter.
 pub fn hierarchy() -> Option<PathBuf> {
     let old = PathBuf::from("/sys/fs/cgroup/blkio");
     if old.join("cgroup.procs").exists() {
+        assert!(!is_here(), "version 1 has it");
         return Some(old);
     }
-    let passed_on = fs::read_to_string(cgroups().join("cgroup.subtree_control")).ok()?;
-    passed_on.split_whitespace().any(|name| name == "io").then(cgroups)
+    let passed_on = fs::read_to_string(cgroups().join("cgroup.subtree_control")).unwrap_or_default();
+    let found = passed_on.split_whitespace().any(|name| name == "io").then(cgroups);
+    assert!(found.is_some() || !is_here(), "no controller io: {passed_on}");
+    found
 }
 
 pub fn writes(per_second: u32) -> HostFault {
@@ -97,21 +110,18 @@ fn as_many_writes_as_asked_are_done_in_a_second_and_as_many_as_ever_afterwards()
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let before = limited.syncs_per_second();
     let mut node = Node::start(&folder);
-    node.put(&injection("slow", &pod, writes(10), LONG));
+    node.put(&injection("slow", &pod, writes(10), long()));
     let observed = folder.await_state("slow", InjectionState::Injected).proof.expect("proven").observed;
     assert!(observed.contains("writes of container main on volume data (disk "), "{observed}");
     assert!(observed.contains("limited to 10/s, "), "{observed}");
     assert_eq!(limited.limit(), Some(10));
     let during = limited.syncs_per_second();
-    assert!(
-        before > 20.0 && (3.0..=12.0).contains(&during),
-        "{during}/s where there were {before}/s: {observed}"
-    );
+    assert!(during < before && during <= 12.0, "{during}/s where there were {before}/s: {observed}");
     node.gone("slow");
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     assert_eq!(limited.limit(), None);
     let after = limited.syncs_per_second();
-    assert!(after > 20.0, "{after}/s where there were {before}/s");
+    assert!(after > during, "{after}/s where there were {before}/s, limited {during}/s");
     node.end();
     assert!(guardians(&folder).is_empty());
 }
@@ -122,14 +132,14 @@ fn a_limit_of_somebody_else_is_there_again_afterwards_and_a_stricter_one_is_kept
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     limited.limit_to(40);
     let mut node = Node::start(&folder);
-    node.put(&injection("more", &pod, writes(50), LONG));
+    node.put(&injection("more", &pod, writes(50), long()));
     let error = folder.await_state("more", InjectionState::Failed).error.expect("why");
     assert!(error.contains("are limited to 40/s already, no more than it shall be"), "{error}");
-    node.put(&injection("slow", &pod, writes(10), LONG));
+    node.put(&injection("slow", &pod, writes(10), long()));
     folder.await_state("slow", InjectionState::Injected);
     assert_eq!(limited.limit(), Some(10));
     // Two could not both put back what was before.
-    node.put(&injection("second", &pod, writes(5), LONG));
+    node.put(&injection("second", &pod, writes(5), long()));
     let error = folder.await_state("second", InjectionState::Failed).error.expect("why");
     assert!(error.contains("Injection slow limits it already"), "{error}");
     assert_eq!(limited.limit(), Some(10));
@@ -146,7 +156,7 @@ fn a_limit_that_is_changed_behind_its_back_is_lost_and_stays_changed() {
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let mut node = Node::start(&folder);
     for (name, now, actual) in [("removed", 0, "no limit"), ("raised", 70, "70")] {
-        node.put(&injection(name, &pod, writes(10), LONG));
+        node.put(&injection(name, &pod, writes(10), long()));
         folder.await_state(name, InjectionState::Injected);
         limited.limit_to(now);
         let error = folder.await_state(name, InjectionState::Lost).error.expect("why");
@@ -163,13 +173,67 @@ fn a_limit_that_nothing_comes_near_is_never_proven() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let mut node = Node::start(&folder);
-    node.put(&injection("wide", &pod, writes(1_000_000), LONG));
-    eventually("it is limited", Duration::from_secs(10), || {
-        (limited.limit() == Some(1_000_000)).then_some(())
-    });
+    node.put(&injection("wide", &pod, writes(1_000_000), long()));
+    eventually("it is limited", SOON, || (limited.limit() == Some(1_000_000)).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(folder.status("wide").map(|status| status.state), Some(InjectionState::Pending));
     node.gone("wide");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    assert_eq!(limited.limit(), None);
+    node.end();
+}
+
+/// The node sleeps, so that it is the guardian who lifts it, while the cgroup is there.
+#[test]
+fn a_container_that_does_nothing_proves_nothing_and_with_its_end_the_limits_of_all_are_lifted() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let idle = limited.cgroup.with_extension("idle");
+    fs::create_dir(&idle).expect("writable");
+    let mut sleeper = Command::new("sleep").arg("1000").spawn().expect("there is a sleep");
+    let pid = sleeper.id().cast_signed();
+    fs::write(idle.join("cgroup.procs"), pid.to_string()).expect("it lives");
+    let other = LocatedContainer { name: "idle".to_owned(), pid, cgroup: None, throttle: Some(idle.clone()) };
+    pod.located.containers.push(other);
+    folder.show(0, &pod.located);
+    let mut node = Node::start(&folder);
+    node.put(&injection("both", &pod, writes(10), long()));
+    eventually("it is limited", SOON, || (limited.limit() == Some(10)).then_some(()));
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(folder.status("both").map(|status| status.state), Some(InjectionState::Pending));
+    let process = Pid::from_raw(node.child.id().cast_signed());
+    kill(process, Signal::SIGSTOP).expect("ours");
+    sleeper.kill().expect("ours");
+    sleeper.wait().expect("ours");
+    eventually("no limit", SOON, || limited.limit().is_none().then_some(()));
+    eventually("no guardian", SOON, || guardians(&folder).is_empty().then_some(()));
+    kill(process, Signal::SIGCONT).expect("ours");
+    let why = folder.await_state("both", InjectionState::Lost).error.expect("why");
+    assert!(why.contains("the processes that it held ended") && !why.contains("somebody else"), "{why}");
+    node.end();
+    fs::remove_dir(&idle).expect("nobody is in it");
+}
+
+#[test]
+fn a_cgroup_that_is_made_later_ends_the_proof_where_limits_do_not_reach_it() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let is_old = limited.cgroup.join("blkio.throttle.write_iops_device").exists();
+    let mut node = Node::start(&folder);
+    node.put(&injection("slow", &pod, writes(10), long()));
+    folder.await_state("slow", InjectionState::Injected);
+    let later = limited.cgroup.join("later");
+    fs::create_dir(&later).expect("writable");
+    if is_old {
+        let why = folder.await_state("slow", InjectionState::Lost).error.expect("why");
+        assert!(why.contains("container main has a new cgroup without a limit"), "{why}");
+    } else {
+        std::thread::sleep(Duration::from_secs(3));
+        let status = folder.status("slow").expect("told");
+        assert_eq!(status.state, InjectionState::Injected, "{status:?}");
+    }
+    fs::remove_dir(&later).expect("nobody is in it");
+    node.gone("slow");
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     assert_eq!(limited.limit(), None);
     node.end();
@@ -184,7 +248,7 @@ fn a_cgroup_that_is_not_the_containers_own_is_refused() {
     let mut refused = |name: &str, cgroup: Option<&Path>| {
         pod.located.containers[0].throttle = cgroup.map(Path::to_owned);
         folder.show(0, &pod.located);
-        node.put(&injection(name, &pod, writes(10), LONG));
+        node.put(&injection(name, &pod, writes(10), long()));
         folder.await_state(name, InjectionState::Failed).error.expect("why")
     };
     let error = refused("none", None);

@@ -12,3 +12,8 @@ fn faults_work_where_cgroups_are_of_version_2_alone() {
         "node_faults::refuses",
     ]);
 }
+
+#[test]
+fn disks_are_limited_where_cgroups_are_of_version_2_alone() {
+    these(&["node_throttle::"]);
+}
