@@ -249,7 +249,7 @@ fn nobody_to_shape_and_a_pod_of_the_nodes_network_are_refused() {
 fn an_interface_that_comes_up_meanwhile_is_noticed() {
     let mut scene = Scene::new();
     let (spec, _) = scene.inject("second", narrow(&["10.99.0.2"]));
-    scene.pod.must_run(&["ip", "link", "add", "late0", "type", "dummy"]);
+    scene.pod.must_run(&["ip", "link", "add", "late0", "type", "veth", "peer", "name", "late1"]);
     scene.pod.must_run(&["ip", "link", "set", "late0", "up"]);
     let why = scene.folder.await_state("second", InjectionState::Lost).error.expect("a reason");
     assert!(why.contains("interface late0 has come up"), "{why}");
