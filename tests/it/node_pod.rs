@@ -42,9 +42,10 @@ pub struct Pod {
     pub located: LocatedPod,
 }
 
-/// Runs until it is killed, busy in a small way, with children that come and go.
+/// Runs until it is killed or its test is, busy in a small way, with children that come and go.
 fn busy() -> String {
-    format!("while :; do sleep {}; done", patient(Duration::from_millis(20)).as_secs_f64())
+    let pause = patient(Duration::from_millis(20)).as_secs_f64();
+    format!("while [ -d /proc/{} ]; do sleep {pause}; done", std::process::id())
 }
 
 fn spawn(program: &str, arguments: &[&str]) -> Child {

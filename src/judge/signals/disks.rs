@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::ALL;
 use crate::api::{Measured, MeasuredVolume, Nanos, Ordinal, Seen, Snapshot, VolumeIo};
 use crate::judge::judgement::Outage;
-use crate::judge::series::{Kind, Measure, Point, Sample, Series, Window};
+use crate::judge::series::{Kind, LONG_SILENCE, Measure, Point, Sample, Series, Window};
 use crate::judge::words;
 
 /// The volumes of every member.
@@ -167,10 +167,10 @@ impl Disks {
             let unknown =
                 |series: &Series| series.last().is_none_or(|point| point.sample == Sample::NotSampled);
             let mut volumes = member.chosen(claims).filter(|volume| unknown(volume.series(what)));
+            let why = volumes.find_map(|volume| volume.why.as_ref()).or(member.why.as_ref());
             let lack = || member.lack(claims).filter(|_| !member.heard.is_empty());
-            let why =
-                volumes.find_map(|volume| volume.why.clone()).or_else(|| member.why.clone()).or_else(lack);
             why.map(|why| format!("member {ordinal}: {why}"))
+                .or_else(|| lack().map(|lack| format!("member {ordinal} {lack}")))
         })
     }
 }
@@ -191,10 +191,10 @@ impl Member {
     /// Of which volume that is meant nothing was ever seen, if so.
     fn lack(&self, claims: &[String]) -> Option<String> {
         if claims.is_empty() && self.volumes.is_empty() {
-            return Some("the pod has no volume from a claim".into());
+            return Some("has no volume from a claim".into());
         }
         let claim = claims.iter().find(|claim| !self.volumes.contains_key(*claim))?;
-        Some(format!("the pod has no volume from a claim template {claim}"))
+        Some(format!("has no volume from a claim template {claim}"))
     }
 
     fn chosen<'a>(&'a self, claims: &'a [String]) -> impl Iterator<Item = &'a Volume> + Clone {
@@ -266,6 +266,14 @@ impl Volume {
             sample: usage.map_or(Sample::NotSampled, Sample::Value),
             why: usage.map_or_else(String::new, |usage| format!("{name} is {} full", words::ratio(usage))),
         });
+        // One that rested did so until it was seen again.
+        if let Some(last) = self.rate.last().filter(|last| {
+            self.counted.is_none()
+                && matches!(last.sample, Sample::Value(_))
+                && time.saturating_sub(last.at) <= LONG_SILENCE
+        }) {
+            self.rate.push(Point { at: time, ..last.clone() });
+        }
         let before = self.counted.take();
         let rate = seen.io.as_ref().and_then(|io| {
             self.counted = Some((pod.to_owned(), at, io.clone()));
@@ -289,6 +297,10 @@ impl Volume {
         self.why = Some("a volume of it is in no running container".into());
         if let Some(last) = self.usage.last().cloned() {
             self.usage.push(Point { at: time, ..last });
+        }
+        if self.rate.last().is_some_and(|last| time.saturating_sub(last.at) > LONG_SILENCE) {
+            // It rests now; who knows for how long.
+            self.rate.push(Point { at: time, sample: Sample::NotSampled, why: String::new() });
         }
         let why = format!("{name} is in no running container");
         self.rate.push(Point { at: time, sample: Sample::Value(0), why });
