@@ -22,16 +22,17 @@ build:
 # Everything but the longest tests of the cluster, with a Kubernetes of its own that is removed however the tests end.
 # SEATRIAL_TEST_KUBECONFIG names another one to be used instead. Most tests wait for deadlines most of the time, so what
 # needs the Kubernetes and the rest run beside each other, with so many threads each that both take about as long; the
-# output of one follows that of the other. Last and alone comes what needs its processors: a virtual machine, and what
-# compares verdicts of whole runs, because a store that shares them with everything above may break its promises without
-# any fault.
+# output of one follows that of the other. An emulated machine takes what time is left: in a session of its own, because
+# otherwise its niceness would count among its like alone (sched(7), autogroups). Last and alone comes what compares
+# verdicts of whole runs: a store that shares its processor with everything above may break its promises without any fault.
 test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
-	  $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) >$$log 2>&1 & beside=$$!; \
+	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison); there=$$?; \
+	    setsid --wait nice -n 19 $(call cluster_tests,1) vm_ && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
 	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_; rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
-	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) vm_ $(comparison); })
+	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
