@@ -45,7 +45,7 @@ const CLAIMS: (&str, &str) = (
     - name: volumes go on working
       sli: {volumeIops: {claims: [data]}}
       before: {min: 1}
-      during: {min: 5}
+      during: {min: 5, longestOutage: 6s}
 ",
 );
 
