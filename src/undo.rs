@@ -47,8 +47,9 @@ pub enum UndoError {
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Takes back what a record tells, at once, and once more where somebody else was just doing it; removes the record and ends its guardian; each step only after the one before it. The
-/// guardian comes last, because it ends by itself when it finds no record, while nobody else would remove a record.
+/// Takes back what a record tells, at once, and once more where somebody else was just doing it; removes the record and
+/// ends its guardian; each step only after the one before it. The guardian comes last, because it ends by itself when it
+/// finds no record, while nobody else would remove a record.
 ///
 /// `held` is what the caller holds for the fault itself, where it does.
 pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {

@@ -78,6 +78,19 @@ impl Scene {
         Self { folder, pod, peer, node }
     }
 
+    /// Lets somebody else change our queue, and expects that it is noticed.
+    fn changed_by_somebody_else(mut self, fault: HostFault, to: &str) {
+        let (spec, _) = self.inject("changed", fault);
+        let [root, leaf] = handles(&self.pod);
+        let change = format!("tc qdisc change dev eth0 parent {root}:1 handle {leaf}: {to}");
+        self.pod.must_run(&change.split(' ').collect::<Vec<_>>());
+        let why = self.folder.await_state("changed", InjectionState::Lost).error.expect("a reason");
+        let kind = to.split(' ').next().expect("there is a first word");
+        assert!(why.contains(&format!("{kind} on eth0 is not as it was made")), "{why}");
+        self.revert(&spec);
+        self.nothing_is_left();
+    }
+
     /// Asks for a fault; what proves it.
     fn inject(&mut self, name: &str, fault: HostFault) -> (InjectionSpec, String) {
         let spec = injection(name, &self.pod, fault, LONG);
@@ -298,30 +311,7 @@ fn a_discipline_or_a_table_that_somebody_removes_is_noticed() {
     assert!(why.contains("our queueing discipline on eth0 is gone"), "{why}");
     scene.revert(&spec);
 
-    let (spec, _) = scene.inject("changed", narrow(&["10.99.0.2"]));
-    let [root, leaf] = handles(&scene.pod);
-    scene.pod.must_run(&[
-        "tc",
-        "qdisc",
-        "change",
-        "dev",
-        "eth0",
-        "parent",
-        &format!("{root}:1"),
-        "handle",
-        &format!("{leaf}:"),
-        "tbf",
-        "rate",
-        "1gbit",
-        "burst",
-        "16kb",
-        "limit",
-        "100kb",
-    ]);
-    let why = scene.folder.await_state("changed", InjectionState::Lost).error.expect("a reason");
-    assert!(why.contains("tbf on eth0 is not as it was made"), "{why}");
-    scene.revert(&spec);
-    scene.nothing_is_left();
+    scene.changed_by_somebody_else(narrow(&["10.99.0.2"]), "tbf rate 1gbit burst 16kb limit 100kb");
 }
 
 #[test]
@@ -581,27 +571,8 @@ mod vm_netem {
     #[test]
     fn a_delay_that_somebody_changes_is_noticed() {
         inside("node_shaping::vm_netem::a_delay_that_somebody_changes_is_noticed", || {
-            let mut scene = Scene::new();
-            let (spec, _) = scene.inject("changed", shaped(&BOTH, delay(100, 0)));
-            let [root, leaf] = handles(&scene.pod);
-            scene.pod.must_run(&[
-                "tc",
-                "qdisc",
-                "change",
-                "dev",
-                "eth0",
-                "parent",
-                &format!("{root}:1"),
-                "handle",
-                &format!("{leaf}:"),
-                "netem",
-                "delay",
-                "1ms",
-            ]);
-            let why = scene.folder.await_state("changed", InjectionState::Lost).error.expect("a reason");
-            assert!(why.contains("netem on eth0 is not as it was made"), "{why}");
-            scene.revert(&spec);
-            scene.nothing_is_left();
+            let scene = Scene::new();
+            scene.changed_by_somebody_else(shaped(&BOTH, delay(100, 0)), "netem delay 1ms");
         });
     }
 
