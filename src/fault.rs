@@ -76,6 +76,11 @@ pub trait Kind {
         false
     }
 
+    /// Whether it can be done again to every new pod.
+    fn can_follow(&self) -> bool {
+        !self.needs_kubernetes()
+    }
+
     /// Of which kinds it denies the creation of members' objects.
     fn denies(&self) -> Vec<DeniedResource> {
         Vec::new()
@@ -325,6 +330,11 @@ macro_rules! faults {
             /// See [`Kind::denies`].
             pub fn denies(&self) -> Vec<DeniedResource> {
                 match self { $(Self::$variant(kind) => kind.denies()),* }
+            }
+
+            /// See [`Kind::can_follow`].
+            pub fn can_follow(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.can_follow()),* }
             }
 
             /// See [`Kind::acts_on_a_node`].

@@ -18,7 +18,7 @@ pub use experiment::{Experiment, ExperimentSpec, ExperimentStatus, JournalPlace,
 pub use halt::{Halt, HaltSpec};
 pub use injection::{Injection, Spec as InjectionSpec};
 pub use node_agent::{NodeAgent, NodeAgentSpec, NodeAgentStatus};
-pub use undo::{Undo, UndoError};
+pub use undo::{Undo, UndoError, is_ours};
 
 /// The label of everything that belongs to a run: its name.
 pub const RUN_LABEL: &str = "seatrial.dev/run";
@@ -45,6 +45,10 @@ pub const MADE_LABEL: &str = "seatrial.dev/made-by";
 pub const STEP_LABEL: &str = "seatrial.dev/step";
 /// The key of the taint on a node that a run takes away.
 pub const NODE_DOWN_TAINT: &str = "seatrial.dev/node-down";
+/// The key of the taint by which Kubernetes is told that a node is off (KEP-2268).
+pub const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
+/// The value of that taint where a run set it, and not an administrator.
+pub const OUT_OF_SERVICE_VALUE: &str = "seatrial";
 /// The service account of runners, in every namespace that has any.
 pub const RUNNER_ACCOUNT: &str = "seatrial-runner";
 

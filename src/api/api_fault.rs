@@ -32,6 +32,9 @@ pub enum ApiFault {
         node: String,
         /// What becomes of a PodDisruptionBudget that is in the way.
         budgets: DisruptionBudgets,
+        /// Whether Kubernetes is told that the node is off.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        out_of_service: bool,
     },
     /// Give the StatefulSet a template whose pods cannot start.
     BreakRollout {

@@ -321,7 +321,7 @@ fn lasting(fault: &Fault, lasting: Duration, follow: bool) -> Result<Duration, S
         };
         return Err(format!("`{name}` happens once: leave `for` out{instead}"));
     }
-    if follow && fault.needs_kubernetes() {
+    if follow && !fault.can_follow() {
         return Err(format!("`{name}` does not follow pods: leave `follow` out"));
     }
     Ok(lasting)

@@ -7,6 +7,11 @@
 //! until the controller or the reaper takes it away by the annotation on the node. Needs: Kubernetes. Proof: the taint is
 //! there and none of the target's pods runs on the node.
 //!
+//! With `outOfService` the node is also given the taint by which an administrator says that a machine is off
+//! (`node.kubernetes.io/out-of-service`, KEP-2268): Kubernetes deletes what hangs on a node that is not Ready and detaches
+//! its volumes at once, without waiting until the node has unmounted them, which takes it six minutes otherwise. Where
+//! the machine is not off, its containers go on writing to a volume that another node has by then.
+//!
 //! Every StatefulSet that has pods on the node is asked whether a majority of its pods is Ready elsewhere; one that would
 //! lose it refuses the fault, unless `allowQuorumLoss` is set.
 
@@ -14,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::nodes::Nodes;
-use super::{Action, Chooser, Kind, Resolved};
+use super::{Action, Chooser, Kind, Resolved, Wrong};
 use crate::api::{ApiFault, DisruptionBudgets};
 use crate::experiment::Selection;
 
@@ -27,7 +32,16 @@ pub struct NodeDown {
     /// Whether PodDisruptionBudgets are respected. Default respect.
     #[serde(default)]
     pub budgets: DisruptionBudgets,
+    /// Whether Kubernetes is told that the nodes are off, so that it detaches their volumes by force and at once. Default
+    /// false. Needs `destroysData`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_service: bool,
+    /// Has to be true with `outOfService`: containers that still run there write to a volume that another node has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub destroys_data: bool,
 }
+
+const DESTROYS: &str = "with outOfService detaches volumes by force, and what containers still write to them is lost or spoils them";
 
 impl Kind for NodeDown {
     const NAME: &'static str = "nodeDown";
@@ -53,12 +67,21 @@ impl Kind for NodeDown {
         self.budgets
     }
 
+    fn wrong(&self) -> Vec<Wrong> {
+        let is_unsaid = self.out_of_service && !self.destroys_data;
+        let message = format!("`{}` {DESTROYS}; write destroysData: true if that is meant", Self::NAME);
+        Wrong::when(is_unsaid, "destroysData", message).into_iter().collect()
+    }
+
+    fn destroys(&self) -> Option<&'static str> {
+        self.out_of_service.then_some(DESTROYS)
+    }
+
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let nodes = Nodes::of(&self.members, chooser)?;
-        let hits = nodes.names.into_iter();
-        let hits = hits
-            .map(|(node, ordinal)| (ordinal, Action::Api(ApiFault::NodeDown { node, budgets: self.budgets })))
-            .collect();
-        Ok(Resolved { hits, damage: nodes.damage, ..Resolved::default() })
+        let down =
+            |node| ApiFault::NodeDown { node, budgets: self.budgets, out_of_service: self.out_of_service };
+        let hits = nodes.names.into_iter().map(|(node, ordinal)| (ordinal, Action::Api(down(node))));
+        Ok(Resolved { hits: hits.collect(), damage: nodes.damage, ..Resolved::default() })
     }
 }

@@ -5,8 +5,8 @@
 //! VolumeAttachments are gone the second policy is taken away: without it a pod that returns to its node quickly is never
 //! detached, and nothing would be attached that could be denied. Undone: both policies are deleted, the StatefulSet is
 //! touched, and the attach is waited for. Left if everything of ours dies: two objects that deny nothing after the
-//! deadline, which they carry; the controller or the reaper deletes them. Needs: Kubernetes 1.30, and volumes of a CSI
-//! driver that are attached. Proof: the denial itself, told by the event `FailedAttachVolume` that names the policy and
+//! deadline, which they carry; the controller or the reaper deletes them. Needs: in a cluster Kubernetes 1.30, and volumes
+//! of a CSI driver that are attached; in a sandbox, which attaches nothing, the mount for the new pod is held. Proof: the denial itself, told by the event `FailedAttachVolume` that names the policy and
 //! the volume, of each member's new pod; dry runs are denied before any pod is deleted, and again every second.
 //!
 //! Kubernetes tries an attach again after 0.5 s, 1 s, 2 s and so on, up to two minutes. What it takes longer than the
@@ -46,8 +46,13 @@ impl Kind for VolumeAttachBlock {
         Some(&self.members)
     }
 
-    fn needs_kubernetes(&self) -> bool {
-        true
+    fn acts_on_a_node(&self) -> bool {
+        false
+    }
+
+    /// New pods wait as well.
+    fn can_follow(&self) -> bool {
+        false
     }
 
     fn claims(&self) -> &[String] {

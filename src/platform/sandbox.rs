@@ -29,6 +29,7 @@ use crate::host::cgroup;
 use crate::host::namespace::{self, Spawn, spawn};
 use crate::host::user_namespace::is_root_of_machine;
 
+mod attach_block;
 mod board;
 mod claim_kind;
 pub mod client;
@@ -49,6 +50,7 @@ pub mod probe;
 mod protocol;
 mod reaper;
 mod rollout;
+mod set_faults;
 mod state_dir;
 mod sweeper;
 

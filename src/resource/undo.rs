@@ -1,12 +1,12 @@
 //! How an object that a control-plane fault changed is put back, written beside the change itself.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Taint};
 use kube::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{NODE_DOWN_TAINT, RUN_LABEL, UNDO_ANNOTATION};
+use super::{NODE_DOWN_TAINT, OUT_OF_SERVICE_TAINT, OUT_OF_SERVICE_VALUE, RUN_LABEL, UNDO_ANNOTATION};
 
 /// The value of the annotation `seatrial.dev/undo`, as JSON. The object also carries the label `seatrial.dev/run`, so
 /// that it can be found without looking at every object.
@@ -52,11 +52,11 @@ impl Undo {
         serde_json::to_string(self).expect("an undo is JSON")
     }
 
-    /// [`Self::whole_patch`] of a node that was taken away. Taints come and go meanwhile: only ours is taken from those that
+    /// [`Self::whole_patch`] of a node that was taken away. Taints come and go meanwhile: only ours are taken from those that
     /// are there, and the patch holds for this version of the node alone.
     pub fn of_node(&self, node: &Node) -> Value {
         let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-        taints.retain(|taint| taint.key != NODE_DOWN_TAINT);
+        taints.retain(|taint| !is_ours(taint));
         let mut patch = self.whole_patch();
         patch["spec"]["taints"] = json!(taints);
         patch["metadata"]["resourceVersion"] = json!(node.metadata.resource_version);
@@ -73,6 +73,13 @@ impl Undo {
         merge(&mut patch, marks);
         patch
     }
+}
+
+/// Whether a run gave this taint to a node.
+pub fn is_ours(taint: &Taint) -> bool {
+    let is_out_of_service =
+        taint.key == OUT_OF_SERVICE_TAINT && taint.value.as_deref() == Some(OUT_OF_SERVICE_VALUE);
+    taint.key == NODE_DOWN_TAINT || is_out_of_service
 }
 
 /// Adds the fields of `other`, whose leaves win.
@@ -118,5 +125,24 @@ mod tests {
         assert!(matches!(Undo::read("{"), Err(UndoError::Unreadable(_))));
         let text = r#"{"run":"r","deadline":"1970-01-01T00:00:00Z","patch":[]}"#;
         assert!(matches!(Undo::read(text), Err(UndoError::NoObject)));
+    }
+
+    #[test]
+    fn a_node_keeps_the_taints_that_somebody_else_gave_it() {
+        let off = |value: &str| json!({ "key": OUT_OF_SERVICE_TAINT, "value": value, "effect": "NoExecute" });
+        let taints = json!([
+            { "key": NODE_DOWN_TAINT, "effect": "NoExecute" },
+            off(OUT_OF_SERVICE_VALUE),
+            off("nodeshutdown"),
+            { "key": "dedicated", "value": "seatrial", "effect": "NoSchedule" },
+        ]);
+        let node: Node = serde_json::from_value(json!({ "spec": { "taints": taints } })).expect("a node");
+        let undo = Undo {
+            run: "r".into(),
+            injection: "r.s.0.set".into(),
+            deadline: Timestamp::UNIX_EPOCH,
+            patch: json!({ "spec": { "unschedulable": null } }),
+        };
+        assert_eq!(undo.of_node(&node)["spec"]["taints"], json!([taints[2], taints[3]]));
     }
 }

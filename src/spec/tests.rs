@@ -463,6 +463,16 @@ fn destroys_nothing_unless_the_document_says_that_it_is_meant_and_warns_then() {
         assert!(found[0].contains(": spec.steps[1].fault.claimDelete.destroysData: "), "{found:#?}");
         assert!(found[0].contains("write destroysData: true if that is meant"), "{found:#?}");
     }
+    let off = |said: &str| {
+        let lasting =
+            step(said).replace("claimDelete", "nodeDown").replace("at: 9m, fault", "at: 9m, for: 1m, fault");
+        lasting.replace("ordinals: [1]}", "ordinals: [1]}, outOfService: true")
+    };
+    let found = problems(&off(""));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains(": spec.steps[1].fault.nodeDown.destroysData: "), "{found:#?}");
+    let warned = experiment(&document(&off(", destroysData: true"))).unwrap().warnings();
+    assert!(warned.len() == 1 && warned[0].contains("detaches volumes by force"), "{warned:#?}");
     let accepted = experiment(&document(&step(", destroysData: true"))).unwrap();
     let warnings = accepted.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:#?}");

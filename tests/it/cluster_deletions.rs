@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::cluster_fixture::{Cluster, Held, PATIENCE};
+use crate::cluster_traces::signal_all;
 use crate::cluster_whole_fixture::Whole;
 use crate::node_fixture::eventually;
 
@@ -98,6 +100,9 @@ fn the_runner_is_deleted() {
 fn the_runner_is_gone_without_a_word() {
     let cluster = Cluster::shared();
     let (whole, run) = with_faults(&cluster, "kill-runner");
+    // Where it runs it is told to end, and has seconds for a last word.
+    let uid = whole.kubectl(["get", "pod", &run, "--output=jsonpath={.metadata.uid}"]);
+    signal_all(&uid, "runner", Signal::SIGSTOP);
     whole.kubectl(["delete", "pod", &run, "--grace-period=0", "--force", AT_ONCE]);
     let status = whole.wait_complete("middle");
     assert_aborted(&status, "the runner is gone without a verdict");

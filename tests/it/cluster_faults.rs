@@ -46,7 +46,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    fn start(cluster: &Cluster, namespace: &Namespace<'_>) -> Self {
+    pub fn start(cluster: &Cluster, namespace: &Namespace<'_>) -> Self {
         Self::in_pod(cluster, namespace, None)
     }
 
@@ -138,7 +138,7 @@ pub fn words(status: &InjectionStatus) -> String {
 
 pub const LONG: Duration = Duration::from_mins(5);
 
-fn set_up(namespace: &Namespace<'_>) {
+pub fn set_up(namespace: &Namespace<'_>) {
     namespace.apply(SET);
     namespace.wait_ready("db");
 }
@@ -148,12 +148,12 @@ fn uids(namespace: &Namespace<'_>) -> Vec<String> {
     namespace.kubectl(["get", "pods", "-o", path]).lines().map(str::to_owned).collect()
 }
 
-fn field(namespace: &Namespace<'_>, what: &str, path: &str) -> String {
+pub fn field(namespace: &Namespace<'_>, what: &str, path: &str) -> String {
     namespace.kubectl(["get", what, "-o", &format!("jsonpath={{{path}}}")])
 }
 
 /// Nothing of ours is left on the StatefulSet.
-fn assert_unmarked(namespace: &Namespace<'_>) {
+pub fn assert_unmarked(namespace: &Namespace<'_>) {
     let set = namespace.kubectl(["get", "statefulset", "db", "-o", "yaml"]);
     assert!(!set.contains("seatrial.dev/undo") && !set.contains("seatrial.dev/run"), "{set}");
 }
@@ -326,7 +326,7 @@ fn a_node_is_taken_away_with_its_pods_and_given_back() {
     set_up(&namespace);
     let node = field(&namespace, "pod/db-1", ".spec.nodeName");
     let runner = Runner::start(&cluster, &namespace);
-    let fault = ApiFault::NodeDown { node: node.clone(), budgets: DisruptionBudgets::Respect };
+    let fault = node_down(&node);
     let down = spec(&namespace, "down", fault, LONG);
     runner.put(&down);
     let began = runner.wait(InjectionState::Injected);
@@ -343,9 +343,17 @@ fn a_node_is_taken_away_with_its_pods_and_given_back() {
     runner.put(&reverted(&down));
     runner.wait(InjectionState::Reverted);
     let described = cluster.kubectl(["get", "node", &node, "-o", "yaml"]);
-    for ours in ["seatrial.dev/undo", "seatrial.dev/run", "seatrial.dev/node-down", "unschedulable"] {
+    for ours in OF_A_NODE_DOWN {
         assert!(!described.contains(ours), "{ours}: {described}");
     }
+}
+
+/// What is on a node as long as it is taken away.
+pub const OF_A_NODE_DOWN: [&str; 5] =
+    ["seatrial.dev/undo", "seatrial.dev/run", "seatrial.dev/node-down", "unschedulable", "out-of-service"];
+
+pub fn node_down(node: &str) -> ApiFault {
+    ApiFault::NodeDown { node: node.into(), budgets: DisruptionBudgets::Respect, out_of_service: false }
 }
 
 #[test]
@@ -364,7 +372,8 @@ fn a_node_that_another_set_needs_is_not_taken_away() {
     other.apply(&only);
     other.wait_ready("db");
     let runner = Runner::start(&cluster, &namespace);
-    let fault = ApiFault::NodeDown { node: node.clone(), budgets: DisruptionBudgets::Ignore };
+    let fault =
+        ApiFault::NodeDown { node: node.clone(), budgets: DisruptionBudgets::Ignore, out_of_service: false };
     runner.put(&spec(&namespace, "down", fault, LONG));
     let refused = runner.wait(InjectionState::Failed).error.unwrap_or_default();
     assert!(refused.contains(&format!("StatefulSet {}/db has pods there too", other.name())), "{refused}");

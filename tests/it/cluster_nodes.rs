@@ -1,6 +1,8 @@
 //! Faults that reach beyond the namespace, on nodes and on what the API server lets through: refused until whoever answers
 //! for the cluster has agreed, then carried out by a real run.
 
+use serde_json::Value;
+
 use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
 use crate::cluster_run_fixture::{LEADER_CUT, Scene};
 
@@ -79,6 +81,69 @@ fn a_volume_that_does_not_leave_a_node_keeps_its_member_waiting_on_another_one()
     let journal = scene.journal("stuck");
     assert!(journal.contains("umount is answered EBUSY"), "the proof is on record");
     scene.nothing_is_left();
+}
+
+const NODE_OFF: &str = "experiments/workers/node-off.yaml";
+
+/// Runs it with the machine of ordinal 1 switched off before the step, and tells for how many milliseconds its volume was
+/// waited for at most.
+fn with_a_machine_that_is_off(purpose: &str, changes: &[(&str, &str)]) -> u64 {
+    let cluster = Cluster::installed_alone();
+    let scene = Scene::of(&cluster, purpose, NODE_OFF);
+    let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
+    let node = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
+    scene.create("off", NODE_OFF, changes);
+    eventually("the baseline is over", PATIENCE, || {
+        (scene.status("off")["phase"] == "Faulting").then_some(())
+    });
+    cluster.power_off(&node);
+    let status = eventually("the run is over", PATIENCE * 8, || {
+        Some(scene.status("off")).filter(|status| status["phase"] == "Judged")
+    });
+    assert_eq!(status["verdict"], "Pass", "{status}");
+    let there = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
+    assert_ne!(there, node, "the member runs on another machine");
+    let taints = cluster.kubectl(["get", "node", &node, "--output=jsonpath={.spec.taints[*].key}"]);
+    assert!(!taints.contains("out-of-service") && !taints.contains("seatrial.dev"), "{taints}");
+    cluster.power_on(&node);
+    scene.nothing_is_left();
+    longest_attach(&scene.judgement("off"))
+}
+
+/// In milliseconds; over all phases.
+fn longest_attach(judgement: &Value) -> u64 {
+    let claims = judgement["claims"].as_array().expect("claims");
+    let claim = claims.iter().find(|claim| claim["sli"] == "attachLatency").expect("it was measured");
+    let phases = claim["phases"].as_array().expect("numbers by phase");
+    let longest = phases.iter().filter_map(|phase| phase["highest"].as_u64()).max();
+    longest.expect("a volume was waited for") / 1_000_000
+}
+
+#[test]
+fn a_machine_that_is_off_is_given_up_at_once_where_kubernetes_is_told_so() {
+    let took = with_a_machine_that_is_off("nodes-off", &[]);
+    assert!(took < 60_000, "{took} ms");
+}
+
+/// What Kubernetes does where nobody tells it: the volume is detached from a node that is not Ready six minutes after its
+/// pod was deleted by force (`ReconcilerMaxWaitForUnmountDuration` of the attach/detach controller).
+#[test]
+fn a_machine_that_is_off_keeps_a_volume_for_six_minutes_where_nobody_tells_kubernetes() {
+    let took = with_a_machine_that_is_off(
+        "nodes-six-minutes",
+        &[
+            ("for: 2m", "for: 9m"),
+            (", outOfService: true, destroysData: true", ""),
+            (
+                "  hypothesis:",
+                "    - name: delete-by-force\n      at: 45s\n      \
+                 fault: {podKill: {members: {ordinals: [1]}, mode: force}}\n  hypothesis:",
+            ),
+            ("totalOutage: 90s", "totalOutage: 8m"),
+            ("max: 60s", "max: 7m"),
+        ],
+    );
+    assert!(took > 300_000, "{took} ms");
 }
 
 #[test]

@@ -96,10 +96,19 @@ impl<'a> Scene<'a> {
 
     /// The kept journal of the Experiment `name`.
     pub fn journal(&self, name: &str) -> String {
+        text_of(&self.report(name).join("journal.jsonl"))
+    }
+
+    /// What the kept journal of the Experiment `name` is judged to be.
+    pub fn judgement(&self, name: &str) -> Value {
+        serde_json::from_str(&text_of(&self.report(name).join("report.json"))).expect("the report is JSON")
+    }
+
+    fn report(&self, name: &str) -> PathBuf {
         let out = self.desk.path(&format!("kept-{name}"));
         let folder = out.to_str().expect("a plain path");
         self.seatrial(&["report", name, "--on", "kubernetes", "--quiet", "--out", folder]);
-        text_of(&out.join("journal.jsonl"))
+        out
     }
 
     /// SIGKILL to every process of the runner of the Experiment `name`; its container is started again.

@@ -94,11 +94,16 @@ pub fn frozen(pid: i32) -> Option<String> {
 
 /// SIGKILL to every process of the pod with this UID that has this word in its command line.
 pub fn kill_all(uid: &str, word: &str) {
+    signal_all(uid, word, Signal::SIGKILL);
+}
+
+/// A signal to every process of the pod with this UID that has this word in its command line.
+pub fn signal_all(uid: &str, word: &str, signal: Signal) {
     let of_pod = processes(uid).into_iter().map(|process| process.pid);
-    let killed: Vec<i32> =
+    let meant: Vec<i32> =
         with_words(&[word]).into_iter().filter(|pid| of_pod.clone().any(|it| it == *pid)).collect();
-    assert!(!killed.is_empty(), "pod {uid} has no process `{word}`");
-    for pid in killed {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    assert!(!meant.is_empty(), "pod {uid} has no process `{word}`");
+    for pid in meant {
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }

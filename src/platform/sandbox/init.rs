@@ -14,13 +14,14 @@ use nix::unistd::{dup2_stdin, dup2_stdout, sethostname};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
+use super::attach_block::Held;
 use super::board::Board;
 use super::injections::Injections;
 use super::network::{GATEWAY, Network};
 use super::reaper::Reaper;
 use super::state_dir::{Setup, StateDir};
 use super::sweeper::{LOCK_DESCRIPTOR, explain};
-use super::{control, controller, dns, node_process, rollout};
+use super::{control, controller, dns, node_process, set_faults};
 use crate::api::Ordinal;
 use crate::host::mount;
 use crate::host::namespace::inherited;
@@ -38,6 +39,8 @@ pub struct World {
     pub board: Board,
     /// The Injections.
     pub injections: Injections,
+    /// Whose volumes are held.
+    pub held: Held,
     /// Init's children.
     pub reaper: Reaper,
     /// Addresses and cables.
@@ -140,6 +143,7 @@ async fn serve(setup: Setup, dir: StateDir, network: Network) -> io::Result<std:
     let world = Arc::new(World {
         board: Board::new(&setup.spec),
         injections: Injections::new(),
+        held: Held::default(),
         reaper: Reaper::start()?,
         setup,
         dir,
@@ -150,7 +154,7 @@ async fn serve(setup: Setup, dir: StateDir, network: Network) -> io::Result<std:
     tokio::spawn(dns::serve(udp, tcp, world.board.records()));
     let listener = control::listen(&world)?;
     let (deletions, wishes) = mpsc::channel(16);
-    tokio::spawn(rollout::serve(Arc::clone(&world), deletions.clone()));
+    tokio::spawn(set_faults::serve(Arc::clone(&world), deletions.clone()));
     tokio::spawn(control::serve(listener, Arc::clone(&world), deletions));
     if let Some(arguments) = world.setup.options.node.clone() {
         tokio::spawn(node_process::keep_running(Arc::clone(&world), arguments));

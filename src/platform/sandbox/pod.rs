@@ -64,6 +64,10 @@ pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Recei
         main: vec![History::default(); template.containers.len()],
     };
     while deletion.borrow().is_none() {
+        world.held.wait(&world, ordinal, &uid, &mut deletion).await;
+        if deletion.borrow().is_some() {
+            break;
+        }
         if let Err(error) = run_sandbox(&world, ordinal, &name, &uid, &mut histories, &mut deletion).await {
             tracing::warn!(pod = name, %error, "the pod sandbox failed");
             world.board.update(ordinal, |entry| {

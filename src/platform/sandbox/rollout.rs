@@ -4,77 +4,28 @@
 //! Ready; in an ordered set, while any pod is not. Each restart is an Injection that no node has a part in: it counts as
 //! injected once the new revision is asked for, and ends by itself when every pod has it and is Ready.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 
 use super::controller::Deletion;
 use super::init::World;
 use super::pod_spec::StartOrder;
-use super::protocol::InjectionEvent;
-use crate::api::{ApiFault, Desired, HostFault, InjectionSpec, Ordinal, PodPhase, Snapshot};
+use crate::api::{InjectionSpec, Ordinal, PodPhase, Snapshot};
 use crate::platform::proving::Proving;
 
 /// How often the progress is told.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Does what Injections ask of the StatefulSet itself, for ever.
-pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
-    let mut injections = world.injections.watch();
-    let mut going: HashMap<String, JoinHandle<()>> = HashMap::new();
-    while let Some(events) = injections.next().await {
-        for event in events {
-            match event {
-                InjectionEvent::Put(injection) => {
-                    let HostFault::Api(fault) = &injection.spec.fault else { continue };
-                    let (name, desired) = (injection.spec.name.clone(), injection.spec.desired);
-                    match desired {
-                        Desired::Injected if going.contains_key(&name) => {}
-                        Desired::Injected => {
-                            let work = restart(
-                                Arc::clone(&world),
-                                deletions.clone(),
-                                injection.spec.clone(),
-                                fault.clone(),
-                            );
-                            going.insert(name, tokio::spawn(work));
-                        }
-                        Desired::Reverted => {
-                            if let Some(task) = going.remove(&name) {
-                                task.abort();
-                            }
-                            let mut proving = Proving::default();
-                            proving.reverted();
-                            let is_told = injection.status.as_ref().is_some_and(|status| {
-                                status.state == proving.status().state && status.error.is_none()
-                            });
-                            if !is_told {
-                                world.injections.report(&name, proving.status());
-                            }
-                        }
-                    }
-                }
-                InjectionEvent::Gone(name) => {
-                    if let Some(task) = going.remove(&name) {
-                        task.abort();
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Replaces every pod, and says how far it is.
-async fn restart(world: Arc<World>, deletions: mpsc::Sender<Deletion>, spec: InjectionSpec, fault: ApiFault) {
+pub async fn restart(
+    world: Arc<World>,
+    deletions: mpsc::Sender<Deletion>,
+    spec: InjectionSpec,
+    mut asked_back: oneshot::Receiver<()>,
+) {
     let mut proving = Proving::default();
-    if fault != (ApiFault::Restart {}) {
-        proving.failed("a sandbox can only restart its StatefulSet: run it in a cluster".into());
-        world.injections.report(&spec.name, proving.status());
-        return;
-    }
     let mut snapshots = world.board.snapshots();
     world.board.begin_rollout();
     let ends = Instant::now() + spec.deadline.within;
@@ -102,7 +53,14 @@ async fn restart(world: Arc<World>, deletions: mpsc::Sender<Deletion>, spec: Inj
             let (deletion, _taken) = Deletion::new(ordinal, None);
             let _ = deletions.send(deletion).await;
         }
-        let _ = tokio::time::timeout(LOOK, snapshots.changed()).await;
+        tokio::select! {
+            _ = &mut asked_back => {
+                proving.reverted();
+                world.injections.report(&spec.name, proving.status());
+                return;
+            }
+            _ = tokio::time::timeout(LOOK, snapshots.changed()) => {}
+        }
     }
     proving.misses(format!("the rollout was not complete within {} s", spec.deadline.within.as_secs()));
     world.injections.report(&spec.name, proving.status());

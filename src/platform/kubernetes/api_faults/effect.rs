@@ -65,8 +65,8 @@ pub(super) fn of(site: &Site, spec: &InjectionSpec) -> Result<Box<dyn Effect>, S
             let budgets = with_pod.then_some(*budgets);
             Box::new(delete_claims::DeleteClaims::new(site, spec, set()?, claims, budgets))
         }
-        ApiFault::NodeDown { node, budgets } => {
-            Box::new(node_down::NodeDown::new(site, spec, node, *budgets))
+        ApiFault::NodeDown { node, budgets, out_of_service } => {
+            Box::new(node_down::NodeDown::new(site, spec, node, *budgets, *out_of_service))
         }
         ApiFault::Deny { resources, ordinals } => Box::new(deny::Deny::new(site, spec, resources, ordinals)),
         ApiFault::BlockAttach { ordinals, claims } => {

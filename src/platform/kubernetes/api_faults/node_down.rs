@@ -1,7 +1,7 @@
 //! A node is taken away: cordoned, emptied, and tainted so that nothing stays or comes back.
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -13,7 +13,9 @@ use super::neighbours::endangered;
 use crate::api::{DisruptionBudgets, InjectionSpec};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_silence, words};
-use crate::resource::{NODE_DOWN_TAINT, RUN_LABEL, UNDO_ANNOTATION, Undo};
+use crate::resource::{
+    NODE_DOWN_TAINT, OUT_OF_SERVICE_TAINT, OUT_OF_SERVICE_VALUE, RUN_LABEL, UNDO_ANNOTATION, Undo, is_ours,
+};
 
 /// One node.
 pub(super) struct NodeDown {
@@ -22,6 +24,7 @@ pub(super) struct NodeDown {
     pods: Api<Pod>,
     node: String,
     budgets: DisruptionBudgets,
+    is_out_of_service: bool,
     spec: InjectionSpec,
 }
 
@@ -34,13 +37,20 @@ fn obstacle(error: &kube::Error) -> Obstacle {
 }
 
 impl NodeDown {
-    pub(super) fn new(site: &Site, spec: &InjectionSpec, node: &str, budgets: DisruptionBudgets) -> Self {
+    pub(super) fn new(
+        site: &Site,
+        spec: &InjectionSpec,
+        node: &str,
+        budgets: DisruptionBudgets,
+        is_out_of_service: bool,
+    ) -> Self {
         Self {
             nodes: Api::all(site.client.clone()),
             pods: Api::all(site.client.clone()),
             site: site.clone(),
             node: node.to_owned(),
             budgets,
+            is_out_of_service,
             spec: spec.clone(),
         }
     }
@@ -139,17 +149,25 @@ impl NodeDown {
         if left.is_empty() { Ok(()) } else { Err(Obstacle::Later(left.join("; "))) }
     }
 
+    /// The taints that the node is meant to have, each with its key and value.
+    fn wanted(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+        let off = self.is_out_of_service.then_some((OUT_OF_SERVICE_TAINT, Some(OUT_OF_SERVICE_VALUE)));
+        [(NODE_DOWN_TAINT, None)].into_iter().chain(off)
+    }
+
+    /// Adds what is missing; whoever has given the node such a taint before keeps their own.
     async fn taint(&self, node: &Node) -> Result<(), Obstacle> {
         let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-        if taints.iter().any(|taint| taint.key == NODE_DOWN_TAINT) {
+        let missing: Vec<_> = self.wanted().filter(|(key, _)| !is_tainted(&taints, key)).collect();
+        if missing.is_empty() {
             return Ok(());
         }
-        taints.push(k8s_openapi::api::core::v1::Taint {
-            key: NODE_DOWN_TAINT.into(),
-            value: None,
+        taints.extend(missing.into_iter().map(|(key, value)| Taint {
+            key: key.into(),
+            value: value.map(Into::into),
             effect: "NoExecute".into(),
             time_added: None,
-        });
+        }));
         let patch = json!({
             "metadata": { "resourceVersion": node.resource_version() },
             "spec": { "taints": taints },
@@ -165,6 +183,10 @@ impl NodeDown {
                 None => pod.name_any() == self.spec.pod.name,
             }
     }
+}
+
+fn is_tainted(taints: &[Taint], key: &str) -> bool {
+    taints.iter().any(|taint| taint.key == key)
 }
 
 /// What a drain takes away: neither a DaemonSet's pod, nor a static one, nor one that ended or is going.
@@ -192,8 +214,8 @@ impl Effect for NodeDown {
             Err(error) => return Look::Missed(words(&error)),
         };
         let spec = node.spec.unwrap_or_default();
-        let is_tainted = spec.taints.iter().flatten().any(|taint| taint.key == NODE_DOWN_TAINT);
-        if !is_tainted || spec.unschedulable != Some(true) {
+        let taints = spec.taints.unwrap_or_default();
+        if !self.wanted().all(|(key, _)| is_tainted(&taints, key)) || spec.unschedulable != Some(true) {
             return Look::Missed(format!("somebody gave {} back", self.node));
         }
         let pods = match self.pods_there().await {
@@ -202,10 +224,11 @@ impl Effect for NodeDown {
         };
         let stays =
             pods.iter().find(|pod| self.is_of_target(pod) && pod.metadata.deletion_timestamp.is_none());
-        match stays {
-            Some(pod) => Look::Missed(format!("{} is still on {}", pod.name_any(), self.node)),
-            None => Look::Seen(format!("{} is cordoned and tainted, no pod of the target stays", self.node)),
+        if let Some(pod) = stays {
+            return Look::Missed(format!("{} is still on {}", pod.name_any(), self.node));
         }
+        let off = if self.is_out_of_service { ", and Kubernetes is told that it is off" } else { "" };
+        Look::Seen(format!("{} is cordoned and tainted, no pod of the target stays{off}", self.node))
     }
 
     async fn revert(&mut self) -> Result<(), String> {
@@ -218,11 +241,7 @@ impl Effect for NodeDown {
         };
         // Kubernetes takes its own taint away when the node can be scheduled on again.
         let node = self.patch(undo.of_node(&node)).await.map_err(told)?;
-        let left = node
-            .spec
-            .iter()
-            .flat_map(|spec| spec.taints.iter().flatten())
-            .any(|taint| taint.key == NODE_DOWN_TAINT);
+        let left = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(is_ours);
         if left || Undo::beside(&node.metadata).is_some() {
             return Err(format!("{} still carries our taint or mark", self.node));
         }

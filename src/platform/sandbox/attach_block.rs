@@ -1,0 +1,148 @@
+//! `volumeAttachBlock` in a sandbox: volumes are unmounted with their pods, and the mount for the next pods is held.
+//!
+//! As in a cluster the pods of the chosen ordinals are deleted, and what replaces them waits for its volumes. Here the
+//! kubelet's own mount step is what is held, because nothing attaches. It is known to init alone, so that nothing of it can
+//! outlive the sandbox; at its deadline it lapses by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep_until, timeout};
+
+use super::controller::Deletion;
+use super::init::World;
+use super::pod::Deadline;
+use crate::api::{InjectionSpec, Ordinal, Snapshot};
+use crate::platform::proving::Proving;
+
+/// How often the proof is renewed.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a revert waits for the mounts.
+const MOUNT: Duration = Duration::from_secs(20);
+
+/// Whose volumes are held, and by which Injections.
+#[derive(Debug, Default)]
+pub struct Held {
+    blocks: watch::Sender<BTreeMap<String, BTreeSet<Ordinal>>>,
+    /// Pods that wait by now, with their UIDs.
+    waiting: watch::Sender<BTreeMap<Ordinal, String>>,
+}
+
+impl Held {
+    /// Waits until nobody holds the volumes of this pod, or it is deleted.
+    pub async fn wait(
+        &self,
+        world: &World,
+        ordinal: Ordinal,
+        uid: &str,
+        deletion: &mut watch::Receiver<Deadline>,
+    ) {
+        let mut blocks = self.blocks.subscribe();
+        let holder = blocks.borrow_and_update().iter().find(|(_, held)| held.contains(&ordinal)).map(name);
+        let Some(holder) = holder else { return };
+        world.board.update(ordinal, |entry| {
+            for status in &mut entry.pod.containers {
+                status.waiting = Some(format!("ContainerCreating (FailedAttachVolume: held by {holder})"));
+            }
+        });
+        self.waiting.send_modify(|waiting| {
+            waiting.insert(ordinal, uid.to_owned());
+        });
+        let is_free = |blocks: &BTreeMap<String, BTreeSet<Ordinal>>| {
+            !blocks.values().any(|held| held.contains(&ordinal))
+        };
+        tokio::select! {
+            _ = blocks.wait_for(is_free) => {}
+            _ = deletion.wait_for(Option::is_some) => {}
+        }
+        self.waiting.send_modify(|waiting| {
+            waiting.remove(&ordinal);
+        });
+    }
+}
+
+fn name((injection, _): (&String, &BTreeSet<Ordinal>)) -> String {
+    injection.clone()
+}
+
+/// Holds the volumes of these ordinals until it is asked back or over, and says what it sees.
+pub async fn hold(
+    world: Arc<World>,
+    deletions: mpsc::Sender<Deletion>,
+    spec: InjectionSpec,
+    ordinals: BTreeSet<Ordinal>,
+    mut asked_back: oneshot::Receiver<()>,
+) {
+    let mut proving = Proving::default();
+    let ends = Instant::now() + spec.deadline.within;
+    let held = &world.held;
+    let before = world.board.snapshots().borrow().clone();
+    held.blocks.send_modify(|blocks| {
+        blocks.insert(spec.name.clone(), ordinals.clone());
+    });
+    for &ordinal in &ordinals {
+        let (deletion, _taken) = Deletion::new(ordinal, None);
+        let _ = deletions.send(deletion).await;
+    }
+    let mut waiting = held.waiting.subscribe();
+    let mut away: Option<Instant> = None;
+    loop {
+        let missing = missing(&ordinals, &before, &waiting.borrow_and_update());
+        if missing.is_empty() {
+            away.get_or_insert_with(Instant::now);
+            proving.holds(told(&ordinals, &before.name, "waits for its volume, which is not mounted"));
+        } else {
+            proving.misses(told(&missing, &before.name, "does not wait for its volume yet"));
+        }
+        world.injections.report(&spec.name, proving.status());
+        tokio::select! {
+            _ = &mut asked_back => break,
+            () = sleep_until(ends.into()) => break,
+            _ = timeout(LOOK, waiting.changed()) => {}
+        }
+    }
+    held.blocks.send_modify(|blocks| {
+        blocks.remove(&spec.name);
+    });
+    let freed = Instant::now();
+    let mut snapshots = world.board.snapshots();
+    let are_back = |now: &Snapshot| {
+        let has_volumes = |ordinal: &Ordinal| world.board.located(*ordinal).is_some();
+        now.ordinals().filter(|ordinal| ordinals.contains(ordinal)).all(|ordinal| has_volumes(&ordinal))
+    };
+    let is_mounted = timeout(MOUNT, snapshots.wait_for(are_back)).await.is_ok();
+    let outcome = away.filter(|_| is_mounted).map(|away| {
+        let (blocked, mounted) = (freed - away, freed.elapsed());
+        format!(
+            "the volumes were away for {:.1} s and mounted {:.1} s later",
+            blocked.as_secs_f64(),
+            mounted.as_secs_f64()
+        )
+    });
+    proving.taken_back(outcome);
+    world.injections.report(&spec.name, proving.status());
+}
+
+/// Who has the pod of before, or one that does not wait.
+fn missing(
+    ordinals: &BTreeSet<Ordinal>,
+    before: &Snapshot,
+    waiting: &BTreeMap<Ordinal, String>,
+) -> BTreeSet<Ordinal> {
+    let is_new = |ordinal: Ordinal, uid: &String| before.pod(ordinal).is_none_or(|pod| pod.uid != *uid);
+    let waits = |ordinal: &&Ordinal| waiting.get(ordinal).is_some_and(|uid| is_new(**ordinal, uid));
+    ordinals.iter().filter(|ordinal| !waits(ordinal)).copied().collect()
+}
+
+/// `etcd-0, etcd-2: …`
+fn told(ordinals: &BTreeSet<Ordinal>, set: &str, what: &str) -> String {
+    let mut text = String::new();
+    for (place, ordinal) in ordinals.iter().enumerate() {
+        let between = if place == 0 { "" } else { ", " };
+        let _ = write!(text, "{between}{set}-{ordinal}");
+    }
+    text + ": " + what
+}

@@ -1,0 +1,90 @@
+//! What Injections ask of the StatefulSet itself: no node has a part in it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::attach_block;
+use super::controller::Deletion;
+use super::init::World;
+use super::protocol::InjectionEvent;
+use super::rollout;
+use crate::api::{ApiFault, Desired, HostFault, Injection};
+use crate::platform::proving::Proving;
+
+/// Does it, for ever. Whatever is begun hears on a channel of its own that it is asked back, and says itself when that is
+/// done.
+pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
+    let mut injections = world.injections.watch();
+    let mut going: HashMap<String, oneshot::Sender<()>> = HashMap::new();
+    while let Some(events) = injections.next().await {
+        for event in events {
+            match event {
+                InjectionEvent::Put(injection) => {
+                    let HostFault::Api(fault) = &injection.spec.fault else { continue };
+                    let name = &injection.spec.name;
+                    match injection.spec.desired {
+                        Desired::Injected if going.contains_key(name) => {}
+                        Desired::Injected => {
+                            going.extend(begin(&world, &deletions, &injection, fault));
+                        }
+                        Desired::Reverted => {
+                            let is_heard = going.remove(name).is_some_and(|ask| ask.send(()).is_ok());
+                            if !is_heard {
+                                say_reverted(&world, &injection);
+                            }
+                        }
+                    }
+                }
+                InjectionEvent::Gone(name) => {
+                    going.remove(&name);
+                }
+            }
+        }
+    }
+}
+
+/// Begins what the Injection asks for, and tells by which name it goes and how it is asked back.
+fn begin(
+    world: &Arc<World>,
+    deletions: &mpsc::Sender<Deletion>,
+    injection: &Injection,
+    fault: &ApiFault,
+) -> Option<(String, oneshot::Sender<()>)> {
+    let spec = injection.spec.clone();
+    let (name, world, deletions) = (spec.name.clone(), Arc::clone(world), deletions.clone());
+    let (ask, asked_back) = oneshot::channel();
+    match fault {
+        ApiFault::Restart {} => {
+            tokio::spawn(rollout::restart(world, deletions, spec, asked_back));
+        }
+        ApiFault::BlockAttach { ordinals, .. } => {
+            let ordinals = ordinals.iter().copied().collect();
+            tokio::spawn(attach_block::hold(world, deletions, spec, ordinals, asked_back));
+        }
+        _ => {
+            let mut proving = Proving::default();
+            proving.failed(
+                "a sandbox can restart its StatefulSet and hold volumes, nothing else: run it in a cluster"
+                    .into(),
+            );
+            world.injections.report(&name, proving.status());
+            return None;
+        }
+    }
+    Some((name, ask))
+}
+
+/// Of what is over, or was never begun.
+fn say_reverted(world: &World, injection: &Injection) {
+    let mut proving = Proving::default();
+    proving.reverted();
+    let is_told = injection
+        .status
+        .as_ref()
+        .is_some_and(|status| status.state == proving.status().state && status.error.is_none());
+    if !is_told {
+        world.injections.report(&injection.spec.name, proving.status());
+    }
+}
