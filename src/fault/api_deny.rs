@@ -127,7 +127,7 @@ mod tests {
 
     fn resolved(text: &str) -> Resolved {
         let fault: Fault = serde_json::from_str(text).expect(text);
-        assert!(fault.must_last() && fault.needs_kubernetes(), "{text}");
+        assert!(fault.must_last() && !fault.acts_on_a_node(), "{text}");
         fault.resolve(&mut Three).expect(text)
     }
 

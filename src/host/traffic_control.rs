@@ -108,10 +108,13 @@ pub enum InstallError {
         kind: &'static str,
     },
     /// Another one of ours was quicker.
-    #[error("packets of the pod are shaped already, on interface {0}: only one such fault at a time")]
+    #[error(
+        "packets of the pod are shaped already, on interface {0}: only one such fault at a time; if no Injection of this pod \
+         is left, remove it in the pod's network namespace by `tc qdisc del dev {0} root`"
+    )]
     Shaped(String),
     /// Somebody else was quicker.
-    #[error("interface {0} has got a queueing discipline of somebody else meanwhile")]
+    #[error("interface {0} has got a queueing discipline of somebody else meanwhile; it is left as it is")]
     Taken(String),
     /// The kernel refused it.
     #[error("cannot add {kind} to interface {link}: {source}")]

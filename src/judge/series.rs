@@ -68,6 +68,8 @@ pub enum Kind {
     Looks,
     /// The same, and a look a second.
     RareLooks,
+    /// The same, where each value is about the time since the look before it.
+    Rates,
 }
 
 /// Points in the order of their times.
@@ -138,7 +140,7 @@ impl Series {
             let until = match self.kind {
                 Kind::Changes => next,
                 Kind::Looks => next.min(point.at.saturating_add(SILENCE)),
-                Kind::RareLooks => next.min(point.at.saturating_add(LONG_SILENCE)),
+                Kind::RareLooks | Kind::Rates => next.min(point.at.saturating_add(LONG_SILENCE)),
             };
             let part = Window::new(point.at.max(window.from), until.min(window.to));
             (part.length() > 0 || window.contains(point.at)).then_some((point, part))
@@ -231,8 +233,13 @@ impl Series {
         let mut open: Option<Outage> = None;
         let mut last_good = None;
         let start = self.points.partition_point(|point| point.at <= window.from).saturating_sub(1);
+        let mut before = None;
         for point in self.points.range(start..) {
-            if open.is_none() && point.at >= window.to {
+            let since = match self.kind {
+                Kind::Rates => before.replace(point.at).unwrap_or(point.at),
+                Kind::Changes | Kind::Looks | Kind::RareLooks => point.at,
+            };
+            if open.is_none() && since >= window.to {
                 break;
             }
             let is_bad = match point.sample {
@@ -249,6 +256,7 @@ impl Series {
             } else if open.is_none() {
                 let began = match self.kind {
                     Kind::Changes => point.at,
+                    Kind::Rates => since,
                     Kind::Looks | Kind::RareLooks => last_good.unwrap_or(point.at),
                 };
                 open = Some(Outage { from: began.max(window.from), to: window.to, why: point.why.clone() });

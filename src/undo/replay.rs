@@ -38,7 +38,10 @@ pub fn replay(folder: &Path, scope: Scope) -> Result<Vec<Outcome>, StoreError> {
     let era = Era::current().map_err(|error| StoreError::Folder(folder.to_owned(), error))?;
     let mut outcomes = Vec::new();
     let store = Store::open(folder)?;
-    store.clear()?;
+    // Drafts were never acted upon: one that cannot be removed keeps no fault in force.
+    if let Err(error) = store.clear() {
+        tracing::warn!(%error, "cannot remove drafts of undo records");
+    }
     for path in store.list()? {
         match Store::read(&path) {
             Ok(record) => outcomes.push(settle(path, Box::new(record), &era, scope)?),

@@ -315,13 +315,7 @@ fn an_eviction_respects_a_budget_or_passes_it_by() {
 #[test]
 fn a_node_is_taken_away_with_its_pods_and_given_back() {
     let cluster = Cluster::exclusive();
-    eventually("what other tests left is gone", PATIENCE, || {
-        cluster
-            .kubectl(["get", "statefulsets", "--all-namespaces", "-o", "name"])
-            .trim()
-            .is_empty()
-            .then_some(())
-    });
+    others_are_gone(&cluster);
     let namespace = cluster.namespace("steps-node");
     set_up(&namespace);
     let node = field(&namespace, "pod/db-1", ".spec.nodeName");
@@ -346,6 +340,14 @@ fn a_node_is_taken_away_with_its_pods_and_given_back() {
     for ours in OF_A_NODE_DOWN {
         assert!(!described.contains(ours), "{ours}: {described}");
     }
+}
+
+/// Their StatefulSets would need the node as well.
+pub fn others_are_gone(cluster: &Cluster) {
+    eventually("what other tests left is gone", PATIENCE, || {
+        let sets = cluster.kubectl(["get", "statefulsets", "--all-namespaces", "-o", "name"]);
+        sets.trim().is_empty().then_some(())
+    });
 }
 
 /// What is on a node as long as it is taken away.

@@ -92,13 +92,13 @@ fn with_a_machine_that_is_off(purpose: &str, changes: &[(&str, &str)]) -> u64 {
     let scene = Scene::of(&cluster, purpose, NODE_OFF);
     let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
     let node = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
-    scene.create("off", NODE_OFF, changes);
+    scene.create("powerless", NODE_OFF, changes);
     eventually("the baseline is over", PATIENCE, || {
-        (scene.status("off")["phase"] == "Faulting").then_some(())
+        (scene.status("powerless")["phase"] == "Faulting").then_some(())
     });
     cluster.power_off(&node);
     let status = eventually("the run is over", PATIENCE * 8, || {
-        Some(scene.status("off")).filter(|status| status["phase"] == "Judged")
+        Some(scene.status("powerless")).filter(|status| status["phase"] == "Judged")
     });
     assert_eq!(status["verdict"], "Pass", "{status}");
     let there = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
@@ -107,7 +107,7 @@ fn with_a_machine_that_is_off(purpose: &str, changes: &[(&str, &str)]) -> u64 {
     assert!(!taints.contains("out-of-service") && !taints.contains("seatrial.dev"), "{taints}");
     cluster.power_on(&node);
     scene.nothing_is_left();
-    longest_attach(&scene.judgement("off"))
+    longest_attach(&scene.judgement("powerless"))
 }
 
 /// In milliseconds; over all phases.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use seatrial::api::{ApiFault, Breakage, InjectionSpec, InjectionState};
 
-use crate::cluster_faults::{OF_A_NODE_DOWN, Runner, assert_unmarked, field, node_down, set_up, spec};
+use crate::cluster_faults::{
+    OF_A_NODE_DOWN, Runner, assert_unmarked, field, node_down, others_are_gone, set_up, spec,
+};
 use crate::cluster_fixture::{Cluster, Held, Namespace};
 use crate::cluster_rig::install;
 
@@ -79,6 +81,7 @@ fn what_was_changed_of_a_stateful_set_is_put_back_after_the_deadline_and_not_bef
 #[test]
 fn a_node_that_was_taken_away_is_given_back_after_the_deadline() {
     let cluster = Cluster::installed_alone();
+    others_are_gone(&cluster);
     let namespace = cluster.namespace("reaper-node");
     set_up(&namespace);
     let node = field(&namespace, "pod/db-1", ".spec.nodeName");

@@ -494,15 +494,13 @@ mod vm_netem {
         inside("node_shaping::vm_netem::a_jitter_lets_delays_differ_within_its_bounds", || {
             let mut scene = Scene::new();
             let (spec, _) = scene.inject("jitter", shaped(&BOTH, delay(100, 80)));
-            let mut seen: Vec<Vec<f64>> = Vec::new();
-            eventually("waits that differ", Duration::from_secs(10), || {
-                let times = waited(&scene.folder.status("jitter")?.proof?.observed);
-                if !seen.contains(&times) {
-                    seen.push(times);
-                }
-                (seen.len() >= 3).then_some(())
+            let mut seen: Vec<f64> = Vec::new();
+            // A slow machine makes a wait longer, never shorter: this one is the jitter's.
+            eventually("a wait that is shorter than the mean", Duration::from_secs(30), || {
+                seen.extend(waited(&scene.folder.status("jitter")?.proof?.observed));
+                seen.iter().any(|took| *took < 90.0).then_some(())
             });
-            assert!(seen.iter().flatten().all(|took| is_about(*took, 20.0)), "{seen:?}");
+            assert!(seen.iter().all(|took| is_about(*took, 20.0)), "{seen:?}");
             scene.revert(&spec);
             scene.nothing_is_left();
         });

@@ -150,6 +150,34 @@ fn a_limit_of_somebody_else_is_there_again_afterwards_and_a_stricter_one_is_kept
     assert_eq!(limited.limit(), Some(40));
 }
 
+/// Whoever comes second takes back nothing, also where both ask for the same number.
+#[test]
+fn an_injection_that_finds_its_limit_taken_leaves_it_in_force() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    // It has looked at what there was before, and has written no record yet.
+    let mut second = Node::start_with(&folder, &[("SEATRIAL_STOP_AT", "guardian-started")]);
+    second.put(&injection("second", &pod, writes(10), long()));
+    let id = second.child.id();
+    eventually("the second one stops", SOON, || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("it is there");
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
+    });
+    let mut first = Node::start(&folder);
+    first.put(&injection("first", &pod, writes(10), long()));
+    folder.await_state("first", InjectionState::Injected);
+    kill(Pid::from_raw(id.cast_signed()), Signal::SIGCONT).expect("ours");
+    let error = folder.await_state("second", InjectionState::Failed).error.expect("why");
+    assert!(error.contains("Injection first limits it already"), "{error}");
+    assert_eq!(limited.limit(), Some(10), "it is not its own to take back");
+    second.end();
+    assert_eq!(limited.limit(), Some(10));
+    first.gone("first");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    assert_eq!(limited.limit(), None);
+    first.end();
+}
+
 #[test]
 fn a_limit_that_is_changed_behind_its_back_is_lost_and_stays_changed() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ use crate::host::freezer::CgroupId;
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::throttle::{Rate, Throttle, reaching, word};
-use crate::node::LocatedPod;
+use crate::host::volume;
+use crate::node::{LocatedPod, LocatedVolume};
 use crate::undo::{Store, StoreError};
 
 /// Over less time, a single write would look like many in a second.
@@ -37,6 +39,8 @@ const TOGETHER: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
+    /// Where records are, for those of others.
+    pub undo_dir: PathBuf,
     /// The first process of each chosen container.
     pub first: Vec<ProcessId>,
     /// Every limit.
@@ -89,7 +93,7 @@ pub enum Error {
     #[error("container {0} has no cgroup any more")]
     Gone(String),
     /// A limit is one of a disk.
-    #[error("volumes {0} and {1} are on the same disk, which has one limit; name one of them by `claims`")]
+    #[error("volumes {0} and {1} are partitions of the same disk, which has one limit for both of them")]
     SameDisk(String, String),
     /// Of a partition others would be limited as well.
     #[error(
@@ -205,7 +209,6 @@ impl Limit {
 /// Limits that may be set and are not yet.
 pub struct Ready {
     target: Target,
-    undo_dir: PathBuf,
 }
 
 /// Finds the disks and the cgroups, and what is limited there already.
@@ -216,7 +219,7 @@ pub(in crate::fault) fn prepare(
     undo_dir: &Path,
 ) -> Result<Ready, HostError> {
     let disks = disks(throttled, pod, undo_dir)?;
-    let mut target = Target { first: Vec::new(), limits: Vec::new() };
+    let mut target = Target { undo_dir: undo_dir.to_owned(), first: Vec::new(), limits: Vec::new() };
     for running in Running::find(pod, container).map_err(Error::from)? {
         for cgroup in cgroups(pod, &running)? {
             for (volume, disk) in &disks {
@@ -230,7 +233,7 @@ pub(in crate::fault) fn prepare(
         }
         target.first.push(running.first);
     }
-    Ok(Ready { target, undo_dir: undo_dir.to_owned() })
+    Ok(Ready { target })
 }
 
 /// Each limit that is asked for.
@@ -254,8 +257,8 @@ fn disks(
     let mut found: Vec<(Volume, Device)> = Vec::new();
     for (volume, _) in find(pod, &throttled.claims, undo_dir)? {
         let disk = Device::disk_of(volume.device).map_err(of_volume("find the disk of", &volume.claim))?;
-        if let Some((other, _)) = found.iter().find(|(_, known)| *known == disk) {
-            return Err(Error::SameDisk(other.claim.clone(), volume.claim));
+        if let Some(other) = other_on(disk, &volume, pod) {
+            return Err(Error::SameDisk(other, volume.claim));
         }
         if let Some(folder) = folder_on_disk(disk, undo_dir) {
             return Err(Error::DiskOfTheNode { claim: volume.claim, disk, folder });
@@ -263,6 +266,16 @@ fn disks(
         found.push((volume, disk));
     }
     Ok(found)
+}
+
+/// Another volume of the pod on this disk, whether it is meant or not: its I/O would be limited and counted as well.
+fn other_on(disk: Device, volume: &Volume, pod: &LocatedPod) -> Option<String> {
+    let others = pod.volumes.iter().filter(|other| other.claim != volume.claim);
+    let is_there = |other: &&LocatedVolume| {
+        let device = volume::open(&other.path).and_then(|root| Ok(root.metadata()?.dev()));
+        device.and_then(Device::disk_of).is_ok_and(|found| found == disk)
+    };
+    others.filter(is_there).map(|other| other.claim.clone()).next()
 }
 
 /// The cgroups whose limits reach every process of a container and nobody else.
@@ -301,21 +314,24 @@ fn with_before(limit: Limit) -> Result<Limit, Error> {
     }
 }
 
-impl Ready {
-    /// Who else of ours has limited the same: the record of this one is written already, and so is that of anybody else who
-    /// is about to do it.
-    fn other(&self, own: &str) -> Result<Option<String>, Error> {
+impl Target {
+    /// Every limit that a record names, with the Injection that it is for: the record of each comes before its limits.
+    fn recorded(&self) -> Result<Vec<(String, Limit)>, Error> {
+        let mut found = Vec::new();
         for path in Store::open(&self.undo_dir)?.list()? {
             // One that has just been removed has been taken back; one that cannot be read is set aside when a node starts.
             let Ok(record) = Store::read(&path) else { continue };
-            let host::Target::DiskThrottle(other) = &record.target else { continue };
-            let mut limits = self.target.limits.iter();
-            let is_same = limits.any(|limit| other.limits.iter().any(|other| limit.is_same_as(other)));
-            if is_same && record.spec.name != own {
-                return Ok(Some(record.spec.name));
-            }
+            let host::Target::DiskThrottle(target) = record.target else { continue };
+            found.extend(target.limits.into_iter().map(|limit| (record.spec.name.clone(), limit)));
         }
-        Ok(None)
+        Ok(found)
+    }
+
+    /// Who else of ours has limited the same, or is about to.
+    fn other(&self, own: &str) -> Result<Option<String>, Error> {
+        let is_same = |recorded: &Limit| self.limits.iter().any(|limit| limit.is_same_as(recorded));
+        let mut others = self.recorded()?.into_iter().filter(|(name, _)| name != own);
+        Ok(others.find(|(_, limit)| is_same(limit)).map(|(name, _)| name))
     }
 }
 
@@ -325,7 +341,7 @@ impl Prepared for Ready {
     }
 
     fn inject(self: Box<Self>, spec: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
-        if let Some(other) = self.other(&spec.name)? {
+        if let Some(other) = self.target.other(&spec.name)? {
             return Err(Error::LimitedByUs(other).into());
         }
         let slow = self.target.limits.iter().map(Limit::set).collect::<Result<_, _>>()?;
@@ -344,8 +360,14 @@ impl Undo for Target {
     }
 
     fn revert(&self, _: &Held) -> Result<(), HostError> {
+        let recorded = self.recorded().map_err(HostError::from)?;
+        // To the same number, by another Injection, while this one was about to: the last record of it is whose limit it is.
+        let is_own = |limit: &&Limit| {
+            let is_it = |(_, other): &&(String, Limit)| limit.is_same_as(other) && limit.to == other.to;
+            recorded.iter().filter(is_it).count() < 2
+        };
         // One that cannot be taken back keeps no other one in force.
-        let all: Vec<Result<(), Error>> = self.limits.iter().map(Limit::take_back).collect();
+        let all: Vec<Result<(), Error>> = self.limits.iter().filter(is_own).map(Limit::take_back).collect();
         Ok(all.into_iter().collect::<Result<(), Error>>()?)
     }
 
@@ -536,7 +558,10 @@ mod tests {
     fn all_limits_are_lifted_when_one_container_has_ended() {
         let living = ProcessId::of(std::process::id().cast_signed()).expect("readable").expect("it lives");
         let ended = ProcessId { start: living.start + 1, ..living };
-        let is_gone = |first: &[ProcessId]| Target { first: first.to_vec(), limits: Vec::new() }.is_gone();
+        let is_gone = |first: &[ProcessId]| {
+            Target { undo_dir: std::path::PathBuf::new(), first: first.to_vec(), limits: Vec::new() }
+                .is_gone()
+        };
         assert!(is_gone(&[living, ended]) && is_gone(&[ended]));
         assert!(!is_gone(&[living]) && !is_gone(&[]));
     }

@@ -49,6 +49,9 @@ pub enum Error {
     /// The pod is gone.
     #[error("the pod's network namespace is gone")]
     Gone,
+    /// Nobody holds it any more.
+    #[error("nobody holds its table any more, because its guardian has ended too")]
+    Unheld,
     /// A cut there would cut the node.
     #[error("the pod uses the network namespace of its node; a partition would cut the node itself")]
     HostNetwork,
@@ -233,7 +236,7 @@ impl Undo for Target {
     }
 
     fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
-        let grip = Grip::from_held(held).ok_or(Error::Gone)?;
+        let grip = Grip::from_held(held).ok_or(Error::Unheld)?;
         Ok(Box::new(Partition::adopt(self, grip, Links::of(fault)?)?))
     }
 }

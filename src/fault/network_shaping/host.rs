@@ -59,6 +59,9 @@ pub enum Error {
     /// The pod is gone.
     #[error("the pod's network namespace is gone")]
     Gone,
+    /// Nobody holds it any more.
+    #[error("nobody holds its table any more, because its guardian has ended too")]
+    Unheld,
     /// A discipline there would be the node's.
     #[error(
         "the pod uses the network namespace of its node; what is done to its packets would be done to the node's"
@@ -296,7 +299,7 @@ impl Undo for Target {
 
     fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
         let HostFault::Shape(traffic) = fault else { return Err(HostError::AnotherFault) };
-        let reach = Reach::from_held(held).ok_or(Error::Gone)?;
+        let reach = Reach::from_held(held).ok_or(Error::Unheld)?;
         let (probes, namespace) =
             inside(&self.holder, Probes::open).map_err(Error::Enter)?.ok_or(Error::Gone)?;
         if namespace != self.namespace {

@@ -53,6 +53,15 @@ fn what_was_not_sampled_neither_begins_nor_ends_an_outage() {
 }
 
 #[test]
+fn a_rate_that_is_told_after_the_window_is_about_the_time_before() {
+    let points = [(0, GOOD), (10, GOOD), (30, BAD), (40, GOOD)];
+    let window = Window::new(0, 29);
+    assert_eq!(bad_times(&series(Kind::Looks, &points), window), []);
+    assert_eq!(bad_times(&series(Kind::Rates, &points), window), [(10, 40)]);
+    assert_eq!(bad_times(&series(Kind::Rates, &points), Window::new(0, 10)), [], "nobody waited yet");
+}
+
+#[test]
 fn an_outage_that_never_ends_lasts_to_the_last_sample() {
     let series = series(Kind::Looks, &[(0, GOOD), (10, BAD), (50, Sample::Unreachable)]);
     assert_eq!(bad_times(&series, Window::new(0, 20)), [(0, 50)]);

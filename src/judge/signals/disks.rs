@@ -55,6 +55,10 @@ fn looks() -> Series {
     Series::new(Kind::RareLooks)
 }
 
+fn rates() -> Series {
+    Series::new(Kind::Rates)
+}
+
 impl Disks {
     /// A snapshot of the pods: who is asked for.
     pub(super) fn pods(&mut self, time: Nanos, snapshot: &Snapshot) {
@@ -248,7 +252,7 @@ impl Member {
 
 impl Volume {
     fn new() -> Self {
-        Self { usage: looks(), rate: looks(), counted: None, why: None }
+        Self { usage: looks(), rate: rates(), counted: None, why: None }
     }
 
     fn series(&self, what: What) -> &Series {
