@@ -18,7 +18,7 @@ pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,
 };
-pub use measured::{Measured, MeasuredVolume, Seen, VolumeIo, VolumeRoom};
+pub use measured::{Measured, MeasuredVolume, Seen, VolumeInodes, VolumeIo, VolumeRoom};
 pub use members::{Member, MemberSample, Members, Role};
 pub use network::{Shape, ShapedTraffic};
 pub use snapshot::{ContainerStatus, DisruptionBudget, Disturbance, Pod, PodPhase, Rollout, Snapshot};

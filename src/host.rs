@@ -5,6 +5,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod freeze;
 pub mod freezer;
+pub mod inodes;
 pub mod loop_device;
 pub mod mount;
 pub mod namespace;

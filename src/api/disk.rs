@@ -160,6 +160,10 @@ pub enum Fill {
     Percent(u8),
     /// So many bytes are left.
     Free(u64),
+    /// So many of a hundred inodes are taken: files and folders that there can be.
+    InodesPercent(u8),
+    /// So many inodes are left.
+    FreeInodes(u64),
 }
 
 /// How much longer calls take. Exactly one form.

@@ -85,14 +85,27 @@ impl MeasuredVolume {
     }
 }
 
-/// How full a filesystem is, in bytes, as df(1) counts.
+/// How full a filesystem is, as df(1) counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeRoom {
-    /// All that is taken.
+    /// All bytes that are taken.
     pub taken: u64,
-    /// What ordinary users can still take.
+    /// Bytes that ordinary users can still take.
     pub available: u64,
+    /// Its inodes, where it counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<VolumeInodes>,
+}
+
+/// How many files and folders a filesystem has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeInodes {
+    /// Those that are taken.
+    pub taken: u64,
+    /// Those that are left.
+    pub free: u64,
 }
 
 /// What a block device has done.

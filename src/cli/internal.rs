@@ -18,6 +18,9 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == crate::undo::guardian::SUBCOMMAND {
         return Some(crate::undo::guardian::guardian_main(rest));
     }
+    if word == crate::host::inodes::hoard::SUBCOMMAND {
+        return Some(worker(rest, crate::host::inodes::hoard::main));
+    }
     if word == crate::host::tracer::SUBCOMMAND {
         return Some(crate::host::tracer::main(rest.next()));
     }
@@ -43,6 +46,12 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
         return Some(ExitCode::from(u8::try_from(code).unwrap_or(1)));
     }
     None
+}
+
+/// Becomes a process that works for a fault, by its orders, where those who started it want it to be.
+fn worker(mut rest: impl Iterator<Item = OsString>, main: fn(Option<OsString>) -> ExitCode) -> ExitCode {
+    let orders = rest.next();
+    if crate::undo::guardian::go_apart(rest).is_ok() { main(orders) } else { ExitCode::FAILURE }
 }
 
 /// Sends what is logged to standard error; `RUST_LOG` says how much of it, warnings where it says nothing.

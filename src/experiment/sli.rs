@@ -42,7 +42,8 @@ pub enum Sli {
     /// M14: the longest time that a restore of snapshots took, from the new claims to their last file where the step says
     /// `read`. One that was not done before its step was over has no end.
     RestoreTime {},
-    /// M13: how full the fullest volume of a member is, as df(1) counts.
+    /// M13: how full the fullest volume of a member is, of bytes or of inodes, whichever is nearer to its end, as df(1)
+    /// counts.
     DiskUsage {
         /// Only the volumes of these claim templates; all where left out.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

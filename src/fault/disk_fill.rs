@@ -1,9 +1,15 @@
-//! `diskFill`: a member's disk is full.
+//! `diskFill`: a member's disk is full, of bytes or of inodes.
 //!
-//! Changes: a file without a name takes room on each volume, down to what shall be left. Undone: the file gives it back. Left
-//! if everything of ours dies: nothing, the kernel takes the room of a nameless file back with its last descriptor, which a
-//! guardian holds. Needs: volumes that are ext4 or xfs filesystems of their own which nobody else uses, and the right to
-//! write to their top folder. Proof: what the filesystem itself says is left (statvfs).
+//! Changes: a file without a name takes room on each volume, down to what shall be left; or a process of ours takes inodes
+//! without a name. Undone: the file gives the room back; that process is ended. Left if everything of ours dies: nothing, the
+//! kernel takes a nameless file back with its last descriptor: of room a guardian holds one, of inodes only that process, which
+//! ends with the last of node and guardian. Needs: volumes that are ext4 or xfs filesystems of their own which nobody else
+//! uses, and the right to write to their top folder. Proof: what the filesystem itself says is left (statvfs).
+//!
+//! Inodes can only run out where their number is fixed, which of the two is ext4. Each that is taken costs a descriptor and some
+//! two kilobytes of the kernel's memory, which count for nobody's container; more than a process can open (fs.nr_open, usually
+//! a million), than half of the files that the machine can still open, or than a quarter of its available memory holds is
+//! refused. Taking and freeing takes time, some seconds for each hundred thousand.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +35,7 @@ pub struct DiskFill {
 
 impl Kind for DiskFill {
     const NAME: &'static str = "diskFill";
-    const SUMMARY: &'static str = "take the room on the volumes";
+    const SUMMARY: &'static str = "take the room on the volumes, or their inodes";
 
     fn must_last(&self) -> bool {
         true
@@ -52,9 +58,13 @@ impl Kind for DiskFill {
     }
 
     fn wrong(&self) -> Vec<Wrong> {
-        let is_wrong = matches!(self.to, Fill::Percent(percent) if !(1..=100).contains(&percent));
-        let message = "a percentage is from 1 to 100: write for example to: {percent: 95}";
-        Wrong::when(is_wrong, "to", message).into_iter().collect()
+        let (form, percent) = match self.to {
+            Fill::Percent(percent) => ("percent", percent),
+            Fill::InodesPercent(percent) => ("inodesPercent", percent),
+            Fill::Free(_) | Fill::FreeInodes(_) => return Vec::new(),
+        };
+        let message = format!("a percentage is from 1 to 100: write for example to: {{{form}: 95}}");
+        Wrong::when(!(1..=100).contains(&percent), "to", message).into_iter().collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

@@ -19,6 +19,7 @@ use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::node::LocatedPod;
+use crate::undo::guardian::Launch;
 
 mod running;
 pub(in crate::fault) mod volumes;
@@ -192,6 +193,8 @@ pub struct Own<'a> {
     pub program: &'a Path,
     /// The folder of undo records.
     pub undo_dir: &'a Path,
+    /// How processes are started that live beside the node's guardians.
+    pub launch: &'a Launch,
 }
 
 /// Finds the target of a fault and checks that the fault is possible. Nothing is changed. `mark` is unique to this attempt.
@@ -223,7 +226,7 @@ pub fn prepare(
         HostFault::DiskThrottle(throttled) => {
             Box::new(disk_throttle::host::prepare(throttled, pod, container, own.undo_dir)?)
         }
-        HostFault::DiskFill(full) => Box::new(disk_fill::host::prepare(full, pod, own.undo_dir)?),
+        HostFault::DiskFill(full) => disk_fill::host::prepare(full, pod, own)?,
         HostFault::HoldVolume(held) => Box::new(volume_detach_stuck::host::prepare(held, pod, own.undo_dir)?),
         HostFault::Measure {} | HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })

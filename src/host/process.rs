@@ -23,6 +23,7 @@ pub mod launch;
 pub mod memory;
 mod stat;
 pub mod threads;
+pub mod tied;
 pub mod tree;
 
 pub use stat::{Stat, all, cpu_time, descendants};

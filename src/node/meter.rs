@@ -4,14 +4,16 @@
 //! Everything here blocks; the node calls it on threads meant for that.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::{LocatedPod, LocatedVolume};
-use crate::api::{MeasuredVolume, VolumeIo, VolumeRoom};
+use crate::api::{MeasuredVolume, VolumeInodes, VolumeIo, VolumeRoom};
 use crate::fault::host::{Volume, is_of_its_own};
 use crate::host::block_device::Device;
+use crate::host::inodes::Inodes;
 use crate::host::process::ProcessId;
 use crate::host::room::Room;
 use crate::host::volume;
@@ -78,19 +80,14 @@ impl Meter {
     fn follow(&mut self, located: &LocatedVolume) -> MeasuredVolume {
         let claim = located.claim.clone();
         let found = volume::open(&located.path)
-            .and_then(|root| Ok((Room::at(&root)?, root.metadata()?.dev())))
+            .and_then(|root| Ok((room(&root)?, root.metadata()?.dev())))
             .map_err(|error| format!("volume {claim} cannot be looked at: {error}"));
         let (room, device) = match found {
             Ok(found) => found,
             Err(why) => return MeasuredVolume { claim, room: None, io: None, why: Some(why) },
         };
         let io = self.io(located, device);
-        MeasuredVolume {
-            room: Some(VolumeRoom { taken: room.taken, available: room.available }),
-            why: io.as_ref().err().cloned(),
-            io: io.ok(),
-            claim,
-        }
+        MeasuredVolume { room: Some(room), why: io.as_ref().err().cloned(), io: io.ok(), claim }
     }
 
     fn io(&mut self, located: &LocatedVolume, device: u64) -> Result<VolumeIo, String> {
@@ -111,6 +108,16 @@ impl Meter {
             Some((_, None)) | None => Ok(VolumeIo { device: Device::of(device).to_string(), operations }),
         }
     }
+}
+
+/// How full the filesystem of an open folder is.
+fn room(root: &File) -> io::Result<VolumeRoom> {
+    let (bytes, inodes) = (Room::at(root)?, Inodes::at(root)?);
+    Ok(VolumeRoom {
+        taken: bytes.taken,
+        available: bytes.available,
+        inodes: inodes.map(|Inodes { all, free }| VolumeInodes { taken: all.saturating_sub(free), free }),
+    })
 }
 
 #[cfg(test)]

@@ -417,6 +417,7 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         (disk("diskError", "error: EIO, percent: 101"), "diskError.percent", "between 1 and 100"),
         (disk("diskError", "error: ENOSPC, operations: [read]"), "diskError.operations", "error: EIO"),
         (disk("diskFill", "to: {percent: 101}"), "diskFill.to", "to: {percent: 95}"),
+        (disk("diskFill", "to: {inodesPercent: 0}"), "diskFill.to", "to: {inodesPercent: 95}"),
         (
             disk("diskThrottle", "claims: []"),
             "diskThrottle.writeIops",

@@ -36,7 +36,7 @@ pub use launch::{Armed, Launch, LaunchError, Started};
 /// The hidden subcommand that runs [`guardian_main`].
 pub const SUBCOMMAND: &str = "__guardian";
 
-/// What follows the path where the guardian shall leave the node's container.
+/// What follows where a process shall leave the node's container.
 const APART: &str = "apart";
 
 /// How long after the deadline it acts.
@@ -53,9 +53,7 @@ pub fn guardian_main(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
     let Some(path) = arguments.next() else {
         return ExitCode::from(2);
     };
-    if arguments.next().is_some_and(|word| word == APART)
-        && let Err(error) = leave_container()
-    {
+    if let Err(error) = go_apart(arguments) {
         // The number of the error tells the node, who has no other way to hear it before the guardian is armed.
         return ExitCode::from(error.raw_os_error().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
     }
@@ -63,6 +61,11 @@ pub fn guardian_main(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Leaves the node's container where the rest of the command line says so. The calling process must have one thread only.
+pub fn go_apart(mut rest: impl Iterator<Item = std::ffi::OsString>) -> std::io::Result<()> {
+    if rest.next().is_some_and(|word| word == APART) { leave_container() } else { Ok(()) }
 }
 
 fn guard(path: &Path) -> Result<(), Box<dyn std::error::Error>> {

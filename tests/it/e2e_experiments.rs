@@ -68,6 +68,11 @@ fn etcd_disk_full_passes() {
 }
 
 #[test]
+fn etcd_inodes_full_passes() {
+    passes("experiments/etcd/inodes-full.yaml");
+}
+
+#[test]
 fn etcd_rolling_kill_passes() {
     passes("experiments/etcd/rolling-kill.yaml");
 }

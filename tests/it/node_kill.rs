@@ -13,8 +13,8 @@ use seatrial::undo::POINTS;
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_frozen::is_frozen;
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::Disk;
-use crate::node_room::{fill, is_full};
+use crate::node_power::{Disk, workers};
+use crate::node_room::{fill, is_full, is_out_of_inodes};
 use crate::node_shaping::{crowd, is_shaped, narrow};
 use crate::node_stall::stall;
 use crate::node_throttle::{Limited, hierarchy, writes};
@@ -31,6 +31,7 @@ enum Kind {
     Shape,
     Stall,
     Fill,
+    Inodes,
     Throttle,
 }
 
@@ -53,7 +54,7 @@ impl Scene {
             pod.connect(peer);
         }
         let folder = Folder::new();
-        let disk = matches!(kind, Kind::Stall | Kind::Fill).then(|| Disk::new(folder.path()));
+        let disk = matches!(kind, Kind::Stall | Kind::Fill | Kind::Inodes).then(|| Disk::new(folder.path()));
         pod.located.volumes = disk.iter().map(Disk::volume).collect();
         folder.show(0, &pod.located);
         let is_limited = kind == Kind::Throttle;
@@ -68,6 +69,7 @@ impl Scene {
             Kind::Shape => narrow(&["10.99.0.2", "fd99::2"]),
             Kind::Stall => stall(None),
             Kind::Fill => fill(Fill::Free(0)),
+            Kind::Inodes => fill(Fill::FreeInodes(0)),
             Kind::Throttle => writes(10),
         };
         injection(name, &self.pod, fault, lasts)
@@ -89,6 +91,7 @@ impl Scene {
             Kind::Shape => is_shaped(&self.pod) || !self.pod.tables().is_empty(),
             Kind::Stall => self.disk.as_ref().is_some_and(|disk| is_frozen(&disk.mount)),
             Kind::Fill => self.disk.as_ref().is_some_and(is_full),
+            Kind::Inodes => self.disk.as_ref().is_some_and(is_out_of_inodes),
             Kind::Throttle => self.limited.as_ref().is_some_and(|limited| limited.limit().is_some()),
         }
     }
@@ -97,6 +100,7 @@ impl Scene {
         let mut found: Vec<String> =
             self.folder.records().iter().map(|path| path.display().to_string()).collect();
         found.extend(guardians(&self.folder).iter().map(|pid| format!("guardian {pid}")));
+        found.extend(self.disk.iter().flat_map(workers).map(|pid| format!("worker {pid}")));
         if self.is_in_force() {
             found.push("the fault".to_owned());
         }
@@ -202,6 +206,11 @@ fn a_node_killed_at_any_point_leaves_nothing_on_a_full_volume() {
 }
 
 #[test]
+fn a_node_killed_at_any_point_leaves_no_inode_taken() {
+    at_every_point(Kind::Inodes);
+}
+
+#[test]
 fn a_node_killed_at_any_point_leaves_no_limit() {
     if hierarchy().is_some() {
         at_every_point(Kind::Throttle);
@@ -223,6 +232,7 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         Kind::Shape,
         Kind::Stall,
         Kind::Fill,
+        Kind::Inodes,
         Kind::Throttle,
     ]) {
         let scene = Scene::new(kind);
@@ -236,8 +246,8 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         let id = Pid::from_raw(node.child.id().cast_signed());
         kill(id, Signal::SIGCONT).expect("ours");
         let status = node.child.wait().expect("ours");
-        // Of a freeze all who could make it hear that it was taken back.
-        let comes_to_its_point = kind != Kind::Stall;
+        // Of a freeze all who could make it hear that it was taken back; who takes inodes has been ended by then.
+        let comes_to_its_point = !matches!(kind, Kind::Stall | Kind::Inodes);
         assert_eq!(status.signal(), comes_to_its_point.then_some(Signal::SIGKILL as i32), "{status}");
         scene.is_clean_by(Instant::now() + Duration::from_secs(3), "by a node that came too late");
     }
@@ -245,7 +255,15 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
 
 #[test]
 fn a_restarted_node_takes_over_what_is_still_wanted() {
-    for kind in kinds([Kind::Freeze, Kind::Partition, Kind::Shape, Kind::Stall, Kind::Fill, Kind::Throttle]) {
+    for kind in kinds([
+        Kind::Freeze,
+        Kind::Partition,
+        Kind::Shape,
+        Kind::Stall,
+        Kind::Fill,
+        Kind::Inodes,
+        Kind::Throttle,
+    ]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
         let spec = scene.spec("kept", Duration::from_mins(1));
@@ -295,6 +313,7 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
         Kind::Shape,
         Kind::Stall,
         Kind::Fill,
+        Kind::Inodes,
         Kind::Throttle,
     ]) {
         let scene = Scene::new(kind);

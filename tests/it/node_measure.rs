@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use seatrial::api::{HostFault, InjectionState, MeasuredVolume, Seen};
+use seatrial::host::inodes::Inodes;
 use seatrial::host::room::Room;
 use seatrial::node::LocatedVolume;
 
@@ -56,6 +57,9 @@ fn a_node_reads_how_full_a_volume_is_and_what_its_device_does_and_leaves_nothing
     let room = Room::at(&File::open(&disk.mount).expect("there")).expect("readable");
     let read = first[0].room.expect("it can be looked at");
     assert_eq!((first[0].claim.as_str(), read.taken, read.available), ("data", room.taken, room.available));
+    let counted = read.inodes.expect("ext4 counts them");
+    let inodes = Inodes::at(&File::open(&disk.mount).expect("there")).expect("readable").expect("counted");
+    assert_eq!((counted.taken + counted.free, counted.free), (inodes.all, inodes.free));
     assert!(first[1].room.is_some() && first[1].io.is_none(), "{first:?}");
     let why = first[1].why.as_deref().unwrap_or_default();
     assert!(why.contains("on the filesystem of the node's own"), "{why}");

@@ -30,10 +30,16 @@ impl Disk {
 
     /// One of so many bytes.
     pub fn of(folder: &Path, size: u64) -> Self {
+        Self::made(folder, size, &[])
+    }
+
+    /// One that is made with these options.
+    pub fn made(folder: &Path, size: u64, options: &[&str]) -> Self {
         let disk = Self { image: folder.join("disk.img"), mount: folder.join("disk") };
         File::create(&disk.image).expect("writable").set_len(size).expect("writable");
         fs::create_dir(&disk.mount).expect("writable");
-        must("mkfs.ext4", &["-q", "-F", disk.image.to_str().expect("text")]);
+        let image = ["-q", "-F", disk.image.to_str().expect("text")];
+        must("mkfs.ext4", &[options, &image].concat());
         disk.mount();
         disk
     }
@@ -52,6 +58,25 @@ impl Disk {
     pub fn volume(&self) -> LocatedVolume {
         LocatedVolume { claim: "data".to_owned(), path: self.mount.clone(), device: Some(self.image.clone()) }
     }
+}
+
+/// Processes of ours beside the guardians that have something on a disk open: they work for a fault.
+pub fn workers(disk: &Disk) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("readable").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        let is_ours = ["\0__hoard\0"].iter().any(|word| words.contains(word));
+        let files = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+        let mut links = files.filter_map(|file| fs::read_link(file.path()).ok());
+        if is_ours && links.any(|link| link.starts_with(&disk.mount)) {
+            found.push(pid);
+        }
+    }
+    found
 }
 
 impl Drop for Disk {

@@ -1,4 +1,4 @@
-//! Full disks: what is left on a real filesystem is taken, and given back whoever dies.
+//! Full disks: what is left on a real filesystem, of bytes or of inodes, is taken, and given back whoever dies.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Fill, FullDisk, HostFault, InjectionState};
+use seatrial::host::inodes::Inodes;
 use seatrial::host::room::Room;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::Disk;
+use crate::node_power::{Disk, workers};
 
 const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
@@ -28,6 +29,15 @@ fn room(disk: &Disk) -> Room {
 /// Whether next to nothing is left on a volume that nobody but the fault has written to.
 pub fn is_full(disk: &Disk) -> bool {
     room(disk).free < 6 * MIB
+}
+
+fn inodes(disk: &Disk) -> Inodes {
+    Inodes::at(&File::open(&disk.mount).expect("there")).expect("readable").expect("ext4 counts them")
+}
+
+/// Whether no inode is left on a volume.
+pub fn is_out_of_inodes(disk: &Disk) -> bool {
+    inodes(disk).free == 0
 }
 
 /// As large as that ext4 keeps more for itself than may be left.
@@ -98,6 +108,114 @@ fn a_volume_is_filled_to_what_was_asked_and_not_further() {
     let error = status.error.expect("why");
     assert!(error.contains("nothing is to be filled"), "{error}");
     node.end();
+}
+
+/// A pod with a volume that has some thousand inodes.
+fn with_few_inodes(folder: &Folder) -> (Pod, Disk) {
+    let mut pod = Pod::new(Grouping::None);
+    let disk = Disk::new(folder.path());
+    pod.located.volumes = vec![disk.volume()];
+    folder.show(0, &pod.located);
+    (pod, disk)
+}
+
+#[test]
+fn a_volume_without_inodes_has_room_and_takes_no_new_file_until_they_are_back() {
+    let folder = Folder::new();
+    let (mut pod, disk) = with_few_inodes(&folder);
+    fs::write(disk.mount.join("old"), "there").expect("writable");
+    let before = inodes(&disk).free;
+    let mut node = Node::start(&folder);
+    node.put(&injection("inodes", &pod, fill(Fill::FreeInodes(0)), LONG));
+    let observed = folder.await_state("inodes", InjectionState::Injected).proof.expect("proven").observed;
+    assert!(
+        observed.contains("has 0 of ") && observed.contains("another file is refused (ENOSPC)"),
+        "{observed}"
+    );
+    let refused = File::create(disk.mount.join("new")).expect_err("there is no inode");
+    assert_eq!(refused.kind(), ErrorKind::StorageFull);
+    fs::write(disk.mount.join("old"), vec![1; 2 << 20]).expect("there is room");
+    // A container that ends because of it finds none again.
+    pod.kill_container();
+    pod.start_container();
+    folder.show(0, &pod.located);
+    // What the pod frees is taken, too.
+    fs::remove_file(disk.mount.join("old")).expect("ours");
+    eventually("it is taken again", SOON, || is_out_of_inodes(&disk).then_some(()));
+    assert_eq!(workers(&disk).len(), 1);
+    assert_eq!(folder.status("inodes").map(|status| status.state), Some(InjectionState::Injected));
+    node.gone("inodes");
+    eventually("they are back", SOON, || (inodes(&disk).free > before).then_some(()));
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    File::create(disk.mount.join("new")).expect("there are inodes");
+    assert!(workers(&disk).is_empty() && guardians(&folder).is_empty());
+    node.end();
+}
+
+#[test]
+fn so_many_inodes_are_taken_as_was_asked_and_no_more() {
+    let folder = Folder::new();
+    let (pod, disk) = with_few_inodes(&folder);
+    let all = inodes(&disk).all;
+    let mut node = Node::start(&folder);
+    for (name, to, left) in [
+        ("free", Fill::FreeInodes(100), 100..=100),
+        ("percent", Fill::InodesPercent(75), all / 4 - 100..=all / 4),
+    ] {
+        node.put(&injection(name, &pod, fill(to), LONG));
+        folder.await_state(name, InjectionState::Injected);
+        assert!(left.contains(&inodes(&disk).free), "{name}: {:?}", inodes(&disk));
+        node.gone(name);
+        // Its guardian has the volume open until then.
+        folder.await_state(name, InjectionState::Reverted);
+    }
+    node.put(&injection("few", &pod, fill(Fill::FreeInodes(all)), LONG));
+    let error = folder.await_state("few", InjectionState::Failed).error.expect("why");
+    assert!(error.contains("inodes left already, no more than it shall have"), "{error}");
+    node.end();
+}
+
+#[test]
+fn more_inodes_than_can_be_held_are_refused_with_their_number() {
+    let folder = Folder::new();
+    let mut pod = Pod::new(Grouping::None);
+    // fs.nr_open is a million where nobody has changed it.
+    let disk = Disk::made(folder.path(), 1 << 30, &["-N", "2000000"]);
+    let free = inodes(&disk).free;
+    pod.located.volumes = vec![disk.volume()];
+    folder.show(0, &pod.located);
+    let mut node = Node::start(&folder);
+    node.put(&injection("many", &pod, fill(Fill::FreeInodes(0)), LONG));
+    let error = folder.await_state("many", InjectionState::Failed).error.expect("why");
+    assert!(error.contains(&format!("{free} inodes would have to be taken, and ")), "{error}");
+    assert!(error.contains(" can be held here at most, for want of "), "{error}");
+    assert_eq!(inodes(&disk).free, free);
+    assert!(workers(&disk).is_empty() && folder.records().is_empty());
+    node.end();
+}
+
+#[test]
+fn inodes_come_back_by_themselves_when_everybody_dies_or_who_holds_them_does() {
+    let folder = Folder::new();
+    let (pod, disk) = with_few_inodes(&folder);
+    let mut node = Node::start(&folder);
+    node.put(&injection("held", &pod, fill(Fill::FreeInodes(0)), LONG));
+    folder.await_state("held", InjectionState::Injected);
+    kill(Pid::from_raw(workers(&disk)[0]), Signal::SIGKILL).expect("there");
+    eventually("they are back", SOON, || (!is_out_of_inodes(&disk)).then_some(()));
+    let why = folder.await_state("held", InjectionState::Lost).error.expect("why");
+    assert!(why.contains("what filled the volumes is gone with those who held it"), "{why}");
+    node.gone("held");
+    folder.await_state("held", InjectionState::Reverted);
+    node.put(&injection("orphan", &pod, fill(Fill::FreeInodes(0)), LONG));
+    folder.await_state("orphan", InjectionState::Injected);
+    node.kill();
+    assert!(is_out_of_inodes(&disk), "its guardian holds the line");
+    for guardian in guardians(&folder) {
+        kill(Pid::from_raw(guardian), Signal::SIGKILL).expect("there");
+    }
+    eventually("they are back", SOON, || (!is_out_of_inodes(&disk)).then_some(()));
+    eventually("nobody is left", SOON, || workers(&disk).is_empty().then_some(()));
 }
 
 #[test]

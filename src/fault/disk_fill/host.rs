@@ -1,12 +1,12 @@
-//! Takes room on volumes on a host.
+//! Takes room or inodes on volumes on a host.
 //!
 //! Guarantees: one file without a name per volume, held by the node and its guardian; what others write is never touched; a
 //! revert gives everything back and may be repeated; where nobody holds the file any more, the kernel has given it back.
+//! Inodes are held by a process of their own: see [`inodes`].
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,22 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Fill, FullDisk, HostFault, InjectionSpec};
 use crate::fault::host;
 use crate::fault::host::volumes::{Volume, VolumeError, find, kernel};
-use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
+use crate::fault::host::{Effect, HostError, Look, Own, Prepared, Undo};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
+use crate::host::process::tied;
 use crate::host::room::{Room, give_back, take, taken, unnamed};
 use crate::node::LocatedPod;
+use crate::undo::guardian::LaunchError;
+
+mod inodes;
 
 /// How much more than asked may be left.
 const SLACK: u64 = 1 << 20;
 /// What is taken at least, where as much as there is cannot be taken at once.
 const SMALLEST: u64 = 64 << 10;
+/// For how long the kernel may take to free all the inodes that a process held.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is filled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +39,9 @@ pub struct Target {
     pub holder: ProcessId,
     /// Each volume.
     pub volumes: Vec<Volume>,
+    /// Who holds inodes, where it is inodes that are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hoard: Option<ProcessId>,
 }
 
 /// Why a volume could not be filled or emptied.
@@ -54,6 +63,44 @@ pub enum Error {
         /// What is left.
         left: u64,
     },
+    /// It has as few inodes without us.
+    #[error(
+        "volume {claim} has {left} inodes left already, no more than it shall have; nothing is to be taken"
+    )]
+    FewAlready {
+        /// Which.
+        claim: String,
+        /// How many are left.
+        left: u64,
+    },
+    /// It cannot run out of inodes.
+    #[error(
+        "volume {0} has no fixed number of inodes, as xfs makes them while there is room; only ext4 runs out of them: take its room instead, with `to: {{free: 0}}`"
+    )]
+    NoFixedNumber(String),
+    /// More than there is anything to hold them with.
+    #[error(
+        "with volume {claim}, {needed} inodes would have to be taken, and {most} can be held here at most, for want of {why}; write a larger `freeInodes`, or use a smaller volume"
+    )]
+    TooMany {
+        /// The volume by which it is too many.
+        claim: String,
+        /// How many would have to be held.
+        needed: u64,
+        /// How many can.
+        most: u64,
+        /// What there would have to be more of.
+        why: &'static str,
+    },
+    /// Nobody could hold them.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// There were too many for the time.
+    #[error("taking the inodes took until after the deadline")]
+    Late,
+    /// Who holds them is still there.
+    #[error("cannot end {0}, which holds inodes: {1}")]
+    End(ProcessId, #[source] io::Error),
     /// The room is not back.
     #[error("the file that filled volume {claim} still takes {taken} bytes: expected none")]
     StillThere {
@@ -75,11 +122,25 @@ fn wanted(to: Fill, room: Room) -> u64 {
     match to {
         Fill::Free(bytes) => bytes,
         // As df(1) counts: what root keeps for itself is neither taken nor left.
-        Fill::Percent(percent) => {
-            let all = room.taken.saturating_add(room.available);
-            all / 100 * u64::from(100 - percent.min(100))
-        }
+        Fill::Percent(percent) => rest(percent, room.taken.saturating_add(room.available)),
+        // Of room, as much as there is.
+        Fill::FreeInodes(_) | Fill::InodesPercent(_) => u64::MAX,
     }
+}
+
+/// How many inodes may be left where there are so many.
+fn wanted_inodes(to: Fill, all: u64) -> u64 {
+    match to {
+        Fill::FreeInodes(inodes) => inodes,
+        Fill::InodesPercent(percent) => rest(percent, all),
+        // Of inodes, as many as there are.
+        Fill::Free(_) | Fill::Percent(_) => u64::MAX,
+    }
+}
+
+/// What a percentage leaves.
+fn rest(percent: u8, all: u64) -> u64 {
+    all / 100 * u64::from(100 - percent.min(100))
 }
 
 /// What is left for whom it is about: where nothing shall be left, not for root either.
@@ -111,23 +172,32 @@ pub struct Ready {
     wanted: Vec<u64>,
 }
 
-/// Finds the volumes and makes the files, which take nothing yet.
+/// Finds the volumes, and makes ready what shall take their room or their inodes, and takes nothing yet.
 pub(in crate::fault) fn prepare(
     full: &FullDisk,
     pod: &LocatedPod,
-    undo_dir: &Path,
-) -> Result<Ready, HostError> {
+    own: Own<'_>,
+) -> Result<Box<dyn Prepared>, HostError> {
     let holder = ProcessId::of(pod.holder).map_err(Error::Hold)?.ok_or(Error::NoPod)?;
-    let mut ready =
-        Ready { target: Target { holder, volumes: Vec::new() }, files: Vec::new(), wanted: Vec::new() };
-    for (volume, root) in find(pod, &full.claims, undo_dir).map_err(Error::from)? {
+    let found = find(pod, &full.claims, own.undo_dir).map_err(Error::from)?;
+    Ok(match full.to {
+        Fill::Free(_) | Fill::Percent(_) => Box::new(room(full, holder, found)?),
+        Fill::FreeInodes(_) | Fill::InodesPercent(_) => Box::new(inodes::prepare(full, holder, found, own)?),
+    })
+}
+
+/// Makes the files that shall take room.
+fn room(full: &FullDisk, holder: ProcessId, found: Vec<(Volume, File)>) -> Result<Ready, Error> {
+    let target = Target { holder, volumes: Vec::new(), hoard: None };
+    let mut ready = Ready { target, files: Vec::new(), wanted: Vec::new() };
+    for (volume, root) in found {
         let claim = &volume.claim;
-        let file = unnamed(&root).map_err(kernel("make a file on", claim)).map_err(Error::from)?;
-        let room = Room::at(&file).map_err(kernel("look at", claim)).map_err(Error::from)?;
+        let file = unnamed(&root).map_err(kernel("make a file on", claim))?;
+        let room = Room::at(&file).map_err(kernel("look at", claim))?;
         let wanted = wanted(full.to, room);
         let left = left(wanted, room);
         if left < wanted.saturating_add(SMALLEST) {
-            return Err(Error::FullAlready { claim: claim.clone(), left }.into());
+            return Err(Error::FullAlready { claim: claim.clone(), left });
         }
         ready.target.volumes.push(volume);
         ready.files.push(file);
@@ -160,6 +230,9 @@ impl Undo for Target {
     }
 
     fn revert(&self, held: &Held) -> Result<(), HostError> {
+        if let Some(hoard) = self.hoard {
+            return Ok(tied::end(hoard, PATIENCE).map_err(|error| Error::End(hoard, error))?);
+        }
         let files = held.try_clone().map_err(Error::Hold)?.into_iter().map(File::from);
         for (file, volume) in files.zip(&self.volumes) {
             let claim = &volume.claim;
@@ -174,6 +247,9 @@ impl Undo for Target {
 
     fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
         let HostFault::DiskFill(full) = fault else { return Err(HostError::AnotherFault) };
+        if let Some(hoard) = self.hoard {
+            return Ok(Box::new(inodes::Full::adopt(full, &self.volumes, hoard, held)?));
+        }
         let files: Vec<File> = held.into_iter().map(File::from).collect();
         if files.len() != self.volumes.len() {
             return Err(Error::Gone.into());
@@ -249,7 +325,7 @@ impl Effect for Full {
 
 #[cfg(test)]
 mod tests {
-    use super::{Room, left, wanted};
+    use super::{Room, left, wanted, wanted_inodes};
     use crate::api::Fill;
 
     const ROOM: Room = Room { available: 800, free: 1000, taken: 200 };
@@ -259,6 +335,8 @@ mod tests {
         assert_eq!(wanted(Fill::Percent(95), ROOM), 50);
         assert_eq!(wanted(Fill::Free(7), ROOM), 7);
         assert_eq!(wanted(Fill::Percent(100), ROOM), 0);
+        assert_eq!(wanted_inodes(Fill::InodesPercent(95), 65_536), 3275);
+        assert_eq!(wanted_inodes(Fill::FreeInodes(7), 65_536), 7);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //!
 //! What is not heard of for some seconds is unknown, and so is every volume of a member of which nothing was heard. A volume
 //! that no running pod has, or that no container of it uses, is as full as it was, and completes nothing: that is the
-//! target's doing. A rate is the mean between two looks at the same device for the same pod, by the node's clock. A window
+//! target's doing. It is as full as it is of bytes or of inodes, whichever is more. A rate is the mean between two looks at the same device for the same pod, by the node's clock. A window
 //! counts each for the time between its looks; whether a volume is good at a moment is known by the newest one.
 
 use std::collections::BTreeMap;
 
 use super::ALL;
-use crate::api::{Measured, MeasuredVolume, Nanos, Ordinal, Seen, Snapshot, VolumeIo};
+use crate::api::{Measured, MeasuredVolume, Nanos, Ordinal, Seen, Snapshot, VolumeIo, VolumeRoom};
 use crate::judge::judgement::Outage;
 use crate::judge::series::{Kind, LONG_SILENCE, Measure, Point, Sample, Series, Window};
 use crate::judge::words;
@@ -264,11 +264,13 @@ impl Volume {
 
     fn take(&mut self, time: Nanos, name: &str, (pod, at): (&str, u64), seen: &MeasuredVolume) {
         self.why.clone_from(&seen.why);
-        let usage = seen.room.map(|room| share(room.taken, room.taken.saturating_add(room.available)));
+        let usage = seen.room.map(usage);
         self.usage.push(Point {
             at: time,
-            sample: usage.map_or(Sample::NotSampled, Sample::Value),
-            why: usage.map_or_else(String::new, |usage| format!("{name} is {} full", words::ratio(usage))),
+            sample: usage.map_or(Sample::NotSampled, |(share, _)| Sample::Value(share)),
+            why: usage.map_or_else(String::new, |(share, of)| {
+                format!("{name} is {} full{of}", words::ratio(share))
+            }),
         });
         // One that rested did so until it was seen again.
         if let Some(last) = self.rate.last().filter(|last| {
@@ -315,6 +317,14 @@ impl Volume {
 fn common(one: Window, other: Window) -> Option<Window> {
     let both = Window::new(one.from.max(other.from), one.to.min(other.to));
     (both.length() > 0).then_some(both)
+}
+
+/// How full a volume is, and of what, where that is not of bytes: whoever lacks either can write no new file.
+fn usage(room: VolumeRoom) -> (u64, &'static str) {
+    let bytes = share(room.taken, room.taken.saturating_add(room.available));
+    let inodes =
+        room.inodes.map_or(0, |inodes| share(inodes.taken, inodes.taken.saturating_add(inodes.free)));
+    if inodes > bytes { (inodes, " of inodes") } else { (bytes, "") }
 }
 
 /// In millionths.

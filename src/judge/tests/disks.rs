@@ -75,6 +75,21 @@ fn disks_below_four_fifths_are_good_and_a_full_one_is_not() {
 }
 
 #[test]
+fn a_disk_without_inodes_is_full_however_much_room_it_has() {
+    let mut heard = steady();
+    for (at, told) in &mut heard {
+        let is_full = told["disks"]["member"] == 1 && (8 * S..11 * S).contains(at);
+        told["disks"]["measured"]["volumes"][0]["room"]["inodes"] =
+            if is_full { json!({"taken": 99, "free": 1}) } else { json!({"taken": 10, "free": 90}) };
+    }
+    says(
+        &story(usage(), heard),
+        Verdict::Fail,
+        "diskUsage: 99 % over the whole run (at 7.2 s: volume data of member 1 is 99 % full of inodes), allowed 80 %",
+    );
+}
+
+#[test]
 fn a_disk_that_gets_its_room_back_recovers() {
     let claim = |within: &str| json!({"name": "room", "sli": {"diskUsage": {}}, "after": {"max": "60%"}, "recoverWithin": within});
     says(&story(claim("1s"), looks(full)), Verdict::Pass, "diskUsage: 50 % after recovery, allowed 60 %");

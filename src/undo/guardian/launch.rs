@@ -1,5 +1,6 @@
 //! The node's side of a guardian: start, arm, watch.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -48,7 +49,7 @@ pub enum Launch {
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// It could not be started.
-    #[error("cannot start the guardian: {0}")]
+    #[error("cannot start a guardian, or who works for a fault beside it: {0}")]
     Start(#[source] io::Error),
     /// There is no place for it outside the node's own cgroup.
     #[error("cannot make the cgroup {0} for guardians: {1}")]
@@ -87,15 +88,29 @@ impl Launch {
     }
 
     fn spawn(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Child, LaunchError> {
-        let beside = [SUBCOMMAND.as_ref(), path.as_os_str()];
+        self.worker([SUBCOMMAND.as_ref(), path.as_os_str()], held, None)
+    }
+
+    /// Starts another of our hidden subcommands as guardians are started: where the limits of the node's own container do
+    /// not count, in the cgroup `within` as well where one is given, and with [`APART`] as one more word where it has to leave
+    /// that container. Its standard input is a pipe.
+    pub fn worker(
+        &self,
+        words: [&OsStr; 2],
+        held: &[BorrowedFd<'_>],
+        within: Option<&Path>,
+    ) -> Result<Child, LaunchError> {
+        // Of two cgroups of one hierarchy the last one counts.
+        let within = within.map(Path::to_owned);
         match self {
             Self::Beside { program, cgroup } => {
-                detached(program, beside, held, cgroup.as_slice()).map_err(LaunchError::Start)
+                let cgroups: Vec<PathBuf> = cgroup.iter().cloned().chain(within).collect();
+                detached(program, words, held, &cgroups).map_err(LaunchError::Start)
             }
             Self::Apart { program, cgroups, own } => {
                 let program = program.path().map_err(LaunchError::Start)?;
-                let apart = beside.into_iter().chain([APART.as_ref()]);
-                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().collect();
+                let apart = words.into_iter().chain([APART.as_ref()]);
+                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().chain(within).collect();
                 let mut attempts = ATTEMPTS;
                 loop {
                     if let Some(own) = own {

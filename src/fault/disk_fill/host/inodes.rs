@@ -1,0 +1,204 @@
+//! Takes inodes on volumes on a host.
+//!
+//! Guarantees: inodes without a name, held by one process that ends with its deadline, its revert, or when neither the node nor
+//! a guardian holds its line any more; the kernel frees them all in that moment. More than that process can hold is refused.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::{Error, Target, wanted_inodes};
+use crate::api::{FullDisk, InjectionSpec};
+use crate::fault::host;
+use crate::fault::host::volumes::{Volume, kernel};
+use crate::fault::host::{Effect, HostError, Look, Own, Prepared};
+use crate::host::inodes::hoard::{Ledger, Orders, PAUSE, Progress, SUBCOMMAND};
+use crate::host::inodes::{Inodes, are_fixed, capacity};
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
+use crate::host::process::tied::Tied;
+use crate::host::room::unnamed;
+
+/// How often it is looked how far the process is.
+const LOOK: Duration = Duration::from_millis(5);
+/// For how long more may be left than shall be, after somebody has freed some: until the process has seen it.
+const SLACK: Duration = PAUSE.saturating_mul(10);
+
+/// A process that has not taken anything yet, and what it shall take.
+pub(super) struct Ready {
+    target: Target,
+    full: Full,
+}
+
+/// Looks how many inodes there are to be taken and whether they can be held, and starts who shall hold them.
+pub(super) fn prepare(
+    full: &FullDisk,
+    holder: ProcessId,
+    found: Vec<(Volume, File)>,
+    own: Own<'_>,
+) -> Result<Ready, Error> {
+    let capacity = capacity().map_err(Error::Hold)?;
+    let (mut wanted, mut needed) = (Vec::new(), 0_u64);
+    for (Volume { claim, .. }, root) in &found {
+        if !are_fixed(root).map_err(kernel("look at", claim))? {
+            return Err(Error::NoFixedNumber(claim.clone()));
+        }
+        let inodes = count(root, claim)?;
+        let leave = wanted_inodes(full.to, inodes.all);
+        let more = inodes.free.saturating_sub(leave);
+        if more == 0 {
+            return Err(Error::FewAlready { claim: claim.clone(), left: inodes.free });
+        }
+        needed = needed.saturating_add(more);
+        if needed > capacity.most {
+            let (claim, most, why) = (claim.clone(), capacity.most, capacity.why);
+            return Err(Error::TooMany { claim, needed, most, why });
+        }
+        wanted.push(leave);
+    }
+    let (volumes, roots): (Vec<Volume>, Vec<File>) = found.into_iter().unzip();
+    let ledger = Ledger::new(volumes.len()).map_err(Error::Hold)?;
+    let orders = Orders {
+        ledger: ledger.as_fd().as_raw_fd(),
+        folders: roots.iter().map(AsRawFd::as_raw_fd).zip(wanted.iter().copied()).collect(),
+        most: capacity.most,
+    };
+    let orders = serde_json::to_string(&orders).map_err(|error| Error::Hold(error.into()))?;
+    let inherited: Vec<BorrowedFd<'_>> =
+        std::iter::once(ledger.as_fd()).chain(roots.iter().map(AsFd::as_fd)).collect();
+    let child = own.launch.worker([SUBCOMMAND.as_ref(), orders.as_ref()], &inherited, None)?;
+    let hoard = Tied::new(child).map_err(Error::Hold)?;
+    let target = Target { holder, volumes, hoard: Some(hoard.process) };
+    Ok(Ready { full: Full { volumes: target.volumes.clone(), hoard, ledger, roots, wanted }, target })
+}
+
+fn count(root: &File, claim: &str) -> Result<Inodes, Error> {
+    let inodes = Inodes::at(root).map_err(kernel("look at", claim))?;
+    inodes.ok_or_else(|| Error::NoFixedNumber(claim.to_owned()))
+}
+
+impl Prepared for Ready {
+    fn target(&self) -> host::Target {
+        host::Target::DiskFill(self.target.clone())
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.full.descriptors()
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, left: Duration) -> Result<Box<dyn Effect>, HostError> {
+        let full = self.full;
+        full.hoard.go().map_err(Error::Hold)?;
+        let until = Instant::now() + left;
+        while !full.has_taken_all()? {
+            if Instant::now() >= until {
+                return Err(Error::Late.into());
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(Box::new(full))
+    }
+}
+
+/// Volumes without inodes.
+pub(super) struct Full {
+    volumes: Vec<Volume>,
+    hoard: Tied,
+    ledger: Ledger,
+    roots: Vec<File>,
+    /// How many may be left on each.
+    wanted: Vec<u64>,
+}
+
+impl Full {
+    /// One that an earlier process of this node has made.
+    pub(super) fn adopt(
+        full: &FullDisk,
+        volumes: &[Volume],
+        process: ProcessId,
+        held: Held,
+    ) -> Result<Self, Error> {
+        let mut held = held.into_iter();
+        let (line, ledger) = (held.next().ok_or(Error::Gone)?, held.next().ok_or(Error::Gone)?);
+        let roots: Vec<File> = held.map(File::from).collect();
+        if roots.len() != volumes.len() || !process.is_alive().map_err(Error::Hold)? {
+            return Err(Error::Gone);
+        }
+        let leave = |(root, volume): (&File, &Volume)| {
+            Ok::<_, Error>(wanted_inodes(full.to, count(root, &volume.claim)?.all))
+        };
+        let wanted = roots.iter().zip(volumes).map(leave).collect::<Result<_, _>>()?;
+        let hoard = Tied::adopt(line, process);
+        Ok(Self { volumes: volumes.to_vec(), hoard, ledger: ledger.into(), roots, wanted })
+    }
+
+    /// Whether as few are left everywhere as shall be, by the word of the process that takes them.
+    fn has_taken_all(&self) -> Result<bool, Error> {
+        if !self.hoard.process.is_alive().map_err(Error::Hold)? {
+            return Err(Error::Gone);
+        }
+        let mut is_done = true;
+        for (number, Volume { claim, .. }) in self.volumes.iter().enumerate() {
+            match self.ledger.read(number).map_err(Error::Hold)? {
+                (_, Progress::Taking) => is_done = false,
+                (_, Progress::Done) => {}
+                (_, Progress::Failed(errno)) => {
+                    let source = io::Error::from(Errno::from_raw(errno));
+                    return Err(kernel("take more inodes on", claim)(source).into());
+                }
+            }
+        }
+        Ok(is_done)
+    }
+
+    fn see(&self) -> Result<Look, Error> {
+        let until = Instant::now() + SLACK;
+        let mut seen = Vec::new();
+        self.has_taken_all()?;
+        for (number, ((root, &wanted), volume)) in
+            self.roots.iter().zip(&self.wanted).zip(&self.volumes).enumerate()
+        {
+            let claim = &volume.claim;
+            let mut inodes = count(root, claim)?;
+            while inodes.free > wanted && Instant::now() < until {
+                std::thread::sleep(LOOK);
+                inodes = count(root, claim)?;
+            }
+            let (held, _) = self.ledger.read(number).map_err(Error::Hold)?;
+            if inodes.free > wanted || held == 0 {
+                return Ok(Look::Fails(format!(
+                    "volume {claim} has {} inodes left: expected {wanted} at most; {held} are taken here",
+                    inodes.free
+                )));
+            }
+            // One that can be had was freed in this very moment.
+            let is_refused =
+                wanted == 0 && unnamed(root).is_err_and(|error| error.kind() == io::ErrorKind::StorageFull);
+            let more = if is_refused { "; another file is refused (ENOSPC)" } else { "" };
+            seen.push(format!(
+                "volume {claim} has {} of {} inodes left (statvfs){more}; {held} are taken here",
+                inodes.free, inodes.all
+            ));
+        }
+        Ok(Look::Holds(seen.join(", ")))
+    }
+}
+
+impl Effect for Full {
+    fn look(&mut self, _: Option<&crate::node::LocatedPod>) -> Look {
+        self.see().unwrap_or_else(|error| Look::Fails(error.to_string()))
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let first = [self.hoard.line(), self.ledger.as_fd()];
+        first.into_iter().chain(self.roots.iter().map(AsFd::as_fd)).collect()
+    }
+
+    fn into_held(self: Box<Self>) -> Held {
+        let first = [self.hoard.into_line(), self.ledger.into()];
+        first.into_iter().chain(self.roots.into_iter().map(OwnedFd::from)).collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! How many inodes a filesystem has, and how many of them can be held.
+//!
+//! An inode that has no name is taken for as long as a descriptor of it is open (O_TMPFILE of open(2)). There is no cheaper
+//! way to take one that the kernel takes back by itself: each costs a descriptor, and memory of the kernel that cannot be
+//! reclaimed meanwhile.
+
+use std::fs::{self, File};
+use std::io;
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
+use nix::sys::statvfs::fstatvfs;
+
+pub mod hoard;
+
+/// How many inodes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inodes {
+    /// All that there can be.
+    pub all: u64,
+    /// Those that are left.
+    pub free: u64,
+}
+
+impl Inodes {
+    /// Of the filesystem of an open file; nothing where it does not count them, as btrfs.
+    pub fn at(file: &File) -> io::Result<Option<Self>> {
+        let found = fstatvfs(file)?;
+        Ok((found.files() > 0).then(|| Self { all: found.files(), free: found.files_free() }))
+    }
+}
+
+/// Whether the filesystem of an open file has the number of inodes that it was made with, and so can run out of them before
+/// it runs out of room. xfs makes them as it needs them.
+pub fn are_fixed(root: &File) -> io::Result<bool> {
+    Ok(fstatfs(root)?.filesystem_type() == EXT4_SUPER_MAGIC)
+}
+
+/// What an inode that is held costs, with its entry in the cache of names and its descriptor: by the sizes of
+/// `ext4_inode_cache`, `dentry` and `filp` in /proc/slabinfo, rounded up.
+const MEMORY: u64 = 2 << 10;
+/// Which part of the memory that is available may be taken.
+const PART_OF_MEMORY: u64 = 4;
+/// Which part of the files that the machine can still open may be taken.
+const PART_OF_FILES: u64 = 2;
+/// Descriptors that a process needs besides.
+const SPARE: u64 = 64;
+
+/// How many one process of this machine can hold now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// So many.
+    pub most: u64,
+    /// What there would have to be more of.
+    pub why: &'static str,
+}
+
+/// How many inodes a process that is started by the calling one can hold.
+pub fn capacity() -> io::Result<Capacity> {
+    let available = of_meminfo(&fs::read_to_string("/proc/meminfo")?).ok_or(io::ErrorKind::InvalidData)?;
+    let (opened, openable) =
+        of_file_nr(&fs::read_to_string("/proc/sys/fs/file-nr")?).ok_or(io::ErrorKind::InvalidData)?;
+    let limits = [
+        (descriptors()?.saturating_sub(SPARE), "descriptors of a process (RLIMIT_NOFILE)"),
+        (openable.saturating_sub(opened) / PART_OF_FILES, "open files of the machine (fs.file-max)"),
+        (available / PART_OF_MEMORY / MEMORY, "memory of the machine"),
+    ];
+    let least = limits.into_iter().min_by_key(|(most, _)| *most).unwrap_or_default();
+    Ok(Capacity { most: least.0, why: least.1 })
+}
+
+/// How many descriptors a process may have: up to fs.nr_open where it may raise its own limit (setrlimit(2)).
+fn descriptors() -> io::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let highest: u64 =
+        fs::read_to_string("/proc/sys/fs/nr_open")?.trim().parse().map_err(|_| io::ErrorKind::InvalidData)?;
+    let own = procfs::process::Process::myself().and_then(|own| own.status()).map_err(io::Error::other)?;
+    let may_raise = own.capeff & (1 << CAP_SYS_RESOURCE) != 0;
+    Ok(if may_raise { highest } else { hard.min(highest) })
+}
+
+/// Its number (capabilities(7)).
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// What is available, in bytes (proc_meminfo(5)).
+fn of_meminfo(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+/// How many files are open, and how many may be (proc_sys_fs(5)).
+fn of_file_nr(text: &str) -> Option<(u64, u64)> {
+    let mut fields = text.split_ascii_whitespace().map(str::parse::<u64>);
+    let (open, most) = (fields.next()?.ok()?, fields.nth(1)?.ok()?);
+    Some((open, most))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::{Inodes, are_fixed, capacity, of_file_nr, of_meminfo};
+
+    #[test]
+    fn what_the_kernel_says_is_read() {
+        assert_eq!(of_meminfo("MemTotal:  20 kB\nMemAvailable:     12 kB\n"), Some(12 << 10));
+        assert_eq!(of_meminfo("MemTotal:  20 kB\n"), None);
+        assert_eq!(of_file_nr("1728\t0\t9223372036854775807\n"), Some((1728, i64::MAX as u64)));
+        assert_eq!(of_file_nr("1728"), None);
+    }
+
+    #[test]
+    fn a_filesystem_that_makes_inodes_as_it_needs_them_has_no_fixed_number() {
+        let proc = File::open("/proc").expect("there");
+        assert!(!are_fixed(&proc).expect("readable"));
+        assert_eq!(Inodes::at(&proc).expect("readable"), None);
+    }
+
+    #[test]
+    fn this_machine_can_hold_some_and_says_what_it_would_need_for_more() {
+        let capacity = capacity().expect("readable");
+        assert!(capacity.most > 0 && !capacity.why.is_empty(), "{capacity:?}");
+    }
+}
