@@ -11,8 +11,8 @@ mod volumes;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
 pub use disk::{
-    Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, Recorded, SlowDisk,
-    StalledDisk, ThrottledDisk,
+    Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, ReadOnlyDisk, Recorded,
+    SlowDisk, StalledDisk, ThrottledDisk,
 };
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,

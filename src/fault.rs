@@ -19,6 +19,7 @@ pub mod claim_delete;
 pub mod disk_error;
 pub mod disk_fill;
 pub mod disk_latency;
+pub mod disk_read_only;
 pub mod disk_stall;
 pub mod disk_throttle;
 mod hold;
@@ -389,6 +390,7 @@ faults! {
     DiskStall = disk_stall::DiskStall,
     WriteStall = write_stall::WriteStall,
     DiskFill = disk_fill::DiskFill,
+    DiskReadOnly = disk_read_only::DiskReadOnly,
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
     KubeletStop = kubelet_stop::KubeletStop,

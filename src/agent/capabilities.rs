@@ -10,6 +10,7 @@ use crate::fault::Kind;
 use crate::fault::disk_error::DiskError;
 use crate::fault::disk_fill::DiskFill;
 use crate::fault::disk_latency::DiskLatency;
+use crate::fault::disk_read_only::DiskReadOnly;
 use crate::fault::disk_stall::DiskStall;
 use crate::fault::disk_throttle::DiskThrottle;
 use crate::fault::kubelet_stop::{self, KubeletStop};
@@ -83,6 +84,7 @@ impl Capabilities {
         let throttled = throttle::obstacle(&machine.hierarchies).map_or(Ok(()), Err);
         found.tell(DiskThrottle::NAME, [&handles, &guarded, &throttled]);
         found.tell(DiskFill::NAME, [&handles, &guarded]);
+        found.tell(DiskReadOnly::NAME, [&handles, &guarded, &has(CAP_SYS_ADMIN)]);
         found.tell(VolumeDetachStuck::NAME, [&handles, &guarded]);
         let no_devices = Err("the agent does not find the block devices of volumes yet".to_owned());
         found.tell(PowerLoss::NAME, [&no_devices]);

@@ -80,6 +80,16 @@ pub struct FullDisk {
     pub to: Fill,
 }
 
+/// Which volumes are made read-only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadOnlyDisk {
+    /// The claim templates whose volumes are made read-only; all where empty.
+    pub claims: Vec<String>,
+    /// Whether containers that write to them are killed for it.
+    pub kill_writers: bool,
+}
+
 /// How much I/O on which volumes there is in a second; as much as ever where no limit is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, ShapedTraffic, SlowDisk, StalledDisk,
-    ThrottledDisk,
+    ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, ReadOnlyDisk, ShapedTraffic, SlowDisk,
+    StalledDisk, ThrottledDisk,
 };
 
 /// What must be true of one pod for one step, and what is.
@@ -120,8 +120,10 @@ pub enum HostFault {
     DiskStall(StalledDisk),
     /// Limit the I/O on these volumes.
     DiskThrottle(ThrottledDisk),
-    /// Take the room on these volumes.
+    /// Take the room, or the inodes, on these volumes.
     DiskFill(FullDisk),
+    /// Make the filesystems of these volumes read-only.
+    DiskReadOnly(ReadOnlyDisk),
     /// Keep these volumes mounted on the node.
     HoldVolume(HeldVolume),
     /// Delay, lose or slow down packets that leave the pod.
@@ -145,6 +147,7 @@ impl HostFault {
             | Self::DiskStall(_)
             | Self::DiskThrottle(_)
             | Self::DiskFill(_)
+            | Self::DiskReadOnly(_)
             | Self::HoldVolume(_)
             | Self::Shape(_)
             | Self::Measure {} => false,
@@ -178,6 +181,7 @@ impl HostFault {
             | Self::DiskStall(_)
             | Self::DiskThrottle(_)
             | Self::DiskFill(_)
+            | Self::DiskReadOnly(_)
             | Self::HoldVolume(_)
             | Self::StopKubelet {}
             | Self::Api(_) => false,

@@ -11,6 +11,8 @@ pub enum Hold {
     Frozen,
     /// Its volumes are full.
     Filled,
+    /// Its volumes are read-only.
+    ReadOnly,
     /// Its processes are traced.
     Traced,
     /// The I/O on its volumes is limited.
@@ -28,12 +30,15 @@ pub enum Hold {
 impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
-        use Hold::{Detached, Filled, Frozen, Kept, Killed, Shaped, Stopped, Throttled, Traced, Unmade};
+        use Hold::{
+            Detached, Filled, Frozen, Kept, Killed, ReadOnly, Shaped, Stopped, Throttled, Traced, Unmade,
+        };
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
             (Stopped, Stopped) => Some("it is paused already"),
             (Frozen, Frozen) => Some("its volumes are frozen already"),
             (Filled, Filled) => Some("it is filled already"),
+            (ReadOnly, ReadOnly) => Some("its volumes are read-only already"),
             (Traced, Traced) => Some("only one can trace its processes"),
             (Throttled, Throttled) => Some("the I/O on its volumes is limited already"),
             (Shaped, Shaped) => Some("its traffic is delayed, lost or slowed down already"),
@@ -41,6 +46,13 @@ impl Hold {
             (Stopped, Throttled) => Some("whoever waits for a limited volume does not stop"),
             (Killed, Stopped) => Some("a member that is killed is not paused any more"),
             (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
+            (Killed, ReadOnly) => Some("a volume whose pod is killed becomes writable again"),
+            (Stopped, ReadOnly) => Some("whoever is paused keeps its files open, so that they stay writable"),
+            (Frozen, ReadOnly) => Some("a frozen volume cannot be made read-only, nor writable"),
+            (Filled, ReadOnly) => Some("what fills a volume keeps it writable"),
+            (ReadOnly, Traced | Throttled) => {
+                Some("whoever writes to a read-only volume is told at once, and does not wait for it")
+            }
             (Killed, Traced | Throttled) => Some("a member that is killed has no slow disk any more"),
             (Killed | Stopped, Frozen) => {
                 Some("whoever waits for a frozen volume can neither be killed nor stopped")
@@ -50,7 +62,7 @@ impl Hold {
             (Kept, Kept) => Some("its volumes are held already"),
             (Kept, Detached) => Some("a volume that is held on its node cannot be detached first"),
             (Detached, Detached) => Some("its volumes are detached already"),
-            (Killed | Stopped | Frozen | Filled | Traced | Throttled | Shaped, Detached) => {
+            (Killed | Stopped | Frozen | Filled | ReadOnly | Traced | Throttled | Shaped, Detached) => {
                 Some("a member whose volumes are detached has no process")
             }
             (Detached, Unmade) => {

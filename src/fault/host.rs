@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    disk_fill, disk_latency, disk_stall, disk_throttle, kubelet_stop, network_partition, network_shaping,
-    pod_kill, power_loss, process_pause, volume_detach_stuck,
+    disk_fill, disk_latency, disk_read_only, disk_stall, disk_throttle, kubelet_stop, network_partition,
+    network_shaping, pod_kill, power_loss, process_pause, volume_detach_stuck,
 };
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
@@ -175,6 +175,8 @@ on_hosts! {
     DiskThrottle = disk_throttle,
     /// Filled.
     DiskFill = disk_fill,
+    /// Made read-only.
+    DiskReadOnly = disk_read_only,
     /// Kept on its node.
     HoldVolume = volume_detach_stuck,
 }
@@ -227,6 +229,9 @@ pub fn prepare(
             Box::new(disk_throttle::host::prepare(throttled, pod, container, own.undo_dir)?)
         }
         HostFault::DiskFill(full) => disk_fill::host::prepare(full, pod, own)?,
+        HostFault::DiskReadOnly(wanted) => {
+            Box::new(disk_read_only::host::prepare(wanted, pod, container, own)?)
+        }
         HostFault::HoldVolume(held) => Box::new(volume_detach_stuck::host::prepare(held, pod, own.undo_dir)?),
         HostFault::Measure {} | HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })

@@ -25,6 +25,7 @@ mod stat;
 pub mod threads;
 pub mod tied;
 pub mod tree;
+pub mod writers;
 
 pub use stat::{Stat, all, cpu_time, descendants};
 

@@ -426,6 +426,7 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         (disk("diskThrottle", "readIops: 0"), "diskThrottle.readIops", "readIops: 20"),
         (disk("diskThrottle", "writeBandwidth: 1k"), "diskThrottle.writeBandwidth", "writeBandwidth: 1Mi"),
         (disk("diskThrottle", "readBandwidth: 1MiB"), "diskThrottle.readBandwidth", "bytes such as 1Mi"),
+        (disk("diskReadOnly", "killWriters: yes"), "diskReadOnly.killWriters", "killWriters"),
         (disk("writeStall", "frozen: 1h, gap: 1s"), "writeStall.frozen", "frozen: 50ms"),
         (disk("writeStall", "frozen: 50ms, gap: 0ms"), "writeStall.gap", "gap: 50ms"),
         (disk("networkDelay", "delay: 0ms"), "networkDelay.delay", "delay: 100ms"),

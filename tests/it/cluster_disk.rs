@@ -8,7 +8,7 @@ use crate::e2e_recorded::{claim, report_in};
 const CUT: &str = "{networkPartition: {isolate: {role: leader}}}";
 
 /// Each fault, and what its proof says.
-const FAULTS: [(&str, &str, &str); 6] = [
+const FAULTS: [(&str, &str, &str); 7] = [
     ("stall", "{diskStall: {members: {role: leader}}}", "another freeze is answered EBUSY"),
     (
         "pulses",
@@ -16,7 +16,16 @@ const FAULTS: [(&str, &str, &str); 6] = [
         "spent frozen of",
     ),
     ("full", "{diskFill: {members: {role: follower, count: 1}, to: {percent: 95}}}", "bytes left (statvfs)"),
-    ("files", "{diskFill: {members: {role: follower, count: 1}, to: {freeInodes: 0}}}", "inodes left (statvfs)"),
+    (
+        "files",
+        "{diskFill: {members: {role: follower, count: 1}, to: {freeInodes: 0}}}",
+        "inodes left (statvfs)",
+    ),
+    (
+        "read-only",
+        "{diskReadOnly: {members: {role: follower, count: 1}, killWriters: true}}",
+        "a new file is refused (EROFS)",
+    ),
     (
         "slow",
         "{diskLatency: {members: {role: follower, count: 1}, delay: {fixed: 20ms}}}",

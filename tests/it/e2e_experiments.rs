@@ -73,6 +73,11 @@ fn etcd_inodes_full_passes() {
 }
 
 #[test]
+fn etcd_read_only_passes() {
+    passes("experiments/etcd/read-only.yaml");
+}
+
+#[test]
 fn etcd_rolling_kill_passes() {
     passes("experiments/etcd/rolling-kill.yaml");
 }

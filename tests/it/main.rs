@@ -63,6 +63,7 @@ mod node_measure;
 mod node_partition;
 mod node_pod;
 mod node_power;
+mod node_read_only;
 mod node_revert;
 mod node_room;
 mod node_shaping;

@@ -14,6 +14,7 @@ use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_frozen::is_frozen;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::{Disk, workers};
+use crate::node_read_only::{is_read_only, read_only};
 use crate::node_room::{fill, is_full, is_out_of_inodes};
 use crate::node_shaping::{crowd, is_shaped, narrow};
 use crate::node_stall::stall;
@@ -32,6 +33,7 @@ enum Kind {
     Stall,
     Fill,
     Inodes,
+    ReadOnly,
     Throttle,
 }
 
@@ -54,7 +56,8 @@ impl Scene {
             pod.connect(peer);
         }
         let folder = Folder::new();
-        let disk = matches!(kind, Kind::Stall | Kind::Fill | Kind::Inodes).then(|| Disk::new(folder.path()));
+        let disk = matches!(kind, Kind::Stall | Kind::Fill | Kind::Inodes | Kind::ReadOnly)
+            .then(|| Disk::new(folder.path()));
         pod.located.volumes = disk.iter().map(Disk::volume).collect();
         folder.show(0, &pod.located);
         let is_limited = kind == Kind::Throttle;
@@ -70,6 +73,7 @@ impl Scene {
             Kind::Stall => stall(None),
             Kind::Fill => fill(Fill::Free(0)),
             Kind::Inodes => fill(Fill::FreeInodes(0)),
+            Kind::ReadOnly => read_only(false),
             Kind::Throttle => writes(10),
         };
         injection(name, &self.pod, fault, lasts)
@@ -92,6 +96,7 @@ impl Scene {
             Kind::Stall => self.disk.as_ref().is_some_and(|disk| is_frozen(&disk.mount)),
             Kind::Fill => self.disk.as_ref().is_some_and(is_full),
             Kind::Inodes => self.disk.as_ref().is_some_and(is_out_of_inodes),
+            Kind::ReadOnly => self.disk.as_ref().is_some_and(is_read_only),
             Kind::Throttle => self.limited.as_ref().is_some_and(|limited| limited.limit().is_some()),
         }
     }
@@ -211,6 +216,11 @@ fn a_node_killed_at_any_point_leaves_no_inode_taken() {
 }
 
 #[test]
+fn a_node_killed_at_any_point_leaves_no_volume_read_only() {
+    at_every_point(Kind::ReadOnly);
+}
+
+#[test]
 fn a_node_killed_at_any_point_leaves_no_limit() {
     if hierarchy().is_some() {
         at_every_point(Kind::Throttle);
@@ -233,6 +243,7 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         Kind::Stall,
         Kind::Fill,
         Kind::Inodes,
+        Kind::ReadOnly,
         Kind::Throttle,
     ]) {
         let scene = Scene::new(kind);
@@ -262,6 +273,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         Kind::Stall,
         Kind::Fill,
         Kind::Inodes,
+        Kind::ReadOnly,
         Kind::Throttle,
     ]) {
         let scene = Scene::new(kind);
@@ -314,6 +326,7 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
         Kind::Stall,
         Kind::Fill,
         Kind::Inodes,
+        Kind::ReadOnly,
         Kind::Throttle,
     ]) {
         let scene = Scene::new(kind);

@@ -133,6 +133,7 @@ impl<'a> Links<'a> {
             | HostFault::DiskStall(_)
             | HostFault::DiskThrottle(_)
             | HostFault::DiskFill(_)
+            | HostFault::DiskReadOnly(_)
             | HostFault::HoldVolume(_)
             | HostFault::Shape(_)
             | HostFault::Measure {}

@@ -27,21 +27,10 @@ pub struct Namespace {
 
 /// Every mount namespace in which the filesystem with this device number is mounted.
 pub fn of_device(device: u64) -> io::Result<Vec<Namespace>> {
-    let mut namespaces: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
-    for (pid, stat) in all()? {
-        if stat.has_ended() {
-            continue;
-        }
-        // Whoever ends meanwhile is not there any more.
-        if let Ok(name) = fs::read_link(format!("/proc/{pid}/ns/mnt")) {
-            namespaces.entry(name).or_default().push(pid);
-        }
-    }
-    let wanted = format!("{}:{}", libc::major(device), libc::minor(device));
+    let wanted = number(device);
     let mut found = Vec::new();
-    for (name, processes) in namespaces {
-        let mut tables = processes.iter().map(|pid| fs::read_to_string(format!("/proc/{pid}/mountinfo")));
-        let Some(table) = tables.find_map(Result::ok) else { continue };
+    for (name, processes) in namespaces()? {
+        let Some(table) = table_of(&processes) else { continue };
         let (mut points, mut whole) = (Vec::new(), Vec::new());
         for (point, is_whole) in table.lines().filter_map(|line| point(line, &wanted)) {
             whole.extend(is_whole.then(|| point.clone()));
@@ -52,6 +41,43 @@ pub fn of_device(device: u64) -> io::Result<Vec<Namespace>> {
         }
     }
     Ok(found)
+}
+
+/// Whether the filesystem with this device number is read-only itself, by whichever mount it is reached; nothing where it is
+/// mounted nowhere.
+pub fn is_read_only(device: u64) -> io::Result<Option<bool>> {
+    let wanted = number(device);
+    for processes in namespaces()?.into_values() {
+        let table = table_of(&processes).unwrap_or_default();
+        if let Some(answer) = table.lines().find_map(|line| superblock(line, &wanted)) {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+/// Every mount namespace, with those who live in it.
+fn namespaces() -> io::Result<BTreeMap<PathBuf, Vec<i32>>> {
+    let mut namespaces: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
+    for (pid, stat) in all()? {
+        if stat.has_ended() {
+            continue;
+        }
+        // Whoever ends meanwhile is not there any more.
+        if let Ok(name) = fs::read_link(format!("/proc/{pid}/ns/mnt")) {
+            namespaces.entry(name).or_default().push(pid);
+        }
+    }
+    Ok(namespaces)
+}
+
+fn table_of(processes: &[i32]) -> Option<String> {
+    processes.iter().find_map(|pid| fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok())
+}
+
+/// As the table writes it.
+fn number(device: u64) -> String {
+    format!("{}:{}", libc::major(device), libc::minor(device))
 }
 
 /// Whether the mount by which a file was opened is still where it was: in the mount namespace of process 1, or in one's own
@@ -70,6 +96,15 @@ fn point(line: &str, wanted: &str) -> Option<(PathBuf, bool)> {
     let mut fields = line.split_ascii_whitespace().skip(2);
     let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
     (device == wanted).then(|| (unescape(point), root == "/"))
+}
+
+/// Whether a line, where its device is `wanted`, says that the superblock is read-only: what stands before the dash is about
+/// the mount alone.
+fn superblock(line: &str, wanted: &str) -> Option<bool> {
+    let (mount, filesystem) = line.split_once(" - ")?;
+    let is_meant = mount.split_ascii_whitespace().nth(2)? == wanted;
+    let options = filesystem.split_ascii_whitespace().nth(2)?;
+    is_meant.then(|| options.split(',').any(|option| option == "ro"))
 }
 
 /// Blanks, tabs, newlines and backslashes are written as three octal digits.
@@ -102,7 +137,7 @@ fn is_below(path: &Path, points: &[PathBuf]) -> bool {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{is_below, point};
+    use super::{is_below, point, superblock};
 
     #[test]
     fn mount_points_are_read_with_their_blanks() {
@@ -110,6 +145,14 @@ mod tests {
         assert_eq!(point(line, "7:3"), Some((PathBuf::from("/mnt/a b"), true)));
         assert_eq!(point(&line.replace(" / ", " /a "), "7:3"), Some((PathBuf::from("/mnt/a b"), false)));
         assert_eq!(point(line, "7:4"), None);
+    }
+
+    #[test]
+    fn a_mount_that_is_read_only_is_told_from_a_filesystem_that_is() {
+        let line = r"36 35 7:3 / /mnt/a ro,noatime master:1 - ext4 /dev/loop3 rw,errors=remount-ro";
+        assert_eq!(superblock(line, "7:3"), Some(false));
+        assert_eq!(superblock(&line.replace("loop3 rw", "loop3 ro"), "7:3"), Some(true));
+        assert_eq!(superblock(line, "7:4"), None);
     }
 
     #[test]

@@ -168,7 +168,8 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
         | HostFault::Pause {}
         | HostFault::PowerLoss { .. }
         | HostFault::DiskError(_)
-        | HostFault::DiskFill(_) => {
+        | HostFault::DiskFill(_)
+        | HostFault::DiskReadOnly(_) => {
             found.down.extend(member);
         }
         HostFault::DiskStall(stall) => found.down.extend(member.filter(|_| stall.is_felt_as_down())),
