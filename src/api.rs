@@ -12,7 +12,7 @@ mod volumes;
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
 pub use disk::{
     Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, ReadOnlyDisk, Recorded,
-    SlowDisk, StalledDisk, ThrottledDisk,
+    SlowDisk, StalledDisk, StressedDisk, ThrottledDisk,
 };
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,

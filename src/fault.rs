@@ -24,6 +24,7 @@ pub mod disk_stall;
 pub mod disk_throttle;
 mod hold;
 pub mod host;
+pub mod io_stress;
 pub mod kubelet_stop;
 pub mod network_bandwidth;
 pub mod network_delay;
@@ -391,6 +392,7 @@ faults! {
     WriteStall = write_stall::WriteStall,
     DiskFill = disk_fill::DiskFill,
     DiskReadOnly = disk_read_only::DiskReadOnly,
+    IoStress = io_stress::IoStress,
     PodEvict = pod_evict::PodEvict,
     NodeDown = node_down::NodeDown,
     KubeletStop = kubelet_stop::KubeletStop,

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod freeze;
 pub mod freezer;
 pub mod inodes;
+pub mod load;
 pub mod loop_device;
 pub mod mount;
 pub mod namespace;

@@ -114,6 +114,27 @@ pub struct ThrottledDisk {
     pub write_bandwidth: Option<u64>,
 }
 
+/// Which volumes are loaded, and how much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StressedDisk {
+    /// The claim templates whose volumes are loaded; all where empty.
+    pub claims: Vec<String>,
+    /// How many reads and writes are under way at once on each.
+    pub workers: u32,
+    /// How many bytes each is about.
+    pub block_size: u64,
+    /// How many bytes the file takes on each volume.
+    pub size: u64,
+    /// How many of a hundred are writes.
+    pub write_percent: u8,
+    /// How many there are in a second on each volume; as many as can be where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// Decides where, and which are writes.
+    pub seed: u32,
+}
+
 /// Which calls on which volumes fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

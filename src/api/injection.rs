@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, ReadOnlyDisk, ShapedTraffic, SlowDisk,
-    StalledDisk, ThrottledDisk,
+    StalledDisk, StressedDisk, ThrottledDisk,
 };
 
 /// What must be true of one pod for one step, and what is.
@@ -124,6 +124,8 @@ pub enum HostFault {
     DiskFill(FullDisk),
     /// Make the filesystems of these volumes read-only.
     DiskReadOnly(ReadOnlyDisk),
+    /// Read and write a file on these volumes, from the container's own cgroup.
+    IoStress(StressedDisk),
     /// Keep these volumes mounted on the node.
     HoldVolume(HeldVolume),
     /// Delay, lose or slow down packets that leave the pod.
@@ -148,6 +150,7 @@ impl HostFault {
             | Self::DiskThrottle(_)
             | Self::DiskFill(_)
             | Self::DiskReadOnly(_)
+            | Self::IoStress(_)
             | Self::HoldVolume(_)
             | Self::Shape(_)
             | Self::Measure {} => false,
@@ -182,6 +185,7 @@ impl HostFault {
             | Self::DiskThrottle(_)
             | Self::DiskFill(_)
             | Self::DiskReadOnly(_)
+            | Self::IoStress(_)
             | Self::HoldVolume(_)
             | Self::StopKubelet {}
             | Self::Api(_) => false,

@@ -21,6 +21,9 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == crate::host::inodes::hoard::SUBCOMMAND {
         return Some(worker(rest, crate::host::inodes::hoard::main));
     }
+    if word == crate::host::load::SUBCOMMAND {
+        return Some(worker(rest, crate::host::load::main));
+    }
     if word == crate::host::tracer::SUBCOMMAND {
         return Some(crate::host::tracer::main(rest.next()));
     }

@@ -17,6 +17,8 @@ pub enum Hold {
     Traced,
     /// The I/O on its volumes is limited.
     Throttled,
+    /// The disks of its volumes are loaded.
+    Loaded,
     /// Its traffic is shaped.
     Shaped,
     /// Its volumes stay where they are.
@@ -31,7 +33,8 @@ impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
         use Hold::{
-            Detached, Filled, Frozen, Kept, Killed, ReadOnly, Shaped, Stopped, Throttled, Traced, Unmade,
+            Detached, Filled, Frozen, Kept, Killed, Loaded, ReadOnly, Shaped, Stopped, Throttled, Traced,
+            Unmade,
         };
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
@@ -41,6 +44,7 @@ impl Hold {
             (ReadOnly, ReadOnly) => Some("its volumes are read-only already"),
             (Traced, Traced) => Some("only one can trace its processes"),
             (Throttled, Throttled) => Some("the I/O on its volumes is limited already"),
+            (Loaded, Loaded) => Some("its disks are loaded already"),
             (Shaped, Shaped) => Some("its traffic is delayed, lost or slowed down already"),
             (Stopped, Traced) => Some("whoever is traced stops for its tracer alone"),
             (Stopped, Throttled) => Some("whoever waits for a limited volume does not stop"),
@@ -53,7 +57,13 @@ impl Hold {
             (ReadOnly, Traced | Throttled) => {
                 Some("whoever writes to a read-only volume is told at once, and does not wait for it")
             }
-            (Killed, Traced | Throttled) => Some("a member that is killed has no slow disk any more"),
+            (Stopped, Loaded) => Some("what loads the disks of a member that is paused is paused with it"),
+            (Frozen | Filled | ReadOnly, Loaded) => Some("a volume that takes no writes cannot be loaded"),
+            (Traced, Loaded) => Some("what loads its disks would be slowed down as well"),
+            (Throttled, Loaded) => Some("what loads its disks would be limited as well"),
+            (Killed, Traced | Throttled | Loaded) => {
+                Some("a member that is killed has no slow disk any more")
+            }
             (Killed | Stopped, Frozen) => {
                 Some("whoever waits for a frozen volume can neither be killed nor stopped")
             }
@@ -62,9 +72,10 @@ impl Hold {
             (Kept, Kept) => Some("its volumes are held already"),
             (Kept, Detached) => Some("a volume that is held on its node cannot be detached first"),
             (Detached, Detached) => Some("its volumes are detached already"),
-            (Killed | Stopped | Frozen | Filled | ReadOnly | Traced | Throttled | Shaped, Detached) => {
-                Some("a member whose volumes are detached has no process")
-            }
+            (
+                Killed | Stopped | Frozen | Filled | ReadOnly | Traced | Throttled | Loaded | Shaped,
+                Detached,
+            ) => Some("a member whose volumes are detached has no process"),
             (Detached, Unmade) => {
                 Some("for a pod that cannot be made nothing is attached that could be denied")
             }

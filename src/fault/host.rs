@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    disk_fill, disk_latency, disk_read_only, disk_stall, disk_throttle, kubelet_stop, network_partition,
-    network_shaping, pod_kill, power_loss, process_pause, volume_detach_stuck,
+    disk_fill, disk_latency, disk_read_only, disk_stall, disk_throttle, io_stress, kubelet_stop,
+    network_partition, network_shaping, pod_kill, power_loss, process_pause, volume_detach_stuck,
 };
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
@@ -24,8 +24,8 @@ use crate::undo::guardian::Launch;
 mod running;
 pub(in crate::fault) mod volumes;
 
-pub(super) use running::kernel;
 pub use running::{ContainerError, Running};
+pub(super) use running::{io_cgroup, kernel};
 pub use volumes::{Volume, VolumeError, is_of_its_own};
 
 /// A fault whose preconditions hold; nothing is changed yet.
@@ -177,6 +177,8 @@ on_hosts! {
     DiskFill = disk_fill,
     /// Made read-only.
     DiskReadOnly = disk_read_only,
+    /// Loaded.
+    IoStress = io_stress,
     /// Kept on its node.
     HoldVolume = volume_detach_stuck,
 }
@@ -232,6 +234,7 @@ pub fn prepare(
         HostFault::DiskReadOnly(wanted) => {
             Box::new(disk_read_only::host::prepare(wanted, pod, container, own)?)
         }
+        HostFault::IoStress(stressed) => Box::new(io_stress::host::prepare(stressed, pod, container, own)?),
         HostFault::HoldVolume(held) => Box::new(volume_detach_stuck::host::prepare(held, pod, own.undo_dir)?),
         HostFault::Measure {} | HostFault::Api(_) => return Err(HostError::NotOnAHost),
     })

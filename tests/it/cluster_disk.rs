@@ -8,7 +8,7 @@ use crate::e2e_recorded::{claim, report_in};
 const CUT: &str = "{networkPartition: {isolate: {role: leader}}}";
 
 /// Each fault, and what its proof says.
-const FAULTS: [(&str, &str, &str); 7] = [
+const FAULTS: [(&str, &str, &str); 8] = [
     ("stall", "{diskStall: {members: {role: leader}}}", "another freeze is answered EBUSY"),
     (
         "pulses",
@@ -25,6 +25,11 @@ const FAULTS: [(&str, &str, &str); 7] = [
         "read-only",
         "{diskReadOnly: {members: {role: follower, count: 1}, killWriters: true}}",
         "a new file is refused (EROFS)",
+    ),
+    (
+        "neighbour",
+        "{ioStress: {members: {role: follower, count: 1}, size: 8Mi, rate: 100}}",
+        "bytes/s to and from disks (/proc/PID/io)",
     ),
     (
         "slow",

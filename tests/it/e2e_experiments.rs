@@ -78,6 +78,11 @@ fn etcd_read_only_passes() {
 }
 
 #[test]
+fn etcd_io_stress_passes() {
+    passes("experiments/etcd/io-stress.yaml");
+}
+
+#[test]
 fn etcd_rolling_kill_passes() {
     passes("experiments/etcd/rolling-kill.yaml");
 }

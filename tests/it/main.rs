@@ -59,6 +59,7 @@ mod node_freezer;
 mod node_frozen;
 mod node_kill;
 mod node_latency;
+mod node_load;
 mod node_measure;
 mod node_partition;
 mod node_pod;

@@ -12,6 +12,7 @@ use seatrial::undo::POINTS;
 
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_frozen::is_frozen;
+use crate::node_load::load;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::{Disk, workers};
 use crate::node_read_only::{is_read_only, read_only};
@@ -35,6 +36,7 @@ enum Kind {
     Inodes,
     ReadOnly,
     Throttle,
+    Load,
 }
 
 struct Scene {
@@ -60,7 +62,7 @@ impl Scene {
             .then(|| Disk::new(folder.path()));
         pod.located.volumes = disk.iter().map(Disk::volume).collect();
         folder.show(0, &pod.located);
-        let is_limited = kind == Kind::Throttle;
+        let is_limited = matches!(kind, Kind::Throttle | Kind::Load);
         let limited = is_limited.then(|| Limited::start(&folder, &mut pod).expect("checked by the test"));
         Self { kind, pod, disk, limited, folder, _peer: peer }
     }
@@ -75,6 +77,7 @@ impl Scene {
             Kind::Inodes => fill(Fill::FreeInodes(0)),
             Kind::ReadOnly => read_only(false),
             Kind::Throttle => writes(10),
+            Kind::Load => load(),
         };
         injection(name, &self.pod, fault, lasts)
     }
@@ -98,14 +101,21 @@ impl Scene {
             Kind::Inodes => self.disk.as_ref().is_some_and(is_out_of_inodes),
             Kind::ReadOnly => self.disk.as_ref().is_some_and(is_read_only),
             Kind::Throttle => self.limited.as_ref().is_some_and(|limited| limited.limit().is_some()),
+            Kind::Load => self.workers().next().is_some(),
         }
+    }
+
+    /// Processes of ours that work on its disk.
+    fn workers(&self) -> impl Iterator<Item = i32> {
+        let limited = self.limited.iter().map(|limited| &limited.writer.disk);
+        self.disk.iter().chain(limited).flat_map(workers)
     }
 
     fn leftovers(&self) -> Vec<String> {
         let mut found: Vec<String> =
             self.folder.records().iter().map(|path| path.display().to_string()).collect();
         found.extend(guardians(&self.folder).iter().map(|pid| format!("guardian {pid}")));
-        found.extend(self.disk.iter().flat_map(workers).map(|pid| format!("worker {pid}")));
+        found.extend(self.workers().map(|pid| format!("worker {pid}")));
         if self.is_in_force() {
             found.push("the fault".to_owned());
         }
@@ -227,9 +237,16 @@ fn a_node_killed_at_any_point_leaves_no_limit() {
     }
 }
 
+#[test]
+fn a_node_killed_at_any_point_leaves_no_load() {
+    if hierarchy().is_some() {
+        at_every_point(Kind::Load);
+    }
+}
+
 /// Every kind of fault that this machine can have.
 fn kinds<const N: usize>(kinds: [Kind; N]) -> impl Iterator<Item = Kind> {
-    kinds.into_iter().filter(|&kind| kind != Kind::Throttle || hierarchy().is_some())
+    kinds.into_iter().filter(|kind| !matches!(kind, Kind::Throttle | Kind::Load) || hierarchy().is_some())
 }
 
 /// A node may be slow: it makes the fault after its guardian has taken back what was not there yet.
@@ -245,6 +262,7 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         Kind::Inodes,
         Kind::ReadOnly,
         Kind::Throttle,
+        Kind::Load,
     ]) {
         let scene = Scene::new(kind);
         let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
@@ -257,8 +275,9 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         let id = Pid::from_raw(node.child.id().cast_signed());
         kill(id, Signal::SIGCONT).expect("ours");
         let status = node.child.wait().expect("ours");
-        // Of a freeze all who could make it hear that it was taken back; who takes inodes has been ended by then.
-        let comes_to_its_point = !matches!(kind, Kind::Stall | Kind::Inodes);
+        // Of a freeze all who could make it hear that it was taken back; who takes inodes or
+        // loads disks has been ended by then.
+        let comes_to_its_point = !matches!(kind, Kind::Stall | Kind::Inodes | Kind::Load);
         assert_eq!(status.signal(), comes_to_its_point.then_some(Signal::SIGKILL as i32), "{status}");
         scene.is_clean_by(Instant::now() + Duration::from_secs(3), "by a node that came too late");
     }
@@ -275,6 +294,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         Kind::Inodes,
         Kind::ReadOnly,
         Kind::Throttle,
+        Kind::Load,
     ]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
@@ -328,6 +348,7 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
         Kind::Inodes,
         Kind::ReadOnly,
         Kind::Throttle,
+        Kind::Load,
     ]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);

@@ -69,7 +69,7 @@ pub fn workers(disk: &Disk) -> Vec<i32> {
         };
         let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).into_owned();
-        let is_ours = ["\0__hoard\0"].iter().any(|word| words.contains(word));
+        let is_ours = ["\0__hoard\0", "\0__load\0"].iter().any(|word| words.contains(word));
         let files = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
         let mut links = files.filter_map(|file| fs::read_link(file.path()).ok());
         if is_ours && links.any(|link| link.starts_with(&disk.mount)) {

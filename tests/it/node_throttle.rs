@@ -46,7 +46,7 @@ pub fn writes(per_second: u32) -> HostFault {
 /// A writer in a cgroup of its own.
 pub struct Limited {
     pub writer: Writer,
-    cgroup: PathBuf,
+    pub cgroup: PathBuf,
     /// The writer's disk, as the kernel's files name it.
     disk: String,
 }

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HostFault, InjectionSpec, ThrottledDisk};
 use crate::fault::host;
 use crate::fault::host::volumes::{Volume, VolumeError, find, folder_on_disk, kernel as of_volume};
-use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo, kernel};
+use crate::fault::host::{
+    ContainerError, Effect, HostError, Look, Prepared, Running, Undo, io_cgroup, kernel,
+};
 use crate::host::block_device::Device;
 use crate::host::freezer::CgroupId;
 use crate::host::process::ProcessId;
@@ -76,22 +78,6 @@ pub enum Error {
     /// Not found, or not to be touched.
     #[error(transparent)]
     Volume(#[from] VolumeError),
-    /// Others would be limited as well.
-    #[error(
-        "container {0} has no cgroup of its own in which I/O can be limited; this needs the blkio controller of cgroup v1 or the io controller of v2, and in a sandbox root"
-    )]
-    NoCgroup(String),
-    /// It would slow down whoever takes it back, or nobody.
-    #[error("the cgroup {path} holds {who}; only a cgroup of the container's own can be limited")]
-    NotItsOwn {
-        /// Which.
-        path: PathBuf,
-        /// Who is there, or is not.
-        who: String,
-    },
-    /// The container ended.
-    #[error("container {0} has no cgroup any more")]
-    Gone(String),
     /// A limit is one of a disk.
     #[error("volumes {0} and {1} are partitions of the same disk, which has one limit for both of them")]
     SameDisk(String, String),
@@ -174,7 +160,7 @@ impl Limit {
 
     /// Sets it where it is still as it was found, and reads it back.
     fn set(&self) -> Result<Slow, Error> {
-        let throttle = self.open()?.ok_or_else(|| Error::Gone(self.container.clone()))?;
+        let throttle = self.open()?.ok_or_else(|| ContainerError::Gone(self.container.clone()))?;
         let now = self.read(&throttle)?;
         if now != self.before {
             let (expected, actual) = (word(self.before), word(now));
@@ -280,26 +266,8 @@ fn other_on(disk: Device, volume: &Volume, pod: &LocatedPod) -> Option<String> {
 
 /// The cgroups whose limits reach every process of a container and nobody else.
 fn cgroups(pod: &LocatedPod, running: &Running) -> Result<Vec<CgroupId>, Error> {
-    let name = &running.name;
-    let located = pod.containers.iter().find(|located| located.name == *name);
-    let folder = located.and_then(|located| located.throttle.clone());
-    let folder = folder.ok_or_else(|| Error::NoCgroup(name.clone()))?;
-    let found = reaching(&folder).map_err(kernel("find the cgroup of", name))?;
-    let [own, ..] = found.as_slice() else { return Err(Error::Gone(name.clone())) };
-    let throttle = Throttle::open(own).map_err(kernel("open the cgroup of", name))?;
-    let throttle = throttle.ok_or_else(|| Error::Gone(name.clone()))?;
-    let members = throttle.processes().map_err(kernel("list the processes of", name))?;
-    let wrong = if members.contains(&std::process::id().cast_signed()) {
-        Some("this node's own process".to_owned())
-    } else if members.contains(&running.first.pid) {
-        None
-    } else {
-        Some(format!("no process of container {name}"))
-    };
-    match wrong {
-        Some(who) => Err(Error::NotItsOwn { path: folder, who }),
-        None => Ok(found),
-    }
+    let own = io_cgroup(pod, running)?;
+    Ok(reaching(&own.path).map_err(kernel("find the cgroup of", &running.name))?)
 }
 
 /// What a limit is before it is set, where that makes a difference.
@@ -307,7 +275,7 @@ fn with_before(limit: Limit) -> Result<Limit, Error> {
     if limit.to == 0 {
         return Err(Error::Zero(limit.what()));
     }
-    let throttle = limit.open()?.ok_or_else(|| Error::Gone(limit.container.clone()))?;
+    let throttle = limit.open()?.ok_or_else(|| ContainerError::Gone(limit.container.clone()))?;
     match limit.read(&throttle)? {
         Some(now) if now <= limit.to => Err(Error::StricterAlready { what: limit.what(), now }),
         before => Ok(Limit { before, ..limit }),
@@ -375,7 +343,8 @@ impl Undo for Target {
         let mut slow = Vec::new();
         for limit in &self.limits {
             let throttle = limit.open().map_err(Error::from)?;
-            let throttle = throttle.ok_or_else(|| Error::Gone(limit.container.clone()))?;
+            let gone = || Error::from(ContainerError::Gone(limit.container.clone()));
+            let throttle = throttle.ok_or_else(gone)?;
             slow.push(Slow::new(limit.clone(), throttle).map_err(Error::from)?);
         }
         Ok(Box::new(Throttled { slow, since: Instant::now(), has_slowed: false }))

@@ -1,12 +1,14 @@
 //! Which containers a fault means, one incarnation of each.
 
 use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::host::freezer::CgroupId;
 use crate::host::process::ProcessId;
 use crate::host::process::tree::Tree;
+use crate::host::throttle::Throttle;
 use crate::node::{LocatedContainer, LocatedPod};
 
 /// One incarnation of a container, whatever is started in its place.
@@ -27,6 +29,22 @@ pub enum ContainerError {
     /// The pod has no such container, or it is not running.
     #[error("this pod has no running container{}", .0.as_ref().map(|name| format!(" called {name}")).unwrap_or_default())]
     NoContainer(Option<String>),
+    /// It has none that its I/O is limited and counted in.
+    #[error(
+        "container {0} has no cgroup of its own in which I/O can be limited; this needs the blkio controller of cgroup v1 or the io controller of v2, and in a sandbox root"
+    )]
+    NoCgroup(String),
+    /// Others would be hit as well, or nobody.
+    #[error("the cgroup {path} holds {who}; only a cgroup of the container's own can be limited or loaded")]
+    NotItsOwn {
+        /// Which.
+        path: PathBuf,
+        /// Who is there, or is not.
+        who: String,
+    },
+    /// The container ended.
+    #[error("container {0} has no cgroup any more")]
+    Gone(String),
     /// The kernel refused.
     #[error("cannot {what} container {name}: {source}")]
     Kernel {
@@ -45,6 +63,29 @@ pub(in crate::fault) fn kernel<'a>(
     name: &'a str,
 ) -> impl FnOnce(io::Error) -> ContainerError + use<'a> {
     move |source| ContainerError::Kernel { what, name: name.to_owned(), source }
+}
+
+/// The cgroup of a container in which its I/O is limited and counted, which holds it and not this process.
+pub(in crate::fault) fn io_cgroup(pod: &LocatedPod, running: &Running) -> Result<CgroupId, ContainerError> {
+    let name = &running.name;
+    let located = pod.containers.iter().find(|located| located.name == *name);
+    let folder = located.and_then(|located| located.throttle.as_deref());
+    let folder = folder.ok_or_else(|| ContainerError::NoCgroup(name.clone()))?;
+    let own = CgroupId::at(folder).map_err(kernel("find the cgroup of", name))?;
+    let throttle = Throttle::open(&own).map_err(kernel("open the cgroup of", name))?;
+    let throttle = throttle.ok_or_else(|| ContainerError::Gone(name.clone()))?;
+    let members = throttle.processes().map_err(kernel("list the processes of", name))?;
+    let wrong = if members.contains(&std::process::id().cast_signed()) {
+        Some("this node's own process".to_owned())
+    } else if members.contains(&running.first.pid) {
+        None
+    } else {
+        Some(format!("no process of container {name}"))
+    };
+    match wrong {
+        Some(who) => Err(ContainerError::NotItsOwn { path: folder.to_owned(), who }),
+        None => Ok(own),
+    }
 }
 
 impl Running {

@@ -134,6 +134,7 @@ impl<'a> Links<'a> {
             | HostFault::DiskThrottle(_)
             | HostFault::DiskFill(_)
             | HostFault::DiskReadOnly(_)
+            | HostFault::IoStress(_)
             | HostFault::HoldVolume(_)
             | HostFault::Shape(_)
             | HostFault::Measure {}

@@ -198,6 +198,7 @@ fn disturbance(injection: &Injection, snapshot: &Snapshot, now: Timestamp) -> Op
         // Whoever is slow answers still, and so does whoever cannot move, or is looked at.
         HostFault::DiskLatency(_)
         | HostFault::DiskThrottle(_)
+        | HostFault::IoStress(_)
         | HostFault::HoldVolume(_)
         | HostFault::Shape(_)
         | HostFault::Measure {} => {}
