@@ -250,6 +250,11 @@ impl Action {
         }
     }
 
+    /// Whether it also hits a pod that is being deleted: one whose node has gone hangs there until it is deleted by force.
+    pub fn ends_who_is_going(&self) -> bool {
+        matches!(self, Self::DeletePod { grace: Some(grace) } if grace.is_zero())
+    }
+
     /// Whether it is about packets, so that whom it hits needs an address.
     pub fn needs_an_address(&self) -> bool {
         match self {

@@ -1,6 +1,7 @@
 //! Decides one occurrence on what is known right now.
 
 use super::scene::Scene;
+use crate::api::{Pod, PodPhase};
 use crate::experiment::Step;
 use crate::fault::{Damage, Resolved};
 use crate::plan::Choice;
@@ -28,8 +29,12 @@ pub(super) fn decide(
     let mut choice = Choice::new(known.view(), brief.seed, &step.name, occurrence);
     let resolved = step.work.resolve(&mut choice).map_err(Obstacle::Undecided)?;
     for (&ordinal, action) in &resolved.hits {
+        let is_there = |pod: &&Pod| {
+            pod.phase == PodPhase::Running || action.ends_who_is_going() && pod.phase == PodPhase::Terminating
+        };
         let pod = known
-            .running(ordinal)
+            .pod(ordinal)
+            .filter(is_there)
             .ok_or_else(|| Obstacle::Undecided(format!("{} has no running pod", known.name(ordinal))))?;
         if action.needs_an_address() && pod.ip.is_none() {
             return Err(Obstacle::Undecided(format!("{} has no address yet", pod.name)));

@@ -18,6 +18,8 @@ pub(super) struct Deletion {
     follow: bool,
     /// The pod that was deleted last.
     uid: String,
+    /// Whether somebody else had deleted it before.
+    was_going: bool,
     asked: Option<u64>,
     is_seen: bool,
     is_replaced: bool,
@@ -40,6 +42,7 @@ impl Deletion {
             grace,
             follow,
             uid: pod.uid.clone(),
+            was_going: pod.phase == PodPhase::Terminating,
             asked: None,
             is_seen: false,
             is_replaced: false,
@@ -63,12 +66,15 @@ impl Deletion {
         }
         match scene.known.pod(self.ordinal) {
             None => self.is_seen = true,
-            Some(pod) if pod.uid == self.uid => self.is_seen |= pod.phase == PodPhase::Terminating,
+            Some(pod) if pod.uid == self.uid => {
+                self.is_seen |= pod.phase == PodPhase::Terminating && !self.was_going;
+            }
             Some(pod) => {
                 self.is_seen = true;
                 self.is_replaced = true;
                 if self.follow && self.ending_since.is_none() && pod.phase == PodPhase::Running {
                     self.uid.clone_from(&pod.uid);
+                    self.was_going = false;
                     self.is_replaced = false;
                     self.ask(scene);
                 }

@@ -47,7 +47,7 @@ pub enum Mode {
     /// The pod is deleted; its processes get SIGTERM and the pod's own grace period.
     #[default]
     Graceful,
-    /// The pod is deleted without a grace period.
+    /// The pod is deleted without a grace period, also one that is being deleted and hangs.
     Force,
     /// The container's processes get SIGKILL; the pod stays and restarts them.
     Sigkill,

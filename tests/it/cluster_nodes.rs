@@ -100,14 +100,15 @@ fn with_a_machine_that_is_off(purpose: &str, changes: &[(&str, &str)]) -> u64 {
     let status = eventually("the run is over", PATIENCE * 8, || {
         Some(scene.status("powerless")).filter(|status| status["phase"] == "Judged")
     });
-    assert_eq!(status["verdict"], "Pass", "{status}");
+    let judgement = scene.judgement("powerless");
+    assert_eq!(status["verdict"], "Pass", "{:#}", judgement["steps"]);
     let there = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
     assert_ne!(there, node, "the member runs on another machine");
     let taints = cluster.kubectl(["get", "node", &node, "--output=jsonpath={.spec.taints[*].key}"]);
     assert!(!taints.contains("out-of-service") && !taints.contains("seatrial.dev"), "{taints}");
     cluster.power_on(&node);
     scene.nothing_is_left();
-    longest_attach(&scene.judgement("powerless"))
+    longest_attach(&judgement)
 }
 
 /// In milliseconds; over all phases.

@@ -1,7 +1,7 @@
 //! Actions, control-plane faults, and members that are hit one by one.
 
 use super::rig::{Fate, Rig, SECOND, experiment, millis, polite};
-use crate::api::{ApiFault, Desired, HostFault, InjectionSpec};
+use crate::api::{ApiFault, Desired, HostFault, InjectionSpec, PodPhase};
 use crate::journal::entry::{Effect, Input, Phase};
 
 const RESTART: &str = r#"[{"name":"roll","at":"1s","action":{"rolloutRestart":{}}},
@@ -45,6 +45,22 @@ fn a_snapshot_is_restored_once_it_is_taken_and_takes_nobody_down() {
         _ => false,
     });
     assert!(!harmed, "a quorum guard has nothing to say about a snapshot");
+}
+
+#[test]
+fn a_pod_that_hangs_in_its_end_is_deleted_by_force_and_no_second_time_gracefully() {
+    for (mode, deletions) in [("force", 1), ("graceful", 0)] {
+        let steps = format!(
+            r#"[{{"name":"k","fault":{{"podKill":{{"members":{{"ordinals":[1]}},"mode":"{mode}"}}}}}}]"#
+        );
+        let mut rig = Rig::new(experiment(&steps, "{}"), 3);
+        rig.pods[1].phase = PodPhase::Terminating;
+        let snapshot = rig.snapshot(3);
+        rig.tell(0, Input::Pods(snapshot));
+        rig.finish();
+        let deleted = |(_, _, effect): &&(_, _, Effect)| matches!(effect, Effect::DeletePod { .. });
+        assert_eq!(rig.effects.iter().filter(deleted).count(), deletions, "{mode}");
+    }
 }
 
 #[test]
