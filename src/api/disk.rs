@@ -17,6 +17,8 @@ pub enum DiskOperation {
     Write,
     /// Reads: read, pread, readv and their kin. What is read by way of a memory mapping is no call.
     Read,
+    /// Opens: open, openat, openat2, creat, of files and folders.
+    Open,
 }
 
 /// Which calls on which volumes take how much longer.
@@ -25,6 +27,9 @@ pub enum DiskOperation {
 pub struct SlowDisk {
     /// The claim templates whose volumes are slow; all where empty.
     pub claims: Vec<String>,
+    /// Patterns of files below the volume's root; all files where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Calls that do this.
     pub operations: Vec<DiskOperation>,
     /// By how much.
@@ -141,6 +146,9 @@ pub struct StressedDisk {
 pub struct FailingDisk {
     /// The claim templates whose volumes fail; all where empty.
     pub claims: Vec<String>,
+    /// Patterns of files below the volume's root; all files where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Calls that do this.
     pub operations: Vec<DiskOperation>,
     /// With this error.

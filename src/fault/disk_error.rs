@@ -1,14 +1,17 @@
 //! `diskError`: a member's disk answers with errors.
 //!
 //! Changes: nothing on disk and nothing in the kernel. The tracer of `diskLatency` has the member's system calls on files of
-//! its volumes made on no file, and answered with the error asked for, on the live process and without a restart; threads and
+//! its volumes answered with the error asked for instead of made, on the live process and without a restart; threads and
 //! processes that it starts are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the calls of a
-//! dead tracer's processes are made again; one that was just under way is answered EBADF. Needs and cannot: as
-//! `diskLatency`. Proof: calls answered with the error. A store that ends at the first error, as many do, is hit again only
-//! with `follow`.
+//! dead tracer's processes are made again, and one that was just under way is answered with the error. Only where the process
+//! has a seccomp(2) filter, as with `seccompProfile: {type: RuntimeDefault}`, that one is answered EBADF or, an open, EFAULT
+//! instead, and one register of its thread is not restored (`host::tracer::divert`). Needs and cannot: as `diskLatency`, with
+//! the same `paths`. Proof: calls answered with the error. A store that ends at the first error, as many do, is hit again
+//! only with `follow`.
 //!
-//! Nothing of a call that fails has been done: a write leaves no byte, and what a failed sync should have made durable stays
-//! in memory, where the kernel would have dropped it after a real error.
+//! Nothing of a call that fails has been done: a write leaves no byte, an open makes no file, and what a failed sync should
+//! have made durable stays in memory, where the kernel would have dropped it after a real error. Of opens, EROFS hits those
+//! that write and ENOSPC those that make a file, as open(2) says; EIO hits all.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +32,10 @@ pub struct DiskError {
     /// Which claim templates' volumes fail; all where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<String>,
-    /// Which calls: sync (default), write, read.
+    /// Which files, by patterns of their paths below the volume's root (`wal/*`, `**/*.wal`); all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Which calls: sync (default), write, read, open.
     #[serde(default = "only_sync")]
     #[schemars(length(min = 1))]
     pub operations: BTreeSet<DiskOperation>,
@@ -43,7 +49,7 @@ pub struct DiskError {
 
 impl Kind for DiskError {
     const NAME: &'static str = "diskError";
-    const SUMMARY: &'static str = "have syncs, writes or reads on the volumes fail";
+    const SUMMARY: &'static str = "have syncs, writes, reads or opens on the volumes fail";
 
     fn must_last(&self) -> bool {
         true
@@ -70,7 +76,7 @@ impl Kind for DiskError {
         let no_read = format!("no read is answered {}: leave read out, or write error: EIO", self.error);
         Wrong::when(reads && self.error != DiskErrno::Eio, "operations", no_read)
             .into_iter()
-            .chain(wrong_choice(&self.operations, self.percent))
+            .chain(wrong_choice(&self.operations, &self.paths, self.percent))
             .collect()
     }
 
@@ -79,6 +85,7 @@ impl Kind for DiskError {
         let fault = |seed| {
             HostFault::DiskError(FailingDisk {
                 claims: self.claims.clone(),
+                paths: self.paths.clone(),
                 operations: self.operations.iter().copied().collect(),
                 error: self.error,
                 percent: self.percent,

@@ -7,8 +7,12 @@
 //! is never seen, so that a process which has either open is refused; what goes by way of a memory mapping is not slowed
 //! down. Proof: calls held, and how long they were held in the mean.
 //!
-//! Every call of a traced thread costs some microseconds more, also those that are not held. The quorum guard does not
-//! count a slow member as down; a delay beyond the store's own timeouts comes to that.
+//! `paths` narrows it to files whose path below the volume's root fits a pattern, as it is at the moment of the call; the
+//! root is that of the filesystem folder that the pod mounts. An `open` is meant by the file to which its path leads, with symbolic
+//! links followed as it follows them, or by the one that it makes; the module `host::tracer::opens` says which are left alone.
+//!
+//! Every call of a traced thread costs some microseconds more, also those that are not held: `seatrial bench disk` measures
+//! that. The quorum guard does not count a slow member as down; a delay beyond the store's own timeouts comes to that.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
 use crate::api::{Delay, DiskOperation, HostFault, SlowDisk};
 use crate::experiment::Selection;
+use crate::host::tracer::Patterns;
 
 pub mod host;
 
@@ -34,7 +39,10 @@ pub struct DiskLatency {
     /// Which claim templates' volumes are slow; all where left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<String>,
-    /// Which calls: sync (default), write, read.
+    /// Which files, by patterns of their paths below the volume's root (`wal/*`, `**/*.wal`); all where left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Which calls: sync (default), write, read, open.
     #[serde(default = "only_sync")]
     #[schemars(length(min = 1))]
     pub operations: BTreeSet<DiskOperation>,
@@ -57,16 +65,21 @@ pub(super) fn all() -> u8 {
 }
 
 /// What is wrong with the choice of calls, for every fault that has one.
-pub(super) fn wrong_choice(operations: &BTreeSet<DiskOperation>, percent: u8) -> impl Iterator<Item = Wrong> {
+pub(super) fn wrong_choice(
+    operations: &BTreeSet<DiskOperation>,
+    paths: &[String],
+    percent: u8,
+) -> impl Iterator<Item = Wrong> {
     let nothing = "no call is meant: write for example operations: [sync]";
     let no_share = format!("{percent} is not between 1 and 100");
     let empty = Wrong::when(operations.is_empty(), "operations", nothing);
-    empty.into_iter().chain(Wrong::when(!(1..=100).contains(&percent), "percent", no_share))
+    let no_pattern = Patterns::new(paths).err().map(|message| Wrong { field: "paths", message });
+    empty.into_iter().chain(no_pattern).chain(Wrong::when(!(1..=100).contains(&percent), "percent", no_share))
 }
 
 impl Kind for DiskLatency {
     const NAME: &'static str = "diskLatency";
-    const SUMMARY: &'static str = "hold syncs, writes or reads on the volumes for a while";
+    const SUMMARY: &'static str = "hold syncs, writes, reads or opens on the volumes for a while";
 
     fn must_last(&self) -> bool {
         true
@@ -98,7 +111,7 @@ impl Kind for DiskLatency {
         Wrong::when(longest.is_zero() || longest > LONGEST, "delay", too_long)
             .into_iter()
             .chain(Wrong::when(is_turned, "delay", "min is greater than max: exchange them"))
-            .chain(wrong_choice(&self.operations, self.percent))
+            .chain(wrong_choice(&self.operations, &self.paths, self.percent))
             .collect()
     }
 
@@ -107,6 +120,7 @@ impl Kind for DiskLatency {
         let fault = |seed| {
             HostFault::DiskLatency(Box::new(SlowDisk {
                 claims: self.claims.clone(),
+                paths: self.paths.clone(),
                 operations: self.operations.iter().copied().collect(),
                 delay: self.delay.clone(),
                 percent: self.percent,

@@ -8,6 +8,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::pivot_root;
 
 pub mod superblock;
+pub mod place;
 pub mod table;
 
 const NONE: Option<&str> = None;

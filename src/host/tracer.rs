@@ -2,8 +2,12 @@
 //!
 //! It attaches to every thread of the processes that it is told of, with `PTRACE_SEIZE`, so that nobody is stopped by that,
 //! and follows the threads and processes that they start. Each system call stops twice, at its entry and at its exit; one that
-//! [`Rules`] mean waits at its entry until its time has come, or is made on no file and answered with an error. Nothing else
-//! is changed: no filter, no memory, and no register but the two that this takes.
+//! [`Rules`] mean waits at its entry until its time has come, or is not made and answered with an error. Nothing else is
+//! changed: no filter, no memory, and no register but that of the answer; the module `divert` says what that takes, and what a
+//! thread is left with whose tracer dies in the middle of it.
+//!
+//! A call is meant by the file that it is about. Of a descriptor the kernel says which file that is; of an open, the path is
+//! resolved before the call is made, so that one that fails makes no file.
 //!
 //! When it ends, however it ends, the kernel lets everybody go on at once, also from the middle of a wait (`PTRACE_O_EXITKILL`
 //! is never set). It ends when its standard input does, so with whoever started it. Who is held stays killable.
@@ -14,6 +18,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -26,15 +31,23 @@ use serde::{Deserialize, Serialize};
 
 mod calls;
 mod delay;
+mod divert;
+mod files;
 mod launch;
+mod memory;
+mod opens;
 mod orders;
+mod patterns;
 mod stops;
 
 pub use calls::Operation;
 pub use delay::Delay;
 pub use launch::{Tracer, tracer_of, unseen_io};
+pub use patterns::Patterns;
 
 use super::process::ProcessId;
+use divert::Diverted;
+use files::Files;
 use orders::{Orders, answer};
 use stops::{Stop, Stopped};
 
@@ -49,12 +62,24 @@ pub struct Rules {
     pub operations: Vec<Operation>,
     /// On files of these filesystems (`st_dev`).
     pub devices: Vec<u64>,
+    /// Only those at such paths; all where there are none.
+    pub paths: Option<Paths>,
     /// What happens to them.
     pub then: Then,
     /// How many of a hundred are meant.
     pub percent: u8,
     /// Decides which, and how long each is held where that varies.
     pub seed: u64,
+}
+
+/// At which paths files are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Paths {
+    /// See [`Patterns`].
+    pub patterns: Vec<String>,
+    /// The folders below which they are: the filesystem of each (`st_dev`), and where it is on that.
+    pub roots: Vec<(u64, PathBuf)>,
 }
 
 /// What happens to a call.
@@ -111,13 +136,14 @@ struct Held {
 
 struct Loop {
     rules: Rules,
+    files: Files,
     random: ChaCha12Rng,
     /// By the moment at which each goes on; the number tells those of the same moment apart.
     held: BTreeMap<(Instant, u64), Held>,
     /// Where a thread that is held is found in `held`; nothing for one that runs.
     threads: HashMap<i32, Option<(Instant, u64)>>,
-    /// Threads in a call that is to fail, and the argument that was replaced for that.
-    failing: HashMap<i32, u64>,
+    /// Threads in a call that is to fail.
+    failing: HashMap<i32, Diverted>,
     count: u64,
     tally: Tally,
 }
@@ -127,7 +153,9 @@ impl Loop {
         let random = ChaCha12Rng::seed_from_u64(rules.seed);
         // By default the kernel may wake a sleeper 50 µs late (PR_SET_TIMERSLACK(2const)).
         nix::sys::prctl::set_timerslack(1)?;
+        stops::hurry();
         Ok(Self {
+            files: Files::new(&rules)?,
             rules,
             random,
             held: BTreeMap::new(),
@@ -157,6 +185,7 @@ impl Loop {
             while children.read_signal()?.is_some() {}
             if speaks {
                 let Some(new) = orders.read()? else { return self.finish(&children) };
+                self.files.look_anew();
                 for processes in new {
                     let refused = self.attach(&processes);
                     answer(self.tally(), refused)?;
@@ -256,35 +285,36 @@ impl Loop {
 
     /// A thread is at the entry or the exit of a call.
     fn call(&mut self, thread: i32) {
-        match (&self.rules.then, self.failing.remove(&thread)) {
-            (Then::Fail(errno), Some(first)) => {
-                self.tally.failed += u64::from(stops::answer(thread, first, *errno));
-            }
-            (Then::Wait(_), Some(_)) | (_, None) => {}
+        if let (Then::Fail(errno), Some(diverted)) = (&self.rules.then, self.failing.remove(&thread)) {
+            self.tally.failed += u64::from(diverted.answer(thread, *errno));
         }
-        if let Some(first) = self.meant(thread) {
+        if let Some(argument) = self.meant(thread) {
             match &self.rules.then {
                 Then::Wait(delay) => {
                     let delay = delay.draw(&mut self.random);
                     return self.hold(thread, delay);
                 }
-                Then::Fail(_) if stops::divert(thread) => {
-                    self.failing.insert(thread, first);
+                Then::Fail(errno) => {
+                    let diverted = Diverted::new(thread, argument, *errno);
+                    self.failing.extend(diverted.map(|diverted| (thread, diverted)));
                 }
-                Then::Fail(_) => {}
             }
         }
         stops::go_on(thread, 0);
     }
 
-    /// The first argument of the call at whose entry a thread stands, where that call is meant.
-    fn meant(&mut self, thread: i32) -> Option<u64> {
-        let (operation, first) = calls::entered(thread)?;
-        let is_meant = self.rules.operations.contains(&operation)
-            && stops::device_of(thread, first as i32)
-                .is_some_and(|device| self.rules.devices.contains(&device))
-            && delay::is_chosen(self.rules.percent, &mut self.random);
-        is_meant.then_some(first)
+    /// Which argument says what the call is about at whose entry a thread stands, where that call is meant.
+    fn meant(&mut self, thread: i32) -> Option<usize> {
+        let call = calls::entered(thread)?;
+        if !self.rules.operations.contains(&call.operation) {
+            return None;
+        }
+        let wants = self.files.wanted(thread, &call.file)?;
+        let can_be = match &self.rules.then {
+            Then::Fail(errno) => wants.may_fail_with(*errno),
+            Then::Wait(_) => true,
+        };
+        (can_be && delay::is_chosen(self.rules.percent, &mut self.random)).then_some(call.argument)
     }
 
     fn hold(&mut self, thread: i32, asked: Duration) {

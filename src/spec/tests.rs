@@ -414,6 +414,12 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
             "diskLatency.operations",
             "operations: [sync]",
         ),
+        (
+            disk("diskLatency", "delay: {fixed: 2ms}, paths: [/wal]"),
+            "diskLatency.paths",
+            "paths: [\"wal/*\"]",
+        ),
+        (disk("diskError", "error: EIO, paths: [\"wal/[\"]"), "diskError.paths", "paths: [\"wal/*\"]"),
         (disk("diskError", "error: EIO, percent: 101"), "diskError.percent", "between 1 and 100"),
         (disk("diskError", "error: ENOSPC, operations: [read]"), "diskError.operations", "error: EIO"),
         (disk("diskFill", "to: {percent: 101}"), "diskFill.to", "to: {percent: 95}"),

@@ -87,6 +87,8 @@ mod store_adapter;
 mod store_group;
 mod store_secure;
 mod store_workload;
+mod tracer_caller;
+mod tracer_files;
 mod vm;
 mod vm_kernel;
 mod vm_machine;

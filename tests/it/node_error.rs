@@ -15,13 +15,14 @@ use crate::node_writer::Writer;
 const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
 
-fn failing(error: DiskErrno, percent: u8) -> HostFault {
+pub fn failing(error: DiskErrno, percent: u8) -> HostFault {
     failing_at(DiskOperation::Sync, error, percent)
 }
 
 fn failing_at(operation: DiskOperation, error: DiskErrno, percent: u8) -> HostFault {
     HostFault::DiskError(FailingDisk {
         claims: Vec::new(),
+        paths: Vec::new(),
         operations: vec![operation],
         error,
         percent,
@@ -93,13 +94,44 @@ fn a_tracer_that_is_killed_leaves_no_call_that_only_seems_to_be_made() {
         node.gone(&name);
         eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     }
-    assert_eq!(writer.other_errors(&[libc::EIO, libc::EBADF]), 0);
+    assert_eq!(writer.other_errors(&[libc::EIO]), 0);
     // Every write that was answered with success is there: a line each, as are the syncs that followed.
     for thread in ["one", "two"] {
         let lines = || std::fs::metadata(writer.disk.mount.join(thread)).expect("written").len() / 7;
         let syncs = writer.times(thread).len() as u64;
         assert!(lines() >= syncs, "{} lines of {syncs}", lines());
     }
+    node.end();
+}
+
+#[test]
+fn only_files_at_the_paths_asked_for_fail() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    let at = |pattern: &str| {
+        HostFault::DiskError(FailingDisk {
+            claims: Vec::new(),
+            paths: vec![pattern.to_owned()],
+            operations: vec![DiskOperation::Write],
+            error: DiskErrno::Enospc,
+            percent: 100,
+            seed: 7,
+        })
+    };
+    node.put(&injection("two", &pod, at("t?o"), LONG));
+    folder.await_state("two", InjectionState::Injected);
+    let failed = || writer.errors(libc::ENOSPC);
+    let before = failed();
+    eventually("one thread hears of it", SOON, || (failed()[1] > before[1] + 3).then_some(()));
+    let written = writer.times("one").len();
+    eventually("the other writes", SOON, || (writer.times("one").len() > written + 3).then_some(()));
+    assert_eq!(failed()[0], 0);
+    node.gone("two");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    node.put(&injection("wrong", &pod, at("/two"), LONG));
+    let status = folder.await_state("wrong", InjectionState::Failed);
+    assert!(status.error.expect("why").contains("`/two` begins with a slash"));
     node.end();
 }
 

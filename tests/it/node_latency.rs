@@ -11,10 +11,11 @@ use crate::node_writer::Writer;
 
 const LONG: Duration = Duration::from_mins(1);
 
-fn slow(delay: Delay) -> HostFault {
+pub fn slow(delay: Delay) -> HostFault {
     let operations = vec![DiskOperation::Sync];
     HostFault::DiskLatency(Box::new(SlowDisk {
         claims: Vec::new(),
+        paths: Vec::new(),
         operations,
         delay,
         percent: 100,

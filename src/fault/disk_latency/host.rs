@@ -3,6 +3,7 @@
 //! Guarantees: only threads of the chosen containers and what they start are traced; only calls on files of the pod's own
 //! volumes are held; nobody is held any more once the tracer is gone, which is what a revert sees to and reads back.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,11 +17,14 @@ use crate::api::{Delay, DiskErrno, DiskOperation, FailingDisk, HostFault, Inject
 use crate::fault::host;
 use crate::fault::host::volumes::folder_of_the_node;
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, kernel};
+use crate::host::mount::place;
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::tracer::{self, Operation, Rules, Tally, Then, Tracer, tracer_of, unseen_io};
+use crate::host::tracer::{
+    self, Operation, Paths, Patterns, Rules, Tally, Then, Tracer, tracer_of, unseen_io,
+};
 use crate::host::volume;
-use crate::node::LocatedPod;
+use crate::node::{LocatedPod, LocatedVolume};
 
 /// For how long a tracer may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,6 +62,9 @@ pub enum Error {
     /// A folder of the node's own filesystem.
     #[error("volume {0} is no filesystem of its own, so that its files cannot be told from others")]
     SharedFilesystem(String),
+    /// Which files are meant cannot be said so.
+    #[error("paths: {0}")]
+    NoPattern(String),
     /// Somebody else traces it.
     #[error("process {pid} of container {container} is traced already, by process {tracer}: end that first")]
     Traced {
@@ -104,6 +111,7 @@ fn hint(source: &io::Error) -> &'static str {
 /// What a tracer is to do, and to which calls.
 pub struct Meant<'a> {
     claims: &'a [String],
+    paths: &'a [String],
     operations: &'a [DiskOperation],
     then: Then,
     percent: u8,
@@ -112,20 +120,20 @@ pub struct Meant<'a> {
 
 impl<'a> From<&'a SlowDisk> for Meant<'a> {
     fn from(slow: &'a SlowDisk) -> Self {
-        let SlowDisk { claims, operations, delay, percent, seed } = slow;
-        Self { claims, operations, then: Then::Wait(delay.into()), percent: *percent, seed: *seed }
+        let SlowDisk { claims, paths, operations, delay, percent, seed } = slow;
+        Self { claims, paths, operations, then: Then::Wait(delay.into()), percent: *percent, seed: *seed }
     }
 }
 
 impl<'a> From<&'a FailingDisk> for Meant<'a> {
     fn from(failing: &'a FailingDisk) -> Self {
-        let FailingDisk { claims, operations, error, percent, seed } = failing;
+        let FailingDisk { claims, paths, operations, error, percent, seed } = failing;
         let errno = match error {
             DiskErrno::Eio => Errno::EIO,
             DiskErrno::Enospc => Errno::ENOSPC,
             DiskErrno::Erofs => Errno::EROFS,
         };
-        Self { claims, operations, then: Then::Fail(errno as i32), percent: *percent, seed: *seed }
+        Self { claims, paths, operations, then: Then::Fail(errno as i32), percent: *percent, seed: *seed }
     }
 }
 
@@ -143,7 +151,7 @@ pub(in crate::fault) fn prepare(
     own: Own<'_>,
 ) -> Result<Idle, HostError> {
     let containers = Running::find(pod, container).map_err(Error::from)?;
-    let devices = devices(pod, meant.claims, own.undo_dir)?;
+    let volumes = volumes(pod, meant.claims, own.undo_dir)?;
     for container in &containers {
         for process in container.processes().map_err(Error::from)? {
             let look = |error| Error::from(kernel("look at", &container.name)(error));
@@ -159,7 +167,8 @@ pub(in crate::fault) fn prepare(
     }
     let rules = Rules {
         operations: meant.operations.iter().map(|&operation| operation.into()).collect(),
-        devices,
+        devices: volumes.iter().map(|volume| volume.device).collect(),
+        paths: paths(meant.paths, &volumes)?,
         then: meant.then.clone(),
         percent: meant.percent,
         seed: u64::from(meant.seed),
@@ -168,28 +177,59 @@ pub(in crate::fault) fn prepare(
     Ok(Idle { target: Target { tracer: tracer.process, containers }, tracer })
 }
 
-/// The filesystems of the volumes that are meant.
-fn devices(pod: &LocatedPod, claims: &[String], undo_dir: &Path) -> Result<Vec<u64>, Error> {
+/// A volume that is meant.
+struct Volume<'a> {
+    located: &'a LocatedVolume,
+    root: File,
+    /// Its filesystem (`st_dev`).
+    device: u64,
+}
+
+impl Volume<'_> {
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Volume { claim: self.located.claim.clone(), source }
+    }
+}
+
+/// The volumes that are meant, each a filesystem of its own.
+fn volumes<'a>(pod: &'a LocatedPod, claims: &[String], undo_dir: &Path) -> Result<Vec<Volume<'a>>, Error> {
     if let Some(unknown) = claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
     {
         return Err(Error::UnknownClaim(unknown.clone()));
     }
     let chosen = pod.volumes.iter().filter(|volume| claims.is_empty() || claims.contains(&volume.claim));
-    let devices: Vec<u64> = chosen
-        .map(|volume| {
-            let failed = |source| Error::Volume { claim: volume.claim.clone(), source };
-            let device_of = |path: &Path| Ok(volume::open(path)?.metadata()?.dev());
-            let device = device_of(&volume.path).map_err(failed)?;
-            match volume.path.parent().map(device_of).transpose().map_err(failed)? {
-                Some(around) if around == device => Err(Error::SharedFilesystem(volume.claim.clone())),
+    let volumes: Vec<Volume<'_>> = chosen
+        .map(|located| {
+            let failed = |source| Error::Volume { claim: located.claim.clone(), source };
+            let device_of = |folder: &File| Ok(folder.metadata()?.dev());
+            let root = volume::open(&located.path).map_err(failed)?;
+            let device = device_of(&root).map_err(failed)?;
+            let around = located.path.parent().map(|path| device_of(&volume::open(path)?));
+            match around.transpose().map_err(failed)? {
+                Some(around) if around == device => Err(Error::SharedFilesystem(located.claim.clone())),
                 Some(_) | None if folder_of_the_node(device, undo_dir).is_some() => {
-                    Err(Error::SharedFilesystem(volume.claim.clone()))
+                    Err(Error::SharedFilesystem(located.claim.clone()))
                 }
-                Some(_) | None => Ok(device),
+                Some(_) | None => Ok(Volume { located, root, device }),
             }
         })
         .collect::<Result<_, _>>()?;
-    if devices.is_empty() { Err(Error::NoVolume) } else { Ok(devices) }
+    if volumes.is_empty() { Err(Error::NoVolume) } else { Ok(volumes) }
+}
+
+/// At which paths of these volumes files are meant; nothing where at all.
+fn paths(patterns: &[String], volumes: &[Volume<'_>]) -> Result<Option<Paths>, Error> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    Patterns::new(patterns).map_err(Error::NoPattern)?;
+    let mut roots = Vec::new();
+    for volume in volumes {
+        let process = volume::process(&volume.located.path).unwrap_or(std::process::id().cast_signed());
+        let folder = place::folder(&volume.root, process).map_err(|error| volume.failed(error))?;
+        roots.push((volume.device, folder));
+    }
+    Ok(Some(Paths { patterns: patterns.to_vec(), roots }))
 }
 
 impl From<DiskOperation> for Operation {
@@ -198,6 +238,7 @@ impl From<DiskOperation> for Operation {
             DiskOperation::Sync => Self::Sync,
             DiskOperation::Write => Self::Write,
             DiskOperation::Read => Self::Read,
+            DiskOperation::Open => Self::Open,
         }
     }
 }

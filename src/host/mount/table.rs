@@ -80,6 +80,39 @@ fn number(device: u64) -> String {
     format!("{}:{}", libc::major(device), libc::minor(device))
 }
 
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted {
+    /// Where it is in its mount namespace.
+    point: PathBuf,
+    /// Which folder of its filesystem is there.
+    root: PathBuf,
+}
+
+impl Mounted {
+    /// The mount with this number in the mount namespace of a process; nothing where that has none.
+    pub fn find(process: i32, number: u64) -> io::Result<Option<Self>> {
+        let table = fs::read_to_string(format!("/proc/{process}/mountinfo"))?;
+        let Some(found) = table.lines().find_map(|line| mounted(line, number)) else { return Ok(None) };
+        // The table tells mount points as they are below the root of that process.
+        let root = fs::read_link(format!("/proc/{process}/root"))?;
+        let point = root.join(found.point.strip_prefix("/").unwrap_or(&found.point));
+        Ok(Some(Self { point, ..found }))
+    }
+
+    /// Where a file is in the filesystem, of which the kernel says where it is in the mount namespace.
+    pub fn inside(&self, path: &Path) -> Option<PathBuf> {
+        Some(self.root.join(path.strip_prefix(&self.point).ok()?))
+    }
+}
+
+fn mounted(line: &str, number: u64) -> Option<Mounted> {
+    let mut fields = line.split_ascii_whitespace();
+    let is_it = fields.next()?.parse() == Ok(number);
+    let (root, point) = (fields.nth(2)?, fields.next()?);
+    is_it.then(|| Mounted { point: unescape(point), root: unescape(root) })
+}
+
 /// Whether the mount by which a file was opened is still where it was: in the mount namespace of process 1, or in one's own
 /// (proc_pid_fdinfo(5)).
 pub fn is_mounted(file: BorrowedFd<'_>) -> io::Result<bool> {
@@ -137,7 +170,7 @@ fn is_below(path: &Path, points: &[PathBuf]) -> bool {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{is_below, point, superblock};
+    use super::{Mounted, is_below, mounted, point, superblock};
 
     #[test]
     fn mount_points_are_read_with_their_blanks() {
@@ -153,6 +186,16 @@ mod tests {
         assert_eq!(superblock(line, "7:3"), Some(false));
         assert_eq!(superblock(&line.replace("loop3 rw", "loop3 ro"), "7:3"), Some(true));
         assert_eq!(superblock(line, "7:4"), None);
+    }
+
+    #[test]
+    fn a_mount_of_one_folder_says_where_its_files_are_in_the_filesystem() {
+        let line = r"36 35 7:3 /db /mnt/a\040b rw,noatime master:1 - ext4 /dev/loop3 rw";
+        let found = mounted(line, 36).expect("it is that one");
+        assert_eq!(found, Mounted { point: "/mnt/a b".into(), root: "/db".into() });
+        assert_eq!(found.inside(Path::new("/mnt/a b/wal/0")), Some("/db/wal/0".into()));
+        assert_eq!(found.inside(Path::new("/mnt/a bc/wal/0")), None);
+        assert_eq!(mounted(line, 35), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
+use super::opens::Open;
 use super::stops;
 
 /// What a call does to a file.
@@ -15,32 +16,45 @@ pub enum Operation {
     Write,
     /// Reads: read(2) and its kin.
     Read,
+    /// Opens: open(2), openat(2), openat2(2), creat(2).
+    Open,
 }
 
-impl Operation {
-    /// What the call of this number does to the descriptor that is its first argument.
-    fn of(number: i64) -> Option<Self> {
-        Some(match number {
-            libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
-                Self::Sync
-            }
-            libc::SYS_write
-            | libc::SYS_pwrite64
-            | libc::SYS_writev
-            | libc::SYS_pwritev
-            | libc::SYS_pwritev2 => Self::Write,
-            libc::SYS_read | libc::SYS_pread64 | libc::SYS_readv | libc::SYS_preadv | libc::SYS_preadv2 => {
-                Self::Read
-            }
-            _ => return None,
-        })
-    }
+/// A call on a file, at whose entry a thread stands.
+pub(super) struct Call {
+    pub(super) operation: Operation,
+    /// Which of its arguments says which file it is about.
+    pub(super) argument: usize,
+    pub(super) file: File,
 }
 
-/// What the call does at whose entry a thread stands, and its first argument, which is a descriptor. Nothing where it stands at an exit, or
-/// where the call is of a foreign ABI, whose numbers mean something else.
-pub(super) fn entered(thread: i32) -> Option<(Operation, u64)> {
-    let entry = stops::entry(thread)?;
-    let operation = Operation::of(i64::try_from(entry.number).ok()?)?;
-    Some((operation, entry.first))
+/// What a call says of the file that it is about.
+pub(super) enum File {
+    /// The thread's descriptor.
+    Descriptor(i32),
+    /// One that is to be opened.
+    Named(Open),
+}
+
+/// The call at whose entry a thread stands. Nothing where it stands at an exit, where the call is about no file, or where it is
+/// of a foreign ABI, whose numbers mean something else.
+pub(super) fn entered(thread: i32) -> Option<Call> {
+    let stops::Entry { number, arguments } = stops::entry(thread)?;
+    let number = i64::try_from(number).ok()?;
+    let operation = match number {
+        libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
+            Operation::Sync
+        }
+        libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_writev | libc::SYS_pwritev | libc::SYS_pwritev2 => {
+            Operation::Write
+        }
+        libc::SYS_read | libc::SYS_pread64 | libc::SYS_readv | libc::SYS_preadv | libc::SYS_preadv2 => {
+            Operation::Read
+        }
+        _ => {
+            let (argument, open) = Open::of(thread, number, arguments)?;
+            return Some(Call { operation: Operation::Open, argument, file: File::Named(open) });
+        }
+    };
+    Some(Call { operation, argument: 0, file: File::Descriptor(arguments[0] as i32) })
 }

@@ -4,7 +4,6 @@
 //! typed wrappers do not know.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -40,7 +39,7 @@ pub(super) enum Stop {
 /// The entry of a call.
 pub(super) struct Entry {
     pub(super) number: u64,
-    pub(super) first: u64,
+    pub(super) arguments: [u64; 6],
 }
 
 /// `struct ptrace_syscall_info` as far as an entry needs it (ptrace(2)); not every C library has it.
@@ -64,6 +63,14 @@ const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
 const NATIVE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const NATIVE: u32 = 0xc000_00b7;
+
+/// Has this process run before others where that is allowed (CAP_SYS_NICE, setpriority(2)): on a busy machine everybody
+/// whom it holds, and everybody who only passes by, would wait for its turn as well.
+pub(super) fn hurry() {
+    const FIRST: libc::c_int = -20;
+    // SAFETY: setpriority(2) takes integers only.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS as _, 0, FIRST) };
+}
 
 /// The next thread that stopped, if one has.
 pub(super) fn next() -> io::Result<Option<Stopped>> {
@@ -104,9 +111,10 @@ pub(super) fn wait(fds: &mut [PollFd<'_>], limit: Option<Duration>) -> io::Resul
     }
 }
 
-fn request(what: libc::c_uint, thread: i32, data: usize) -> nix::Result<()> {
-    // SAFETY: the requests made here take integers and touch no memory of ours.
-    Errno::result(unsafe { libc::ptrace(what, thread, 0_usize, data) }).map(drop)
+fn request(what: i64, thread: i32, data: usize) -> nix::Result<()> {
+    // SAFETY: the requests made here take integers and touch no memory of ours. It is the bare call, because C libraries do
+    // not agree on the type of the first argument.
+    Errno::result(unsafe { libc::syscall(libc::SYS_ptrace, what, thread, 0_usize, data) }).map(drop)
 }
 
 /// Attaches to a thread and has it stop at its calls from now on. False where it is gone. One that the kernel has attached
@@ -117,7 +125,7 @@ pub(super) fn seize(thread: i32) -> io::Result<bool> {
         | libc::PTRACE_O_TRACEFORK
         | libc::PTRACE_O_TRACEVFORK
         | libc::PTRACE_O_TRACEEXEC;
-    match request(libc::PTRACE_SEIZE, thread, options as usize) {
+    match request(libc::PTRACE_SEIZE.into(), thread, options as usize) {
         Ok(()) => {}
         Err(Errno::ESRCH) => return Ok(false),
         Err(Errno::EPERM) if tracer_of(thread)? == Some(std::process::id().cast_signed()) => return Ok(true),
@@ -129,7 +137,7 @@ pub(super) fn seize(thread: i32) -> io::Result<bool> {
         }
         Err(error) => return Err(error.into()),
     }
-    match request(libc::PTRACE_INTERRUPT, thread, 0) {
+    match request(libc::PTRACE_INTERRUPT.into(), thread, 0) {
         Ok(()) | Err(Errno::ESRCH) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -137,12 +145,12 @@ pub(super) fn seize(thread: i32) -> io::Result<bool> {
 
 /// Lets a thread go on to its next call. One that was killed meanwhile is told of by waitpid(2).
 pub(super) fn go_on(thread: i32, signal: i32) {
-    let _ = request(libc::PTRACE_SYSCALL, thread, signal as usize);
+    let _ = request(libc::PTRACE_SYSCALL.into(), thread, signal as usize);
 }
 
 /// Leaves a thread stopped that was stopped by somebody else, until SIGCONT.
 pub(super) fn listen(thread: i32) {
-    let _ = request(libc::PTRACE_LISTEN, thread, 0);
+    let _ = request(libc::PTRACE_LISTEN.into(), thread, 0);
 }
 
 /// The call at whose entry a thread stands.
@@ -154,66 +162,13 @@ pub(super) fn entry(thread: i32) -> Option<Entry> {
     };
     Errno::result(written).ok()?;
     (info.op == PTRACE_SYSCALL_INFO_ENTRY && info.arch == NATIVE)
-        .then_some(Entry { number: info.number, first: info.arguments[0] })
+        .then_some(Entry { number: info.number, arguments: info.arguments })
 }
 
 /// The number that a thread had before it got that of its process by execve(2).
 pub(super) fn before_exec(thread: i32) -> Option<i32> {
     let event = nix::sys::ptrace::getevent(nix::unistd::Pid::from_raw(thread)).ok()?;
     i32::try_from(event).ok()
-}
-
-/// No file has this descriptor, so a call on it does nothing and is answered EBADF.
-const NOWHERE: u64 = u64::MAX;
-
-/// Has the call at whose entry a thread stands do nothing; whether it will. Its number stays, because seccomp(2) looks at
-/// it after this. [`answer`] has to follow at the exit; a thread whose tracer dies before hears EBADF, and has -1 in the
-/// register of the argument, which few callers use again.
-pub(super) fn divert(thread: i32) -> bool {
-    with_registers(thread, |registers| *first_argument(registers) = NOWHERE)
-}
-
-/// Has the call at whose exit a thread stands answered with an error; whether it will. `first` is the argument that was
-/// replaced: system calls leave all registers as they were but that of the result.
-pub(super) fn answer(thread: i32, first: u64, errno: i32) -> bool {
-    with_registers(thread, |registers| {
-        *first_argument(registers) = first;
-        *result(registers) = i64::from(-errno).cast_unsigned();
-    })
-}
-
-fn with_registers(thread: i32, change: impl FnOnce(&mut libc::user_regs_struct)) -> bool {
-    use nix::sys::ptrace::{getregset, regset::NT_PRSTATUS, setregset};
-    let thread = nix::unistd::Pid::from_raw(thread);
-    let Ok(mut registers) = getregset::<NT_PRSTATUS>(thread) else { return false };
-    change(&mut registers);
-    setregset::<NT_PRSTATUS>(thread, registers).is_ok()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn first_argument(registers: &mut libc::user_regs_struct) -> &mut u64 {
-    &mut registers.rdi
-}
-
-#[cfg(target_arch = "x86_64")]
-fn result(registers: &mut libc::user_regs_struct) -> &mut u64 {
-    &mut registers.rax
-}
-
-/// It is the register of the result as well, so [`answer`] has the result last.
-#[cfg(target_arch = "aarch64")]
-fn first_argument(registers: &mut libc::user_regs_struct) -> &mut u64 {
-    &mut registers.regs[0]
-}
-
-#[cfg(target_arch = "aarch64")]
-fn result(registers: &mut libc::user_regs_struct) -> &mut u64 {
-    &mut registers.regs[0]
-}
-
-/// The filesystem of the file that a thread has open under this number.
-pub(super) fn device_of(thread: i32, descriptor: i32) -> Option<u64> {
-    std::fs::metadata(format!("/proc/{thread}/fd/{descriptor}")).ok().map(|found| found.dev())
 }
 
 /// The threads that a process has now; none where it is gone.
