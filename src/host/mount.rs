@@ -7,8 +7,8 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::pivot_root;
 
-pub mod superblock;
 pub mod place;
+pub mod superblock;
 pub mod table;
 
 const NONE: Option<&str> = None;

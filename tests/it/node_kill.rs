@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial::api::{Desired, Fill, HostFault, InjectionSpec, InjectionState};
+use seatrial::api::{Delay, Desired, DiskErrno, Fill, HostFault, InjectionSpec, InjectionState};
+use seatrial::host::tracer::tracer_of;
 use seatrial::undo::POINTS;
 
+use crate::node_error::failing;
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_frozen::is_frozen;
+use crate::node_latency::slow;
 use crate::node_load::load;
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::{Disk, workers};
@@ -20,6 +23,7 @@ use crate::node_room::{fill, is_full, is_out_of_inodes};
 use crate::node_shaping::{crowd, is_shaped, narrow};
 use crate::node_stall::stall;
 use crate::node_throttle::{Limited, hierarchy, writes};
+use crate::node_writer::Writer;
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.
@@ -37,6 +41,8 @@ enum Kind {
     ReadOnly,
     Throttle,
     Load,
+    Slow,
+    Fail,
 }
 
 struct Scene {
@@ -45,6 +51,7 @@ struct Scene {
     /// Unmounted before its folder goes.
     disk: Option<Disk>,
     limited: Option<Limited>,
+    writer: Option<Writer>,
     folder: Folder,
     /// At the other end of the cable.
     _peer: Option<Pod>,
@@ -64,7 +71,9 @@ impl Scene {
         folder.show(0, &pod.located);
         let is_limited = matches!(kind, Kind::Throttle | Kind::Load);
         let limited = is_limited.then(|| Limited::start(&folder, &mut pod).expect("checked by the test"));
-        Self { kind, pod, disk, limited, folder, _peer: peer }
+        let is_traced = matches!(kind, Kind::Slow | Kind::Fail);
+        let writer = is_traced.then(|| Writer::start(&folder, &mut pod));
+        Self { kind, pod, disk, limited, writer, folder, _peer: peer }
     }
 
     fn spec(&self, name: &str, lasts: Duration) -> InjectionSpec {
@@ -78,6 +87,8 @@ impl Scene {
             Kind::ReadOnly => read_only(false),
             Kind::Throttle => writes(10),
             Kind::Load => load(),
+            Kind::Slow => slow(Delay::Fixed(Duration::from_millis(20))),
+            Kind::Fail => failing(DiskErrno::Eio, 100),
         };
         injection(name, &self.pod, fault, lasts)
     }
@@ -102,6 +113,10 @@ impl Scene {
             Kind::ReadOnly => self.disk.as_ref().is_some_and(is_read_only),
             Kind::Throttle => self.limited.as_ref().is_some_and(|limited| limited.limit().is_some()),
             Kind::Load => self.workers().next().is_some(),
+            Kind::Slow | Kind::Fail => self
+                .writer
+                .as_ref()
+                .is_some_and(|writer| tracer_of(writer.pid()).expect("readable").is_some()),
         }
     }
 
@@ -133,6 +148,9 @@ impl Scene {
         }
         if matches!(self.kind, Kind::Partition | Kind::Shape) {
             assert!(self.pod.reaches("10.99.0.2"), "packets flow again {when}");
+        }
+        if let Some(writer) = &self.writer {
+            writer.goes_on_within(ONE_SECOND);
         }
     }
 
@@ -244,6 +262,16 @@ fn a_node_killed_at_any_point_leaves_no_load() {
     }
 }
 
+#[test]
+fn a_node_killed_at_any_point_leaves_nobody_waiting_for_a_slow_disk() {
+    at_every_point(Kind::Slow);
+}
+
+#[test]
+fn a_node_killed_at_any_point_leaves_no_disk_that_fails() {
+    at_every_point(Kind::Fail);
+}
+
 /// Every kind of fault that this machine can have.
 fn kinds<const N: usize>(kinds: [Kind; N]) -> impl Iterator<Item = Kind> {
     kinds.into_iter().filter(|kind| !matches!(kind, Kind::Throttle | Kind::Load) || hierarchy().is_some())
@@ -263,6 +291,8 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         Kind::ReadOnly,
         Kind::Throttle,
         Kind::Load,
+        Kind::Slow,
+        Kind::Fail,
     ]) {
         let scene = Scene::new(kind);
         let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
@@ -275,9 +305,10 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         let id = Pid::from_raw(node.child.id().cast_signed());
         kill(id, Signal::SIGCONT).expect("ours");
         let status = node.child.wait().expect("ours");
-        // Of a freeze all who could make it hear that it was taken back; who takes inodes or
-        // loads disks has been ended by then.
-        let comes_to_its_point = !matches!(kind, Kind::Stall | Kind::Inodes | Kind::Load);
+        // Of a freeze all who could make it hear that it was taken back; who takes inodes, loads disks or traces has been ended
+        // by then.
+        let comes_to_its_point =
+            !matches!(kind, Kind::Stall | Kind::Inodes | Kind::Load | Kind::Slow | Kind::Fail);
         assert_eq!(status.signal(), comes_to_its_point.then_some(Signal::SIGKILL as i32), "{status}");
         scene.is_clean_by(Instant::now() + Duration::from_secs(3), "by a node that came too late");
     }
@@ -349,6 +380,8 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
         Kind::ReadOnly,
         Kind::Throttle,
         Kind::Load,
+        Kind::Slow,
+        Kind::Fail,
     ]) {
         let scene = Scene::new(kind);
         let mut node = Node::start(&scene.folder);
