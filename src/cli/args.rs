@@ -259,9 +259,24 @@ pub enum Bench {
         #[arg(long, default_value_t = 200)]
         rounds: u32,
     },
+    /// Slow disks down, and see how exactly, and what that costs calls and a store that are not (root)
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
+    Disk(BenchDisk),
     /// Inject and revert in a cluster, and see how much memory what is installed there takes
     #[cfg(feature = "kubernetes")]
     Cluster(BenchCluster),
+}
+
+/// `seatrial bench disk`
+#[cfg(all(feature = "sandbox", feature = "refkv"))]
+#[derive(Debug, Args)]
+pub struct BenchDisk {
+    /// For how many seconds each line is measured
+    #[arg(long, default_value_t = 3)]
+    pub seconds: u32,
+    /// Where a folder is made and removed again: in memory, no disk's own time is mixed into what is measured
+    #[arg(long, value_name = "DIR", default_value = "/dev/shm")]
+    pub folder: PathBuf,
 }
 
 /// `seatrial soak`

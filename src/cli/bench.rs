@@ -7,6 +7,8 @@ use super::exit::Exit;
 #[cfg(feature = "kubernetes")]
 mod cluster;
 #[cfg(all(feature = "sandbox", feature = "refkv"))]
+pub(super) mod disk;
+#[cfg(all(feature = "sandbox", feature = "refkv"))]
 mod inject;
 mod judge;
 mod latency;
@@ -21,6 +23,8 @@ pub(super) fn main(command: &args::Bench) -> Exit {
         args::Bench::Judge { operations } => judge::judge(*operations),
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
         args::Bench::Inject { rounds } => inject::inject(*rounds),
+        #[cfg(all(feature = "sandbox", feature = "refkv"))]
+        args::Bench::Disk(args) => disk::disk(args),
         #[cfg(feature = "kubernetes")]
         args::Bench::Cluster(args) => cluster::cluster(args),
     }
@@ -31,7 +35,7 @@ fn is_of_this_build(command: &args::Bench) -> bool {
     match command {
         args::Bench::Judge { .. } => true,
         #[cfg(all(feature = "sandbox", feature = "refkv"))]
-        args::Bench::Inject { .. } => true,
+        args::Bench::Inject { .. } | args::Bench::Disk(_) => true,
         #[cfg(feature = "kubernetes")]
         args::Bench::Cluster(_) => false,
     }

@@ -41,6 +41,10 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
         return Some(super::sandbox::node(rest.next().unwrap_or_default().into()).into());
     }
     #[cfg(all(feature = "sandbox", feature = "refkv"))]
+    if word == super::bench::disk::SUBCOMMAND {
+        return Some(super::bench::disk::main(std::path::Path::new(&rest.next().unwrap_or_default())));
+    }
+    #[cfg(all(feature = "sandbox", feature = "refkv"))]
     if word == super::soak::INSPECT {
         return Some(super::soak::inspect(rest.next().unwrap_or_default().into()).into());
     }
