@@ -1,16 +1,16 @@
 # `make test` installs what the tests need and runs them, as continuous integration does.
 
-.PHONY: build test test-cluster scale lint install kernel fuzz
+.PHONY: build test test-long test-cluster scale lint install kernel fuzz
 
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
 sudo := sudo
 host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-test test-cluster scale: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
+test test-long test-cluster scale: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
 # A test says where it failed; how it got there through the test framework is the same each time.
-test test-cluster: export RUST_BACKTRACE = 0
+test test-long test-cluster: export RUST_BACKTRACE = 0
 
 include tests/cluster/cluster.mk
 export SEATRIAL_CACHE
@@ -33,6 +33,10 @@ test: kernel lint
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
 	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
+
+# The shipped experiments that `test` leaves out for their time.
+test-long: install
+	cargo test --all-features --test it -- --test-threads=2 --ignored
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
@@ -77,7 +81,10 @@ lint:
 	cargo check --no-default-features --features kubernetes
 
 # Debian and Ubuntu packages: real stores and tools that tests run. Rust comes from rust-toolchain.toml.
-packages = etcd-server nftables busybox-static e2fsprogs iproute2 \
+# PostgreSQL's own programs come into /usr/lib/postgresql/VERSION/bin, where tests look for them. Its package would make a
+# database and run it as a service, unless it finds this setting, which is there for as long as the installation takes.
+no_database = /etc/postgresql-common/createcluster.d/seatrial-tests.conf
+packages = etcd-server postgresql nftables busybox-static e2fsprogs iproute2 \
   etcd-client containerd runc containernetworking-plugins qemu-system-x86 kmod dmsetup
 install:
 	@missing=""; \
@@ -86,7 +93,9 @@ install:
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing"; \
-	  $(sudo) env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing"; \
+	  $(sudo) env DEBIAN_FRONTEND=noninteractive sh -ec "\
+	    mkdir -p $(dir $(no_database)); trap 'rm -f $(no_database)' EXIT; echo 'create_main_cluster = false' > $(no_database); \
+	    apt-get update -qq; apt-get install -y -qq --no-install-recommends $$missing"; \
 	fi
 
 # The kernel of the virtual machine that tests boot (tests/it/vm.rs): a distribution's own, unpacked into the cache and not

@@ -19,7 +19,7 @@ pub use injection::{
     Proof,
 };
 pub use measured::{Measured, MeasuredVolume, Seen, VolumeInodes, VolumeIo, VolumeRoom};
-pub use members::{Member, MemberSample, Members, Role};
+pub use members::{Member, MemberSample, Members, Role, WriteNeeds};
 pub use network::{Shape, ShapedTraffic};
 pub use snapshot::{ContainerStatus, DisruptionBudget, Disturbance, Pod, PodPhase, Rollout, Snapshot};
 pub use volumes::{ClaimedVolume, Volumes};

@@ -35,7 +35,7 @@ pub use rate::Rate;
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
 pub use step::{Extent, Repeat, Start, Step, Work};
-pub use store::{Auth, SecretName, SecurePort, ServerName, Store, StorePort, Tls};
+pub use store::{Auth, DatabaseName, Postgres, SecretName, SecurePort, ServerName, Store, StorePort, Tls};
 pub use target::{Group, OrdinalFrom, Pods, Selector, Target};
 pub use verdict::Verdict;
 pub use workload::{Reads, Scope, Through, Workload};

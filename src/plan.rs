@@ -13,6 +13,6 @@ pub mod select;
 mod text;
 mod timeline;
 
-pub use guard::{Ruling, Standing};
+pub use guard::{Ruling, Standing, Writes};
 pub use preview::{Plan, Planned, preview};
 pub use select::{Choice, View};

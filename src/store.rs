@@ -12,6 +12,7 @@
 
 mod etcd;
 mod http;
+mod postgres;
 mod refkv;
 mod secrets;
 mod tls;
@@ -130,6 +131,7 @@ pub fn open(
 ) -> Result<Arc<dyn Adapter>, SecretError> {
     Ok(match store {
         experiment::Store::Etcd(at) => Arc::new(etcd::Etcd::open(at, dial, secrets)?),
+        experiment::Store::Postgres(at) => Arc::new(postgres::Postgres::open(at, dial, secrets)?),
         experiment::Store::Refkv(at) => Arc::new(refkv::Refkv::new(dial, at.port)),
     })
 }

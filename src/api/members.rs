@@ -1,5 +1,7 @@
 //! The target as the store's own members see it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Ordinal;
@@ -38,11 +40,24 @@ pub enum MemberSample {
         heartbeat: Option<u64>,
         /// Whether it has a vote.
         voter: bool,
+        /// What its writes need, told by a leader whose store does not vote.
+        #[serde(default, skip_serializing_if = "Option::is_none", rename = "writesNeed")]
+        writes_need: Option<WriteNeeds>,
     },
     /// It did not answer: the target's doing. Carries the reason.
     Unreachable(String),
     /// We did not ask, or could not: our doing. Carries the reason.
     NotSampled(String),
+}
+
+/// Besides the leader itself: who must have a write before it is acknowledged.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WriteNeeds {
+    /// How many.
+    pub acknowledgements: u32,
+    /// Of these; the leader is none of them.
+    pub of: BTreeSet<Ordinal>,
 }
 
 /// What a member does in its group.

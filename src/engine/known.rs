@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::limits::after;
 use crate::api::{MemberSample, Members, Nanos, Ordinal, Pod, PodPhase, Role, Snapshot};
 use crate::experiment::Condition;
-use crate::plan::{Standing, View};
+use crate::plan::{Standing, View, Writes};
 
 /// The target, as far as it was told.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Known {
     has_store: bool,
     /// Members whose last answer was that they have no vote.
     learners: BTreeSet<Ordinal>,
+    /// What the last leader said that writes need, where the store does not vote.
+    writes: Option<Writes>,
     /// The last address of each ordinal; kept while its pod is away.
     addresses: BTreeMap<Ordinal, IpAddr>,
     /// Members that this run took down and that have not been seen healthy since, with the moment and the step.
@@ -64,6 +66,7 @@ impl Known {
                 MemberSample::Unreachable(_) | MemberSample::NotSampled(_) => {}
             }
         }
+        self.writes = Writes::told(members).or(self.writes.take());
         self.members = Some(members.clone());
         self.members_at = now;
     }
@@ -145,7 +148,7 @@ impl Known {
 
     /// For the guard: who votes, and who is away.
     pub(super) fn standing(&self) -> Standing {
-        let mut standing = Standing::of(self.view(), &self.learners);
+        let mut standing = Standing::of(self.view(), &self.learners).remembering(self.writes.as_ref());
         for (&ordinal, (_, step)) in &self.healing {
             standing.without(ordinal, &format!("not back yet after step {step}"));
         }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest name that Kubernetes gives an object.
 const LONGEST_NAME: usize = 253;
+/// The longest identifier of PostgreSQL (NAMEDATALEN - 1).
+const LONGEST_DATABASE_NAME: usize = 63;
 
 /// A store that Seatrial knows how to ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +17,8 @@ const LONGEST_NAME: usize = 253;
 pub enum Store {
     /// etcd 3.4 and later, through its JSON gateway.
     Etcd(SecurePort<2379>),
+    /// PostgreSQL 11 and later: a primary and its streaming standbys.
+    Postgres(Postgres),
     /// The built-in replicated key-value store.
     Refkv(StorePort<7400>),
 }
@@ -41,6 +45,76 @@ pub struct SecurePort<const USUAL: u16> {
     /// As which user; nobody where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
+}
+
+/// How PostgreSQL is entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Postgres {
+    /// The port.
+    #[serde(default = "usual::<5432>")]
+    pub port: u16,
+    /// The database in which the workload has its table. Default `postgres`.
+    #[serde(default)]
+    pub database: DatabaseName,
+    /// Whom to trust, and who we are; plain connections where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// As which user; `postgres`, without a password, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+}
+
+/// The name of a database of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DatabaseName(String);
+
+impl Default for DatabaseName {
+    fn default() -> Self {
+        Self("postgres".into())
+    }
+}
+
+impl JsonSchema for DatabaseName {
+    fn schema_name() -> Cow<'static, str> {
+        "DatabaseName".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": LONGEST_DATABASE_NAME })
+    }
+}
+
+impl DatabaseName {
+    /// As PostgreSQL knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for DatabaseName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if (1..=LONGEST_DATABASE_NAME).contains(&name.len()) && !name.contains('\0') {
+            return Ok(Self(name));
+        }
+        Err(format!(
+            "cannot be the name of a database, which has 1 to {LONGEST_DATABASE_NAME} bytes: write one that is there, for \
+             example postgres"
+        ))
+    }
+}
+
+impl From<DatabaseName> for String {
+    fn from(name: DatabaseName) -> Self {
+        name.0
+    }
 }
 
 fn usual<const USUAL: u16>() -> u16 {
@@ -184,6 +258,7 @@ impl Store {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Etcd(_) => "etcd",
+            Self::Postgres(_) => "postgres",
             Self::Refkv(_) => "refkv",
         }
     }
@@ -191,7 +266,15 @@ impl Store {
     /// Whether its members tell who leads.
     pub fn tells_roles(&self) -> bool {
         match self {
+            Self::Etcd(_) | Self::Postgres(_) | Self::Refkv(_) => true,
+        }
+    }
+
+    /// Whether its members vote on who leads; in a store that does not vote, the leader tells what its writes need.
+    pub fn votes(&self) -> bool {
+        match self {
             Self::Etcd(_) | Self::Refkv(_) => true,
+            Self::Postgres(_) => false,
         }
     }
 
@@ -199,6 +282,7 @@ impl Store {
     pub fn tls(&self) -> Option<&Tls> {
         match self {
             Self::Etcd(at) => at.tls.as_ref(),
+            Self::Postgres(at) => at.tls.as_ref(),
             Self::Refkv(_) => None,
         }
     }
@@ -207,6 +291,7 @@ impl Store {
     pub fn auth(&self) -> Option<&Auth> {
         match self {
             Self::Etcd(at) => at.auth.as_ref(),
+            Self::Postgres(at) => at.auth.as_ref(),
             Self::Refkv(_) => None,
         }
     }

@@ -13,6 +13,10 @@
 //! exactly those experiments. In a ring each member sees a majority: a star, allowed, though no three of five see each
 //! other. In a bridge the member in the middle sees everyone: allowed. Two halves of an even group: refused.
 //!
+//! Some stores do not vote: one member takes every write, and says whose acknowledgement it needs. Then the star's center
+//! is that member, and its width is what the writes need. Whether somebody else takes over is not this store's doing, so
+//! it is not counted on.
+//!
 //! PodDisruptionBudgets are asked beside that, with the same arithmetic on the pods that they cover: what is healthy is
 //! what one of them still reaches. Where no store says who votes, a budget is the plain answer and takes the place of the
 //! majority, because whoever wrote it knew the store. A step that says `budgets: ignore` is not held to them.
@@ -32,8 +36,8 @@ mod arithmetic;
 mod reach;
 mod standing;
 
-pub use standing::Standing;
 use standing::Witness;
+pub use standing::{Standing, Writes};
 
 /// The field that allows what the quorum guard refuses.
 pub const ALLOWED_BY: &str = "spec.guards.allowQuorumLoss: true";
@@ -73,6 +77,8 @@ struct Group<'a> {
     rule: Rule,
     members: &'a BTreeSet<Ordinal>,
     needs: usize,
+    /// The member that has to be one of them and reach the others, where no other can.
+    center: Option<Ordinal>,
     /// The name of the budget; empty for the quorum.
     budget: &'a str,
 }
@@ -110,7 +116,11 @@ impl Ruling {
 
 impl Standing {
     fn quorum(&self) -> Group<'_> {
-        Group { rule: Rule::Quorum, members: &self.voters, needs: self.majority(), budget: "" }
+        let (members, needs, center) = match &self.writes {
+            Some(writes) => (&writes.members, writes.needs, Some(writes.leader)),
+            None => (&self.voters, self.majority(), None),
+        };
+        Group { rule: Rule::Quorum, members, needs, center, budget: "" }
     }
 
     /// The groups of whom enough must be left. A budget speaks for a store that nobody can ask.
@@ -122,6 +132,7 @@ impl Standing {
             rule: Rule::Budget,
             members: &budget.covers,
             needs: budget.wants as usize,
+            center: None,
             budget: &budget.name,
         });
         quorum.into_iter().chain(budgets).collect()
@@ -135,8 +146,8 @@ impl Standing {
         ours.push(new);
         let all = now.with_others(&ours);
         let rule = |group: &Group<'_>| {
-            let reach = now.widest_while_rolling(group.members, &all);
-            let at_best = undisturbed.widest_while_rolling(group.members, &ours).0;
+            let reach = now.widest_while_rolling(group, &all);
+            let at_best = undisturbed.widest_while_rolling(group, &ours).0;
             Ruling {
                 holds: reach.0 >= group.needs,
                 would_hold_if_all_were_up: at_best >= group.needs,
@@ -159,7 +170,7 @@ impl Standing {
 pub fn still_holds(standing: &Standing, held: &[&Damage], asked: Asked) -> Result<(), String> {
     let all = standing.with_others(held);
     for group in standing.groups(asked) {
-        let reach = standing.widest(group.members, &all);
+        let reach = standing.widest(&group, &all);
         if reach.0 >= group.needs {
             continue;
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::guard::{Asked, Ruling, Standing};
+use super::guard::{Asked, Ruling, Standing, Writes};
 use super::select::{Choice, View};
 use super::timeline::{Slot, slots};
-use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot};
+use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot, WriteNeeds};
 use crate::experiment::{Experiment, Hypothesis, Start, duration};
 use crate::fault::{Chooser, Damage};
 
@@ -171,9 +171,7 @@ fn assumed_members(
     members: Option<&Members>,
     seed: u64,
 ) -> Option<Members> {
-    if members.is_some() || experiment.target.store.is_none() {
-        return None;
-    }
+    let store = experiment.target.store.as_ref().filter(|_| members.is_none())?;
     let view = View { snapshot, members: None };
     let leader = Choice::new(view, seed, "", 0).shuffled().first().copied();
     let answer = |ordinal| MemberSample::Answer {
@@ -182,7 +180,8 @@ fn assumed_members(
         leader,
         position: 0,
         heartbeat: None,
-        voter: true,
+        voter: store.votes(),
+        writes_need: (!store.votes() && Some(ordinal) == leader).then(WriteNeeds::default),
     };
     Some(Members {
         members: snapshot.ordinals().map(|ordinal| Member { ordinal, sample: answer(ordinal) }).collect(),
@@ -192,10 +191,12 @@ fn assumed_members(
 fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
     let leader =
         assumed.leader().map_or_else(String::new, |leader| format!(" and {}-{leader} led", snapshot.name));
-    format!(
-        "no member was asked: planned as if all {} had a vote{leader}; decided again right before each injection",
-        snapshot.replicas
-    )
+    let who = if Writes::told(assumed).is_some() {
+        "writes needed nobody but the leader".to_owned()
+    } else {
+        format!("all {} had a vote", snapshot.replicas)
+    };
+    format!("no member was asked: planned as if {who}{leader}; decided again right before each injection")
 }
 
 /// Everything that has a default, as it is in force.

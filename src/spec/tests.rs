@@ -146,7 +146,7 @@ fn says_how_a_name_and_its_parameters_are_written() {
         "store: {etcd: {}}",
         "store: 5",
         "x.yaml:7:12: spec.target.store:",
-        "write one of `etcd`, `refkv`",
+        "write one of `etcd`, `postgres`, `refkv`",
     );
     refused(
         "store: {etcd: {}}",
@@ -261,6 +261,11 @@ fn says_how_secrets_are_named() {
         "{etcd: {tls: {secret: a, serverName: 'https://etcd'}}}",
         "spec.target.store.etcd.tls.serverName: `https://etcd` cannot be the name in a certificate",
     );
+    store(
+        "{postgres: {database: ''}}",
+        "spec.target.store.postgres.database: cannot be the name of a database",
+    );
+    store("{postgres: {databse: app}}", "unknown field `databse`: did you mean `database`?");
     store("{refkv: {tls: {secret: a}}}", "spec.target.store.refkv.tls: unknown field `tls`");
 }
 

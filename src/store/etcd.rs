@@ -157,6 +157,7 @@ impl EtcdClient {
             position: status.raft_applied_index,
             heartbeat,
             voter: !status.is_learner,
+            writes_need: None,
         })
     }
 }

@@ -80,6 +80,7 @@ impl RefkvClient {
             position: view.applied.unwrap_or(0),
             heartbeat,
             voter: view.voter,
+            writes_need: None,
         })
     }
 }

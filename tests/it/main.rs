@@ -85,6 +85,7 @@ mod sandbox_volumes;
 mod secure_etcd;
 mod store_adapter;
 mod store_group;
+mod store_postgres;
 mod store_secure;
 mod store_workload;
 mod tracer_caller;

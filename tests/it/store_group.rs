@@ -1,4 +1,4 @@
-//! A real group of three members on the loopback: Debian's etcd, or the built-in store.
+//! A real group of three members on the loopback: Debian's etcd or PostgreSQL, or the built-in store.
 
 use std::fs::File;
 use std::io;
@@ -20,6 +20,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+use super::store_postgres;
+
 pub const MEMBERS: [Ordinal; 3] = [0, 1, 2];
 pub const HEARTBEAT: &str = "seatrial/heartbeat";
 /// How long a member may take to stop or to go on.
@@ -29,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Etcd,
+    Postgres,
     Refkv,
 }
 
@@ -78,7 +81,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 
 /// A program that the kernel ends when the thread that starts it is gone, so that a test run that is killed leaves
 /// nothing behind (PR_SET_PDEATHSIG in prctl(2)). A test's root future stays on the test's own thread.
-fn bound_to_this_thread(program: &str) -> Command {
+pub fn bound_to_this_thread(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", program]);
     command
@@ -89,15 +92,16 @@ impl Group {
     pub async fn start(kind: Kind) -> Self {
         let store: Store = match kind {
             Kind::Etcd => serde_json::from_str(r#"{"etcd":{}}"#),
+            Kind::Postgres => serde_json::from_str(r#"{"postgres":{}}"#),
             Kind::Refkv => serde_json::from_str(r#"{"refkv":{}}"#),
         }
         .expect("a store");
         Self::start_with(kind, None, &store, &Secrets::none()).await
     }
 
-    /// Starts etcd with the certificates of this folder, by which its clients are told, too.
-    pub async fn by_tls(server: &Path, store: &Store, secrets: &Secrets) -> Self {
-        Self::start_with(Kind::Etcd, Some(server.to_owned()), store, secrets).await
+    /// Starts the store with the certificates of this folder, by which its clients are told, too.
+    pub async fn by_tls(kind: Kind, server: &Path, store: &Store, secrets: &Secrets) -> Self {
+        Self::start_with(kind, Some(server.to_owned()), store, secrets).await
     }
 
     async fn start_with(kind: Kind, tls: Option<PathBuf>, store: &Store, secrets: &Secrets) -> Self {
@@ -113,6 +117,9 @@ impl Group {
             dial: Arc::clone(&dial),
             adapter: open(store, dial, secrets).expect("these Secrets are there"),
         };
+        if kind == Kind::Postgres {
+            store_postgres::let_in(group.folder.path(), group.tls.as_deref());
+        }
         for member in MEMBERS {
             group.run(member);
         }
@@ -134,26 +141,22 @@ impl Group {
             .expect("a log file");
         let data = self.folder.path().join(format!("data-{member}"));
         let mut command = match self.kind {
-            Kind::Etcd => self.etcd(member),
-            Kind::Refkv => self.refkv(member),
+            Kind::Etcd => self.etcd(member, &data),
+            Kind::Postgres => store_postgres::member(member, &self.addresses, &data, self.tls.is_some()),
+            Kind::Refkv => self.refkv(member, &data),
         };
-        let (flag, errors) = match self.kind {
-            Kind::Etcd => ("--data-dir", log.try_clone()),
-            Kind::Refkv => ("--data", log.try_clone()),
-        };
+        let errors = log.try_clone().expect("a second descriptor");
         let process = command
             .env("RUST_LOG", "seatrial=info,openraft=info")
-            .arg(flag)
-            .arg(data)
             .stdin(Stdio::null())
             .stdout(log)
-            .stderr(errors.expect("a second descriptor"))
+            .stderr(errors)
             .spawn()
             .expect("the store is installed");
         self.processes.lock().expect("no other test shares it")[member as usize] = Some(process);
     }
 
-    fn etcd(&self, member: Ordinal) -> Command {
+    fn etcd(&self, member: Ordinal, data: &Path) -> Command {
         let all: Vec<String> = MEMBERS
             .iter()
             .map(|&other| format!("etcd-{other}=http://{}", self.peers[other as usize]))
@@ -178,10 +181,11 @@ impl Group {
         ] {
             command.arg(flag).arg(value);
         }
+        command.arg("--data-dir").arg(data);
         command
     }
 
-    fn refkv(&self, member: Ordinal) -> Command {
+    fn refkv(&self, member: Ordinal, data: &Path) -> Command {
         let all: Vec<String> =
             MEMBERS.iter().map(|&other| format!("{other}={}", self.addresses[other as usize])).collect();
         let mut command = bound_to_this_thread(env!("CARGO_BIN_EXE_seatrial"));
@@ -189,7 +193,9 @@ impl Group {
             .arg("refkv")
             .args(["--id", &member.to_string()])
             .args(["--listen", &self.addresses[member as usize].to_string()])
-            .args(["--peers", &all.join(",")]);
+            .args(["--peers", &all.join(",")])
+            .arg("--data")
+            .arg(data);
         command
     }
 
@@ -214,8 +220,9 @@ impl Group {
         Tree::below(process.expect("not reaped"))
     }
 
-    /// Ends a member at once.
+    /// Ends a member at once, with all its processes.
     pub fn end(&self, member: Ordinal) {
+        assert!(self.tree(member).kill(PATIENCE).expect("a child can be killed"));
         let process = self.processes.lock().expect("no other test shares it")[member as usize].take();
         let mut process = process.expect("it runs");
         process.kill().expect("a child can be killed");

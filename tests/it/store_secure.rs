@@ -11,7 +11,7 @@ use seatrial::store::{Adapter, Failure, ReadMode, Secrets};
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, mount};
-use crate::store_group::{Group, HEARTBEAT, MEMBERS, in_};
+use crate::store_group::{Group, HEARTBEAT, Kind, MEMBERS, in_};
 
 const QUICK: Duration = Duration::from_secs(5);
 /// What a mistake may never show.
@@ -40,9 +40,13 @@ impl Scene {
         mount("root", &[("username", "root"), ("password", PASSWORD)]);
         mount("wrong", &[("username", "root"), ("password", "letmein")]);
         mount("narrow", &[("username", "narrow"), ("password", PASSWORD)]);
-        let group =
-            Group::by_tls(&secrets.path().join("server"), &store("tls", None), &Secrets::at(secrets.path()))
-                .await;
+        let group = Group::by_tls(
+            Kind::Etcd,
+            &secrets.path().join("server"),
+            &store("tls", None),
+            &Secrets::at(secrets.path()),
+        )
+        .await;
         Self { group, secrets }
     }
 

@@ -141,6 +141,12 @@ async fn refkv_keeps_what_it_acknowledged_while_its_leader_is_killed() {
     keeps_what_it_acknowledged(Kind::Refkv).await;
 }
 
+/// Nobody takes the primary's place, so it has to come back first.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_it_acknowledged_while_its_primary_is_killed() {
+    keeps_what_it_acknowledged(Kind::Postgres).await;
+}
+
 async fn keeps_what_it_acknowledged(kind: Kind) {
     let group = Group::start(kind).await;
     let (notes, running) = start(&group).await;
@@ -151,8 +157,14 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
     group.end(leader);
     // One second, at least, begins after the leader's end and is counted whole.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    wait_until_most_are_answered(&mut rates).await;
-    group.run(leader);
+    if kind == Kind::Postgres {
+        assert_eq!(rates.borrow().ok, 0, "without a primary");
+        group.run(leader);
+        wait_until_most_are_answered(&mut rates).await;
+    } else {
+        wait_until_most_are_answered(&mut rates).await;
+        group.run(leader);
+    }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let totals = running.stop().await;
 

@@ -183,6 +183,7 @@ impl Rig {
                 position: 1,
                 heartbeat: None,
                 voter: true,
+                writes_need: None,
             }
         };
         let members = self.pods.iter().map(|pod| pod.ordinal);

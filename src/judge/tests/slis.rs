@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
-use crate::api::Members;
+use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
 
 #[track_caller]
@@ -68,6 +68,48 @@ fn quorum_needs_a_leader_that_its_majority_agrees_on() {
         members
     };
     says(&story, Verdict::Fail, "none leads");
+}
+
+/// Member 0 leads a store that does not vote, and its writes need one of the two others.
+fn without_votes(now: Nanos) -> Members {
+    let mut members = healthy(now);
+    for member in &mut members.members {
+        let MemberSample::Answer { voter, writes_need, .. } = &mut member.sample else { continue };
+        *voter = false;
+        *writes_need = (member.ordinal == 0).then(|| WriteNeeds { acknowledgements: 1, of: [1, 2].into() });
+    }
+    members
+}
+
+#[test]
+fn quorum_of_a_store_that_does_not_vote_is_its_leader_and_whom_its_writes_need() {
+    let mut story =
+        Story::claiming(json!({"name": "q", "sli": {"quorum": {}}, "during": {"totalOutage": "0s"}}));
+    story.members = |now| {
+        let mut members = without_votes(now);
+        if (8 * S..9 * S).contains(&now) {
+            members.members[1] = silent(1);
+        }
+        members
+    };
+    says(&story, Verdict::Pass, "");
+    story.members = |now| {
+        let mut members = without_votes(now);
+        if (8 * S..9 * S).contains(&now) {
+            members.members[1] = silent(1);
+            members.members[2] = member(2, 1, 1, now);
+        }
+        members
+    };
+    says(&story, Verdict::Fail, "0 of 2 members follow the leader, its writes need 1");
+    story.members = |now| {
+        let mut members = without_votes(now);
+        if (8 * S..9 * S).contains(&now) {
+            members.members[0] = silent(0);
+        }
+        members
+    };
+    says(&story, Verdict::Fail, "no member leads");
 }
 
 #[test]

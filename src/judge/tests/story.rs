@@ -57,6 +57,7 @@ pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, hea
             position: 1,
             heartbeat: Some(heartbeat),
             voter: true,
+            writes_need: None,
         },
     }
 }

@@ -80,7 +80,7 @@ impl Standing {
                 let _ = write!(text, ": {reach} of {all} left");
             }
         }
-        text.push_str(&group.tail());
+        text.push_str(&group.tail(&self.set));
         match (group.rule, self.witness) {
             (Rule::Quorum, Witness::Platform) => text.push_str(
                 " (members were not asked: every replica counts as a voter, every Ready pod as up)",
@@ -120,7 +120,10 @@ impl Group<'_> {
     fn head(&self) -> String {
         let all = self.members.len();
         match self.rule {
-            Rule::Quorum => format!("{all} voter{}", if all == 1 { "" } else { "s" }),
+            Rule::Quorum => match self.center {
+                None => format!("{all} voter{}", if all == 1 { "" } else { "s" }),
+                Some(_) => format!("{all} member{} for writes", if all == 1 { "" } else { "s" }),
+            },
             Rule::Budget => format!("{all} pod{} under {}", if all == 1 { "" } else { "s" }, self.name()),
         }
     }
@@ -132,9 +135,13 @@ impl Group<'_> {
         }
     }
 
-    fn tail(&self) -> String {
+    fn tail(&self, set: &str) -> String {
         match self.rule {
-            Rule::Quorum => format!(", a majority is {}", self.needs),
+            Rule::Quorum => match self.center {
+                None => format!(", a majority is {}", self.needs),
+                Some(leader) if self.needs == 1 => format!(", writes need {set}-{leader}"),
+                Some(leader) => format!(", writes need {set}-{leader} and {} more", self.needs - 1),
+            },
             Rule::Budget => format!(", the budget wants {}", self.needs),
         }
     }

@@ -1,7 +1,6 @@
 //! How many members one of them still reaches, by brute force over the graph.
 
-use std::collections::BTreeSet;
-
+use super::Group;
 use super::standing::Standing;
 use crate::api::Ordinal;
 use crate::fault::Damage;
@@ -11,21 +10,25 @@ impl Standing {
     /// away already may be one of them: nobody takes the next one before it is back.
     pub(super) fn widest_while_rolling(
         &self,
-        among: &BTreeSet<Ordinal>,
+        group: &Group<'_>,
         damages: &[&Damage],
     ) -> (usize, Option<Ordinal>) {
         let rolling: usize = damages.iter().map(|damage| damage.rolling as usize).sum();
         let is_held = |ordinal: &Ordinal| damages.iter().any(|damage| damage.down.contains(ordinal));
-        let away = among.iter().filter(|&ordinal| self.down.contains_key(ordinal) && !is_held(ordinal));
+        let away =
+            group.members.iter().filter(|&ordinal| self.down.contains_key(ordinal) && !is_held(ordinal));
         let away = away.count();
         let mut worst = self.clone();
-        let mut found = worst.widest(among, damages);
+        let mut found = worst.widest(group, damages);
         for _ in away..rolling {
-            let next = among.iter().filter(|&ordinal| !worst.down.contains_key(ordinal) && !is_held(ordinal));
+            let next = group
+                .members
+                .iter()
+                .filter(|&ordinal| !worst.down.contains_key(ordinal) && !is_held(ordinal));
             let taken = next.map(|&ordinal| {
                 let mut without = worst.clone();
                 without.without(ordinal, "");
-                (without.widest(among, damages), without)
+                (without.widest(group, damages), without)
             });
             let Some((least, without)) = taken.min_by_key(|((reach, _), _)| *reach) else {
                 break;
@@ -36,8 +39,9 @@ impl Standing {
     }
 
     /// The largest number of these members that one of them reaches both ways, itself included, and which one that is.
-    pub(super) fn widest(&self, among: &BTreeSet<Ordinal>, damages: &[&Damage]) -> (usize, Option<Ordinal>) {
-        let up: Vec<Ordinal> = among
+    pub(super) fn widest(&self, group: &Group<'_>, damages: &[&Damage]) -> (usize, Option<Ordinal>) {
+        let up: Vec<Ordinal> = group
+            .members
             .iter()
             .copied()
             .filter(|ordinal| !self.down.contains_key(ordinal))
@@ -50,6 +54,7 @@ impl Standing {
                 .count()
         };
         up.iter()
+            .filter(|&&center| group.center.is_none_or(|only| only == center))
             .map(|&center| (reached(center), Some(center)))
             .max_by_key(|&(count, center)| (count, std::cmp::Reverse(center)))
             .unwrap_or((0, None))

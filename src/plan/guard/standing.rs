@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{DisruptionBudget, MemberSample, Ordinal, PodPhase};
+use crate::api::{DisruptionBudget, MemberSample, Members, Ordinal, PodPhase};
 use crate::fault::Damage;
 use crate::plan::View;
 
@@ -11,6 +11,8 @@ use crate::plan::View;
 pub struct Standing {
     pub(super) set: String,
     pub(super) voters: BTreeSet<Ordinal>,
+    /// What writes need, where the store does not vote.
+    pub(super) writes: Option<Writes>,
     /// Members that are away, with the reason; also those without a vote.
     pub(super) down: BTreeMap<Ordinal, String>,
     /// Members that answer, and whose pods are not Ready all the same.
@@ -18,6 +20,33 @@ pub struct Standing {
     pub(super) others: Vec<Other>,
     pub(super) budgets: Vec<DisruptionBudget>,
     pub(super) witness: Witness,
+}
+
+/// What the writes of a store that does not vote need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writes {
+    pub(super) leader: Ordinal,
+    /// The leader and whoever may acknowledge.
+    pub(super) members: BTreeSet<Ordinal>,
+    /// How many of them.
+    pub(super) needs: usize,
+}
+
+impl Writes {
+    /// What the leader says of it; none where nobody leads, or where members vote.
+    pub fn told(members: &Members) -> Option<Self> {
+        let leader = members.leader()?;
+        members.members.iter().find(|member| member.ordinal == leader).and_then(|member| {
+            match &member.sample {
+                MemberSample::Answer { writes_need, .. } => writes_need.as_ref().map(|need| Self {
+                    leader,
+                    members: need.of.iter().copied().chain([leader]).collect(),
+                    needs: need.acknowledgements as usize + 1,
+                }),
+                MemberSample::Unreachable(_) | MemberSample::NotSampled(_) => None,
+            }
+        })
+    }
 }
 
 /// What somebody else does to the group.
@@ -51,6 +80,7 @@ impl Standing {
         let mut standing = Self {
             set: view.snapshot.name.clone(),
             voters: BTreeSet::new(),
+            writes: view.members.and_then(Writes::told),
             down: BTreeMap::new(),
             unready: BTreeSet::new(),
             others: others.collect(),
@@ -91,6 +121,12 @@ impl Standing {
             }
         }
         standing
+    }
+
+    /// The same where a leader that is silent now has said this before.
+    #[must_use]
+    pub fn remembering(self, writes: Option<&Writes>) -> Self {
+        Self { writes: self.writes.or_else(|| writes.cloned()), ..self }
     }
 
     /// The same with one more member away.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::{
-    DisruptionBudget, Disturbance, Member, MemberSample, Members, Pod, PodPhase, Role, Snapshot,
+    DisruptionBudget, Disturbance, Member, MemberSample, Members, Pod, PodPhase, Role, Snapshot, WriteNeeds,
 };
 use crate::experiment::Step;
 use crate::plan::{Choice, View};
@@ -46,7 +46,17 @@ fn answer(voter: bool) -> MemberSample {
         position: 1,
         heartbeat: None,
         voter,
+        writes_need: None,
     }
+}
+
+/// Member 0 leads a store that does not vote.
+fn leading(needs: u32, of: &[Ordinal]) -> MemberSample {
+    let MemberSample::Answer { term, leader, position, heartbeat, .. } = answer(false) else {
+        unreachable!("it answers")
+    };
+    let writes_need = Some(WriteNeeds { acknowledgements: needs, of: of.iter().copied().collect() });
+    MemberSample::Answer { role: Role::Leader, term, leader, position, heartbeat, voter: false, writes_need }
 }
 
 fn members(samples: Vec<MemberSample>) -> Members {
@@ -128,6 +138,44 @@ fn who_has_no_vote_may_go() {
         !Standing::of(view, &BTreeSet::new()).judge(&[], &down(&[0]), BOTH).holds,
         "a voter until it is told"
     );
+}
+
+#[test]
+fn a_store_that_does_not_vote_needs_its_leader_and_nobody_else_unless_its_writes_do() {
+    let alone = standing(vec![leading(0, &[]), answer(false), answer(false)]);
+    assert!(alone.judge(&[], &down(&[1, 2]), BOTH).holds);
+    let ruling = alone.judge(&[], &down(&[0]), BOTH);
+    assert!(!ruling.holds && !ruling.would_hold_if_all_were_up);
+    assert_eq!(
+        ruling.refusal(),
+        "1 member for writes, this takes 1 (etcd-0): 0 of 1 left, writes need etcd-0; \
+         spec.guards.allowQuorumLoss: true allows it"
+    );
+    let with_one = || vec![leading(1, &[1, 2]), answer(false), answer(false)];
+    assert!(standing(with_one()).judge(&[], &down(&[1]), BOTH).holds);
+    let ruling = standing(with_one()).judge(&[], &down(&[1, 2]), BOTH);
+    assert_eq!(
+        ruling.arithmetic,
+        "3 members for writes, this takes 2 (etcd-1, etcd-2): 1 of 3 left, writes need etcd-0 and 1 more"
+    );
+    assert!(!ruling.holds);
+    // Two that reach each other are no help to a leader that reaches nobody.
+    let cut_off = cut(3, r#"{"isolate":{"ordinals":[0]}}"#);
+    assert!(!standing(with_one()).judge(&[], &cut_off, BOTH).holds);
+    assert!(standing(with_one()).judge(&[], &cut(3, r#"{"isolate":{"ordinals":[1]}}"#), BOTH).holds);
+}
+
+#[test]
+fn what_a_leader_said_of_its_writes_is_remembered_while_it_is_silent() {
+    let told = members(vec![leading(1, &[1, 2]), answer(false), answer(false)]);
+    let told = Writes::told(&told).expect("the leader says so");
+    let silent = MemberSample::Unreachable("timed out".into());
+    let snapshot = snapshot(3);
+    let now = members(vec![silent, answer(false), answer(false)]);
+    let view = View { snapshot: &snapshot, members: Some(&now) };
+    let standing = Standing::of(view, &BTreeSet::from([0, 1, 2])).remembering(Some(&told));
+    let why = still_holds(&standing, &[&down(&[1])], BOTH).expect_err("the leader is gone");
+    assert!(why.contains("1 already down (etcd-0: unreachable)") && why.ends_with("and 1 more"), "{why}");
 }
 
 #[test]

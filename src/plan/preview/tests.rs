@@ -107,6 +107,7 @@ fn counts_members_that_are_down_where_the_target_runs() {
         position: 0,
         heartbeat: None,
         voter: true,
+        writes_need: None,
     };
     let members = Members {
         members: [answer(Role::Follower), answer(Role::Leader), MemberSample::Unreachable("gone".into())]

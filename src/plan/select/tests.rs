@@ -35,6 +35,7 @@ fn members(roles: &[(Role, u64)]) -> Members {
                     position: 0,
                     heartbeat: None,
                     voter: true,
+                    writes_need: None,
                 },
             })
             .collect(),

@@ -31,6 +31,7 @@ fn members(leader: u32) -> Entry {
             position: 1,
             heartbeat: None,
             voter: true,
+            writes_need: None,
         },
     };
     Entry::Input(Input::Members(Members { members: vec![member(0), member(1)] }))

@@ -94,6 +94,7 @@ mod tests {
                 position: 1,
                 heartbeat: None,
                 voter: true,
+                writes_need: None,
             },
         }
     }
