@@ -18,6 +18,7 @@ use crate::fault::host;
 use crate::fault::host::volumes::folder_of_the_node;
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, kernel};
 use crate::host::mount::place;
+use crate::host::mount::table::volume_of_kubelet;
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::tracer::{
@@ -168,7 +169,7 @@ pub(in crate::fault) fn prepare(
     let rules = Rules {
         operations: meant.operations.iter().map(|&operation| operation.into()).collect(),
         devices: volumes.iter().map(|volume| volume.device).collect(),
-        paths: paths(meant.paths, &volumes)?,
+        paths: paths(meant.paths, &pod.uid, &volumes)?,
         then: meant.then.clone(),
         percent: meant.percent,
         seed: u64::from(meant.seed),
@@ -218,7 +219,7 @@ fn volumes<'a>(pod: &'a LocatedPod, claims: &[String], undo_dir: &Path) -> Resul
 }
 
 /// At which paths of these volumes files are meant; nothing where at all.
-fn paths(patterns: &[String], volumes: &[Volume<'_>]) -> Result<Option<Paths>, Error> {
+fn paths(patterns: &[String], pod: &str, volumes: &[Volume<'_>]) -> Result<Option<Paths>, Error> {
     if patterns.is_empty() {
         return Ok(None);
     }
@@ -226,8 +227,9 @@ fn paths(patterns: &[String], volumes: &[Volume<'_>]) -> Result<Option<Paths>, E
     let mut roots = Vec::new();
     for volume in volumes {
         let process = volume::process(&volume.located.path).unwrap_or(std::process::id().cast_signed());
-        let folder = place::folder(&volume.root, process).map_err(|error| volume.failed(error))?;
-        roots.push((volume.device, folder));
+        let mounted = place::folder(&volume.root, process).map_err(|error| volume.failed(error))?;
+        let whole = volume_of_kubelet(pod, volume.device, &mounted);
+        roots.push((volume.device, whole.unwrap_or(mounted)));
     }
     Ok(Some(Paths { patterns: patterns.to_vec(), roots }))
 }

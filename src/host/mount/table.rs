@@ -113,6 +113,24 @@ fn mounted(line: &str, number: u64) -> Option<Mounted> {
     is_it.then(|| Mounted { point: unescape(point), root: unescape(root) })
 }
 
+/// The folder of a filesystem that a kubelet has mounted on this machine as a volume of a pod, where `folder` is that or lies
+/// below it, as what a container mounts by `subPath` does.
+pub fn volume_of_kubelet(pod: &str, device: u64, folder: &Path) -> Option<PathBuf> {
+    volume_around(&fs::read_to_string("/proc/1/mountinfo").ok()?, pod, device, folder)
+}
+
+fn volume_around(table: &str, pod: &str, device: u64, folder: &Path) -> Option<PathBuf> {
+    let wanted = format!("{}:{}", libc::major(device), libc::minor(device));
+    // Where a kubelet has its own folder can be chosen; what is below it cannot.
+    let place = format!("/pods/{pod}/volumes/");
+    let roots = table.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(2);
+        let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
+        (device == wanted && point.contains(&place)).then(|| unescape(root))
+    });
+    roots.filter(|root| folder.starts_with(root)).max_by_key(|root| root.components().count())
+}
+
 /// Whether the mount by which a file was opened is still where it was: in the mount namespace of process 1, or in one's own
 /// (proc_pid_fdinfo(5)).
 pub fn is_mounted(file: BorrowedFd<'_>) -> io::Result<bool> {
@@ -170,7 +188,9 @@ fn is_below(path: &Path, points: &[PathBuf]) -> bool {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{Mounted, is_below, mounted, point, superblock};
+    use nix::libc::makedev;
+
+    use super::{Mounted, is_below, mounted, point, superblock, volume_around};
 
     #[test]
     fn mount_points_are_read_with_their_blanks() {
@@ -196,6 +216,22 @@ mod tests {
         assert_eq!(found.inside(Path::new("/mnt/a b/wal/0")), Some("/db/wal/0".into()));
         assert_eq!(found.inside(Path::new("/mnt/a bc/wal/0")), None);
         assert_eq!(mounted(line, 35), None);
+    }
+
+    #[test]
+    fn a_volume_begins_where_the_kubelet_mounted_it_and_not_where_a_container_sees_a_part_of_it() {
+        let table = "36 35 7:3 / /data rw - ext4 /dev/loop3 rw
+37 35 7:3 /disks/a /kubelet/pods/u1/volumes/kubernetes.io~local-volume/a rw - ext4 /dev/loop3 rw
+38 35 7:3 /disks/b /kubelet/pods/u1/volumes/kubernetes.io~local-volume/b rw - ext4 /dev/loop3 rw
+39 35 7:3 /disks/a/sub /kubelet/pods/u1/volume-subpaths/a/db/0 rw - ext4 /dev/loop3 rw
+40 35 7:4 / /kubelet/pods/u2/volumes/kubernetes.io~csi/c/mount rw - ext4 /dev/loop4 rw";
+        let found =
+            |pod, minor, folder: &str| volume_around(table, pod, makedev(7, minor), Path::new(folder));
+        assert_eq!(found("u1", 3, "/disks/a/sub"), Some("/disks/a".into()));
+        assert_eq!(found("u1", 3, "/disks/b"), Some("/disks/b".into()));
+        assert_eq!(found("u1", 3, "/disks/c"), None);
+        assert_eq!(found("u2", 4, "/sub"), Some("/".into()));
+        assert_eq!(found("u2", 3, "/disks/a"), None);
     }
 
     #[test]
