@@ -21,10 +21,19 @@ pub(super) struct Deletion {
     /// Whether somebody else had deleted it before.
     was_going: bool,
     asked: Option<u64>,
-    is_seen: bool,
-    is_replaced: bool,
+    seen: Seen,
     failed: Option<String>,
     ending_since: Option<Nanos>,
+}
+
+/// What was seen of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    Nothing,
+    /// The pod is gone or going.
+    End,
+    /// The ordinal has another one.
+    Successor,
 }
 
 impl Deletion {
@@ -44,8 +53,7 @@ impl Deletion {
             uid: pod.uid.clone(),
             was_going: pod.phase == PodPhase::Terminating,
             asked: None,
-            is_seen: false,
-            is_replaced: false,
+            seen: Seen::Nothing,
             failed: None,
             ending_since: None,
         };
@@ -65,17 +73,18 @@ impl Deletion {
             self.failed.get_or_insert(error);
         }
         match scene.known.pod(self.ordinal) {
-            None => self.is_seen = true,
+            None => self.seen = self.seen.max(Seen::End),
             Some(pod) if pod.uid == self.uid => {
-                self.is_seen |= pod.phase == PodPhase::Terminating && !self.was_going;
+                if pod.phase == PodPhase::Terminating && !self.was_going {
+                    self.seen = self.seen.max(Seen::End);
+                }
             }
             Some(pod) => {
-                self.is_seen = true;
-                self.is_replaced = true;
+                self.seen = Seen::Successor;
                 if self.follow && self.ending_since.is_none() && pod.phase == PodPhase::Running {
                     self.uid.clone_from(&pod.uid);
                     self.was_going = false;
-                    self.is_replaced = false;
+                    self.seen = Seen::End;
                     self.ask(scene);
                 }
             }
@@ -85,7 +94,7 @@ impl Deletion {
     /// See [`Arming`].
     pub(super) fn arming(&self) -> Arming {
         match &self.failed {
-            _ if self.is_seen => Arming::Proven,
+            _ if self.seen > Seen::Nothing => Arming::Proven,
             Some(error) => Arming::Failed(format!("{} was not deleted: {error}", self.pod)),
             None => Arming::Pending,
         }
@@ -99,15 +108,15 @@ impl Deletion {
     /// Whether the ordinal has its new pod, or nobody waits for it any more.
     pub(super) fn is_over(&self, scene: &Scene<'_>) -> bool {
         let gave_up = self.ending_since.is_some_and(|since| scene.passed(since, scene.limits().replace));
-        self.is_replaced || gave_up || !self.is_seen
+        gave_up || self.seen != Seen::End
     }
 
     /// Why it does not count as proven.
     pub(super) fn shortfall(&self) -> Option<String> {
-        match (&self.failed, self.is_replaced) {
+        match (&self.failed, self.seen) {
             (Some(error), _) => Some(format!("{} was not deleted: {error}", self.pod)),
-            (None, false) => Some(format!("{} has no new pod", self.pod)),
-            (None, true) => None,
+            (None, Seen::Nothing | Seen::End) => Some(format!("{} has no new pod", self.pod)),
+            (None, Seen::Successor) => None,
         }
     }
 

@@ -83,14 +83,14 @@ pub fn file_in(folder: &File) -> io::Result<File> {
 /// Becomes that process, by the word that follows [`SUBCOMMAND`].
 pub fn main(orders: Option<OsString>) -> ExitCode {
     let orders = orders.and_then(|orders| serde_json::from_str(orders.to_str()?).ok());
-    match orders.map(load) {
+    match orders.as_ref().map(load) {
         None => ExitCode::from(2),
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(_)) => ExitCode::FAILURE,
     }
 }
 
-fn load(orders: Orders) -> io::Result<()> {
+fn load(orders: &Orders) -> io::Result<()> {
     let mut line = Line::default();
     if !line.is_told()? {
         return Ok(());

@@ -120,10 +120,7 @@ impl PostgresClient {
         if let Endpoint::Member(ordinal) = self.endpoint {
             self.primaries.hear(ordinal, view.timeline, view.is_primary);
         }
-        let heartbeat = match view.has_table {
-            true => self.value_held(heartbeat, deadline).await?,
-            false => None,
-        };
+        let heartbeat = if view.has_table { self.value_held(heartbeat, deadline).await? } else { None };
         Ok(view.sample(self.endpoint, &self.primaries, heartbeat))
     }
 

@@ -70,10 +70,8 @@ impl View {
             Endpoint::Member(ordinal) => Some(ordinal),
             Endpoint::Service => None,
         };
-        let leader = match self.is_primary {
-            true => own,
-            false => primaries.of(self.timeline).filter(|_| self.receives),
-        };
+        let leader =
+            if self.is_primary { own } else { primaries.of(self.timeline).filter(|_| self.receives) };
         let writes_need = own.filter(|_| self.is_primary);
         MemberSample::Answer {
             role: if self.is_primary { Role::Leader } else { Role::Follower },
