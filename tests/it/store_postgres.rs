@@ -12,7 +12,9 @@ use seatrial::experiment::Store;
 use seatrial::host::user_namespace::is_root_of_machine;
 use seatrial::platform::Endpoint;
 use seatrial::store::{Adapter, Failure, ReadMode, Secrets, Swap};
+use tokio::net::TcpStream;
 use tokio::time::sleep;
+use tokio_postgres::{Config, NoTls};
 
 use super::certificates::{Authority, mount};
 use super::store_group::{Group, HEARTBEAT, Kind, MEMBERS, bound_to_this_thread, in_};
@@ -191,6 +193,20 @@ async fn postgres_answers_every_question() {
     assert_eq!(at_primary.list("seatrial/", in_(QUICK)).await, Ok(Default::default()));
 }
 
+/// As an administrator does.
+async fn end_who_waits_for_a_standby(primary: SocketAddr) {
+    let stream = TcpStream::connect(primary).await.expect("the primary listens");
+    let (administrator, connection) =
+        Config::new().user("postgres").connect_raw(stream, NoTls).await.expect("anybody is let in");
+    tokio::spawn(connection);
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let until = in_(QUICK);
+    while administrator.query_typed(end, &[]).await.expect("an administrator may").is_empty() {
+        assert!(tokio::time::Instant::now() < until, "nobody waits");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_tells_known_from_unknown() {
     let group = Group::start(Kind::Postgres).await;
@@ -202,8 +218,17 @@ async fn postgres_tells_known_from_unknown() {
     // One standby is enough, the other one stays behind and says so.
     group.stop(2);
     assert_eq!(client.write(HEARTBEAT, 2, in_(QUICK)).await, Ok(()));
-    // Without both the primary goes on waiting for one of them, which may come.
+    // Without both the primary goes on waiting for one of them. A server that ends then has not told what it has done: the
+    // value is there all the same.
     group.stop(1);
+    let mut cut_short = group.adapter.client(Endpoint::Member(0));
+    let (write, ()) = tokio::join!(
+        cut_short.write("seatrial/r/2", 1, in_(QUICK)),
+        end_who_waits_for_a_standby(group.address(0))
+    );
+    assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
+    assert_eq!(client.read("seatrial/r/2", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(1)));
+    // Nobody ends it: a standby may come.
     let write = client.write("seatrial/r/0", 2, in_(IMPATIENT)).await;
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
     assert_eq!(client.read("seatrial/r/0", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(1)));
