@@ -79,6 +79,14 @@ impl Experiment {
         };
         self.steps.iter().filter_map(told).collect()
     }
+
+    /// Why it can be run in a sandbox alone, where it can: the first step that says so.
+    pub fn needs_sandbox(&self) -> Option<String> {
+        self.steps.iter().find_map(|step| {
+            let Work::Fault(fault) = &step.work else { return None };
+            Some(format!("step {}: {}: {}", step.name, fault.name(), fault.needs_sandbox()?))
+        })
+    }
 }
 
 mod defaults {

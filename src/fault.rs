@@ -83,6 +83,11 @@ pub trait Kind {
         !self.needs_kubernetes()
     }
 
+    /// Why it can be done in a sandbox alone, where it can.
+    fn needs_sandbox(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Of which kinds it denies the creation of members' objects.
     fn denies(&self) -> Vec<DeniedResource> {
         Vec::new()
@@ -332,6 +337,11 @@ macro_rules! faults {
             /// See [`Kind::needs_kubernetes`].
             pub fn needs_kubernetes(&self) -> bool {
                 match self { $(Self::$variant(kind) => kind.needs_kubernetes()),* }
+            }
+
+            /// See [`Kind::needs_sandbox`].
+            pub fn needs_sandbox(&self) -> Option<&'static str> {
+                match self { $(Self::$variant(kind) => kind.needs_sandbox()),* }
             }
 
             /// See [`Kind::denies`].

@@ -3,6 +3,7 @@
 pub mod block_device;
 pub mod capabilities;
 pub mod cgroup;
+pub mod forgetful;
 pub mod freeze;
 pub mod freezer;
 pub mod inodes;

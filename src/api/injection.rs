@@ -111,6 +111,9 @@ pub enum HostFault {
     PowerLoss {
         /// The claim templates whose volumes lose power; all where empty.
         claims: Vec<String>,
+        /// Where what was not fsynced is torn: decides what of it is on the disk nevertheless.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        torn: Option<u32>,
     },
     /// Hold system calls on files of these volumes for a while.
     DiskLatency(Box<SlowDisk>),

@@ -23,6 +23,8 @@ use crate::report::live::{Live, Style};
 use crate::run::{Platform, RunError, Setup};
 use crate::store;
 
+mod torn;
+
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
     // Before anything is started: it is the cheapest mistake to tell.
@@ -57,6 +59,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
         let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
+        torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
         return Ok((experiment, sandbox));
     }
     let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
@@ -69,12 +72,13 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
         return Err(exit);
     };
     refuse_what_needs_a_filesystem(&experiment, ClaimKind::here())?;
+    let forgetful = torn::claims(&experiment, &accepted.set)?;
     if !args.quiet {
         scene::tell_notes(&accepted);
         sandbox::tell_claims(&accepted.set);
     }
     let name = format!("run-{}", std::process::id());
-    let sandbox = sandbox::start(accepted.set, name, false).map_err(unmet)?;
+    let sandbox = sandbox::start(accepted.set, name, false, forgetful).map_err(unmet)?;
     Ok((experiment, sandbox))
 }
 

@@ -1,5 +1,6 @@
 //! `seatrial sandbox`: a StatefulSet that keeps running on this machine; and the node process of every sandbox.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,13 +35,18 @@ pub(super) fn main(command: args::Sandbox) -> Exit {
     }
 }
 
-/// Starts a sandbox with a node in it.
-pub(super) fn start(set: SetSpec, name: String, keep: bool) -> Result<Sandbox, SandboxError> {
+/// Starts a sandbox with a node in it, in which the volumes of some claim templates are forgetful ones.
+pub(super) fn start(
+    set: SetSpec,
+    name: String,
+    keep: bool,
+    forgetful: BTreeSet<String>,
+) -> Result<Sandbox, SandboxError> {
     let state_root = state_root()?;
     let folder = StateDir::of(&state_root, &name)?.path().to_owned();
     let node = vec![NODE.to_owned(), folder.display().to_string()];
     let program = PathBuf::from("/proc/self/exe");
-    Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node) })
+    Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node), forgetful })
 }
 
 /// Says when volumes are less than root could expect.
@@ -62,7 +68,7 @@ fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
     scene::tell_notes(&accepted);
     tell_claims(&accepted.set);
     let name = name.unwrap_or_else(|| accepted.set.name.clone());
-    let sandbox = start(accepted.set, name, true)?;
+    let sandbox = start(accepted.set, name, true, BTreeSet::new())?;
     let waited = block_on(async {
         let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
         client.wait_ready(READY_LIMIT).await.map_err(|error| error.to_string())

@@ -215,8 +215,8 @@ pub fn prepare(
         HostFault::StopKubelet {} => Box::new(kubelet_stop::host::kubelet()?),
         fault @ HostFault::Partition { .. } => Box::new(network_partition::host::prepare(fault, pod, mark)?),
         HostFault::Shape(shaped) => Box::new(network_shaping::host::prepare(shaped, pod, mark)?),
-        HostFault::PowerLoss { claims } => {
-            Box::new(power_loss::host::Target::find(pod, claims, mark.to_owned())?)
+        HostFault::PowerLoss { claims, torn } => {
+            Box::new(power_loss::host::Target::find(pod, claims, *torn, mark.to_owned())?)
         }
         HostFault::DiskLatency(slow) => {
             Box::new(disk_latency::host::prepare(&(&**slow).into(), pod, container, own)?)

@@ -117,6 +117,11 @@ pub fn become_root(root: &Path) -> io::Result<()> {
     Ok(nix::unistd::chdir("/")?)
 }
 
+/// Takes away what is mounted there; whoever uses it keeps it until they are done.
+pub fn detach(target: &Path) -> io::Result<()> {
+    named("cannot detach what is", target, umount2(target, MntFlags::MNT_DETACH))
+}
+
 /// Unmounts for real: fails while anybody uses it.
 pub fn unmount(target: &Path) -> io::Result<()> {
     named("cannot unmount what is", target, umount2(target, MntFlags::empty()))

@@ -4,6 +4,7 @@
 //! up ──▶ sweeper (outside) ──▶ init (own pid, mount, net, ipc, uts, cgroup and, unless root, user namespace)
 //!                               ├─ pod holder of each ordinal (own pid, net, ipc, uts namespaces)
 //!                               │   └─ containers (own pid and mount namespaces, an overlay over `/` as root)
+//!                               ├─ server of each volume that is a forgetful one (init's own namespaces)
 //!                               └─ node process (init's own namespaces)
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! the sandbox changes on the host, and one SIGKILL of init ends all of it: the kernel kills what is in its pid namespace,
 //! drops its mounts and networks and frees its loop devices; the [`sweeper`] removes cgroups and folder.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -38,6 +40,7 @@ mod control;
 mod controller;
 pub mod dns;
 mod error;
+pub mod forgetful;
 mod holder;
 mod init;
 mod injections;
@@ -78,6 +81,8 @@ pub struct Options {
     pub program: PathBuf,
     /// The node process's arguments after the program, run in init's namespaces and started again when it dies.
     pub node: Option<Vec<String>>,
+    /// The claim templates whose volumes forget what nobody has synced; see [`forgetful`].
+    pub forgetful: BTreeSet<String>,
 }
 
 /// A sandbox that is there.
@@ -233,6 +238,7 @@ pub fn hidden_main(name: &str, arguments: impl IntoIterator<Item = std::ffi::OsS
         "__sandbox-pod" => Some(holder::pod_main(arguments)),
         "__sandbox-container" => Some(container::container_main()),
         "__sandbox-exec" => Some(container::exec_main()),
+        forgetful::SUBCOMMAND => Some(forgetful::volume_main(arguments)),
         _ => None,
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn needs(
 ) -> Result<Option<BTreeSet<&'static str>>, String> {
     spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    experiment.needs_sandbox().map_or(Ok(()), Err)?;
     let faults = experiment.steps.iter().filter_map(|step| match &step.work {
         Work::Fault(fault) => Some(fault),
         Work::Action(_) => None,

@@ -199,7 +199,7 @@ fn says_why_a_pod_cannot_be_hit() {
     };
     let cut = scene.cut(&["own-0"]);
     refused(&scene.spec("host-network", "shared-0", cut, LONG), "uses the network namespace of its node");
-    let power = HostFault::PowerLoss { claims: Vec::new() };
+    let power = HostFault::PowerLoss { claims: Vec::new(), torn: None };
     refused(&scene.spec("power", "own-0", power, LONG), "a power loss needs the block devices");
     let mut other = scene.spec("other-uid", "own-0", HostFault::Pause {}, LONG);
     other.pod.uid = "another".to_owned();

@@ -393,7 +393,7 @@ fn refuses_another_pod_a_frozen_cgroup_and_the_nodes_own_network() {
     let error = folder.await_state("own", InjectionState::Failed).error.expect("a reason");
     assert!(error.contains("network namespace of its node"), "{error}");
 
-    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new() }, LONG));
+    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new(), torn: None }, LONG));
     let error = folder.await_state("power", InjectionState::Failed).error.expect("a reason");
     assert!(error.contains("no volume"), "{error}");
     nothing_is_left(&folder);

@@ -44,14 +44,14 @@ impl Disk {
         disk
     }
 
-    fn mount(&self) {
+    pub fn mount(&self) {
         must(
             "mount",
             &["-o", "loop", self.image.to_str().expect("text"), self.mount.to_str().expect("text")],
         );
     }
 
-    fn unmount(&self) {
+    pub fn unmount(&self) {
         must("umount", &[self.mount.to_str().expect("text")]);
     }
 
@@ -99,7 +99,12 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
     File::open(&disk.mount).and_then(|root| root.sync_all()).expect("writable");
     let mut node = Node::start(&folder);
     fs::write(disk.mount.join("unsynced"), "lost").expect("writable");
-    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new() }, Duration::from_mins(1)));
+    node.put(&injection(
+        "power",
+        &pod,
+        HostFault::PowerLoss { claims: Vec::new(), torn: None },
+        Duration::from_mins(1),
+    ));
     eventually("the container is dead", Duration::from_secs(5), || (!pod.container_is_alive()).then_some(()));
     drop(synced);
     // What a platform does: mount again, start again.
@@ -136,7 +141,12 @@ fn a_power_loss_is_not_repeated_by_a_node_that_died_after_it() {
     pod.located.volumes = vec![disk.volume()];
     folder.show(0, &pod.located);
     let mut node = Node::dies_at(&folder, "acted");
-    let spec = injection("once", &pod, HostFault::PowerLoss { claims: Vec::new() }, Duration::from_mins(1));
+    let spec = injection(
+        "once",
+        &pod,
+        HostFault::PowerLoss { claims: Vec::new(), torn: None },
+        Duration::from_mins(1),
+    );
     node.put(&spec);
     eventually("the node dies", Duration::from_secs(5), || node.child.try_wait().expect("ours"));
     assert!(!pod.container_is_alive());

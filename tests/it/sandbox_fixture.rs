@@ -174,6 +174,7 @@ pub fn options(name: &str, state: &Path) -> Options {
         keep: false,
         program: program(),
         node: None,
+        forgetful: std::collections::BTreeSet::new(),
     }
 }
 

@@ -84,7 +84,7 @@ fn power_loss_forgets_what_was_not_synced_and_the_pod_comes_back_on_a_new_mount(
         occurrence: 0,
         pod: PodRef { name: "web-0".to_owned(), ordinal: 0, uid: uid.clone(), node: "power".to_owned() },
         container: None,
-        fault: HostFault::PowerLoss { claims: Vec::new() },
+        fault: HostFault::PowerLoss { claims: Vec::new(), torn: None },
         desired: Desired::Injected,
         deadline: Deadline {
             at: jiff::Timestamp::now() + Duration::from_mins(1),

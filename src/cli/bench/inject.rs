@@ -1,5 +1,7 @@
 //! `seatrial bench inject`: how long injecting and reverting takes in a sandbox of the built-in store.
 
+use std::collections::BTreeSet;
+
 use super::super::console;
 use super::super::exit::Exit;
 use super::super::quickstart;
@@ -15,7 +17,7 @@ pub(super) fn inject(rounds: u32) -> Exit {
         return console::error("nothing can be measured in 0 rounds", Exit::Usage);
     }
     let name = format!("bench-{}", std::process::id());
-    let sandbox = match sandbox::start(quickstart::stateful_set(), name, false) {
+    let sandbox = match sandbox::start(quickstart::stateful_set(), name, false, BTreeSet::new()) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };

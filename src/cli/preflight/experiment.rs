@@ -29,6 +29,9 @@ pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mu
         Err(problems) => return problems.iter().for_each(|problem| findings.invalid(problem)),
     };
     findings.good(format!("{} is valid", experiment.name));
+    if let Some(why) = experiment.needs_sandbox() {
+        findings.refused(why);
+    }
     accepted(server, document, findings).await;
     target(server, &experiment, findings).await;
     secrets(server, &experiment, findings).await;

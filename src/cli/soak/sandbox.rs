@@ -8,6 +8,7 @@
 //!
 //! The sandbox ends with this process, however that ends.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,7 @@ pub(super) fn soak(count: u32, seed: u64) -> Exit {
     let mut set = quickstart::stateful_set();
     // A member that comes back stands for election, and the group has one second to agree again: let it be quick.
     set.pod.containers[0].argv.extend(["--election-min=200ms", "--election-max=400ms"].map(String::from));
-    let sandbox = match sandbox::start(set, name, false) {
+    let sandbox = match sandbox::start(set, name, false, BTreeSet::new()) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };

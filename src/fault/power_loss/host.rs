@@ -4,13 +4,14 @@
 //! file commits everybody's metadata, and what a store leaves unsynced must be at risk; they stop, so that nobody sees a
 //! half-dead disk; an unsynced marker follows; each filesystem is shut down without flushing its log; everything of the
 //! pod gets SIGKILL. The platform mounts and starts again. Proven when the pod is back with the synced marker there and the unsynced one gone; then the
-//! markers are removed.
+//! markers are removed. Where writes are torn, some of the unsynced marker may be there, but not all of it.
 //!
 //! There is nothing to undo once the processes are dead. An interruption before that is resolved by whoever finds the
 //! record: where no filesystem is shut down yet, the processes go on; where one is, the power cut is finished, because
 //! only a new mount brings the volume back. A cut that is complete is never repeated: whoever finds its record waits for
 //! the pod and looks for the markers.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -24,6 +25,7 @@ use crate::api::{HostFault, InjectionSpec};
 use crate::fault::host;
 use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
 use crate::fault::{pod_kill, process_pause};
+use crate::host::forgetful::{self, Cut, Left};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::shutdown;
@@ -48,6 +50,9 @@ pub struct Target {
     pub kill: pod_kill::host::Target,
     /// The volumes.
     pub volumes: Vec<Volume>,
+    /// Where writes are torn: decides what of them is on the disk nevertheless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torn: Option<u32>,
     /// In the names of the marker files.
     pub mark: String,
 }
@@ -62,6 +67,9 @@ pub struct Volume {
     pub path: PathBuf,
     /// The device number of its filesystem (`st_dev`), so that never another one is hit.
     pub device: u64,
+    /// Whether it is a sandbox's own filesystem, which can tear writes.
+    #[serde(default)]
+    pub is_forgetful: bool,
 }
 
 /// Why a power cut could not be done.
@@ -81,6 +89,11 @@ pub enum Error {
     /// Neither ext4 nor xfs.
     #[error("the filesystem of volume {0} is neither ext4 nor xfs and cannot be shut down")]
     UnknownFilesystem(String),
+    /// Neither.
+    #[error(
+        "volume {0} cannot tear writes: only one can that a sandbox makes for an experiment with `unsynced: torn`"
+    )]
+    Whole(String),
     /// The pod is gone.
     #[error("the pod is gone")]
     Gone,
@@ -119,7 +132,7 @@ fn volume<'a>(what: &'static str, claim: &'a str) -> impl FnOnce(io::Error) -> E
 
 impl Target {
     /// Finds whom and what a power cut hits, and whether it can. Nothing is changed.
-    pub fn find(pod: &LocatedPod, claims: &[String], mark: String) -> Result<Self, Error> {
+    pub fn find(pod: &LocatedPod, claims: &[String], torn: Option<u32>, mark: String) -> Result<Self, Error> {
         if let Some(unknown) =
             claims.iter().find(|claim| pod.volumes.iter().all(|known| known.claim != **claim))
         {
@@ -134,14 +147,19 @@ impl Target {
         if volumes.is_empty() {
             return Err(Error::NoVolume);
         }
+        if torn.is_some()
+            && let Some(whole) = volumes.iter().find(|volume| !volume.is_forgetful)
+        {
+            return Err(Error::Whole(whole.claim.clone()));
+        }
         let holder = ProcessId::of(pod.holder).map_err(|_| Error::Gone)?.ok_or(Error::Gone)?;
         let stop = process_pause::host::Target::find(pod, None).map_err(Error::Stop)?;
         let kill = pod_kill::host::Target::find(pod, None)?;
-        Ok(Self { holder, stop, kill, volumes, mark })
+        Ok(Self { holder, stop, kill, volumes, torn, mark })
     }
 
-    /// Cuts the power.
-    pub fn cut(&self) -> Result<(), Error> {
+    /// Cuts the power. Says what has become of what was not synced, for each volume that tells.
+    pub fn cut(&self) -> Result<BTreeMap<String, Left>, Error> {
         for volume in &self.volumes {
             volume.mark_synced(&self.mark)?;
         }
@@ -150,10 +168,20 @@ impl Target {
         for volume in &self.volumes {
             volume.mark_unsynced(&self.mark)?;
         }
+        let mut left = BTreeMap::new();
+        let how = self.torn.map_or(Cut::Lose, |seed| Cut::Tear { seed });
         for chosen in &self.volumes {
-            shutdown::shut_down(&chosen.path, chosen.device).map_err(volume("shut down", &chosen.claim))?;
+            let done = if chosen.is_forgetful {
+                forgetful::cut(&chosen.path, chosen.device, how).map(|told| {
+                    left.insert(chosen.claim.clone(), told);
+                })
+            } else {
+                shutdown::shut_down(&chosen.path, chosen.device)
+            };
+            done.map_err(volume("shut down", &chosen.claim))?;
         }
-        self.kill_everything()
+        self.kill_everything()?;
+        Ok(left)
     }
 
     fn kill_everything(&self) -> Result<(), Error> {
@@ -205,8 +233,12 @@ impl Target {
         }
     }
 
-    /// Whether the pod is back and what its volumes remember; `None` while it is not.
-    pub fn verify(&self, pod: &LocatedPod) -> Result<Option<(bool, String)>, Error> {
+    /// Whether the pod is back and what its volumes remember; `None` while it is not. `left` is what they told of the cut.
+    pub fn verify(
+        &self,
+        pod: &LocatedPod,
+        left: &BTreeMap<String, Left>,
+    ) -> Result<Option<(bool, String)>, Error> {
         let Some(holder) = ProcessId::of(pod.holder).map_err(|_| Error::Gone)? else {
             return Ok(None);
         };
@@ -218,27 +250,34 @@ impl Target {
             let Some(mounted) = pod.volumes.iter().find(|volume| volume.claim == lost.claim) else {
                 return Ok(None);
             };
-            let look = |kind| {
-                exists(&marker(&mounted.path, &self.mark, kind)).map_err(volume("look into", &lost.claim))
-            };
-            match (look(SYNCED)?, look(UNSYNCED)?) {
-                (false, _) => return Ok(None),
-                (true, true) => {
-                    return Ok(Some((
-                        false,
-                        format!("the unsynced marker on volume {} survived", lost.claim),
-                    )));
-                }
-                (true, false) => {
-                    seen.push(format!("volume {}: synced marker there, unsynced gone", lost.claim));
-                }
+            let claim = &lost.claim;
+            let there = |kind| marker(&mounted.path, &self.mark, kind);
+            let look = |kind| exists(&there(kind)).map_err(volume("look into", claim));
+            if !look(SYNCED)? {
+                return Ok(None);
             }
+            let unsynced = survived(&there(UNSYNCED)).map_err(volume("look into", claim))?;
+            let (holds, observed) = match unsynced {
+                None => (true, "unsynced gone".to_owned()),
+                Some(sectors) => {
+                    let holds = self.torn.is_some() && sectors < SECTORS;
+                    (holds, format!("{sectors} of {SECTORS} sectors of the unsynced one survived"))
+                }
+            };
+            let observed = format!("volume {claim}: synced marker there, {observed}");
+            if !holds {
+                return Ok(Some((false, observed)));
+            }
+            let told = left.get(claim).map(|left| told(*left, unsynced));
+            seen.extend([observed].into_iter().chain(told));
         }
         for lost in &self.volumes {
             let mounted = pod.volumes.iter().find(|volume| volume.claim == lost.claim);
             let path = mounted.map_or(&lost.path, |mounted| &mounted.path);
-            remove(&marker(path, &self.mark, SYNCED))
-                .map_err(volume("remove the marker from", &lost.claim))?;
+            for kind in [SYNCED, UNSYNCED] {
+                remove(&marker(path, &self.mark, kind))
+                    .map_err(volume("remove the markers from", &lost.claim))?;
+            }
         }
         Ok(Some((true, format!("{}; the pod's new holder is {holder}", seen.join("; ")))))
     }
@@ -250,8 +289,8 @@ impl Prepared for Target {
     }
 
     fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
-        self.cut()?;
-        Ok(Box::new(Outage { target: *self, seen: None }))
+        let left = self.cut()?;
+        Ok(Box::new(Outage { target: *self, left, seen: None }))
     }
 }
 
@@ -267,7 +306,7 @@ impl Undo for Target {
 
     fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
         if self.resume()? {
-            Ok(Box::new(Outage { target: self.clone(), seen: None }))
+            Ok(Box::new(Outage { target: self.clone(), left: BTreeMap::new(), seen: None }))
         } else {
             Err(Error::Interrupted.into())
         }
@@ -277,6 +316,8 @@ impl Undo for Target {
 /// A power cut that is done, until its pod is back and after.
 struct Outage {
     target: Target,
+    /// What the volumes told of it.
+    left: BTreeMap<String, Left>,
     /// What the volumes showed when the pod was back.
     seen: Option<(bool, String)>,
 }
@@ -286,7 +327,7 @@ impl Effect for Outage {
         if let Some(seen) = &self.seen {
             return seen.clone().into();
         }
-        match pod.map(|pod| self.target.verify(pod)) {
+        match pod.map(|pod| self.target.verify(pod, &self.left)) {
             Some(Ok(Some(proof))) => self.seen.insert(proof).clone().into(),
             Some(Ok(None) | Err(_)) | None => Look::NotYet,
         }
@@ -300,8 +341,41 @@ impl Effect for Outage {
 const SYNCED: &str = "synced";
 const UNSYNCED: &str = "unsynced";
 
+/// What a disk writes as a whole.
+const SECTOR: usize = 512;
+/// As much is written to the unsynced marker, each sector by itself: that all of them survive a tear does not happen.
+const SECTORS: u64 = 64;
+const WRITTEN: [u8; SECTOR] = [0x5E; SECTOR];
+
+/// How many sectors of an unsynced marker are there, if there is any of it.
+fn survived(path: &Path) -> io::Result<Option<u64>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes.chunks(SECTOR).filter(|sector| **sector == WRITTEN).count() as u64)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What became of what the store had not synced: our own marker is left out.
+fn told(left: Left, marker: Option<u64>) -> String {
+    let (survived, is_named) = (marker.unwrap_or(0), u64::from(marker.is_some()));
+    format!(
+        "unsynced writes: {}, torn: {}, sectors kept: {}, lost: {}; changes of names and lengths kept: {}, lost: {}",
+        left.writes.saturating_sub(SECTORS),
+        left.torn,
+        left.kept.saturating_sub(survived),
+        left.dropped.saturating_sub(SECTORS - survived),
+        left.entries_kept.saturating_sub(is_named),
+        left.entries_dropped.saturating_sub(1 - is_named),
+    )
+}
+
 fn marker(root: &Path, mark: &str, kind: &str) -> PathBuf {
     root.join(format!(".seatrial-{mark}.{kind}"))
+}
+
+fn is_of_a_dead_disk(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::EIO | nix::libc::ENOTCONN))
 }
 
 fn exists(path: &Path) -> io::Result<bool> {
@@ -322,17 +396,18 @@ fn remove(path: &Path) -> io::Result<()> {
 impl Volume {
     fn check(located: &LocatedVolume) -> Result<Self, Error> {
         let claim = located.claim.clone();
-        if located.device.is_none() {
+        let root = File::open(&located.path).map_err(volume("look at", &claim))?;
+        let is_forgetful = forgetful::is_one(&root).map_err(volume("look at", &claim))?;
+        if !is_forgetful && located.device.is_none() {
             return Err(Error::NoDevice(claim));
         }
-        let root = File::open(&located.path).map_err(volume("look at", &claim))?;
-        if !shutdown::is_supported(&root).map_err(volume("look at", &claim))? {
+        if !is_forgetful && !shutdown::is_supported(&root).map_err(volume("look at", &claim))? {
             return Err(Error::UnknownFilesystem(claim));
         }
         let Some(device) = shutdown::device_of(&located.path).map_err(volume("look at", &claim))? else {
             return Err(Error::NoDevice(claim));
         };
-        Ok(Self { claim, path: located.path.clone(), device })
+        Ok(Self { claim, path: located.path.clone(), device, is_forgetful })
     }
 
     fn mark_synced(&self, mark: &str) -> Result<(), Error> {
@@ -346,12 +421,15 @@ impl Volume {
     }
 
     fn mark_unsynced(&self, mark: &str) -> Result<(), Error> {
-        let write = || File::create_new(marker(&self.path, mark, UNSYNCED))?.write_all(mark.as_bytes());
+        let write = || {
+            let mut unsynced = File::create_new(marker(&self.path, mark, UNSYNCED))?;
+            (0..SECTORS).try_for_each(|_| unsynced.write_all(&WRITTEN))
+        };
         write().map_err(volume("write an unsynced marker to", &self.claim))
     }
 
-    /// A filesystem that was shut down answers every attempt to create a file with EIO. One that is not mounted there
-    /// any more was not.
+    /// A filesystem that was shut down answers every attempt to create a file with EIO, one whose server is dead with
+    /// ENOTCONN. One that is not mounted there any more was not.
     fn is_shut_down(&self, mark: &str) -> bool {
         if fs::metadata(&self.path).is_ok_and(|found| found.dev() != self.device) {
             return false;
@@ -359,7 +437,7 @@ impl Volume {
         let path = marker(&self.path, mark, "check");
         match File::create(&path) {
             Ok(_) => remove(&path).is_err(),
-            Err(error) => error.raw_os_error() == Some(nix::libc::EIO),
+            Err(error) => is_of_a_dead_disk(&error),
         }
     }
 
@@ -367,7 +445,7 @@ impl Volume {
         for kind in [SYNCED, UNSYNCED] {
             match remove(&marker(&self.path, mark, kind)) {
                 // Not mounted any more, or not mounted again yet: the markers are out of reach and hurt nobody.
-                Err(error) if error.raw_os_error() == Some(nix::libc::EIO) => {}
+                Err(error) if is_of_a_dead_disk(&error) => {}
                 result => result.map_err(volume("remove the markers from", &self.claim))?,
             }
         }

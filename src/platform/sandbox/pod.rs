@@ -33,6 +33,8 @@ use volumes::Volumes;
 
 /// How long to wait after a pod sandbox that could not be made.
 const RETRY: Duration = Duration::from_secs(1);
+/// For how long killed processes may wait for a volume.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// When a deleted pod's grace ends; `None` while it is not deleted.
 pub type Deadline = Option<Instant>;
@@ -150,7 +152,10 @@ async fn run_with_volumes(
     }
     .await;
     holder.kill();
-    holder.ended().await;
+    if tokio::time::timeout(PATIENCE, holder.ended()).await.is_err() {
+        volumes.give_up();
+        holder.ended().await;
+    }
     result
 }
 
@@ -191,6 +196,8 @@ async fn live(
         tokio::select! {
             biased;
             () = holder.ended() => return,
+            // What was not synced on it is lost: that is a power cut, and only a new mount ends it.
+            () = volumes.broken() => return,
             () = &mut containers => {
                 // They end because the pod is going, or because its first process is.
                 if deadline.is_some() {

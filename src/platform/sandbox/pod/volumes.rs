@@ -2,8 +2,9 @@
 //!
 //! As root a claim is an image file with an ext4 filesystem on a loop device, mounted once in init's mount namespace
 //! and bound from there into containers. It is attached anew for every pod sandbox, and only when no device has the
-//! image any more: a filesystem that was shut down, or whose last user still lives, is never used again. As an ordinary
-//! user, and where nothing can make a filesystem, a claim is a folder (see [`ClaimKind`]).
+//! image any more: a filesystem that was shut down, or whose last user still lives, is never used again. Where an
+//! experiment tears writes it is a [`forgetful`] volume. As an ordinary user, and where nothing can make a filesystem, a
+//! claim is a folder (see [`ClaimKind`]).
 
 use std::fs;
 use std::io;
@@ -20,6 +21,7 @@ use crate::host::loop_device::{self, LoopDevice};
 use crate::host::mount;
 use crate::node::LocatedVolume;
 use crate::platform::sandbox::claim_kind::{ClaimKind, FORMAT, PROGRAMS};
+use crate::platform::sandbox::forgetful;
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir, SecretVolume};
 
@@ -29,17 +31,23 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(10);
 const SMALLEST_IMAGE: u64 = 16 << 20;
 
 /// The volumes of one pod sandbox, mounted.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Volumes {
     claims: Vec<Claim>,
     empty_dirs: Vec<(String, PathBuf)>,
     secrets: Vec<(String, PathBuf)>,
 }
 
-#[derive(Debug)]
 struct Claim {
     located: LocatedVolume,
-    image: Option<PathBuf>,
+    keeper: Keeper,
+}
+
+/// What a claim's bytes are in.
+enum Keeper {
+    Folder,
+    Image(PathBuf),
+    Forgetful(forgetful::Mounted),
 }
 
 impl Volumes {
@@ -88,19 +96,43 @@ impl Volumes {
         self.claims.iter().map(|claim| claim.located.clone()).collect()
     }
 
-    /// Unmounts the claims; returns when no device is attached any more. The pod's processes must be gone.
+    /// Waits until a volume answers no more, for ever where none of them can.
+    pub async fn broken(&self) {
+        let servers: Vec<_> = self.forgetful().map(|server| Box::pin(server.ended())).collect();
+        if servers.is_empty() {
+            return std::future::pending().await;
+        }
+        futures::future::select_all(servers).await;
+    }
+
+    /// Cuts the power of every volume that may not answer, so that no process has to wait for it.
+    pub fn give_up(&self) {
+        self.forgetful().for_each(forgetful::Mounted::kill);
+    }
+
+    fn forgetful(&self) -> impl Iterator<Item = &forgetful::Mounted> {
+        self.claims.iter().filter_map(|claim| match &claim.keeper {
+            Keeper::Forgetful(mounted) => Some(mounted),
+            Keeper::Folder | Keeper::Image(_) => None,
+        })
+    }
+
+    /// Unmounts the claims; returns when nobody uses them any more. The pod's processes must be gone.
     pub async fn unmount(&mut self) -> io::Result<()> {
-        let claims = std::mem::take(&mut self.claims);
-        let unmount = move || {
-            for claim in claims {
-                if let Some(image) = &claim.image {
-                    unmount_patiently(&claim.located.path)?;
-                    wait_until_detached(image)?;
+        for Claim { located, keeper } in std::mem::take(&mut self.claims) {
+            match keeper {
+                Keeper::Folder => {}
+                Keeper::Image(image) => {
+                    let unmount = move || {
+                        unmount_patiently(&located.path)?;
+                        wait_until_detached(&image)
+                    };
+                    tokio::task::spawn_blocking(unmount).await.map_err(io::Error::other)??;
                 }
+                Keeper::Forgetful(mounted) => mounted.unmount(&located.path).await?,
             }
-            Ok(())
-        };
-        tokio::task::spawn_blocking(unmount).await.map_err(io::Error::other)?
+        }
+        Ok(())
     }
 }
 
@@ -129,8 +161,11 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
         ClaimKind::Filesystem => {}
         ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {
             open_to_all(&path, is_new, world.fs_group())?;
-            return Ok(Claim { located, image: None });
+            return Ok(Claim { located, keeper: Keeper::Folder });
         }
+    }
+    if world.setup.options.forgetful.contains(&template.name) {
+        return mount_forgetful(world, located, template.size).await;
     }
     let image = path.with_extension("img");
     let is_new = !image.exists();
@@ -153,7 +188,27 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
         Ok::<_, io::Error>(device.path().to_owned())
     };
     located.device = Some(tokio::task::spawn_blocking(mount).await.map_err(io::Error::other)??);
-    Ok(Claim { located, image: Some(image) })
+    Ok(Claim { located, keeper: Keeper::Image(image) })
+}
+
+async fn mount_forgetful(world: &World, located: LocatedVolume, size: u64) -> io::Result<Claim> {
+    let path = located.path.clone();
+    let disk = path.with_extension("disk");
+    let mounted = forgetful::Mounted::mount(world, &disk, size, &path)?;
+    let is_new = mounted.is_new();
+    let group = world.fs_group();
+    let open = move || {
+        open_to_all(&path, is_new, group)?;
+        fs::File::open(&path)?.sync_all()
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    let claim = Claim { located, keeper: Keeper::Forgetful(mounted) };
+    if let Err(error) = opened.map_err(io::Error::other).flatten() {
+        let mut volumes = Volumes { claims: vec![claim], ..Volumes::default() };
+        let _ = volumes.unmount().await;
+        return Err(error);
+    }
+    Ok(claim)
 }
 
 /// A sparse file with an empty filesystem; appears under its name only when it is complete.

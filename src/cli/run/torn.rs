@@ -1,0 +1,82 @@
+//! Which volumes of a sandbox must be able to tear writes, and whether they can.
+
+use std::collections::BTreeSet;
+
+use super::super::console;
+use super::super::exit::Exit;
+use crate::experiment::{Experiment, Step, Work};
+use crate::fault::Fault;
+use crate::fault::power_loss::{PowerLoss, Unsynced};
+use crate::platform::sandbox::forgetful;
+use crate::platform::sandbox::pod_spec::SetSpec;
+
+/// Says why a step cannot be done, and what to do.
+fn refuse(step: &Step, why: impl std::fmt::Display, hint: &str) -> Exit {
+    let told = format_args!("step {} cannot be done here: {}: {why}", step.name, step.work.name());
+    let exit = console::error(told, Exit::PreflightUnmet);
+    console::hint(hint);
+    exit
+}
+
+/// The first step that tears writes, and the claim templates whose volumes must be made for it; or what stands in the way
+/// of any of it.
+fn meant<'a>(
+    experiment: &'a Experiment,
+    set: &SetSpec,
+) -> Result<Option<(&'a Step, BTreeSet<String>)>, Exit> {
+    let mut found: Option<(&Step, BTreeSet<String>)> = None;
+    let all = || set.claims.iter().map(|claim| claim.name.clone()).collect::<BTreeSet<_>>();
+    for step in &experiment.steps {
+        if let Work::Fault(Fault::PowerLoss(PowerLoss { claims, unsynced: Unsynced::Torn, .. })) = &step.work
+        {
+            let named = if claims.is_empty() { all() } else { claims.iter().cloned().collect() };
+            found.get_or_insert_with(|| (step, BTreeSet::new())).1.extend(named);
+        }
+    }
+    let Some((tearing, forgetful)) = &found else { return Ok(None) };
+    for step in &experiment.steps {
+        let Work::Fault(fault) = &step.work else { continue };
+        let needs_a_disk = matches!(
+            fault,
+            Fault::DiskStall(_) | Fault::WriteStall(_) | Fault::DiskThrottle(_) | Fault::DiskFill(_)
+        );
+        let claims = fault.claims();
+        if needs_a_disk && (claims.is_empty() || claims.iter().any(|claim| forgetful.contains(claim))) {
+            let why = format_args!(
+                "it takes a volume on a disk, and step {} takes one that tears writes, which is on none",
+                tearing.name
+            );
+            return Err(refuse(step, why, "make two experiments of it, or name other volumes by claims"));
+        }
+    }
+    Ok(found)
+}
+
+/// The claim templates whose volumes must be able to tear writes.
+pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<String>, Exit> {
+    let Some((step, claims)) = meant(experiment, set)? else {
+        return Ok(BTreeSet::new());
+    };
+    match forgetful::obstacle() {
+        None => Ok(claims),
+        Some(why) => {
+            let why = format_args!("unsynced: torn takes a volume of FUSE, and {why}");
+            Err(refuse(step, why, "load the kernel's module (modprobe fuse), or write unsynced: lost"))
+        }
+    }
+}
+
+/// Says which step a sandbox cannot have whose volumes were made before the experiment was known.
+pub(super) fn refuse_there(
+    experiment: &Experiment,
+    set: &SetSpec,
+    there: &BTreeSet<String>,
+) -> Result<(), Exit> {
+    match meant(experiment, set)? {
+        Some((step, claims)) if !claims.is_subset(there) => {
+            let why = "unsynced: torn takes volumes that are made for it, and this sandbox was made before";
+            Err(refuse(step, why, "give the manifest instead of --sandbox"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,182 @@
+//! Keeps what is on a volume's disk in a folder, so that it outlives whoever serves the volume.
+//!
+//! `entries` has the changes of names and attributes, one JSON line each, in order; `N` has the bytes of file N. Nothing
+//! here is synced: what must be survived is the death of the server, not that of the machine.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
+
+use super::content::{Content, PAGE};
+use super::tree::{Body, Entry, Ino, Tree, What};
+use super::volume::Change;
+
+const ENTRIES: &str = "entries";
+
+/// A volume's disk.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    entries: File,
+}
+
+impl Folder {
+    /// Whether nothing was ever kept at a path.
+    pub fn is_empty(path: &Path) -> bool {
+        fs::metadata(path.join(ENTRIES)).map_or(0, |known| known.len()) == 0
+    }
+
+    /// Opens or makes one, and reads what is on it.
+    pub fn open(path: PathBuf) -> io::Result<(Self, Tree)> {
+        fs::create_dir_all(&path)?;
+        let entries = path.join(ENTRIES);
+        let tree = match fs::read(&entries) {
+            Ok(known) => replay(&known)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Tree::new(),
+            Err(error) => return Err(error),
+        };
+        let entries = OpenOptions::new().create(true).append(true).open(entries)?;
+        let folder = Self { path, entries };
+        let tree = folder.fill(tree)?;
+        Ok((folder, tree))
+    }
+
+    /// Keeps changes. Names come first: bytes that are gone have none any more, whenever this ends half-way.
+    pub fn keep(&mut self, changes: &[Change]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for change in changes {
+            if let Change::Entry(entry) = change {
+                serde_json::to_writer(&mut lines, entry)?;
+                lines.push(b'\n');
+            }
+        }
+        self.entries.write_all(&lines)?;
+        for change in changes {
+            match change {
+                Change::Entry(Entry { what: What::Resize { ino, length }, .. }) => {
+                    self.file(*ino)?.set_len(*length)?;
+                }
+                Change::Entry(_) => {}
+                Change::Data { ino, length, pages } => {
+                    let file = self.file(*ino)?;
+                    file.set_len(*length)?;
+                    for (number, page) in pages {
+                        let at = number * PAGE as u64;
+                        let inside = length.saturating_sub(at).min(PAGE as u64) as usize;
+                        file.write_all_at(&page[..inside], at)?;
+                    }
+                }
+                Change::Gone(ino) => match fs::remove_file(self.path.join(ino.to_string())) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    Ok(()) | Err(_) => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, ino: Ino) -> io::Result<File> {
+        OpenOptions::new().create(true).truncate(false).write(true).open(self.path.join(ino.to_string()))
+    }
+
+    /// Reads the bytes of all files.
+    fn fill(&self, mut tree: Tree) -> io::Result<Tree> {
+        let files: Vec<Ino> =
+            tree.nodes().filter(|(_, node)| matches!(node.body, Body::File(_))).map(|(ino, _)| ino).collect();
+        for ino in files {
+            // A file that nothing was written to has none here.
+            let file = match File::open(self.path.join(ino.to_string())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            *tree.content_mut(ino)? = read(&file)?;
+        }
+        Ok(tree)
+    }
+}
+
+/// Applies every entry that was written as a whole. The last one may not have been: nobody was told that it is there.
+fn replay(lines: &[u8]) -> io::Result<Tree> {
+    let mut tree = Tree::new();
+    for line in lines.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        let entry: Entry = serde_json::from_slice(line)?;
+        if let Some(nameless) = tree.apply(&entry) {
+            tree.forget(nameless);
+        }
+    }
+    Ok(tree)
+}
+
+/// Reads a file, without its holes.
+fn read(file: &File) -> io::Result<Content> {
+    let mut content = Content::default();
+    let length = file.metadata()?.len();
+    let mut page = [0; PAGE];
+    let mut at = 0;
+    while let Some(data) = next_data(file, at)? {
+        at = data - data % PAGE as u64;
+        let inside = (length - at).min(PAGE as u64) as usize;
+        file.read_exact_at(&mut page[..inside], at)?;
+        if page[..inside].iter().any(|&byte| byte != 0) {
+            content.write(at, &page[..inside]);
+        }
+        at += inside as u64;
+    }
+    content.resize(length);
+    Ok(content)
+}
+
+/// Where the first bytes are from an offset on that are no hole (lseek(2), SEEK_DATA).
+fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
+    match lseek(file, at.cast_signed(), Whence::SeekData) {
+        Ok(found) => Ok(Some(found.cast_unsigned())),
+        Err(Errno::ENXIO) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::content::PAGE;
+    use super::super::tree::{Kind, Place, ROOT};
+    use super::super::volume::{Depth, Maker, Volume};
+    use super::Folder;
+
+    fn place(name: &str) -> Place {
+        Place { folder: ROOT, name: name.to_owned() }
+    }
+
+    #[test]
+    fn what_was_kept_is_there_again_and_a_line_that_was_cut_off_is_not() {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let (mut folder, tree) = Folder::open(home.path().join("disk")).expect("writable");
+        let mut volume = Volume::new(tree, 1 << 20);
+        let maker = Maker { mode: 0o600, user: 1, group: 2 };
+        let kept = volume.create(place("kept"), Kind::File, maker, 1).expect("free");
+        let gone = volume.create(place("gone"), Kind::File, maker, 2).expect("free");
+        volume.write(kept, PAGE as u64 - 3, b"across", 3).expect("room");
+        volume.write(gone, 0, b"once", 3).expect("room");
+        folder.keep(&volume.sync_all()).expect("writable");
+        volume.remove_file(place("gone"), 4).expect("there");
+        folder.keep(&volume.sync(ROOT, Depth::Everything)).expect("writable");
+        volume.write(kept, 0, b"unsynced", 5).expect("room");
+        let entries = home.path().join("disk/entries");
+        let mut known = std::fs::read(&entries).expect("there");
+        known.extend_from_slice(br#"{"time":9,"wh"#);
+        std::fs::write(&entries, known).expect("writable");
+
+        let (_, tree) = Folder::open(home.path().join("disk")).expect("readable");
+        assert_eq!(tree.entries(ROOT).expect("a folder").keys().collect::<Vec<_>>(), ["kept"]);
+        let content = tree.content(kept).expect("a file");
+        assert_eq!(content.length(), PAGE as u64 + 3);
+        assert_eq!(content.read(PAGE as u64 - 4, 9), b"\0across");
+        assert_eq!(content.room(), 2);
+        assert_eq!(tree.node(kept).expect("there").attributes.group, 2);
+        assert!(tree.next() > gone, "a number is never used again");
+        assert!(!home.path().join("disk").join(gone.to_string()).exists());
+    }
+}
