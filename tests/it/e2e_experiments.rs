@@ -195,6 +195,20 @@ fn postgres_that_acknowledges_before_it_syncs_is_caught_by_a_power_cut() {
 }
 
 #[test]
+fn etcd_torn_writes_passes() {
+    let desk = Desk::new();
+    run(&desk, &shipped("experiments/etcd/torn-writes.yaml"), "out").exits(0);
+    assert!(told_of_tears(&desk.path("out"), 3), "every member tells what it lost");
+}
+
+/// Whether each of so many members tells in its proof what became of what it had not synced.
+fn told_of_tears(run: &Path, members: u32) -> bool {
+    let journal = text_of(&run.join("journal.jsonl"));
+    let proofs: Vec<_> = journal.lines().filter(|line| line.contains("; unsynced writes: ")).collect();
+    (0..members).all(|member| proofs.iter().any(|line| line.contains(&format!(".power-cut.1.{member}\""))))
+}
+
+#[test]
 fn refkv_rolling_restart_meets_a_pause_and_passes() {
     let file = "experiments/refkv/rolling-restart.yaml";
     passes("experiments/refkv/rolling-restart.yaml");

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, shipped, wait_for_text};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, shipped, text_of, wait_for_text};
 
 /// The program under a shell that does something first.
 fn after(desk: &Desk, first: &str, arguments: &[&str]) -> Command {
@@ -70,4 +70,46 @@ fn without_a_program_that_makes_filesystems_volumes_are_folders() {
         .says("hint: install it: apt install e2fsprogs");
     desk.write("x.yaml", patient_quickstart_with(&[]));
     without(&["sandbox", "up", "x.yaml", "--name", "dev"]).exits(0).says("note: volumes are folders");
+}
+
+#[test]
+fn torn_writes_are_refused_where_no_volume_can_tear_them() {
+    let desk = Desk::new();
+    let torn = text_of(&shipped("experiments/etcd/torn-writes.yaml"));
+    desk.write("torn.yaml", &torn);
+    // A device without a driver in its place, as where the kernel lacks FUSE.
+    let hidden = "mknod no-driver c 240 99; mount --bind no-driver /dev/fuse";
+    let inner = after(&desk, hidden, &["run", "torn.yaml"]);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh"]).args(inner.get_args()).current_dir(desk.path(""));
+    command.env("SEATRIAL_STATE", desk.state());
+    Done::of(command.output().expect("unshare is installed"))
+        .exits(22)
+        .says("step power-cut cannot be done here: powerLoss: unsynced: torn takes a volume of FUSE, and /dev/fuse cannot be opened: No such device")
+        .says("hint: load the kernel's module (modprobe fuse), or write unsynced: lost");
+
+    let stall =
+        "    - {name: stall, at: 1s, for: 1s, fault: {diskStall: {members: {count: 1}}}}\n  hypothesis:";
+    desk.write("both.yaml", torn.replace("  hypothesis:", stall));
+    desk.run(&["run", "both.yaml"])
+        .exits(22)
+        .says("step stall cannot be done here: diskStall: it takes a volume on a disk, and step power-cut takes one that tears writes")
+        .says("hint: make two experiments of it");
+
+    desk.write("typing.yaml", torn.replace("unsynced: torn", "unsynced: gone"));
+    desk.run(&["validate", "typing.yaml"]).exits(20).says("unsynced");
+
+    let _seat = Seat::take();
+    desk.write("x.yaml", patient_quickstart_with(&[]));
+    desk.run(&["sandbox", "up", "x.yaml", "--name", "dev"]).exits(0);
+    let cut = "fault: {powerLoss: {members: {ordinals: [0]}, unsynced: torn}}";
+    let quickstart = patient_quickstart_with(&[
+        ("for: 8s", "# once"),
+        ("fault: {networkPartition: {isolate: {role: leader}}}", cut),
+    ]);
+    desk.write("late.yaml", quickstart);
+    desk.run(&["run", "late.yaml", "--sandbox", "dev"])
+        .exits(22)
+        .says("unsynced: torn takes volumes that are made for it, and this sandbox was made before")
+        .says("hint: give the manifest instead of --sandbox");
 }
