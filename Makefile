@@ -29,14 +29,14 @@ test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
 	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison); there=$$?; \
 	    setsid --wait nice -n 19 $(call cluster_tests,1) vm_ && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
-	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_; rest=$$?; \
+	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
 	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
 
 # The shipped experiments that `test` leaves out for their time.
 test-long: install
-	cargo test --all-features --test it -- --test-threads=2 --ignored
+	cargo test --all-features --test it -- --test-threads=2 $(long)
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
@@ -53,6 +53,7 @@ cluster_tests = cargo test --all-features --test it -- --test-threads=$(1)
 short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run:: \
   cluster_secure:: cluster_soak::
 comparison = cluster_run::the_same_experiments
+long = e2e_experiments::long::
 
 ifdef SEATRIAL_TEST_KUBECONFIG
 with_cluster = @$(1)

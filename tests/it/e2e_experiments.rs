@@ -158,43 +158,6 @@ fn postgres_power_cut_passes() {
 }
 
 #[test]
-#[ignore = "for its time: make test-long"]
-fn postgres_slow_standby_passes() {
-    passes("experiments/postgres/slow-standby.yaml");
-}
-
-#[test]
-#[ignore = "for its time: make test-long"]
-fn postgres_disk_stall_passes() {
-    passes("experiments/postgres/disk-stall.yaml");
-}
-
-#[test]
-#[ignore = "for its time: make test-long"]
-fn postgres_disk_full_passes() {
-    passes("experiments/postgres/disk-full.yaml");
-}
-
-/// The same power cut, where PostgreSQL is told to acknowledge what it has not synced.
-#[test]
-#[ignore = "for its time: make test-long"]
-fn postgres_that_acknowledges_before_it_syncs_is_caught_by_a_power_cut() {
-    let (synced, at_leisure) = (
-        "            - -cshared_buffers",
-        "            - -csynchronous_commit=off\n            - -cwal_writer_delay=10s\n",
-    );
-    let text = text_of(&shipped("experiments/postgres/power-cut.yaml"));
-    assert!(text.contains(synced), "where settings are");
-    let desk = Desk::new();
-    desk.write("careless.yaml", text.replacen(synced, &format!("{at_leisure}{synced}"), 1));
-    run(&desk, &desk.path("careless.yaml"), "out").exits(10);
-    let report = report_in(&desk.path("out"));
-    let claims = report["claims"].as_array().expect("claims");
-    let failed = |claim: &&serde_json::Value| claim["verdict"] == "Fail" && claim["sli"] == "durability";
-    assert!(claims.iter().any(|claim| failed(&claim)), "{claims:#?}");
-}
-
-#[test]
 fn etcd_torn_writes_passes() {
     let desk = Desk::new();
     run(&desk, &shipped("experiments/etcd/torn-writes.yaml"), "out").exits(0);
@@ -273,5 +236,43 @@ fn without_its_bug_every_experiment_passes() {
         let desk = Desk::new();
         desk.write("without.yaml", without);
         run(&desk, &desk.path("without.yaml"), "out").exits(0);
+    }
+}
+
+/// Those that take longer than continuous integration has: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn postgres_slow_standby_passes() {
+        passes("experiments/postgres/slow-standby.yaml");
+    }
+
+    #[test]
+    fn postgres_disk_stall_passes() {
+        passes("experiments/postgres/disk-stall.yaml");
+    }
+
+    #[test]
+    fn postgres_disk_full_passes() {
+        passes("experiments/postgres/disk-full.yaml");
+    }
+
+    /// The same power cut, where PostgreSQL is told to acknowledge what it has not synced.
+    #[test]
+    fn postgres_that_acknowledges_before_it_syncs_is_caught_by_a_power_cut() {
+        let (synced, at_leisure) = (
+            "            - -cshared_buffers",
+            "            - -csynchronous_commit=off\n            - -cwal_writer_delay=10s\n",
+        );
+        let text = text_of(&shipped("experiments/postgres/power-cut.yaml"));
+        assert!(text.contains(synced), "where settings are");
+        let desk = Desk::new();
+        desk.write("careless.yaml", text.replacen(synced, &format!("{at_leisure}{synced}"), 1));
+        run(&desk, &desk.path("careless.yaml"), "out").exits(10);
+        let report = report_in(&desk.path("out"));
+        let claims = report["claims"].as_array().expect("claims");
+        let failed = |claim: &&serde_json::Value| claim["verdict"] == "Fail" && claim["sli"] == "durability";
+        assert!(claims.iter().any(|claim| failed(&claim)), "{claims:#?}");
     }
 }
