@@ -2,6 +2,7 @@
 
 mod api_fault;
 mod disk;
+mod disk_driver;
 mod injection;
 mod measured;
 mod members;
@@ -14,6 +15,7 @@ pub use disk::{
     Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, ReadOnlyDisk, Recorded,
     SlowDisk, StalledDisk, StressedDisk, ThrottledDisk,
 };
+pub use disk_driver::{ErrorDriver, LatencyDriver, Misfit};
 pub use injection::{
     Deadline, Desired, HostFault, Injection, InjectionSpec, InjectionState, InjectionStatus, Peer, PodRef,
     Proof,

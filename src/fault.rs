@@ -16,16 +16,19 @@ use crate::experiment::Selection;
 
 pub mod api_deny;
 pub mod claim_delete;
+pub mod disk_driver;
 pub mod disk_error;
 pub mod disk_fill;
 pub mod disk_latency;
 pub mod disk_read_only;
 pub mod disk_stall;
 pub mod disk_throttle;
+pub mod gated_disk;
 mod hold;
 pub mod host;
 pub mod io_stress;
 pub mod kubelet_stop;
+pub mod mapped_disk;
 pub mod network_bandwidth;
 pub mod network_delay;
 pub mod network_loss;
@@ -121,6 +124,11 @@ pub trait Kind {
     /// What it destroys for good, if anything, in words that follow its name.
     fn destroys(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The drivers by which a node may do it, the best first; empty where there is one way only.
+    fn drivers(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
@@ -287,6 +295,21 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+impl Fault {
+    /// What a node must be able to do for it, as its agent says it: its name, with a driver where no other will do.
+    pub fn capability(&self) -> String {
+        match self.drivers().as_slice() {
+            [only] => by(self.name(), only),
+            _ => self.name().to_owned(),
+        }
+    }
+}
+
+/// A fault by one of its drivers, as an agent says that its node can do it.
+pub fn by(fault: &str, driver: &str) -> String {
+    format!("{fault}/{driver}")
+}
+
 /// Makes the enum and the catalogue from one list.
 macro_rules! faults {
     ($($variant:ident = $type:ty),* $(,)?) => {
@@ -382,6 +405,11 @@ macro_rules! faults {
             /// See [`Kind::destroys`].
             pub fn destroys(&self) -> Option<&'static str> {
                 match self { $(Self::$variant(kind) => kind.destroys()),* }
+            }
+
+            /// See [`Kind::drivers`].
+            pub fn drivers(&self) -> Vec<&'static str> {
+                match self { $(Self::$variant(kind) => kind.drivers()),* }
             }
 
             /// See [`Kind::resolve`].

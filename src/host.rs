@@ -3,9 +3,11 @@
 pub mod block_device;
 pub mod capabilities;
 pub mod cgroup;
+pub mod device_mapper;
 pub mod forgetful;
 pub mod freeze;
 pub mod freezer;
+pub mod gate;
 pub mod inodes;
 pub mod load;
 pub mod loop_device;

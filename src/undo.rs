@@ -18,7 +18,7 @@ mod record;
 mod replay;
 mod store;
 
-pub use failpoint::{POINTS, stop_here};
+pub use failpoint::{POINTS, TABLE_POINTS, stop_here};
 pub use record::{Expiry, Guardian, Record};
 pub use replay::{Outcome, Scope, replay};
 pub use store::{Claim, Claiming, Store, StoreError};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::machine::Machine;
-use crate::fault::Kind;
+use crate::api::{ErrorDriver, LatencyDriver};
 use crate::fault::disk_error::DiskError;
 use crate::fault::disk_fill::DiskFill;
 use crate::fault::disk_latency::DiskLatency;
@@ -15,6 +15,7 @@ use crate::fault::disk_stall::DiskStall;
 use crate::fault::disk_throttle::DiskThrottle;
 use crate::fault::io_stress::IoStress;
 use crate::fault::kubelet_stop::{self, KubeletStop};
+use crate::fault::mapped_disk;
 use crate::fault::network_bandwidth::NetworkBandwidth;
 use crate::fault::network_delay::NetworkDelay;
 use crate::fault::network_loss::NetworkLoss;
@@ -25,8 +26,10 @@ use crate::fault::power_loss::PowerLoss;
 use crate::fault::process_pause::ProcessPause;
 use crate::fault::volume_detach_stuck::VolumeDetachStuck;
 use crate::fault::write_stall::WriteStall;
+use crate::fault::{Kind, by};
 use crate::host::freeze::panics_when_somebody_waits;
 use crate::host::freezer::CgroupId;
+use crate::host::gate;
 use crate::host::load;
 use crate::host::nftables;
 use crate::host::process::ProcessId;
@@ -77,9 +80,21 @@ impl Capabilities {
             let shaped = network_shaping::host::obstacle(fault).map_or(Ok(()), Err);
             found.tell(fault, [&handles, &guarded, &shaped]);
         }
-        let traced = may_trace();
-        found.tell(DiskLatency::NAME, [&handles, &guarded, &traced]);
-        found.tell(DiskError::NAME, [&handles, &guarded, &traced]);
+        let (traced, asked) = (may_trace(), may_be_asked(&machine.undo_dir));
+        let mapped = |kind| mapped_disk::host::obstacle(kind).map_or(Ok(()), Err);
+        let both = [&handles, &guarded];
+        let delays = [
+            (LatencyDriver::Syscall.name(), &traced),
+            (LatencyDriver::DmDelay.name(), &mapped("delay")),
+            (LatencyDriver::Fanotify.name(), &asked),
+        ];
+        found.tell_drivers(DiskLatency::NAME, both, delays);
+        let errors = [
+            (ErrorDriver::Syscall.name(), &traced),
+            (ErrorDriver::DmError.name(), &mapped("flakey")),
+            (ErrorDriver::Fanotify.name(), &asked),
+        ];
+        found.tell_drivers(DiskError::NAME, both, errors);
         let frozen = may_freeze();
         found.tell(DiskStall::NAME, [&handles, &guarded, &frozen]);
         found.tell(WriteStall::NAME, [&handles, &guarded, &frozen]);
@@ -101,6 +116,30 @@ impl Capabilities {
             Some(reason) => self.missing.push(format!("{fault}: {reason}")),
         }
     }
+
+    /// Tells each driver of a fault, and the fault itself where there is any.
+    fn tell_drivers<const N: usize>(
+        &mut self,
+        fault: &str,
+        needs: [&Result<(), String>; 2],
+        drivers: [(&str, &Result<(), String>); N],
+    ) {
+        for (driver, need) in drivers {
+            self.tell(&by(fault, driver), [needs[0], needs[1], need]);
+        }
+        let whys =
+            drivers.iter().filter_map(|(driver, need)| Some(format!("{driver}: {}", need.as_ref().err()?)));
+        let whys: Vec<String> = whys.collect();
+        let any = if whys.len() < N { Ok(()) } else { Err(whys.join("; ")) };
+        self.tell(fault, [needs[0], needs[1], &any]);
+    }
+}
+
+/// Whether the kernel would ask a process before reads and writes (fanotify(7)); `folder` is any.
+fn may_be_asked(folder: &Path) -> Result<(), String> {
+    let folder =
+        fs::File::open(folder).map_err(|error| format!("cannot open {}: {error}", folder.display()))?;
+    gate::obstacle(&folder).map_or(Ok(()), Err)
 }
 
 /// Whether processes of others may be traced (ptrace(2)).

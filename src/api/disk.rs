@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{ErrorDriver, LatencyDriver};
 use crate::experiment::duration;
 
 /// What a system call does to a file.
@@ -38,6 +39,9 @@ pub struct SlowDisk {
     pub percent: u8,
     /// Decides which, and by how much where that varies.
     pub seed: u32,
+    /// By what.
+    #[serde(default)]
+    pub driver: LatencyDriver,
 }
 
 /// Which volumes stall.
@@ -157,6 +161,9 @@ pub struct FailingDisk {
     pub percent: u8,
     /// Decides which.
     pub seed: u32,
+    /// By what.
+    #[serde(default)]
+    pub driver: ErrorDriver,
 }
 
 /// With what a disk fails (errno(3)).

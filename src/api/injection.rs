@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiFault, FailingDisk, FullDisk, HeldVolume, Measured, Ordinal, ReadOnlyDisk, ShapedTraffic, SlowDisk,
-    StalledDisk, StressedDisk, ThrottledDisk,
+    ApiFault, ErrorDriver, FailingDisk, FullDisk, HeldVolume, LatencyDriver, Measured, Ordinal, ReadOnlyDisk,
+    ShapedTraffic, SlowDisk, StalledDisk, StressedDisk, ThrottledDisk,
 };
 
 /// What must be true of one pod for one step, and what is.
@@ -174,13 +174,12 @@ impl HostFault {
     /// Whether nothing of it can be left where the pod is gone: it was in its processes or its network.
     fn ends_with_its_pod(&self) -> bool {
         match self {
-            Self::Kill {}
-            | Self::Pause {}
-            | Self::Partition { .. }
-            | Self::DiskLatency(_)
-            | Self::DiskError(_)
-            | Self::Shape(_)
-            | Self::Measure {} => true,
+            Self::Kill {} | Self::Pause {} | Self::Partition { .. } | Self::Shape(_) | Self::Measure {} => {
+                true
+            }
+            // What device mapper does outlives the processes.
+            Self::DiskLatency(slow) => !slow.drivers().contains(&LatencyDriver::DmDelay),
+            Self::DiskError(failing) => !failing.drivers().contains(&ErrorDriver::DmError),
             // What lives on a volume, on the node or in the API server is told by whoever did it; so is a limit, which may
             // outlive its cgroup.
             Self::PowerLoss { .. }

@@ -27,6 +27,12 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word == crate::host::tracer::SUBCOMMAND {
         return Some(crate::host::tracer::main(rest.next()));
     }
+    if word == crate::host::process::outside::SUBCOMMAND {
+        return Some(crate::host::process::outside::main(rest.next()));
+    }
+    if word == crate::host::gate::SUBCOMMAND {
+        return Some(crate::host::gate::main(rest.next()));
+    }
     #[cfg(feature = "kubernetes")]
     if word == super::proving_ground::IDLE {
         return Some(super::proving_ground::idle());

@@ -1,6 +1,11 @@
 //! `diskError`: a member's disk answers with errors.
 //!
-//! Changes: nothing on disk and nothing in the kernel. The tracer of `diskLatency` has the member's system calls on files of
+//! By one of three drivers, of which a node that cannot do the named one refuses before anything is changed: `syscall`, here;
+//! `fanotify`, see [`super::gated_disk`]; and `dmError`, see [`super::mapped_disk`]. `auto` (default) takes `syscall`, or
+//! `fanotify` where that cannot be and only reads and writes are meant; never `dmError`, because of what an error of the
+//! device leaves: it has to be named, and plans and reports warn of it. The proof begins with the name of the one taken.
+//!
+//! Of `syscall`: Changes: nothing on disk and nothing in the kernel. The tracer of `diskLatency` has the member's system calls on files of
 //! its volumes answered with the error asked for instead of made, on the live process and without a restart; threads and
 //! processes that it starts are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the calls of a
 //! dead tracer's processes are made again, and one that was just under way is answered with the error. Only where the process
@@ -18,9 +23,9 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::disk_latency::{all, only_sync, wrong_choice};
+use super::disk_latency::{all, only_sync, wrong_choice, wrong_driver};
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
-use crate::api::{DiskErrno, DiskOperation, FailingDisk, HostFault};
+use crate::api::{DiskErrno, DiskOperation, ErrorDriver, FailingDisk, HostFault};
 use crate::experiment::Selection;
 
 /// Has calls on the volumes of members fail.
@@ -45,6 +50,23 @@ pub struct DiskError {
     #[serde(default = "all")]
     #[schemars(range(min = 1, max = 100))]
     pub percent: u8,
+    /// By what: auto (default), syscall, dmError, fanotify.
+    #[serde(default)]
+    pub driver: ErrorDriver,
+}
+
+impl DiskError {
+    fn failing(&self, seed: u32) -> FailingDisk {
+        FailingDisk {
+            claims: self.claims.clone(),
+            paths: self.paths.clone(),
+            operations: self.operations.iter().copied().collect(),
+            error: self.error,
+            percent: self.percent,
+            seed,
+            driver: self.driver,
+        }
+    }
 }
 
 impl Kind for DiskError {
@@ -68,7 +90,19 @@ impl Kind for DiskError {
     }
 
     fn hold(&self) -> Option<Hold> {
-        Some(Hold::Traced)
+        Some(if self.driver == ErrorDriver::DmError { Hold::Mapped } else { Hold::Traced })
+    }
+
+    fn drivers(&self) -> Vec<&'static str> {
+        self.failing(0).drivers().into_iter().map(ErrorDriver::name).collect()
+    }
+
+    /// Only `dmError`, and only where it fails writes.
+    fn destroys(&self) -> Option<&'static str> {
+        let writes = self.operations.contains(&DiskOperation::Write);
+        (self.driver == ErrorDriver::DmError && writes).then_some(
+            "drops what is being written, and leaves filesystems read-only until they are mounted anew",
+        )
     }
 
     fn wrong(&self) -> Vec<Wrong> {
@@ -77,21 +111,13 @@ impl Kind for DiskError {
         Wrong::when(reads && self.error != DiskErrno::Eio, "operations", no_read)
             .into_iter()
             .chain(wrong_choice(&self.operations, &self.paths, self.percent))
+            .chain(self.failing(0).misfit(self.driver).map(wrong_driver))
             .collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
-        let fault = |seed| {
-            HostFault::DiskError(FailingDisk {
-                claims: self.claims.clone(),
-                paths: self.paths.clone(),
-                operations: self.operations.iter().copied().collect(),
-                error: self.error,
-                percent: self.percent,
-                seed,
-            })
-        };
+        let fault = |seed| HostFault::DiskError(self.failing(seed));
         let seed = chooser.seed();
         Ok(Resolved {
             hits: members

@@ -1,6 +1,18 @@
 //! `diskLatency`: a member's disk is slow.
 //!
-//! Changes: nothing on disk and nothing in the kernel. A tracer (ptrace(2)) holds the member's system calls on files of its
+//! By one of three drivers. Named, the others are never tried, and a node that cannot do it refuses before anything is
+//! changed. `auto` (default) takes the first that finds all that it needs: for syncs that take 200 ms and more `dmDelay`, then
+//! `syscall`; for anything else `syscall`, then `dmDelay`, then `fanotify` (each where it knows the operations and delays
+//! asked for). The proof begins with the name of the one that was taken, plans show the order, and agents tell what each
+//! node can do.
+//!
+//! - `syscall`, here: a tracer (ptrace(2)) holds calls of the member's processes. Exact, any delay, any share of the calls.
+//! - `dmDelay`, see [`super::mapped_disk`]: device mapper holds requests to the device. All that the device does, also for
+//!   io_uring, libaio and memory maps; fixed delays; a tick of the kernel's clock too long.
+//! - `fanotify`, see [`super::gated_disk`]: the kernel asks before reads and writes of files that are opened from then on.
+//!   Exact, any delay; no syncs, and nothing of files that were open before.
+//!
+//! Of `syscall`: Changes: nothing on disk and nothing in the kernel. The tracer holds the member's system calls on files of its
 //! volumes at their entry for the time asked, on the live process and without a restart; threads and processes that it starts
 //! are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the kernel lets the calls of a dead tracer's
 //! processes go on at once. Needs: CAP_SYS_PTRACE, nobody else tracing the process, and calls: what io_uring and libaio submit
@@ -23,7 +35,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
-use crate::api::{Delay, DiskOperation, HostFault, SlowDisk};
+use crate::api::{Delay, DiskOperation, HostFault, LatencyDriver, Misfit, SlowDisk};
 use crate::experiment::Selection;
 use crate::host::tracer::Patterns;
 
@@ -54,6 +66,23 @@ pub struct DiskLatency {
     #[serde(default = "all")]
     #[schemars(range(min = 1, max = 100))]
     pub percent: u8,
+    /// By what: auto (default), syscall, dmDelay, fanotify.
+    #[serde(default)]
+    pub driver: LatencyDriver,
+}
+
+impl DiskLatency {
+    fn slow(&self, seed: u32) -> SlowDisk {
+        SlowDisk {
+            claims: self.claims.clone(),
+            paths: self.paths.clone(),
+            operations: self.operations.iter().copied().collect(),
+            delay: self.delay.clone(),
+            percent: self.percent,
+            seed,
+            driver: self.driver,
+        }
+    }
 }
 
 /// Calls that are meant where nobody says which.
@@ -79,6 +108,11 @@ pub(super) fn wrong_choice(
     empty.into_iter().chain(no_pattern).chain(Wrong::when(!(1..=100).contains(&percent), "percent", no_share))
 }
 
+/// What is in the way of a named driver.
+pub(super) fn wrong_driver((field, message): Misfit) -> Wrong {
+    Wrong { field, message }
+}
+
 impl Kind for DiskLatency {
     const NAME: &'static str = "diskLatency";
     const SUMMARY: &'static str = "hold syncs, writes, reads or opens on the volumes for a while";
@@ -100,7 +134,11 @@ impl Kind for DiskLatency {
     }
 
     fn hold(&self) -> Option<Hold> {
-        Some(Hold::Traced)
+        Some(if self.driver == LatencyDriver::DmDelay { Hold::Mapped } else { Hold::Traced })
+    }
+
+    fn drivers(&self) -> Vec<&'static str> {
+        self.slow(0).drivers().into_iter().map(LatencyDriver::name).collect()
     }
 
     fn wrong(&self) -> Vec<Wrong> {
@@ -114,21 +152,13 @@ impl Kind for DiskLatency {
             .into_iter()
             .chain(Wrong::when(is_turned, "delay", "min is greater than max: exchange them"))
             .chain(wrong_choice(&self.operations, &self.paths, self.percent))
+            .chain(self.slow(0).misfit(self.driver).map(wrong_driver))
             .collect()
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {
         let members = chooser.pick(&self.members)?;
-        let fault = |seed| {
-            HostFault::DiskLatency(Box::new(SlowDisk {
-                claims: self.claims.clone(),
-                paths: self.paths.clone(),
-                operations: self.operations.iter().copied().collect(),
-                delay: self.delay.clone(),
-                percent: self.percent,
-                seed,
-            }))
-        };
+        let fault = |seed| HostFault::DiskLatency(Box::new(self.slow(seed)));
         let seed = chooser.seed();
         Ok(Resolved {
             // Members do not wait in step.

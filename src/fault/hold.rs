@@ -19,6 +19,8 @@ pub enum Hold {
     Throttled,
     /// The disks of its volumes are loaded.
     Loaded,
+    /// The devices of its volumes are mapped otherwise.
+    Mapped,
     /// Its traffic is shaped.
     Shaped,
     /// Its volumes stay where they are.
@@ -33,8 +35,8 @@ impl Hold {
     /// Why a member cannot be kept in both states, in either order, if so.
     pub fn contradicts(self, other: Self) -> Option<&'static str> {
         use Hold::{
-            Detached, Filled, Frozen, Kept, Killed, Loaded, ReadOnly, Shaped, Stopped, Throttled, Traced,
-            Unmade,
+            Detached, Filled, Frozen, Kept, Killed, Loaded, Mapped, ReadOnly, Shaped, Stopped, Throttled,
+            Traced, Unmade,
         };
         match (self.min(other), self.max(other)) {
             (Killed, Killed) => Some("a member that is down cannot be killed again"),
@@ -45,9 +47,11 @@ impl Hold {
             (Traced, Traced) => Some("only one can trace its processes"),
             (Throttled, Throttled) => Some("the I/O on its volumes is limited already"),
             (Loaded, Loaded) => Some("its disks are loaded already"),
+            (Mapped, Mapped) => Some("the devices of its volumes are mapped otherwise already"),
             (Shaped, Shaped) => Some("its traffic is delayed, lost or slowed down already"),
             (Stopped, Traced) => Some("whoever is traced stops for its tracer alone"),
             (Stopped, Throttled) => Some("whoever waits for a limited volume does not stop"),
+            (Stopped, Mapped) => Some("whoever waits for a slow device does not stop"),
             (Killed, Stopped) => Some("a member that is killed is not paused any more"),
             (Killed, Filled) => Some("a volume whose pod is killed gets its room back"),
             (Killed, ReadOnly) => Some("a volume whose pod is killed becomes writable again"),
@@ -61,7 +65,7 @@ impl Hold {
             (Frozen | Filled | ReadOnly, Loaded) => Some("a volume that takes no writes cannot be loaded"),
             (Traced, Loaded) => Some("what loads its disks would be slowed down as well"),
             (Throttled, Loaded) => Some("what loads its disks would be limited as well"),
-            (Killed, Traced | Throttled | Loaded) => {
+            (Killed, Traced | Throttled | Loaded | Mapped) => {
                 Some("a member that is killed has no slow disk any more")
             }
             (Killed | Stopped, Frozen) => {
@@ -69,11 +73,14 @@ impl Hold {
             }
             (Frozen, Filled) => Some("nothing can be filled on a frozen volume"),
             (Frozen, Throttled) => Some("a freeze waits for all that a limit holds back"),
+            (Frozen, Mapped) => {
+                Some("a freeze waits for all that a slow device holds back, and fails with one that fails")
+            }
             (Kept, Kept) => Some("its volumes are held already"),
             (Kept, Detached) => Some("a volume that is held on its node cannot be detached first"),
             (Detached, Detached) => Some("its volumes are detached already"),
             (
-                Killed | Stopped | Frozen | Filled | ReadOnly | Traced | Throttled | Loaded | Shaped,
+                Killed | Stopped | Frozen | Filled | ReadOnly | Traced | Throttled | Loaded | Mapped | Shaped,
                 Detached,
             ) => Some("a member whose volumes are detached has no process"),
             (Detached, Unmade) => {
@@ -97,5 +104,8 @@ mod tests {
         assert!(Hold::Throttled.contradicts(Hold::Throttled).is_some());
         assert!(Hold::Throttled.contradicts(Hold::Stopped).is_some());
         assert_eq!(Hold::Throttled.contradicts(Hold::Traced), None);
+        assert!(Hold::Mapped.contradicts(Hold::Mapped).is_some());
+        assert!(Hold::Mapped.contradicts(Hold::Frozen).is_some());
+        assert_eq!(Hold::Mapped.contradicts(Hold::Traced), None);
     }
 }

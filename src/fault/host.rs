@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    disk_fill, disk_latency, disk_read_only, disk_stall, disk_throttle, io_stress, kubelet_stop,
-    network_partition, network_shaping, pod_kill, power_loss, process_pause, volume_detach_stuck,
+    disk_driver, disk_fill, disk_latency, disk_read_only, disk_stall, disk_throttle, gated_disk, io_stress,
+    kubelet_stop, mapped_disk, network_partition, network_shaping, pod_kill, power_loss, process_pause,
+    volume_detach_stuck,
 };
 use crate::api::{HostFault, InjectionSpec};
 use crate::host::process::ProcessId;
@@ -146,6 +147,9 @@ macro_rules! on_hosts {
             /// A kubelet could not be found; it is held as a pause is.
             #[error(transparent)]
             Kubelet(#[from] kubelet_stop::host::Error),
+            /// No way to do it to a disk; each way is a fault of its own.
+            #[error(transparent)]
+            Driver(#[from] disk_driver::Error),
             /// It is not a node's to do.
             #[error("this is no fault on a node")]
             NotOnAHost,
@@ -167,8 +171,12 @@ on_hosts! {
     Shape = network_shaping,
     /// Without power: nothing to take back once it is done.
     PowerLoss = power_loss,
-    /// Slowed down.
+    /// Slowed down or failing, by a tracer.
     DiskLatency = disk_latency,
+    /// Slowed down or failing, by device mapper.
+    MappedDisk = mapped_disk,
+    /// Slowed down or failing, by fanotify.
+    GatedDisk = gated_disk,
     /// Frozen.
     DiskStall = disk_stall,
     /// Limited.
@@ -218,12 +226,8 @@ pub fn prepare(
         HostFault::PowerLoss { claims, torn } => {
             Box::new(power_loss::host::Target::find(pod, claims, *torn, mark.to_owned())?)
         }
-        HostFault::DiskLatency(slow) => {
-            Box::new(disk_latency::host::prepare(&(&**slow).into(), pod, container, own)?)
-        }
-        HostFault::DiskError(failing) => {
-            Box::new(disk_latency::host::prepare(&failing.into(), pod, container, own)?)
-        }
+        HostFault::DiskLatency(slow) => disk_driver::slow(slow, pod, container, own)?,
+        HostFault::DiskError(failing) => disk_driver::failing(failing, pod, container, own)?,
         HostFault::DiskStall(stall) => {
             Box::new(disk_stall::host::prepare(stall, pod, container, own.undo_dir)?)
         }

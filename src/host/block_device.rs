@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::libc;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,19 @@ pub struct Device {
     pub major: u32,
     /// Which of the driver's.
     pub minor: u32,
+}
+
+/// What a device has completed since it is there; a request that failed is one, too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Completed {
+    /// Reads.
+    pub reads: u64,
+    /// How long those took together.
+    pub reading: Duration,
+    /// Writes. A flush without data is one of a device that is made of others.
+    pub writes: u64,
+    /// How long those took together.
+    pub writing: Duration,
 }
 
 impl fmt::Display for Device {
@@ -74,21 +88,30 @@ impl Device {
 
     /// How many reads and writes it has completed since it is there.
     pub fn operations(self) -> io::Result<u64> {
-        let stat = self.read("stat")?;
+        let all = self.completed()?;
         if !self.is_counted_in(Path::new(DEVICES[0])) {
             return Err(io::Error::other(
                 "the kernel is told not to count: write 1 to queue/iostats of the disk, below /sys/block",
             ));
         }
-        completed(&stat)
+        Ok(all.reads + all.writes)
+    }
+
+    /// What it has completed since it is there. A device of device mapper may be told not to count and count all the same: older
+    /// kernels do not look there.
+    pub fn completed(self) -> io::Result<Completed> {
+        completed(&self.read("stat")?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "its statistics are unreadable"))
     }
 }
 
-fn completed(stat: &str) -> Option<u64> {
+fn completed(stat: &str) -> Option<Completed> {
     let mut fields = stat.split_ascii_whitespace().map(str::parse::<u64>);
-    let (reads, writes) = (fields.next()?.ok()?, fields.nth(3)?.ok()?);
-    Some(reads + writes)
+    // Of reads and of writes alike: how many, how many were merged, sectors, milliseconds.
+    let (reads, reading) = (fields.next()?.ok()?, fields.nth(2)?.ok()?);
+    let (writes, writing) = (fields.next()?.ok()?, fields.nth(2)?.ok()?);
+    let (reading, writing) = (Duration::from_millis(reading), Duration::from_millis(writing));
+    Some(Completed { reads, reading, writes, writing })
 }
 
 #[cfg(test)]
@@ -97,7 +120,9 @@ mod tests {
     use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
 
-    use super::{Device, completed};
+    use std::time::Duration;
+
+    use super::{Completed, Device, completed};
 
     #[test]
     fn a_partition_stands_for_its_whole_disk_and_a_disk_for_itself() {
@@ -135,9 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_writes_are_counted_and_nothing_else() {
+    fn reads_and_writes_are_counted_with_their_times_and_nothing_else() {
         let stat = "    8446       12   180642     4034     5172     3304   101232     9120        0     6132    14210        7        0     88       21      411      1035\n";
-        assert_eq!(completed(stat), Some(8446 + 5172));
+        let (reading, writing) = (Duration::from_millis(4034), Duration::from_millis(9120));
+        assert_eq!(completed(stat), Some(Completed { reads: 8446, reading, writes: 5172, writing }));
         assert_eq!(completed("8446 12"), None);
         assert_eq!(completed(""), None);
     }

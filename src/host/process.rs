@@ -21,6 +21,7 @@ pub mod ended;
 pub mod held;
 pub mod launch;
 pub mod memory;
+pub mod outside;
 mod stat;
 pub mod threads;
 pub mod tied;

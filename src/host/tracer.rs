@@ -30,7 +30,7 @@ use rand::rngs::ChaCha12Rng;
 use serde::{Deserialize, Serialize};
 
 mod calls;
-mod delay;
+pub(super) mod delay;
 mod divert;
 mod files;
 mod launch;
@@ -38,7 +38,7 @@ mod memory;
 mod opens;
 mod orders;
 mod patterns;
-mod stops;
+pub(super) mod stops;
 
 pub use calls::Operation;
 pub use delay::Delay;

@@ -9,7 +9,7 @@ use super::guard::{Asked, Ruling, Standing, Writes};
 use super::select::{Choice, View};
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot, WriteNeeds};
-use crate::experiment::{Experiment, Hypothesis, Start, duration};
+use crate::experiment::{Experiment, Hypothesis, Start, Step, Work, duration};
 use crate::fault::{Chooser, Damage};
 
 /// What would happen if the target stayed as it is now.
@@ -219,7 +219,15 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
             ("workload.through", name_of(&workload.through)),
         ]);
     }
-    settings.into_iter().map(|(field, value)| (field.to_string(), value)).collect()
+    let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
+    settings.chain(experiment.steps.iter().filter_map(driver)).collect()
+}
+
+/// By what a step does it, where nodes have a choice: which of it is possible, each finds out on its own.
+fn driver(step: &Step) -> Option<(String, String)> {
+    let Work::Fault(fault) = &step.work else { return None };
+    let drivers = fault.drivers();
+    (drivers.len() > 1).then(|| (format!("{}.driver", step.name), drivers.join(", else ")))
 }
 
 /// A value of a document as it is written there.

@@ -38,7 +38,7 @@ pub(super) fn needs(
     experiment: &Experiment,
     written: &serde_json::Map<String, serde_json::Value>,
     cluster: &Cluster,
-) -> Result<Option<BTreeSet<&'static str>>, String> {
+) -> Result<Option<BTreeSet<String>>, String> {
     spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     experiment.needs_sandbox().map_or(Ok(()), Err)?;
@@ -46,7 +46,7 @@ pub(super) fn needs(
         Work::Fault(fault) => Some(fault),
         Work::Action(_) => None,
     });
-    let faults: BTreeSet<_> = faults.filter(|fault| fault.acts_on_a_node()).map(Fault::name).collect();
+    let faults: BTreeSet<_> = faults.filter(|fault| fault.acts_on_a_node()).map(Fault::capability).collect();
     Ok((!faults.is_empty() || sli::disks::is_asked(experiment)).then_some(faults))
 }
 
@@ -95,7 +95,7 @@ async fn rights(client: &Client, namespace: &str, experiment: &Experiment) -> Re
 /// Waits until an agent that can inject these faults is alive on each node of the target; else says where none is.
 pub(super) async fn agents(
     client: &Client,
-    faults: Option<&BTreeSet<&'static str>>,
+    faults: Option<&BTreeSet<String>>,
     snapshots: watch::Receiver<Snapshot>,
 ) -> Result<(), String> {
     let Some(faults) = faults else {
@@ -131,7 +131,7 @@ pub(super) async fn agents(
 /// What each node lacks, in sentences.
 fn missing(
     nodes: &BTreeSet<String>,
-    faults: &BTreeSet<&'static str>,
+    faults: &BTreeSet<String>,
     agents: &[NodeAgent],
     now: Timestamp,
 ) -> Vec<String> {
@@ -279,7 +279,7 @@ mod tests {
         let now = "2026-01-01T00:02:00Z".parse().expect("a time");
         let nodes = ["a", "b", "c"].map(str::to_owned).into_iter().collect();
         let agents = [agent("a", "2026-01-01T00:01:50Z"), agent("b", "2026-01-01T00:00:00Z")];
-        let faults = ["networkPartition", "processPause"].into_iter().collect();
+        let faults = ["networkPartition", "processPause"].map(str::to_owned).into_iter().collect();
         let told = missing(&nodes, &faults, &agents, now);
         let expected = [
             "node a cannot inject networkPartition: the kernel has no nf_tables",
@@ -287,7 +287,7 @@ mod tests {
             "node c has no agent: does the DaemonSet `seatrial-agent` run there?",
         ];
         assert_eq!(told, expected);
-        let faults = ["processPause"].into_iter().collect();
+        let faults = ["processPause".to_owned()].into_iter().collect();
         assert!(missing(&["a".to_owned()].into(), &faults, &agents, now).is_empty());
     }
 }

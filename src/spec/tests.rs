@@ -427,6 +427,27 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         (disk("diskError", "error: EIO, paths: [\"wal/[\"]"), "diskError.paths", "paths: [\"wal/*\"]"),
         (disk("diskError", "error: EIO, percent: 101"), "diskError.percent", "between 1 and 100"),
         (disk("diskError", "error: ENOSPC, operations: [read]"), "diskError.operations", "error: EIO"),
+        (
+            disk("diskLatency", "delay: {uniform: {min: 1ms, max: 2ms}}, driver: dmDelay"),
+            "diskLatency.delay",
+            "delay: {fixed: 20ms}, or driver: syscall",
+        ),
+        (
+            disk("diskLatency", "delay: {fixed: 2ms}, driver: dmDelay, percent: 9"),
+            "diskLatency.percent",
+            "leave percent",
+        ),
+        (
+            disk("diskLatency", "delay: {fixed: 2ms}, driver: fanotify"),
+            "diskLatency.operations",
+            "[read, write]",
+        ),
+        (
+            disk("diskError", "error: EIO, driver: dmError"),
+            "diskError.operations",
+            "operations: [sync, write]",
+        ),
+        (disk("diskError", "error: ENOSPC, driver: dmError"), "diskError.error", "error: EIO"),
         (disk("diskFill", "to: {percent: 101}"), "diskFill.to", "to: {percent: 95}"),
         (disk("diskFill", "to: {inodesPercent: 0}"), "diskFill.to", "to: {inodesPercent: 95}"),
         (

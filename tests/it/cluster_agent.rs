@@ -34,6 +34,7 @@ fn tells_what_its_node_can_do(scene: &Scene<'_>) {
     for fault in ["podKill", "processPause", "networkPartition"] {
         assert_eq!(faults.matches(&format!("\"{fault}\"")).count(), faults.lines().count(), "{faults}");
     }
+    assert_eq!(faults.matches("\"diskLatency/syscall\"").count(), faults.lines().count(), "{faults}");
     assert!(faults.contains("powerLoss: "), "what it cannot do has a reason: {faults}");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial::api::{DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionState};
+use seatrial::api::{DiskErrno, DiskOperation, ErrorDriver, FailingDisk, HostFault, InjectionState};
 use seatrial::host::tracer::tracer_of;
 
 use crate::node_fixture::{Folder, Node, eventually, injection};
@@ -27,6 +27,7 @@ fn failing_at(operation: DiskOperation, error: DiskErrno, percent: u8) -> HostFa
         error,
         percent,
         seed: 7,
+        driver: ErrorDriver::Syscall,
     })
 }
 

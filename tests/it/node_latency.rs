@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seatrial::api::{Delay, DiskOperation, HostFault, InjectionState, SlowDisk};
+use seatrial::api::{Delay, DiskOperation, HostFault, InjectionState, LatencyDriver, SlowDisk};
 use seatrial::host::tracer::tracer_of;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
@@ -20,6 +20,7 @@ pub fn slow(delay: Delay) -> HostFault {
         delay,
         percent: 100,
         seed: 7,
+        driver: LatencyDriver::Syscall,
     }))
 }
 

@@ -89,21 +89,25 @@ pub struct Writer {
 
 impl Writer {
     pub fn start(folder: &Folder, pod: &mut Pod) -> Self {
-        Self::with(folder, pod, &[])
+        Self::with(folder, pod, Disk::new(folder.path()), &[])
+    }
+
+    /// One on a disk that is mounted already.
+    pub fn on(folder: &Folder, pod: &mut Pod, disk: Disk) -> Self {
+        Self::with(folder, pod, disk, &[])
     }
 
     /// One that seccomp(2) kills at any call without a name.
     pub fn strict(folder: &Folder, pod: &mut Pod) -> Self {
-        Self::with(folder, pod, &[(STRICT, OsStr::new("1"))])
+        Self::with(folder, pod, Disk::new(folder.path()), &[(STRICT, OsStr::new("1"))])
     }
 
     /// One that writes from this cgroup.
     pub fn within(folder: &Folder, pod: &mut Pod, cgroup: &Path) -> Self {
-        Self::with(folder, pod, &[(CGROUP, cgroup.as_os_str())])
+        Self::with(folder, pod, Disk::new(folder.path()), &[(CGROUP, cgroup.as_os_str())])
     }
 
-    fn with(folder: &Folder, pod: &mut Pod, variables: &[(&str, &OsStr)]) -> Self {
-        let disk = Disk::new(folder.path());
+    fn with(folder: &Folder, pod: &mut Pod, disk: Disk, variables: &[(&str, &OsStr)]) -> Self {
         let child = again("node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed")
             .env(WRITER, &disk.mount)
             .envs(variables.iter().copied())

@@ -121,14 +121,14 @@ pub struct Meant<'a> {
 
 impl<'a> From<&'a SlowDisk> for Meant<'a> {
     fn from(slow: &'a SlowDisk) -> Self {
-        let SlowDisk { claims, paths, operations, delay, percent, seed } = slow;
+        let SlowDisk { claims, paths, operations, delay, percent, seed, driver: _ } = slow;
         Self { claims, paths, operations, then: Then::Wait(delay.into()), percent: *percent, seed: *seed }
     }
 }
 
 impl<'a> From<&'a FailingDisk> for Meant<'a> {
     fn from(failing: &'a FailingDisk) -> Self {
-        let FailingDisk { claims, paths, operations, error, percent, seed } = failing;
+        let FailingDisk { claims, paths, operations, error, percent, seed, driver: _ } = failing;
         let errno = match error {
             DiskErrno::Eio => Errno::EIO,
             DiskErrno::Enospc => Errno::ENOSPC,
@@ -323,7 +323,7 @@ impl Effect for Slow {
         let before = std::mem::replace(&mut self.seen, tally.clone());
         if tally.failed > 0 {
             return Look::Holds(format!(
-                "{} threads traced, {} calls answered with the error, {} since the last look",
+                "syscall: {} threads traced, {} calls answered with the error, {} since the last look",
                 tally.threads,
                 tally.failed,
                 tally.failed - before.failed
@@ -334,7 +334,7 @@ impl Effect for Slow {
         }
         let mean = |nanos: u64| Duration::from_nanos(nanos / tally.held).as_secs_f64() * 1000.0;
         Look::Holds(format!(
-            "{} threads traced, {} calls held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
+            "syscall: {} threads traced, {} calls held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
             tally.threads,
             tally.held,
             tally.held - before.held,

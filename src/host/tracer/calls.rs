@@ -20,6 +20,26 @@ pub enum Operation {
     Open,
 }
 
+impl Operation {
+    /// What the call of this number does to the descriptor that is its first argument.
+    pub(in crate::host) fn of(number: i64) -> Option<Self> {
+        Some(match number {
+            libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
+                Self::Sync
+            }
+            libc::SYS_write
+            | libc::SYS_pwrite64
+            | libc::SYS_writev
+            | libc::SYS_pwritev
+            | libc::SYS_pwritev2 => Self::Write,
+            libc::SYS_read | libc::SYS_pread64 | libc::SYS_readv | libc::SYS_preadv | libc::SYS_preadv2 => {
+                Self::Read
+            }
+            _ => return None,
+        })
+    }
+}
+
 /// A call on a file, at whose entry a thread stands.
 pub(super) struct Call {
     pub(super) operation: Operation,
@@ -41,20 +61,9 @@ pub(super) enum File {
 pub(super) fn entered(thread: i32) -> Option<Call> {
     let stops::Entry { number, arguments } = stops::entry(thread)?;
     let number = i64::try_from(number).ok()?;
-    let operation = match number {
-        libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
-            Operation::Sync
-        }
-        libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_writev | libc::SYS_pwritev | libc::SYS_pwritev2 => {
-            Operation::Write
-        }
-        libc::SYS_read | libc::SYS_pread64 | libc::SYS_readv | libc::SYS_preadv | libc::SYS_preadv2 => {
-            Operation::Read
-        }
-        _ => {
-            let (argument, open) = Open::of(thread, number, arguments)?;
-            return Some(Call { operation: Operation::Open, argument, file: File::Named(open) });
-        }
+    let Some(operation) = Operation::of(number) else {
+        let (argument, open) = Open::of(thread, number, arguments)?;
+        return Some(Call { operation: Operation::Open, argument, file: File::Named(open) });
     };
     Some(Call { operation, argument: 0, file: File::Descriptor(arguments[0] as i32) })
 }

@@ -23,7 +23,7 @@ pub enum Delay {
 
 impl Delay {
     /// The next one.
-    pub(super) fn draw(&self, random: &mut ChaCha12Rng) -> Duration {
+    pub(in crate::host) fn draw(&self, random: &mut ChaCha12Rng) -> Duration {
         match self {
             Self::Fixed(time) => *time,
             Self::Uniform(least, most) => random.random_range(*least..=*least.max(most)),
@@ -41,7 +41,7 @@ impl Delay {
 }
 
 /// Whether a call is among the `percent` of a hundred that are held.
-pub(super) fn is_chosen(percent: u8, random: &mut ChaCha12Rng) -> bool {
+pub(in crate::host) fn is_chosen(percent: u8, random: &mut ChaCha12Rng) -> bool {
     random.random_range(0..100) < percent
 }
 

@@ -103,7 +103,7 @@ impl Stop {
 }
 
 /// Waits until a descriptor is readable, a child stops, or the time is over.
-pub(super) fn wait(fds: &mut [PollFd<'_>], limit: Option<Duration>) -> io::Result<()> {
+pub(in crate::host) fn wait(fds: &mut [PollFd<'_>], limit: Option<Duration>) -> io::Result<()> {
     let limit = limit.map(nix::sys::time::TimeSpec::from_duration);
     match nix::poll::ppoll(fds, limit, None) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),

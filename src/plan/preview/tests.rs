@@ -85,6 +85,22 @@ fn warns_of_what_destroys_data_and_relies_no_more_on_whom_it_hits() {
 }
 
 #[test]
+fn tells_the_drivers_that_nodes_choose_from_and_no_named_one() {
+    let steps = r#"[
+        {"name":"slow","for":"1s","fault":{"diskLatency":{"members":{"ordinals":[0]},"delay":{"fixed":"200ms"}}}},
+        {"name":"named","at":"5m","for":"1s","fault":{"diskError":{"members":{"ordinals":[0]},"error":"EIO",
+            "operations":["sync","write"],"driver":"dmError"}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    let drivers: Vec<_> = plan.settings.iter().filter(|(field, _)| field.ends_with(".driver")).collect();
+    assert_eq!(drivers, [&("slow.driver".to_owned(), "dmDelay, else syscall".to_owned())]);
+    assert!(
+        plan.notes.iter().any(|told| told.contains("read-only until they are mounted anew")),
+        "{:?}",
+        plan.notes
+    );
+}
+
+#[test]
 fn counts_members_that_are_down_where_the_target_runs() {
     let mut running = snapshot(3);
     running.pods = (0..3)

@@ -1,0 +1,206 @@
+//! Answers the kernel's questions about reads and writes late, on a host.
+//!
+//! Guarantees: only filesystems of the pod's own volumes are marked, and only processes of the chosen containers are held up;
+//! nobody is any more once the process that answers is gone, which is what a revert sees to and reads back.
+
+use std::io;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk};
+use crate::fault::host;
+use crate::fault::host::volumes::{VolumeError, find};
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo};
+use crate::host::gate::{Gate, Rules, Tally, Whose, is_possible_on};
+use crate::host::process::ProcessId;
+use crate::host::process::held::Held;
+use crate::host::tracer::Then;
+use crate::node::LocatedPod;
+
+/// For how long the process that answers may take to end after SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who is held up by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The process that answers.
+    pub gate: ProcessId,
+    /// Each chosen container.
+    pub containers: Vec<Running>,
+}
+
+/// Why reads and writes could not be held up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not found, or the kernel refused.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Not found, or not to be touched.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// An old kernel, or a filesystem that it does not ask about.
+    #[error(
+        "the kernel asks nobody before reads and writes on volume {claim}: {source}; this needs Linux 6.14, CONFIG_FANOTIFY_ACCESS_PERMISSIONS and CAP_SYS_ADMIN"
+    )]
+    Unasked {
+        /// Which.
+        claim: String,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The process that answers.
+    #[error("cannot answer for reads and writes: {0}")]
+    Gate(#[source] io::Error),
+    /// It did not end.
+    #[error("cannot end the process that answers for reads and writes, {0}: {1}")]
+    End(ProcessId, #[source] io::Error),
+    /// Only the process that started it can ask it.
+    #[error("the process that answered ended with the one that had started it")]
+    Gone,
+}
+
+/// A process that answers, and is asked nothing yet.
+pub struct Idle {
+    target: Target,
+    gate: Gate,
+}
+
+/// Finds what is to be slowed down.
+pub(in crate::fault) fn slow(
+    slow: &SlowDisk,
+    pod: &LocatedPod,
+    container: Option<&str>,
+    own: Own<'_>,
+) -> Result<Idle, HostError> {
+    let SlowDisk { claims, operations, delay, percent, seed, driver: _ } = slow;
+    let rules = rules(operations, Then::Wait(delay.into()), *percent, *seed);
+    Ok(prepare(rules, claims, pod, container, own)?)
+}
+
+/// Finds what is to fail.
+pub(in crate::fault) fn failing(
+    failing: &FailingDisk,
+    pod: &LocatedPod,
+    container: Option<&str>,
+    own: Own<'_>,
+) -> Result<Idle, HostError> {
+    let FailingDisk { claims, operations, error, percent, seed, driver: _ } = failing;
+    let errno = match error {
+        DiskErrno::Eio => Errno::EIO,
+        DiskErrno::Enospc => Errno::ENOSPC,
+        DiskErrno::Erofs => Errno::EROFS,
+    };
+    let rules = rules(operations, Then::Fail(errno as i32), *percent, *seed);
+    Ok(prepare(rules, claims, pod, container, own)?)
+}
+
+fn rules(operations: &[DiskOperation], then: Then, percent: u8, seed: u32) -> Rules {
+    Rules {
+        filesystems: Vec::new(),
+        whose: Vec::new(),
+        operations: operations.iter().map(|&operation| operation.into()).collect(),
+        then,
+        percent,
+        seed: u64::from(seed),
+    }
+}
+
+fn prepare(
+    mut rules: Rules,
+    claims: &[String],
+    pod: &LocatedPod,
+    container: Option<&str>,
+    own: Own<'_>,
+) -> Result<Idle, Error> {
+    let containers = Running::find(pod, container)?;
+    for (volume, root) in find(pod, claims, own.undo_dir)? {
+        is_possible_on(&root).map_err(|source| Error::Unasked { claim: volume.claim, source })?;
+        rules.filesystems.push((volume.path, volume.device));
+    }
+    let whose = containers.iter().map(|running| match &running.cgroup {
+        Some(cgroup) => Whose::In(cgroup.clone()),
+        None => Whose::Below(running.first),
+    });
+    rules.whose = whose.collect();
+    let gate = Gate::start(own.program, &rules).map_err(Error::Gate)?;
+    Ok(Idle { target: Target { gate: gate.process, containers }, gate })
+}
+
+impl Prepared for Idle {
+    fn target(&self) -> host::Target {
+        host::Target::GatedDisk(self.target.clone())
+    }
+
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
+        let mut gate = self.gate;
+        let seen = gate.tally().map_err(Error::Gate)?;
+        Ok(Box::new(Gated { gate, seen }))
+    }
+}
+
+impl Undo for Target {
+    fn anchors(&self) -> Vec<ProcessId> {
+        self.containers.iter().map(|container| container.first).collect()
+    }
+
+    fn revert(&self, _: &Held) -> Result<(), HostError> {
+        let failed = |error| Error::End(self.gate, error);
+        let Some(gate) = self.gate.open().map_err(failed)? else {
+            return Ok(());
+        };
+        gate.signal(Signal::SIGKILL).map_err(failed)?;
+        // The kernel answers for it when its last descriptor is closed, before it says that it has ended (fanotify_release
+        // in fs/notify/fanotify/fanotify_user.c).
+        if gate.wait(PATIENCE).map_err(failed)? {
+            Ok(())
+        } else {
+            Err(failed(io::ErrorKind::TimedOut.into()).into())
+        }
+    }
+
+    fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
+        Err(Error::Gone.into())
+    }
+}
+
+/// Reads and writes that are held up.
+struct Gated {
+    gate: Gate,
+    /// What had been done at the last look.
+    seen: Tally,
+}
+
+impl Effect for Gated {
+    /// Before the first read or write that was asked about there is no proof; after it there is one for as long as the kernel
+    /// asks.
+    fn look(&mut self, _: Option<&LocatedPod>) -> Look {
+        let tally = match self.gate.tally() {
+            Ok(tally) => tally,
+            Err(error) => return Look::Fails(Error::Gate(error).to_string()),
+        };
+        let before = std::mem::replace(&mut self.seen, tally.clone());
+        if tally.failed > 0 {
+            let new = tally.failed - before.failed;
+            return Look::Holds(format!(
+                "fanotify: {} reads and writes answered with the error, {new} since the last look",
+                tally.failed
+            ));
+        }
+        if tally.held == 0 {
+            return Look::NotYet;
+        }
+        let mean = |nanos: u64| Duration::from_nanos(nanos / tally.held).as_secs_f64() * 1000.0;
+        Look::Holds(format!(
+            "fanotify: {} reads and writes held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
+            tally.held,
+            tally.held - before.held,
+            tally.waiting,
+            mean(tally.asked),
+            mean(tally.measured)
+        ))
+    }
+}
