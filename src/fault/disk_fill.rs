@@ -7,9 +7,9 @@
 //! uses, and the right to write to their top folder. Proof: what the filesystem itself says is left (statvfs).
 //!
 //! Inodes can only run out where their number is fixed, which of the two is ext4. Each that is taken costs a descriptor and some
-//! two kilobytes of the kernel's memory, which count for nobody's container; more than a process can open (fs.nr_open, usually
-//! a million), than half of the files that the machine can still open, or than a quarter of its available memory holds is
-//! refused. Taking and freeing takes time, some seconds for each hundred thousand.
+//! two kilobytes of the kernel's memory, which count for nobody's container; more than half of the files that the machine can
+//! still open, or than a quarter of its available memory holds, is refused. Taking and freeing takes time, some two seconds for
+//! each hundred thousand.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -102,6 +102,9 @@ mod tests {
         assert!(Hold::Traced.contradicts(Hold::Stopped).is_some());
         assert_eq!(Hold::Traced.contradicts(Hold::Filled), None);
         assert!(Hold::Throttled.contradicts(Hold::Throttled).is_some());
+        assert!(Hold::ReadOnly.contradicts(Hold::Killed).is_some());
+        assert!(Hold::Loaded.contradicts(Hold::ReadOnly).is_some());
+        assert_eq!(Hold::Loaded.contradicts(Hold::Shaped), None);
         assert!(Hold::Throttled.contradicts(Hold::Stopped).is_some());
         assert_eq!(Hold::Throttled.contradicts(Hold::Traced), None);
         assert!(Hold::Mapped.contradicts(Hold::Mapped).is_some());

@@ -7,7 +7,6 @@
 use std::fs::{self, File};
 use std::io;
 
-use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::fstatvfs;
 
@@ -43,10 +42,8 @@ const MEMORY: u64 = 2 << 10;
 const PART_OF_MEMORY: u64 = 4;
 /// Which part of the files that the machine can still open may be taken.
 const PART_OF_FILES: u64 = 2;
-/// Descriptors that a process needs besides.
-const SPARE: u64 = 64;
 
-/// How many one process of this machine can hold now.
+/// How many can be held on this machine now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// So many.
@@ -55,32 +52,18 @@ pub struct Capacity {
     pub why: &'static str,
 }
 
-/// How many inodes a process that is started by the calling one can hold.
+/// How many inodes can be held, by however many tables of descriptors.
 pub fn capacity() -> io::Result<Capacity> {
     let available = of_meminfo(&fs::read_to_string("/proc/meminfo")?).ok_or(io::ErrorKind::InvalidData)?;
     let (opened, openable) =
         of_file_nr(&fs::read_to_string("/proc/sys/fs/file-nr")?).ok_or(io::ErrorKind::InvalidData)?;
     let limits = [
-        (descriptors()?.saturating_sub(SPARE), "descriptors of a process (RLIMIT_NOFILE)"),
         (openable.saturating_sub(opened) / PART_OF_FILES, "open files of the machine (fs.file-max)"),
         (available / PART_OF_MEMORY / MEMORY, "memory of the machine"),
     ];
     let least = limits.into_iter().min_by_key(|(most, _)| *most).unwrap_or_default();
     Ok(Capacity { most: least.0, why: least.1 })
 }
-
-/// How many descriptors a process may have: up to fs.nr_open where it may raise its own limit (setrlimit(2)).
-fn descriptors() -> io::Result<u64> {
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let highest: u64 =
-        fs::read_to_string("/proc/sys/fs/nr_open")?.trim().parse().map_err(|_| io::ErrorKind::InvalidData)?;
-    let own = procfs::process::Process::myself().and_then(|own| own.status()).map_err(io::Error::other)?;
-    let may_raise = own.capeff & (1 << CAP_SYS_RESOURCE) != 0;
-    Ok(if may_raise { highest } else { hard.min(highest) })
-}
-
-/// Its number (capabilities(7)).
-const CAP_SYS_RESOURCE: u32 = 24;
 
 /// What is available, in bytes (proc_meminfo(5)).
 fn of_meminfo(text: &str) -> Option<u64> {

@@ -82,8 +82,8 @@ pub fn file_in(folder: &File) -> io::Result<File> {
 
 /// Becomes that process, by the word that follows [`SUBCOMMAND`].
 pub fn main(orders: Option<OsString>) -> ExitCode {
-    let orders = orders.and_then(|orders| serde_json::from_str(orders.to_str()?).ok());
-    match orders.as_ref().map(load) {
+    let orders: Option<Orders> = orders.and_then(|orders| serde_json::from_str(orders.to_str()?).ok());
+    match orders.map(|orders| load(&orders)) {
         None => ExitCode::from(2),
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(_)) => ExitCode::FAILURE,

@@ -458,7 +458,6 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
         (disk("diskThrottle", "readIops: 0"), "diskThrottle.readIops", "readIops: 20"),
         (disk("diskThrottle", "writeBandwidth: 1k"), "diskThrottle.writeBandwidth", "writeBandwidth: 1Mi"),
         (disk("diskThrottle", "readBandwidth: 1MiB"), "diskThrottle.readBandwidth", "bytes such as 1Mi"),
-        (disk("diskReadOnly", "killWriters: yes"), "diskReadOnly.killWriters", "killWriters"),
         (disk("ioStress", "workers: 33"), "ioStress.workers", "workers: 4"),
         (disk("ioStress", "blockSize: 6Ki"), "ioStress.blockSize", "blockSize: 64Ki"),
         (disk("ioStress", "blockSize: 2Mi"), "ioStress.blockSize", "1Mi at most"),

@@ -44,7 +44,7 @@ fn available(disk: &Disk) -> u64 {
 fn told(observed: &str, words: &str) -> f64 {
     let before = observed.split(words).next().unwrap_or_default();
     let number = before.rsplit(' ').next().and_then(|number| number.parse().ok());
-    number.unwrap_or_else(|| panic!("no number before `{words}` in {observed}"))
+    number.expect(observed)
 }
 
 #[test]

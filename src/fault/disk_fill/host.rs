@@ -117,30 +117,19 @@ pub enum Error {
     Hold(#[source] io::Error),
 }
 
-/// How much may be left where a volume is this full.
-fn wanted(to: Fill, room: Room) -> u64 {
+/// How much may be left, of bytes or of inodes.
+fn wanted(to: Fill, all: u64) -> u64 {
     match to {
-        Fill::Free(bytes) => bytes,
-        // As df(1) counts: what root keeps for itself is neither taken nor left.
-        Fill::Percent(percent) => rest(percent, room.taken.saturating_add(room.available)),
-        // Of room, as much as there is.
-        Fill::FreeInodes(_) | Fill::InodesPercent(_) => u64::MAX,
+        Fill::Free(left) | Fill::FreeInodes(left) => left,
+        Fill::Percent(percent) | Fill::InodesPercent(percent) => {
+            all / 100 * u64::from(100 - percent.min(100))
+        }
     }
 }
 
-/// How many inodes may be left where there are so many.
-fn wanted_inodes(to: Fill, all: u64) -> u64 {
-    match to {
-        Fill::FreeInodes(inodes) => inodes,
-        Fill::InodesPercent(percent) => rest(percent, all),
-        // Of inodes, as many as there are.
-        Fill::Free(_) | Fill::Percent(_) => u64::MAX,
-    }
-}
-
-/// What a percentage leaves.
-fn rest(percent: u8, all: u64) -> u64 {
-    all / 100 * u64::from(100 - percent.min(100))
+/// How many bytes there are, as df(1) counts: what root keeps for itself is neither taken nor left.
+fn all(room: Room) -> u64 {
+    room.taken.saturating_add(room.available)
 }
 
 /// What is left for whom it is about: where nothing shall be left, not for root either.
@@ -194,7 +183,7 @@ fn room(full: &FullDisk, holder: ProcessId, found: Vec<(Volume, File)>) -> Resul
         let claim = &volume.claim;
         let file = unnamed(&root).map_err(kernel("make a file on", claim))?;
         let room = Room::at(&file).map_err(kernel("look at", claim))?;
-        let wanted = wanted(full.to, room);
+        let wanted = wanted(full.to, all(room));
         let left = left(wanted, room);
         if left < wanted.saturating_add(SMALLEST) {
             return Err(Error::FullAlready { claim: claim.clone(), left });
@@ -254,7 +243,7 @@ impl Undo for Target {
         if files.len() != self.volumes.len() {
             return Err(Error::Gone.into());
         }
-        let mut all = Vec::new();
+        let mut each = Vec::new();
         for (file, volume) in files.iter().zip(&self.volumes) {
             let claim = &volume.claim;
             let mut room = Room::at(file).map_err(kernel("look at", claim)).map_err(Error::from)?;
@@ -262,9 +251,9 @@ impl Undo for Target {
             let ours = taken(file).map_err(kernel("look at", claim)).map_err(Error::from)?;
             room.taken = room.taken.saturating_sub(ours);
             room.available = room.available.saturating_add(ours);
-            all.push(wanted(full.to, room));
+            each.push(wanted(full.to, all(room)));
         }
-        Ok(Box::new(Full { target: self.clone(), files, wanted: all, refused: Vec::new() }))
+        Ok(Box::new(Full { target: self.clone(), files, wanted: each, refused: Vec::new() }))
     }
 }
 
@@ -325,18 +314,18 @@ impl Effect for Full {
 
 #[cfg(test)]
 mod tests {
-    use super::{Room, left, wanted, wanted_inodes};
+    use super::{Room, all, left, wanted};
     use crate::api::Fill;
 
     const ROOM: Room = Room { available: 800, free: 1000, taken: 200 };
 
     #[test]
     fn a_percentage_is_of_what_users_can_take() {
-        assert_eq!(wanted(Fill::Percent(95), ROOM), 50);
-        assert_eq!(wanted(Fill::Free(7), ROOM), 7);
-        assert_eq!(wanted(Fill::Percent(100), ROOM), 0);
-        assert_eq!(wanted_inodes(Fill::InodesPercent(95), 65_536), 3275);
-        assert_eq!(wanted_inodes(Fill::FreeInodes(7), 65_536), 7);
+        assert_eq!(wanted(Fill::Percent(95), all(ROOM)), 50);
+        assert_eq!(wanted(Fill::Free(7), all(ROOM)), 7);
+        assert_eq!(wanted(Fill::Percent(100), all(ROOM)), 0);
+        assert_eq!(wanted(Fill::InodesPercent(95), 65_536), 3275);
+        assert_eq!(wanted(Fill::FreeInodes(7), 65_536), 7);
     }
 
     #[test]

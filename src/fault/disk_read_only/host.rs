@@ -152,7 +152,7 @@ impl Prepared for Ready {
 
     fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
         let Self { target, roots, containers, kills } = *self;
-        let mut killed = 0;
+        let mut killed = Vec::new();
         let all = || roots.iter().zip(target.filesystems.iter().map(|filesystem| &filesystem.volume));
         for (root, Volume { claim, .. }) in all() {
             // The remount does it, too, and for as long as it takes.
@@ -167,13 +167,13 @@ impl Prepared for Ready {
             if !kills {
                 return Err(written(volume)?.into());
             }
-            if killed == 0 {
+            if killed.is_empty() {
                 // Nobody is killed in vain.
                 for (_, volume) in all() {
                     spares_nobody(volume, &containers.containers)?;
                 }
                 containers.kill().map_err(Error::from)?;
-                killed = containers.containers.len();
+                killed.extend(containers.containers.iter().map(|container| container.name.clone()));
             }
             let until = Instant::now() + RELEASE;
             while !try_to_set(root, volume)? {
@@ -264,7 +264,7 @@ impl Undo for Target {
         if roots.len() != self.filesystems.len() {
             return Err(Error::Gone.into());
         }
-        Ok(Box::new(ReadOnly { target: self.clone(), roots, killed: 0 }))
+        Ok(Box::new(ReadOnly { target: self.clone(), roots, killed: Vec::new() }))
     }
 }
 
@@ -272,8 +272,8 @@ impl Undo for Target {
 struct ReadOnly {
     target: Target,
     roots: Vec<File>,
-    /// How many containers were killed for it, by this process.
-    killed: usize,
+    /// Which containers were killed for it, by this process.
+    killed: Vec<String>,
 }
 
 impl ReadOnly {
@@ -287,8 +287,8 @@ impl ReadOnly {
             }
             seen.push(format!("volume {claim} is read-only (statvfs), a new file is refused (EROFS)"));
         }
-        if self.killed > 0 {
-            seen.push(format!("{} containers were killed for it", self.killed));
+        if !self.killed.is_empty() {
+            seen.push(format!("killed for it: container {}", self.killed.join(", ")));
         }
         Ok(Look::Holds(seen.join(", ")))
     }

@@ -2,7 +2,8 @@
 //! that the process has ended (exit_task_work in kernel/exit.c).
 //!
 //! It takes again what others free meanwhile. What it has done it writes into memory that the node and the guardian hold as
-//! well.
+//! well. How many descriptors a process may have (RLIMIT_NOFILE) is no bound: that counts for each table of descriptors, and a
+//! thread may have one of its own (`CLONE_FILES` of unshare(2)).
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,9 +11,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use nix::libc;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,8 @@ pub const SUBCOMMAND: &str = "__hoard";
 pub const PAUSE: Duration = Duration::from_millis(100);
 /// How many it takes before it looks whether it is still wanted.
 const AT_ONCE: u64 = 512;
+/// What the stack of a thread takes that makes nothing but system calls.
+const STACK: usize = 64 << 10;
 
 /// What it is told on its command line. Descriptors are those that it inherits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -139,14 +145,15 @@ fn hoard(orders: Orders) -> io::Result<()> {
     let mut hoards: Vec<Hoard> = orders
         .folders
         .into_iter()
-        .map(|(folder, leave)| Hoard { folder: inherited(folder), leave, held: Vec::new() })
+        .map(|(folder, leave)| Hoard { folder: Arc::new(inherited(folder)), leave, held: 0 })
         .collect();
+    let mut keeper = Keeper::start()?;
     loop {
         let mut is_done = true;
         for number in 0..hoards.len() {
-            let room = orders.most.saturating_sub(hoards.iter().map(|hoard| hoard.held.len() as u64).sum());
-            let progress = hoards[number].take(room.min(AT_ONCE));
-            ledger.note(number, hoards[number].held.len() as u64, progress)?;
+            let room = orders.most.saturating_sub(hoards.iter().map(|hoard| hoard.held).sum());
+            let progress = hoards[number].take(room.min(AT_ONCE), &mut keeper)?;
+            ledger.note(number, hoards[number].held, progress)?;
             is_done &= progress != Progress::Taking;
         }
         if !line.is_held_for(if is_done { PAUSE } else { Duration::ZERO })? {
@@ -157,30 +164,42 @@ fn hoard(orders: Orders) -> io::Result<()> {
 
 /// The inodes of one filesystem.
 struct Hoard {
-    folder: File,
+    folder: Arc<File>,
     leave: u64,
-    held: Vec<File>,
+    held: u64,
 }
 
 impl Hoard {
     /// Takes what is more than shall be left, `most` at most.
-    fn take(&mut self, most: u64) -> Progress {
-        let more = match Inodes::at(&self.folder) {
-            Ok(inodes) => inodes.map_or(0, |inodes| inodes.free.saturating_sub(self.leave)),
-            Err(error) => return failed(&error),
+    fn take(&mut self, most: u64, keeper: &mut Keeper) -> io::Result<Progress> {
+        let free = match Inodes::at(&self.folder) {
+            Ok(inodes) => inodes.map_or(0, |inodes| inodes.free),
+            Err(error) => return Ok(failed(&error)),
         };
-        if more > 0 && most == 0 {
-            return Progress::Failed(libc::EMFILE);
+        let more = free.saturating_sub(self.leave);
+        if more == 0 {
+            return Ok(Progress::Done);
         }
-        for _ in 0..more.min(most) {
-            match unnamed(&self.folder) {
-                Ok(file) => self.held.push(file),
-                // The kernel counts those that it is just freeing as free before they are.
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Progress::Done,
-                Err(error) => return failed(&error),
+        if most == 0 {
+            return Ok(Progress::Failed(libc::ENFILE));
+        }
+        let (taken, refused) = keeper.take(&self.folder, more.min(most))?;
+        self.held += taken;
+        Ok(match refused {
+            None if more > most => Progress::Taking,
+            None => Progress::Done,
+            // The kernel counts those that it is just freeing as free before they are.
+            Some(error) if error.kind() == io::ErrorKind::StorageFull => Progress::Done,
+            Some(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+                // Its table is full; with another one there are as many descriptors again.
+                if taken == 0 && keeper.is_new {
+                    return Ok(failed(&error));
+                }
+                *keeper = Keeper::start()?;
+                Progress::Taking
             }
-        }
-        if more > most { Progress::Taking } else { Progress::Done }
+            Some(error) => failed(&error),
+        })
     }
 }
 
@@ -188,13 +207,54 @@ fn failed(error: &io::Error) -> Progress {
     Progress::Failed(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// As many descriptors as this process may have.
+/// A thread with a table of descriptors of its own, in which it keeps what it takes for as long as the process lives.
+struct Keeper {
+    orders: Sender<(Arc<File>, u64)>,
+    answers: Receiver<(u64, Option<io::Error>)>,
+    /// It has taken nothing yet.
+    is_new: bool,
+}
+
+impl Keeper {
+    fn start() -> io::Result<Self> {
+        let (orders, told) = channel::<(Arc<File>, u64)>();
+        let (answer, answers) = channel();
+        std::thread::Builder::new().name("keeper".to_owned()).stack_size(STACK).spawn(move || {
+            let mut held = Vec::new();
+            let mut alone = unshare(CloneFlags::CLONE_FILES).err().map(io::Error::from);
+            for (folder, count) in told {
+                let before = held.len();
+                let refused = alone.take().or_else(|| take(&folder, count, &mut held).err());
+                let _ = answer.send(((held.len() - before) as u64, refused));
+            }
+            // Another one has been started, and nobody gives orders any more: this one keeps what it has.
+            loop {
+                std::thread::park();
+            }
+        })?;
+        Ok(Self { orders, answers, is_new: true })
+    }
+
+    /// Takes so many, or what it can and why no more.
+    fn take(&mut self, folder: &Arc<File>, count: u64) -> io::Result<(u64, Option<io::Error>)> {
+        self.orders.send((Arc::clone(folder), count)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        let (taken, refused) = self.answers.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.is_new &= taken == 0;
+        Ok((taken, refused))
+    }
+}
+
+fn take(folder: &File, count: u64, held: &mut Vec<File>) -> io::Result<()> {
+    for _ in 0..count {
+        held.push(unnamed(folder)?);
+    }
+    Ok(())
+}
+
+/// As many descriptors in a table as this process may have.
 fn raise_limit() {
-    let highest =
-        std::fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
-    let raised = highest.is_some_and(|most: u64| setrlimit(Resource::RLIMIT_NOFILE, most, most).is_ok());
-    if !raised && let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // What it may not have is refused one by one.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Without it there are more tables.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::{Error, Target, wanted_inodes};
+use super::{Error, Target};
 use crate::api::{FullDisk, InjectionSpec};
 use crate::fault::host;
 use crate::fault::host::volumes::{Volume, kernel};
@@ -47,7 +47,7 @@ pub(super) fn prepare(
             return Err(Error::NoFixedNumber(claim.clone()));
         }
         let inodes = count(root, claim)?;
-        let leave = wanted_inodes(full.to, inodes.all);
+        let leave = super::wanted(full.to, inodes.all);
         let more = inodes.free.saturating_sub(leave);
         if more == 0 {
             return Err(Error::FewAlready { claim: claim.clone(), left: inodes.free });
@@ -128,7 +128,7 @@ impl Full {
             return Err(Error::Gone);
         }
         let leave = |(root, volume): (&File, &Volume)| {
-            Ok::<_, Error>(wanted_inodes(full.to, count(root, &volume.claim)?.all))
+            Ok::<_, Error>(super::wanted(full.to, count(root, &volume.claim)?.all))
         };
         let wanted = roots.iter().zip(volumes).map(leave).collect::<Result<_, _>>()?;
         let hoard = Tied::adopt(line, process);
