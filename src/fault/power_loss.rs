@@ -5,9 +5,10 @@
 //! agent dies: nothing. Needs: root, and volumes that are ext4 or xfs filesystems of their own. Proof: an unsynced
 //! marker file is gone, a synced one is there.
 //!
-//! With `unsynced: torn` some of what was not fsynced is on the disk nevertheless, in pieces and in any order, as the run's
-//! seed decides. It needs a sandbox, which gives the claims that are meant a volume that can do it (`/dev/fuse`) instead of an
-//! ext4 image. Proof: the synced marker is there, of the unsynced one not all; how much of what the store had not synced was lost is told.
+//! With `unsynced: torn` some of what was not fsynced is on the disk nevertheless, in pieces and in any order, as the
+//! run's seed decides. It needs a sandbox, which gives the claims that are meant a volume that can do it (`/dev/fuse`)
+//! instead of an ext4 image. Proof: the synced marker is there, of the unsynced one not all; how much of what the store
+//! had not synced was lost is told.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -323,9 +323,10 @@ fn fallocate_makes_room_that_reads_as_zeroes(mut bed: Bed) {
 }
 
 /// As etcd locks its files: flock(2) and open file description locks of fcntl(2).
-fn locks_exclude_others(bed: Bed) {
+fn locks_exclude_others(mut bed: Bed) {
     durable(&bed, "lock", b"");
-    let open = || OpenOptions::new().read(true).write(true).open(bed.path("lock")).expect("there");
+    let path = bed.path("lock");
+    let open = || OpenOptions::new().read(true).write(true).open(&path).expect("there");
     let held =
         Flock::lock(open(), FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno).expect("free");
     let refused = Flock::lock(open(), FlockArg::LockExclusiveNonblock).map(drop).map_err(|(_, errno)| errno);
@@ -345,6 +346,11 @@ fn locks_exclude_others(bed: Bed) {
     assert_eq!(fcntl(&other, FcntlArg::F_OFD_SETLK(&whole)).map(drop), Err(Errno::EAGAIN));
     drop(one);
     fcntl(&other, FcntlArg::F_OFD_SETLK(&whole)).expect("free again");
+    bed.shut_down();
+    drop(other);
+    bed.unmount();
+    bed.mount();
+    fcntl(&open(), FcntlArg::F_OFD_SETLK(&whole)).expect("a lock does not outlive its volume's power");
 }
 
 fn a_folder_lists_everything_once(mut bed: Bed) {
@@ -446,7 +452,7 @@ fn attributes_stay_with_fsync(mut bed: Bed) {
     assert_eq!((inside.mode() & 0o2000, inside.gid()), (0o2000, 77), "of its folder's group");
 }
 
-fn a_full_volume_says_so_and_has_room_again(bed: Bed) {
+fn a_full_volume_says_so_and_has_room_again(mut bed: Bed) {
     let mut file = create(&bed.path("full"));
     let block = vec![1; 1 << 20];
     let error =
@@ -455,10 +461,13 @@ fn a_full_volume_says_so_and_has_room_again(bed: Bed) {
     assert!(statvfs(bed.root()).expect("an answer").blocks_available() < 256, "less than a block is left");
     drop(file);
     fs::remove_file(bed.path("full")).expect("there");
-    fs::write(bed.path("again"), &block).expect("there is room again");
+    sync_folder(&bed);
+    durable(&bed, "again", &block);
+    bed.cut();
+    assert!(read(&bed, "again").expect("kept") == block, "there is room again");
 }
 
-fn a_volume_without_power_answers_nothing(bed: Bed) {
+fn a_volume_without_power_answers_nothing(mut bed: Bed) {
     durable(&bed, "file", b"text");
     let file = OpenOptions::new().write(true).open(bed.path("file")).expect("there");
     bed.shut_down();
@@ -471,6 +480,11 @@ fn a_volume_without_power_answers_nothing(bed: Bed) {
     for error in errors {
         assert_eq!(error.expect("it has no power").raw_os_error(), Some(libc::EIO));
     }
+    drop(file);
+    bed.unmount();
+    bed.mount();
+    assert_eq!(read(&bed, "file").expect("it was synced"), b"text");
+    assert_eq!(names(&bed).len(), 1, "what was refused was not done");
 }
 
 fn an_unmount_keeps_everything(mut bed: Bed) {

@@ -1,15 +1,16 @@
 //! A power cut on a host.
 //!
 //! In order: a synced marker file is written to each volume; the processes go on for a moment, because a sync of one
-//! file commits everybody's metadata, and what a store leaves unsynced must be at risk; they stop, so that nobody sees a
-//! half-dead disk; an unsynced marker follows; each filesystem is shut down without flushing its log; everything of the
-//! pod gets SIGKILL. The platform mounts and starts again. Proven when the pod is back with the synced marker there and the unsynced one gone; then the
-//! markers are removed. Where writes are torn, some of the unsynced marker may be there, but not all of it.
+//! file commits everybody's metadata, and what a store leaves unsynced must be at risk; they stop, so that nobody sees
+//! a half-dead disk; an unsynced marker follows; each filesystem is shut down without flushing its log; everything of
+//! the pod gets SIGKILL. The platform mounts and starts again. Proven when the pod is back with the synced marker there
+//! and the unsynced one gone; then the markers are removed. Where writes are torn, some of the unsynced marker may be
+//! there, but not all of it.
 //!
 //! There is nothing to undo once the processes are dead. An interruption before that is resolved by whoever finds the
 //! record: where no filesystem is shut down yet, the processes go on; where one is, the power cut is finished, because
-//! only a new mount brings the volume back. A cut that is complete is never repeated: whoever finds its record waits for
-//! the pod and looks for the markers.
+//! only a new mount brings the volume back. A cut that is complete is never repeated: whoever finds its record waits
+//! for the pod and looks for the markers.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
