@@ -76,7 +76,7 @@ pub(in crate::fault) fn slow(
     container: Option<&str>,
     own: Own<'_>,
 ) -> Result<Idle, HostError> {
-    let SlowDisk { claims, operations, delay, percent, seed, driver: _ } = slow;
+    let SlowDisk { claims, paths: _, operations, delay, percent, seed, driver: _ } = slow;
     let rules = rules(operations, Then::Wait(delay.into()), *percent, *seed);
     Ok(prepare(rules, claims, pod, container, own)?)
 }
@@ -88,7 +88,7 @@ pub(in crate::fault) fn failing(
     container: Option<&str>,
     own: Own<'_>,
 ) -> Result<Idle, HostError> {
-    let FailingDisk { claims, operations, error, percent, seed, driver: _ } = failing;
+    let FailingDisk { claims, paths: _, operations, error, percent, seed, driver: _ } = failing;
     let errno = match error {
         DiskErrno::Eio => Errno::EIO,
         DiskErrno::Enospc => Errno::ENOSPC,
