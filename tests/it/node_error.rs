@@ -118,6 +118,7 @@ fn only_files_at_the_paths_asked_for_fail() {
             error: DiskErrno::Enospc,
             percent: 100,
             seed: 7,
+            driver: ErrorDriver::Syscall,
         })
     };
     node.put(&injection("two", &pod, at("t?o"), LONG));

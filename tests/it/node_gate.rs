@@ -125,6 +125,7 @@ fn micros(told: &str) -> u64 {
 fn slow(operations: &[DiskOperation], millis: u64) -> HostFault {
     HostFault::DiskLatency(Box::new(SlowDisk {
         claims: Vec::new(),
+        paths: Vec::new(),
         operations: operations.to_vec(),
         delay: Delay::Fixed(Duration::from_millis(millis)),
         percent: 100,
@@ -136,6 +137,7 @@ fn slow(operations: &[DiskOperation], millis: u64) -> HostFault {
 fn failing(operation: DiskOperation, error: DiskErrno) -> HostFault {
     HostFault::DiskError(FailingDisk {
         claims: Vec::new(),
+        paths: Vec::new(),
         operations: vec![operation],
         error,
         percent: 100,

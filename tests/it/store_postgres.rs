@@ -11,7 +11,7 @@ use seatrial::api::{MemberSample, Members, Ordinal, Role, WriteNeeds};
 use seatrial::experiment::Store;
 use seatrial::host::user_namespace::is_root_of_machine;
 use seatrial::platform::Endpoint;
-use seatrial::store::{Adapter, Failure, ReadMode, Secrets, Swap};
+use seatrial::store::{Adapter, Failure, Listing, ReadMode, Secrets, Swap};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_postgres::{Config, NoTls};
@@ -101,8 +101,11 @@ pub fn member(member: Ordinal, addresses: &[SocketAddr], data: &Path, by_tls: bo
     command
 }
 
+/// Roles, leaders by each member's word, and what a write needs.
+type Agreed = (Vec<Role>, Vec<Option<Ordinal>>, Option<WriteNeeds>);
+
 /// What the members say of the group, where all answer.
-fn agreed(members: &Members) -> Option<(Vec<Role>, Vec<Option<Ordinal>>, Option<WriteNeeds>)> {
+fn agreed(members: &Members) -> Option<Agreed> {
     let mut needs = None;
     let mut told = Vec::new();
     for member in &members.members {
@@ -123,7 +126,7 @@ async fn postgres_answers_every_question() {
     // By way of a standby: what only the primary can do is done there.
     let mut client = group.adapter.client(Endpoint::Member(1));
     let (key, linearizable) = ("seatrial/r/1", ReadMode::Linearizable);
-    assert_eq!(client.list("seatrial/", in_(QUICK)).await, Ok(Default::default()));
+    assert_eq!(client.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
     assert_eq!(client.read(key, linearizable, in_(QUICK)).await, Ok(None));
     assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
     assert_eq!(client.cas(key, Some(4), 5, in_(QUICK)).await, Ok(Swap::Mismatch { current: None }));
@@ -190,7 +193,7 @@ async fn postgres_answers_every_question() {
     assert_eq!(listing.values["seatrial/ledger/00003007"], 3007);
     assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
     let mut at_primary = group.adapter.client(Endpoint::Member(0));
-    assert_eq!(at_primary.list("seatrial/", in_(QUICK)).await, Ok(Default::default()));
+    assert_eq!(at_primary.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
 }
 
 /// As an administrator does.

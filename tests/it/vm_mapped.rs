@@ -94,6 +94,7 @@ impl Drop for Mapping {
 fn slow(operations: &[DiskOperation], millis: u64, driver: LatencyDriver) -> HostFault {
     HostFault::DiskLatency(Box::new(SlowDisk {
         claims: Vec::new(),
+        paths: Vec::new(),
         operations: operations.to_vec(),
         delay: Delay::Fixed(Duration::from_millis(millis)),
         percent: 100,
@@ -200,6 +201,7 @@ fn requests_fail_and_the_device_works_again_afterwards() {
         let mut node = Node::start(folder);
         let failing = HostFault::DiskError(FailingDisk {
             claims: Vec::new(),
+            paths: Vec::new(),
             operations: vec![DiskOperation::Sync, DiskOperation::Write],
             error: DiskErrno::Eio,
             percent: 100,

@@ -85,7 +85,7 @@ impl Bed {
     pub fn server(&self) -> Pid {
         match self.kind {
             Kind::Forgetful { server: Some(server), .. } => server,
-            Kind::Forgetful { server: None, .. } | Kind::Image(_) => panic!("nobody serves it"),
+            Kind::Forgetful { server: None, .. } | Kind::Image(_) => unreachable!("nobody serves it"),
         }
     }
 
@@ -195,7 +195,7 @@ pub fn read(bed: &Bed, name: &str) -> Option<Vec<u8>> {
     match fs::read(bed.path(name)) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => panic!("{name}: {error}"),
+        Err(error) => unreachable!("{name}: {error}"),
     }
 }
 

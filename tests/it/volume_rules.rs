@@ -246,7 +246,7 @@ fn appends_are_kept_up_to_the_last_sync(mut bed: Bed) {
     }
     drop(file);
     bed.cut();
-    let synced: String = (0..10).map(|line| format!("line {line:04}\n")).collect();
+    let synced = (0..10).map(|line| format!("line {line:04}\n")).collect::<Vec<_>>().concat();
     let found = String::from_utf8(read(&bed, "log").expect("there")).expect("text");
     assert!(found.starts_with(&synced), "{found}");
     assert!(!bed.loses() || found == synced, "{found}");
@@ -350,7 +350,7 @@ fn locks_exclude_others(mut bed: Bed) {
     drop(other);
     bed.unmount();
     bed.mount();
-    fcntl(&open(), FcntlArg::F_OFD_SETLK(&whole)).expect("a lock does not outlive its volume's power");
+    fcntl(open(), FcntlArg::F_OFD_SETLK(&whole)).expect("a lock does not outlive its volume's power");
 }
 
 fn a_folder_lists_everything_once(mut bed: Bed) {
