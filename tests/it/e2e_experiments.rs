@@ -152,9 +152,8 @@ fn postgres_slow_fsync_passes() {
 fn postgres_power_cut_passes() {
     let run = passes("experiments/postgres/power-cut.yaml");
     let budgets = [(r#""recoverWithin":"25s""#, r#""recoverWithin":"100ms""#)];
-    let claims =
-        ["the primary is back soon, and a standby that writes wait for follows it", "standbys catch up"];
-    fails_with(&run, &budgets, &claims);
+    // The lag is good for as long as its bound after the last answer, so a quick restart leaves it green.
+    fails_with(&run, &budgets, &["the primary is back soon, and a standby that writes wait for follows it"]);
 }
 
 #[test]

@@ -101,11 +101,15 @@ pub fn member(member: Ordinal, addresses: &[SocketAddr], data: &Path, by_tls: bo
     command
 }
 
-/// Roles, leaders by each member's word, and what a write needs.
-type Agreed = (Vec<Role>, Vec<Option<Ordinal>>, Option<WriteNeeds>);
+/// What the members say of the group.
+struct Told {
+    roles: Vec<Role>,
+    leaders: Vec<Option<Ordinal>>,
+    needs: Option<WriteNeeds>,
+}
 
-/// What the members say of the group, where all answer.
-fn agreed(members: &Members) -> Option<Agreed> {
+/// What all of them say; nothing where one does not answer, votes, or is on another timeline than the first.
+fn told(members: &Members) -> Option<Told> {
     let mut needs = None;
     let mut told = Vec::new();
     for member in &members.members {
@@ -117,7 +121,7 @@ fn agreed(members: &Members) -> Option<Agreed> {
         told.push((*role, *leader));
     }
     let (roles, leaders) = told.into_iter().unzip();
-    Some((roles, leaders, needs))
+    Some(Told { roles, leaders, needs })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +148,7 @@ async fn postgres_answers_every_question() {
     }
 
     let members = group.members_once_all_hold(99).await;
-    let (roles, leaders, needs) = agreed(&members).unwrap_or_else(|| panic!("{members:?}"));
+    let Told { roles, leaders, needs } = told(&members).unwrap_or_else(|| panic!("{members:?}"));
     assert_eq!(roles, [Role::Leader, Role::Follower, Role::Follower]);
     assert_eq!(leaders, [Some(0); 3]);
     assert_eq!(needs, Some(WriteNeeds { acknowledgements: 1, of: [1, 2].into() }));
@@ -351,7 +355,7 @@ async fn postgres_is_asked_as_a_user_by_mutual_tls_and_mistakes_are_explained() 
     assert_eq!(client.write(HEARTBEAT, 7, in_(QUICK)).await, Ok(()));
     assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(7)));
     let members = group.members_once_all_hold(7).await;
-    let (_, leaders, needs) = agreed(&members).unwrap_or_else(|| panic!("{members:?}"));
+    let Told { leaders, needs, .. } = told(&members).unwrap_or_else(|| panic!("{members:?}"));
     assert_eq!((leaders, needs.expect("of the primary").acknowledgements), (vec![Some(0); 3], 1));
     assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
 
