@@ -51,7 +51,7 @@ impl Disk {
         );
     }
 
-    pub fn unmount(&self) {
+    fn unmount(&self) {
         must("umount", &[self.mount.to_str().expect("text")]);
     }
 

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::CloneFlags;
@@ -18,6 +19,7 @@ use seatrial::host::namespace::{Spawn, spawn};
 use seatrial::host::{mount, shutdown};
 use tempfile::TempDir;
 
+use crate::node_fixture::eventually;
 use crate::node_power::Disk;
 
 /// As much room as a volume has here.
@@ -111,13 +113,12 @@ impl Bed {
         left
     }
 
+    /// A child that another test has just started has all descriptors of this process, until it executes its program.
     pub fn unmount(&mut self) {
-        match &mut self.kind {
-            Kind::Image(disk) => disk.unmount(),
-            Kind::Forgetful { at, server } => {
-                mount::unmount(at).expect("nobody uses it");
-                waitpid(server.take().expect("it was mounted"), None).expect("a child");
-            }
+        let root = self.root().to_owned();
+        eventually("nobody uses it", Duration::from_secs(10), || mount::unmount(&root).ok());
+        if let Kind::Forgetful { server, .. } = &mut self.kind {
+            waitpid(server.take().expect("it was mounted"), None).expect("a child");
         }
     }
 
