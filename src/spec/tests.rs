@@ -524,14 +524,14 @@ fn destroys_nothing_unless_the_document_says_that_it_is_meant_and_warns_then() {
 fn says_that_torn_writes_need_a_sandbox() {
     let step = |said: &str| {
         let fault = format!("powerLoss: {{members: {{ordinals: [1]}}{said}}}");
-        let step = format!("    - {{name: cut, at: 9m, fault: {{{fault}}}}}\n  hypothesis:");
+        let step = format!("    - {{name: power, at: 9m, fault: {{{fault}}}}}\n  hypothesis:");
         experiment(&document(&GOOD.replace("  hypothesis:", &step))).unwrap().needs_sandbox()
     };
     assert_eq!(step(""), None);
     assert_eq!(step(", unsynced: lost"), None);
     let why = step(", unsynced: torn").expect("no cluster has such volumes");
     assert!(
-        why.starts_with("step cut: powerLoss: writes are torn only on volumes that a sandbox makes"),
+        why.starts_with("step power: powerLoss: writes are torn only on volumes that a sandbox makes"),
         "{why}"
     );
 }

@@ -17,7 +17,7 @@ use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
 use nix::sys::statvfs::statvfs;
 
 use crate::node_fixture::eventually;
-use crate::volume_bed::{Bed, SIZE, create, durable, names, read, sync_folder};
+use crate::volume_bed::{Bed, How, SIZE, create, durable, names, read, sync_folder};
 
 /// Each rule for each kind.
 macro_rules! rules {
@@ -402,7 +402,8 @@ fn acknowledged_records_of_several_writers_survive_a_cut_in_the_middle(mut bed: 
     let record = |writer: usize, number: u64| format!("{writer} {number:09}\n");
     let acknowledged: [AtomicU64; WRITERS] = Default::default();
     let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let counts = || acknowledged.each_ref().map(|count| count.load(Ordering::Acquire));
+    let before = std::thread::scope(|scope| {
         for (writer, acknowledged) in acknowledged.iter().enumerate() {
             let (path, over) = (bed.path(&format!("log-{writer}")), &over);
             scope.spawn(move || {
@@ -420,15 +421,19 @@ fn acknowledged_records_of_several_writers_survive_a_cut_in_the_middle(mut bed: 
         eventually("everybody writes", Duration::from_secs(20), || {
             acknowledged.iter().all(|count| count.load(Ordering::Acquire) >= 50).then_some(())
         });
+        let before = counts();
         bed.shut_down();
         over.store(true, Ordering::Release);
+        before
     });
+    // An fsync that meets the shutdown of an ext4 in the kernel may succeed and not be one. No store hears of it, because a
+    // power loss stops its processes first. A forgetful volume never says so.
+    let acknowledged = if bed.how == How::Shutdown { before } else { counts() };
     bed.unmount();
     bed.mount();
-    for (writer, acknowledged) in acknowledged.iter().enumerate() {
+    for (writer, count) in acknowledged.into_iter().enumerate() {
         let found = read(&bed, &format!("log-{writer}")).expect("synced");
-        let count = acknowledged.load(Ordering::Acquire);
-        let expected: String = (0..count).map(|number| record(writer, number)).collect();
+        let expected = (0..count).map(|number| record(writer, number)).collect::<Vec<_>>().concat();
         assert!(found.starts_with(expected.as_bytes()), "writer {writer} lost some of {count} records");
     }
 }
