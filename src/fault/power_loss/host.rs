@@ -260,10 +260,11 @@ impl Target {
             let unsynced = survived(&there(UNSYNCED)).map_err(volume("look into", claim))?;
             let (holds, observed) = match unsynced {
                 None => (true, "unsynced gone".to_owned()),
-                Some(sectors) => {
-                    let holds = self.torn.is_some() && sectors < SECTORS;
-                    (holds, format!("{sectors} of {SECTORS} sectors of the unsynced one survived"))
+                Some(sectors) if self.torn.is_some() => {
+                    let observed = format!("{sectors} of {SECTORS} sectors of the unsynced one survived");
+                    (sectors < SECTORS, observed)
                 }
+                Some(_) => (false, "the unsynced one survived".to_owned()),
             };
             let observed = format!("volume {claim}: synced marker there, {observed}");
             if !holds {
@@ -424,6 +425,9 @@ impl Volume {
     fn mark_unsynced(&self, mark: &str) -> Result<(), Error> {
         let write = || {
             let mut unsynced = File::create_new(marker(&self.path, mark, UNSYNCED))?;
+            if !self.is_forgetful {
+                return unsynced.write_all(mark.as_bytes());
+            }
             (0..SECTORS).try_for_each(|_| unsynced.write_all(&WRITTEN))
         };
         write().map_err(volume("write an unsynced marker to", &self.claim))
