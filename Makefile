@@ -34,7 +34,7 @@ test: kernel lint
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
 	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
 
-# The shipped experiments that `test` leaves out for their time.
+# What `test` leaves out for its time: modules that are called `long`.
 test-long: install
 	cargo test --all-features --test it -- --test-threads=2 $(long)
 
@@ -53,7 +53,7 @@ cluster_tests = cargo test --all-features --test it -- --test-threads=$(1)
 short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run:: \
   cluster_secure:: cluster_soak::
 comparison = cluster_run::the_same_experiments
-long = e2e_experiments::long::
+long = ::long::
 
 ifdef SEATRIAL_TEST_KUBECONFIG
 with_cluster = @$(1)

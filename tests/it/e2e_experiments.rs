@@ -61,11 +61,6 @@ fn etcd_leader_cut_passes() {
 }
 
 #[test]
-fn etcd_follower_pause_passes() {
-    passes("experiments/etcd/follower-pause.yaml");
-}
-
-#[test]
 fn etcd_slow_fsync_passes() {
     passes("experiments/etcd/slow-fsync.yaml");
 }
@@ -81,38 +76,8 @@ fn etcd_disk_stall_passes() {
 }
 
 #[test]
-fn etcd_disk_full_passes() {
-    passes("experiments/etcd/disk-full.yaml");
-}
-
-#[test]
-fn etcd_inodes_full_passes() {
-    passes("experiments/etcd/inodes-full.yaml");
-}
-
-#[test]
-fn etcd_read_only_passes() {
-    passes("experiments/etcd/read-only.yaml");
-}
-
-#[test]
-fn etcd_io_stress_passes() {
-    passes("experiments/etcd/io-stress.yaml");
-}
-
-#[test]
 fn etcd_rolling_kill_passes() {
     passes("experiments/etcd/rolling-kill.yaml");
-}
-
-#[test]
-fn etcd_halves_passes() {
-    passes("experiments/etcd/halves.yaml");
-}
-
-#[test]
-fn etcd_one_way_passes() {
-    passes("experiments/etcd/one-way.yaml");
 }
 
 #[test]
@@ -154,12 +119,6 @@ fn postgres_power_cut_passes() {
     let budgets = [(r#""recoverWithin":"25s""#, r#""recoverWithin":"100ms""#)];
     // The lag is good for as long as its bound after the last answer, so a quick restart leaves it green.
     fails_with(&run, &budgets, &["the primary is back soon, and a standby that writes wait for follows it"]);
-}
-
-#[test]
-fn etcd_torn_writes_passes() {
-    let desk = passes("experiments/etcd/torn-writes.yaml");
-    assert!(told_of_tears(&desk.path("out"), 3), "every member tells what it lost");
 }
 
 /// Whether each of so many members tells in its proof what became of what it had not synced.
@@ -240,6 +199,47 @@ fn without_its_bug_every_experiment_passes() {
 /// Those that take longer than continuous integration has: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn etcd_follower_pause_passes() {
+        passes("experiments/etcd/follower-pause.yaml");
+    }
+
+    #[test]
+    fn etcd_disk_full_passes() {
+        passes("experiments/etcd/disk-full.yaml");
+    }
+
+    #[test]
+    fn etcd_inodes_full_passes() {
+        passes("experiments/etcd/inodes-full.yaml");
+    }
+
+    #[test]
+    fn etcd_read_only_passes() {
+        passes("experiments/etcd/read-only.yaml");
+    }
+
+    #[test]
+    fn etcd_io_stress_passes() {
+        passes("experiments/etcd/io-stress.yaml");
+    }
+
+    #[test]
+    fn etcd_halves_passes() {
+        passes("experiments/etcd/halves.yaml");
+    }
+
+    #[test]
+    fn etcd_one_way_passes() {
+        passes("experiments/etcd/one-way.yaml");
+    }
+
+    #[test]
+    fn etcd_torn_writes_passes() {
+        let desk = passes("experiments/etcd/torn-writes.yaml");
+        assert!(told_of_tears(&desk.path("out"), 3), "every member tells what it lost");
+    }
 
     #[test]
     fn postgres_slow_standby_passes() {

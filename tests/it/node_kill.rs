@@ -255,23 +255,6 @@ fn a_node_killed_at_any_point_leaves_no_limit() {
     }
 }
 
-#[test]
-fn a_node_killed_at_any_point_leaves_no_load() {
-    if hierarchy().is_some() {
-        at_every_point(Kind::Load);
-    }
-}
-
-#[test]
-fn a_node_killed_at_any_point_leaves_nobody_waiting_for_a_slow_disk() {
-    at_every_point(Kind::Slow);
-}
-
-#[test]
-fn a_node_killed_at_any_point_leaves_no_disk_that_fails() {
-    at_every_point(Kind::Fail);
-}
-
 /// Every kind of fault that this machine can have.
 fn kinds<const N: usize>(kinds: [Kind; N]) -> impl Iterator<Item = Kind> {
     kinds.into_iter().filter(|kind| !matches!(kind, Kind::Throttle | Kind::Load) || hierarchy().is_some())
@@ -420,5 +403,27 @@ fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
         kill(Pid::from_raw(second), Signal::SIGTERM).expect("there");
         scene
             .is_clean_by(Instant::now() + Duration::from_secs(2), "by a guardian that is asked to take back");
+    }
+}
+
+/// Of faults that the kernel itself ends with whoever makes them: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_node_killed_at_any_point_leaves_no_load() {
+        if hierarchy().is_some() {
+            at_every_point(Kind::Load);
+        }
+    }
+
+    #[test]
+    fn a_node_killed_at_any_point_leaves_nobody_waiting_for_a_slow_disk() {
+        at_every_point(Kind::Slow);
+    }
+
+    #[test]
+    fn a_node_killed_at_any_point_leaves_no_disk_that_fails() {
+        at_every_point(Kind::Fail);
     }
 }
