@@ -328,7 +328,7 @@ fn dies_at<'a>(points: impl Iterator<Item = &'a &'static str>, scene: &Scene, al
             }
             next = Some(Node::start(folder));
         }
-        eventually(&format!("nothing is left of {point}"), Duration::from_secs(10), || {
+        eventually(&format!("nothing is left of {point}"), Duration::from_mins(1), || {
             let is_clean = folder.records().is_empty() && guardians(folder).is_empty();
             (is_clean && mapping.table() == before && mapping.is_at_rest()).then_some(())
         });

@@ -467,6 +467,10 @@ fn a_full_volume_says_so_and_has_room_again(mut bed: Bed) {
     drop(file);
     fs::remove_file(bed.path("full")).expect("there");
     sync_folder(&bed);
+    // Whoever serves a volume is told a moment later that nobody has the file any more.
+    eventually("its room is back", Duration::from_secs(10), || {
+        (statvfs(bed.root()).expect("an answer").blocks_available() > 512).then_some(())
+    });
     durable(&bed, "again", &block);
     bed.cut();
     assert!(read(&bed, "again").expect("kept") == block, "there is room again");

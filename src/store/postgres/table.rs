@@ -18,6 +18,9 @@ SELECT (SELECT value FROM seatrial_workload WHERE key = $1) AS value, false AS r
 pub(super) const READ_AT_PRIMARY: &str = "
 SELECT (SELECT value FROM seatrial_workload WHERE key = $1) AS value, pg_is_in_recovery() AS refused";
 
+/// What there is where there is no table, if the member is the primary.
+pub(super) const NOTHING_AT_PRIMARY: &str = "SELECT NULL::bigint AS value, pg_is_in_recovery() AS refused";
+
 /// Sets a key.
 pub(super) const WRITE: &str = "
 INSERT INTO seatrial_workload VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
