@@ -28,14 +28,14 @@ build:
 test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
 	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison); there=$$?; \
-	    setsid --wait nice -n 19 $(call cluster_tests,1) vm_ && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
+	    setsid --wait nice -n 19 $(call cluster_tests,1) vm_ --skip $(long) && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
 	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
 	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
 
 # What `test` leaves out for its time: modules that are called `long`.
-test-long: install
+test-long: kernel
 	cargo test --all-features --test it -- --test-threads=2 $(long)
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.

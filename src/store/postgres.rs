@@ -155,13 +155,12 @@ impl Client for PostgresClient {
             ReadMode::Linearizable => {
                 let primary = self.primary();
                 let answer = primary.ask(table::READ_AT_PRIMARY, &[(&key, Type::TEXT)], deadline).await;
-                let rows = match or_no_table(answer).map_err(changed_nothing)? {
-                    Some(rows) => rows,
+                let rows = if let Some(rows) = or_no_table(answer).map_err(changed_nothing)? {
+                    rows
+                } else {
                     // A standby that has not heard of the table yet did not come to say that it is one.
-                    None => {
-                        let role = primary.ask(table::NOTHING_AT_PRIMARY, &[], deadline).await;
-                        role.map_err(|refusal| changed_nothing(refusal.into()))?
-                    }
+                    let role = primary.ask(table::NOTHING_AT_PRIMARY, &[], deadline).await;
+                    role.map_err(|refusal| changed_nothing(refusal.into()))?
                 };
                 table::value_read(&rows).map_err(changed_nothing)
             }

@@ -340,15 +340,6 @@ fn dies_at<'a>(points: impl Iterator<Item = &'a &'static str>, scene: &Scene, al
 }
 
 #[test]
-fn a_node_killed_at_any_point_leaves_no_table_and_nothing_suspended() {
-    inside("vm_mapped::a_node_killed_at_any_point_leaves_no_table_and_nothing_suspended", || {
-        // At each of the others nothing is done to the device, and guardians wait for the deadline.
-        let points = ["guardian-armed", "acted", "reported"];
-        dies_at(points.iter().chain(TABLE_POINTS), &Scene::new("killed"), false);
-    });
-}
-
-#[test]
 fn a_node_killed_with_its_guardians_leaves_no_table_after_the_next_start() {
     inside("vm_mapped::a_node_killed_with_its_guardians_leaves_no_table_after_the_next_start", || {
         dies_at(POINTS.iter().chain(TABLE_POINTS), &Scene::new("all-killed"), true);
@@ -380,4 +371,18 @@ fn a_table_outlives_a_node_that_is_killed_and_is_taken_over_by_the_next() {
         assert_eq!(mapping.table(), before);
         node.end();
     });
+}
+
+/// What takes minutes in an emulated machine: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_node_killed_at_any_point_leaves_no_table_and_nothing_suspended() {
+        inside("vm_mapped::long::a_node_killed_at_any_point_leaves_no_table_and_nothing_suspended", || {
+            // At each of the others nothing is done to the device, and guardians wait for the deadline.
+            let points = ["guardian-armed", "acted", "reported"];
+            dies_at(points.iter().chain(TABLE_POINTS), &Scene::new("killed"), false);
+        });
+    }
 }
