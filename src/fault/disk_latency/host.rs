@@ -129,12 +129,17 @@ impl<'a> From<&'a SlowDisk> for Meant<'a> {
 impl<'a> From<&'a FailingDisk> for Meant<'a> {
     fn from(failing: &'a FailingDisk) -> Self {
         let FailingDisk { claims, paths, operations, error, percent, seed, driver: _ } = failing;
-        let errno = match error {
-            DiskErrno::Eio => Errno::EIO,
-            DiskErrno::Enospc => Errno::ENOSPC,
-            DiskErrno::Erofs => Errno::EROFS,
-        };
-        Self { claims, paths, operations, then: Then::Fail(errno as i32), percent: *percent, seed: *seed }
+        let then = Then::Fail(errno(*error) as i32);
+        Self { claims, paths, operations, then, percent: *percent, seed: *seed }
+    }
+}
+
+/// As the kernel says it.
+pub(in crate::fault) fn errno(error: DiskErrno) -> Errno {
+    match error {
+        DiskErrno::Eio => Errno::EIO,
+        DiskErrno::Enospc => Errno::ENOSPC,
+        DiskErrno::Erofs => Errno::EROFS,
     }
 }
 

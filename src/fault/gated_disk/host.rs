@@ -6,11 +6,11 @@
 use std::io;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk};
+use crate::api::{DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk};
+use crate::fault::disk_latency::host::errno;
 use crate::fault::host;
 use crate::fault::host::volumes::{VolumeError, find};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo};
@@ -89,12 +89,7 @@ pub(in crate::fault) fn failing(
     own: Own<'_>,
 ) -> Result<Idle, HostError> {
     let FailingDisk { claims, paths: _, operations, error, percent, seed, driver: _ } = failing;
-    let errno = match error {
-        DiskErrno::Eio => Errno::EIO,
-        DiskErrno::Enospc => Errno::ENOSPC,
-        DiskErrno::Erofs => Errno::EROFS,
-    };
-    let rules = rules(operations, Then::Fail(errno as i32), *percent, *seed);
+    let rules = rules(operations, Then::Fail(errno(*error) as i32), *percent, *seed);
     Ok(prepare(rules, claims, pod, container, own)?)
 }
 
