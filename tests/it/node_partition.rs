@@ -100,7 +100,7 @@ fn a_cut_follows_a_pod_that_is_made_anew() {
     folder.await_state("follows", InjectionState::Injected);
     pod.remove();
     folder.await_state("follows", InjectionState::Lost);
-    eventually("what held the old one is gone", 2 * SECOND, || folder.records().is_empty().then_some(()));
+    eventually("what held the old one is gone", 10 * SECOND, || folder.records().is_empty().then_some(()));
 
     let (next, peer) = (Pod::new(Grouping::None), Pod::new(Grouping::None));
     next.connect(&peer);
@@ -114,7 +114,7 @@ fn a_cut_follows_a_pod_that_is_made_anew() {
     folder.await_state("follows", InjectionState::Reverted);
     assert_eq!(next.tables(), Vec::<String>::new());
     assert!(next.reaches("10.99.0.2"));
-    eventually("no guardian", 2 * SECOND, || guardians(&folder).is_empty().then_some(()));
+    eventually("no guardian", 10 * SECOND, || guardians(&folder).is_empty().then_some(()));
     node.end();
 }
 

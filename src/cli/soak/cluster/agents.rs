@@ -42,6 +42,8 @@ const LASTING: Duration = Duration::from_millis(2500);
 const LASTING_LONGER: Duration = Duration::from_secs(5);
 /// How long injecting takes before it was ever measured.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
+/// What the kubelet calls the end of a container by a signal.
+const KILLED: &str = "Error";
 /// What is left of the revert that was asked for.
 const REVERTED: &str = "after the revert";
 
@@ -193,10 +195,13 @@ impl<'a> Course<'a> {
             }
         }
         let end = settle(&target, due.max(Timestamp::now()), grace).await;
-        let end = match self.last_word(&spec, &target).await? {
+        let mut end = match self.last_word(&spec, &target).await? {
             None => end,
             Some(left) => End::Left(vec![left], None),
         };
+        if let End::Left(left, _) = &mut end {
+            left.extend(self.ended_otherwise(&agent).await?);
+        }
         // The kubelet lets a container wait that has died more than once, but not one of a new pod.
         self.ground.installed.replace(&agent).await?;
         Ok(Report { stage, end })
@@ -282,6 +287,16 @@ impl<'a> Course<'a> {
             Ok(now.as_ref().and_then(container_process).filter(|process| Some(*process) != before))
         });
         found.await?.ok_or_else(|| format!("no agent was started again on {}", node_of(agent)))
+    }
+
+    /// How the last agent ended that the kubelet started in place of the one that was killed, unless by SIGKILL alone: one
+    /// that had not enough memory, say, leaves its fault to one that the kubelet starts ten seconds later.
+    async fn ended_otherwise(&self, agent: &Pod) -> Result<Option<String>, String> {
+        let now = self.ground.installed.again(agent).await?;
+        let status = now.and_then(|pod| pod.status?.container_statuses?.into_iter().next());
+        let ended = status.and_then(|container| container.last_state?.terminated);
+        let reason = ended.and_then(|ended| ended.reason).filter(|reason| reason != KILLED);
+        Ok(reason.map(|reason| format!("the container of its agent ended by itself: {reason}")))
     }
 
     /// Waits until the successor has said that nothing of the Injection is left, and removes it; or why it has not.
