@@ -36,7 +36,7 @@ test: kernel lint
 
 # What `test` leaves out for its time: modules that are called `long`.
 test-long: kernel
-	cargo test --all-features --test it -- --test-threads=2 $(long)
+	cargo test --all-features -- --test-threads=2 $(long)
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install

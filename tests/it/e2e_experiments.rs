@@ -66,23 +66,8 @@ fn etcd_slow_fsync_passes() {
 }
 
 #[test]
-fn etcd_disk_throttle_passes() {
-    passes("experiments/etcd/disk-throttle.yaml");
-}
-
-#[test]
 fn etcd_disk_stall_passes() {
     passes("experiments/etcd/disk-stall.yaml");
-}
-
-#[test]
-fn etcd_rolling_kill_passes() {
-    passes("experiments/etcd/rolling-kill.yaml");
-}
-
-#[test]
-fn etcd_narrow_network_passes() {
-    passes("experiments/etcd/narrow-network.yaml");
 }
 
 /// Where the kernel lacks netem, which tc is asked for, nothing is broken and the command says what to do.
@@ -199,6 +184,21 @@ fn without_its_bug_every_experiment_passes() {
 /// Those that take longer than continuous integration has: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn etcd_disk_throttle_passes() {
+        passes("experiments/etcd/disk-throttle.yaml");
+    }
+
+    #[test]
+    fn etcd_rolling_kill_passes() {
+        passes("experiments/etcd/rolling-kill.yaml");
+    }
+
+    #[test]
+    fn etcd_narrow_network_passes() {
+        passes("experiments/etcd/narrow-network.yaml");
+    }
 
     #[test]
     fn etcd_follower_pause_passes() {

@@ -140,15 +140,27 @@ fn told(output: &Output) -> String {
 }
 
 #[test]
-fn twenty_of_twenty_runs_killed_at_random_moments_leave_nothing() {
+fn runs_killed_at_random_moments_leave_nothing() {
+    leave_nothing(8);
+}
+
+/// What takes longer than continuous integration has: `make test-long`.
+mod long {
+    #[test]
+    fn fifty_runs_killed_at_random_moments_leave_nothing() {
+        super::leave_nothing(50);
+    }
+}
+
+fn leave_nothing(rounds: u32) {
     let state = TempDir::new().expect("a temporary folder can be made");
     let soak = seatrial(state.path())
-        .args(["soak", "--rounds", "20", "--seed", "3"])
+        .args(["soak", "--rounds", &rounds.to_string(), "--seed", "3"])
         .output()
         .expect("the program runs");
     let said = told(&soak);
     assert_eq!(soak.status.code(), Some(0), "{said}");
-    assert!(said.contains("20 of 20 left nothing behind"), "{said}");
+    assert!(said.contains(&format!("{rounds} of {rounds} left nothing behind")), "{said}");
     assert_eq!(remains(state.path(), &BTreeSet::new()), Vec::<String>::new(), "{said}");
 }
 
