@@ -27,7 +27,7 @@ build:
 # verdicts of whole runs: a store that shares its processor with everything above may break its promises without any fault.
 test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
-	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison); there=$$?; \
+	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) --skip $(long); there=$$?; \
 	    setsid --wait nice -n 19 $(call cluster_tests,1) vm_ --skip $(long) && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
 	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
@@ -36,7 +36,7 @@ test: kernel lint
 
 # What `test` leaves out for its time: modules that are called `long`.
 test-long: kernel
-	cargo test --all-features -- --test-threads=2 $(long)
+	cargo test --all-features -- --test-threads=2 $(long) --skip cluster_
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install

@@ -155,8 +155,20 @@ fn shape(journal: &str) -> Vec<String> {
 
 #[test]
 fn the_same_experiments_say_the_same_in_the_sandbox_and_in_the_cluster() {
+    say_the_same(&[LEADER_CUT, "experiments/etcd/follower-pause.yaml"]);
+}
+
+/// What takes longer than continuous integration has: `make test-cluster`.
+mod long {
+    #[test]
+    fn a_rolling_kill_says_the_same_in_the_sandbox_and_in_the_cluster() {
+        super::say_the_same(&[super::ROLLING_KILL]);
+    }
+}
+
+fn say_the_same(files: &[&str]) {
     let cluster = Cluster::installed();
-    for file in [LEADER_CUT, ROLLING_KILL, "experiments/etcd/follower-pause.yaml"] {
+    for &file in files {
         let scene = Scene::of(&cluster, "run-same", file);
         let whole = shipped(file).display().to_string();
         std::thread::scope(|both| {
