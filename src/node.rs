@@ -20,7 +20,7 @@ mod standing;
 mod status;
 mod watch;
 
-pub use bench::{BenchError, Latencies, bench_rounds};
+pub use bench::{BenchError, Latencies, Rig, bench_rounds};
 use serve::Node;
 pub use serve::{Options, ServeError, serve};
 

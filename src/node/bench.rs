@@ -1,13 +1,14 @@
-//! How long it takes from an order to the status that says it is done.
+//! A node of its own in this process, to measure what one does.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{Channel, Locate, Options, Order, serve};
+use super::{Channel, Locate, Options, Order, ServeError, serve};
 use crate::api::{Deadline, Desired, InjectionSpec, InjectionState, InjectionStatus};
 
 /// For how long one round may take, and every fault of it lasts at most.
@@ -29,10 +30,10 @@ pub enum BenchError {
     #[error("the node did not answer within {} s", LIMIT.as_secs())]
     Silent,
     /// The node said no.
-    #[error("round {round} ended as {state:?}: {error}")]
+    #[error("{name} ended as {state:?}: {error}")]
     Refused {
-        /// From 0.
-        round: usize,
+        /// The Injection.
+        name: String,
         /// Where it stands.
         state: InjectionState,
         /// Why.
@@ -57,6 +58,42 @@ impl Channel for Loopback {
     }
 }
 
+/// A node that takes its orders from this process.
+pub struct Rig {
+    orders: mpsc::Sender<Order>,
+    statuses: mpsc::UnboundedReceiver<(String, InjectionStatus)>,
+    node: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Rig {
+    /// Starts it, within a runtime.
+    pub fn start(locate: impl Locate + 'static, options: Options) -> Self {
+        let (orders, receiver) = mpsc::channel(4);
+        let (sender, statuses) = mpsc::unbounded_channel();
+        let channel = Loopback { orders: Mutex::new(Some(receiver)), statuses: sender };
+        Self { orders, statuses, node: tokio::spawn(serve(channel, locate, options)) }
+    }
+
+    /// Orders what `spec` says; returns when its status says that it is done.
+    pub async fn order(&mut self, spec: &InjectionSpec) -> Result<(), BenchError> {
+        let wanted = match spec.desired {
+            Desired::Injected => InjectionState::Injected,
+            Desired::Reverted => InjectionState::Reverted,
+        };
+        self.orders.send(Order::Put(spec.clone())).await.map_err(|_| BenchError::Silent)?;
+        await_state(&mut self.statuses, &spec.name, wanted).await
+    }
+
+    /// Ends it, when it has taken everything back.
+    pub async fn end(self) -> Result<(), BenchError> {
+        drop(self.orders);
+        match timeout(LIMIT, self.node).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(BenchError::Silent),
+        }
+    }
+}
+
 /// Injects and reverts `spec` that many times through a node of its own, and measures both. The name, the desired state
 /// and the deadline of `spec` are set per round.
 pub async fn bench_rounds(
@@ -65,10 +102,7 @@ pub async fn bench_rounds(
     spec: &InjectionSpec,
     rounds: usize,
 ) -> Result<Latencies, BenchError> {
-    let (orders, receiver) = mpsc::channel(4);
-    let (sender, mut statuses) = mpsc::unbounded_channel();
-    let channel = Loopback { orders: Mutex::new(Some(receiver)), statuses: sender };
-    let node = tokio::spawn(serve(channel, locate, options));
+    let mut rig = Rig::start(locate, options);
     let mut latencies = Latencies::default();
     for round in 0..rounds {
         let mut spec = InjectionSpec {
@@ -77,30 +111,24 @@ pub async fn bench_rounds(
             desired: Desired::Injected,
             ..spec.clone()
         };
-        for (desired, wanted, times) in [
-            (Desired::Injected, InjectionState::Injected, &mut latencies.inject),
-            (Desired::Reverted, InjectionState::Reverted, &mut latencies.revert),
-        ] {
+        for (desired, times) in
+            [(Desired::Injected, &mut latencies.inject), (Desired::Reverted, &mut latencies.revert)]
+        {
             spec.desired = desired;
             let asked = Instant::now();
-            orders.send(Order::Put(spec.clone())).await.map_err(|_| BenchError::Silent)?;
-            await_state(&mut statuses, &spec.name, wanted, round).await?;
+            rig.order(&spec).await?;
             times.push(asked.elapsed());
         }
-        orders.send(Order::Gone(spec.name)).await.map_err(|_| BenchError::Silent)?;
+        rig.orders.send(Order::Gone(spec.name)).await.map_err(|_| BenchError::Silent)?;
     }
-    drop(orders);
-    match timeout(LIMIT, node).await {
-        Ok(Ok(Ok(()))) => Ok(latencies),
-        Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(BenchError::Silent),
-    }
+    rig.end().await?;
+    Ok(latencies)
 }
 
 async fn await_state(
     statuses: &mut mpsc::UnboundedReceiver<(String, InjectionStatus)>,
     name: &str,
     wanted: InjectionState,
-    round: usize,
 ) -> Result<(), BenchError> {
     loop {
         let Ok(Some((of, status))) = timeout(LIMIT, statuses.recv()).await else {
@@ -110,7 +138,7 @@ async fn await_state(
             state if of == name && state == wanted => return Ok(()),
             InjectionState::Failed | InjectionState::Lost | InjectionState::RevertFailed if of == name => {
                 let error = status.error.unwrap_or_default();
-                return Err(BenchError::Refused { round, state: status.state, error });
+                return Err(BenchError::Refused { name: of, state: status.state, error });
             }
             InjectionState::Pending
             | InjectionState::Injected

@@ -1,7 +1,8 @@
 //! `seatrial bench disk`: how exactly disks are slowed down, and what that costs calls and a store that are not.
 //!
-//! Needs no volume: files of a folder on this machine are slowed down, for a process that is started for that. A driver that is
-//! added to [`driver`] is a line of every table.
+//! Needs no volume: files of a folder on this machine are slowed down, for a process that is started for that. Only device mapper
+//! holds the requests of everybody, so the folder must be where a volume of its own is mounted then. A driver that is added to
+//! [`driver`] is in every table.
 
 mod accuracy;
 mod caller;
@@ -18,6 +19,7 @@ use super::super::console;
 use super::super::exit::Exit;
 use super::super::runtime::{block_on, interrupts};
 use super::table;
+use driver::Driver;
 
 pub(in crate::cli) use caller::{SUBCOMMAND, main};
 
@@ -44,17 +46,18 @@ pub(super) fn disk(args: &args::BenchDisk) -> Exit {
 }
 
 async fn measure(folder: &Path, lasting: Duration) -> Result<(), String> {
-    let held = folder.to_owned();
+    let drivers = Driver::of(folder)?;
+    let (held, by) = (folder.to_owned(), drivers.clone());
     let blocking = tokio::task::spawn_blocking(move || {
         console::say("holding calls, each for as long as asked");
-        console::data(table::render(&accuracy::measure(&held, lasting)?));
+        console::data(table::render(&accuracy::measure(&by, &held, lasting)?));
         console::say("making calls that are not held");
-        console::data(format_args!("\n{}", table::render(&overhead::measure(&held)?)));
+        console::data(format_args!("\n{}", table::render(&overhead::measure(&by, &held)?)));
         Ok::<(), String>(())
     });
     blocking.await.map_err(|error| error.to_string())??;
     console::say("writing to a store");
-    console::data(format_args!("\n{}", table::render(&store::measure(folder, lasting).await?)));
+    console::data(format_args!("\n{}", table::render(&store::measure(&drivers, folder, lasting).await?)));
     Ok(())
 }
 

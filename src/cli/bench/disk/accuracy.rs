@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::super::console;
 use super::super::against_budget;
 use super::caller::{Call, Caller};
-use super::driver::{Driver, Meant};
+use super::driver::{Driver, Holding, Meant};
 use super::{Figures, Times, fio, milliseconds};
 
 /// What is asked for.
@@ -33,24 +33,29 @@ fn count(asked: Duration, lasting: Duration) -> usize {
     ((lasting.as_nanos() / asked.as_nanos()) as usize).clamp(FEWEST, ENOUGH)
 }
 
-pub(super) fn measure(folder: &Path, lasting: Duration) -> Result<Vec<Vec<String>>, String> {
+pub(super) fn measure(
+    drivers: &[Driver],
+    folder: &Path,
+    lasting: Duration,
+) -> Result<Vec<Vec<String>>, String> {
     let words =
         ["DRIVER, CALL", "CLOCK OF", "ASKED", "CALLS", "ADDED P50", "P99", "BUDGET", "", "DRIVER'S MEAN"];
     let mut rows = vec![words.map(str::to_owned).to_vec()];
     rows.extend(
         ASKED.map(|asked| without_driver(asked, lasting)).into_iter().collect::<Result<Vec<_>, _>>()?,
     );
-    for driver in Driver::ALL {
+    for &driver in drivers {
         for call in Call::ALL {
-            let Some(operation) = call.operation() else { continue };
+            let operation = call.operation().filter(|operation| driver.can(Meant::All(*operation)));
+            let Some(operation) = operation else { continue };
             let usual = Caller::start(folder)?.time(call, ENOUGH, lasting)?.percentile(50);
             for asked in ASKED {
                 let mut caller = Caller::start(folder)?;
-                let mut holding = driver.hold(caller.process, folder, Meant::All(operation), asked)?;
+                let holding = driver.hold(caller.process, folder, Meant::All(operation), asked)?;
                 let found = caller.time(call, count(asked, lasting), Duration::from_hours(1))?.figures();
                 let what = format!("{}, {}", driver.name(), call.name());
                 let mut row = row(what, "caller", asked, usual, &found);
-                row.push(milliseconds(holding.mean()?));
+                row.push(mean(holding)?);
                 rows.push(row);
             }
         }
@@ -77,19 +82,26 @@ fn without_driver(asked: Duration, lasting: Duration) -> Result<Vec<String>, Str
 
 fn with_fio(driver: Driver, folder: &Path, lasting: Duration) -> Result<Vec<Vec<String>>, String> {
     let mut rows = Vec::new();
-    for job in fio::Job::ALL {
+    for job in fio::Job::ALL.into_iter().filter(|job| driver.can(Meant::All(job.operation()))) {
         let usual = fio::Started::new(job, folder, ENOUGH)?.finish()?.median;
         for asked in ASKED {
             let started = fio::Started::new(job, folder, count(asked, lasting))?;
-            let mut holding = driver.hold(started.process, folder, Meant::All(job.operation()), asked)?;
+            let holding = driver.hold(started.process, folder, Meant::All(job.operation()), asked)?;
             let found = started.finish()?;
             let what = format!("{}, {}", driver.name(), job.name());
             let mut row = row(what, "fio", asked, usual, &found);
-            row.push(milliseconds(holding.mean()?));
+            row.push(mean(holding)?);
             rows.push(row);
         }
     }
     Ok(rows)
+}
+
+/// What the driver says itself, where it does, when it has let go.
+fn mean(mut holding: Box<dyn Holding>) -> Result<String, String> {
+    let mean = holding.mean()?;
+    holding.end()?;
+    Ok(mean.map(milliseconds).unwrap_or_default())
 }
 
 fn row(what: String, clock: &str, asked: Duration, usual: Duration, found: &Figures) -> Vec<String> {

@@ -1,20 +1,30 @@
 //! The drivers that can be measured here, each held against the same calls.
 
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::mount::place;
+use super::super::super::console;
+use crate::fault::mapped_disk;
+use crate::host::block_device::Device;
+use crate::host::gate;
 use crate::host::process::ProcessId;
-use crate::host::tracer::{Delay, Operation, Paths, Rules, Then, Tracer};
+use crate::host::tracer::Operation;
+
+mod gated;
+mod mapped;
+mod traced;
 
 /// What slows calls down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Driver {
     /// The tracer (ptrace(2)).
     Syscall,
+    /// Whoever the kernel asks before reads and writes (fanotify(7)).
+    Fanotify,
+    /// Device mapper, which holds the requests of everybody (dm-delay).
+    DmDelay,
 }
 
 /// Which calls are meant.
@@ -30,65 +40,81 @@ pub(super) enum Meant {
     All(Operation),
 }
 
+/// A driver at work.
+pub(super) trait Holding: Send {
+    /// How long calls were held in the mean, where the driver itself measures that.
+    fn mean(&mut self) -> Result<Option<Duration>, String>;
+
+    /// Lets calls go on as before.
+    fn end(self: Box<Self>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 impl Driver {
-    pub(super) const ALL: [Self; 1] = [Self::Syscall];
+    /// Those that work on files of a folder; why another one does not is said.
+    pub(super) fn of(folder: &Path) -> Result<Vec<Self>, String> {
+        let without =
+            |driver: Self, why: String| console::hint(format_args!("without {}: {why}", driver.name()));
+        let failed = |error| format!("cannot look at {}: {error}", folder.display());
+        let open = File::open(folder).map_err(failed)?;
+        let mut drivers = vec![Self::Syscall];
+        match gate::is_possible_on(&open) {
+            Ok(()) => drivers.push(Self::Fanotify),
+            Err(error) => without(
+                Self::Fanotify,
+                gate::obstacle(&open).unwrap_or_else(|| format!("not on this filesystem ({error})")),
+            ),
+        }
+        let device = Device::of(open.metadata().map_err(failed)?.dev());
+        if device.read("dm/name").is_err() {
+            without(Self::DmDelay, format!("{} is on no device of device mapper", folder.display()));
+        } else if let Some(why) = mapped_disk::host::obstacle("delay") {
+            without(Self::DmDelay, why);
+        } else {
+            drivers.push(Self::DmDelay);
+        }
+        Ok(drivers)
+    }
 
     /// As experiments call it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Syscall => "syscall",
+            Self::Fanotify => "fanotify",
+            Self::DmDelay => "dmDelay",
         }
     }
 
-    /// Has calls of a process, and of what it starts, on files of the folder's filesystem wait, until the answer is dropped.
+    /// Whether it can have these calls wait, and leave others alone.
+    pub(super) fn can(self, meant: Meant) -> bool {
+        match (self, meant) {
+            (Self::Syscall, _)
+            | (Self::Fanotify, Meant::Nothing | Meant::All(Operation::Read | Operation::Write))
+            // Other calls of these are answered from memory, and come to no device.
+            | (Self::DmDelay, Meant::All(Operation::Sync)) => true,
+            (Self::Fanotify | Self::DmDelay, _) => false,
+        }
+    }
+
+    /// Whether it meets calls on files that were opened before it came.
+    pub(super) fn meets_open_files(self) -> bool {
+        self != Self::Fanotify
+    }
+
+    /// Has calls of a process, and of what it starts, on files of the folder's filesystem wait, until the answer is ended or
+    /// dropped. Blocks, within a runtime.
     pub(super) fn hold(
         self,
         process: ProcessId,
         folder: &Path,
         meant: Meant,
         by: Duration,
-    ) -> Result<Holding, String> {
+    ) -> Result<Box<dyn Holding>, String> {
         match self {
-            Self::Syscall => trace(process, folder, meant, by).map_err(|error| {
-                format!("cannot trace a process: {error}; this needs root (CAP_SYS_PTRACE, ptrace(2))")
-            }),
+            Self::Syscall => traced::hold(process, folder, meant, by),
+            Self::Fanotify => gated::hold(process, folder, meant, by),
+            Self::DmDelay => mapped::hold(folder, by),
         }
     }
-}
-
-/// A driver at work.
-pub(super) struct Holding {
-    tracer: Tracer,
-    process: ProcessId,
-}
-
-impl Holding {
-    /// How long calls were held in the mean, as the driver measures it.
-    pub(super) fn mean(&mut self) -> Result<Duration, String> {
-        let tally = self.tracer.attach(vec![self.process]).map_err(|error| error.to_string())?;
-        Ok(Duration::from_nanos(tally.measured / tally.held.max(1)))
-    }
-}
-
-fn trace(process: ProcessId, folder: &Path, meant: Meant, by: Duration) -> io::Result<Holding> {
-    let open = File::open(folder)?;
-    let device = open.metadata()?.dev();
-    let (operations, devices) = match meant {
-        Meant::Nothing => (Vec::new(), vec![device]),
-        // No filesystem has this number.
-        Meant::OnAnotherVolume(operation) => (vec![operation], vec![0]),
-        Meant::AtAnotherPath(operation) | Meant::All(operation) => (vec![operation], vec![device]),
-    };
-    let paths = match meant {
-        Meant::AtAnotherPath(_) => {
-            let root = place::folder(&open, std::process::id().cast_signed())?;
-            Some(Paths { patterns: vec!["elsewhere/**".to_owned()], roots: vec![(device, root)] })
-        }
-        Meant::Nothing | Meant::OnAnotherVolume(_) | Meant::All(_) => None,
-    };
-    let then = Then::Wait(Delay::Fixed(by));
-    let rules = Rules { operations, devices, paths, then, percent: 100, seed: 0 };
-    let mut tracer = Tracer::start(&std::env::current_exe()?, &rules)?;
-    tracer.attach(vec![process])?;
-    Ok(Holding { tracer, process })
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::driver::{Driver, Meant};
+use super::driver::{Driver, Holding, Meant};
 use super::{Times, milliseconds};
 use crate::experiment;
 use crate::host::process::ProcessId;
@@ -26,29 +27,61 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// By how much syncs are slowed down, where they are.
 const SLOW: Duration = Duration::from_millis(5);
 
-pub(super) async fn measure(folder: &Path, lasting: Duration) -> Result<Vec<Vec<String>>, String> {
+/// A case, and which calls are meant in it.
+const CASES: [(&str, Meant); 4] = [
+    ("none meant", Meant::Nothing),
+    ("syncs at another path meant", Meant::AtAnotherPath(Operation::Sync)),
+    ("each sync 5 ms longer", Meant::All(Operation::Sync)),
+    ("each write to a file 5 ms longer", Meant::All(Operation::Write)),
+];
+
+pub(super) async fn measure(
+    drivers: &[Driver],
+    folder: &Path,
+    lasting: Duration,
+) -> Result<Vec<Vec<String>>, String> {
     let words = ["STORE WITH ONE CLIENT", "WRITES/S", "P50", "P99", "P50 AGAINST NO DRIVER"];
     let mut rows = vec![words.map(str::to_owned).to_vec()];
-    let member = Member::start(folder)?;
-    let mut client = member.client()?;
-    first_write(&mut *client).await?;
-    let usual = write(&mut *client, lasting).await?;
+    let usual = write(&Member::start(folder, "usual")?, lasting).await?;
     rows.push(row("no driver".to_owned(), &usual, lasting, &usual));
-    for driver in Driver::ALL {
-        for (case, meant) in [
-            ("none meant", Meant::Nothing),
-            ("syncs at another path meant", Meant::AtAnotherPath(Operation::Sync)),
-            ("each sync 5 ms longer", Meant::All(Operation::Sync)),
-        ] {
-            let holding = driver.hold(member.process, folder, meant, SLOW)?;
-            let found = write(&mut *client, lasting).await?;
-            drop(holding);
-            rows.push(row(format!("{}: {case}", driver.name()), &found, lasting, &usual));
+    for &driver in drivers {
+        for (case, meant) in CASES.into_iter().filter(|(_, meant)| driver.can(*meant)) {
+            let what = format!("{}: {case}", driver.name());
+            let data = format!("{}-{}", driver.name(), rows.len());
+            let found = if driver.meets_open_files() {
+                let member = Member::start(folder, &data)?;
+                let holding = hold(driver, member.process, folder, meant).await?;
+                let found = write(&member, lasting).await?;
+                end(holding).await?;
+                found
+            } else {
+                let this = ProcessId::of(std::process::id().cast_signed()).ok().flatten();
+                let holding = hold(driver, this.ok_or("this process is gone")?, folder, meant).await?;
+                let found = write(&Member::start(folder, &data)?, lasting).await?;
+                end(holding).await?;
+                found
+            };
+            rows.push(row(what, &found, lasting, &usual));
         }
     }
-    let again = write(&mut *client, lasting).await?;
+    let again = write(&Member::start(folder, "again")?, lasting).await?;
     rows.push(row("no driver, again".to_owned(), &again, lasting, &usual));
     Ok(rows)
+}
+
+async fn hold(
+    driver: Driver,
+    process: ProcessId,
+    folder: &Path,
+    meant: Meant,
+) -> Result<Box<dyn Holding>, String> {
+    let folder = folder.to_owned();
+    let held = spawn_blocking(move || driver.hold(process, &folder, meant, SLOW)).await;
+    held.map_err(|error| error.to_string())?
+}
+
+async fn end(holding: Box<dyn Holding>) -> Result<(), String> {
+    spawn_blocking(move || holding.end()).await.map_err(|error| error.to_string())?
 }
 
 fn row(what: String, found: &Times, lasting: Duration, usual: &Times) -> Vec<String> {
@@ -75,8 +108,10 @@ async fn first_write(client: &mut dyn Client) -> Result<(), String> {
     }
 }
 
-/// How long each write took.
-async fn write(client: &mut dyn Client, lasting: Duration) -> Result<Times, String> {
+/// How long each write took, from the first one on that was acknowledged.
+async fn write(member: &Member, lasting: Duration) -> Result<Times, String> {
+    let mut client = member.client()?;
+    first_write(&mut *client).await?;
     let until = Instant::now() + lasting;
     let mut times = Vec::new();
     while Instant::now() < until {
@@ -96,14 +131,14 @@ struct Member {
 }
 
 impl Member {
-    fn start(folder: &Path) -> Result<Self, String> {
+    fn start(folder: &Path, data: &str) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot start a store: {error}");
         // Let go of before the store takes it; nobody else is given it again so soon (ip(7), ip_local_port_range).
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|port| port.local_addr());
         let address = address.map_err(failed)?;
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.args(["refkv", "--id=0"]).arg(format!("--listen={address}"));
-        command.arg(format!("--peers=0={address}")).arg(format!("--data={}", folder.join("store").display()));
+        command.arg(format!("--peers=0={address}")).arg(format!("--data={}", folder.join(data).display()));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(failed)?;
         let process = ProcessId::of(child.id().cast_signed()).map_err(failed)?;
         let process = process.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
