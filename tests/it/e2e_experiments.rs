@@ -72,16 +72,20 @@ fn etcd_disk_stall_passes() {
 
 /// Where the kernel lacks netem, which tc is asked for, nothing is broken and the command says what to do.
 #[test]
-fn etcd_slow_network_is_refused_by_a_kernel_without_netem() {
-    let file = shipped("experiments/etcd/slow-network.yaml");
+fn etcd_slow_and_lossy_networks_are_refused_by_a_kernel_without_netem() {
     if kernel_has_netem() {
         passes("experiments/etcd/slow-network.yaml");
+        passes("experiments/etcd/lossy-network.yaml");
         return;
     }
-    let done = run(&Desk::new(), &file, "out").exits(22);
-    let why =
-        "step slow-leader cannot be done here: networkDelay: this kernel has no netem (CONFIG_NET_SCH_NETEM)";
-    assert!(done.err.contains(why), "{}", done.err);
+    for (file, step) in [
+        ("slow-network", "slow-leader cannot be done here: networkDelay"),
+        ("lossy-network", "lossy-leader cannot be done here: networkLoss"),
+    ] {
+        let done = run(&Desk::new(), &shipped(&format!("experiments/etcd/{file}.yaml")), "out").exits(22);
+        let why = format!("step {step}: this kernel has no netem (CONFIG_NET_SCH_NETEM)");
+        assert!(done.err.contains(&why), "{}", done.err);
+    }
 }
 
 #[test]
@@ -198,6 +202,36 @@ mod long {
     #[test]
     fn etcd_narrow_network_passes() {
         passes("experiments/etcd/narrow-network.yaml");
+    }
+
+    #[test]
+    fn refkv_slow_fsync_passes() {
+        passes("experiments/refkv/slow-fsync.yaml");
+    }
+
+    #[test]
+    fn refkv_slow_follower_passes() {
+        passes("experiments/refkv/slow-follower.yaml");
+    }
+
+    #[test]
+    fn refkv_disk_stall_passes() {
+        passes("experiments/refkv/disk-stall.yaml");
+    }
+
+    #[test]
+    fn refkv_disk_full_passes() {
+        passes("experiments/refkv/disk-full.yaml");
+    }
+
+    #[test]
+    fn refkv_power_cut_passes() {
+        passes("experiments/refkv/power-cut.yaml");
+    }
+
+    #[test]
+    fn etcd_slow_follower_passes() {
+        passes("experiments/etcd/slow-follower.yaml");
     }
 
     #[test]
