@@ -121,7 +121,7 @@ pub fn main(rules: Option<std::ffi::OsString>) -> ExitCode {
     }
 }
 
-/// So many stops are met before anything else is looked at.
+/// So many stops are met before those go on whose time has come.
 const AT_A_TIME: usize = 64;
 
 /// How long to wait for calls that are to fail and have not been answered yet, when everything ends.
@@ -174,13 +174,13 @@ impl Loop {
         let mut orders = Orders::default();
         let input = io::stdin();
         loop {
-            let may_be_more = self.meet_some()?;
+            self.meet_all()?;
             self.let_go();
             let mut fds = [
                 PollFd::new(children.as_fd(), PollFlags::POLLIN),
                 PollFd::new(input.as_fd(), PollFlags::POLLIN),
             ];
-            stops::wait(&mut fds, if may_be_more { Some(Duration::ZERO) } else { self.next_moment() })?;
+            stops::wait(&mut fds, self.next_moment())?;
             let speaks = fds[1].any() == Some(true);
             while children.read_signal()?.is_some() {}
             if speaks {
@@ -194,14 +194,24 @@ impl Loop {
         }
     }
 
-    /// Meets some of those that stopped; whether there may be more. Only some, because threads that call all the time must
-    /// not keep those waiting whose time has come, nor orders.
-    fn meet_some(&mut self) -> io::Result<bool> {
-        for _ in 0..AT_A_TIME {
-            let Some(Stopped { thread, stop }) = stops::next()? else { return Ok(false) };
-            self.meet(thread, stop);
+    /// Meets everybody who has stopped. All are found before the first goes on: the kernel tells of who was attached last
+    /// first, so that threads that call all the time would have stopped again before it told of any other.
+    fn meet_all(&mut self) -> io::Result<()> {
+        let mut all: Vec<Stopped> = Vec::new();
+        // It ends, because nobody stops twice without having gone on.
+        while let Some(stopped) = stops::next()? {
+            if stopped.stop.ends_what_was() {
+                all.retain(|earlier| earlier.thread != stopped.thread);
+            }
+            all.push(stopped);
         }
-        Ok(true)
+        for some in all.chunks(AT_A_TIME) {
+            for Stopped { thread, stop } in some {
+                self.meet(*thread, *stop);
+            }
+            self.let_go();
+        }
+        Ok(())
     }
 
     /// Answers those that are in a call that is to fail, which takes no time, unless somebody has stopped them.
@@ -209,13 +219,12 @@ impl Loop {
         self.rules.operations.clear();
         let until = Instant::now() + LAST_ANSWERS;
         loop {
-            let may_be_more = self.meet_some()?;
+            self.meet_all()?;
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.failing.is_empty() && !may_be_more {
+            if left.is_zero() || self.failing.is_empty() {
                 return Ok(());
             }
-            let limit = if may_be_more { Duration::ZERO } else { left };
-            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(limit))?;
+            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(left))?;
             while children.read_signal()?.is_some() {}
         }
     }

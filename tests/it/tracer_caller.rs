@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -102,6 +103,11 @@ impl Caller {
         self.call(order).errno
     }
 
+    /// Has its first thread make so many calls beside so many threads that call all the time; how many those made meanwhile.
+    pub fn call_beside(&mut self, threads: u32, calls: u32) -> u64 {
+        self.ask(&format!("beside {threads} {calls}"))[0].cast_unsigned()
+    }
+
     #[track_caller]
     pub fn must(&mut self, order: &str) {
         assert_eq!(self.errno(order), 0, "{order}");
@@ -148,6 +154,11 @@ fn be_the_caller() {
             let errnos: Vec<i32> = errnos.split(',').map(|errno| errno.parse().expect("one")).collect();
             let Hammered { wrong, failed, changed } = hammer(open[name], lasting, &errnos);
             println!("{ANSWER}{wrong} {failed} {changed}");
+            continue;
+        }
+        if let ["beside", threads, calls] = words[..] {
+            let [threads, calls] = [threads, calls].map(|number| number.parse().expect("a number"));
+            println!("{ANSWER}{}", call_beside(threads, calls));
             continue;
         }
         let since = Instant::now();
@@ -231,6 +242,31 @@ fn obey(words: &[&str], open: &mut HashMap<String, i32>) -> nix::Result<()> {
         close(result);
     }
     Ok(())
+}
+
+/// Makes calls that take next to no time beside threads that do so all the time; how many those make meanwhile.
+fn call_beside(threads: u32, calls: u32) -> u64 {
+    let (made, are_done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !are_done.load(Ordering::Relaxed) {
+                    nix::unistd::getppid();
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while made.load(Ordering::Relaxed) < 1000 {
+            std::thread::yield_now();
+        }
+        let before = made.load(Ordering::Relaxed);
+        for _ in 0..calls {
+            nix::unistd::getppid();
+        }
+        let meanwhile = made.load(Ordering::Relaxed) - before;
+        are_done.store(true, Ordering::Relaxed);
+        meanwhile
+    })
 }
 
 fn hammer(descriptor: i32, lasting: Duration, errnos: &[i32]) -> Hammered {

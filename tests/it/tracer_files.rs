@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::libc;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::host::tracer::{Delay, Operation, Paths, Rules, Then, Tracer};
@@ -229,6 +230,29 @@ fn opens_wait_as_long_as_asked_and_others_do_not() {
     caller.must(&format!("openat r {}", scene.on("snap/0")));
     let tally = tracer.attach(vec![caller.process()]).expect("it answers");
     assert_eq!((tally.held, tally.asked), (2, 2 * delay.as_nanos() as u64), "{tally:?}");
+    drop(tracer);
+}
+
+#[test]
+fn threads_that_call_all_the_time_keep_no_other_waiting() {
+    let scene = Scene::new();
+    let mut caller = Caller::start();
+    let rules = scene.rules(Operation::Sync, Then::Wait(Delay::Fixed(Duration::from_millis(5))));
+    // The thread that obeys is traced first, and so the last of which the kernel tells.
+    let tracer = trace(&caller, &rules);
+    // A thread that goes on has stopped again before its tracer has met the next one, as on a node that is busy.
+    let all = sched_getaffinity(Pid::from_raw(0)).expect("there are some");
+    let first = (0..CpuSet::count()).find(|&processor| all.is_set(processor) == Ok(true)).expect("one");
+    let mut one = CpuSet::new();
+    one.set(first).expect("a number of one");
+    for process in [caller.process(), tracer.process] {
+        sched_setaffinity(Pid::from_raw(process.pid), &one).expect("ours");
+    }
+    // SAFETY: setpriority(2) takes integers only.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS as _, tracer.process.pid.cast_unsigned(), 5) };
+    let (threads, calls) = (8, 20);
+    let others = caller.call_beside(threads, calls);
+    assert!(others < 20 * u64::from(threads * calls), "{others} calls of others beside {calls}");
     drop(tracer);
 }
 

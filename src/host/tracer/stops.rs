@@ -100,6 +100,11 @@ impl Stop {
             _ => Self::Other,
         }
     }
+
+    /// Whether a thread that stopped before under the same number is no more.
+    pub(super) fn ends_what_was(self) -> bool {
+        matches!(self, Self::Exec | Self::Gone)
+    }
 }
 
 /// Waits until a descriptor is readable, a child stops, or the time is over.
