@@ -22,8 +22,8 @@
 //! `paths` narrows it to files whose path below the volume's root fits a pattern, as it is at the moment of the call; the root
 //! is the claim's, also where a container mounts only a folder of it by `subPath`. An `open` is meant by the file to which its
 //! path leads, with symbolic links followed as it follows them, or by the one that it makes. Left alone are opens that fail by
-//! themselves, `O_PATH`, which opens nothing, and the few of which the file cannot be known before they are made:
-//! `host::tracer::opens` names them.
+//! themselves, but for those to which the process has no right (EACCES), `O_PATH`, which opens nothing, and the few of which
+//! the file cannot be known before they are made: `host::tracer::opens` names them.
 //!
 //! Every call of a traced thread costs some microseconds more, also those that are not held: `seatrial bench disk` measures
 //! that. The quorum guard does not count a slow member as down; a delay beyond the store's own timeouts comes to that.

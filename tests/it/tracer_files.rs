@@ -120,6 +120,10 @@ fn what_is_not_opened_on_the_volume_or_fails_by_itself_is_left_alone() {
         (format!("openat wc {}", scene.on("missing/new")), libc::ENOENT),
         (format!("openat wcx {}", scene.on("wal/0")), libc::EEXIST),
         (format!("openat rn {}", scene.on("out")), libc::ELOOP),
+        (format!("openat w {}", scene.on("wal")), libc::EISDIR),
+        (format!("openat rt {}", scene.on("wal")), libc::EISDIR),
+        (format!("openat rc {}", scene.on("wal")), libc::EISDIR),
+        (format!("openat rd {}", scene.on("wal/0")), libc::ENOTDIR),
         ("openat r ".to_owned(), libc::ENOENT),
     ] {
         assert_eq!(caller.errno(&order), errno, "{order}");
