@@ -35,7 +35,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
-use crate::api::{Delay, DiskOperation, HostFault, LatencyDriver, Misfit, SlowDisk};
+use crate::api::{Delay, DiskOperation, HostFault, LatencyDriver, MOST_RECORDED, Misfit, SlowDisk};
 use crate::experiment::Selection;
 use crate::host::tracer::Patterns;
 
@@ -147,9 +147,14 @@ impl Kind for DiskLatency {
             "a delay is more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
             LONGEST.as_secs()
         );
+        let is_endless = matches!(&self.delay, Delay::Recorded(times) if times.len() > MOST_RECORDED);
+        let too_many = format!(
+            "more than {MOST_RECORDED} recorded times: write percentiles of them, for example every thousandth part"
+        );
         let is_turned = matches!(self.delay, Delay::Uniform { min, max } if min > max);
         Wrong::when(longest.is_zero() || longest > LONGEST, "delay", too_long)
             .into_iter()
+            .chain(Wrong::when(is_endless, "delay", too_many))
             .chain(Wrong::when(is_turned, "delay", "min is greater than max: exchange them"))
             .chain(wrong_choice(&self.operations, &self.paths, self.percent))
             .chain(self.slow(0).misfit(self.driver).map(wrong_driver))

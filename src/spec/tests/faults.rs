@@ -63,6 +63,11 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
     for (fault, field, instead) in [
         (disk("diskLatency", "delay: {fixed: 2h}"), "diskLatency.delay", "delay: {fixed: 20ms}"),
         (disk("diskLatency", "delay: {uniform: {min: 9ms, max: 2ms}}"), "diskLatency.delay", "exchange them"),
+        (
+            disk("diskLatency", &format!("delay: {{recorded: [{}]}}", ["2ms"; 1001].join(", "))),
+            "diskLatency.delay",
+            "write percentiles of them",
+        ),
         (disk("diskLatency", "delay: {fixed: 2ms}, percent: 0"), "diskLatency.percent", "between 1 and 100"),
         (
             disk("diskLatency", "delay: {fixed: 2ms}, operations: []"),
