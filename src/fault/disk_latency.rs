@@ -133,8 +133,9 @@ impl Kind for DiskLatency {
         &self.claims
     }
 
-    fn hold(&self) -> Option<Hold> {
-        Some(if self.driver == LatencyDriver::DmDelay { Hold::Mapped } else { Hold::Traced })
+    fn holds(&self) -> Vec<Hold> {
+        let hold = |driver| if driver == LatencyDriver::DmDelay { Hold::Mapped } else { Hold::Traced };
+        self.slow(0).drivers().into_iter().map(hold).collect()
     }
 
     fn drivers(&self) -> Vec<&'static str> {
