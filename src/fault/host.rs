@@ -201,8 +201,6 @@ impl Target {
 /// What is the node's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
-    /// The program that knows the hidden subcommands of Seatrial.
-    pub program: &'a Path,
     /// The folder of undo records.
     pub undo_dir: &'a Path,
     /// How processes are started that live beside the node's guardians.

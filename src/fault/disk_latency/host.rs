@@ -21,8 +21,9 @@ use crate::host::mount::place;
 use crate::host::mount::table::volume_of_kubelet;
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
+use crate::host::tally::Tally;
 use crate::host::tracer::{
-    self, Operation, Paths, Patterns, Rules, Tally, Then, Tracer, tracer_of, unseen_io,
+    self, Operation, Paths, Patterns, Rules, Then, Traced, Tracer, tracer_of, unseen_io,
 };
 use crate::host::volume;
 use crate::node::{LocatedPod, LocatedVolume};
@@ -179,8 +180,9 @@ pub(in crate::fault) fn prepare(
         percent: meant.percent,
         seed: u64::from(meant.seed),
     };
-    let tracer = Tracer::start(own.program, &rules).map_err(|source| Error::Trace { source })?;
-    Ok(Idle { target: Target { tracer: tracer.process, containers }, tracer })
+    let tracer = Tracer::start(&rules, |words| own.launch.companion(words).map_err(io::Error::other))
+        .map_err(|source| Error::Trace { source })?;
+    Ok(Idle { target: Target { tracer: tracer.process(), containers }, tracer })
 }
 
 /// A volume that is meant.
@@ -308,7 +310,7 @@ struct Slow {
 
 impl Slow {
     /// Has every process traced that is there now.
-    fn trace(&mut self) -> Result<Tally, Error> {
+    fn trace(&mut self) -> Result<Traced, Error> {
         let mut all = Vec::new();
         for container in &self.target.containers {
             all.extend(container.processes().map_err(Error::from)?);
@@ -320,32 +322,15 @@ impl Slow {
 impl Effect for Slow {
     /// Before the first call there is no proof; after it there is one for as long as everybody is traced.
     fn look(&mut self, _: Option<&LocatedPod>) -> Look {
-        let tally = match self.trace() {
-            Ok(tally) if tally.threads == 0 => return Look::Fails("no thread is traced".into()),
-            Ok(tally) => tally,
+        let Traced { threads, tally } = match self.trace() {
+            Ok(traced) if traced.threads == 0 => return Look::Fails("no thread is traced".into()),
+            Ok(traced) => traced,
             Err(error) => return Look::Fails(error.to_string()),
         };
         let before = std::mem::replace(&mut self.seen, tally.clone());
-        if tally.failed > 0 {
-            return Look::Holds(format!(
-                "syscall: {} threads traced, {} calls answered with the error, {} since the last look",
-                tally.threads,
-                tally.failed,
-                tally.failed - before.failed
-            ));
+        match tally.told(&before, "calls") {
+            Some(done) => Look::Holds(format!("syscall: {threads} threads traced, {done}")),
+            None => Look::NotYet,
         }
-        if tally.held == 0 {
-            return Look::NotYet;
-        }
-        let mean = |nanos: u64| Duration::from_nanos(nanos / tally.held).as_secs_f64() * 1000.0;
-        Look::Holds(format!(
-            "syscall: {} threads traced, {} calls held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
-            tally.threads,
-            tally.held,
-            tally.held - before.held,
-            tally.waiting,
-            mean(tally.asked),
-            mean(tally.measured)
-        ))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::host::mount::place;
 use crate::host::process::ProcessId;
+use crate::host::process::launch::detached;
 use crate::host::tracer::{Delay, Operation, Paths, Rules, Then, Tracer};
 
 /// What slows calls down.
@@ -65,7 +66,7 @@ pub(super) struct Holding {
 impl Holding {
     /// How long calls were held in the mean, as the driver measures it.
     pub(super) fn mean(&mut self) -> Result<Duration, String> {
-        let tally = self.tracer.attach(vec![self.process]).map_err(|error| error.to_string())?;
+        let tally = self.tracer.attach(vec![self.process]).map_err(|error| error.to_string())?.tally;
         Ok(Duration::from_nanos(tally.measured / tally.held.max(1)))
     }
 }
@@ -88,7 +89,8 @@ fn trace(process: ProcessId, folder: &Path, meant: Meant, by: Duration) -> io::R
     };
     let then = Then::Wait(Delay::Fixed(by));
     let rules = Rules { operations, devices, paths, then, percent: 100, seed: 0 };
-    let mut tracer = Tracer::start(&std::env::current_exe()?, &rules)?;
+    let program = std::env::current_exe()?;
+    let mut tracer = Tracer::start(&rules, |words| detached(&program, words, &[], &[]))?;
     tracer.attach(vec![process])?;
     Ok(Holding { tracer, process })
 }
