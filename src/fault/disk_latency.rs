@@ -16,9 +16,10 @@
 //! volumes at their entry for the time asked, on the live process and without a restart; threads and processes that it starts
 //! are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the kernel lets the calls of a dead tracer's
 //! processes go on at once. Needs: CAP_SYS_PTRACE, nobody else tracing the process, and calls: what io_uring and libaio submit
-//! is never seen, so that a process which has either open is refused; what goes by way of a memory mapping is not slowed
-//! down. Proof: calls held, how long they were held in the mean, and how late the tracer was: its own waiting comes on top of
-//! every call.
+//! is never seen, so that a process which has either open is refused, and the proof ends with an io_uring that is opened later
+//! (a libaio that is, is not noticed); what goes by way of a memory mapping is not slowed down. Where another claim of the pod
+//! is on the same filesystem, `claims` needs `paths`, too. Proof: calls held, how long they were held in the mean, and how
+//! late the tracer was: its own waiting comes on top of every call.
 //!
 //! `paths` narrows it to files whose path below the volume's root fits a pattern, as it is at the moment of the call; the root
 //! is the claim's, also where a container mounts only a folder of it by `subPath`. An `open` is meant by the file to which its

@@ -9,7 +9,7 @@
 //!
 //! Files that were open before are not seen: a store that opens its files once at its start is not slowed down, and then the
 //! fault is not proven. Syncs are not seen either. Reads and writes together are all that there is, also by io_uring, libaio
-//! and memory maps; where only one of both is meant, those three pass. An error is EIO or ENOSPC. Other calls of the
-//! member's processes cost nothing.
+//! and memory maps; where only one of both is meant, those three pass, and a process that has io_uring or libaio open is
+//! refused. An error is EIO or ENOSPC. Other calls of the member's processes cost nothing.
 
 pub mod host;

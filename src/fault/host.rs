@@ -23,10 +23,12 @@ use crate::node::LocatedPod;
 use crate::undo::guardian::Launch;
 
 mod running;
+mod unseen;
 pub(in crate::fault) mod volumes;
 
 pub use running::{ContainerError, Running};
 pub(super) use running::{io_cgroup, kernel};
+pub use unseen::Unseen;
 pub use volumes::{Volume, VolumeError, is_of_its_own};
 
 /// A fault whose preconditions hold; nothing is changed yet.

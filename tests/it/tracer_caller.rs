@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use seatrial::host::process::ProcessId;
+use seatrial::node::LocatedContainer;
 
 use crate::again::alone;
+use crate::node_pod::Pod;
 use crate::node_writer::be_strict;
 
 /// Tells the program that it is a caller.
@@ -133,6 +135,15 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Makes it the only container of a pod.
+    pub fn be_in(&self, pod: &mut Pod) {
+        let pid = self.process().pid;
+        let container = LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None };
+        pod.located.containers = vec![container];
+    }
+}
+
 impl Drop for Caller {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -232,6 +243,14 @@ fn obey(words: &[&str], open: &mut HashMap<String, i32>) -> nix::Result<()> {
             ["read", name] => libc::syscall(libc::SYS_pread64, open[*name], pointer, 1, 0),
             ["sync", name] => libc::syscall(libc::SYS_fdatasync, open[*name]),
             ["rename", from, to] => i64::from(libc::rename(text(from).as_ptr(), text(to).as_ptr())),
+            ["io_uring"] => {
+                let mut parameters = [0_u8; 120];
+                libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr())
+            }
+            ["libaio"] => {
+                let mut context = 0_u64;
+                libc::syscall(libc::SYS_io_setup, 1, &raw mut context)
+            }
             ["cd", path] => i64::from(libc::chdir(text(path).as_ptr())),
             ["chroot", path] => i64::from(libc::chroot(text(path).as_ptr())),
             _ => 0,

@@ -13,12 +13,12 @@ use crate::api::{DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk}
 use crate::fault::disk_latency::host::errno;
 use crate::fault::host;
 use crate::fault::host::volumes::{VolumeError, find};
-use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo};
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, Unseen};
 use crate::host::gate::{Gate, Rules, Whose, is_possible_on};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::tally::Tally;
-use crate::host::tracer::Then;
+use crate::host::tracer::{Operation, Then};
 use crate::node::LocatedPod;
 
 /// For how long the process that answers may take to end after SIGKILL.
@@ -53,6 +53,11 @@ pub enum Error {
         /// The answer.
         source: io::Error,
     },
+    /// The kernel does not say what is going on.
+    #[error(
+        "{0}, of which the kernel does not say whether it reads or writes: write operations: [read, write]"
+    )]
+    Unseen(Unseen),
     /// The process that answers.
     #[error("cannot answer for reads and writes: {0}")]
     Gate(#[source] io::Error),
@@ -116,6 +121,11 @@ fn prepare(
     for (volume, root) in find(pod, claims, own.undo_dir)? {
         is_possible_on(&root).map_err(|source| Error::Unasked { claim: volume.claim, source })?;
         rules.filesystems.push((volume.path, volume.device));
+    }
+    if [Operation::Read, Operation::Write].iter().any(|operation| !rules.operations.contains(operation))
+        && let Some(unseen) = Unseen::find(&containers)?
+    {
+        return Err(Error::Unseen(unseen));
     }
     let whose = containers.iter().map(|running| match &running.cgroup {
         Some(cgroup) => Whose::In(cgroup.clone()),
