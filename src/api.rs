@@ -12,8 +12,8 @@ mod volumes;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
 pub use disk::{
-    Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, Pulses, ReadOnlyDisk, Recorded,
-    SlowDisk, StalledDisk, StressedDisk, ThrottledDisk,
+    Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, MOST_RECORDED, Pulses,
+    ReadOnlyDisk, Recorded, SlowDisk, StalledDisk, StressedDisk, ThrottledDisk,
 };
 pub use disk_driver::{ErrorDriver, LatencyDriver, Misfit};
 pub use injection::{

@@ -106,9 +106,14 @@ pub trait Kind {
         &[]
     }
 
-    /// The state in which it keeps members, for checks of steps that overlap.
+    /// The state in which it keeps members, whichever of its drivers does it.
     fn hold(&self) -> Option<Hold> {
         self.denies().contains(&DeniedResource::Pods).then_some(Hold::Unmade)
+    }
+
+    /// Every state in which it may keep members, for checks of steps that overlap.
+    fn holds(&self) -> Vec<Hold> {
+        self.hold().into_iter().collect()
     }
 
     /// Whether it asks PodDisruptionBudgets.
@@ -296,6 +301,18 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Fault {
+    /// Why a member cannot be kept by two faults at once, if so by any of the drivers that may do them.
+    pub fn contradicts(&self, other: &Self) -> Option<String> {
+        let theirs = other.holds();
+        let pairs =
+            self.holds().into_iter().flat_map(|own| theirs.iter().map(move |&other| own.contradicts(other)));
+        let pairs: Vec<Option<&'static str>> = pairs.collect();
+        let why = pairs.iter().flatten().next()?;
+        let instead =
+            if pairs.contains(&None) { ", by one of the drivers that may do it: name another" } else { "" };
+        Some(format!("{why}{instead}"))
+    }
+
     /// What a node must be able to do for it, as its agent says it: its name, with a driver where no other will do.
     pub fn capability(&self) -> String {
         match self.drivers().as_slice() {
@@ -387,9 +404,9 @@ macro_rules! faults {
                 match self { $(Self::$variant(kind) => kind.claims()),* }
             }
 
-            /// See [`Kind::hold`].
-            pub fn hold(&self) -> Option<Hold> {
-                match self { $(Self::$variant(kind) => kind.hold()),* }
+            /// See [`Kind::holds`].
+            pub fn holds(&self) -> Vec<Hold> {
+                match self { $(Self::$variant(kind) => kind.holds()),* }
             }
 
             /// See [`Kind::budgets`].

@@ -20,6 +20,7 @@ pub mod process;
 pub mod room;
 pub mod shutdown;
 pub mod signals;
+pub mod tally;
 pub mod throttle;
 pub mod tracer;
 pub mod traffic_control;

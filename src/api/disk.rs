@@ -245,8 +245,11 @@ pub enum Delay {
         deviation: Duration,
     },
     /// One of these, each as likely, as they were measured on a disk.
-    Recorded(Vec<Recorded>),
+    Recorded(#[schemars(length(max = MOST_RECORDED))] Vec<Recorded>),
 }
+
+/// So many measured times are as good as any number of them: each stands for a thousandth of all calls.
+pub const MOST_RECORDED: usize = 1000;
 
 /// One measured time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

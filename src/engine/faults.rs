@@ -165,7 +165,7 @@ impl Faults {
     fn in_the_way(&self, step: &Step, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
         self.active.iter().find_map(|(place, occurrence)| {
             let other = &scene.brief.experiment.steps[*place];
-            let why = other.work.hold()?.contradicts(step.work.hold()?)?;
+            let why = other.work.contradicts(&step.work)?;
             let members = resolved.members();
             let ordinal = occurrence.members().intersection(&members).next()?;
             Some(format!("step {} still holds {}: {why}", other.name, scene.known.name(*ordinal)))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::change::LONGEST;
 use super::{Change, Selection, When, duration};
 use crate::api::{DeniedResource, DisruptionBudgets};
-use crate::fault::{Chooser, Fault, Hold, Resolved};
+use crate::fault::{Chooser, Fault, Resolved};
 
 /// A step: one fault or action, at one time or several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -125,11 +125,11 @@ impl Work {
         matches!(self, Self::Fault(fault) if fault.denies().contains(&DeniedResource::VolumeSnapshots))
     }
 
-    /// The state in which it keeps members, for checks of steps that overlap.
-    pub fn hold(&self) -> Option<Hold> {
-        match self {
-            Self::Fault(fault) => fault.hold(),
-            Self::Action(_) => None,
+    /// Why a member cannot be in both at once, if so.
+    pub fn contradicts(&self, other: &Self) -> Option<String> {
+        match (self, other) {
+            (Self::Fault(one), Self::Fault(other)) => one.contradicts(other),
+            (Self::Action(_), _) | (_, Self::Action(_)) => None,
         }
     }
 

@@ -89,8 +89,9 @@ impl Kind for DiskError {
         &self.claims
     }
 
-    fn hold(&self) -> Option<Hold> {
-        Some(if self.driver == ErrorDriver::DmError { Hold::Mapped } else { Hold::Traced })
+    fn holds(&self) -> Vec<Hold> {
+        let hold = |driver| if driver == ErrorDriver::DmError { Hold::Mapped } else { Hold::Traced };
+        self.failing(0).drivers().into_iter().map(hold).collect()
     }
 
     fn drivers(&self) -> Vec<&'static str> {

@@ -16,14 +16,16 @@
 //! volumes at their entry for the time asked, on the live process and without a restart; threads and processes that it starts
 //! are followed. Undone: the tracer ends. Left if everything of ours dies: nothing, the kernel lets the calls of a dead tracer's
 //! processes go on at once. Needs: CAP_SYS_PTRACE, nobody else tracing the process, and calls: what io_uring and libaio submit
-//! is never seen, so that a process which has either open is refused; what goes by way of a memory mapping is not slowed
-//! down. Proof: calls held, and how long they were held in the mean.
+//! is never seen, so that a process which has either open is refused, and the proof ends with an io_uring that is opened later
+//! (a libaio that is, is not noticed); what goes by way of a memory mapping is not slowed down. Where another claim of the pod
+//! is on the same filesystem, `claims` needs `paths`, too. Proof: calls held, how long they were held in the mean, and how
+//! late the tracer was: its own waiting comes on top of every call.
 //!
 //! `paths` narrows it to files whose path below the volume's root fits a pattern, as it is at the moment of the call; the root
 //! is the claim's, also where a container mounts only a folder of it by `subPath`. An `open` is meant by the file to which its
 //! path leads, with symbolic links followed as it follows them, or by the one that it makes. Left alone are opens that fail by
-//! themselves, `O_PATH`, which opens nothing, and the few of which the file cannot be known before they are made:
-//! `host::tracer::opens` names them.
+//! themselves, but for those to which the process has no right (EACCES), `O_PATH`, which opens nothing, and the few of which
+//! the file cannot be known before they are made: `host::tracer::opens` names them.
 //!
 //! Every call of a traced thread costs some microseconds more, also those that are not held: `seatrial bench disk` measures
 //! that. The quorum guard does not count a slow member as down; a delay beyond the store's own timeouts comes to that.
@@ -35,7 +37,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
-use crate::api::{Delay, DiskOperation, HostFault, LatencyDriver, Misfit, SlowDisk};
+use crate::api::{Delay, DiskOperation, HostFault, LatencyDriver, MOST_RECORDED, Misfit, SlowDisk};
 use crate::experiment::Selection;
 use crate::host::tracer::Patterns;
 
@@ -133,8 +135,9 @@ impl Kind for DiskLatency {
         &self.claims
     }
 
-    fn hold(&self) -> Option<Hold> {
-        Some(if self.driver == LatencyDriver::DmDelay { Hold::Mapped } else { Hold::Traced })
+    fn holds(&self) -> Vec<Hold> {
+        let hold = |driver| if driver == LatencyDriver::DmDelay { Hold::Mapped } else { Hold::Traced };
+        self.slow(0).drivers().into_iter().map(hold).collect()
     }
 
     fn drivers(&self) -> Vec<&'static str> {
@@ -147,9 +150,14 @@ impl Kind for DiskLatency {
             "a delay is more than nothing and at most {} s: write for example delay: {{fixed: 20ms}}",
             LONGEST.as_secs()
         );
+        let is_endless = matches!(&self.delay, Delay::Recorded(times) if times.len() > MOST_RECORDED);
+        let too_many = format!(
+            "more than {MOST_RECORDED} recorded times: write percentiles of them, for example every thousandth part"
+        );
         let is_turned = matches!(self.delay, Delay::Uniform { min, max } if min > max);
         Wrong::when(longest.is_zero() || longest > LONGEST, "delay", too_long)
             .into_iter()
+            .chain(Wrong::when(is_endless, "delay", too_many))
             .chain(Wrong::when(is_turned, "delay", "min is greater than max: exchange them"))
             .chain(wrong_choice(&self.operations, &self.paths, self.percent))
             .chain(self.slow(0).misfit(self.driver).map(wrong_driver))

@@ -23,10 +23,12 @@ use crate::node::LocatedPod;
 use crate::undo::guardian::Launch;
 
 mod running;
+mod unseen;
 pub(in crate::fault) mod volumes;
 
 pub use running::{ContainerError, Running};
 pub(super) use running::{io_cgroup, kernel};
+pub use unseen::Unseen;
 pub use volumes::{Volume, VolumeError, is_of_its_own};
 
 /// A fault whose preconditions hold; nothing is changed yet.
@@ -201,8 +203,6 @@ impl Target {
 /// What is the node's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
-    /// The program that knows the hidden subcommands of Seatrial.
-    pub program: &'a Path,
     /// The folder of undo records.
     pub undo_dir: &'a Path,
     /// How processes are started that live beside the node's guardians.

@@ -10,8 +10,9 @@
 //! the kernel lets everybody go on at once. It ends when its standard input does, so with whoever started it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,8 +33,9 @@ pub use group::{is_possible_on, obstacle};
 pub use launch::Gate;
 
 use super::freezer::CgroupId;
-use super::process::ProcessId;
 use super::process::tree::Tree;
+use super::process::{ProcessId, asked};
+use super::tally::Tally;
 use super::tracer::stops::wait;
 use super::tracer::{Operation, Then, delay};
 
@@ -68,32 +70,10 @@ pub enum Whose {
     In(CgroupId),
 }
 
-/// What was done so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tally {
-    /// Reads and writes that were held and went on.
-    pub held: u64,
-    /// Those that were answered with an error.
-    pub failed: u64,
-    /// Those that are held now.
-    pub waiting: usize,
-    /// How long those that went on should have been held, altogether, in nanoseconds.
-    pub asked: u64,
-    /// How long they were, in nanoseconds.
-    pub measured: u64,
-}
-
 /// Answers the kernel: `rules` are JSON. For each byte of standard input, the first of which marks the filesystems, there is
 /// a line with a [`Tally`].
-pub fn main(rules: Option<std::ffi::OsString>) -> ExitCode {
-    let rules = rules.and_then(|text| serde_json::from_slice(text.as_encoded_bytes()).ok());
-    match rules.map(Loop::new).transpose().and_then(|found| found.map_or(Ok(()), Loop::run)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            ExitCode::from(error.raw_os_error().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-        }
-    }
+pub fn main(rules: Option<OsString>) -> ExitCode {
+    asked::main(rules, |rules| Loop::new(rules)?.run())
 }
 
 /// How soon a thread is looked at again that does not wait yet.
@@ -147,18 +127,21 @@ impl Loop {
 
     fn run(mut self) -> io::Result<()> {
         let input = io::stdin();
+        let mut awake = Instant::now();
         loop {
             let new = self.group.events()?;
             let undecided = std::mem::take(&mut self.undecided).into_iter();
             for (event, since) in undecided.chain(new.into_iter().map(|event| (event, Instant::now()))) {
                 self.meet(event, since)?;
             }
+            self.tally.has_met_all(awake);
             self.let_go()?;
             let mut fds = [
                 PollFd::new(self.group.as_fd(), PollFlags::POLLIN),
                 PollFd::new(input.as_fd(), PollFlags::POLLIN),
             ];
             wait(&mut fds, self.next_moment())?;
+            awake = Instant::now();
             if fds[1].any() == Some(true) {
                 let mut questions = [0; 64];
                 let count = nix::unistd::read(&input, &mut questions)?;
@@ -178,12 +161,7 @@ impl Loop {
             self.is_marked = true;
         }
         self.known.clear();
-        let tally = Tally { waiting: self.held.len() + self.undecided.len(), ..self.tally.clone() };
-        let mut line = serde_json::to_vec(&tally)?;
-        line.push(b'\n');
-        let mut output = io::stdout();
-        output.write_all(&line)?;
-        output.flush()
+        asked::answer(&self.tally.now(self.held.len() + self.undecided.len()))
     }
 
     fn meet(&mut self, event: FanotifyEvent, since: Instant) -> io::Result<()> {
@@ -250,9 +228,7 @@ impl Loop {
             let Held { event, since, asked } = entry.remove();
             let measured = since.elapsed();
             self.group.allow(&event)?;
-            self.tally.held += 1;
-            self.tally.asked += nanos(asked);
-            self.tally.measured += nanos(measured);
+            self.tally.count(asked, measured);
         }
         Ok(())
     }
@@ -286,8 +262,4 @@ impl Whose {
 fn process_of(thread: i32) -> Option<i32> {
     let status = fs::read_to_string(format!("/proc/{thread}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok())
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 pub mod apart;
+pub mod asked;
 pub mod boot;
 pub mod copy;
 pub mod ended;

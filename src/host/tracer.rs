@@ -12,10 +12,12 @@
 //! When it ends, however it ends, the kernel lets everybody go on at once, also from the middle of a wait (`PTRACE_O_EXITKILL`
 //! is never set). It ends when its standard input does, so with whoever started it. Who is held stays killable.
 //!
-//! What it costs: every system call of a traced thread becomes slower, meant or not, by some microseconds. Calls that are
-//! submitted by io_uring or libaio are made by the kernel and never seen here.
+//! What it costs: every system call of a traced thread becomes slower, meant or not, by some microseconds; by more where many
+//! threads call at once, because one process meets them all, each in its turn, or where that process waits for a processor,
+//! which [`Tally`] tells. Calls that are submitted by io_uring or libaio are made by the kernel and never seen here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -42,13 +44,14 @@ pub(super) mod stops;
 
 pub use calls::Operation;
 pub use delay::Delay;
-pub use launch::{Tracer, tracer_of, unseen_io};
+pub use launch::{Tracer, open_ring, tracer_of, unseen_io};
 pub use patterns::Patterns;
 
-use super::process::ProcessId;
+use super::process::{ProcessId, asked};
+use super::tally::Tally;
 use divert::Diverted;
 use files::Files;
-use orders::{Orders, answer};
+use orders::{Answer, Orders, Refused};
 use stops::{Stop, Stopped};
 
 /// The hidden subcommand that runs [`main`].
@@ -92,36 +95,22 @@ pub enum Then {
     Fail(i32),
 }
 
-/// What a tracer has done so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Who is traced, and what was done to calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Tally {
+pub struct Traced {
     /// Threads that are traced now.
     pub threads: usize,
-    /// Calls that were held and went on.
-    pub held: u64,
-    /// Calls that were answered with an error.
-    pub failed: u64,
-    /// Calls that are held now.
-    pub waiting: usize,
-    /// How long those that went on should have been held, altogether, in nanoseconds.
-    pub asked: u64,
-    /// How long they were, in nanoseconds.
-    pub measured: u64,
+    /// What was done so far.
+    pub tally: Tally,
 }
 
 /// Becomes a tracer: `rules` are JSON, orders come by standard input.
-pub fn main(rules: Option<std::ffi::OsString>) -> ExitCode {
-    let rules = rules.and_then(|text| serde_json::from_slice(text.as_encoded_bytes()).ok());
-    match rules.map(Loop::new).transpose().and_then(|found| found.map_or(Ok(()), Loop::run)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            ExitCode::from(error.raw_os_error().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-        }
-    }
+pub fn main(rules: Option<OsString>) -> ExitCode {
+    asked::main(rules, |rules| Loop::new(rules)?.run())
 }
 
-/// So many stops are met before anything else is looked at.
+/// So many stops are met before those go on whose time has come.
 const AT_A_TIME: usize = 64;
 
 /// How long to wait for calls that are to fail and have not been answered yet, when everything ends.
@@ -173,35 +162,52 @@ impl Loop {
         let children = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let mut orders = Orders::default();
         let input = io::stdin();
+        let mut awake = Instant::now();
         loop {
-            let may_be_more = self.meet_some()?;
+            self.meet_all()?;
+            self.tally.has_met_all(awake);
             self.let_go();
             let mut fds = [
                 PollFd::new(children.as_fd(), PollFlags::POLLIN),
                 PollFd::new(input.as_fd(), PollFlags::POLLIN),
             ];
-            stops::wait(&mut fds, if may_be_more { Some(Duration::ZERO) } else { self.next_moment() })?;
+            stops::wait(&mut fds, self.next_moment())?;
+            awake = Instant::now();
             let speaks = fds[1].any() == Some(true);
             while children.read_signal()?.is_some() {}
             if speaks {
                 let Some(new) = orders.read()? else { return self.finish(&children) };
                 self.files.look_anew();
                 for processes in new {
-                    let refused = self.attach(&processes);
-                    answer(self.tally(), refused)?;
+                    let refused = self.attach(&processes).err();
+                    let tally = self.tally.now(self.held.len());
+                    asked::answer(&Answer {
+                        traced: Traced { threads: self.threads.len(), tally },
+                        refused,
+                    })?;
                 }
             }
         }
     }
 
-    /// Meets some of those that stopped; whether there may be more. Only some, because threads that call all the time must
-    /// not keep those waiting whose time has come, nor orders.
-    fn meet_some(&mut self) -> io::Result<bool> {
-        for _ in 0..AT_A_TIME {
-            let Some(Stopped { thread, stop }) = stops::next()? else { return Ok(false) };
-            self.meet(thread, stop);
+    /// Meets everybody who has stopped. All are found before the first goes on: the kernel tells of who was attached last
+    /// first, so that threads that call all the time would have stopped again before it told of any other.
+    fn meet_all(&mut self) -> io::Result<()> {
+        let mut all: Vec<Stopped> = Vec::new();
+        // It ends, because nobody stops twice without having gone on.
+        while let Some(stopped) = stops::next()? {
+            if stopped.stop.ends_what_was() {
+                all.retain(|earlier| earlier.thread != stopped.thread);
+            }
+            all.push(stopped);
         }
-        Ok(true)
+        for some in all.chunks(AT_A_TIME) {
+            for Stopped { thread, stop } in some {
+                self.meet(*thread, *stop);
+            }
+            self.let_go();
+        }
+        Ok(())
     }
 
     /// Answers those that are in a call that is to fail, which takes no time, unless somebody has stopped them.
@@ -209,49 +215,51 @@ impl Loop {
         self.rules.operations.clear();
         let until = Instant::now() + LAST_ANSWERS;
         loop {
-            let may_be_more = self.meet_some()?;
+            self.meet_all()?;
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.failing.is_empty() && !may_be_more {
+            if left.is_zero() || self.failing.is_empty() {
                 return Ok(());
             }
-            let limit = if may_be_more { Duration::ZERO } else { left };
-            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(limit))?;
+            stops::wait(&mut [PollFd::new(children.as_fd(), PollFlags::POLLIN)], Some(left))?;
             while children.read_signal()?.is_some() {}
         }
     }
 
-    fn tally(&self) -> Tally {
-        Tally { threads: self.threads.len(), waiting: self.held.len(), ..self.tally.clone() }
-    }
-
-    /// Attaches to every thread of these processes, until no new one appears; why not, where that is refused.
-    fn attach(&mut self, processes: &[ProcessId]) -> Option<String> {
-        let mut refused = None;
+    /// Attaches to every thread of these processes, until no new one appears. Where that is refused, it goes on with the others.
+    fn attach(&mut self, processes: &[ProcessId]) -> Result<(), Refused> {
+        let mut done = Ok(());
         for process in processes {
             loop {
-                let found = stops::threads(process);
-                let new: Vec<i32> =
-                    found.into_iter().filter(|thread| !self.threads.contains_key(thread)).collect();
-                if new.is_empty() {
-                    break;
-                }
-                let mut is_any = false;
-                for thread in new {
-                    match stops::seize(thread) {
-                        Ok(true) => {
-                            is_any = true;
-                            self.threads.insert(thread, None);
-                        }
-                        Ok(false) => {}
-                        Err(error) => refused = Some(format!("thread {thread} of {process}: {error}")),
+                match self.attach_to_new_threads(process) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(refused) => {
+                        done = Err(refused);
+                        break;
                     }
-                }
-                if !is_any {
-                    break;
                 }
             }
         }
-        refused
+        done
+    }
+
+    /// Whether there was one.
+    fn attach_to_new_threads(&mut self, process: &ProcessId) -> Result<bool, Refused> {
+        let mut is_any = Ok(false);
+        for thread in stops::threads(process).map_err(|error| Refused::new(process, &error))? {
+            if self.threads.contains_key(&thread) {
+                continue;
+            }
+            match stops::seize(thread) {
+                Ok(true) => {
+                    self.threads.insert(thread, None);
+                    is_any = is_any.map(|_| true);
+                }
+                Ok(false) => {}
+                Err(error) => is_any = Err(Refused::new(&format!("thread {thread} of {process}"), &error)),
+            }
+        }
+        is_any
     }
 
     fn meet(&mut self, thread: i32, stop: Stop) {
@@ -336,9 +344,7 @@ impl Loop {
             self.threads.insert(thread, None);
             let measured = since.elapsed();
             stops::go_on(thread, 0);
-            self.tally.held += 1;
-            self.tally.asked += nanos(asked);
-            self.tally.measured += nanos(measured);
+            self.tally.count(asked, measured);
         }
     }
 
@@ -346,8 +352,4 @@ impl Loop {
         let ((moment, _), _) = self.held.first_key_value()?;
         Some(moment.saturating_duration_since(Instant::now()))
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -92,8 +92,7 @@ pub(super) fn inject(
         return Err(StandingError::TooLate.into());
     }
     let path = Store::open(&options.undo_dir)?.path(&spec.name, generation);
-    let program = options.guardian.program().map_err(LaunchError::Start)?;
-    let own = Own { program: &program, undo_dir: &options.undo_dir, launch: &options.guardian };
+    let own = Own { undo_dir: &options.undo_dir, launch: &options.guardian };
     let prepared = prepare(&spec, pod, &format!("{generation:x}"), own)?;
     let target = prepared.target();
     doing.send_replace("starting its guardian");

@@ -440,11 +440,6 @@ fn certain(step: &Step) -> BTreeSet<Ordinal> {
     }
 }
 
-/// Why two faults cannot both be true of one member, if so.
-fn contradict(a: &Fault, b: &Fault) -> Option<&'static str> {
-    a.hold()?.contradicts(b.hold()?)
-}
-
 fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let sure: Vec<_> = experiment.steps.iter().map(|step| (certain(step), windows(step))).collect();
     for (index, (later, (hit_later, windows_later))) in experiment.steps.iter().zip(&sure).enumerate() {
@@ -452,7 +447,7 @@ fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
             let (Work::Fault(before), Work::Fault(after)) = (&earlier.work, &later.work) else {
                 continue;
             };
-            let Some(why) = contradict(before, after) else {
+            let Some(why) = before.contradicts(after) else {
                 continue;
             };
             let Some(ordinal) = hit_earlier.intersection(hit_later).next().copied() else {

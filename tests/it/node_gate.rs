@@ -20,6 +20,7 @@ use crate::again::again;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
+use crate::tracer_caller::Caller;
 
 const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
@@ -165,14 +166,19 @@ fn reads_and_writes_take_as_much_longer_as_asked_and_go_on_at_once_afterwards() 
         be_the_visitor(Path::new(&folder));
     }
     let [read, write] = [DiskOperation::Read, DiskOperation::Write];
-    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));
     let visitor = Visitor::start(&folder, &mut pod);
+    let pid = visitor.child.id();
+    std::fs::write(pod.cgroup().join("cgroup.procs"), pid.to_string()).expect("writable for root");
     let mut node = Node::start(&folder);
-    for (name, operations, is_slow) in [
-        ("both", vec![read, write], [true, true]),
-        ("write", vec![write], [true, false]),
-        ("read", vec![read], [false, true]),
+    for (name, operations, is_slow, cgroup) in [
+        ("grouped", vec![read, write], [true, true], Some(pod.cgroup().to_owned())),
+        ("both", vec![read, write], [true, true], None),
+        ("write", vec![write], [true, false], None),
+        ("read", vec![read], [false, true], None),
     ] {
+        pod.located.containers[0].cgroup = cgroup;
+        folder.show(0, &pod.located);
         node.put(&injection(name, &pod, slow(&operations, 40), LONG));
         let status = folder.await_state(name, InjectionState::Injected);
         let observed = status.proof.expect("proven").observed;
@@ -213,6 +219,24 @@ fn reads_and_writes_are_answered_with_the_error_and_no_other() {
             visit.iter().map(|told| micros(told)).for_each(drop);
         }
     }
+    node.end();
+}
+
+#[test]
+fn it_does_not_stand_in_for_a_tracer_where_the_kernel_tells_it_no_more() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let disk = Disk::new(folder.path());
+    pod.located.volumes = vec![disk.volume()];
+    let mut caller = Caller::start();
+    caller.must("libaio");
+    caller.be_in(&mut pod);
+    folder.show(0, &pod.located);
+    let mut node = Node::start(&folder);
+    let HostFault::DiskError(failing) = failing(DiskOperation::Write, DiskErrno::Eio) else { unreachable!() };
+    let by_any = FailingDisk { driver: ErrorDriver::Auto, ..failing };
+    node.put(&injection("unseen", &pod, HostFault::DiskError(by_any), LONG));
+    let why = folder.await_state("unseen", InjectionState::Failed).error.expect("why");
+    assert!(why.contains("fanotify: ") && why.contains("write operations: [read, write]"), "{why}");
     node.end();
 }
 

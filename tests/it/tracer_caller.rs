@@ -5,13 +5,16 @@ use std::ffi::CString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
 use seatrial::host::process::ProcessId;
+use seatrial::node::LocatedContainer;
 
 use crate::again::alone;
+use crate::node_pod::Pod;
 use crate::node_writer::be_strict;
 
 /// Tells the program that it is a caller.
@@ -102,6 +105,11 @@ impl Caller {
         self.call(order).errno
     }
 
+    /// Has its first thread make so many calls beside so many threads that call all the time; how many those made meanwhile.
+    pub fn call_beside(&mut self, threads: u32, calls: u32) -> u64 {
+        self.ask(&format!("beside {threads} {calls}"))[0].cast_unsigned()
+    }
+
     #[track_caller]
     pub fn must(&mut self, order: &str) {
         assert_eq!(self.errno(order), 0, "{order}");
@@ -127,6 +135,15 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Makes it the only container of a pod.
+    pub fn be_in(&self, pod: &mut Pod) {
+        let pid = self.process().pid;
+        let container = LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None };
+        pod.located.containers = vec![container];
+    }
+}
+
 impl Drop for Caller {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -148,6 +165,11 @@ fn be_the_caller() {
             let errnos: Vec<i32> = errnos.split(',').map(|errno| errno.parse().expect("one")).collect();
             let Hammered { wrong, failed, changed } = hammer(open[name], lasting, &errnos);
             println!("{ANSWER}{wrong} {failed} {changed}");
+            continue;
+        }
+        if let ["beside", threads, calls] = words[..] {
+            let [threads, calls] = [threads, calls].map(|number| number.parse().expect("a number"));
+            println!("{ANSWER}{}", call_beside(threads, calls));
             continue;
         }
         let since = Instant::now();
@@ -221,6 +243,14 @@ fn obey(words: &[&str], open: &mut HashMap<String, i32>) -> nix::Result<()> {
             ["read", name] => libc::syscall(libc::SYS_pread64, open[*name], pointer, 1, 0),
             ["sync", name] => libc::syscall(libc::SYS_fdatasync, open[*name]),
             ["rename", from, to] => i64::from(libc::rename(text(from).as_ptr(), text(to).as_ptr())),
+            ["io_uring"] => {
+                let mut parameters = [0_u8; 120];
+                libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr())
+            }
+            ["libaio"] => {
+                let mut context = 0_u64;
+                libc::syscall(libc::SYS_io_setup, 1, &raw mut context)
+            }
             ["cd", path] => i64::from(libc::chdir(text(path).as_ptr())),
             ["chroot", path] => i64::from(libc::chroot(text(path).as_ptr())),
             _ => 0,
@@ -231,6 +261,31 @@ fn obey(words: &[&str], open: &mut HashMap<String, i32>) -> nix::Result<()> {
         close(result);
     }
     Ok(())
+}
+
+/// Makes calls that take next to no time beside threads that do so all the time; how many those make meanwhile.
+fn call_beside(threads: u32, calls: u32) -> u64 {
+    let (made, are_done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !are_done.load(Ordering::Relaxed) {
+                    nix::unistd::getppid();
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while made.load(Ordering::Relaxed) < 1000 {
+            std::thread::yield_now();
+        }
+        let before = made.load(Ordering::Relaxed);
+        for _ in 0..calls {
+            nix::unistd::getppid();
+        }
+        let meanwhile = made.load(Ordering::Relaxed) - before;
+        are_done.store(true, Ordering::Relaxed);
+        meanwhile
+    })
 }
 
 fn hammer(descriptor: i32, lasting: Duration, errnos: &[i32]) -> Hammered {

@@ -1,16 +1,20 @@
 //! Which files a tracer means: by descriptor, by the path of an open, on which volume, and at which path on it.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::libc;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::host::tracer::{Delay, Operation, Paths, Rules, Then, Tracer};
+use seatrial::undo::guardian::Launch;
 
 use crate::node_fixture::{Folder, eventually};
+use crate::node_pod::cgroups;
 use crate::node_power::Disk;
 use crate::tracer_caller::Caller;
 
@@ -54,8 +58,13 @@ fn at(patterns: &[&str], root: &str, rules: Rules) -> Rules {
     Rules { paths: Some(paths), ..rules }
 }
 
+fn start(rules: &Rules, cgroup: Option<PathBuf>) -> Tracer {
+    let launch = Launch::Beside { program: PathBuf::from(env!("CARGO_BIN_EXE_seatrial")), cgroup };
+    Tracer::start(rules, |words| launch.companion(words).map_err(io::Error::other)).expect("it starts")
+}
+
 fn trace(caller: &Caller, rules: &Rules) -> Tracer {
-    let mut tracer = Tracer::start(Path::new(env!("CARGO_BIN_EXE_seatrial")), rules).expect("it starts");
+    let mut tracer = start(rules, None);
     assert!(tracer.attach(vec![caller.process()]).expect("it attaches").threads > 0);
     tracer
 }
@@ -119,6 +128,10 @@ fn what_is_not_opened_on_the_volume_or_fails_by_itself_is_left_alone() {
         (format!("openat wc {}", scene.on("missing/new")), libc::ENOENT),
         (format!("openat wcx {}", scene.on("wal/0")), libc::EEXIST),
         (format!("openat rn {}", scene.on("out")), libc::ELOOP),
+        (format!("openat w {}", scene.on("wal")), libc::EISDIR),
+        (format!("openat rt {}", scene.on("wal")), libc::EISDIR),
+        (format!("openat rc {}", scene.on("wal")), libc::EISDIR),
+        (format!("openat rd {}", scene.on("wal/0")), libc::ENOTDIR),
         ("openat r ".to_owned(), libc::ENOENT),
     ] {
         assert_eq!(caller.errno(&order), errno, "{order}");
@@ -227,9 +240,74 @@ fn opens_wait_as_long_as_asked_and_others_do_not() {
         assert!(answer.errno == 0 && answer.took >= delay, "{order}: {answer:?}");
     }
     caller.must(&format!("openat r {}", scene.on("snap/0")));
-    let tally = tracer.attach(vec![caller.process()]).expect("it answers");
+    let tally = tracer.attach(vec![caller.process()]).expect("it answers").tally;
     assert_eq!((tally.held, tally.asked), (2, 2 * delay.as_nanos() as u64), "{tally:?}");
     drop(tracer);
+}
+
+#[test]
+fn threads_that_call_all_the_time_keep_no_other_waiting() {
+    let scene = Scene::new();
+    let mut caller = Caller::start();
+    let rules = scene.rules(Operation::Sync, Then::Wait(Delay::Fixed(Duration::from_millis(5))));
+    // The thread that obeys is traced first, and so the last of which the kernel tells.
+    let tracer = trace(&caller, &rules);
+    // A thread that goes on has stopped again before its tracer has met the next one, as on a node that is busy.
+    let all = sched_getaffinity(Pid::from_raw(0)).expect("there are some");
+    let first = (0..CpuSet::count()).find(|&processor| all.is_set(processor) == Ok(true)).expect("one");
+    let mut one = CpuSet::new();
+    one.set(first).expect("a number of one");
+    for process in [caller.process(), tracer.process()] {
+        sched_setaffinity(Pid::from_raw(process.pid), &one).expect("ours");
+    }
+    // SAFETY: setpriority(2) takes integers only.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS as _, tracer.process().pid.cast_unsigned(), 5) };
+    let (threads, calls) = (8, 20);
+    let others = caller.call_beside(threads, calls);
+    assert!(others < 20 * u64::from(threads * calls), "{others} calls of others beside {calls}");
+    drop(tracer);
+}
+
+#[test]
+fn a_tracer_lives_in_the_cgroup_of_guardians_and_says_how_late_it_was() {
+    let scene = Scene::new();
+    let mut caller = Caller::start();
+    caller.must(&format!("keep file w {}", scene.on("wal/0")));
+    let cgroup = cgroups().join(format!("seatrial-test-{}", caller.process().pid));
+    fs::create_dir(&cgroup).expect("cgroups are writable for root");
+    let rules = scene.rules(Operation::Write, Then::Wait(Delay::Fixed(Duration::from_millis(1))));
+    let mut tracer = start(&rules, Some(cgroup.clone()));
+    let members = fs::read_to_string(cgroup.join("cgroup.procs")).expect("readable");
+    assert_eq!(members.trim(), tracer.process().pid.to_string());
+    tracer.attach(vec![caller.process()]).expect("it attaches");
+    caller.must("write file");
+    let tally = tracer.attach(Vec::new()).expect("it answers").tally;
+    assert!(tally.held == 1 && tally.late > 0 && tally.queued.is_some(), "{tally:?}");
+    drop(tracer);
+    fs::remove_dir(cgroup).expect("nobody is left");
+}
+
+#[test]
+fn who_cannot_be_traced_is_told_with_the_kernels_own_answer() {
+    let scene = Scene::new();
+    let caller = Caller::start();
+    let rules = scene.rules(Operation::Write, Then::Fail(libc::EIO));
+    let first = trace(&caller, &rules);
+    let mut second = start(&rules, None);
+    let refused = second.attach(vec![caller.process()]).expect_err("it is traced already");
+    assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
+    drop(first);
+    assert!(second.attach(vec![caller.process()]).expect("it attaches").threads > 0);
+    // No more descriptors than it has: it cannot look who is there.
+    let few = libc::rlimit { rlim_cur: 3, rlim_max: 3 };
+    // SAFETY: the kernel reads one structure, which is there, and writes none.
+    let set = unsafe {
+        libc::prlimit(second.process().pid, libc::RLIMIT_NOFILE, &raw const few, std::ptr::null_mut())
+    };
+    assert_eq!(set, 0);
+    let failed = second.attach(vec![caller.process()]).expect_err("it cannot open anything");
+    assert!(failed.to_string().contains("Too many open files"), "{failed}");
+    assert_ne!(failed.kind(), io::ErrorKind::PermissionDenied);
 }
 
 /// Kills the tracer of a thread that writes all the time; what the thread found, over all rounds.
@@ -241,11 +319,11 @@ fn kill_tracers_of(caller: &mut Caller, scene: &Scene, errnos: &[i32]) -> [usize
         let tracer = trace(caller, &rules);
         caller.hammer("file", Duration::from_millis(20), errnos);
         std::thread::sleep(Duration::from_micros(5_000 + 37 * round));
-        kill(Pid::from_raw(tracer.process.pid), Signal::SIGKILL).expect("ours");
+        kill(Pid::from_raw(tracer.process().pid), Signal::SIGKILL).expect("ours");
         let hammered = caller.hammered();
         found = [found[0] + hammered.wrong, found[1] + hammered.failed, found[2] + hammered.changed];
         eventually("it is gone", Duration::from_secs(2), || {
-            (!tracer.process.is_alive().expect("readable")).then_some(())
+            (!tracer.process().is_alive().expect("readable")).then_some(())
         });
     }
     found

@@ -16,14 +16,15 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Delay, DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk};
 use crate::fault::host;
 use crate::fault::host::volumes::folder_of_the_node;
-use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, kernel};
+use crate::fault::host::{
+    ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, Unseen, kernel,
+};
 use crate::host::mount::place;
 use crate::host::mount::table::volume_of_kubelet;
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::tracer::{
-    self, Operation, Paths, Patterns, Rules, Tally, Then, Tracer, tracer_of, unseen_io,
-};
+use crate::host::tally::Tally;
+use crate::host::tracer::{self, Operation, Paths, Patterns, Rules, Then, Traced, Tracer, tracer_of};
 use crate::host::volume;
 use crate::node::{LocatedPod, LocatedVolume};
 
@@ -63,6 +64,11 @@ pub enum Error {
     /// A folder of the node's own filesystem.
     #[error("volume {0} is no filesystem of its own, so that its files cannot be told from others")]
     SharedFilesystem(String),
+    /// Files of one of two volumes are meant, and cannot be told from those of the other.
+    #[error(
+        "volumes {0} and {1} are on the same filesystem, so that only paths tell the files of one from those of the other: write for example paths: [\"**\"], or leave claims out"
+    )]
+    Together(String, String),
     /// Which files are meant cannot be said so.
     #[error("paths: {0}")]
     NoPattern(String),
@@ -77,15 +83,8 @@ pub enum Error {
         tracer: i32,
     },
     /// A tracer would see nothing.
-    #[error("process {pid} of container {container} uses {by}, whose calls a tracer does not see")]
-    Unseen {
-        /// Who.
-        pid: i32,
-        /// Of which container.
-        container: String,
-        /// By what.
-        by: &'static str,
-    },
+    #[error("{0}, whose calls a tracer does not see")]
+    Unseen(Unseen),
     /// The tracer.
     #[error("cannot trace the processes: {source}{}", hint(source))]
     Trace {
@@ -158,6 +157,9 @@ pub(in crate::fault) fn prepare(
 ) -> Result<Idle, HostError> {
     let containers = Running::find(pod, container).map_err(Error::from)?;
     let volumes = volumes(pod, meant.claims, own.undo_dir)?;
+    if meant.paths.is_empty() {
+        have_no_other_files(&volumes, pod)?;
+    }
     for container in &containers {
         for process in container.processes().map_err(Error::from)? {
             let look = |error| Error::from(kernel("look at", &container.name)(error));
@@ -166,10 +168,10 @@ pub(in crate::fault) fn prepare(
                     Error::Traced { pid: process.pid, container: container.name.clone(), tracer }.into()
                 );
             }
-            if let Some(by) = unseen_io(process.pid).map_err(look)? {
-                return Err(Error::Unseen { pid: process.pid, container: container.name.clone(), by }.into());
-            }
         }
+    }
+    if let Some(unseen) = Unseen::find(&containers).map_err(Error::from)? {
+        return Err(Error::Unseen(unseen).into());
     }
     let rules = Rules {
         operations: meant.operations.iter().map(|&operation| operation.into()).collect(),
@@ -179,8 +181,9 @@ pub(in crate::fault) fn prepare(
         percent: meant.percent,
         seed: u64::from(meant.seed),
     };
-    let tracer = Tracer::start(own.program, &rules).map_err(|source| Error::Trace { source })?;
-    Ok(Idle { target: Target { tracer: tracer.process, containers }, tracer })
+    let tracer = Tracer::start(&rules, |words| own.launch.companion(words).map_err(io::Error::other))
+        .map_err(|source| Error::Trace { source })?;
+    Ok(Idle { target: Target { tracer: tracer.process(), containers }, tracer })
 }
 
 /// A volume that is meant.
@@ -221,6 +224,19 @@ fn volumes<'a>(pod: &'a LocatedPod, claims: &[String], undo_dir: &Path) -> Resul
         })
         .collect::<Result<_, _>>()?;
     if volumes.is_empty() { Err(Error::NoVolume) } else { Ok(volumes) }
+}
+
+/// Whether none of the pod's other volumes is on a filesystem of these, as where two claims are folders of one disk.
+fn have_no_other_files(chosen: &[Volume<'_>], pod: &LocatedPod) -> Result<(), Error> {
+    let is_other = |known: &&LocatedVolume| chosen.iter().all(|volume| volume.located.claim != known.claim);
+    for other in pod.volumes.iter().filter(is_other) {
+        let failed = |source| Error::Volume { claim: other.claim.clone(), source };
+        let device = volume::open(&other.path).and_then(|root| root.metadata()).map_err(failed)?.dev();
+        if let Some(volume) = chosen.iter().find(|volume| volume.device == device) {
+            return Err(Error::Together(volume.located.claim.clone(), other.claim.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// At which paths of these volumes files are meant; nothing where at all.
@@ -308,7 +324,7 @@ struct Slow {
 
 impl Slow {
     /// Has every process traced that is there now.
-    fn trace(&mut self) -> Result<Tally, Error> {
+    fn trace(&mut self) -> Result<Traced, Error> {
         let mut all = Vec::new();
         for container in &self.target.containers {
             all.extend(container.processes().map_err(Error::from)?);
@@ -318,34 +334,22 @@ impl Slow {
 }
 
 impl Effect for Slow {
-    /// Before the first call there is no proof; after it there is one for as long as everybody is traced.
+    /// Before the first call there is no proof; after it there is one for as long as everybody is traced and can be.
     fn look(&mut self, _: Option<&LocatedPod>) -> Look {
-        let tally = match self.trace() {
-            Ok(tally) if tally.threads == 0 => return Look::Fails("no thread is traced".into()),
-            Ok(tally) => tally,
+        let Traced { threads, tally } = match self.trace() {
+            Ok(traced) if traced.threads == 0 => return Look::Fails("no thread is traced".into()),
+            Ok(traced) => traced,
             Err(error) => return Look::Fails(error.to_string()),
         };
+        match Unseen::find_again(&self.target.containers) {
+            Ok(None) => {}
+            Ok(Some(unseen)) => return Look::Fails(Error::Unseen(unseen).to_string()),
+            Err(error) => return Look::Fails(error.to_string()),
+        }
         let before = std::mem::replace(&mut self.seen, tally.clone());
-        if tally.failed > 0 {
-            return Look::Holds(format!(
-                "syscall: {} threads traced, {} calls answered with the error, {} since the last look",
-                tally.threads,
-                tally.failed,
-                tally.failed - before.failed
-            ));
+        match tally.told(&before, "calls") {
+            Some(done) => Look::Holds(format!("syscall: {threads} threads traced, {done}")),
+            None => Look::NotYet,
         }
-        if tally.held == 0 {
-            return Look::NotYet;
-        }
-        let mean = |nanos: u64| Duration::from_nanos(nanos / tally.held).as_secs_f64() * 1000.0;
-        Look::Holds(format!(
-            "syscall: {} threads traced, {} calls held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
-            tally.threads,
-            tally.held,
-            tally.held - before.held,
-            tally.waiting,
-            mean(tally.asked),
-            mean(tally.measured)
-        ))
     }
 }

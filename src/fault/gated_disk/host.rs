@@ -13,11 +13,12 @@ use crate::api::{DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk}
 use crate::fault::disk_latency::host::errno;
 use crate::fault::host;
 use crate::fault::host::volumes::{VolumeError, find};
-use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo};
-use crate::host::gate::{Gate, Rules, Tally, Whose, is_possible_on};
+use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, Unseen};
+use crate::host::gate::{Gate, Rules, Whose, is_possible_on};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
-use crate::host::tracer::Then;
+use crate::host::tally::Tally;
+use crate::host::tracer::{Operation, Then};
 use crate::node::LocatedPod;
 
 /// For how long the process that answers may take to end after SIGKILL.
@@ -52,6 +53,11 @@ pub enum Error {
         /// The answer.
         source: io::Error,
     },
+    /// The kernel does not say what is going on.
+    #[error(
+        "{0}, of which the kernel does not say whether it reads or writes: write operations: [read, write]"
+    )]
+    Unseen(Unseen),
     /// The process that answers.
     #[error("cannot answer for reads and writes: {0}")]
     Gate(#[source] io::Error),
@@ -116,13 +122,19 @@ fn prepare(
         is_possible_on(&root).map_err(|source| Error::Unasked { claim: volume.claim, source })?;
         rules.filesystems.push((volume.path, volume.device));
     }
+    if [Operation::Read, Operation::Write].iter().any(|operation| !rules.operations.contains(operation))
+        && let Some(unseen) = Unseen::find(&containers)?
+    {
+        return Err(Error::Unseen(unseen));
+    }
     let whose = containers.iter().map(|running| match &running.cgroup {
         Some(cgroup) => Whose::In(cgroup.clone()),
         None => Whose::Below(running.first),
     });
     rules.whose = whose.collect();
-    let gate = Gate::start(own.program, &rules).map_err(Error::Gate)?;
-    Ok(Idle { target: Target { gate: gate.process, containers }, gate })
+    let gate = Gate::start(&rules, |words| own.launch.companion(words).map_err(io::Error::other))
+        .map_err(Error::Gate)?;
+    Ok(Idle { target: Target { gate: gate.process(), containers }, gate })
 }
 
 impl Prepared for Idle {
@@ -178,24 +190,9 @@ impl Effect for Gated {
             Err(error) => return Look::Fails(Error::Gate(error).to_string()),
         };
         let before = std::mem::replace(&mut self.seen, tally.clone());
-        if tally.failed > 0 {
-            let new = tally.failed - before.failed;
-            return Look::Holds(format!(
-                "fanotify: {} reads and writes answered with the error, {new} since the last look",
-                tally.failed
-            ));
+        match tally.told(&before, "reads and writes") {
+            Some(done) => Look::Holds(format!("fanotify: {done}")),
+            None => Look::NotYet,
         }
-        if tally.held == 0 {
-            return Look::NotYet;
-        }
-        let mean = |nanos: u64| Duration::from_nanos(nanos / tally.held).as_secs_f64() * 1000.0;
-        Look::Holds(format!(
-            "fanotify: {} reads and writes held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms",
-            tally.held,
-            tally.held - before.held,
-            tally.waiting,
-            mean(tally.asked),
-            mean(tally.measured)
-        ))
     }
 }

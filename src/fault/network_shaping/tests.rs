@@ -46,7 +46,7 @@ fn everybody_is_meant_where_the_document_says_so() {
     assert!(traffic.everybody && traffic.members.is_empty());
     assert_eq!(traffic.ports, [2380]);
     assert_eq!(traffic.shape, Shape::Bandwidth { rate: Rate::of_bits(1_000_000) });
-    assert_eq!((fault(json).fewest_members(), fault(json).hold()), (1, Some(Hold::Shaped)));
+    assert_eq!((fault(json).fewest_members(), fault(json).holds()), (1, vec![Hold::Shaped]));
 }
 
 #[test]

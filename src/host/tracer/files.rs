@@ -6,6 +6,7 @@
 //! opened.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -28,7 +29,7 @@ struct Paths {
     patterns: Patterns,
     /// Where each volume begins, and on which filesystem.
     roots: Vec<(u64, PathBuf)>,
-    mounts: HashMap<u64, Option<Mounted>>,
+    mounts: HashMap<u64, Mounted>,
 }
 
 impl Files {
@@ -80,9 +81,15 @@ impl Paths {
     /// Whether the file at a path of the thread's mount namespace is meant.
     fn mean(&mut self, thread: i32, seen: Seen, path: &Path) -> bool {
         let Some(number) = seen.mount else { return false };
-        let find = || Mounted::find(thread, number).ok().flatten();
-        let mounted = self.mounts.entry(number).or_insert_with(find);
-        let Some(inside) = mounted.as_ref().and_then(|mounted| mounted.inside(path)) else { return false };
+        let mounted = match self.mounts.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            // What this thread's table does not tell, that of another may.
+            Entry::Vacant(place) => match Mounted::find(thread, number) {
+                Ok(Some(mounted)) => place.insert(mounted),
+                Ok(None) | Err(_) => return false,
+            },
+        };
+        let Some(inside) = mounted.inside(path) else { return false };
         let mut roots = self.roots.iter().filter(|(device, _)| *device == seen.device);
         roots.any(|(_, root)| inside.strip_prefix(root).is_ok_and(|below| self.patterns.mean(below)))
     }

@@ -3,8 +3,10 @@
 //! The path is read from the thread's memory and resolved by the kernel, below the root that the thread has and with its
 //! working directory or the folder that it names (openat2(2), `RESOLVE_IN_ROOT`), without opening anything. A symbolic link
 //! is followed as the call would follow it. What the call itself will answer with an error, and what cannot be known, is
-//! left alone: a file that is not there and is not to be made, a link that leads nowhere, a path through `/proc/self/fd`,
-//! an openat2(2) that restricts how its path is resolved. So is `O_PATH`, by which nothing is opened.
+//! left alone: a file that is not there and is not to be made, a folder where a file is needed or the other way round, a link
+//! that leads nowhere, a path through `/proc/self/fd`, an openat2(2) that restricts how its path is resolved. So is `O_PATH`,
+//! by which nothing is opened. What the thread has no right to open is not known here: instead of EACCES or EPERM it waits, or
+//! has the error of the disk, and is counted.
 
 use std::ffi::OsString;
 use std::fs;
@@ -103,10 +105,12 @@ impl Open {
         };
         let makes = self.flags.contains(OFlag::O_CREAT);
         let follows = !self.flags.contains(OFlag::O_NOFOLLOW);
-        match resolve(&path, if follows { OFlag::empty() } else { OFlag::O_NOFOLLOW }) {
+        // Of these depends what it may be.
+        match resolve(&path, self.flags & (OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY)) {
             // It will be answered that there is one.
             Ok(_) if makes && self.flags.contains(OFlag::O_EXCL) => None,
-            Ok(at) if !follows && is_link(&at) => None,
+            Ok(at) if !follows && is(&at, libc::S_IFLNK) => None,
+            Ok(at) if self.needs_a_file() && is(&at, libc::S_IFDIR) => None,
             Ok(at) => Some(Found { at, name: None, wants: self.wants() }),
             Err(Errno::ENOENT) if makes => {
                 let name = last_of(&path)?;
@@ -131,6 +135,12 @@ impl Open {
         Some(Path::new("/").join(below))
     }
 
+    /// Whether a folder would be refused (EISDIR of open(2)).
+    fn needs_a_file(&self) -> bool {
+        let not_of_a_folder = OFlag::O_WRONLY | OFlag::O_RDWR | OFlag::O_TRUNC | OFlag::O_CREAT;
+        self.flags.intersects(not_of_a_folder) && !self.flags.contains(OFlag::O_TMPFILE)
+    }
+
     /// What it wants of a file that is there.
     fn wants(&self) -> Wants {
         if self.flags.contains(OFlag::O_TMPFILE) {
@@ -147,8 +157,9 @@ fn of_bits(bits: u64) -> OFlag {
     OFlag::from_bits_retain(bits as i32)
 }
 
-fn is_link(file: &OwnedFd) -> bool {
-    nix::sys::stat::fstat(file).is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFLNK)
+/// Whether a file is of this type (inode(7)).
+fn is(file: &OwnedFd, kind: libc::mode_t) -> bool {
+    nix::sys::stat::fstat(file).is_ok_and(|found| found.st_mode & libc::S_IFMT == kind)
 }
 
 /// The name of the file that is to be made; nothing where the path can only be that of a folder.

@@ -1,10 +1,11 @@
 //! What a tracer hears and answers: a line of JSON each, by standard input and output.
 
-use std::io::{self, Read, Write};
+use std::fmt::Display;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::Traced;
 use crate::host::process::ProcessId;
 
 /// Attach to the threads of these processes that are not traced yet, and say how things stand.
@@ -16,9 +17,30 @@ pub(super) struct Order {
 /// How things stand.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
-    pub(super) tally: Tally,
+    pub(super) traced: Traced,
     /// Why a thread could not be attached to.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<Refused>,
+}
+
+/// Why somebody could not be traced.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Refused {
+    why: String,
+    errno: Option<i32>,
+}
+
+impl Refused {
+    pub(super) fn new(who: &impl Display, error: &io::Error) -> Self {
+        Self { why: format!("{who}: {error}"), errno: error.raw_os_error() }
+    }
+}
+
+impl From<Refused> for io::Error {
+    /// Of the kind that the kernel's answer was.
+    fn from(Refused { why, errno }: Refused) -> Self {
+        let kind = errno.map_or(io::ErrorKind::Other, |errno| Self::from_raw_os_error(errno).kind());
+        Self::new(kind, why)
+    }
 }
 
 /// The lines that have come so far.
@@ -43,33 +65,5 @@ impl Orders {
             orders.push(serde_json::from_slice::<Order>(&line)?.attach);
         }
         Ok(Some(orders))
-    }
-}
-
-/// Answers one order.
-pub(super) fn answer(tally: Tally, refused: Option<String>) -> io::Result<()> {
-    send(&mut io::stdout(), &Answer { tally, refused })
-}
-
-/// Writes one line.
-pub(super) fn send(to: &mut impl Write, what: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(what)?;
-    line.push(b'\n');
-    to.write_all(&line)?;
-    to.flush()
-}
-
-/// Reads one line byte by byte, so that nothing of the next one is taken.
-pub(super) fn receive(from: &mut impl Read) -> io::Result<Answer> {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    loop {
-        if from.read(&mut byte)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if byte[0] == b'\n' {
-            return Ok(serde_json::from_slice(&line)?);
-        }
-        line.push(byte[0]);
     }
 }

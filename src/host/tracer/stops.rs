@@ -11,7 +11,7 @@ use nix::libc;
 use nix::poll::PollFd;
 
 use super::tracer_of;
-use crate::host::process::ProcessId;
+use crate::host::process::{ProcessId, is_gone};
 
 /// What happened to a thread.
 pub(super) struct Stopped {
@@ -64,8 +64,9 @@ const NATIVE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const NATIVE: u32 = 0xc000_00b7;
 
-/// Has this process run before others where that is allowed (CAP_SYS_NICE, setpriority(2)): on a busy machine everybody
-/// whom it holds, and everybody who only passes by, would wait for its turn as well.
+/// Has this process run before others of its cgroup where that is allowed (CAP_SYS_NICE, setpriority(2)): on a busy machine
+/// everybody whom it holds, and everybody who only passes by, would wait for its turn as well. Agents in a cluster have no
+/// such right; there it competes with guardians alone, in their cgroup, which has a share of the processor like any other.
 pub(super) fn hurry() {
     const FIRST: libc::c_int = -20;
     // SAFETY: setpriority(2) takes integers only.
@@ -99,6 +100,11 @@ impl Stop {
             libc::PTRACE_EVENT_EXEC => Self::Exec,
             _ => Self::Other,
         }
+    }
+
+    /// Whether a thread that stopped before under the same number is no more.
+    pub(super) fn ends_what_was(self) -> bool {
+        matches!(self, Self::Exec | Self::Gone)
     }
 }
 
@@ -172,10 +178,14 @@ pub(super) fn before_exec(thread: i32) -> Option<i32> {
 }
 
 /// The threads that a process has now; none where it is gone.
-pub(super) fn threads(process: &ProcessId) -> Vec<i32> {
-    if !process.is_alive().unwrap_or(false) {
-        return Vec::new();
+pub(super) fn threads(process: &ProcessId) -> io::Result<Vec<i32>> {
+    if !process.is_alive()? {
+        return Ok(Vec::new());
     }
-    let entries = std::fs::read_dir(format!("/proc/{}/task", process.pid)).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let entries = match std::fs::read_dir(format!("/proc/{}/task", process.pid)) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }

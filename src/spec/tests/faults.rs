@@ -54,6 +54,32 @@ fn refuses_what_a_member_whose_volumes_are_detached_cannot_show() {
 }
 
 #[test]
+fn refuses_what_contradicts_one_of_the_drivers_that_may_be_taken_and_says_to_name_another() {
+    let told = |latency: &str, other: &str| {
+        let steps = format!(
+            "    - {{name: slow, at: 1s, for: 10s, fault: {{diskLatency: {{members: {{ordinals: [1]}}, {latency}}}}}}}
+    - {{name: other, at: 5s, for: 10s, fault: {{{other}}}}}
+  hypothesis:"
+        );
+        problems(&GOOD.replace("  hypothesis:", &steps))
+    };
+    let stall = "diskStall: {members: {ordinals: [1]}}";
+    let broken = "diskError: {members: {ordinals: [1]}, error: EIO, operations: [sync, write], driver: dmError, destroysData: true}";
+    for (latency, other, why) in [
+        ("delay: {fixed: 300ms}", stall, "a freeze waits for all that a slow device holds back"),
+        ("delay: {fixed: 20ms}", broken, "are mapped otherwise already"),
+    ] {
+        let found = told(latency, other);
+        assert!(found.len() == 1 && found[0].contains("contradicts step `slow`"), "{other}: {found:#?}");
+        assert!(found[0].contains(why) && found[0].contains(": name another"), "{other}: {found:#?}");
+        let named = told(&format!("{latency}, driver: syscall"), other);
+        assert_eq!(named, Vec::<String>::new(), "{other}");
+    }
+    let traced = told("delay: {fixed: 20ms}", "processPause: {members: {ordinals: [1]}}");
+    assert!(traced.len() == 1 && !traced[0].contains("name another"), "{traced:#?}");
+}
+
+#[test]
 fn refuses_parameters_before_a_run_that_their_types_let_through() {
     let found = |fault: &str| {
         let step = format!("    - {{name: wrong, at: 9m, for: 10s, fault: {{{fault}}}}}\n  hypothesis:");
@@ -63,6 +89,11 @@ fn refuses_parameters_before_a_run_that_their_types_let_through() {
     for (fault, field, instead) in [
         (disk("diskLatency", "delay: {fixed: 2h}"), "diskLatency.delay", "delay: {fixed: 20ms}"),
         (disk("diskLatency", "delay: {uniform: {min: 9ms, max: 2ms}}"), "diskLatency.delay", "exchange them"),
+        (
+            disk("diskLatency", &format!("delay: {{recorded: [{}]}}", ["2ms"; 1001].join(", "))),
+            "diskLatency.delay",
+            "write percentiles of them",
+        ),
         (disk("diskLatency", "delay: {fixed: 2ms}, percent: 0"), "diskLatency.percent", "between 1 and 100"),
         (
             disk("diskLatency", "delay: {fixed: 2ms}, operations: []"),

@@ -79,14 +79,6 @@ impl Launch {
         Ok(Started { child, identity: Guardian { process, descriptors } })
     }
 
-    /// The program that knows the hidden subcommands, for a child of this process.
-    pub fn program(&self) -> io::Result<PathBuf> {
-        match self {
-            Self::Beside { program, .. } => Ok(program.clone()),
-            Self::Apart { program, .. } => program.path(),
-        }
-    }
-
     fn spawn(&self, path: &Path, held: &[BorrowedFd<'_>]) -> Result<Child, LaunchError> {
         self.worker([SUBCOMMAND.as_ref(), path.as_os_str()], held, None)
     }
@@ -100,29 +92,45 @@ impl Launch {
         held: &[BorrowedFd<'_>],
         within: Option<&Path>,
     ) -> Result<Child, LaunchError> {
-        // Of two cgroups of one hierarchy the last one counts.
-        let within = within.map(Path::to_owned);
+        let [subcommand, orders] = words;
         match self {
-            Self::Beside { program, cgroup } => {
-                let cgroups: Vec<PathBuf> = cgroup.iter().cloned().chain(within).collect();
-                detached(program, words, held, &cgroups).map_err(LaunchError::Start)
-            }
+            Self::Beside { .. } => self.child(&words, held, within),
+            Self::Apart { .. } => self.child(&[subcommand, orders, APART.as_ref()], held, within),
+        }
+    }
+
+    /// Starts another of our hidden subcommands that ends with the node, and so may stay in the node's container, but for the
+    /// cgroup: processes of members wait for it, and must not get as little of the processor as the node asks for itself. Its
+    /// standard input and output are pipes.
+    pub fn companion(&self, words: [&OsStr; 2]) -> Result<Child, LaunchError> {
+        self.child(&words, &[], None)
+    }
+
+    fn child(
+        &self,
+        words: &[&OsStr],
+        held: &[BorrowedFd<'_>],
+        within: Option<&Path>,
+    ) -> Result<Child, LaunchError> {
+        let (program, shared, own) = match self {
+            Self::Beside { program, cgroup } => (program.clone(), cgroup.as_slice(), None),
             Self::Apart { program, cgroups, own } => {
-                let program = program.path().map_err(LaunchError::Start)?;
-                let apart = words.into_iter().chain([APART.as_ref()]);
-                let cgroups: Vec<PathBuf> = cgroups.iter().chain(own).cloned().chain(within).collect();
-                let mut attempts = ATTEMPTS;
-                loop {
-                    if let Some(own) = own {
-                        fs::create_dir_all(own).map_err(|error| LaunchError::Cgroup(own.clone(), error))?;
-                    }
-                    attempts -= 1;
-                    match detached(&program, apart.clone(), held, &cgroups) {
-                        // An agent that has just ended took the empty cgroup with it.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
-                        result => return result.map_err(LaunchError::Start),
-                    }
-                }
+                (program.path().map_err(LaunchError::Start)?, cgroups.as_slice(), own.as_ref())
+            }
+        };
+        // Of two cgroups of one hierarchy the last one counts.
+        let cgroups = shared.iter().chain(own).cloned().chain(within.map(Path::to_owned));
+        let cgroups: Vec<PathBuf> = cgroups.collect();
+        let mut attempts = ATTEMPTS;
+        loop {
+            if let Some(own) = own {
+                fs::create_dir_all(own).map_err(|error| LaunchError::Cgroup(own.clone(), error))?;
+            }
+            attempts -= 1;
+            match detached(&program, words.iter().copied(), held, &cgroups) {
+                // An agent that has just ended took the empty cgroup with it.
+                Err(error) if own.is_some() && error.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
+                result => return result.map_err(LaunchError::Start),
             }
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Holding, Meant};
 use crate::host::gate::{Gate, Rules, Whose};
 use crate::host::process::ProcessId;
+use crate::host::process::launch::detached;
 use crate::host::tracer::{Delay, Then};
 
 struct Gated(Gate);
@@ -37,7 +38,8 @@ fn ask(process: ProcessId, folder: &Path, meant: Meant, by: Duration) -> io::Res
         percent: 100,
         seed: 0,
     };
-    let mut gate = Gate::start(&std::env::current_exe()?, &rules)?;
+    let program = std::env::current_exe()?;
+    let mut gate = Gate::start(&rules, |words| detached(&program, words, &[], &[]))?;
     // With the first question the kernel begins to ask it.
     gate.tally()?;
     Ok(Gated(gate))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Holding, Meant};
 use crate::host::mount::place;
 use crate::host::process::ProcessId;
+use crate::host::process::launch::detached;
 use crate::host::tracer::{Delay, Paths, Rules, Then, Tracer};
 
 struct Traced {
@@ -46,14 +47,15 @@ fn trace(process: ProcessId, folder: &Path, meant: Meant, by: Duration) -> io::R
     };
     let then = Then::Wait(Delay::Fixed(by));
     let rules = Rules { operations, devices, paths, then, percent: 100, seed: 0 };
-    let mut tracer = Tracer::start(&std::env::current_exe()?, &rules)?;
+    let program = std::env::current_exe()?;
+    let mut tracer = Tracer::start(&rules, |words| detached(&program, words, &[], &[]))?;
     tracer.attach(vec![process])?;
     Ok(Traced { tracer, process })
 }
 
 impl Holding for Traced {
     fn mean(&mut self) -> Result<Option<Duration>, String> {
-        let tally = self.tracer.attach(vec![self.process]).map_err(|error| error.to_string())?;
+        let tally = self.tracer.attach(vec![self.process]).map_err(|error| error.to_string())?.tally;
         Ok(Some(Duration::from_nanos(tally.measured / tally.held.max(1))))
     }
 }

@@ -1,0 +1,123 @@
+//! Processes of ours that are asked, and answer each question with a line of JSON.
+//!
+//! One ends when nobody can ask it any more, so with whoever started it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdin, ChildStdout, ExitCode};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ProcessId;
+
+/// For how long one may take to answer: to attach to thousands of threads takes some milliseconds each.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One that was started here, and ends with this value.
+#[derive(Debug)]
+pub struct Asked {
+    child: Child,
+    /// Taken when it is dropped.
+    questions: Option<ChildStdin>,
+    answers: ChildStdout,
+    /// Who it is.
+    pub process: ProcessId,
+}
+
+impl Asked {
+    /// Has `launch` start one with these words, its standard input and output as pipes: a hidden subcommand, and its rules.
+    pub fn start(
+        subcommand: &str,
+        rules: &impl Serialize,
+        launch: impl FnOnce([&OsStr; 2]) -> io::Result<Child>,
+    ) -> io::Result<Self> {
+        let rules = serde_json::to_string(rules)?;
+        let mut child = launch([subcommand.as_ref(), rules.as_ref()])?;
+        let (Some(questions), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let process = ProcessId::of(child.id().cast_signed())?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { child, questions: Some(questions), answers, process })
+    }
+
+    /// What it answers.
+    ///
+    /// # Errors
+    /// That of the process itself, where it has ended with one.
+    pub fn ask<A: DeserializeOwned>(&mut self, question: &[u8]) -> io::Result<A> {
+        self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(question)?;
+        let until = Instant::now() + PATIENCE;
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            self.await_more(until)?;
+            let mut some = [0; 512];
+            match self.answers.read(&mut some)? {
+                0 => {
+                    let code = self.child.wait()?.code().filter(|&code| code != 0);
+                    return Err(
+                        code.map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::from_raw_os_error)
+                    );
+                }
+                length => line.extend_from_slice(&some[..length]),
+            }
+        }
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    fn await_more(&mut self, until: Instant) -> io::Result<()> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let limit = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)], limit) {
+                Err(Errno::EINTR) => {}
+                Ok(0) => {
+                    // What it answers later would be taken for the answer to the next question.
+                    self.questions = None;
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer"));
+                }
+                waited => return Ok(waited.map(drop)?),
+            }
+        }
+    }
+}
+
+impl Drop for Asked {
+    /// It ends when nobody asks any more; SIGKILL is for one that hangs.
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        let handle = self.process.open().ok().flatten();
+        if !handle.is_none_or(|handle| handle.wait(PATIENCE).unwrap_or(false)) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Becomes one, by these rules in JSON; its exit code is the number of the error with which it ended.
+pub(in crate::host) fn main<R: DeserializeOwned>(
+    rules: Option<OsString>,
+    run: impl FnOnce(R) -> io::Result<()>,
+) -> ExitCode {
+    let rules = rules.and_then(|text| serde_json::from_slice(text.as_encoded_bytes()).ok());
+    match rules.ok_or_else(|| Errno::EINVAL.into()).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = error.raw_os_error().and_then(|code| u8::try_from(code).ok());
+            ExitCode::from(code.unwrap_or(Errno::EIO as u8))
+        }
+    }
+}
+
+/// Answers one question.
+pub(in crate::host) fn answer(with: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(with)?;
+    line.push(b'\n');
+    let mut output = io::stdout();
+    output.write_all(&line)?;
+    output.flush()
+}
