@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 
+use nix::libc;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::fstatvfs;
 
@@ -50,6 +51,8 @@ pub struct Capacity {
     pub most: u64,
     /// What there would have to be more of.
     pub why: &'static str,
+    /// What the kernel says when there is none of it left (errno(3)).
+    pub errno: i32,
 }
 
 /// How many inodes can be held, by however many tables of descriptors.
@@ -58,11 +61,19 @@ pub fn capacity() -> io::Result<Capacity> {
     let (opened, openable) =
         of_file_nr(&fs::read_to_string("/proc/sys/fs/file-nr")?).ok_or(io::ErrorKind::InvalidData)?;
     let limits = [
-        (openable.saturating_sub(opened) / PART_OF_FILES, "open files of the machine (fs.file-max)"),
-        (available / PART_OF_MEMORY / MEMORY, "memory of the machine"),
+        Capacity {
+            most: openable.saturating_sub(opened) / PART_OF_FILES,
+            why: "open files of the machine (fs.file-max)",
+            errno: libc::ENFILE,
+        },
+        Capacity {
+            most: available / PART_OF_MEMORY / MEMORY,
+            why: "memory of the machine",
+            errno: libc::ENOMEM,
+        },
     ];
-    let least = limits.into_iter().min_by_key(|(most, _)| *most).unwrap_or_default();
-    Ok(Capacity { most: least.0, why: least.1 })
+    let [files, memory] = limits;
+    Ok(if files.most < memory.most { files } else { memory })
 }
 
 /// What is available, in bytes (proc_meminfo(5)).
