@@ -19,6 +19,7 @@ use seatrial::host::room::Room;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::{Disk, workers};
+use crate::node_throttle::{Limited, writes};
 
 const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
@@ -155,6 +156,21 @@ fn the_room_comes_back_of_a_file_that_has_an_access_list_of_its_folder() {
     let told = folder.statuses().into_iter().find(|(_, status)| status.state == InjectionState::RevertFailed);
     assert!(told.is_none(), "{told:?}");
     node.end();
+}
+
+/// Guardians and helpers of a fault have the volume open, as others would who use it.
+#[test]
+fn a_volume_without_inodes_can_be_limited_as_well() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let mut node = Node::start(&folder);
+    node.put(&injection("full", &pod, fill(Fill::FreeInodes(0)), LONG));
+    folder.await_state("full", InjectionState::Injected);
+    node.put(&injection("slow", &pod, writes(10), LONG));
+    folder.await_state("slow", InjectionState::Injected);
+    assert!(is_out_of_inodes(&limited.writer.disk) && limited.limit() == Some(10));
+    node.end();
+    assert!(!is_out_of_inodes(&limited.writer.disk) && limited.limit().is_none());
 }
 
 /// A pod with a volume that has some thousand inodes.

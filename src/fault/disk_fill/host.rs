@@ -225,6 +225,10 @@ impl Undo for Target {
         vec![self.holder]
     }
 
+    fn helpers(&self) -> Vec<ProcessId> {
+        self.hoard.into_iter().collect()
+    }
+
     fn revert(&self, held: &Held) -> Result<(), HostError> {
         if let Some(hoard) = self.hoard {
             return Ok(tied::end(hoard, patience(self.inodes)).map_err(|error| Error::End(hoard, error))?);

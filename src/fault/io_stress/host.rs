@@ -170,6 +170,10 @@ impl Undo for Target {
         vec![self.container.first]
     }
 
+    fn helpers(&self) -> Vec<ProcessId> {
+        vec![self.load]
+    }
+
     fn revert(&self, _: &Held) -> Result<(), HostError> {
         Ok(tied::end(self.load, PATIENCE).map_err(|error| Error::End(self.load, error))?)
     }
