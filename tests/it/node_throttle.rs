@@ -247,9 +247,13 @@ fn a_cgroup_that_is_made_later_ends_the_proof_where_limits_do_not_reach_it() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let is_old = limited.cgroup.join("blkio.throttle.write_iops_device").exists();
+    let earlier = limited.cgroup.join("earlier");
+    fs::create_dir(&earlier).expect("writable");
     let mut node = Node::start(&folder);
     node.put(&injection("slow", &pod, writes(10), long()));
     folder.await_state("slow", InjectionState::Injected);
+    // One that ends is not missed.
+    fs::remove_dir(&earlier).expect("nobody is in it");
     let later = limited.cgroup.join("later");
     fs::create_dir(&later).expect("writable");
     if is_old {
