@@ -11,6 +11,7 @@ use nix::libc::{major, minor};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{HostFault, InjectionState, ThrottledDisk};
+use seatrial::host::cgroup::remove;
 use seatrial::node::LocatedContainer;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
@@ -83,6 +84,18 @@ impl Limited {
         written.expect("writable for root");
     }
 
+    /// Moves the writer into a cgroup below its own, which passes on what limits I/O.
+    pub fn move_below(&self) -> PathBuf {
+        let inner = self.cgroup.join("inner");
+        fs::create_dir(&inner).expect("writable");
+        fs::write(inner.join("cgroup.procs"), self.writer.pid().to_string()).expect("it lives");
+        let passed_on = self.cgroup.join("cgroup.subtree_control");
+        if passed_on.exists() {
+            fs::write(passed_on, "+io").expect("nobody is left in it");
+        }
+        inner
+    }
+
     /// How many syncs there are in a second.
     fn syncs_per_second(&self) -> f64 {
         let (before, since) = (self.writer.syncs(), Instant::now());
@@ -97,10 +110,8 @@ impl Drop for Limited {
         self.limit_to(0);
         let _ = self.writer.child.kill();
         let _ = self.writer.child.wait();
-        let until = Instant::now() + SOON;
-        while fs::remove_dir(&self.cgroup).is_err() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        // With those below.
+        let _ = remove(&self.cgroup, SOON);
     }
 }
 

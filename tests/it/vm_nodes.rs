@@ -18,6 +18,11 @@ fn disks_are_limited_where_cgroups_are_of_version_2_alone() {
     these(&["node_throttle::"]);
 }
 
+#[test]
+fn disks_are_loaded_where_cgroups_are_of_version_2_alone() {
+    these(&["node_load::a_load_reads", "node_load::a_load_that_its_container"]);
+}
+
 /// What takes minutes in an emulated machine: `make test-long`.
 mod long {
     use super::*;
