@@ -8,8 +8,9 @@
 //!
 //! Inodes can only run out where their number is fixed, which of the two is ext4. Each that is taken costs a descriptor and some
 //! two kilobytes of the kernel's memory, which count for nobody's container; more than half of the files that the machine can
-//! still open, or than a quarter of its available memory holds, is refused. Taking and freeing takes time, some two seconds for
-//! each hundred thousand.
+//! still open, or than a quarter of its available memory holds, is refused, and it is lost where that comes true meanwhile; where
+//! memory is short, that process is the first that the kernel ends. Taking and freeing takes time, some two seconds for each
+//! hundred thousand; it is in force when all were taken once.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -19,8 +19,8 @@
 //! that has written to it so far: a container that has just been started over the files of another is limited only when the kernel
 //! has noticed, some seconds of writing later. A partition has no limits of its own: they are those of its
 //! whole disk, for this container alone. In version 1 limits do not reach a cgroup that is made below the container's own
-//! afterwards: with one the fault is lost. The quorum guard does not count a slow member as down; a limit below what the store
-//! needs comes to that.
+//! afterwards: with one the fault is lost; one that is removed is not counted any more. The quorum guard does not count a slow
+//! member as down; a limit below what the store needs comes to that.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

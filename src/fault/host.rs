@@ -111,6 +111,11 @@ pub trait Undo {
         1
     }
 
+    /// The processes of ours, beside guardians, that do it for as long as it is in force.
+    fn helpers(&self) -> Vec<ProcessId> {
+        Vec::new()
+    }
+
     /// Whether there is nothing left that it could do: every process that it lived in is gone, and with them whatever was
     /// done to them.
     fn is_gone(&self) -> bool {

@@ -8,8 +8,10 @@
 //! written to a disk since the last look, with how many that were and how long they took.
 //!
 //! What a member feels of it is up to its disk: the load asks for as much as `workers` at a time can get, or for `rate`. Limits
-//! and weights of the container's cgroup hold for both together, and so does its memory, of which the load takes a few megabytes
-//! and `workers` times `blockSize`. A slow member counts as up for the quorum guard.
+//! and weights of the container's cgroup hold for both together. In version 2 so do those of memory and of processes
+//! (`pids.max`): the load takes some 8 MiB, and for each worker on each volume a thread and a `blockSize`. Without so much memory
+//! left it is refused, because kubelet has the kernel end the whole container where one process goes too far
+//! (`memory.oom.group`); without the threads it fails at once. A slow member counts as up for the quorum guard.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::geteuid;
 
 pub mod hierarchies;
+pub mod memory;
 
 use hierarchies::Hierarchies;
 

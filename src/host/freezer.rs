@@ -282,6 +282,21 @@ pub(super) fn pids_below(folder: &Path) -> io::Result<Vec<i32>> {
     Ok(found)
 }
 
+/// The cgroup at or below `folder` that has a process itself; `None` where none of them has. In version 2 whoever joins it has
+/// to join that one: a cgroup that passes controllers on to those below it takes no process.
+pub fn cgroup_of(pid: i32, folder: &Path) -> io::Result<Option<PathBuf>> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        match pids_in(&folder, &mut folders) {
+            Ok(pids) if pids.contains(&pid) => return Ok(Some(folder)),
+            Ok(_) => {}
+            Err(error) if is_removed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 fn pids_in(folder: &Path, below: &mut Vec<PathBuf>) -> io::Result<Vec<i32>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 
+use nix::libc;
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::fstatvfs;
 
@@ -25,7 +26,12 @@ impl Inodes {
     /// Of the filesystem of an open file; nothing where it does not count them, as btrfs.
     pub fn at(file: &File) -> io::Result<Option<Self>> {
         let found = fstatvfs(file)?;
-        Ok((found.files() > 0).then(|| Self { all: found.files(), free: found.files_free() }))
+        Ok(Self::counted(found.files(), found.files_free()))
+    }
+
+    /// A filesystem that does not count them says that it has none, or as CephFS that all numbers are left.
+    fn counted(all: u64, free: u64) -> Option<Self> {
+        (all > 0 && free <= all).then_some(Self { all, free })
     }
 }
 
@@ -50,6 +56,8 @@ pub struct Capacity {
     pub most: u64,
     /// What there would have to be more of.
     pub why: &'static str,
+    /// What the kernel says when there is none of it left (errno(3)).
+    pub errno: i32,
 }
 
 /// How many inodes can be held, by however many tables of descriptors.
@@ -58,11 +66,19 @@ pub fn capacity() -> io::Result<Capacity> {
     let (opened, openable) =
         of_file_nr(&fs::read_to_string("/proc/sys/fs/file-nr")?).ok_or(io::ErrorKind::InvalidData)?;
     let limits = [
-        (openable.saturating_sub(opened) / PART_OF_FILES, "open files of the machine (fs.file-max)"),
-        (available / PART_OF_MEMORY / MEMORY, "memory of the machine"),
+        Capacity {
+            most: openable.saturating_sub(opened) / PART_OF_FILES,
+            why: "open files of the machine (fs.file-max)",
+            errno: libc::ENFILE,
+        },
+        Capacity {
+            most: available / PART_OF_MEMORY / MEMORY,
+            why: "memory of the machine",
+            errno: libc::ENOMEM,
+        },
     ];
-    let least = limits.into_iter().min_by_key(|(most, _)| *most).unwrap_or_default();
-    Ok(Capacity { most: least.0, why: least.1 })
+    let [files, memory] = limits;
+    Ok(if files.most < memory.most { files } else { memory })
 }
 
 /// What is available, in bytes (proc_meminfo(5)).
@@ -91,6 +107,15 @@ mod tests {
         assert_eq!(of_meminfo("MemTotal:  20 kB\n"), None);
         assert_eq!(of_file_nr("1728\t0\t9223372036854775807\n"), Some((1728, i64::MAX as u64)));
         assert_eq!(of_file_nr("1728"), None);
+    }
+
+    #[test]
+    fn what_says_that_there_are_more_left_than_there_can_be_does_not_count_them() {
+        assert_eq!(Inodes::counted(10, 4), Some(Inodes { all: 10, free: 4 }));
+        assert_eq!(Inodes::counted(10, 10), Some(Inodes { all: 10, free: 10 }));
+        for uncounted in [(0, 0), (10, u64::MAX), (u64::MAX - 1, u64::MAX)] {
+            assert_eq!(Inodes::counted(uncounted.0, uncounted.1), None);
+        }
     }
 
     #[test]

@@ -95,7 +95,8 @@ fn load(orders: &Orders) -> io::Result<()> {
     if !line.is_told()? {
         return Ok(());
     }
-    // Where memory is short in the neighbour's cgroup, this process is the one to go.
+    // Where memory is short, this process is the one to go; with it the whole neighbour, where its cgroup ends together
+    // (memory.oom.group), as kubelet has it in version 2.
     fs::write("/proc/self/oom_score_adj", "1000")?;
     // SAFETY: whoever started this process let it inherit these descriptors, and nothing else here uses them.
     let inherited = |number| unsafe { File::from_raw_fd(number) };
@@ -117,7 +118,12 @@ fn load(orders: &Orders) -> io::Result<()> {
     }
     std::thread::scope(|threads| {
         for worker in workers {
-            threads.spawn(move || worker.work());
+            let (number, thread) = (worker.number, std::thread::Builder::new());
+            if let Err(error) = thread.spawn_scoped(threads, move || worker.work()) {
+                // The neighbour's limit of processes is one of threads, too. The others never come to an end by themselves.
+                let _ = tally.note(number, &failed(&error));
+                std::process::exit(1);
+            }
         }
         loop {
             let is_over = |result: io::Result<bool>| !result.unwrap_or(false);
@@ -139,7 +145,8 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Writes the whole file once: what was never written would be read from nowhere. Whether that was wanted until the end.
+    /// Writes the whole file once: what was never written would be read from nowhere. That is no load yet, and noted only
+    /// where it fails. Whether it was done.
     fn make(&mut self, is_wanted: &impl Fn() -> io::Result<bool>) -> io::Result<bool> {
         let mut buffer = Buffer::new(AT_ONCE.min(self.load.size));
         let mut random = ChaCha12Rng::seed_from_u64(self.load.seed);
@@ -150,8 +157,8 @@ impl Worker<'_> {
             }
             let bytes = buffer.aligned(AT_ONCE.min(self.load.size - at));
             random.fill(bytes);
-            let bytes = &*bytes;
-            if !self.timed(true, |file| file.write_all_at(bytes, at))? {
+            if let Err(error) = self.file.write_all_at(bytes, at) {
+                self.tally.note(self.number, &failed(&error))?;
                 return Ok(false);
             }
             at += bytes.len() as u64;
@@ -187,11 +194,16 @@ impl Worker<'_> {
         let done = once(self.file);
         match &done {
             Ok(()) => self.entry.add(is_write, since.elapsed()),
-            Err(error) => self.entry.errno = error.raw_os_error().unwrap_or(libc::EIO),
+            Err(error) => self.entry.errno = failed(error).errno,
         }
         self.tally.note(self.number, &self.entry)?;
         Ok(done.is_ok())
     }
+}
+
+/// What is noted of whoever has done nothing.
+fn failed(error: &io::Error) -> Entry {
+    Entry { errno: error.raw_os_error().unwrap_or(libc::EIO), ..Entry::default() }
 }
 
 /// Bytes that begin where direct I/O may.

@@ -48,12 +48,22 @@ impl ProcessId {
 
     /// A handle to the process; `None` where it is gone, or a zombie that only waits to be reaped.
     pub fn open(&self) -> io::Result<Option<PidFd>> {
+        self.open_where(|stat| !stat.has_ended())
+    }
+
+    /// The same, also for a zombie: the kernel calls a process so whose first thread has ended, while others may still have
+    /// open what it had. Its handle becomes readable with the end of the last one.
+    pub fn open_to_the_last_thread(&self) -> io::Result<Option<PidFd>> {
+        self.open_where(|_| true)
+    }
+
+    fn open_where(&self, is_meant: impl FnOnce(Stat) -> bool) -> io::Result<Option<PidFd>> {
         let Some(handle) = PidFd::open(self.pid)? else {
             return Ok(None);
         };
         // The handle was opened first: if the start time still fits now, it fits the handle too.
         match stat::read(self.pid)? {
-            Some(stat) if stat.start == self.start && !stat.has_ended() => Ok(Some(handle)),
+            Some(stat) if stat.start == self.start && is_meant(stat) => Ok(Some(handle)),
             Some(_) | None => Ok(None),
         }
     }

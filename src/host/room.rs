@@ -48,6 +48,11 @@ pub fn unnamed(folder: &File) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(flags.bits()).mode(0o600).open(path)
 }
 
+/// How much a file takes at least that takes anything: a block of its filesystem.
+pub fn block(file: &File) -> io::Result<u64> {
+    Ok(fstatvfs(file)?.fragment_size())
+}
+
 /// How much a file takes.
 pub fn taken(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.blocks() * BLOCK)

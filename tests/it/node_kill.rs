@@ -24,6 +24,7 @@ use crate::node_shaping::{crowd, is_shaped, narrow};
 use crate::node_stall::stall;
 use crate::node_throttle::{Limited, hierarchy, writes};
 use crate::node_writer::Writer;
+use crate::vm::patient;
 
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.
@@ -162,7 +163,9 @@ impl Scene {
         node.put(&spec);
         // Points of the revert are reached when it is asked for.
         let asked = Instant::now();
-        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
+        while node.child.try_wait().expect("ours").is_none()
+            && asked.elapsed() < patient(Duration::from_secs(5))
+        {
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
@@ -170,7 +173,7 @@ impl Scene {
         }
         assert!(node.child.try_wait().expect("ours").is_some(), "the node never got to {point}");
         node.child.wait().expect("ours");
-        self.is_clean_by(deadline + ONE_SECOND, &format!("by a node killed at {point}"));
+        self.is_clean_by(deadline + patient(ONE_SECOND), &format!("by a node killed at {point}"));
     }
 
     /// A node that dies at `point`, together with every guardian, and a successor that nobody tells anything.
@@ -179,7 +182,9 @@ impl Scene {
         let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_mins(1));
         node.put(&spec);
         let asked = Instant::now();
-        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(5) {
+        while node.child.try_wait().expect("ours").is_none()
+            && asked.elapsed() < patient(Duration::from_secs(5))
+        {
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
@@ -191,7 +196,7 @@ impl Scene {
         }
         let next = Node::start(&self.folder);
         self.is_clean_by(
-            Instant::now() + Duration::from_secs(5),
+            Instant::now() + patient(Duration::from_secs(5)),
             &format!("after the start that follows a death of both at {point}"),
         );
         next.end();

@@ -1,10 +1,15 @@
 //! Full disks: what is left on a real filesystem, of bytes or of inodes, is taken, and given back whoever dies.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Fill, FullDisk, HostFault, InjectionState};
@@ -14,6 +19,7 @@ use seatrial::host::room::Room;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::{Disk, workers};
+use crate::node_throttle::{Limited, writes};
 
 const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
@@ -111,6 +117,62 @@ fn a_volume_is_filled_to_what_was_asked_and_not_further() {
     node.end();
 }
 
+/// Gives whatever is made in a folder from now on an access list that is more than a mode (acl(5); the layout is that of
+/// posix_acl_xattr.h of Linux).
+fn give_access_list(folder: &Path) {
+    const NOBODY: u32 = u32::MAX;
+    // The owner, user 1000, the group, the mask, and everybody else.
+    let entries: [(u16, u16, u32); 5] =
+        [(0x01, 7, NOBODY), (0x02, 7, 1000), (0x04, 7, NOBODY), (0x10, 7, NOBODY), (0x20, 0, NOBODY)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, who) in entries {
+        list.extend([tag.to_le_bytes(), permissions.to_le_bytes()].concat());
+        list.extend(who.to_le_bytes());
+    }
+    let path = CString::new(folder.as_os_str().as_bytes()).expect("a path");
+    let name = c"system.posix_acl_default";
+    // SAFETY: the kernel copies the path, the name and the list, which live until the call returns.
+    let done = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), list.as_ptr().cast(), list.len(), 0) };
+    Errno::result(done).expect("ext4 keeps access lists");
+}
+
+#[test]
+fn the_room_comes_back_of_a_file_that_has_an_access_list_of_its_folder() {
+    let folder = Folder::new();
+    let mut pod = Pod::new(Grouping::None);
+    // There is no place for it in inodes as small as these.
+    let disk = Disk::made(folder.path(), 32 * MIB, &["-I", "128"]);
+    give_access_list(&disk.mount);
+    pod.located.volumes = vec![disk.volume()];
+    folder.show(0, &pod.located);
+    let before = room(&disk);
+    let mut node = Node::start(&folder);
+    node.put(&injection("listed", &pod, fill(Fill::Free(0)), LONG));
+    folder.await_state("listed", InjectionState::Injected);
+    node.gone("listed");
+    folder.await_state("listed", InjectionState::Reverted);
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    eventually("the room is back", SOON, || (room(&disk).free == before.free).then_some(()));
+    let told = folder.statuses().into_iter().find(|(_, status)| status.state == InjectionState::RevertFailed);
+    assert!(told.is_none(), "{told:?}");
+    node.end();
+}
+
+/// Guardians and helpers of a fault have the volume open, as others would who use it.
+#[test]
+fn a_volume_without_inodes_can_be_limited_as_well() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let Some(limited) = Limited::start(&folder, &mut pod) else { return };
+    let mut node = Node::start(&folder);
+    node.put(&injection("full", &pod, fill(Fill::FreeInodes(0)), LONG));
+    folder.await_state("full", InjectionState::Injected);
+    node.put(&injection("slow", &pod, writes(10), LONG));
+    folder.await_state("slow", InjectionState::Injected);
+    assert!(is_out_of_inodes(&limited.writer.disk) && limited.limit() == Some(10));
+    node.end();
+    assert!(!is_out_of_inodes(&limited.writer.disk) && limited.limit().is_none());
+}
+
 /// A pod with a volume that has some thousand inodes.
 fn with_few_inodes(folder: &Folder) -> (Pod, Disk) {
     let mut pod = Pod::new(Grouping::None);
@@ -143,7 +205,11 @@ fn a_volume_without_inodes_has_room_and_takes_no_new_file_until_they_are_back() 
     // What the pod frees is taken, too.
     fs::remove_file(disk.mount.join("old")).expect("ours");
     eventually("it is taken again", SOON, || is_out_of_inodes(&disk).then_some(()));
-    assert_eq!(workers(&disk).len(), 1);
+    let holder = workers(&disk);
+    assert_eq!(holder.len(), 1);
+    // The kernel's memory that it holds makes it no larger.
+    let first_to_go = fs::read_to_string(format!("/proc/{}/oom_score_adj", holder[0])).expect("readable");
+    assert_eq!(first_to_go.trim(), "1000");
     assert_eq!(folder.status("inodes").map(|status| status.state), Some(InjectionState::Injected));
     node.gone("inodes");
     eventually("they are back", SOON, || (inodes(&disk).free > before).then_some(()));

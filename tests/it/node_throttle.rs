@@ -11,6 +11,7 @@ use nix::libc::{major, minor};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{HostFault, InjectionState, ThrottledDisk};
+use seatrial::host::cgroup::remove;
 use seatrial::node::LocatedContainer;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
@@ -83,6 +84,18 @@ impl Limited {
         written.expect("writable for root");
     }
 
+    /// Moves the writer into a cgroup below its own, which passes on what limits I/O.
+    pub fn move_below(&self) -> PathBuf {
+        let inner = self.cgroup.join("inner");
+        fs::create_dir(&inner).expect("writable");
+        fs::write(inner.join("cgroup.procs"), self.writer.pid().to_string()).expect("it lives");
+        let passed_on = self.cgroup.join("cgroup.subtree_control");
+        if passed_on.exists() {
+            fs::write(passed_on, "+io").expect("nobody is left in it");
+        }
+        inner
+    }
+
     /// How many syncs there are in a second.
     fn syncs_per_second(&self) -> f64 {
         let (before, since) = (self.writer.syncs(), Instant::now());
@@ -97,10 +110,8 @@ impl Drop for Limited {
         self.limit_to(0);
         let _ = self.writer.child.kill();
         let _ = self.writer.child.wait();
-        let until = Instant::now() + SOON;
-        while fs::remove_dir(&self.cgroup).is_err() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        // With those below.
+        let _ = remove(&self.cgroup, SOON);
     }
 }
 
@@ -247,9 +258,13 @@ fn a_cgroup_that_is_made_later_ends_the_proof_where_limits_do_not_reach_it() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let is_old = limited.cgroup.join("blkio.throttle.write_iops_device").exists();
+    let earlier = limited.cgroup.join("earlier");
+    fs::create_dir(&earlier).expect("writable");
     let mut node = Node::start(&folder);
     node.put(&injection("slow", &pod, writes(10), long()));
     folder.await_state("slow", InjectionState::Injected);
+    // One that ends is not missed.
+    fs::remove_dir(&earlier).expect("nobody is in it");
     let later = limited.cgroup.join("later");
     fs::create_dir(&later).expect("writable");
     if is_old {

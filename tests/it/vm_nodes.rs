@@ -17,3 +17,18 @@ fn faults_work_where_cgroups_are_of_version_2_alone() {
 fn disks_are_limited_where_cgroups_are_of_version_2_alone() {
     these(&["node_throttle::"]);
 }
+
+#[test]
+fn disks_are_loaded_where_cgroups_are_of_version_2_alone() {
+    these(&["node_load::a_load_reads", "node_load::a_load_that_its_container"]);
+}
+
+/// What takes minutes in an emulated machine: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_node_killed_at_any_point_leaves_no_limit_where_cgroups_are_of_version_2_alone() {
+        these(&["node_kill::a_node_killed_at_any_point_leaves_no_limit"]);
+    }
+}

@@ -295,6 +295,10 @@ impl Undo for Target {
         self.containers.iter().map(|container| container.first).collect()
     }
 
+    fn helpers(&self) -> Vec<ProcessId> {
+        vec![self.tracer]
+    }
+
     fn revert(&self, _: &Held) -> Result<(), HostError> {
         let failed = |error| Error::End(self.tracer, error);
         let Some(tracer) = self.tracer.open().map_err(failed)? else {

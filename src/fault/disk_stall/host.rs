@@ -299,6 +299,10 @@ impl Undo for Target {
         self.pulser.is_some_and(|pulser| matches!(pulser.is_alive(), Ok(false))) || self.is_ending()
     }
 
+    fn helpers(&self) -> Vec<ProcessId> {
+        self.pulser.into_iter().collect()
+    }
+
     fn revert(&self, held: &Held) -> Result<(), HostError> {
         let held = held.try_clone().map_err(Error::Ledger)?;
         match Grip::from_held(held) {

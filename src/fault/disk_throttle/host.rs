@@ -154,13 +154,18 @@ impl Limit {
         Throttle::open(&self.cgroup).map_err(kernel("open the cgroup of", &self.container))
     }
 
+    /// Its cgroup, which is there.
+    fn opened(&self) -> Result<Throttle, Error> {
+        Ok(self.open()?.ok_or_else(|| ContainerError::Gone(self.container.clone()))?)
+    }
+
     fn read(&self, throttle: &Throttle) -> Result<Option<u64>, ContainerError> {
         throttle.limit(self.disk, self.rate).map_err(kernel("read the I/O limits of", &self.container))
     }
 
     /// Sets it where it is still as it was found, and reads it back.
     fn set(&self) -> Result<Slow, Error> {
-        let throttle = self.open()?.ok_or_else(|| ContainerError::Gone(self.container.clone()))?;
+        let throttle = self.opened()?;
         let now = self.read(&throttle)?;
         if now != self.before {
             let (expected, actual) = (word(self.before), word(now));
@@ -213,7 +218,8 @@ pub(in crate::fault) fn prepare(
                     let (container, claim) = (running.name.clone(), volume.claim.clone());
                     let cgroup = cgroup.clone();
                     let limit = Limit { container, cgroup, claim, disk: *disk, rate, to, before: None };
-                    target.limits.push(with_before(limit)?);
+                    let is_below = is_below(&limit, &target.limits);
+                    target.limits.extend(unless_removed(is_below, with_before(limit))?);
                 }
             }
         }
@@ -270,12 +276,26 @@ fn cgroups(pod: &LocatedPod, running: &Running) -> Result<Vec<CgroupId>, Error> 
     Ok(reaching(&own.path).map_err(kernel("find the cgroup of", &running.name))?)
 }
 
+/// Whether a limit is one of a cgroup below its container's own, which may come and go: the first of a container is its own.
+fn is_below(limit: &Limit, all: &[Limit]) -> bool {
+    let own = all.iter().find(|other| other.container == limit.container);
+    own.is_some_and(|own| own.cgroup != limit.cgroup)
+}
+
+/// What was done to a limit; nothing where that is one of a cgroup below its container's own that has just been removed.
+fn unless_removed<T>(is_below: bool, done: Result<T, Error>) -> Result<Option<T>, Error> {
+    match done {
+        Err(Error::Container(ContainerError::Gone(_))) if is_below => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// What a limit is before it is set, where that makes a difference.
 fn with_before(limit: Limit) -> Result<Limit, Error> {
     if limit.to == 0 {
         return Err(Error::Zero(limit.what()));
     }
-    let throttle = limit.open()?.ok_or_else(|| ContainerError::Gone(limit.container.clone()))?;
+    let throttle = limit.opened()?;
     match limit.read(&throttle)? {
         Some(now) if now <= limit.to => Err(Error::StricterAlready { what: limit.what(), now }),
         before => Ok(Limit { before, ..limit }),
@@ -312,7 +332,10 @@ impl Prepared for Ready {
         if let Some(other) = self.target.other(&spec.name)? {
             return Err(Error::LimitedByUs(other).into());
         }
-        let slow = self.target.limits.iter().map(Limit::set).collect::<Result<_, _>>()?;
+        let mut slow = Vec::new();
+        for limit in &self.target.limits {
+            slow.extend(unless_removed(is_below(limit, &self.target.limits), limit.set())?);
+        }
         Ok(Box::new(Throttled { slow, since: Instant::now(), has_slowed: false }))
     }
 }
@@ -342,10 +365,8 @@ impl Undo for Target {
     fn adopt(&self, _: &HostFault, _: Held) -> Result<Box<dyn Effect>, HostError> {
         let mut slow = Vec::new();
         for limit in &self.limits {
-            let throttle = limit.open().map_err(Error::from)?;
-            let gone = || Error::from(ContainerError::Gone(limit.container.clone()));
-            let throttle = throttle.ok_or_else(gone)?;
-            slow.push(Slow::new(limit.clone(), throttle).map_err(Error::from)?);
+            let found = limit.opened().and_then(|throttle| Ok(Slow::new(limit.clone(), throttle)?));
+            slow.extend(unless_removed(is_below(limit, &self.limits), found)?);
         }
         Ok(Box::new(Throttled { slow, since: Instant::now(), has_slowed: false }))
     }
@@ -397,14 +418,12 @@ impl Slow {
         }))
     }
 
-    fn measure(&mut self, over: Duration) -> Result<(), ContainerError> {
-        let counted = self.count()?;
+    fn measure(&mut self, counted: u64, over: Duration) {
         let more = counted.saturating_sub(std::mem::replace(&mut self.counted, counted));
         self.measured = more as f64 / over.as_secs_f64();
         if is_near(self.measured, self.limit.to) {
             self.near = Some(Instant::now());
         }
-        Ok(())
     }
 
     fn observed(&self) -> String {
@@ -428,15 +447,21 @@ impl Throttled {
         }
         let over = self.since.elapsed();
         if over >= SHORTEST {
+            let counted = self.slow.iter().map(Slow::count).collect::<Result<Vec<_>, _>>()?;
             self.since = Instant::now();
-            for slow in &mut self.slow {
-                slow.measure(over)?;
-            }
+            self.slow.iter_mut().zip(counted).for_each(|(slow, counted)| slow.measure(counted, over));
         }
         let lately = |slow: &Slow| slow.near.is_some_and(|near| near.elapsed() <= TOGETHER);
         let near: Vec<_> = self.slow.iter().map(|slow| (&slow.limit, lately(slow))).collect();
         self.has_slowed |= covers_all(&near);
         Ok(None)
+    }
+
+    /// Forgets cgroups below the containers' own that have been removed since, with their limits; whether there were any.
+    fn forget_removed(&mut self) -> bool {
+        let all: Vec<Limit> = self.slow.iter().map(|slow| slow.limit.clone()).collect();
+        self.slow.retain(|slow| !(is_below(&slow.limit, &all) && matches!(slow.limit.open(), Ok(None))));
+        self.slow.len() < all.len()
     }
 
     /// A cgroup below a container's own that was made after the limits were set, where those do not reach it.
@@ -476,7 +501,11 @@ impl Effect for Throttled {
     /// Before everybody came near a limit there is no proof; after it there is one for as long as the limits are there,
     /// also when nobody has anything to do, as of held calls. When each was near last is told.
     fn look(&mut self, _: Option<&LocatedPod>) -> Look {
-        match self.see() {
+        let mut seen = self.see();
+        if seen.is_err() && self.forget_removed() {
+            seen = self.see();
+        }
+        match seen {
             Err(error) => Look::Fails(error.to_string()),
             Ok(Some(contradiction)) => Look::Fails(contradiction),
             Ok(None) if self.has_slowed => {

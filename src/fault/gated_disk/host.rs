@@ -154,6 +154,10 @@ impl Undo for Target {
         self.containers.iter().map(|container| container.first).collect()
     }
 
+    fn helpers(&self) -> Vec<ProcessId> {
+        vec![self.gate]
+    }
+
     fn revert(&self, _: &Held) -> Result<(), HostError> {
         let failed = |error| Error::End(self.gate, error);
         let Some(gate) = self.gate.open().map_err(failed)? else {

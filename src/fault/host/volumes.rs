@@ -14,6 +14,7 @@ use crate::host::mount::table::{Namespace, of_device, open_below};
 use crate::host::process::{ProcessId, descendants};
 use crate::host::{shutdown, volume};
 use crate::node::LocatedPod;
+use crate::undo::Store;
 
 /// Folders of a node whose filesystems no fault may touch: its own, kubelet's, and those of container runtimes.
 const OF_THE_NODE: &[&str] = &[
@@ -127,7 +128,7 @@ pub(in crate::fault) fn find(
             return Err(VolumeError::UnknownFilesystem(claim.clone()));
         }
         let volume = Volume { claim: claim.clone(), path: located.path.clone(), device };
-        match volume.user(pod, &containers).map_err(kernel("look for users of", claim))? {
+        match volume.user(pod, &containers, undo_dir).map_err(kernel("look for users of", claim))? {
             User::Pod => {}
             User::Others(user) => return Err(VolumeError::UsedByOthers { claim: claim.clone(), user }),
             User::Unknown => return Err(VolumeError::Part(claim.clone())),
@@ -144,7 +145,7 @@ pub fn is_of_its_own(pod: &LocatedPod, volume: &Volume, undo_dir: &Path) -> Resu
         return Err(VolumeError::OfTheNode { claim: claim.clone(), folder });
     }
     let containers = Running::find(pod, None).unwrap_or_default();
-    match volume.user(pod, &containers).map_err(kernel("look for users of", claim))? {
+    match volume.user(pod, &containers, undo_dir).map_err(kernel("look for users of", claim))? {
         // Whoever else uses it does so by the same device.
         User::Pod | User::Others(_) => Ok(()),
         User::Unknown => Err(VolumeError::Part(claim.clone())),
@@ -221,8 +222,8 @@ impl Volume {
     }
 
     /// Who uses it.
-    fn user(&self, pod: &LocatedPod, containers: &[Running]) -> io::Result<User> {
-        let own = Own::of(pod, containers)?;
+    fn user(&self, pod: &LocatedPod, containers: &[Running], undo_dir: &Path) -> io::Result<User> {
+        let own = Own::of(pod, containers, undo_dir)?;
         let mut is_whole = false;
         for namespace in of_device(self.device)? {
             if let Some(point) = namespace.points.iter().find(|point| is_of_another_pod(point, &pod.uid)) {
@@ -256,7 +257,7 @@ enum User {
     Unknown,
 }
 
-/// The processes of a pod.
+/// The processes of a pod, and ours.
 struct Own {
     uid: String,
     processes: BTreeSet<i32>,
@@ -265,7 +266,7 @@ struct Own {
 }
 
 impl Own {
-    fn of(pod: &LocatedPod, containers: &[Running]) -> io::Result<Self> {
+    fn of(pod: &LocatedPod, containers: &[Running], undo_dir: &Path) -> io::Result<Self> {
         let first = containers.iter().map(|container| container.first);
         let roots: Vec<ProcessId> = first.chain(ProcessId::of(pod.holder)?).collect();
         let mut processes: BTreeSet<i32> = descendants(&roots)?.iter().map(|process| process.pid).collect();
@@ -274,6 +275,8 @@ impl Own {
         }
         // Whoever looks is no user, though it has opened the volume.
         processes.insert(std::process::id().cast_signed());
+        // Nor is whoever makes another fault: which of them go together is decided before.
+        processes.extend(of_faults(undo_dir)?);
         let shared = [std::process::id().cast_signed(), 1].map(namespace_of);
         let namespaces = roots.iter().filter_map(|root| namespace_of(root.pid));
         let namespaces = namespaces.filter(|name| !shared.contains(&Some(name.clone()))).collect();
@@ -286,6 +289,22 @@ impl Own {
             || cgroups(pid).contains(&self.uid)
             || cgroups(pid).contains(&self.uid.replace('-', "_"))
     }
+}
+
+/// Guardians and helpers of the faults that are in force on this node, by their records.
+fn of_faults(undo_dir: &Path) -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    for path in Store::open(undo_dir).and_then(|store| store.list()).map_err(io::Error::other)? {
+        // One that has just been removed has been taken back; one that cannot be read is set aside when a node starts.
+        let Ok(record) = Store::read(&path) else { continue };
+        let guardians = record.guardians().map(|guardian| guardian.process);
+        for process in guardians.chain(record.target.undo().helpers()) {
+            if process.is_alive()? {
+                found.push(process.pid);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn namespace_of(pid: i32) -> Option<PathBuf> {

@@ -18,8 +18,10 @@ use crate::fault::host::volumes::{VolumeError, find, kernel as of_volume};
 use crate::fault::host::{
     ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, io_cgroup, kernel,
 };
+use crate::host::cgroup::memory;
+use crate::host::freezer::cgroup_of;
 use crate::host::load::tally::{Entry, Tally};
-use crate::host::load::{Load, Orders, SUBCOMMAND, file_in};
+use crate::host::load::{ALIGNMENT, Load, Orders, SUBCOMMAND, file_in};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::process::tied::{self, Tied};
@@ -31,6 +33,9 @@ use crate::undo::guardian::LaunchError;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Over less time, a single write would look like many in a second.
 const SHORTEST: Duration = Duration::from_millis(500);
+
+/// What the program of the load takes of memory, with all that it needs to make its files.
+const PROGRAM: u64 = 8 << 20;
 
 /// What is loaded, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +75,29 @@ pub enum Error {
         /// What was asked for.
         size: u64,
     },
+    /// The kernel would end the container, or the load.
+    #[error(
+        "container {container} has {left} bytes of memory left (memory.max, less memory.current without inactive_file), and the load takes up to {needed} of the container's: write fewer `workers`, or a smaller `blockSize`"
+    )]
+    NoMemory {
+        /// Which.
+        container: String,
+        /// What is left.
+        left: u64,
+        /// What would be taken.
+        needed: u64,
+    },
     /// Nobody could do it.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The disk, or the kernel.
+    #[error("a read or write of the load failed: {0}")]
+    Failed(Errno),
+    /// Each of the workers is one.
+    #[error(
+        "the load cannot start its threads: {0}; they count against the limit of processes of the container and its pod (pids.max): write fewer `workers`"
+    )]
+    Threads(Errno),
     /// Whoever did it has ended.
     #[error("the process that loads the volumes has ended")]
     Gone,
@@ -82,6 +107,12 @@ pub enum Error {
     /// It is still there.
     #[error("cannot end {0}, which loads the volumes: {1}")]
     End(ProcessId, #[source] io::Error),
+}
+
+/// How much memory a load takes at most, in bytes: what its workers read and write, and the program itself.
+fn memory_of(stressed: &StressedDisk, volumes: usize) -> u64 {
+    let each = stressed.block_size.saturating_add(ALIGNMENT).saturating_mul(u64::from(stressed.workers));
+    each.saturating_mul(volumes as u64).saturating_add(PROGRAM)
 }
 
 /// A process that has not done anything yet.
@@ -112,7 +143,11 @@ fn start(
         let names: Vec<&str> = found.iter().map(|running| running.name.as_str()).collect();
         return Err(Error::WhichContainer(names.join(", ")));
     };
-    let cgroup = io_cgroup(pod, running)?;
+    let name = &running.name;
+    let whole = io_cgroup(pod, running)?;
+    // Some runtimes keep its processes in a cgroup below its own.
+    let cgroup = cgroup_of(running.first.pid, &whole.path).map_err(kernel("find the cgroup of", name))?;
+    let cgroup = cgroup.ok_or_else(|| ContainerError::Gone(name.clone()))?;
     let (mut claims, mut files) = (Vec::new(), Vec::new());
     for (volume, root) in find(pod, &stressed.claims, own.undo_dir)? {
         let claim = volume.claim;
@@ -122,6 +157,11 @@ fn start(
         }
         files.push(file_in(&root).map_err(of_volume("make a file on", &claim))?);
         claims.push(claim);
+    }
+    let needed = memory_of(stressed, files.len());
+    let left = memory::left(&cgroup).map_err(kernel("read the memory limits of", name))?;
+    if let Some(left) = left.filter(|left| *left < needed) {
+        return Err(Error::NoMemory { container: name.clone(), left, needed });
     }
     let load = Load {
         workers: stressed.workers,
@@ -142,7 +182,7 @@ fn start(
     let inherited: Vec<BorrowedFd<'_>> =
         std::iter::once(tally.as_fd()).chain(files.iter().map(File::as_fd)).collect();
     let words = [SUBCOMMAND.as_ref(), orders.as_ref()];
-    let child = own.launch.worker(words, &inherited, Some(&cgroup.path))?;
+    let child = own.launch.worker(words, &inherited, Some(&cgroup))?;
     let load = Tied::new(child).map_err(Error::Prepare)?;
     let target = Target { container: running.clone(), claims, load: load.process };
     Ok(Ready { target, load, tally })
@@ -170,6 +210,10 @@ impl Undo for Target {
         vec![self.container.first]
     }
 
+    fn helpers(&self) -> Vec<ProcessId> {
+        vec![self.load]
+    }
+
     fn revert(&self, _: &Held) -> Result<(), HostError> {
         Ok(tied::end(self.load, PATIENCE).map_err(|error| Error::End(self.load, error))?)
     }
@@ -194,8 +238,8 @@ struct Loaded {
 /// What a load has done.
 struct Seen {
     at: Instant,
-    /// By its own word.
-    done: Entry,
+    /// By its own word, on each volume.
+    done: Vec<Entry>,
     /// How many bytes the kernel had it read from disks and write to them.
     counted: u64,
 }
@@ -209,49 +253,59 @@ impl Loaded {
     fn see(&mut self) -> Result<Look, Error> {
         let now = Seen::now(&self.target, &self.tally)?;
         let over = now.at.duration_since(self.seen.at);
-        if now.done.errno != 0 {
-            let why = Errno::from_raw(now.done.errno);
-            return Ok(Look::Fails(format!("a read or write of the load failed: {why}")));
-        }
         if over < SHORTEST {
             return Ok(Look::NotYet);
         }
-        let observed = self.observed(&now, over);
-        self.seen = now;
-        // While nothing has come back, nothing is known: a disk may take longer than from one look to the next.
-        Ok(observed.map_or(Look::NotYet, Look::Holds))
+        let done: Vec<Entry> =
+            now.done.iter().zip(&self.seen.done).map(|(now, before)| now.since(before)).collect();
+        let bytes = now.counted.saturating_sub(self.seen.counted);
+        let look = if is_loaded(&done, bytes) {
+            Look::Holds(self.observed(&done, bytes, over))
+        } else {
+            Look::NotYet
+        };
+        // While nothing has come back, nothing is known: a disk may take longer than from one look to the next, and one
+        // longer than another.
+        if matches!(look, Look::Holds(_)) || done.iter().all(|done| done.count() == 0) {
+            self.seen = now;
+        }
+        Ok(look)
     }
 
-    /// What was done since the last look; nothing where nothing was, or nothing that got to a disk.
-    fn observed(&self, now: &Seen, over: Duration) -> Option<String> {
-        let reads = now.done.reads - self.seen.done.reads;
-        let writes = now.done.writes - self.seen.done.writes;
-        let bytes = now.counted.saturating_sub(self.seen.counted);
-        if reads + writes == 0 || bytes == 0 {
-            return None;
-        }
+    fn observed(&self, done: &[Entry], bytes: u64, over: Duration) -> String {
+        let all = done.iter().copied().fold(Entry::default(), Entry::with);
         let per_second = |count: u64| count as f64 / over.as_secs_f64();
-        let mean = (now.done.took - self.seen.done.took) / (reads + writes);
         let milliseconds = |nanos: u64| Duration::from_nanos(nanos).as_secs_f64() * 1000.0;
-        Some(format!(
+        format!(
             "{} in the cgroup of container {}: {:.1} reads/s and {:.1} writes/s on volumes {}, {:.2} ms each in the mean, {:.2} ms at most so far; {:.0} bytes/s to and from disks (/proc/PID/io)",
             self.target.load,
             self.target.container.name,
-            per_second(reads),
-            per_second(writes),
+            per_second(all.reads),
+            per_second(all.writes),
             self.target.claims.join(", "),
-            milliseconds(mean),
-            milliseconds(now.done.longest),
+            milliseconds(all.took / all.count()),
+            milliseconds(all.longest),
             per_second(bytes)
-        ))
+        )
     }
+}
+
+/// Whether every volume was loaded, and what was done got to a disk.
+fn is_loaded(done: &[Entry], bytes: u64) -> bool {
+    bytes > 0 && done.iter().all(|done| done.count() > 0)
 }
 
 impl Seen {
     /// What it has done by now.
     fn now(target: &Target, tally: &Tally) -> Result<Self, Error> {
         let failed = || kernel("look at the load in the cgroup of", &target.container.name);
-        let done = tally.read().map_err(failed())?;
+        let done = tally.read(target.claims.len()).map_err(failed())?;
+        match done.iter().find(|done| done.errno != 0).map(|done| Errno::from_raw(done.errno)) {
+            // It waits for whatever it reads and writes: only who wants to be more is told to try again.
+            Some(errno @ Errno::EAGAIN) => return Err(Error::Threads(errno)),
+            Some(errno) => return Err(Error::Failed(errno)),
+            None => {}
+        }
         let text = fs::read_to_string(format!("/proc/{}/io", target.load.pid));
         // Read first, so that it was this process if it still is.
         if !target.load.is_alive().map_err(failed())? {
@@ -286,7 +340,14 @@ impl Effect for Loaded {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{Entry, bytes, is_loaded};
+
+    #[test]
+    fn one_volume_proves_nothing_for_another_and_nothing_is_proven_that_gets_to_no_disk() {
+        let (busy, idle) = (Entry { reads: 1, ..Entry::default() }, Entry::default());
+        assert!(is_loaded(&[busy, busy], 1));
+        assert!(!is_loaded(&[busy, idle], 1) && !is_loaded(&[busy, busy], 0));
+    }
 
     #[test]
     fn only_what_gets_to_a_disk_is_counted() {

@@ -6,7 +6,7 @@
 //! thread may have one of its own (`CLONE_FILES` of unshare(2)).
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
@@ -21,7 +21,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::Inodes;
+use super::{Capacity, Inodes, capacity};
 use crate::host::process::tied::Line;
 use crate::host::room::unnamed;
 
@@ -42,8 +42,6 @@ pub struct Orders {
     pub ledger: RawFd,
     /// The top folders, and how many inodes shall be left there.
     pub folders: Vec<(RawFd, u64)>,
-    /// How many it holds at most, all together.
-    pub most: u64,
 }
 
 /// How far it is on one filesystem.
@@ -138,6 +136,9 @@ fn hoard(orders: Orders) -> io::Result<()> {
     if !line.is_told()? {
         return Ok(());
     }
+    // What it holds is the kernel's memory and not its own, which would not make it look like the one to go where memory is
+    // short. Nobody else's end gives that back.
+    fs::write("/proc/self/oom_score_adj", "1000")?;
     raise_limit();
     // SAFETY: whoever started this process let it inherit these descriptors, and nothing else here uses them.
     let inherited = |number| unsafe { File::from_raw_fd(number) };
@@ -150,10 +151,9 @@ fn hoard(orders: Orders) -> io::Result<()> {
     let mut keeper = Keeper::start()?;
     loop {
         let mut is_done = true;
-        for number in 0..hoards.len() {
-            let room = orders.most.saturating_sub(hoards.iter().map(|hoard| hoard.held).sum());
-            let progress = hoards[number].take(room.min(AT_ONCE), &mut keeper)?;
-            ledger.note(number, hoards[number].held, progress)?;
+        for (number, hoard) in hoards.iter_mut().enumerate() {
+            let progress = hoard.take(capacity, &mut keeper)?;
+            ledger.note(number, hoard.held, progress)?;
             is_done &= progress != Progress::Taking;
         }
         if !line.is_held_for(if is_done { PAUSE } else { Duration::ZERO })? {
@@ -170,8 +170,13 @@ struct Hoard {
 }
 
 impl Hoard {
-    /// Takes what is more than shall be left, `most` at most.
-    fn take(&mut self, most: u64, keeper: &mut Keeper) -> io::Result<Progress> {
+    /// Takes what is more than shall be left, not all at once, as long as the machine can hold all of it: others may take its
+    /// memory meanwhile, as another one of these does.
+    fn take(
+        &mut self,
+        capacity: impl FnOnce() -> io::Result<Capacity>,
+        keeper: &mut Keeper,
+    ) -> io::Result<Progress> {
         let free = match Inodes::at(&self.folder) {
             Ok(inodes) => inodes.map_or(0, |inodes| inodes.free),
             Err(error) => return Ok(failed(&error)),
@@ -180,13 +185,14 @@ impl Hoard {
         if more == 0 {
             return Ok(Progress::Done);
         }
-        if most == 0 {
-            return Ok(Progress::Failed(libc::ENFILE));
+        let capacity = capacity()?;
+        if more > capacity.most {
+            return Ok(Progress::Failed(capacity.errno));
         }
-        let (taken, refused) = keeper.take(&self.folder, more.min(most))?;
+        let (taken, refused) = keeper.take(&self.folder, more.min(AT_ONCE))?;
         self.held += taken;
         Ok(match refused {
-            None if more > most => Progress::Taking,
+            None if more > AT_ONCE => Progress::Taking,
             None => Progress::Done,
             // The kernel counts those that it is just freeing as free before they are.
             Some(error) if error.kind() == io::ErrorKind::StorageFull => Progress::Done,
@@ -261,9 +267,23 @@ fn raise_limit() {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
     use nix::libc;
 
-    use super::{Ledger, Progress};
+    use super::{Capacity, Hoard, Keeper, Ledger, Progress};
+
+    #[test]
+    fn no_more_are_taken_when_the_machine_cannot_hold_all_of_them_any_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut keeper = Keeper::start().expect("a thread");
+        let mut hoard =
+            Hoard { folder: Arc::new(File::open(folder.path()).expect("there")), leave: 0, held: 0 };
+        let capacity = || Ok(Capacity { most: 1, why: "memory", errno: libc::ENOMEM });
+        let progress = hoard.take(capacity, &mut keeper).expect("readable");
+        assert_eq!((progress, hoard.held), (Progress::Failed(libc::ENOMEM), 0));
+    }
 
     #[test]
     fn what_was_noted_is_read_by_all_who_hold_it() {

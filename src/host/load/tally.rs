@@ -38,8 +38,25 @@ impl Entry {
         self.longest = self.longest.max(took);
     }
 
+    /// How many reads and writes are done.
+    pub fn count(&self) -> u64 {
+        self.reads + self.writes
+    }
+
+    /// What was done since the same had done `before`; the longest of all is what it was.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            reads: self.reads - before.reads,
+            writes: self.writes - before.writes,
+            took: self.took - before.took,
+            ..*self
+        }
+    }
+
     /// What several have done together.
-    fn with(self, other: Self) -> Self {
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
         Self {
             reads: self.reads + other.reads,
             writes: self.writes + other.writes,
@@ -62,11 +79,14 @@ impl Tally {
         Ok(Self(memory))
     }
 
-    /// What all of them have done together.
-    pub fn read(&self) -> io::Result<Entry> {
+    /// What those on each of so many files have done together, who are as many on each.
+    pub fn read(&self, files: usize) -> io::Result<Vec<Entry>> {
         let mut bytes = vec![0; self.0.metadata()?.len() as usize];
         self.0.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes.chunks_exact(ENTRY).map(entry).fold(Entry::default(), Entry::with))
+        let each = (bytes.len() / files.max(1)).max(ENTRY);
+        let together =
+            |bytes: &[u8]| bytes.chunks_exact(ENTRY).map(entry).fold(Entry::default(), Entry::with);
+        Ok(bytes.chunks(each).map(together).collect())
     }
 
     pub(super) fn note(&self, number: u32, entry: &Entry) -> io::Result<()> {
@@ -117,17 +137,20 @@ mod tests {
     use super::{Entry, Tally};
 
     #[test]
-    fn what_each_has_noted_is_read_together() {
-        let tally = Tally::new(3).expect("memory");
-        assert_eq!(tally.read().expect("readable"), Entry::default());
+    fn what_those_on_a_file_have_noted_is_read_together() {
+        let tally = Tally::new(4).expect("memory");
+        assert_eq!(tally.read(2).expect("readable"), [Entry::default(); 2]);
         let mut one = Entry::default();
         one.add(true, Duration::from_millis(3));
         one.add(false, Duration::from_millis(1));
         tally.note(0, &one).expect("writable");
         let mut other = Entry { errno: 28, ..Entry::default() };
         other.add(false, Duration::from_millis(8));
-        tally.note(2, &other).expect("writable");
+        tally.note(1, &other).expect("writable");
         let all = Entry { reads: 2, writes: 1, took: 12_000_000, longest: 8_000_000, errno: 28 };
-        assert_eq!(tally.read().expect("readable"), all);
+        assert_eq!(tally.read(2).expect("readable"), [all, Entry::default()]);
+        assert_eq!(tally.read(1).expect("readable"), [all]);
+        let since = Entry { reads: 1, writes: 0, took: 8_000_000, ..all };
+        assert_eq!(all.since(&one), since);
     }
 }

@@ -22,6 +22,8 @@ use crate::host::process::held::Held;
 use crate::host::process::tied::Tied;
 use crate::host::room::unnamed;
 
+/// For how long they are waited for before anybody else is listened to; where there are more of them, a later look tells.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How often it is looked how far the process is.
 const LOOK: Duration = Duration::from_millis(5);
 /// For how long more may be left than shall be, after somebody has freed some: until the process has seen it.
@@ -64,15 +66,15 @@ pub(super) fn prepare(
     let orders = Orders {
         ledger: ledger.as_fd().as_raw_fd(),
         folders: roots.iter().map(AsRawFd::as_raw_fd).zip(wanted.iter().copied()).collect(),
-        most: capacity.most,
     };
     let orders = serde_json::to_string(&orders).map_err(|error| Error::Hold(error.into()))?;
     let inherited: Vec<BorrowedFd<'_>> =
         std::iter::once(ledger.as_fd()).chain(roots.iter().map(AsFd::as_fd)).collect();
     let child = own.launch.worker([SUBCOMMAND.as_ref(), orders.as_ref()], &inherited, None)?;
     let hoard = Tied::new(child).map_err(Error::Hold)?;
-    let target = Target { holder, volumes, hoard: Some(hoard.process) };
-    Ok(Ready { full: Full { volumes: target.volumes.clone(), hoard, ledger, roots, wanted }, target })
+    let target = Target { holder, volumes, hoard: Some(hoard.process), inodes: needed };
+    let volumes = target.volumes.clone();
+    Ok(Ready { full: Full { volumes, hoard, ledger, roots, wanted, is_complete: false }, target })
 }
 
 fn count(root: &File, claim: &str) -> Result<Inodes, Error> {
@@ -89,16 +91,9 @@ impl Prepared for Ready {
         self.full.descriptors()
     }
 
-    fn inject(self: Box<Self>, _: &InjectionSpec, left: Duration) -> Result<Box<dyn Effect>, HostError> {
+    fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
         let full = self.full;
-        full.hoard.go().map_err(Error::Hold)?;
-        let until = Instant::now() + left;
-        while !full.has_taken_all()? {
-            if Instant::now() >= until {
-                return Err(Error::Late.into());
-            }
-            std::thread::sleep(LOOK);
-        }
+        full.begin()?;
         Ok(Box::new(full))
     }
 }
@@ -111,9 +106,21 @@ pub(super) struct Full {
     roots: Vec<File>,
     /// How many may be left on each.
     wanted: Vec<u64>,
+    /// Whether they were all taken at some time.
+    is_complete: bool,
 }
 
 impl Full {
+    /// Has them taken, and waits for few of them: whoever wants them back meanwhile is heard only afterwards.
+    fn begin(&self) -> Result<(), Error> {
+        self.hoard.go().map_err(Error::Hold)?;
+        let until = Instant::now() + AT_ONCE;
+        while !self.has_taken_all()? && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// One that an earlier process of this node has made.
     pub(super) fn adopt(
         full: &FullDisk,
@@ -132,7 +139,8 @@ impl Full {
         };
         let wanted = roots.iter().zip(volumes).map(leave).collect::<Result<_, _>>()?;
         let hoard = Tied::adopt(line, process);
-        Ok(Self { volumes: volumes.to_vec(), hoard, ledger: ledger.into(), roots, wanted })
+        let (volumes, ledger) = (volumes.to_vec(), ledger.into());
+        Ok(Self { volumes, hoard, ledger, roots, wanted, is_complete: false })
     }
 
     /// Whether as few are left everywhere as shall be, by the word of the process that takes them.
@@ -154,10 +162,13 @@ impl Full {
         Ok(is_done)
     }
 
-    fn see(&self) -> Result<Look, Error> {
+    fn see(&mut self) -> Result<Look, Error> {
+        self.is_complete |= self.has_taken_all()?;
+        if !self.is_complete {
+            return Ok(Look::NotYet);
+        }
         let until = Instant::now() + SLACK;
         let mut seen = Vec::new();
-        self.has_taken_all()?;
         for (number, ((root, &wanted), volume)) in
             self.roots.iter().zip(&self.wanted).zip(&self.volumes).enumerate()
         {
@@ -200,5 +211,33 @@ impl Effect for Full {
     fn into_held(self: Box<Self>) -> Held {
         let first = [self.hoard.into_line(), self.ledger.into()];
         first.into_iter().chain(self.roots.into_iter().map(OwnedFd::from)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::{Full, Ledger, Look, Tied, Volume};
+
+    #[test]
+    fn as_long_as_inodes_are_being_taken_a_node_waits_for_none_and_says_nothing_of_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Takes nothing, for ever.
+        let idle = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut full = Full {
+            volumes: vec![Volume { claim: "data".into(), path: folder.path().into(), device: 0 }],
+            hoard: Tied::new(idle.expect("installed")).expect("it lives"),
+            ledger: Ledger::new(1).expect("memory"),
+            roots: vec![File::open(folder.path()).expect("there")],
+            wanted: vec![0],
+            is_complete: false,
+        };
+        let since = Instant::now();
+        full.begin().expect("nothing has failed");
+        assert!(since.elapsed() < Duration::from_secs(10), "a node that waits hears nobody");
+        assert!(matches!(full.see(), Ok(Look::NotYet)));
     }
 }
