@@ -115,13 +115,18 @@ impl PostgresClient {
     }
 
     async fn look(&mut self, heartbeat: &str, deadline: Instant) -> Result<MemberSample, Failure> {
+        let asked = Instant::now();
         let rows = self.own.ask(view::QUESTION, &[], deadline).await?;
         let view = View::of(&rows).map_err(Failure::NotApplied)?;
         if let Endpoint::Member(ordinal) = self.endpoint {
-            self.primaries.hear(ordinal, view.timeline, view.is_primary);
+            if view.is_primary {
+                self.primaries.hear_primary(ordinal, view.timeline, view.flushed, Instant::now());
+            } else {
+                self.primaries.hear_standby(ordinal);
+            }
         }
         let heartbeat = if view.has_table { self.value_held(heartbeat, deadline).await? } else { None };
-        Ok(view.sample(self.endpoint, &self.primaries, heartbeat))
+        Ok(view.sample(self.endpoint, &self.primaries, heartbeat, asked))
     }
 
     /// What the member itself holds.
@@ -158,7 +163,8 @@ impl Client for PostgresClient {
                 let rows = if let Some(rows) = or_no_table(answer).map_err(changed_nothing)? {
                     rows
                 } else {
-                    // A standby that has not heard of the table yet did not come to say that it is one.
+                    // A standby that has not heard of the table yet did not come to say that it is one; and of the
+                    // Service this may ask another member.
                     let role = primary.ask(table::NOTHING_AT_PRIMARY, &[], deadline).await;
                     role.map_err(|refusal| changed_nothing(refusal.into()))?
                 };
