@@ -17,6 +17,7 @@
 mod connection;
 mod failure;
 mod primaries;
+mod room;
 mod synchronous;
 mod table;
 mod tls;
@@ -152,6 +153,11 @@ impl Client for PostgresClient {
         self.look(heartbeat, deadline)
             .await
             .unwrap_or_else(|failure| MemberSample::Unreachable(failure.to_string()))
+    }
+
+    async fn lacks_room(&mut self, clients: u32, members: u32, deadline: Instant) -> Option<String> {
+        let rows = self.own.ask(room::QUESTION, &[], deadline).await.ok()?;
+        room::lack(clients, members, room::told(&rows)?)
     }
 
     async fn read(&mut self, key: &str, mode: ReadMode, deadline: Instant) -> Result<Option<u64>, Failure> {

@@ -172,6 +172,9 @@ async fn postgres_answers_every_question() {
     let mut client = group.adapter.client(Endpoint::Member(1));
     let (key, linearizable) = ("seatrial/r/1", ReadMode::Linearizable);
     a_read_of_the_service_does_not_miss_a_table_that_standbys_have_not_heard_of(&group).await;
+    assert_eq!(client.lacks_room(8, 3, in_(QUICK)).await, None);
+    let crowded = client.lacks_room(1000, 3, in_(QUICK)).await.unwrap_or_default();
+    assert!(crowded.contains("write at most `clients: "), "{crowded}");
     assert_eq!(client.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
     assert_eq!(client.read(key, linearizable, in_(QUICK)).await, Ok(None));
     assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
