@@ -18,7 +18,7 @@ pub use experiment::{Experiment, ExperimentSpec, ExperimentStatus, JournalPlace,
 pub use halt::{Halt, HaltSpec};
 pub use injection::{Injection, Spec as InjectionSpec};
 pub use node_agent::{NodeAgent, NodeAgentSpec, NodeAgentStatus};
-pub use undo::{Undo, UndoError, is_ours};
+pub use undo::{Undo, UndoError};
 
 /// The label of everything that belongs to a run: its name.
 pub const RUN_LABEL: &str = "seatrial.dev/run";

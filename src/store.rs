@@ -101,6 +101,12 @@ pub trait Client: Send {
     /// How the member that answers sees itself and the group. `heartbeat` is the key whose local value is reported.
     async fn member(&mut self, heartbeat: &str, deadline: Instant) -> MemberSample;
 
+    /// Why the member that answers would not take the connections that so many clients of a group of so many members may
+    /// need. None where they have room, where it does not answer, and of a store that tells no limit.
+    async fn lacks_room(&mut self, _clients: u32, _members: u32, _deadline: Instant) -> Option<String> {
+        None
+    }
+
     /// The value of `key`. A read changes nothing, so its failure is always [`Failure::NotApplied`].
     async fn read(&mut self, key: &str, mode: ReadMode, deadline: Instant) -> Result<Option<u64>, Failure>;
 

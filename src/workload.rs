@@ -8,6 +8,7 @@
 //! - **Registers** (`r/N`) are read, written and compared-and-set, for linearizability; the **ledger** (`ledger/N`) has
 //!   keys that are written once and never again, for durability; the **heartbeat** holds the run's clock, for
 //!   replication lag.
+//! - Clients that a store cannot take are refused before the first one connects.
 //! - It writes below the scope's prefix only, refuses a scope that holds what no workload wrote, and removes the scope
 //!   afterwards unless it is to be kept.
 //! - Killed, it leaves the scope's keys behind; the next run with the same scope removes them before it starts.
@@ -66,8 +67,9 @@ pub struct Running {
 }
 
 impl Workload {
-    /// Empties the scope and lets the clients begin.
+    /// Empties the scope and lets the clients begin, if the store has room for them.
     pub async fn start(self) -> Result<Running, ScopeError> {
+        scope::refuse_a_crowd(&*self.adapter, &self.members, self.spec.clients).await?;
         scope::empty(&*self.adapter, &self.members, &self.spec.scope.prefix).await?;
         let (stop, stopping) = watch::channel(false);
         let meter = Arc::new(Meter::default());

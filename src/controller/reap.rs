@@ -17,12 +17,13 @@ use crate::resource::{Experiment, Injection};
 /// How long after its deadline an Injection may still be somebody's work in progress.
 const AFTER_DEADLINE: SignedDuration = SignedDuration::from_secs(30);
 
-/// One round. Says what was put back or removed, one sentence each.
+/// One round. Says what was put back or removed, one sentence each; the first trouble where there was any.
 pub async fn reap(client: &Client, scope: &Scope, now: Timestamp) -> Result<Vec<String>, Trouble> {
-    let mut done = undone::past_deadline(client, scope, now).await?;
-    done.extend(injections(client, scope, now).await?);
-    done.extend(target::sweep(client, scope.api::<Lease>(client)).await?);
-    Ok(done)
+    // What fails keeps nobody from the rest.
+    let undone = undone::past_deadline(client, scope, now).await;
+    let reverted = injections(client, scope, now).await;
+    let released = target::sweep(client, scope.api::<Lease>(client)).await;
+    Ok([undone?, reverted?, released?].concat())
 }
 
 /// Injections past their deadline are reverted; those without an Experiment that needs them are also deleted.
@@ -63,9 +64,10 @@ async fn is_wanted(client: &Client, injection: &Injection) -> Result<bool, Troub
 
 /// Removes everything of ours that is in force, whatever its deadline: for `seatrial uninstall`. Says what is left.
 pub async fn take_everything_back(client: &Client, scope: &Scope) -> Result<Vec<String>, Trouble> {
-    undone::past_deadline(client, scope, Timestamp::MAX).await?;
+    let undone = undone::past_deadline(client, scope, Timestamp::MAX).await;
     let all = scope.api::<Injection>(client).list(&ListParams::default()).await.doing("list Injections")?;
     let left = sweep::settle(client, all.items, Timestamp::now()).await?;
+    undone?;
     Ok([left.waiting, left.failing].concat())
 }
 

@@ -1,7 +1,10 @@
 //! Puts back what control-plane faults changed, with nothing but what the changed objects themselves say: the annotation
 //! `seatrial.dev/undo`, and for admission policies, which are removed, `seatrial.dev/deadline`. Also removes what a run made for itself.
+//!
+//! One object that cannot be put back keeps nobody from the others: the first trouble is told at the end.
 
 mod made;
+mod round;
 
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use self::round::Round;
 use super::context::Scope;
 use super::status::MANAGER;
 use super::trouble::{Answer, Doing, Trouble};
@@ -63,21 +67,21 @@ pub async fn past_deadline(client: &Client, scope: &Scope, now: Timestamp) -> Re
 }
 
 async fn all(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
-    let mut done = Vec::new();
+    let mut round = Round::default();
     // Bindings first: a policy without a binding denies nothing.
     let mut denied = Vec::new();
-    done.extend(remove::<ValidatingAdmissionPolicyBinding>(client, whose, &mut denied).await?);
-    done.extend(remove::<ValidatingAdmissionPolicy>(client, whose, &mut denied).await?);
-    nudge(client, &denied).await?;
-    done.extend(nodes(client, whose).await?);
-    done.extend(namespaced::<StatefulSet>(client, scope, whose).await?);
-    done.extend(namespaced::<Pod>(client, scope, whose).await?);
-    done.extend(namespaced::<PersistentVolumeClaim>(client, scope, whose).await?);
-    done.extend(made::remove(client, scope, whose).await?);
-    Ok(done)
+    remove::<ValidatingAdmissionPolicyBinding>(client, whose, &mut denied, &mut round).await;
+    remove::<ValidatingAdmissionPolicy>(client, whose, &mut denied, &mut round).await;
+    nudge(client, &denied, &mut round).await;
+    nodes(client, whose, &mut round).await;
+    namespaced::<StatefulSet>(client, scope, whose, &mut round).await;
+    namespaced::<Pod>(client, scope, whose, &mut round).await;
+    namespaced::<PersistentVolumeClaim>(client, scope, whose, &mut round).await;
+    made::remove(client, scope, whose, &mut round).await;
+    round.end()
 }
 
-async fn namespaced<K>(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble>
+async fn namespaced<K>(client: &Client, scope: &Scope, whose: Whose<'_>, round: &mut Round)
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -85,28 +89,29 @@ where
         + std::fmt::Debug,
 {
     let one = |namespace: Option<String>| Api::namespaced(client.clone(), &namespace.unwrap_or_default());
-    put_back(&scope.api::<K>(client), whose, one).await
+    put_back(&scope.api::<K>(client), whose, one, round).await;
 }
 
 /// Gives back the nodes that were taken away.
-async fn nodes(client: &Client, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
+async fn nodes(client: &Client, whose: Whose<'_>, round: &mut Round) {
     let nodes: Api<Node> = Api::all(client.clone());
-    let mut done = Vec::new();
-    for found in nodes.list_metadata(&whose.selector()).await.doing("list nodes that faults took away")? {
+    let found = nodes.list_metadata(&whose.selector()).await.doing("list nodes that faults took away");
+    for found in round.these(found.map(|found| found.items)) {
         let name = found.name_any();
-        let Some(node) = nodes.get_opt(&name).await.doing("read a node that a fault took away")? else {
-            continue;
+        let node = nodes.get_opt(&name).await.doing("read a node that a fault took away");
+        let Some(node) = round.these(node) else { continue };
+        let told = format!("Node {name}");
+        let undo = match Undo::beside_node(&node) {
+            Ok(Some(undo)) if whose.includes(undo.deadline) => undo,
+            Ok(Some(_) | None) => continue,
+            Err(error) => {
+                tracing::error!(object = told, %error, "cannot be given back, somebody has to look");
+                continue;
+            }
         };
-        let Some(undo) = Undo::beside(&node.metadata).filter(|undo| whose.includes(undo.deadline)) else {
-            continue;
-        };
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        match nodes.patch_metadata(&name, &params, &Patch::Merge(undo.of_node(&node))).await {
-            Err(error) if !error.is_absent() => return Err(error).doing("give a node back"),
-            Ok(_) | Err(_) => done.push(format!("Node {name}")),
-        }
+        let patch = Patch::Merge(undo.of_node(&node));
+        round.hear(told, nodes.patch_metadata(&name, &params(), &patch).await, "give a node back");
     }
-    Ok(done)
 }
 
 /// Applies what the annotations of these objects say.
@@ -114,12 +119,12 @@ async fn put_back<K>(
     list: &Api<K>,
     whose: Whose<'_>,
     one: impl Fn(Option<String>) -> Api<K>,
-) -> Result<Vec<String>, Trouble>
-where
+    round: &mut Round,
+) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let mut done = Vec::new();
-    for object in list.list_metadata(&whose.selector()).await.doing("list objects that faults changed")? {
+    let found = list.list_metadata(&whose.selector()).await.doing("list objects that faults changed");
+    for object in round.these(found.map(|found| found.items)) {
         let Some(annotation) = object.annotations().get(UNDO_ANNOTATION) else {
             continue;
         };
@@ -135,61 +140,53 @@ where
         if !whose.includes(undo.deadline) {
             continue;
         }
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        let api = one(object.namespace());
-        match api.patch_metadata(&name, &params, &Patch::Merge(undo.whole_patch())).await {
-            Err(error) if !error.is_absent() => return Err(error).doing("put an object back"),
-            Ok(_) | Err(_) => done.push(told),
-        }
+        let (api, patch) = (one(object.namespace()), Patch::Merge(undo.whole_patch()));
+        round.hear(told, api.patch_metadata(&name, &params(), &patch).await, "put an object back");
     }
-    Ok(done)
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
 }
 
 /// Touches StatefulSets, each as `NAMESPACE/NAME`, whose controllers were denied what they make, once that is over.
-async fn nudge(client: &Client, sets: &[String]) -> Result<(), Trouble> {
+async fn nudge(client: &Client, sets: &[String], round: &mut Round) {
     if sets.is_empty() {
-        return Ok(());
+        return;
     }
     tokio::time::sleep(LIFTED).await;
     for (namespace, name) in sets.iter().filter_map(|set| set.split_once('/')) {
         let touch = json!({ "metadata": { "annotations": { NUDGED_ANNOTATION: Timestamp::now() } } });
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        match sets.patch_metadata(name, &params, &Patch::Merge(touch)).await {
-            Err(error) if !error.is_absent() => return Err(error).doing("touch a StatefulSet"),
+        match sets.patch_metadata(name, &params(), &Patch::Merge(touch)).await {
+            Err(error) if !error.is_absent() => round.fails(error, "touch a StatefulSet"),
             Ok(_) | Err(_) => {}
         }
     }
-    Ok(())
 }
 
 /// Removes admission policies or bindings of faults, and notes whose controllers they denied something.
-async fn remove<K>(
-    client: &Client,
-    whose: Whose<'_>,
-    denied: &mut Vec<String>,
-) -> Result<Vec<String>, Trouble>
+async fn remove<K>(client: &Client, whose: Whose<'_>, denied: &mut Vec<String>, round: &mut Round)
 where
     K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let objects: Api<K> = Api::all(client.clone());
-    let mut done = Vec::new();
-    for object in objects.list_metadata(&whose.selector()).await.doing("list admission policies of faults")? {
+    let found = objects.list_metadata(&whose.selector()).await.doing("list admission policies of faults");
+    for object in round.these(found.map(|found| found.items)) {
         let name = object.name_any();
         // One that does not say until when it may stay has no business to stay.
         let deadline = object.annotations().get(DEADLINE_ANNOTATION).and_then(|text| text.parse().ok());
         if !whose.includes(deadline.unwrap_or(Timestamp::MIN)) {
             continue;
         }
-        match objects.delete(&name, &DeleteParams::default()).await {
-            Err(error) if !error.is_absent() => {
-                return Err(error).doing("remove an admission policy of a fault");
-            }
-            Ok(_) | Err(_) => done.push(format!("{} {name}", K::kind(&()))),
+        let removed = objects.delete(&name, &DeleteParams::default()).await;
+        if round.hear(format!("{} {name}", K::kind(&())), removed, "remove an admission policy of a fault") {
+            denied.extend(object.annotations().get(SET_ANNOTATION).cloned());
         }
-        denied.extend(object.annotations().get(SET_ANNOTATION).cloned());
     }
     denied.sort_unstable();
     denied.dedup();
-    Ok(done)
 }
+
+#[cfg(test)]
+mod tests;

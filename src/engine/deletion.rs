@@ -114,6 +114,8 @@ impl Deletion {
     /// Why it does not count as proven.
     pub(super) fn shortfall(&self) -> Option<String> {
         match (&self.failed, self.seen) {
+            // Whatever was said of the request: that pod is gone. Of one that is followed others may be left.
+            (_, Seen::Successor) if !self.follow => None,
             (Some(error), _) => Some(format!("{} was not deleted: {error}", self.pod)),
             (None, Seen::Nothing | Seen::End) => Some(format!("{} has no new pod", self.pod)),
             (None, Seen::Successor) => None,

@@ -33,6 +33,11 @@ pub enum UndoError {
     /// Its patch is no object.
     #[error("the patch of the annotation {UNDO_ANNOTATION} is no object")]
     NoObject,
+    /// A node is tainted by a run, and the annotation is gone.
+    #[error(
+        "it carries our taint, but the annotation {UNDO_ANNOTATION}, which says how it is put back, is gone"
+    )]
+    Gone,
 }
 
 impl Undo {
@@ -47,18 +52,32 @@ impl Undo {
         Self::read(metadata.annotations.as_ref()?.get(UNDO_ANNOTATION)?).ok()
     }
 
+    /// How this node is given back; nothing where no run has taken it away.
+    pub fn beside_node(node: &Node) -> Result<Option<Self>, UndoError> {
+        match node.metadata.annotations.iter().flatten().find(|(key, _)| *key == UNDO_ANNOTATION) {
+            Some((_, annotation)) => Self::read(annotation).map(Some),
+            None if is_tainted_by_us(node) => Err(UndoError::Gone),
+            None => Ok(None),
+        }
+    }
+
     /// The annotation's value.
     pub fn write(&self) -> String {
         serde_json::to_string(self).expect("an undo is JSON")
     }
 
     /// [`Self::whole_patch`] of a node that was taken away. Taints come and go meanwhile: only ours are taken from those that
-    /// are there, and the patch holds for this version of the node alone.
+    /// are there, and the patch holds for this version of the node alone. One that somebody has uncordoned stays so.
     pub fn of_node(&self, node: &Node) -> Value {
         let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
         taints.retain(|taint| !is_ours(taint));
         let mut patch = self.whole_patch();
         patch["spec"]["taints"] = json!(taints);
+        if node.spec.as_ref().and_then(|spec| spec.unschedulable) != Some(true)
+            && let Some(spec) = patch["spec"].as_object_mut()
+        {
+            spec.remove("unschedulable");
+        }
         patch["metadata"]["resourceVersion"] = json!(node.metadata.resource_version);
         patch
     }
@@ -75,8 +94,12 @@ impl Undo {
     }
 }
 
+fn is_tainted_by_us(node: &Node) -> bool {
+    node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(is_ours)
+}
+
 /// Whether a run gave this taint to a node.
-pub fn is_ours(taint: &Taint) -> bool {
+fn is_ours(taint: &Taint) -> bool {
     let is_out_of_service =
         taint.key == OUT_OF_SERVICE_TAINT && taint.value.as_deref() == Some(OUT_OF_SERVICE_VALUE);
     taint.key == NODE_DOWN_TAINT || is_out_of_service
@@ -127,6 +150,44 @@ mod tests {
         assert!(matches!(Undo::read(text), Err(UndoError::NoObject)));
     }
 
+    fn undo_of_a_node(was_unschedulable: Option<bool>) -> Undo {
+        Undo {
+            run: "r".into(),
+            injection: "r.s.0.set".into(),
+            deadline: Timestamp::UNIX_EPOCH,
+            patch: json!({ "spec": { "unschedulable": was_unschedulable } }),
+        }
+    }
+
+    fn node(object: Value) -> Node {
+        serde_json::from_value(object).expect("a node")
+    }
+
+    #[test]
+    fn a_tainted_node_without_the_way_back_is_not_taken_for_one_that_was_given_back() {
+        let taints = json!({ "taints": [{ "key": NODE_DOWN_TAINT, "effect": "NoExecute" }] });
+        let marked = |annotation: &str| json!({ "annotations": { UNDO_ANNOTATION: annotation } });
+        let undo = undo_of_a_node(None);
+        let of = |metadata: Value, spec: &Value| {
+            Undo::beside_node(&node(json!({ "metadata": metadata, "spec": spec })))
+        };
+        assert_eq!(of(marked(&undo.write()), &taints).expect("it can be read"), Some(undo));
+        assert!(matches!(of(json!({}), &taints), Err(UndoError::Gone)));
+        assert!(matches!(of(marked("{"), &taints), Err(UndoError::Unreadable(_))));
+        assert!(matches!(of(marked("{"), &json!({})), Err(UndoError::Unreadable(_))));
+        assert_eq!(of(json!({}), &json!({})).expect("it is nobody's"), None);
+    }
+
+    #[test]
+    fn a_node_that_somebody_uncordoned_is_not_cordoned_again() {
+        let was_cordoned = undo_of_a_node(Some(true));
+        let patch = |now: Value| was_cordoned.of_node(&node(json!({ "spec": now })));
+        assert_eq!(patch(json!({ "unschedulable": true }))["spec"]["unschedulable"], true);
+        for now in [json!({}), json!({ "unschedulable": false })] {
+            assert_eq!(patch(now)["spec"].get("unschedulable"), None);
+        }
+    }
+
     #[test]
     fn a_node_keeps_the_taints_that_somebody_else_gave_it() {
         let off = |value: &str| json!({ "key": OUT_OF_SERVICE_TAINT, "value": value, "effect": "NoExecute" });
@@ -136,13 +197,7 @@ mod tests {
             off("nodeshutdown"),
             { "key": "dedicated", "value": "seatrial", "effect": "NoSchedule" },
         ]);
-        let node: Node = serde_json::from_value(json!({ "spec": { "taints": taints } })).expect("a node");
-        let undo = Undo {
-            run: "r".into(),
-            injection: "r.s.0.set".into(),
-            deadline: Timestamp::UNIX_EPOCH,
-            patch: json!({ "spec": { "unschedulable": null } }),
-        };
-        assert_eq!(undo.of_node(&node)["spec"]["taints"], json!([taints[2], taints[3]]));
+        let node = node(json!({ "spec": { "taints": taints } }));
+        assert_eq!(undo_of_a_node(None).of_node(&node)["spec"]["taints"], json!([taints[2], taints[3]]));
     }
 }

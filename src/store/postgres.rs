@@ -17,6 +17,7 @@
 mod connection;
 mod failure;
 mod primaries;
+mod room;
 mod synchronous;
 mod table;
 mod tls;
@@ -115,13 +116,18 @@ impl PostgresClient {
     }
 
     async fn look(&mut self, heartbeat: &str, deadline: Instant) -> Result<MemberSample, Failure> {
+        let asked = Instant::now();
         let rows = self.own.ask(view::QUESTION, &[], deadline).await?;
         let view = View::of(&rows).map_err(Failure::NotApplied)?;
         if let Endpoint::Member(ordinal) = self.endpoint {
-            self.primaries.hear(ordinal, view.timeline, view.is_primary);
+            if view.is_primary {
+                self.primaries.hear_primary(ordinal, view.timeline, view.flushed, Instant::now());
+            } else {
+                self.primaries.hear_standby(ordinal);
+            }
         }
         let heartbeat = if view.has_table { self.value_held(heartbeat, deadline).await? } else { None };
-        Ok(view.sample(self.endpoint, &self.primaries, heartbeat))
+        Ok(view.sample(self.endpoint, &self.primaries, heartbeat, asked))
     }
 
     /// What the member itself holds.
@@ -149,6 +155,11 @@ impl Client for PostgresClient {
             .unwrap_or_else(|failure| MemberSample::Unreachable(failure.to_string()))
     }
 
+    async fn lacks_room(&mut self, clients: u32, members: u32, deadline: Instant) -> Option<String> {
+        let rows = self.own.ask(room::QUESTION, &[], deadline).await.ok()?;
+        room::lack(clients, members, room::told(&rows)?)
+    }
+
     async fn read(&mut self, key: &str, mode: ReadMode, deadline: Instant) -> Result<Option<u64>, Failure> {
         match mode {
             ReadMode::Local => self.value_held(key, deadline).await,
@@ -158,7 +169,8 @@ impl Client for PostgresClient {
                 let rows = if let Some(rows) = or_no_table(answer).map_err(changed_nothing)? {
                     rows
                 } else {
-                    // A standby that has not heard of the table yet did not come to say that it is one.
+                    // A standby that has not heard of the table yet did not come to say that it is one; and of the
+                    // Service this may ask another member.
                     let role = primary.ask(table::NOTHING_AT_PRIMARY, &[], deadline).await;
                     role.map_err(|refusal| changed_nothing(refusal.into()))?
                 };

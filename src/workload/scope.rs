@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::api::Ordinal;
@@ -18,14 +19,24 @@ pub(super) const LEDGER: &str = "ledger/";
 const REQUEST: Duration = Duration::from_secs(5);
 /// How long one look may take, so that a member that hangs leaves time for another.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long members may take to say for how many clients they have room.
+const ROOM: Duration = Duration::from_secs(1);
 /// How long emptying the scope before the first operation may take in all; the run wants an answer within 10 seconds.
 const EMPTY: Duration = Duration::from_secs(8);
 /// How long the store may take to come back before the scope is left as it is.
 const CLEAN_UP: Duration = Duration::from_secs(15);
 
-/// Why a scope could not be emptied.
+/// Why a workload cannot begin, or its scope could not be emptied.
 #[derive(Debug, thiserror::Error)]
 pub enum ScopeError {
+    /// The clients could keep everybody else out of the store.
+    #[error("{clients} clients are too many for the store: {reason}")]
+    Crowded {
+        /// How many there would be.
+        clients: u32,
+        /// What the store says of it.
+        reason: String,
+    },
     /// The prefix is empty: the scope would be everything.
     #[error(
         "`scope.prefix` is empty, so the workload would own every key of the store: write for example seatrial/"
@@ -67,6 +78,23 @@ pub enum ScopeError {
 /// The whole key of the heartbeat.
 pub fn heartbeat_key(prefix: &str) -> String {
     format!("{prefix}{HEARTBEAT}")
+}
+
+/// Refuses clients that could take every connection that a member has.
+pub(super) async fn refuse_a_crowd(
+    adapter: &dyn Adapter,
+    members: &[Ordinal],
+    clients: u32,
+) -> Result<(), ScopeError> {
+    let (number, deadline) = (members.len() as u32, Instant::now() + ROOM);
+    let asked = members.iter().map(|&member| {
+        let mut client = adapter.client(Endpoint::Member(member));
+        async move { client.lacks_room(clients, number, deadline).await }
+    });
+    match join_all(asked).await.into_iter().flatten().next() {
+        Some(reason) => Err(ScopeError::Crowded { clients, reason }),
+        None => Ok(()),
+    }
 }
 
 /// Removes what an earlier run left, before the first operation, so that every key is known not to exist. A removal is

@@ -1,5 +1,6 @@
 //! Control-plane faults and actions against a real API server, with a real StatefulSet controller, scheduler and kubelets.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -356,6 +357,43 @@ pub const OF_A_NODE_DOWN: [&str; 5] =
 
 pub fn node_down(node: &str) -> ApiFault {
     ApiFault::NodeDown { node: node.into(), budgets: DisruptionBudgets::Respect, out_of_service: false }
+}
+
+#[test]
+fn two_nodes_that_another_set_needs_are_not_both_taken_away_at_the_same_time() {
+    let cluster = Cluster::exclusive();
+    others_are_gone(&cluster);
+    let namespace = cluster.namespace("steps-two-nodes");
+    let other = cluster.namespace("steps-spread");
+    let spread = "      affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: \
+                  [{labelSelector: {matchLabels: {app: db}}, topologyKey: kubernetes.io/hostname}]}}\n      \
+                  terminationGracePeriodSeconds";
+    other.apply(&SET.replace("      terminationGracePeriodSeconds", spread));
+    other.wait_ready("db");
+    let runner = Runner::start(&cluster, &namespace);
+    let downs = ["pod/db-0", "pod/db-1"].map(|pod| {
+        let node = field(&other, pod, ".spec.nodeName");
+        spec(&namespace, pod.trim_start_matches("pod/"), node_down(&node), LONG)
+    });
+    downs.iter().for_each(|down| runner.put(down));
+    let mut ends = BTreeMap::new();
+    while ends.len() < downs.len() {
+        let (name, status) = runner.statuses.recv_timeout(PATIENCE).expect("each is done or refused");
+        if matches!(status.state, InjectionState::Injected | InjectionState::Failed) {
+            ends.insert(name, status);
+        }
+    }
+    let refused = ends.values().filter(|status| status.state == InjectionState::Failed);
+    let words: Vec<_> = refused.filter_map(|status| status.error.clone()).collect();
+    assert!(words.iter().any(|why| why.contains("only 1 of its 3 are Ready on nodes")), "{ends:#?}");
+    for down in downs.iter().filter(|down| ends[&down.name].state == InjectionState::Injected) {
+        runner.put(&reverted(down));
+        runner.wait(InjectionState::Reverted);
+    }
+    let described = cluster.kubectl(["get", "nodes", "-o", "yaml"]);
+    for ours in OF_A_NODE_DOWN {
+        assert!(!described.contains(ours), "{ours}: {described}");
+    }
 }
 
 #[test]

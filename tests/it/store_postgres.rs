@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use seatrial::api::{MemberSample, Members, Ordinal, Role, WriteNeeds};
 use seatrial::experiment::Store;
 use seatrial::host::user_namespace::is_root_of_machine;
@@ -55,11 +57,12 @@ exec postgres -D "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c unix_socket
   -c dynamic_shared_memory_type=mmap "$@"
 "#;
 
-/// Who may connect where there is TLS: the second one may not make a table anywhere.
+/// Who may connect where there is TLS: the second one may not make a table anywhere, and the third one is one too many.
 const USERS: &str = "\
 CREATE ROLE harbour_master LOGIN PASSWORD 'hunter2'
 CREATE SCHEMA AUTHORIZATION harbour_master
-CREATE ROLE narrow LOGIN PASSWORD 'hunter2'";
+CREATE ROLE narrow LOGIN PASSWORD 'hunter2'
+CREATE ROLE crowded_deck LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0";
 
 /// Lets members have their data below this folder, and these certificates, of which PostgreSQL wants nobody else to read
 /// the key.
@@ -88,7 +91,9 @@ pub fn member(member: Ordinal, addresses: &[SocketAddr], data: &Path, by_tls: bo
         command.args(["--ipc", "setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
         command.args(["--pdeathsig", "KILL", "--", "sh"]);
     }
-    let primary = format!("host=127.0.0.1 port={} user=postgres", addresses[0].port());
+    let all: Vec<_> = addresses.iter().map(|address| address.port().to_string()).collect();
+    let hosts = vec!["127.0.0.1"; all.len()].join(",");
+    let primary = format!("host={hosts} port={} user=postgres target_session_attrs=primary", all.join(","));
     command
         .args(["-c", START])
         .env("DATA", data)
@@ -124,12 +129,52 @@ fn told(members: &Members) -> Option<Told> {
     Some(Told { roles, leaders, needs })
 }
 
+/// The first member that is asked may have no table, and the next one be the primary. Nothing is left of it.
+async fn a_read_of_the_service_does_not_miss_a_table_that_standbys_have_not_heard_of(group: &Group) {
+    let standbys = [administrator(group.address(1)).await, administrator(group.address(2)).await];
+    for standby in &standbys {
+        standby.batch_execute("SELECT pg_wal_replay_pause()").await.expect("a standby");
+    }
+    let mut client = group.adapter.client(Endpoint::Member(0));
+    assert_eq!(client.write(HEARTBEAT, 5, in_(QUICK)).await, Ok(()));
+    let mut service = group.adapter.client(Endpoint::Service);
+    let mut answers = Vec::new();
+    for number in 0..6 {
+        answers.push(service.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await);
+        if number % 2 == 1 {
+            // One question and not two, so that each member comes after each.
+            service.read(HEARTBEAT, ReadMode::Local, in_(QUICK)).await.expect("no table is an answer");
+        }
+    }
+    for standby in &standbys {
+        standby.batch_execute("SELECT pg_wal_replay_resume()").await.expect("a standby");
+    }
+    assert!(!answers.contains(&Ok(None)), "{answers:?}");
+    assert!(answers.contains(&Ok(Some(5))), "{answers:?}");
+    let meanwhile = |why: &Failure| why.reason().contains("another member had no table yet");
+    assert!(answers.iter().any(|answer| answer.as_ref().is_err_and(meanwhile)), "{answers:?}");
+    group.members_once_all_hold(5).await;
+    assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
+    let until = in_(QUICK);
+    for standby in [1, 2] {
+        let mut standby = group.adapter.client(Endpoint::Member(standby));
+        while standby.list("seatrial/", in_(QUICK)).await != Ok(Listing::default()) {
+            assert!(tokio::time::Instant::now() < until, "what is removed is removed everywhere");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_answers_every_question() {
     let group = Group::start(Kind::Postgres).await;
     // By way of a standby: what only the primary can do is done there.
     let mut client = group.adapter.client(Endpoint::Member(1));
     let (key, linearizable) = ("seatrial/r/1", ReadMode::Linearizable);
+    a_read_of_the_service_does_not_miss_a_table_that_standbys_have_not_heard_of(&group).await;
+    assert_eq!(client.lacks_room(8, 3, in_(QUICK)).await, None);
+    let crowded = client.lacks_room(1000, 3, in_(QUICK)).await.unwrap_or_default();
+    assert!(crowded.contains("write at most `clients: "), "{crowded}");
     assert_eq!(client.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
     assert_eq!(client.read(key, linearizable, in_(QUICK)).await, Ok(None));
     assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
@@ -200,12 +245,17 @@ async fn postgres_answers_every_question() {
     assert_eq!(at_primary.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
 }
 
-/// As an administrator does.
-async fn end_who_waits_for_a_standby(primary: SocketAddr) {
-    let stream = TcpStream::connect(primary).await.expect("the primary listens");
+/// Anybody is let in as the superuser.
+async fn administrator(member: SocketAddr) -> tokio_postgres::Client {
+    let stream = TcpStream::connect(member).await.expect("the member listens");
     let (administrator, connection) =
         Config::new().user("postgres").connect_raw(stream, NoTls).await.expect("anybody is let in");
     tokio::spawn(connection);
+    administrator
+}
+
+async fn end_who_waits_for_a_standby(primary: SocketAddr) {
+    let administrator = administrator(primary).await;
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let until = in_(QUICK);
     while administrator.query_typed(end, &[]).await.expect("an administrator may").is_empty() {
@@ -314,7 +364,7 @@ async fn refused(adapter: &dyn Adapter) -> String {
     };
     let written = client.write("seatrial/r/0", 1, in_(QUICK)).await;
     assert_eq!(written, Err(Failure::NotApplied(why.clone())));
-    for hidden in ["hunter2", "letmein", "harbour_master", "BEGIN"] {
+    for hidden in ["hunter2", "letmein", "harbour_master", "crowded_deck", "BEGIN"] {
         assert!(!why.contains(hidden), "{why}");
     }
     why
@@ -343,6 +393,7 @@ async fn postgres_is_asked_as_a_user_by_mutual_tls_and_mistakes_are_explained() 
         ("user", "harbour_master", "hunter2"),
         ("wrong", "harbour_master", "letmein"),
         ("narrow", "narrow", "hunter2"),
+        ("crowded", "crowded_deck", "hunter2"),
     ] {
         mount(folder.path(), name, &[("username", user), ("password", password)]);
     }
@@ -371,6 +422,12 @@ async fn postgres_is_asked_as_a_user_by_mutual_tls_and_mistakes_are_explained() 
         (Some("tls"), Some("wrong"), "postgres", "the user of Secret `wrong` is not let in (28P01)"),
         (
             Some("tls"),
+            Some("crowded"),
+            "postgres",
+            "the user of Secret `crowded` is not let in (53300): look at CONNECTION LIMIT",
+        ),
+        (
+            Some("tls"),
             Some("user"),
             "atlantis",
             "(3D000): name one that is there, as store: {postgres: {database: NAME}}",
@@ -390,4 +447,81 @@ async fn postgres_is_asked_as_a_user_by_mutual_tls_and_mistakes_are_explained() 
     let written = narrow.client(Endpoint::Member(0)).write(HEARTBEAT, 8, in_(QUICK)).await;
     let needs_a_schema = |why: &str| why.contains("(42501): the user needs a schema to make a table in");
     assert!(matches!(&written, Err(Failure::NotApplied(why)) if needs_a_schema(why)), "{written:?}");
+}
+
+/// Stops the process that receives the log: for everybody else its member goes on, and takes itself for connected.
+async fn stop_receiving(member: SocketAddr) -> Pid {
+    let receiver = administrator(member).await;
+    let row = receiver.query_one("SELECT pid FROM pg_stat_wal_receiver", &[]).await.expect("it receives");
+    let receiver = Pid::from_raw(row.get(0));
+    kill(receiver, Signal::SIGSTOP).expect("a process of this test");
+    receiver
+}
+
+mod long {
+    use super::*;
+
+    /// Asks until the members agree with this.
+    async fn told_in_time(group: &Group, adapter: &dyn Adapter, wanted: &[(Ordinal, u64, Option<Ordinal>)]) {
+        let until = in_(Duration::from_secs(20));
+        loop {
+            let mut told = Vec::new();
+            for &(member, ..) in wanted {
+                let sample = adapter.client(Endpoint::Member(member)).member(HEARTBEAT, in_(QUICK)).await;
+                if let MemberSample::Answer { term, leader, .. } = sample {
+                    told.push((member, term, leader));
+                }
+            }
+            if told == wanted {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < until, "{told:?} {:?}", group.members().await);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn standbys_that_receive_nothing_do_not_follow() {
+        let group = Group::start(Kind::Postgres).await;
+        let mut client = group.adapter.client(Endpoint::Member(0));
+        assert_eq!(client.write(HEARTBEAT, 1, in_(QUICK)).await, Ok(()));
+        group.members_once_all_hold(1).await;
+        let stopped = [stop_receiving(group.address(1)).await, stop_receiving(group.address(2)).await];
+        let write = client.write(HEARTBEAT, 2, in_(IMPATIENT)).await;
+        assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
+        told_in_time(&group, &*group.adapter, &[(0, 1, Some(0)), (1, 1, None), (2, 1, None)]).await;
+        for receiver in stopped {
+            kill(receiver, Signal::SIGCONT).expect("a process of this test");
+        }
+        told_in_time(&group, &*group.adapter, &[(0, 1, Some(0)), (1, 1, Some(0)), (2, 1, Some(0))]).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn postgres_goes_on_after_a_promotion() {
+        let folder = tempfile::tempdir().expect("a folder");
+        mount(folder.path(), "narrow", &[("username", "narrow"), ("password", "not asked for")]);
+        let group = Group::start(Kind::Postgres).await;
+        let primary = administrator(group.address(0)).await;
+        primary.batch_execute("CREATE ROLE narrow LOGIN; CREATE TABLE passing ()").await.expect("a primary");
+        let mut client = group.adapter.client(Endpoint::Member(2));
+        assert_eq!(client.write(HEARTBEAT, 1, in_(QUICK)).await, Ok(()));
+        group.members_once_all_hold(1).await;
+        group.end(0);
+        let promoted = administrator(group.address(1)).await;
+        promoted.batch_execute("SELECT pg_promote()").await.expect("a standby");
+        told_in_time(&group, &*group.adapter, &[(1, 2, Some(1)), (2, 2, Some(1))]).await;
+        assert_eq!(client.write(HEARTBEAT, 2, in_(QUICK)).await, Ok(()));
+        assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(2)));
+
+        // Who is not shown what a standby receives knows it as soon as the standby has written the timeline down, as it
+        // does before it removes a file. The checkpoint that it began with is of the old one still.
+        let drop = "DROP TABLE passing; GRANT SELECT ON seatrial_workload TO narrow";
+        promoted.batch_execute(drop).await.expect("a primary");
+        let secrets = Secrets::at(folder.path());
+        let narrow = group.open(&store(None, Some("narrow"), "postgres"), &secrets).expect("Secrets");
+        told_in_time(&group, &*narrow, &[(1, 2, Some(1)), (2, 2, Some(1))]).await;
+        let standby = administrator(group.address(2)).await;
+        let began = standby.query_one("SELECT timeline_id FROM pg_control_checkpoint()", &[]).await;
+        assert_eq!(began.expect("a standby").get::<_, i32>(0), 1);
+    }
 }

@@ -7,28 +7,22 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 
 use super::Whose;
+use super::round::Round;
 use crate::controller::context::Scope;
-use crate::controller::trouble::{Answer, Doing, Trouble};
+use crate::controller::trouble::Answer;
 use crate::platform::kubernetes::snapshots;
 use crate::resource::{DEADLINE_ANNOTATION, MADE_LABEL};
 
 /// Pods first, because a claim that a pod uses stays until that is gone.
-pub(super) async fn remove(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
-    let mut done = Vec::new();
+pub(super) async fn remove(client: &Client, scope: &Scope, whose: Whose<'_>, round: &mut Round) {
     for kind in
         [ApiResource::erase::<Pod>(&()), ApiResource::erase::<PersistentVolumeClaim>(&()), snapshots::kind()]
     {
-        done.extend(of_kind(client, scope, whose, &kind).await?);
+        of_kind(client, scope, whose, &kind, round).await;
     }
-    Ok(done)
 }
 
-async fn of_kind(
-    client: &Client,
-    scope: &Scope,
-    whose: Whose<'_>,
-    kind: &ApiResource,
-) -> Result<Vec<String>, Trouble> {
+async fn of_kind(client: &Client, scope: &Scope, whose: Whose<'_>, kind: &ApiResource, round: &mut Round) {
     let objects: Api<DynamicObject> = match scope {
         Scope::Cluster => Api::all_with(client.clone(), kind),
         Scope::Namespace(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
@@ -40,10 +34,9 @@ async fn of_kind(
     let found = match objects.list_metadata(&selector).await {
         Ok(found) => found.items,
         // A cluster without VolumeSnapshots has none of ours.
-        Err(error) if error.is_absent() => return Ok(Vec::new()),
-        Err(error) => return Err(error).doing("list what runs made"),
+        Err(error) if error.is_absent() => return,
+        Err(error) => return round.fails(error, "list what runs made"),
     };
-    let mut done = Vec::new();
     for object in found {
         // One that does not say until when it may stay has no business to stay.
         let deadline = object.annotations().get(DEADLINE_ANNOTATION).and_then(|text| text.parse().ok());
@@ -53,10 +46,7 @@ async fn of_kind(
         }
         let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
         let one: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, kind);
-        match one.delete(&name, &DeleteParams::background()).await {
-            Err(error) if !error.is_absent() => return Err(error).doing("remove what a run made"),
-            Ok(_) | Err(_) => done.push(format!("{} {name}", kind.kind)),
-        }
+        let removed = one.delete(&name, &DeleteParams::background()).await;
+        round.hear(format!("{} {name}", kind.kind), removed, "remove what a run made");
     }
-    Ok(done)
 }

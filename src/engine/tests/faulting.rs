@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::rig::{Fate, Rig, SECOND, experiment, later, millis, polite, started_at};
+use super::rig::{Fate, Manners, Rig, SECOND, experiment, later, millis, polite, started_at};
 use crate::api::Desired;
 use crate::journal::entry::{Effect, Input, Phase};
 
@@ -118,6 +118,20 @@ fn a_deleted_pod_is_over_once_the_ordinal_has_a_new_one() {
     rig.finish();
     assert_eq!(rig.told("delete"), "delete 1");
     assert_eq!(rig.told("began"), "began k");
+    assert_eq!(rig.told("ended"), "ended k");
+}
+
+#[test]
+fn a_deletion_whose_answer_was_lost_is_proven_by_the_new_pod() {
+    let steps = r#"[{"name":"k","fault":{"podKill":{"members":{"ordinals":[1]}}}}]"#;
+    let lost: Manners = Box::new(|effect| match effect {
+        Effect::DeletePod { .. } => Fate::Never,
+        _ => Fate::After(vec![20]),
+    });
+    // Nobody waits for the answer any more when it comes.
+    let mut rig =
+        Rig::new(experiment(steps, "{}"), 3).with_manners(lost, Box::new(|_| Fate::After(vec![20_000])));
+    rig.finish();
     assert_eq!(rig.told("ended"), "ended k");
 }
 

@@ -33,14 +33,16 @@ pub struct Writes {
 }
 
 impl Writes {
-    /// What the leader says of it; none where nobody leads, or where members vote.
+    /// What the leader says of it; none where nobody leads, or where members vote. Whoever it waits for without being a
+    /// member is not counted on.
     pub fn told(members: &Members) -> Option<Self> {
         let leader = members.leader()?;
+        let is_member = |ordinal: &Ordinal| members.members.iter().any(|member| member.ordinal == *ordinal);
         members.members.iter().find(|member| member.ordinal == leader).and_then(|member| {
             match &member.sample {
                 MemberSample::Answer { writes_need, .. } => writes_need.as_ref().map(|need| Self {
                     leader,
-                    members: need.of.iter().copied().chain([leader]).collect(),
+                    members: need.of.iter().copied().filter(is_member).chain([leader]).collect(),
                     needs: need.acknowledgements as usize + 1,
                 }),
                 MemberSample::Unreachable(_) | MemberSample::NotSampled(_) => None,

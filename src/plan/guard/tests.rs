@@ -166,6 +166,21 @@ fn a_store_that_does_not_vote_needs_its_leader_and_nobody_else_unless_its_writes
 }
 
 #[test]
+fn a_standby_that_is_no_member_acknowledges_nothing() {
+    for (needs, of, taken, holds) in [
+        (1, vec![1, 2, 7, 8], vec![1], true),
+        (1, vec![1, 2, 7, 8], vec![1, 2], false),
+        (1, vec![1, 7], vec![1], false),
+        (2, vec![1, 2, 7], vec![2], false),
+    ] {
+        let standing = standing(vec![leading(needs, &of), answer(false), answer(false)]);
+        assert_eq!(standing.judge(&[], &down(&taken), BOTH).holds, holds, "{needs} of {of:?}");
+        let away = down(&taken);
+        assert_eq!(still_holds(&standing, &[&away], BOTH).is_ok(), holds, "{needs} of {of:?}");
+    }
+}
+
+#[test]
 fn what_a_leader_said_of_its_writes_is_remembered_while_it_is_silent() {
     let told = members(vec![leading(1, &[1, 2]), answer(false), answer(false)]);
     let told = Writes::told(&told).expect("the leader says so");

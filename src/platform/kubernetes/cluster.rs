@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use tokio::sync::{mpsc, watch};
 
 use super::claims::{Mounts, Owners, mounts};
-use super::failure::{insist, is_absent};
+use super::failure::{insist, is_gone};
 use super::pods::{facts, group, group_facts, lean, snapshot};
 use super::surroundings::Surroundings;
 use super::watching::{Known, watch};
@@ -279,8 +279,8 @@ impl crate::platform::Cluster for Cluster {
         };
         insist(async || match self.pods.delete(&name, &parameters).await {
             Ok(_) => Ok(()),
-            // An earlier try was heard, or somebody else was faster.
-            Err(error) if is_absent(&error) => Ok(()),
+            // An earlier try was heard and its answer lost, or somebody else was faster: there may be a successor already.
+            Err(error) if is_gone(&error) => Ok(()),
             Err(error) => Err(error),
         })
         .await
@@ -295,5 +295,61 @@ impl crate::platform::Cluster for Cluster {
     async fn volumes(&self) -> Result<Option<mpsc::Receiver<Volumes>>, PlatformError> {
         let owners = Owners::new(self.facts.name.clone(), self.facts.claims.clone(), self.mounts.clone());
         Ok(Some(super::volumes::follow(self.client.clone(), &self.namespace, owners)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::{Pod, PodPhase};
+    use crate::platform::Cluster as _;
+
+    fn with_one_pod(client: Client) -> Cluster {
+        let (tell, snapshots, mounts) = Telling::channel();
+        let pod = Pod {
+            name: "db-0".into(),
+            ordinal: 0,
+            uid: "first".into(),
+            ip: None,
+            node: "node".into(),
+            phase: PodPhase::Running,
+            ready: true,
+            revision: None,
+            containers: Vec::new(),
+        };
+        let now = Snapshot { name: "db".into(), pods: vec![pod], ..Snapshot::default() };
+        tell.tell(now.clone(), std::iter::empty());
+        Cluster {
+            pods: Api::namespaced(client.clone(), "shop"),
+            client,
+            namespace: "shop".into(),
+            snapshots,
+            mounts,
+            facts: group_facts(&now),
+            service: String::new(),
+        }
+    }
+
+    /// A first answer is lost; the pod has its successor when the request is made again.
+    #[tokio::test]
+    async fn a_deletion_that_was_heard_is_done_also_where_its_answer_was_lost() {
+        let asked = AtomicU32::new(0);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let code = if asked.fetch_add(1, Ordering::Relaxed) == 0 { 503 } else { 409 };
+            let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code });
+            std::future::ready(
+                Response::builder().status(code).body(Full::new(Bytes::from(status.to_string()))),
+            )
+        });
+        let cluster = with_one_pod(Client::new(service, "shop"));
+        assert!(cluster.delete_pod(0, None).await.is_ok());
     }
 }

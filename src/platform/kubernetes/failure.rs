@@ -33,6 +33,11 @@ pub fn is_absent(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
+/// Whether the API server said that the object of a UID is not there any more: nothing of its name is, or another one.
+pub fn is_gone(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404 || status.code == 409)
+}
+
 /// The error in one line. The API server's own words where it has some.
 pub fn words(error: &Error) -> String {
     match error {

@@ -27,7 +27,7 @@ use crate::store::secrets::{SecretError, Secrets};
 use crate::store::tls::{Tls, Way};
 
 /// How many connections of a client may be there at once: one that is used, and those that wait for an answer in vain.
-const OPEN: usize = 3;
+pub(super) const OPEN: usize = 3;
 /// After how long without a sign of life from the other side's kernel a connection is given up.
 const SILENCE: Duration = Duration::from_secs(10);
 

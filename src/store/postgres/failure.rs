@@ -81,21 +81,25 @@ pub(super) fn explain(
 /// PostgreSQL's words, with what to do about them. Its words about a user name that user, which is part of a Secret.
 fn told(said: &DbError, user: Option<&SecretName>) -> String {
     let code = said.code();
-    let is_about_user =
-        [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(&code);
-    let words = match user {
-        Some(secret) if is_about_user => {
-            return format!(
-                "the user of Secret `{secret}` is not let in ({}): look at its password, at LOGIN of the role, \
-                 and at pg_hba.conf",
-                code.code()
-            );
-        }
-        Some(_) | None => format!("{} ({})", said.message(), code.code()),
-    };
+    let about_user = user.zip(what_to_look_at(code));
+    if let Some((secret, look_at)) = about_user {
+        return format!("the user of Secret `{secret}` is not let in ({}): look at {look_at}", code.code());
+    }
+    let words = format!("{} ({})", said.message(), code.code());
     match hint(code) {
         Some(hint) => format!("{words}: {hint}"),
         None => words,
+    }
+}
+
+/// What may be wrong where the words are about a user.
+fn what_to_look_at(code: &SqlState) -> Option<&'static str> {
+    if [&SqlState::INVALID_PASSWORD, &SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(&code) {
+        Some("its password, at LOGIN of the role, and at pg_hba.conf")
+    } else if *code == SqlState::TOO_MANY_CONNECTIONS {
+        Some("CONNECTION LIMIT of the role and of the database, and at max_connections")
+    } else {
+        None
     }
 }
 

@@ -9,17 +9,16 @@ use super::primaries::Primaries;
 use crate::api::{Ordinal, WriteNeeds};
 
 /// What a primary's writes need. A standby is known by its `application_name`, which is taken for the name of its pod
-/// (`pg-1`), as operators and the shipped manifests set it; where that does not tell enough of them, every other member
-/// may be one.
+/// (`pg-1`), as operators and the shipped manifests set it; where one of the names is none of a pod, every other member
+/// may be meant.
 pub(super) fn needs(commit: &str, names: &str, primary: Ordinal, primaries: &Primaries) -> WriteNeeds {
     let waits = matches!(commit, "on" | "remote_write" | "remote_apply");
     let Some((count, listed)) = parse(names).filter(|_| waits) else {
         return WriteNeeds::default();
     };
-    let known: BTreeSet<Ordinal> =
-        listed.iter().filter_map(|name| ordinal_of_pod(name)).filter(|&ordinal| ordinal != primary).collect();
-    let tells_enough = known.len() >= count as usize && !listed.iter().any(|name| name == "*");
-    let of = if tells_enough { known } else { primaries.others(primary) };
+    let known: Option<BTreeSet<Ordinal>> = listed.iter().map(|name| ordinal_of_pod(name)).collect();
+    let mut of = known.unwrap_or_else(|| primaries.others(primary));
+    of.remove(&primary);
     WriteNeeds { acknowledgements: count, of }
 }
 
@@ -47,12 +46,14 @@ fn ordinal_of_pod(name: &str) -> Option<Ordinal> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     fn of(commit: &str, names: &str) -> (u32, Vec<Ordinal>) {
         let primaries = Primaries::default();
-        primaries.hear(0, 1, true);
-        (1..=3).for_each(|standby| primaries.hear(standby, 1, false));
+        primaries.hear_primary(0, 1, 1, Instant::now());
+        (1..=3).for_each(|standby| primaries.hear_standby(standby));
         let needs = needs(commit, names, 0, &primaries);
         (needs.acknowledgements, needs.of.into_iter().collect())
     }
@@ -70,6 +71,9 @@ mod tests {
             ("*", (1, vec![1, 2, 3])),
             // Names that are none of pods: it may be anybody.
             ("walreceiver", (1, vec![1, 2, 3])),
+            ("FIRST 1 (\"pg-1\", walreceiver)", (1, vec![1, 2, 3])),
+            // Nobody else acknowledges in place of one that is not there.
+            ("2 (pg-0, pg-1)", (2, vec![1])),
         ] {
             assert_eq!(of("on", names), needs, "{names}");
         }

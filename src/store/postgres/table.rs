@@ -12,14 +12,20 @@ END $$"#;
 
 /// What the member that is asked holds.
 pub(super) const READ: &str = "
-SELECT (SELECT value FROM seatrial_workload WHERE key = $1) AS value, false AS refused";
+SELECT (SELECT value FROM seatrial_workload WHERE key = $1) AS value, NULL::text AS refused";
 
 /// The same, if it is the primary.
 pub(super) const READ_AT_PRIMARY: &str = "
-SELECT (SELECT value FROM seatrial_workload WHERE key = $1) AS value, pg_is_in_recovery() AS refused";
+SELECT (SELECT value FROM seatrial_workload WHERE key = $1) AS value,
+       CASE WHEN pg_is_in_recovery() THEN 'it is a standby, whose reads may be old' END AS refused";
 
-/// What there is where there is no table, if the member is the primary.
-pub(super) const NOTHING_AT_PRIMARY: &str = "SELECT NULL::bigint AS value, pg_is_in_recovery() AS refused";
+/// What there is where there is no table, if the member is the primary and has none either: the Service may have given
+/// another one before.
+pub(super) const NOTHING_AT_PRIMARY: &str = "
+SELECT NULL::bigint AS value,
+       CASE WHEN pg_is_in_recovery() THEN 'it is a standby, whose reads may be old'
+            WHEN to_regclass('seatrial_workload') IS NOT NULL THEN 'another member had no table yet, or it came meanwhile'
+       END AS refused";
 
 /// Sets a key.
 pub(super) const WRITE: &str = "
@@ -56,8 +62,8 @@ pub(super) fn stored(value: u64) -> Result<i64, Failure> {
 pub(super) fn value_read(rows: &Rows) -> Result<Option<u64>, Failure> {
     let strange = |_| Failure::NotApplied("the answer to a read is not understood".into());
     let Some(row) = rows.first() else { return Ok(None) };
-    if row.try_get("refused").map_err(strange)? {
-        return Err(Failure::NotApplied("it is a standby, whose reads may be old".into()));
+    if let Some(why) = row.try_get("refused").map_err(strange)? {
+        return Err(Failure::NotApplied(why));
     }
     let value: Option<i64> = row.try_get("value").map_err(strange)?;
     value.map(number).transpose().map_err(Failure::NotApplied)

@@ -1,7 +1,9 @@
 //! How a member sees itself.
 //!
-//! Needs no rights: what a user without those of `pg_monitor` is not shown (which timeline a standby receives) is taken
-//! from the last restart point instead.
+//! Needs no rights where nobody is promoted. Which timeline a standby receives is shown to members of `pg_monitor` alone;
+//! for others it is the newest one that the standby has written down, which after a promotion may take minutes.
+
+use tokio::time::Instant;
 
 use super::connection::Rows;
 use super::primaries::Primaries;
@@ -14,13 +16,18 @@ pub(super) const QUESTION: &str = "
 SELECT NOT pg_is_in_recovery() AS is_primary,
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((SELECT received_tli::bigint FROM pg_stat_wal_receiver),
-                          (SELECT timeline_id::bigint FROM pg_control_checkpoint()))
+                          (SELECT greatest(timeline_id, min_recovery_end_timeline)::bigint
+                             FROM pg_control_checkpoint(), pg_control_recovery()))
             ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
        END AS timeline,
        CASE WHEN pg_is_in_recovery()
             THEN coalesce((pg_last_wal_replay_lsn() - '0/0')::bigint, 0)
             ELSE (pg_current_wal_insert_lsn() - '0/0')::bigint
        END AS position,
+       CASE WHEN pg_is_in_recovery()
+            THEN (greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), '0/0') - '0/0')::bigint
+            ELSE (pg_current_wal_flush_lsn() - '0/0')::bigint
+       END AS flushed,
        EXISTS (SELECT FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming') AS receives,
        current_setting('wal_block_size')::bigint AS block,
        current_setting('synchronous_commit') AS synchronous_commit,
@@ -32,8 +39,11 @@ pub(super) struct View {
     pub(super) is_primary: bool,
     pub(super) timeline: u64,
     pub(super) has_table: bool,
+    /// Up to where it has the log on its disk: what a primary has written, or a standby has received.
+    pub(super) flushed: u64,
     position: u64,
-    /// Whether a standby is connected to whom it follows.
+    /// Whether a standby takes itself for connected to whom it follows, which it does for as long as
+    /// `wal_receiver_timeout` where nobody says otherwise.
     receives: bool,
     commit: String,
     standbys: String,
@@ -52,6 +62,7 @@ impl View {
             is_primary: row.try_get("is_primary").map_err(wrong)?,
             timeline: number("timeline")?,
             has_table: row.try_get("has_table").map_err(wrong)?,
+            flushed: number("flushed")?,
             position: end_of_record(number("position")?, number("block")?),
             receives: row.try_get("receives").map_err(wrong)?,
             commit: row.try_get("synchronous_commit").map_err(wrong)?,
@@ -59,19 +70,24 @@ impl View {
         })
     }
 
-    /// The same as every store says it. Through the Service it is not known who answered.
+    /// The same as every store says it, of a member that was asked at this time. Through the Service it is not known who
+    /// answered.
     pub(super) fn sample(
         self,
         endpoint: Endpoint,
         primaries: &Primaries,
         heartbeat: Option<u64>,
+        asked: Instant,
     ) -> MemberSample {
         let own = match endpoint {
             Endpoint::Member(ordinal) => Some(ordinal),
             Endpoint::Service => None,
         };
-        let leader =
-            if self.is_primary { own } else { primaries.of(self.timeline).filter(|_| self.receives) };
+        let leader = if self.is_primary {
+            own
+        } else {
+            primaries.followed(self.timeline, self.flushed, asked).filter(|_| self.receives)
+        };
         let writes_need = own.filter(|_| self.is_primary);
         MemberSample::Answer {
             role: if self.is_primary { Role::Leader } else { Role::Follower },

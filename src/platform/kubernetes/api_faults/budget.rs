@@ -6,7 +6,7 @@ use kube::{Api, Error};
 use serde_json::{Value, json};
 
 use crate::api::DisruptionBudgets;
-use crate::platform::kubernetes::failure::{is_silence, words};
+use crate::platform::kubernetes::failure::{is_gone, is_silence, words};
 
 /// What came of it.
 pub(super) enum Eviction {
@@ -24,9 +24,7 @@ pub(super) enum Eviction {
 pub(super) async fn may_evict(pods: &Api<Pod>, name: &str, uid: &str) -> Eviction {
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     match ask(pods, name, uid, &parameters).await {
-        Err(Error::Api(status)) if status.code == 404 || status.code == 409 => {
-            Eviction::Denied(format!("{name} is gone, or another pod by now"))
-        }
+        Err(error) if is_gone(&error) => Eviction::Denied(format!("{name} is gone, or another pod by now")),
         asked => answer(asked),
     }
 }
@@ -58,8 +56,7 @@ async fn ask(pods: &Api<Pod>, name: &str, uid: &str, parameters: &PostParams) ->
 fn answer(done: Result<(), Error>) -> Eviction {
     match done {
         Ok(()) => Eviction::Accepted,
-        // Gone, or another pod of that name by now.
-        Err(Error::Api(status)) if status.code == 404 || status.code == 409 => Eviction::Accepted,
+        Err(error) if is_gone(&error) => Eviction::Accepted,
         Err(Error::Api(status)) if status.code == 429 => Eviction::Forbidden(status.message.clone()),
         Err(error) if is_silence(&error) => Eviction::Unanswered(words(&error)),
         Err(error) => Eviction::Denied(words(&error)),

@@ -1,12 +1,15 @@
 //! Who else loses something when a node is taken away: every other StatefulSet with pods on it is asked whether more than
-//! half of its replicas are Ready elsewhere. One without a majority elsewhere would stop, or lose its only member.
+//! half of its replicas are Ready elsewhere. One without a majority elsewhere would stop, or lose its only member. Nodes that
+//! are marked by a run, this one or another, are taken away or about to be: nobody counts on what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, Error, ResourceExt};
+
+use crate::resource::RUN_LABEL;
 
 /// A StatefulSet by namespace and name.
 type Name = (String, String);
@@ -17,6 +20,10 @@ pub(super) async fn endangered(
     node: &str,
     target: Option<&Name>,
 ) -> Result<Vec<String>, Error> {
+    let marked = ListParams::default().labels(RUN_LABEL);
+    let marked = Api::<Node>::all(client.clone()).list_metadata(&marked).await?.items;
+    let mut away: BTreeSet<String> = marked.iter().map(ResourceExt::name_any).collect();
+    away.insert(node.to_owned());
     let on_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let pods = Api::<Pod>::all(client.clone()).list(&on_node).await?.items;
     // A pod that is going already loses nothing by this.
@@ -33,11 +40,15 @@ pub(super) async fn endangered(
             namespaces.insert(namespace.clone(), all.list(&ListParams::default()).await?.items);
         }
         let replicas = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-        let members = namespaces[namespace].iter().filter(|pod| owner(pod).as_ref() == Some(&name));
-        let elsewhere = members.filter(|pod| is_ready(pod) && node_of(pod) != Some(node)).count();
-        endangered.extend(sentence(&name, replicas, elsewhere));
+        endangered.extend(sentence(&name, replicas, elsewhere(&namespaces[namespace], &name, &away)));
     }
     Ok(endangered)
+}
+
+/// How many Ready pods a StatefulSet has on nodes that stay.
+fn elsewhere(pods: &[Pod], of: &Name, away: &BTreeSet<String>) -> usize {
+    let members = pods.iter().filter(|pod| owner(pod).as_ref() == Some(of));
+    members.filter(|pod| is_ready(pod) && node_of(pod).is_none_or(|node| !away.contains(node))).count()
 }
 
 fn sentence((namespace, set): &Name, replicas: i32, elsewhere: usize) -> Option<String> {
@@ -45,7 +56,7 @@ fn sentence((namespace, set): &Name, replicas: i32, elsewhere: usize) -> Option<
     let majority = replicas / 2 + 1;
     (elsewhere < majority).then(|| {
         format!(
-            "StatefulSet {namespace}/{set} has pods there too, and only {elsewhere} of its {replicas} are Ready elsewhere, a majority is {majority}"
+            "StatefulSet {namespace}/{set} has pods there too, and only {elsewhere} of its {replicas} are Ready on nodes that no run takes away, a majority is {majority}"
         )
     })
 }
@@ -68,14 +79,35 @@ fn is_ready(pod: &Pod) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_set_without_a_majority_elsewhere_is_endangered() {
         let name = ("shop".to_string(), "db".to_string());
         assert_eq!(sentence(&name, 3, 2), None);
-        assert!(sentence(&name, 3, 1).is_some_and(|why| why.contains("only 1 of its 3 are Ready elsewhere")));
+        assert!(sentence(&name, 3, 1).is_some_and(|why| why.contains("only 1 of its 3 are Ready on nodes")));
         assert!(sentence(&name, 1, 0).is_some());
         assert!(sentence(&name, 2, 1).is_some());
+    }
+
+    #[test]
+    fn nobody_counts_on_nodes_that_are_taken_away_at_the_same_time() {
+        let pod = |set: &str, node: &str| -> Pod {
+            let owner = json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set, "uid": "u" });
+            serde_json::from_value(json!({
+                "metadata": { "name": format!("{set}-{node}"), "namespace": "shop", "ownerReferences": [owner] },
+                "spec": { "nodeName": node, "containers": [] },
+                "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
+            }))
+            .expect("a pod")
+        };
+        let pods = [pod("db", "a"), pod("db", "b"), pod("db", "c"), pod("web", "d")];
+        let ready = |away: &[&str]| {
+            let away = away.iter().copied().map(str::to_owned).collect();
+            elsewhere(&pods, &("shop".into(), "db".into()), &away)
+        };
+        assert_eq!((ready(&["a"]), ready(&["a", "b"])), (2, 1));
     }
 }

@@ -1,4 +1,7 @@
 //! A node is taken away: cordoned, emptied, and tainted so that nothing stays or comes back.
+//!
+//! Whether others can do without it is asked once it is cordoned and marked, and before anything goes: of several nodes
+//! that are taken away at the same time each sees those that were marked before, whoever takes them.
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Node, Pod, Taint};
@@ -14,7 +17,7 @@ use crate::api::{DisruptionBudgets, InjectionSpec};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_silence, words};
 use crate::resource::{
-    NODE_DOWN_TAINT, OUT_OF_SERVICE_TAINT, OUT_OF_SERVICE_VALUE, RUN_LABEL, UNDO_ANNOTATION, Undo, is_ours,
+    NODE_DOWN_TAINT, OUT_OF_SERVICE_TAINT, OUT_OF_SERVICE_VALUE, RUN_LABEL, UNDO_ANNOTATION, Undo,
 };
 
 /// One node.
@@ -25,6 +28,8 @@ pub(super) struct NodeDown {
     node: String,
     budgets: DisruptionBudgets,
     is_out_of_service: bool,
+    /// Whether everybody else can do without it, as was asked once.
+    may_go: bool,
     spec: InjectionSpec,
 }
 
@@ -51,6 +56,7 @@ impl NodeDown {
             node: node.to_owned(),
             budgets,
             is_out_of_service,
+            may_go: false,
             spec: spec.clone(),
         }
     }
@@ -65,8 +71,8 @@ impl NodeDown {
         Ok(self.pods.list(&there).await?.items)
     }
 
-    /// Why this node must not be taken away at all.
-    async fn guard(&self) -> Result<(), Obstacle> {
+    /// Refuses the node that this runs on, before it is touched.
+    async fn is_another(&self) -> Result<(), Obstacle> {
         let there = self.pods_there().await.map_err(|error| obstacle(&error))?;
         let is_own = |pod: &Pod| {
             pod.namespace().as_deref() == Some(&self.site.namespace)
@@ -79,6 +85,11 @@ impl NodeDown {
                 self.node
             )));
         }
+        Ok(())
+    }
+
+    /// Why this node must not be taken away now, because of others who have pods there. To be asked once it is marked.
+    async fn guard(&self) -> Result<(), Obstacle> {
         if self.site.allow_quorum_loss {
             return Ok(());
         }
@@ -110,7 +121,7 @@ impl NodeDown {
             }
             None => {}
         }
-        self.guard().await?;
+        self.is_another().await?;
         let spec = node.spec.clone().unwrap_or_default();
         let undo = Undo {
             run: self.spec.run.clone(),
@@ -201,6 +212,10 @@ fn is_evictable(pod: &Pod) -> bool {
 impl Effect for NodeDown {
     async fn inject(&mut self) -> Result<(), Obstacle> {
         let mut node = self.cordon().await?;
+        if !self.may_go {
+            self.guard().await?;
+            self.may_go = true;
+        }
         if self.budgets == DisruptionBudgets::Respect {
             self.drain().await?;
             node = self.nodes.get(&self.node).await.map_err(|error| obstacle(&error))?;
@@ -236,15 +251,16 @@ impl Effect for NodeDown {
         let Some(node) = self.nodes.get_opt(&self.node).await.map_err(told)? else {
             return Ok(());
         };
-        let Some(undo) = Undo::beside(&node.metadata).filter(|undo| undo.injection == self.spec.name) else {
-            return Ok(());
+        let undo = match Undo::beside_node(&node) {
+            Ok(Some(undo)) if undo.injection == self.spec.name => undo,
+            Ok(Some(_) | None) => return Ok(()),
+            Err(error) => return Err(format!("{}: {error}", self.node)),
         };
         // Kubernetes takes its own taint away when the node can be scheduled on again.
         let node = self.patch(undo.of_node(&node)).await.map_err(told)?;
-        let left = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).any(is_ours);
-        if left || Undo::beside(&node.metadata).is_some() {
-            return Err(format!("{} still carries our taint or mark", self.node));
+        match Undo::beside_node(&node) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) | Err(_) => Err(format!("{} still carries our taint or mark", self.node)),
         }
-        Ok(())
     }
 }
