@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::statfs::{FsType, fstatfs};
+use nix::unistd::syncfs;
 
 /// `FUSE_SUPER_MAGIC` of linux/magic.h; nix has it for glibc only.
 const FUSE_SUPER_MAGIC: FsType = FsType(0x6573_5546);
@@ -117,10 +118,17 @@ pub fn is_one(folder: &File) -> io::Result<bool> {
 }
 
 /// Cuts the power of the volume at `path`, if it is the one with this device number.
+///
+/// A tear first has the kernel hand over the pages that were changed through shared maps, so that the volume can tear them
+/// as well. That makes nothing durable: to such a filesystem syncfs(2) writes pages and says no more (`fuse_sync_fs` of
+/// fs/fuse/inode.c). Whoever changes the volume must be stopped.
 pub fn cut(path: &Path, device: u64, how: Cut) -> io::Result<Left> {
     let folder = File::open(path)?;
     if folder.metadata()?.dev() != device {
         return Err(io::Error::new(io::ErrorKind::NotFound, "it is not mounted there any more"));
+    }
+    if let Cut::Tear { .. } = how {
+        syncfs(&folder)?;
     }
     exchange(&folder, Request::Cut(how))
 }

@@ -20,13 +20,16 @@ pub const POINTS: &[&str] = &[
 /// Those that only an exchange of a device's table passes, and its revert.
 pub const TABLE_POINTS: &[&str] = &["table-loaded", "former-table-loaded"];
 
+/// The one that only a power cut passes.
+const POWER_POINT: &str = "shut-down";
+
 /// Dies or stops here if a test asked for it.
 pub fn stop_here(point: &str) {
     #[cfg(debug_assertions)]
     {
         use nix::sys::signal::Signal;
         debug_assert!(
-            POINTS.iter().chain(TABLE_POINTS).any(|known| *known == point),
+            POINTS.iter().chain(TABLE_POINTS).chain(&[POWER_POINT]).any(|known| *known == point),
             "{point} is not in the list"
         );
         for (word, signal) in [("SEATRIAL_STOP_AT", Signal::SIGSTOP), ("SEATRIAL_KILL_AT", Signal::SIGKILL)] {

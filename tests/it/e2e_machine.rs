@@ -88,13 +88,21 @@ fn torn_writes_are_refused_where_no_volume_can_tear_them() {
         .says("step power-cut cannot be done here: powerLoss: unsynced: torn takes a volume of FUSE, and /dev/fuse cannot be opened: No such device")
         .says("hint: load the kernel's module (modprobe fuse), or write unsynced: lost");
 
-    let stall =
-        "    - {name: stall, at: 1s, for: 1s, fault: {diskStall: {members: {count: 1}}}}\n  hypothesis:";
-    desk.write("both.yaml", torn.replace("  hypothesis:", stall));
-    desk.run(&["run", "both.yaml"])
-        .exits(22)
-        .says("step stall cannot be done here: diskStall: it takes a volume on a disk, and step power-cut takes one that tears writes")
-        .says("hint: make two experiments of it");
+    for (name, more) in [
+        ("diskStall", ""),
+        ("diskReadOnly", ""),
+        ("diskLatency", ", delay: {fixed: 10ms}, driver: dmDelay"),
+        ("diskError", ", error: EIO, driver: dmError, operations: [sync, write]"),
+    ] {
+        let other = format!(
+            "    - {{name: other, at: 1s, for: 1s, fault: {{{name}: {{members: {{count: 1}}{more}}}}}}}\n  hypothesis:"
+        );
+        desk.write("both.yaml", torn.replace("  hypothesis:", &other));
+        desk.run(&["run", "both.yaml"])
+            .exits(22)
+            .says(&format!("step other cannot be done here: {name}: it takes a volume on a disk, and step power-cut takes one that tears writes"))
+            .says("hint: make two experiments of it");
+    }
 
     desk.write("typing.yaml", torn.replace("unsynced: torn", "unsynced: gone"));
     desk.run(&["validate", "typing.yaml"]).exits(20).says("unsynced");

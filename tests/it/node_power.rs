@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use seatrial::api::{HostFault, InjectionState};
+use seatrial::host::mount;
 use seatrial::node::{LocatedVolume, bench_rounds};
 
 use crate::node_fixture::{FileLocate, Folder, Node, cut, eventually, injection, options};
@@ -131,6 +132,29 @@ fn markers(disk: &Disk) -> Vec<String> {
     let entries = fs::read_dir(&disk.mount).expect("readable").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with(".seatrial")).collect()
+}
+
+#[test]
+fn a_power_loss_that_was_interrupted_is_finished_and_leaves_no_markers() {
+    let folder = Folder::new();
+    let disk = Disk::new(folder.path());
+    let mut pod = Pod::new(Grouping::OwnCgroup);
+    pod.located.volumes = vec![disk.volume()];
+    folder.show(0, &pod.located);
+    let mut node = Node::dies_at(&folder, "shut-down");
+    let fault = HostFault::PowerLoss { claims: Vec::new(), torn: None };
+    node.put(&injection("begun", &pod, fault, Duration::from_mins(1)));
+    eventually("the node dies", Duration::from_secs(5), || node.child.try_wait().expect("ours"));
+    assert!(pod.container_is_alive(), "it stands still on a dead filesystem");
+    let next = Node::start(&folder);
+    eventually("the container is dead", Duration::from_secs(5), || (!pod.container_is_alive()).then_some(()));
+    pod.remove();
+    // Whoever waits for the new mount may be looking at the old one.
+    eventually("nobody uses it", Duration::from_secs(5), || mount::unmount(&disk.mount).ok());
+    disk.mount();
+    eventually("no record", Duration::from_secs(6), || folder.records().is_empty().then_some(()));
+    assert_eq!(markers(&disk), Vec::<String>::new());
+    next.end();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Deadline, HostFault, InjectionState};
 use seatrial::platform::Nodes;
+use seatrial::platform::sandbox::pod_spec::EmptyDir;
 use tempfile::TempDir;
 
 use crate::sandbox_fixture::{Fixture, LIMIT, options, shell_set, wait_until, with_claim};
@@ -128,6 +129,20 @@ fn a_volume_whose_server_dies_is_mounted_again_with_what_was_synced() {
     let (_, after) = fixture.said();
     assert!(after.lines().nth(1).is_none_or(|line| line == "wrote 1"), "nobody synced it: {after}");
     assert_ne!(fixture.servers(), [server]);
+}
+
+#[test]
+fn a_pod_that_cannot_have_another_volume_keeps_no_claim_mounted() {
+    let state = TempDir::new().expect("a temporary folder can be made");
+    let mut options = options("half", state.path());
+    options.forgetful = BTreeSet::from(["data".to_owned()]);
+    let mut spec = with_claim(shell_set(1, SCRIPT));
+    // No folder has such a name.
+    let impossible = EmptyDir { name: "zero\0byte".to_owned(), in_memory: false, size: None };
+    spec.pod.empty_dirs.push(impossible);
+    let fixture = Fixture::with(state, spec, options);
+    wait_until("it is tried again", || fixture.all_logs().matches("the pod sandbox failed").count() >= 3);
+    assert!(fixture.servers().len() <= 1, "each try ends what it began: {:?}", fixture.servers());
 }
 
 #[test]

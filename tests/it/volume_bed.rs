@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::libc;
+use nix::mount::{MntFlags, umount2};
 use nix::sched::CloneFlags;
+use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use seatrial::host::forgetful::{self, Cut, Left};
 use seatrial::host::namespace::{Spawn, spawn};
@@ -115,16 +118,25 @@ impl Bed {
     }
 
     /// A child that another test has just started has all descriptors of this process, until it executes its program.
-    pub fn unmount(&mut self) {
+    /// Says how its server has ended, if it has one.
+    pub fn unmount(&mut self) -> Option<WaitStatus> {
         let root = self.root().to_owned();
         eventually("nobody uses it", Duration::from_secs(10), || mount::unmount(&root).ok());
-        if let Kind::Forgetful { server, .. } = &mut self.kind {
-            waitpid(server.take().expect("it was mounted"), None).expect("a child");
+        match &mut self.kind {
+            Kind::Forgetful { server, .. } => {
+                Some(waitpid(server.take().expect("it was mounted"), None).expect("a child"))
+            }
+            Kind::Image(_) => None,
         }
     }
 
+    /// What a forgetful volume's server keeps it in.
+    pub fn disk(&self) -> PathBuf {
+        self.home.path().join("volume.disk")
+    }
+
     pub fn mount(&mut self) {
-        let disk = self.home.path().join("volume.disk");
+        let disk = self.disk();
         match &mut self.kind {
             Kind::Image(disk) => disk.mount(),
             Kind::Forgetful { at, server } => *server = Some(serve(at, &disk)),
@@ -159,7 +171,7 @@ fn serve(at: &Path, disk: &Path) -> Pid {
         "fd={},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
         device.as_raw_fd()
     );
-    mount::filesystem("fuse.seatrial", at, MsFlags::MS_NODEV, &options).expect("root may mount");
+    mount::filesystem("fuse.seatrial", at, nix::mount::MsFlags::MS_NODEV, &options).expect("root may mount");
     let text = |bytes: &[u8]| CString::new(bytes).expect("no zero byte");
     let argv = [
         text(env!("CARGO_BIN_EXE_seatrial").as_bytes()),
@@ -202,4 +214,34 @@ pub fn names(bed: &Bed) -> BTreeSet<String> {
     let entries =
         fs::read_dir(bed.root()).expect("readable").map(|entry| entry.expect("readable").file_name());
     entries.map(|name| name.to_string_lossy().into_owned()).filter(|name| name != "lost+found").collect()
+}
+
+/// A shared map of a whole file.
+pub struct Map(std::ptr::NonNull<libc::c_void>, usize);
+
+impl Map {
+    pub fn of(file: &File, length: usize) -> Self {
+        let size = NonZeroUsize::new(length).expect("not empty");
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new map anywhere, which nobody else knows.
+        let at = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) };
+        Self(at.expect("files can be mapped"), length)
+    }
+
+    pub fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the map lives as long as this, and the file is as long as the map.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().cast(), self.1) }
+    }
+
+    pub fn sync(&self) {
+        // SAFETY: the map lives.
+        unsafe { msync(self.0, self.1, MsFlags::MS_SYNC) }.expect("syncs");
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: nobody has the map any more.
+        let _ = unsafe { munmap(self.0, self.1) };
+    }
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
 
 use crate::node_fixture::eventually;
-use crate::volume_bed::{Bed, How, create, durable, names, read};
+use crate::volume_bed::{Bed, How, Map, create, durable, names, read};
 
 /// What ext4 does, and the kernel does not tell a forgetful volume of.
 #[test]
@@ -50,26 +51,66 @@ fn what_a_forgetful_volume_lacks_is_refused() {
 
 #[test]
 fn a_torn_cut_leaves_pieces_that_an_ext4_image_never_leaves() {
-    let (mut partial, mut whole, mut none) = (0, 0, 0);
+    const FILES: [&str; 2] = ["pages", "mapped"];
+    let mut counts = [[0_u32; 3]; FILES.len()];
     for seed in 0..24 {
         let mut bed = Bed::new(How::Tear(seed));
-        durable(&bed, "pages", &[1; 8192]);
-        let file = OpenOptions::new().write(true).open(bed.path("pages")).expect("there");
+        let [file, mapped] = FILES.map(|name| {
+            durable(&bed, name, &[1; 8192]);
+            OpenOptions::new().read(true).write(true).open(bed.path(name)).expect("there")
+        });
         file.write_all_at(&[2; 8192], 0).expect("writable");
-        drop(file);
-        let left = bed.cut();
-        let found = read(&bed, "pages").expect("there");
-        let new = found.chunks(512).filter(|sector| sector.iter().all(|&byte| byte == 2)).count() as u64;
-        let old = found.chunks(512).filter(|sector| sector.iter().all(|&byte| byte == 1)).count() as u64;
-        assert_eq!((new + old, left.writes), (16, 1), "no sector is torn");
-        assert_eq!((left.kept, left.dropped), (new, old), "what is told is what is there");
-        match new {
-            0 => none += 1,
-            16 => whole += 1,
-            _ => partial += 1,
+        let mut map = Map::of(&mapped, 8192);
+        // The last close of a file and the end of a map have the kernel write what is dirty.
+        drop((file, mapped));
+        map.bytes().fill(2);
+        let left = bed.shut_down();
+        drop(map);
+        bed.unmount();
+        bed.mount();
+        let (mut kept, mut dropped) = (0, 0);
+        for (name, [none, partial, whole]) in FILES.into_iter().zip(&mut counts) {
+            let found = read(&bed, name).expect("there");
+            let of = |wanted: u8| {
+                found.chunks(512).filter(|sector| sector.iter().all(|&byte| byte == wanted)).count() as u64
+            };
+            let (new, old) = (of(2), of(1));
+            assert_eq!(new + old, 16, "no sector is torn");
+            (kept, dropped) = (kept + new, dropped + old);
+            match new {
+                0 => *none += 1,
+                16 => *whole += 1,
+                _ => *partial += 1,
+            }
         }
+        assert_eq!(
+            (left.writes, left.kept, left.dropped),
+            (2, kept, dropped),
+            "what is told is what is there"
+        );
     }
-    assert!(partial > 0 && whole > 0 && none > 0, "{partial} torn, {whole} whole, {none} lost");
+    for ([none, partial, whole], name) in counts.into_iter().zip(FILES) {
+        assert!(partial > 0 && whole > 0 && none > 0, "{name}: {partial} torn, {whole} whole, {none} lost");
+    }
+}
+
+#[test]
+fn a_volume_whose_disk_fails_loses_its_power_and_says_so() {
+    let mut bed = Bed::new(How::Lose);
+    durable(&bed, "synced", b"kept");
+    let file = create(&bed.path("new"));
+    file.write_all_at(b"bytes", 0).expect("writable");
+    // Its bytes cannot be kept.
+    let taken = bed.disk().join(file.metadata().expect("there").ino().to_string());
+    fs::create_dir(&taken).expect("writable");
+    let error = file.sync_all().expect_err("its disk fails");
+    assert!(matches!(error.raw_os_error(), Some(libc::ENOTCONN | libc::ECONNABORTED)), "{error}");
+    drop(file);
+    let server = bed.server();
+    assert_eq!(bed.unmount(), Some(WaitStatus::Exited(server, 1)));
+    fs::remove_dir(taken).expect("empty");
+    bed.mount();
+    assert_eq!(read(&bed, "synced").expect("kept"), b"kept");
 }
 
 #[test]

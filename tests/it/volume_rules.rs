@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,11 +12,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, Flock, FlockArg, fallocate, fcntl};
 use nix::libc;
-use nix::sys::mman::{MapFlags, MsFlags, ProtFlags, mmap, msync, munmap};
 use nix::sys::statvfs::statvfs;
 
 use crate::node_fixture::eventually;
-use crate::volume_bed::{Bed, How, SIZE, create, durable, names, read, sync_folder};
+use crate::volume_bed::{Bed, How, Map, SIZE, create, durable, names, read, sync_folder};
 
 /// Each rule for each kind.
 macro_rules! rules {
@@ -140,36 +138,6 @@ fn a_replaced_file_is_the_old_or_the_new_one(mut bed: Bed) {
         let found = read(&bed, "config").expect("it has one of the two");
         assert!(found == before || found == text);
         let _ = fs::remove_file(bed.path("config.tmp"));
-    }
-}
-
-/// A shared map of a whole file.
-struct Map(std::ptr::NonNull<libc::c_void>, usize);
-
-impl Map {
-    fn of(file: &File, length: usize) -> Self {
-        let size = NonZeroUsize::new(length).expect("not empty");
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new map anywhere, which nobody else knows.
-        let at = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, file, 0) };
-        Self(at.expect("files can be mapped"), length)
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the map lives as long as this, and the file is as long as the map.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().cast(), self.1) }
-    }
-
-    fn sync(&self) {
-        // SAFETY: the map lives.
-        unsafe { msync(self.0, self.1, MsFlags::MS_SYNC) }.expect("syncs");
-    }
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        // SAFETY: nobody has the map any more.
-        let _ = unsafe { munmap(self.0, self.1) };
     }
 }
 
@@ -320,6 +288,10 @@ fn fallocate_makes_room_that_reads_as_zeroes(mut bed: Bed) {
     expected[..5].copy_from_slice(b"begun");
     expected[512 << 10..][..7].copy_from_slice(b"written");
     assert!(read(&bed, "log").expect("there") == expected);
+    let huge = create(&bed.path("huge"));
+    for mode in [FallocateFlags::FALLOC_FL_KEEP_SIZE, FallocateFlags::empty()] {
+        assert_eq!(fallocate(&huge, mode, 0, 2 * SIZE.cast_signed()), Err(Errno::ENOSPC));
+    }
 }
 
 /// As etcd locks its files: flock(2) and open file description locks of fcntl(2).

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::super::console;
 use super::super::exit::Exit;
+use crate::api::{ErrorDriver, LatencyDriver};
 use crate::experiment::{Experiment, Step, Work};
 use crate::fault::Fault;
+use crate::fault::disk_error::DiskError;
+use crate::fault::disk_latency::DiskLatency;
 use crate::fault::power_loss::{PowerLoss, Unsynced};
 use crate::platform::sandbox::forgetful;
 use crate::platform::sandbox::pod_spec::SetSpec;
@@ -38,7 +41,13 @@ fn meant<'a>(
         let Work::Fault(fault) = &step.work else { continue };
         let needs_a_disk = matches!(
             fault,
-            Fault::DiskStall(_) | Fault::WriteStall(_) | Fault::DiskThrottle(_) | Fault::DiskFill(_)
+            Fault::DiskStall(_)
+                | Fault::WriteStall(_)
+                | Fault::DiskThrottle(_)
+                | Fault::DiskFill(_)
+                | Fault::DiskReadOnly(_)
+                | Fault::DiskLatency(DiskLatency { driver: LatencyDriver::DmDelay, .. })
+                | Fault::DiskError(DiskError { driver: ErrorDriver::DmError, .. })
         );
         let claims = fault.claims();
         if needs_a_disk && (claims.is_empty() || claims.iter().any(|claim| forgetful.contains(claim))) {

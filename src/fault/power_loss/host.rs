@@ -31,6 +31,7 @@ use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::shutdown;
 use crate::node::{LocatedPod, LocatedVolume};
+use crate::undo::stop_here;
 
 /// For how long the pod's holder may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -181,6 +182,7 @@ impl Target {
             };
             done.map_err(volume("shut down", &chosen.claim))?;
         }
+        stop_here("shut-down");
         self.kill_everything()?;
         Ok(left)
     }
@@ -227,8 +229,11 @@ impl Target {
     /// Waits until the platform has mounted the volumes again. Where it does not, a marker stays out of reach.
     fn await_volumes(&self) {
         let until = Instant::now() + RETURN;
-        let is_back =
-            |volume: &Volume| exists(&marker(&volume.path, &self.mark, SYNCED)).is_ok_and(|is_back| is_back);
+        // A filesystem that was shut down may still know what it had in memory.
+        let is_back = |volume: &Volume| {
+            !volume.is_shut_down(&self.mark)
+                && exists(&marker(&volume.path, &self.mark, SYNCED)).is_ok_and(|is_there| is_there)
+        };
         while !self.volumes.iter().all(is_back) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(20));
         }

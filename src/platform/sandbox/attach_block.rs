@@ -15,6 +15,7 @@ use tokio::time::{sleep_until, timeout};
 use super::controller::Deletion;
 use super::init::World;
 use super::pod::Deadline;
+use super::pod_spec::StartOrder;
 use crate::api::{InjectionSpec, Ordinal, Snapshot};
 use crate::platform::proving::Proving;
 
@@ -90,7 +91,10 @@ pub async fn hold(
     let mut waiting = held.waiting.subscribe();
     let mut away: Option<Instant> = None;
     loop {
-        let missing = missing(&ordinals, &before, &waiting.borrow_and_update());
+        let missing = {
+            let now = world.board.snapshots().borrow().clone();
+            missing(&ordinals, &before, &now, world.setup.spec.start, &waiting.borrow_and_update())
+        };
         if missing.is_empty() {
             away.get_or_insert_with(Instant::now);
             proving.holds(told(&ordinals, &before.name, "waits for its volume, which is not mounted"));
@@ -99,6 +103,7 @@ pub async fn hold(
         }
         world.injections.report(&spec.name, proving.status());
         tokio::select! {
+            biased;
             _ = &mut asked_back => break,
             () = sleep_until(ends.into()) => break,
             _ = timeout(LOOK, waiting.changed()) => {}
@@ -126,15 +131,24 @@ pub async fn hold(
     world.injections.report(&spec.name, proving.status());
 }
 
-/// Who has the pod of before, or one that does not wait.
+/// Who has the pod of before, or one that does not wait. In order a pod is made when the one before it is Ready: one that
+/// is not made because another waits has no volume either.
 fn missing(
     ordinals: &BTreeSet<Ordinal>,
     before: &Snapshot,
+    now: &Snapshot,
+    order: StartOrder,
     waiting: &BTreeMap<Ordinal, String>,
 ) -> BTreeSet<Ordinal> {
     let is_new = |ordinal: Ordinal, uid: &String| before.pod(ordinal).is_none_or(|pod| pod.uid != *uid);
-    let waits = |ordinal: &&Ordinal| waiting.get(ordinal).is_some_and(|uid| is_new(**ordinal, uid));
-    ordinals.iter().filter(|ordinal| !waits(ordinal)).copied().collect()
+    let waits = |ordinal: Ordinal| waiting.get(&ordinal).is_some_and(|uid| is_new(ordinal, uid));
+    let first = ordinals.iter().copied().find(|&ordinal| waits(ordinal));
+    let is_not_made = |ordinal: Ordinal| {
+        order == StartOrder::Ordered
+            && now.pod(ordinal).is_none()
+            && first.is_some_and(|first| first < ordinal)
+    };
+    ordinals.iter().copied().filter(|&ordinal| !waits(ordinal) && !is_not_made(ordinal)).collect()
 }
 
 /// `etcd-0, etcd-2: …`
@@ -145,4 +159,48 @@ fn told(ordinals: &BTreeSet<Ordinal>, set: &str, what: &str) -> String {
         let _ = write!(text, "{between}{set}-{ordinal}");
     }
     text + ": " + what
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::missing;
+    use crate::api::{Ordinal, Pod, PodPhase, Snapshot};
+    use crate::platform::sandbox::pod_spec::StartOrder;
+
+    fn snapshot(pods: &[(Ordinal, &str)]) -> Snapshot {
+        let pod = |&(ordinal, uid): &(Ordinal, &str)| Pod {
+            name: format!("web-{ordinal}"),
+            ordinal,
+            uid: uid.to_owned(),
+            ip: None,
+            node: String::new(),
+            phase: PodPhase::Pending,
+            ready: false,
+            revision: None,
+            containers: Vec::new(),
+        };
+        Snapshot { replicas: 3, pods: pods.iter().map(pod).collect(), ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_pod_that_is_not_made_because_one_before_it_waits_has_no_volume() {
+        let before = snapshot(&[(0, "a"), (1, "b"), (2, "c")]);
+        let missing = |now: &[(Ordinal, &str)], order, waiting: &[(Ordinal, &str)]| {
+            let waiting: BTreeMap<Ordinal, String> =
+                waiting.iter().map(|&(ordinal, uid)| (ordinal, uid.to_owned())).collect();
+            missing(&[1, 2].into(), &before, &snapshot(now), order, &waiting)
+        };
+        let one = [(0, "a"), (1, "new")];
+        let both = [(0, "a"), (1, "new"), (2, "c")];
+        assert_eq!(missing(&one, StartOrder::Ordered, &[(1, "new")]), [].into());
+        assert_eq!(missing(&both, StartOrder::Ordered, &[(1, "new")]), [2].into(), "the old one lives still");
+        assert_eq!(missing(&one, StartOrder::Ordered, &[(1, "b")]), [1, 2].into(), "the old one waits");
+        assert_eq!(missing(&one, StartOrder::Ordered, &[]), [1, 2].into());
+        assert_eq!(missing(&one, StartOrder::Parallel, &[(1, "new")]), [2].into());
+        let all = [(1, "new"), (2, "newer")];
+        assert_eq!(missing(&both, StartOrder::Parallel, &all), [].into());
+        assert_eq!(missing(&[(0, "a"), (2, "newer")], StartOrder::Ordered, &[(2, "newer")]), [1].into());
+    }
 }

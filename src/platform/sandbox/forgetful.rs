@@ -21,8 +21,9 @@
 //!   rename.
 //! - Bytes are durable by fsync, fdatasync or msync of that file, or by O_SYNC or O_DSYNC. There is no flush at a
 //!   rename or a close that nobody asked for, which ext4 has (`auto_da_alloc`) and XFS has not.
-//! - An unmount makes everything durable, and so does the volume itself where more than 64 MiB wait, as a kernel does
-//!   when too much memory is dirty. The kernel tells no server of this kind of sync(2), syncfs(2) and
+//! - An unmount makes everything durable, and so does the volume itself where remembering it takes more than 64 MiB, as
+//!   a kernel does when too much memory is dirty. What is older than 30 seconds is durable with the next call, as every
+//!   kernel writes it out by then. The kernel tells no server of this kind of sync(2), syncfs(2) and
 //!   sync_file_range(2), so these make nothing durable here.
 //!
 //! A cut that **loses** leaves what is durable. A cut that **tears** leaves besides:
@@ -36,14 +37,15 @@
 //!
 //! What is durable is in a folder of the sandbox, everything besides that is in the memory of one server process per
 //! volume, a child of init. Whatever kills it is a power cut that loses: the kernel answers every call with an error
-//! from then on, so that nobody hangs, the pod is ended, and a new server goes on with what was durable. Pages that
-//! were changed through a shared map and not synced are in the kernel's memory, which writes them when it likes; what
-//! it has not written is lost at any cut.
+//! from then on, so that nobody hangs, the pod is ended, and a new server goes on with what was durable. It ends itself
+//! where its folder cannot be written. Pages that were changed through a shared map and not synced are in the kernel's
+//! memory, which writes them when it likes; a cut that tears has it write them first, any other loses them.
 //!
 //! # What it lacks
 //!
 //! O_TMPFILE, holes punched by fallocate(2), extended attributes, sockets and pipes, RENAME_EXCHANGE: refused as by any
-//! filesystem without them. All of a volume is in memory while it is mounted.
+//! filesystem without them. fallocate(2) says whether there is room, and keeps none. All of a volume is in memory while it
+//! is mounted.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::attach_block;
 use super::controller::Deletion;
@@ -13,11 +14,18 @@ use super::rollout;
 use crate::api::{ApiFault, Desired, HostFault, Injection};
 use crate::platform::proving::Proving;
 
+/// What was begun.
+struct Going {
+    task: JoinHandle<()>,
+    /// Asks it back, once.
+    ask: Option<oneshot::Sender<()>>,
+}
+
 /// Does it, for ever. Whatever is begun hears on a channel of its own that it is asked back, and says itself when that is
 /// done.
 pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
     let mut injections = world.injections.watch();
-    let mut going: HashMap<String, oneshot::Sender<()>> = HashMap::new();
+    let mut going: HashMap<String, Going> = HashMap::new();
     while let Some(events) = injections.next().await {
         for event in events {
             match event {
@@ -30,9 +38,10 @@ pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
                             going.extend(begin(&world, &deletions, &injection, fault));
                         }
                         Desired::Reverted => {
-                            let is_heard = going.remove(name).is_some_and(|ask| ask.send(()).is_ok());
-                            if !is_heard {
-                                say_reverted(&world, &injection);
+                            match going.get_mut(name).filter(|going| !going.task.is_finished()) {
+                                // What it tells comes back here, as often as it tells something, until it is over.
+                                Some(going) => drop(going.ask.take().map(|ask| ask.send(()))),
+                                None => say_reverted(&world, &injection),
                             }
                         }
                     }
@@ -45,23 +54,21 @@ pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
     }
 }
 
-/// Begins what the Injection asks for, and tells by which name it goes and how it is asked back.
+/// Begins what the Injection asks for, and tells by which name it goes.
 fn begin(
     world: &Arc<World>,
     deletions: &mpsc::Sender<Deletion>,
     injection: &Injection,
     fault: &ApiFault,
-) -> Option<(String, oneshot::Sender<()>)> {
+) -> Option<(String, Going)> {
     let spec = injection.spec.clone();
     let (name, world, deletions) = (spec.name.clone(), Arc::clone(world), deletions.clone());
     let (ask, asked_back) = oneshot::channel();
-    match fault {
-        ApiFault::Restart {} => {
-            tokio::spawn(rollout::restart(world, deletions, spec, asked_back));
-        }
+    let task = match fault {
+        ApiFault::Restart {} => tokio::spawn(rollout::restart(world, deletions, spec, asked_back)),
         ApiFault::BlockAttach { ordinals, .. } => {
             let ordinals = ordinals.iter().copied().collect();
-            tokio::spawn(attach_block::hold(world, deletions, spec, ordinals, asked_back));
+            tokio::spawn(attach_block::hold(world, deletions, spec, ordinals, asked_back))
         }
         _ => {
             let mut proving = Proving::default();
@@ -72,8 +79,8 @@ fn begin(
             world.injections.report(&name, proving.status());
             return None;
         }
-    }
-    Some((name, ask))
+    };
+    Some((name, Going { task, ask: Some(ask) }))
 }
 
 /// Of what is over, or was never begun.

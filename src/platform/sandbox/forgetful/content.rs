@@ -27,6 +27,15 @@ impl Content {
         self.pages.len() as u64
     }
 
+    /// How many more pages would take room if these bytes did.
+    pub fn missing(&self, at: u64, length: u64) -> u64 {
+        if length == 0 {
+            return 0;
+        }
+        let range = at / PAGE as u64..at.saturating_add(length).div_ceil(PAGE as u64);
+        range.end - range.start - self.pages.range(range).count() as u64
+    }
+
     /// The page of this number, if it takes room.
     pub fn page(&self, number: u64) -> Option<&Page> {
         self.pages.get(&number)

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::content::{Content, pages_of};
 use super::tree::{Entry, Ino, What};
-use super::volume::{Change, Turn, Volume, Write, data};
+use super::volume::{Change, Turn, Volume, Write, bring, data};
 use crate::host::forgetful::{Cut, Left};
 
 /// What a disk writes as a whole.
@@ -99,12 +99,7 @@ impl Tearing<'_> {
         {
             view.resize(length);
         }
-        let nameless = self.volume.durable.apply(&entry);
-        self.changes.push(Change::Entry(entry));
-        if let Some(ino) = nameless {
-            self.volume.durable.forget(ino);
-            self.changes.push(Change::Gone(ino));
-        }
+        bring(&mut self.volume.durable, entry, &mut self.changes);
     }
 
     fn lose(&mut self, entry: &Entry) {

@@ -1,7 +1,8 @@
 //! Keeps what is on a volume's disk in a folder, so that it outlives whoever serves the volume.
 //!
 //! `entries` has the changes of names and attributes, one JSON line each, in order; `N` has the bytes of file N. Nothing
-//! here is synced: what must be survived is the death of the server, not that of the machine.
+//! here is synced: what must be survived is the death of the server, not that of the machine. Each server begins by
+//! writing `entries` afresh, so that it is no longer than what the disk holds, and ends with a whole line.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,10 +13,12 @@ use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 
 use super::content::{Content, PAGE};
-use super::tree::{Body, Entry, Ino, Tree, What};
+use super::tree::{Body, Entry, Ino, Kind, Place, ROOT, Tree, What};
 use super::volume::Change;
 
 const ENTRIES: &str = "entries";
+/// What is to take its place.
+const FRESH: &str = "entries.new";
 
 /// A volume's disk.
 #[derive(Debug)]
@@ -39,7 +42,11 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Tree::new(),
             Err(error) => return Err(error),
         };
-        let entries = OpenOptions::new().create(true).append(true).open(entries)?;
+        remove_strays(&path, &tree)?;
+        let fresh = path.join(FRESH);
+        fs::write(&fresh, lines(&history(&tree)?)?)?;
+        fs::rename(fresh, &entries)?;
+        let entries = OpenOptions::new().append(true).open(entries)?;
         let folder = Self { path, entries };
         let tree = folder.fill(tree)?;
         Ok((folder, tree))
@@ -47,14 +54,11 @@ impl Folder {
 
     /// Keeps changes. Names come first: bytes that are gone have none any more, whenever this ends half-way.
     pub fn keep(&mut self, changes: &[Change]) -> io::Result<()> {
-        let mut lines = Vec::new();
-        for change in changes {
-            if let Change::Entry(entry) = change {
-                serde_json::to_writer(&mut lines, entry)?;
-                lines.push(b'\n');
-            }
-        }
-        self.entries.write_all(&lines)?;
+        let entries = changes.iter().filter_map(|change| match change {
+            Change::Entry(entry) => Some(entry),
+            Change::Data { .. } | Change::Gone(_) => None,
+        });
+        self.entries.write_all(&lines(entries)?)?;
         for change in changes {
             match change {
                 Change::Entry(Entry { what: What::Resize { ino, length }, .. }) => {
@@ -111,6 +115,61 @@ fn replay(lines: &[u8]) -> io::Result<Tree> {
     Ok(tree)
 }
 
+/// What makes this tree of an empty one.
+fn history(tree: &Tree) -> io::Result<Vec<Entry>> {
+    let mut made = Tree::new();
+    let mut entries = Vec::new();
+    let mut folders = vec![ROOT];
+    while let Some(folder) = folders.pop() {
+        for (name, &ino) in tree.entries(folder)? {
+            let at = Place { folder, name: name.clone() };
+            let node = tree.node(ino)?;
+            let kind = match &node.body {
+                Body::File(_) => Kind::File,
+                Body::Folder { .. } => Kind::Folder,
+                Body::Link(target) => Kind::Link(target.clone()),
+            };
+            if kind == Kind::Folder {
+                folders.push(ino);
+            }
+            let what = match made.node(ino) {
+                Ok(_) => What::Link { ino, at },
+                Err(_) => What::Create { ino, at, kind, attributes: node.attributes },
+            };
+            let entry = Entry { time: 0, what };
+            made.apply(&entry);
+            entries.push(entry);
+        }
+    }
+    for (ino, node) in tree.nodes() {
+        if made.node(ino).is_ok_and(|made| made.attributes != node.attributes) {
+            entries.push(Entry { time: 0, what: What::Change { ino, attributes: node.attributes } });
+        }
+    }
+    Ok(entries)
+}
+
+fn lines<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut lines, entry)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// Removes the bytes of files that have no name any more, so that nobody gets them who gets their number.
+fn remove_strays(path: &Path, tree: &Tree) -> io::Result<()> {
+    for file in fs::read_dir(path)? {
+        let file = file?;
+        let ino = file.file_name().to_str().and_then(|name| name.parse().ok());
+        if ino.is_some_and(|ino| tree.content(ino).is_err()) {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads a file, without its holes.
 fn read(file: &File) -> io::Result<Content> {
     let mut content = Content::default();
@@ -142,7 +201,7 @@ fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::super::content::PAGE;
-    use super::super::tree::{Kind, Place, ROOT};
+    use super::super::tree::{Kind, Place, ROOT, Tree};
     use super::super::volume::{Depth, Maker, Volume};
     use super::Folder;
 
@@ -166,17 +225,45 @@ mod tests {
         volume.write(kept, 0, b"unsynced", 5).expect("room");
         let entries = home.path().join("disk/entries");
         let mut known = std::fs::read(&entries).expect("there");
+        let length = known.len();
         known.extend_from_slice(br#"{"time":9,"wh"#);
         std::fs::write(&entries, known).expect("writable");
+        let stray = home.path().join("disk").join(gone.to_string());
+        std::fs::write(&stray, "left by a death before it was removed").expect("writable");
 
-        let (_, tree) = Folder::open(home.path().join("disk")).expect("readable");
+        let (mut folder, tree) = Folder::open(home.path().join("disk")).expect("readable");
         assert_eq!(tree.entries(ROOT).expect("a folder").keys().collect::<Vec<_>>(), ["kept"]);
         let content = tree.content(kept).expect("a file");
         assert_eq!(content.length(), PAGE as u64 + 3);
         assert_eq!(content.read(PAGE as u64 - 4, 9), b"\0across");
         assert_eq!(content.room(), 2);
         assert_eq!(tree.node(kept).expect("there").attributes.group, 2);
-        assert!(tree.next() > gone, "a number is never used again");
-        assert!(!home.path().join("disk").join(gone.to_string()).exists());
+        assert!(!stray.exists());
+        assert!(
+            std::fs::metadata(&entries).expect("there").len() < length as u64,
+            "what is gone takes no room"
+        );
+
+        let mut volume = Volume::new(tree, 1 << 20);
+        let below = volume.create(place("folder"), Kind::Folder, maker, 5).expect("free");
+        let at = Place { folder: below, name: "same".to_owned() };
+        volume.link(kept, at, 6).expect("free");
+        volume.create(place("link"), Kind::Link("kept".to_owned()), maker, 7).expect("free");
+        folder.keep(&volume.sync_all()).expect("writable");
+        // What is written afresh is read back twice: as it was kept, and as it was written at the start.
+        for _ in 0..2 {
+            let (_, tree) = Folder::open(home.path().join("disk")).expect("readable");
+            let told = |tree: &Tree| tree.nodes().map(|node| format!("{node:?}")).collect::<Vec<_>>();
+            assert_eq!(told(&tree), told(&volume.durable));
+        }
+    }
+
+    #[test]
+    fn a_volume_on_which_nothing_was_kept_is_new() {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        for _ in 0..2 {
+            assert!(Folder::is_empty(home.path()));
+            Folder::open(home.path().to_owned()).expect("writable");
+        }
     }
 }

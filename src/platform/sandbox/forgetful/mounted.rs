@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use tokio::sync::watch;
 
@@ -29,20 +30,14 @@ pub struct Mounted {
     is_new: bool,
     server: Pid,
     reaper: Reaper,
-    has_ended: watch::Receiver<bool>,
+    /// How, once it has.
+    ended: watch::Receiver<Option<WaitStatus>>,
 }
 
 impl Mounted {
     /// Mounts the volume that `folder` keeps, with room for so many bytes, and starts its server.
     pub fn mount(world: &World, folder: &Path, size: u64, at: &Path) -> io::Result<Self> {
         let is_new = Folder::is_empty(folder);
-        let device = OpenOptions::new().read(true).write(true).open(DEVICE)?;
-        // As mount.fuse3(8) does; a subtype tells people what it is.
-        let options = format!(
-            "fd={},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
-            device.as_raw_fd()
-        );
-        mount::filesystem("fuse.seatrial", at, MsFlags::MS_NODEV, &options)?;
         let program = CString::new(world.dir.program().as_os_str().as_bytes())?;
         let argv = [
             program,
@@ -50,6 +45,13 @@ impl Mounted {
             CString::new(folder.as_os_str().as_bytes())?,
             CString::new(size.to_string())?,
         ];
+        let device = OpenOptions::new().read(true).write(true).open(DEVICE)?;
+        // As mount.fuse3(8) does; a subtype tells people what it is.
+        let options = format!(
+            "fd={},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions",
+            device.as_raw_fd()
+        );
+        mount::filesystem("fuse.seatrial", at, MsFlags::MS_NODEV, &options)?;
         // Nobody else keeps the device open: the kernel ends the volume with its server.
         let server = spawn(&Spawn {
             argv: &argv,
@@ -57,14 +59,18 @@ impl Mounted {
             identity: None,
             descriptors: &[(device.as_fd(), DEVICE_DESCRIPTOR)],
             leads_group: false,
-        })?;
-        let ended = world.reaper.adopt(server);
-        let (sender, has_ended) = watch::channel(false);
-        tokio::spawn(async move {
-            let _ = ended.await;
-            let _ = sender.send(true);
         });
-        Ok(Self { is_new, server, reaper: world.reaper.clone(), has_ended })
+        // Nobody could mount anything in the place of a volume that answers nothing.
+        let server = server.inspect_err(|_| {
+            let _ = mount::detach(at);
+        })?;
+        let status = world.reaper.adopt(server);
+        let (sender, ended) = watch::channel(None);
+        tokio::spawn(async move {
+            // Without its receiver there is nobody who asks.
+            let _ = sender.send(status.await.ok());
+        });
+        Ok(Self { is_new, server, reaper: world.reaper.clone(), ended })
     }
 
     /// Whether nothing is on its disk yet.
@@ -73,9 +79,9 @@ impl Mounted {
     }
 
     /// Waits for the end of its server, after which every call on it is answered with an error.
-    pub async fn ended(&self) {
-        let mut has_ended = self.has_ended.clone();
-        let _ = has_ended.wait_for(|&ended| ended).await;
+    pub async fn ended(&self) -> Option<WaitStatus> {
+        let mut ended = self.ended.clone();
+        ended.wait_for(Option::is_some).await.ok().and_then(|status| *status)
     }
 
     /// Cuts the power of a volume that does not answer, so that nobody waits for it any longer.
@@ -83,14 +89,23 @@ impl Mounted {
         self.reaper.signal(self.server, Signal::SIGKILL);
     }
 
-    /// Unmounts it, and waits until nobody uses it any more and its server has made everything durable.
+    /// Unmounts it, and waits until nobody uses it any more and its server has made everything durable, or has lost its
+    /// power as it was asked to. An error where it has not.
     pub async fn unmount(self, at: &Path) -> io::Result<()> {
         mount::detach(at)?;
-        if tokio::time::timeout(RELEASE_LIMIT, self.ended()).await.is_err() {
+        let status = if let Ok(status) = tokio::time::timeout(RELEASE_LIMIT, self.ended()).await {
+            status
+        } else {
             tracing::warn!("somebody still uses an unmounted volume: its power is cut");
             self.kill();
-            self.ended().await;
+            self.ended().await
+        };
+        match status {
+            Some(WaitStatus::Exited(_, 0)) => Ok(()),
+            other => Err(io::Error::other(format!(
+                "the server of the volume at {} has ended before everything was durable: {other:?}",
+                at.display()
+            ))),
         }
-        Ok(())
     }
 }

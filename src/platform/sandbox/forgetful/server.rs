@@ -50,18 +50,18 @@ pub fn serve(folder: PathBuf, size: u64, device: OwnedFd) -> io::Result<()> {
 struct State {
     volume: Volume,
     folder: Folder,
-    /// Whether it has lost its power, or its disk.
+    /// Whether it has lost its power.
     is_off: bool,
 }
 
 impl State {
-    /// Keeps what has become durable. A disk that refuses takes the volume's power away: what it has is what is durable.
-    fn keep(&mut self, changes: &[Change]) -> Result<(), nix::errno::Errno> {
-        self.folder.keep(changes).map_err(|error| {
+    /// Keeps what has become durable. A disk that refuses is a power cut, which nobody goes on after: the kernel answers
+    /// whoever waits with an error, and what the disk has is what is durable.
+    fn keep(&mut self, changes: &[Change]) {
+        if let Err(error) = self.folder.keep(changes) {
             eprintln!("seatrial: a volume's disk failed: {error}");
-            self.is_off = true;
-            nix::errno::Errno::EIO
-        })
+            std::process::exit(1);
+        }
     }
 }
 
@@ -84,6 +84,8 @@ impl Server {
         if state.is_off {
             return Err(Errno::EIO);
         }
+        let changes = state.volume.relieve(now());
+        state.keep(&changes);
         act(&mut state).map_err(|errno| Errno::from_i32(errno as i32))
     }
 
@@ -110,7 +112,8 @@ impl Server {
     fn sync(&self, ino: INodeNo, only_data: bool, reply: ReplyEmpty) {
         self.empty(reply, |state| {
             let changes = state.volume.sync(ino.0, if only_data { Depth::Data } else { Depth::Everything });
-            state.keep(&changes)
+            state.keep(&changes);
+            Ok(())
         });
     }
 
@@ -139,7 +142,10 @@ impl Filesystem for Server {
         // So that somebody who breaks the connection off is told from an unmount, which makes everything durable.
         config
             .add_capabilities(InitFlags::FUSE_ABORT_ERROR)
-            .map_err(|_| io::Error::new(io::ErrorKind::Unsupported, "Linux 4.17 or later is needed"))
+            .map_err(|_| io::Error::new(io::ErrorKind::Unsupported, "Linux 4.17 or later is needed"))?;
+        // So that the kernel holds no page back which a tear has it write: what comes after those must be the cut.
+        let _ = config.set_max_background(u16::MAX);
+        Ok(())
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
@@ -350,12 +356,7 @@ impl Filesystem for Server {
         reply: ReplyWrite,
     ) {
         // What must be synced with the write (O_SYNC, O_DSYNC) the kernel asks for by itself (generic_write_sync).
-        let done = self.with(|state| {
-            state.volume.write(ino.0, at, bytes, now())?;
-            let changes = state.volume.relieve();
-            state.keep(&changes)
-        });
-        match done {
+        match self.with(|state| state.volume.write(ino.0, at, bytes, now())) {
             Ok(()) => reply.written(bytes.len() as u32),
             Err(error) => reply.error(error),
         }
@@ -379,15 +380,10 @@ impl Filesystem for Server {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        self.empty(reply, |state| {
-            let known = state.volume.tree().content(ino.0)?.length();
-            let end = at.checked_add(length).ok_or(nix::errno::Errno::EFBIG)?;
-            match mode {
-                0 if end > known => state.volume.resize(ino.0, end, now()),
-                // Zeroes take no room here, and there is room for what is written later.
-                0 | libc::FALLOC_FL_KEEP_SIZE => Ok(()),
-                _ => Err(nix::errno::Errno::EOPNOTSUPP),
-            }
+        self.empty(reply, |state| match mode {
+            0 => state.volume.allocate(ino.0, at, length, now()),
+            libc::FALLOC_FL_KEEP_SIZE => state.volume.refuse_full(ino.0, at, length).map(drop),
+            _ => Err(nix::errno::Errno::EOPNOTSUPP),
         });
     }
 
@@ -456,7 +452,7 @@ impl Filesystem for Server {
             Some(forgetful::Request::Ask) => Ok(Left::default()),
             Some(forgetful::Request::Cut(how)) => {
                 let (left, changes) = state.volume.cut(how);
-                state.keep(&changes)?;
+                state.keep(&changes);
                 state.is_off = true;
                 Ok(left)
             }

@@ -10,8 +10,16 @@ use nix::errno::Errno;
 use super::content::{Content, PAGE, Page, pages_of};
 use super::tree::{Attributes, Body, Entry, Ino, Kind, LONGEST_NAME, Node, Place, Time, Tree, What};
 
-/// As much as may wait for a sync. Beyond it everything is written out, as a kernel does when too much memory is dirty.
+/// As much memory as may wait for a sync. Beyond it everything is written out, as a kernel does when too much is dirty.
 const AT_RISK_LIMIT: u64 = 64 << 20;
+/// What it takes to remember a write, besides its bytes, and an entry with its names.
+const ROOM_OF_WRITE: u64 = 96;
+const ROOM_OF_ENTRY: u64 = 384;
+/// What is older is written out: Linux writes dirty pages so (vm.dirty_expire_centisecs), XFS its log
+/// (fs.xfs.xfssyncd_centisecs); ext4 writes its log earlier (commit=5).
+const OLD: Time = 30_000_000_000;
+/// How often somebody looks for what is old.
+const LOOK: Time = 1_000_000_000;
 /// The longest file.
 const LONGEST_FILE: u64 = i64::MAX as u64;
 
@@ -21,12 +29,21 @@ pub(super) type Turn = u64;
 /// Bytes that were written and not synced.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
-    /// When.
+    /// When, among all that was done.
     pub turn: Turn,
+    /// When.
+    pub time: Time,
     /// Where.
     pub at: u64,
     /// What.
     pub bytes: Vec<u8>,
+}
+
+impl Write {
+    /// What it takes to remember it.
+    fn room(&self) -> u64 {
+        self.bytes.len() as u64 + ROOM_OF_WRITE
+    }
 }
 
 /// What has changed on the disk.
@@ -95,7 +112,10 @@ pub struct Volume {
     pub(super) log: VecDeque<(Turn, Entry)>,
     /// What the disk has not of bytes, in order.
     pub(super) writes: BTreeMap<Ino, Vec<Write>>,
+    /// What it takes to remember the writes.
     at_risk: u64,
+    /// When somebody looked for what is old.
+    looked: Time,
     /// The newest entries about each: any, and one that its bytes depend on.
     newest: BTreeMap<Ino, (Turn, Turn)>,
     /// How often the kernel was told of each.
@@ -115,6 +135,7 @@ impl Volume {
             log: VecDeque::new(),
             writes: BTreeMap::new(),
             at_risk: 0,
+            looked: 0,
             newest: BTreeMap::new(),
             known: BTreeMap::new(),
             turn: 0,
@@ -245,21 +266,30 @@ impl Volume {
         Ok(())
     }
 
+    /// Has a file reach as far as this, where there is room for all of it. The zeroes take none until they are written.
+    pub fn allocate(&mut self, ino: Ino, at: u64, length: u64, time: Time) -> Result<(), Errno> {
+        let end = at.checked_add(length).ok_or(Errno::EFBIG)?;
+        self.refuse_full(ino, at, length)?;
+        if end > self.live.content(ino)?.length() { self.resize(ino, end, time) } else { Ok(()) }
+    }
+
+    /// How many more pages it takes to have these bytes of a file, if there is room for them.
+    pub fn refuse_full(&self, ino: Ino, at: u64, length: u64) -> Result<u64, Errno> {
+        let new = self.live.content(ino)?.missing(at, length);
+        if new > self.space().1 { Err(Errno::ENOSPC) } else { Ok(new) }
+    }
+
     /// Writes into a file.
     pub fn write(&mut self, ino: Ino, at: u64, bytes: &[u8], time: Time) -> Result<(), Errno> {
         if at.checked_add(bytes.len() as u64).is_none_or(|end| end > LONGEST_FILE) {
             return Err(Errno::EFBIG);
         }
-        let content = self.live.content_mut(ino)?;
-        let new = pages_of(at, bytes.len()).filter(|&page| content.page(page).is_none()).count() as u64;
-        if new > 0 && self.used + new > self.room {
-            return Err(Errno::ENOSPC);
-        }
-        content.write(at, bytes);
+        let new = self.refuse_full(ino, at, bytes.len() as u64)?;
+        self.live.content_mut(ino)?.write(at, bytes);
         self.used += new;
         self.live.touch(ino, time);
-        self.at_risk += bytes.len() as u64;
-        let write = Write { turn: self.next_turn(), at, bytes: bytes.to_vec() };
+        let write = Write { turn: self.next_turn(), time, at, bytes: bytes.to_vec() };
+        self.at_risk += write.room();
         self.writes.entry(ino).or_default().push(write);
         Ok(())
     }
@@ -293,9 +323,27 @@ impl Volume {
         changes
     }
 
-    /// Makes everything durable where too much waits for it.
-    pub fn relieve(&mut self) -> Vec<Change> {
-        if self.at_risk > AT_RISK_LIMIT { self.sync_all() } else { Vec::new() }
+    /// Makes durable what a kernel would not keep in memory any longer: everything where too much waits, and what is old.
+    pub fn relieve(&mut self, now: Time) -> Vec<Change> {
+        if self.at_risk + self.log.len() as u64 * ROOM_OF_ENTRY > AT_RISK_LIMIT {
+            return self.sync_all();
+        }
+        if now.abs_diff(self.looked) < LOOK {
+            return Vec::new();
+        }
+        self.looked = now;
+        let is_old = |time: Time| now.saturating_sub(time) > OLD;
+        let old = self.log.iter().take_while(|(_, entry)| is_old(entry.time)).last();
+        let mut changes = match old {
+            Some(&(turn, _)) => self.commit(turn),
+            None => Vec::new(),
+        };
+        let waiting = self.writes.iter().filter(|(_, waiting)| is_old(waiting[0].time));
+        let old: Vec<Ino> = waiting.map(|(&ino, _)| ino).collect();
+        for ino in old {
+            changes.extend(self.sync(ino, Depth::Data));
+        }
+        changes
     }
 
     fn next_turn(&mut self) -> Turn {
@@ -335,7 +383,7 @@ impl Volume {
         self.used -= self.live.forget(ino).as_ref().map_or(0, room);
         self.newest.remove(&ino);
         let waiting = self.writes.remove(&ino).unwrap_or_default();
-        self.at_risk -= waiting.iter().map(|write| write.bytes.len() as u64).sum::<u64>();
+        self.at_risk -= waiting.iter().map(Write::room).sum::<u64>();
     }
 
     /// Brings the log to the disk, up to a turn.
@@ -345,31 +393,29 @@ impl Volume {
             if let What::Resize { ino, length } = entry.what {
                 self.cut_off(ino, length, turn);
             }
-            let nameless = self.durable.apply(&entry);
-            changes.push(Change::Entry(entry));
-            if let Some(ino) = nameless {
-                self.durable.forget(ino);
-                changes.push(Change::Gone(ino));
-            }
+            bring(&mut self.durable, entry, &mut changes);
         }
         changes
     }
 
     /// What waits from before a file was cut off is cut off as well: it never gets to where it was meant for.
     fn cut_off(&mut self, ino: Ino, length: u64, turn: Turn) {
-        let Some(waiting) = self.writes.get_mut(&ino) else { return };
+        let Some(mut waiting) = self.writes.remove(&ino) else { return };
+        self.at_risk -= waiting.iter().map(Write::room).sum::<u64>();
         for write in waiting.iter_mut().filter(|write| write.turn < turn) {
-            let before = write.bytes.len();
             write.bytes.truncate(length.saturating_sub(write.at) as usize);
-            self.at_risk -= (before - write.bytes.len()) as u64;
         }
         waiting.retain(|write| !write.bytes.is_empty());
+        self.at_risk += waiting.iter().map(Write::room).sum::<u64>();
+        if !waiting.is_empty() {
+            self.writes.insert(ino, waiting);
+        }
     }
 
     /// Brings the bytes of a file to the disk whose entries are there.
     fn write_out(&mut self, ino: Ino) -> Option<Change> {
         let waiting = self.writes.remove(&ino)?;
-        self.at_risk -= waiting.iter().map(|write| write.bytes.len() as u64).sum::<u64>();
+        self.at_risk -= waiting.iter().map(Write::room).sum::<u64>();
         let (Ok(live), Ok(durable)) = (self.live.content(ino), self.durable.content_mut(ino)) else {
             return None;
         };
@@ -382,6 +428,21 @@ impl Volume {
         }
         durable.resize(live.length());
         Some(data(ino, durable, pages))
+    }
+}
+
+/// Has an entry on the disk, unless it is about a file that has no name there any more.
+pub(super) fn bring(disk: &mut Tree, entry: Entry, changes: &mut Vec<Change>) {
+    if let What::Resize { ino, .. } | What::Change { ino, .. } = entry.what
+        && disk.node(ino).is_err()
+    {
+        return;
+    }
+    let nameless = disk.apply(&entry);
+    changes.push(Change::Entry(entry));
+    if let Some(ino) = nameless {
+        disk.forget(ino);
+        changes.push(Change::Gone(ino));
     }
 }
 

@@ -54,26 +54,33 @@ impl Volumes {
     /// Makes what is not there yet and mounts it.
     pub async fn mount(world: &Arc<World>, pod: &str, uid: &str) -> io::Result<Self> {
         let mut volumes = Self::default();
-        for template in &world.setup.spec.claims {
-            match mount_claim(world, pod, template).await {
-                Ok(claim) => volumes.claims.push(claim),
-                Err(error) => {
-                    let _ = volumes.unmount().await;
-                    return Err(io::Error::new(error.kind(), format!("claim {}: {error}", template.name)));
-                }
+        match volumes.fill(world, pod, uid).await {
+            Ok(()) => Ok(volumes),
+            Err(error) => {
+                let _ = volumes.unmount().await;
+                Err(error)
             }
+        }
+    }
+
+    async fn fill(&mut self, world: &Arc<World>, pod: &str, uid: &str) -> io::Result<()> {
+        for template in &world.setup.spec.claims {
+            let claim = mount_claim(world, pod, template).await;
+            self.claims.push(claim.map_err(|error| {
+                io::Error::new(error.kind(), format!("claim {}: {error}", template.name))
+            })?);
         }
         for template in &world.setup.spec.pod.empty_dirs {
             let path = world.dir.pod_volumes(uid).join(&template.name);
             make_empty_dir(template, &path, world.fs_group())?;
-            volumes.empty_dirs.push((template.name.clone(), path));
+            self.empty_dirs.push((template.name.clone(), path));
         }
         for volume in &world.setup.spec.pod.secret_volumes {
             let path = world.dir.pod_volumes(uid).join(&volume.name);
             show_secret(world, volume, &path)?;
-            volumes.secrets.push((volume.name.clone(), path));
+            self.secrets.push((volume.name.clone(), path));
         }
-        Ok(volumes)
+        Ok(())
     }
 
     /// Where a volume is, by its name.
@@ -117,22 +124,31 @@ impl Volumes {
         })
     }
 
-    /// Unmounts the claims; returns when nobody uses them any more. The pod's processes must be gone.
+    /// Unmounts the claims, all of them even where one fails; returns when nobody uses them any more. The pod's processes
+    /// must be gone.
     pub async fn unmount(&mut self) -> io::Result<()> {
-        for Claim { located, keeper } in std::mem::take(&mut self.claims) {
-            match keeper {
-                Keeper::Folder => {}
-                Keeper::Image(image) => {
-                    let unmount = move || {
-                        unmount_patiently(&located.path)?;
-                        wait_until_detached(&image)
-                    };
-                    tokio::task::spawn_blocking(unmount).await.map_err(io::Error::other)??;
-                }
-                Keeper::Forgetful(mounted) => mounted.unmount(&located.path).await?,
-            }
+        let mut outcome = Ok(());
+        for claim in std::mem::take(&mut self.claims) {
+            outcome = outcome.and(claim.unmount().await);
         }
-        Ok(())
+        outcome
+    }
+}
+
+impl Claim {
+    async fn unmount(self) -> io::Result<()> {
+        let Self { located, keeper } = self;
+        match keeper {
+            Keeper::Folder => Ok(()),
+            Keeper::Image(image) => {
+                let unmount = move || {
+                    unmount_patiently(&located.path)?;
+                    wait_until_detached(&image)
+                };
+                tokio::task::spawn_blocking(unmount).await.map_err(io::Error::other)?
+            }
+            Keeper::Forgetful(mounted) => mounted.unmount(&located.path).await,
+        }
     }
 }
 
@@ -204,8 +220,7 @@ async fn mount_forgetful(world: &World, located: LocatedVolume, size: u64) -> io
     let opened = tokio::task::spawn_blocking(open).await;
     let claim = Claim { located, keeper: Keeper::Forgetful(mounted) };
     if let Err(error) = opened.map_err(io::Error::other).flatten() {
-        let mut volumes = Volumes { claims: vec![claim], ..Volumes::default() };
-        let _ = volumes.unmount().await;
+        let _ = claim.unmount().await;
         return Err(error);
     }
     Ok(claim)
