@@ -375,7 +375,9 @@ fn two_nodes_that_another_set_needs_are_not_both_taken_away_at_the_same_time() {
         let node = field(&other, pod, ".spec.nodeName");
         spec(&namespace, pod.trim_start_matches("pod/"), node_down(&node), LONG)
     });
-    downs.iter().for_each(|down| runner.put(down));
+    for down in &downs {
+        runner.put(down);
+    }
     let mut ends = BTreeMap::new();
     while ends.len() < downs.len() {
         let (name, status) = runner.statuses.recv_timeout(PATIENCE).expect("each is done or refused");
