@@ -64,7 +64,8 @@ fn refuses_what_contradicts_one_of_the_drivers_that_may_be_taken_and_says_to_nam
         problems(&GOOD.replace("  hypothesis:", &steps))
     };
     let stall = "diskStall: {members: {ordinals: [1]}}";
-    let broken = "diskError: {members: {ordinals: [1]}, error: EIO, operations: [sync, write], driver: dmError, destroysData: true}";
+    let broken =
+        "diskError: {members: {ordinals: [1]}, error: EIO, operations: [sync, write], driver: dmError}";
     for (latency, other, why) in [
         ("delay: {fixed: 300ms}", stall, "a freeze waits for all that a slow device holds back"),
         ("delay: {fixed: 20ms}", broken, "are mapped otherwise already"),
