@@ -158,8 +158,10 @@ impl Scene {
     /// A node that dies at `point`, without a successor.
     fn dies_at(&self, point: &str) {
         let mut node = Node::dies_at(&self.folder, point);
-        let spec = self.spec(&format!("dies-at-{point}"), SHORT);
-        let deadline = Instant::now() + SHORT;
+        // An emulated machine takes longer than that to start a node.
+        let lasts = patient(SHORT);
+        let spec = self.spec(&format!("dies-at-{point}"), lasts);
+        let deadline = Instant::now() + lasts;
         node.put(&spec);
         // Points of the revert are reached when it is asked for.
         let asked = Instant::now();
