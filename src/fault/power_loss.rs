@@ -7,8 +7,8 @@
 //!
 //! With `unsynced: torn` some of what was not fsynced is on the disk nevertheless, in pieces and in any order, as the
 //! run's seed decides. It needs a sandbox, which gives the claims that are meant a volume that can do it (`/dev/fuse`)
-//! instead of an ext4 image, and writes out what is older than 30 seconds, as every kernel does. Proof: the synced marker is there, of the unsynced one not all; how much of what the store
-//! had not synced was lost is told.
+//! instead of an ext4 image, and that writes out what is older than 30 seconds, as kernels do. Proof: the synced marker
+//! is there, of the unsynced one not all; how much of what the store had not synced was lost is told.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

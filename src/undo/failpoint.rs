@@ -21,6 +21,7 @@ pub const POINTS: &[&str] = &[
 pub const TABLE_POINTS: &[&str] = &["table-loaded", "former-table-loaded"];
 
 /// The one that only a power cut passes.
+#[cfg(debug_assertions)]
 const POWER_POINT: &str = "shut-down";
 
 /// Dies or stops here if a test asked for it.

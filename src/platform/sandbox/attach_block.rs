@@ -97,7 +97,9 @@ pub async fn hold(
         };
         if missing.is_empty() {
             away.get_or_insert_with(Instant::now);
-            proving.holds(told(&ordinals, &before.name, "waits for its volume, which is not mounted"));
+            let waiting = waiting.borrow();
+            let there = ordinals.iter().filter(|ordinal| waiting.contains_key(ordinal)).copied().collect();
+            proving.holds(told(&there, &before.name, "waits for its volume, which is not mounted"));
         } else {
             proving.misses(told(&missing, &before.name, "does not wait for its volume yet"));
         }
