@@ -28,7 +28,7 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
         return Some(crate::host::tracer::main(rest.next()));
     }
     if word == crate::host::process::outside::SUBCOMMAND {
-        return Some(crate::host::process::outside::main(rest.next()));
+        return Some(crate::host::process::outside::main(rest));
     }
     if word == crate::host::gate::SUBCOMMAND {
         return Some(crate::host::gate::main(rest.next()));

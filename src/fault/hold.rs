@@ -65,9 +65,11 @@ impl Hold {
             (Frozen | Filled | ReadOnly, Loaded) => Some("a volume that takes no writes cannot be loaded"),
             (Traced, Loaded) => Some("what loads its disks would be slowed down as well"),
             (Throttled, Loaded) => Some("what loads its disks would be limited as well"),
-            (Killed, Traced | Throttled | Loaded | Mapped) => {
+            (Killed, Traced | Throttled | Loaded) => {
                 Some("a member that is killed has no slow disk any more")
             }
+            (Killed, Mapped) => Some("a volume whose pod is killed gets its device back as it was"),
+            (ReadOnly, Mapped) => Some("a filesystem whose device fails can never be made writable again"),
             (Killed | Stopped, Frozen) => {
                 Some("whoever waits for a frozen volume can neither be killed nor stopped")
             }
@@ -109,6 +111,7 @@ mod tests {
         assert_eq!(Hold::Throttled.contradicts(Hold::Traced), None);
         assert!(Hold::Mapped.contradicts(Hold::Mapped).is_some());
         assert!(Hold::Mapped.contradicts(Hold::Frozen).is_some());
+        assert!(Hold::Mapped.contradicts(Hold::ReadOnly).is_some());
         assert_eq!(Hold::Mapped.contradicts(Hold::Traced), None);
     }
 }

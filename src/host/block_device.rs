@@ -2,13 +2,18 @@
 //! Documentation/block/stat.rst of Linux).
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use serde::{Deserialize, Serialize};
+
+use super::mount::Access;
+use super::process::outside::open_device;
 
 /// Where the kernel lists block devices by number; a guardian that lives apart has no /sys of its own.
 const DEVICES: [&str; 2] = ["/sys/dev/block", "/proc/1/root/sys/dev/block"];
@@ -34,6 +39,12 @@ pub struct Completed {
     /// How long those took together.
     pub writing: Duration,
 }
+
+/// As long as the longest block of a device, and where such a read may write (open(2) on O_DIRECT).
+const BLOCK: usize = 4096;
+
+#[repr(C, align(4096))]
+struct Block([u8; BLOCK]);
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,6 +88,29 @@ impl Device {
         }
         // Without any list of devices, nobody can tell that it is not there.
         Err(if last.kind() == io::ErrorKind::NotFound { io::ErrorKind::Unsupported.into() } else { last })
+    }
+
+    /// Opens it for reading past all caches, also from inside a container.
+    pub fn open(self) -> io::Result<File> {
+        let uevent = self.read("uevent")?;
+        let name = uevent.lines().find_map(|line| line.strip_prefix("DEVNAME="));
+        let name =
+            name.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no name below /dev"))?;
+        let opened = open_device(Path::new(name), Access::ReadOnly)?;
+        if Self::of(opened.metadata()?.rdev()) != self {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("/dev/{name} is another device")));
+        }
+        fcntl(&opened, FcntlArg::F_SETFL(OFlag::O_DIRECT))?;
+        Ok(opened)
+    }
+
+    /// Has it read its last block, and gives the answer. No filesystem keeps there what it changes all the time and would have
+    /// to be written out before.
+    pub fn read_last_block(self) -> io::Result<()> {
+        let mut device = self.open()?;
+        let mut block = Block([0; BLOCK]);
+        let blocks = device.seek(SeekFrom::End(0))? / BLOCK as u64;
+        device.read_exact_at(&mut block.0, blocks.saturating_sub(1) * BLOCK as u64)
     }
 
     /// Whether what it completes is counted: an administrator may have the kernel leave that out.

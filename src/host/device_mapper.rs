@@ -2,8 +2,9 @@
 //!
 //! A device has a live table, and beside it at most one that is loaded and not in force yet. [`Control::swap`] is one call
 //! into the kernel, which holds new I/O back, waits for what is under way, exchanges the tables and goes on: whoever is
-//! killed in it leaves the device going, by the old table or by the new one. Filesystems are not frozen for that, and
-//! nothing is flushed.
+//! killed in it leaves the device going, by the old table or by the new one. Where the exchange itself fails, for want of
+//! memory say, the kernel leaves the device suspended with nothing loaded, and it has to be told once more to go on.
+//! Filesystems are not frozen for that, and nothing is flushed.
 //!
 //! Written by hand because it is one structure and seven requests; what wraps them elsewhere brings a binding generator
 //! that needs a C compiler.
@@ -124,8 +125,17 @@ impl Control {
         self.ask(request::table_clear, Message::about(device, 0)).map(drop)
     }
 
-    /// Brings what is loaded into force, in one step.
+    /// Brings what is loaded into force, in one step. Where the kernel cannot, the table in force stays, and what was loaded is
+    /// forgotten.
     pub fn swap(&self, device: Device) -> io::Result<()> {
+        self.go_on(device).inspect_err(|_| {
+            // It may have failed after I/O was held back. What else can be done is up to whoever finds the device suspended.
+            let _ = self.clear(device).and_then(|()| self.go_on(device));
+        })
+    }
+
+    /// Lets I/O go on where it is held back, by the table that is loaded where one is.
+    pub fn go_on(&self, device: Device) -> io::Result<()> {
         loop {
             // Without DM_SUSPEND_FLAG the request is one to go on, which exchanges the tables before (do_resume in
             // drivers/md/dm-ioctl.c).
@@ -133,7 +143,7 @@ impl Control {
             match self.ask(request::dev_suspend, message) {
                 // By a signal, while it waited for what is under way: the table is loaded still.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                swapped => return swapped.map(drop),
+                gone_on => return gone_on.map(drop),
             }
         }
     }

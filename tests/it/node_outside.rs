@@ -1,11 +1,12 @@
 //! A device that the cgroup of a process keeps from it is opened by a process outside of that.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use nix::libc;
 use seatrial::host::cgroup::hierarchies::Hierarchies;
+use seatrial::host::mount::Access;
 use seatrial::host::process::outside::open_outside;
 
 use crate::again::{again, passed};
@@ -49,9 +50,14 @@ fn be_kept_in(cgroup: &Path) {
     let program = Path::new(env!("CARGO_BIN_EXE_seatrial"));
     let hierarchies = Hierarchies::of_this_process().expect("readable");
     let mut byte = [1];
-    let opened = open_outside(program, Path::new(DEVICE), &hierarchies).expect("opened");
-    File::from(opened).read_exact(&mut byte).expect("readable");
-    assert_eq!(byte, [0]);
-    let missing = open_outside(program, Path::new("/dev/none"), &hierarchies).expect_err("not there");
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        let opened = open_outside(program, Path::new(DEVICE), access, &hierarchies).expect("opened");
+        let mut opened = File::from(opened);
+        opened.read_exact(&mut byte).expect("readable");
+        assert_eq!(byte, [0]);
+        assert_eq!(opened.write(&byte).is_ok(), access == Access::ReadWrite);
+    }
+    let missing = open_outside(program, Path::new("/dev/none"), Access::ReadOnly, &hierarchies);
+    let missing = missing.expect_err("not there");
     assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
 }

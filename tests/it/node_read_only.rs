@@ -2,17 +2,24 @@
 //! mounted by then.
 
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use nix::libc;
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{HostFault, InjectionState, ReadOnlyDisk};
 use seatrial::host::mount::Access;
 use seatrial::host::mount::superblock::access;
+use seatrial::host::process::writers::writers;
+use seatrial::host::shutdown::shut_down;
 use seatrial::node::LocatedContainer;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
@@ -146,7 +153,95 @@ fn what_is_read_only_without_us_stays_so() {
     let error = folder.await_state("second", InjectionState::Failed).error.expect("why");
     assert!(error.contains("is read-only already"), "{error}");
     assert!(is_read_only(&disk) && folder.records().is_empty());
+    // The mount of the container alone.
+    mount(&["-o", "remount,rw", disk.mount.to_str().expect("text")]);
+    mount(&["-o", "remount,bind,ro", disk.mount.to_str().expect("text")]);
+    node.put(&injection("mount", &pod, read_only(true), LONG));
+    let error = folder.await_state("mount", InjectionState::Failed).error.expect("why");
+    assert!(error.contains("is mounted read-only in its container, though"), "{error}");
     node.end();
+}
+
+/// A frozen disk, which would be out of reach and frozen for ever once it is unmounted.
+struct Frozen<'a>(&'a Disk);
+
+impl<'a> Frozen<'a> {
+    fn new(disk: &'a Disk) -> Self {
+        assert!(Self::tell(disk, "--freeze"));
+        Self(disk)
+    }
+
+    fn tell(disk: &Disk, what: &str) -> bool {
+        let told = Command::new("fsfreeze").arg(what).arg(&disk.mount).status();
+        told.expect("installed").success()
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        Self::tell(self.0, "--unfreeze");
+    }
+}
+
+#[test]
+fn nobody_is_killed_for_a_volume_that_is_frozen() {
+    let folder = Folder::new();
+    let (mut pod, disk) = at_rest(&folder);
+    let mut node = Node::start(&folder);
+    let frozen = Frozen::new(&disk);
+    node.put(&injection("frozen", &pod, read_only(true), LONG));
+    let error = folder.await_state("frozen", InjectionState::Failed).error.expect("why");
+    drop(frozen);
+    assert!(error.contains("it may be frozen"), "{error}");
+    assert!(pod.container_is_alive() && folder.records().is_empty());
+    node.end();
+}
+
+#[test]
+fn writers_are_looked_for_without_a_word_from_a_filesystem_that_does_not_answer() {
+    let folder = tempfile::tempdir().expect("writable");
+    let device = fs::metadata(folder.path()).expect("there").dev();
+    let server = File::options().read(true).write(true).open("/dev/fuse").expect("tests have it");
+    // Nobody ever answers for it, as nobody does for a server that is gone. The namespace ends with the thread.
+    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+    let point = folder.path().to_owned();
+    let dead = std::thread::spawn(move || {
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).expect("this is root");
+        seatrial::host::mount::make_private().expect("ours");
+        let flags = MsFlags::empty();
+        nix::mount::mount(Some("dead"), &point, Some("fuse"), flags, Some(options.as_str()))
+            .expect("mounted");
+        let named = File::options().read(true).custom_flags(libc::O_PATH).open(&point);
+        named.expect("nobody is asked for that")
+    });
+    let dead = dead.join().expect("mounted");
+    let (done, answer) = channel();
+    std::thread::spawn(move || done.send(writers(device)));
+    let answer = answer.recv_timeout(SOON);
+    // Whoever waits is told now that nobody will answer.
+    drop(server);
+    drop(dead);
+    answer.expect("nobody waits").expect("readable");
+}
+
+#[test]
+fn a_volume_that_is_unmounted_and_never_writable_again_is_let_go() {
+    let folder = Folder::new();
+    let (pod, disk) = at_rest(&folder);
+    let mut node = Node::start(&folder);
+    node.put(&injection("gone", &pod, read_only(false), LONG));
+    folder.await_state("gone", InjectionState::Injected);
+    // What is shut down is never writable again. Before it is, its last mount goes, and the node alone holds it.
+    let root = File::open(&disk.mount).expect("there");
+    let unmounted = Command::new("umount").arg("--lazy").arg(&disk.mount).status();
+    assert!(unmounted.expect("installed").success());
+    let held = format!("/proc/self/fd/{}", root.as_raw_fd());
+    shut_down(Path::new(&held), root.metadata().expect("readable").dev()).expect("ext4 can be");
+    drop(root);
+    node.gone("gone");
+    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+    node.end();
+    assert!(guardians(&folder).is_empty());
 }
 
 #[test]
@@ -166,7 +261,18 @@ fn a_volume_is_writable_again_when_its_pod_ends() {
 #[test]
 fn it_is_made_writable_wherever_it_is_mounted_when_nobody_holds_it_any_more() {
     let folder = Folder::new();
-    let (pod, disk) = at_rest(&folder);
+    let (mut pod, disk) = at_rest(&folder);
+    // As a container has it by `subPath`: one folder, of what kubelet has mounted whole.
+    let [moved, part] = [format!("pods/{}/volumes/data", pod.located.uid), "part".to_owned()]
+        .map(|name| folder.path().join(name));
+    let sub = disk.mount.join("sub");
+    for new in [&moved, &part, &sub] {
+        fs::create_dir_all(new).expect("writable");
+    }
+    mount(&["--bind", disk.mount.to_str().expect("text"), moved.to_str().expect("text")]);
+    mount(&["--bind", sub.to_str().expect("text"), part.to_str().expect("text")]);
+    pod.located.volumes[0].path = part.clone();
+    folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
     node.put(&injection("moved", &pod, read_only(false), LONG));
     folder.await_state("moved", InjectionState::Injected);
@@ -174,10 +280,9 @@ fn it_is_made_writable_wherever_it_is_mounted_when_nobody_holds_it_any_more() {
     for guardian in guardians(&folder) {
         kill(Pid::from_raw(guardian), Signal::SIGKILL).expect("there");
     }
-    let moved = folder.path().join("moved");
-    fs::create_dir(&moved).expect("writable");
-    mount(&["--bind", disk.mount.to_str().expect("text"), moved.to_str().expect("text")]);
-    eventually("nobody holds it", SOON, || unmount(&disk.mount).then_some(()));
+    for mount in [&part, &disk.mount] {
+        eventually("nobody holds it", SOON, || unmount(mount).then_some(()));
+    }
     assert!(is_read_only_at(&moved));
     // It hears of nothing.
     let node = Node::start(&folder);

@@ -103,6 +103,25 @@ fn slow(operations: &[DiskOperation], millis: u64, driver: LatencyDriver) -> Hos
     }))
 }
 
+fn failing(operations: &[DiskOperation]) -> HostFault {
+    HostFault::DiskError(FailingDisk {
+        claims: Vec::new(),
+        paths: Vec::new(),
+        operations: operations.to_vec(),
+        error: DiskErrno::Eio,
+        percent: 100,
+        seed: 7,
+        driver: ErrorDriver::DmError,
+    })
+}
+
+/// Whether dm-flakey can have reads alone fail: since Linux 6.5.
+fn knows_error_reads() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("readable");
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(5))
+}
+
 fn slow_syncs() -> HostFault {
     slow(&[DiskOperation::Sync], MILLIS, LatencyDriver::DmDelay)
 }
@@ -145,7 +164,7 @@ fn syncs_take_as_long_as_asked_and_what_is_held_goes_on_at_once_afterwards() {
         let status = folder.await_state("slow", InjectionState::Injected);
         let observed = status.proof.expect("proven").observed;
         assert!(observed.starts_with("dmDelay: volume data (device "), "{observed}");
-        assert!(observed.contains("a sync of its folder took"), "{observed}");
+        assert!(observed.contains(", a sync took "), "{observed}");
         println!("{observed}");
         for slow in writer.shortest() {
             assert!(slow >= MILLIS * 1000, "{slow} µs where {MILLIS} ms were asked for");
@@ -199,16 +218,19 @@ fn requests_fail_and_the_device_works_again_afterwards() {
         let Scene { writer, pod, folder, mapping } = &scene;
         let before = mapping.table();
         let mut node = Node::start(folder);
-        let failing = HostFault::DiskError(FailingDisk {
-            claims: Vec::new(),
-            paths: Vec::new(),
-            operations: vec![DiskOperation::Sync, DiskOperation::Write],
-            error: DiskErrno::Eio,
-            percent: 100,
-            seed: 7,
-            driver: ErrorDriver::DmError,
-        });
-        node.put(&injection("failing", pod, failing, LONG));
+        // Before anything is written that fails, so that what is read is nothing that a filesystem has given up.
+        let reads = failing(&[DiskOperation::Read]);
+        if knows_error_reads() {
+            node.put(&injection("reads", pod, reads, LONG));
+            let status = folder.await_state("reads", InjectionState::Injected);
+            let observed = status.proof.expect("proven").observed;
+            assert!(observed.ends_with("flakey: a read was answered with EIO"), "{observed}");
+            node.gone("reads");
+            eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+        } else {
+            scene.refuses(&mut node, "reads", reads, "its dm-flakey knows no error_reads");
+        }
+        node.put(&injection("failing", pod, failing(&[DiskOperation::Sync, DiskOperation::Write]), LONG));
         let status = folder.await_state("failing", InjectionState::Injected);
         let observed = status.proof.expect("proven").observed;
         assert!(
@@ -228,6 +250,44 @@ fn requests_fail_and_the_device_works_again_afterwards() {
         assert!(mapping.is_at_rest());
         node.end();
     });
+}
+
+#[test]
+fn all_requests_fail_also_those_of_a_container_that_is_started_again_until_the_pod_ends() {
+    inside(
+        "vm_mapped::all_requests_fail_also_those_of_a_container_that_is_started_again_until_the_pod_ends",
+        || {
+            // Whoever is named last goes first.
+            let Scene { mapping, folder, mut pod, mut writer } = Scene::new("all");
+            let before = mapping.table();
+            let mut node = Node::start(&folder);
+            let all = failing(&[DiskOperation::Read, DiskOperation::Write, DiskOperation::Sync]);
+            node.put(&injection("all", &pod, all, LONG));
+            let status = folder.await_state("all", InjectionState::Injected);
+            let observed = status.proof.expect("proven").observed;
+            assert!(observed.contains("a read was answered with EIO"), "{observed}");
+            println!("{observed}");
+            // A store that ends at its first error.
+            writer.child.kill().expect("ours");
+            writer.child.wait().expect("ours");
+            pod.kill_container();
+            pod.start_container();
+            folder.show(0, &pod.located);
+            eventually("both guardians live", SOON, || (guardians(&folder).len() == 2).then_some(()));
+            std::thread::sleep(Duration::from_secs(2));
+            for what in ["if=/dev/zero oflag=direct of", "of=/dev/null iflag=direct if"] {
+                let output = shell(&format!("dd bs=4k count=1 {what}={}", mapping.path().display()));
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(!output.status.success() && said.contains("Input/output error"), "{what}: {said}");
+            }
+            assert_eq!(folder.status("all").map(|status| status.state), Some(InjectionState::Injected));
+            pod.remove();
+            eventually("its table", SOON, || (mapping.table() == before).then_some(()));
+            eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+            assert!(mapping.is_at_rest());
+            node.end();
+        },
+    );
 }
 
 #[test]
@@ -366,9 +426,17 @@ fn a_table_outlives_a_node_that_is_killed_and_is_taken_over_by_the_next() {
             new.iter().any(|(_, status)| status.state == InjectionState::Injected).then_some(())
         });
         assert!(mapping.table().contains("delay"));
-        node.gone("over");
+        // An exchange that fails leaves it suspended with nothing loaded: that is made to go on, too.
+        node.kill();
+        for guardian in guardians(folder) {
+            let _ = kill(Pid::from_raw(guardian), Signal::SIGKILL);
+        }
+        must(&format!("echo '{before}' | dmsetup load {0} && dmsetup resume {0}", mapping.name));
+        must(&format!("dmsetup suspend --nolockfs {}", mapping.name));
+        let node = Node::start(folder);
         eventually("no record", SOON, || folder.records().is_empty().then_some(()));
         assert_eq!(mapping.table(), before);
+        assert!(mapping.is_at_rest());
         node.end();
     });
 }

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::statvfs::fstatvfs;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HostFault, InjectionSpec, ReadOnlyDisk};
@@ -49,8 +51,32 @@ pub struct Target {
 pub struct Filesystem {
     /// The volume.
     pub volume: Volume,
-    /// When its top folder was made, where it knows that.
+    /// What tells it.
+    pub mark: Mark,
+}
+
+/// What tells a filesystem from another one, by any folder of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mark {
+    /// What the filesystem says (statvfs(3)): of ext4 it comes from its UUID, of xfs from its device number.
+    pub id: u64,
+    /// By which folder it was reached: with `subPath`, a container has not its top folder.
+    pub inode: u64,
+    /// When that folder was made, where the filesystem knows that.
     pub born: Option<SystemTime>,
+}
+
+impl Mark {
+    fn of(folder: &File) -> io::Result<Self> {
+        let (id, metadata) = (fstatvfs(folder)?.filesystem_id(), folder.metadata()?);
+        Ok(Self { id, inode: metadata.ino(), born: metadata.created().ok() })
+    }
+
+    /// Whether both may be of the same filesystem: of different folders the times say nothing.
+    fn fits(&self, other: &Self) -> bool {
+        self.id == other.id && (self.inode != other.inode || self.born == other.born)
+    }
 }
 
 /// Why a volume could not be made read-only, or writable.
@@ -71,6 +97,11 @@ pub enum Error {
     /// It is so without us.
     #[error("volume {0} is read-only already; nothing is to be made so")]
     ReadOnlyAlready(String),
+    /// Through such a mount nothing could be proven.
+    #[error(
+        "volume {0} is mounted read-only in its container, though its filesystem can be written to, so that nothing would change there; name other claims by `claims`, or mount it writable (`readOnly: false`)"
+    )]
+    MountedReadOnly(String),
     /// Too much to write out.
     #[error("volume {0} has more unwritten data than can be written in {limit} s", limit = FLUSH.as_secs())]
     SlowFlush(String),
@@ -84,6 +115,11 @@ pub enum Error {
         /// By whom.
         who: String,
     },
+    /// Frozen, or in the hands of the kernel.
+    #[error(
+        "volume {0} cannot be made read-only, because the kernel says that it is busy, though nobody is seen who has a file of it open for writing; it may be frozen: thaw it (`fsfreeze --unfreeze`) or try again"
+    )]
+    Busy(String),
     /// Who writes is none of the containers that are killed.
     #[error(
         "volume {claim} would be written to after the containers were killed, so that it could not be made read-only: {who}; name no `container`, so that all of the pod are killed"
@@ -125,20 +161,17 @@ pub(in crate::fault) fn prepare(
     let (mut filesystems, mut roots) = (Vec::new(), Vec::new());
     for (volume, root) in find(pod, &wanted.claims, own.undo_dir).map_err(Error::from)? {
         let look = |error| Error::from(kernel("look at", &volume.claim)(error));
-        let is_so = is_read_only(volume.device).map_err(look)? == Some(true);
-        // A container may have it mounted read-only, through which nothing could be proven.
-        if is_so || access(&root).map_err(look)? == Access::ReadOnly {
+        if is_read_only(volume.device).map_err(look)? == Some(true) {
             return Err(Error::ReadOnlyAlready(volume.claim).into());
         }
-        filesystems.push(Filesystem { born: born(&root), volume });
+        if access(&root).map_err(look)? == Access::ReadOnly {
+            return Err(Error::MountedReadOnly(volume.claim).into());
+        }
+        filesystems.push(Filesystem { mark: Mark::of(&root).map_err(look)?, volume });
         roots.push(root);
     }
     let target = Target { holder, filesystems };
     Ok(Ready { target, roots, containers, kills: wanted.kill_writers })
-}
-
-fn born(root: &File) -> Option<SystemTime> {
-    root.metadata().and_then(|metadata| metadata.created()).ok()
 }
 
 impl Prepared for Ready {
@@ -164,8 +197,13 @@ impl Prepared for Ready {
             if try_to_set(root, volume)? {
                 continue;
             }
-            if !kills {
-                return Err(written(volume)?.into());
+            let busy = written(volume)?;
+            // Whoever was in the way may have ended meanwhile.
+            if matches!(busy, Error::Busy(_)) && try_to_set(root, volume)? {
+                continue;
+            }
+            if !kills || matches!(busy, Error::Busy(_)) {
+                return Err(busy.into());
             }
             if killed.is_empty() {
                 // Nobody is killed in vain.
@@ -196,10 +234,13 @@ fn try_to_set(root: &File, volume: &Volume) -> Result<bool, Error> {
     }
 }
 
-/// Who writes to a volume, as an error.
+/// Who keeps a volume from becoming read-only, as an error.
 fn written(volume: &Volume) -> Result<Error, Error> {
-    let who = writers(volume.device).map_err(kernel("look for writers of", &volume.claim))?;
-    Ok(Error::Written { claim: volume.claim.clone(), who: names(&who) })
+    let (who, claim) = (writers(volume.device), volume.claim.clone());
+    Ok(match who.map_err(kernel("look for writers of", &claim))?.as_slice() {
+        [] => Error::Busy(claim),
+        who => Error::Written { claim, who: names(who) },
+    })
 }
 
 /// Refuses where somebody writes to a volume who is not in one of these containers.
@@ -218,22 +259,35 @@ fn spares_nobody(volume: &Volume, containers: &[Running]) -> Result<(), Error> {
 }
 
 fn names(writers: &[Writer]) -> String {
-    match writers {
-        [] => "somebody whom /proc does not show".to_owned(),
-        writers => writers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    }
+    writers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl Filesystem {
     /// Opens it again, wherever it is mounted now; nothing where it is mounted nowhere, so that it is forgotten.
     fn reopen(&self) -> Result<Option<File>, Error> {
         let claim = &self.volume.claim;
-        let root = self.volume.reopen().map_err(kernel("look for", claim))?;
-        Ok(root.filter(|root| self.born.is_none() || born(root) == self.born))
+        let Some(root) = self.volume.reopen().map_err(kernel("look for", claim))? else { return Ok(None) };
+        let found = Mark::of(&root).map_err(kernel("look at", claim))?;
+        Ok(found.fits(&self.mark).then_some(root))
+    }
+
+    /// Makes it writable, by the folder that is held or wherever it is mounted. Where it is mounted nowhere and cannot be made so,
+    /// as of a disk that is gone, it is forgotten as soon as nobody holds it.
+    fn take_back(&self, held: Option<File>) -> Result<(), Error> {
+        let root = if held.is_some() { held } else { self.reopen()? };
+        let Some(root) = root else { return Ok(()) };
+        match self.make_writable(&root) {
+            Err(_) if matches!(is_read_only(self.volume.device), Ok(None)) => Ok(()),
+            done => done,
+        }
     }
 
     fn make_writable(&self, root: &File) -> Result<(), Error> {
         let Volume { claim, device, .. } = &self.volume;
+        // Of one that never became read-only nothing is asked: while it is frozen it would be refused.
+        if is_read_only(*device).map_err(kernel("look at", claim))? == Some(false) {
+            return Ok(());
+        }
         set(root, Access::ReadWrite).map_err(kernel("make writable", claim))?;
         match is_read_only(*device).map_err(kernel("look at", claim))? {
             Some(true) => Err(Error::StillReadOnly(claim.clone())),
@@ -250,13 +304,10 @@ impl Undo for Target {
 
     fn revert(&self, held: &Held) -> Result<(), HostError> {
         let mut held = held.try_clone().map_err(Error::Hold)?.into_iter().map(File::from);
-        for filesystem in &self.filesystems {
-            match held.next() {
-                Some(root) => filesystem.make_writable(&root)?,
-                None => filesystem.reopen()?.map_or(Ok(()), |root| filesystem.make_writable(&root))?,
-            }
-        }
-        Ok(())
+        // One that cannot be made writable keeps no other one from it.
+        let one = |filesystem: &Filesystem| filesystem.take_back(held.next());
+        let all: Vec<Result<(), Error>> = self.filesystems.iter().map(one).collect();
+        Ok(all.into_iter().collect::<Result<(), Error>>()?)
     }
 
     fn adopt(&self, _: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError> {
@@ -305,5 +356,26 @@ impl Effect for ReadOnly {
 
     fn into_held(self: Box<Self>) -> Held {
         self.roots.into_iter().map(OwnedFd::from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::SystemTime;
+
+    use super::Mark;
+
+    #[test]
+    fn a_filesystem_is_known_by_any_of_its_folders_and_another_one_is_not_taken_for_it() {
+        let folder = tempfile::tempdir().expect("writable");
+        let sub = folder.path().join("sub");
+        fs::create_dir(&sub).expect("writable");
+        let [top, sub] =
+            [folder.path(), &sub].map(|path| Mark::of(&File::open(path).expect("there")).expect("readable"));
+        assert!(top.fits(&top) && sub.fits(&top));
+        assert!(!Mark { id: top.id ^ 1, ..top.clone() }.fits(&top));
+        assert!(!Mark { born: Some(SystemTime::UNIX_EPOCH), ..top.clone() }.fits(&top));
+        assert!(!Mark { id: top.id ^ 1, ..sub }.fits(&top));
     }
 }

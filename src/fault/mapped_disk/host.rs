@@ -3,8 +3,9 @@
 //! Guarantees: only devices with a linear table, which nobody else uses, are touched, and none that is suspended or has
 //! another table loaded already; the record names the table that was there and the one that takes its place, and a revert
 //! exchanges that one for the other and no third one for anything; a device with another name or UUID by now is another one.
-//! No device is left suspended, because exchanging is one call into the kernel. A table that was loaded and is not in force is
-//! cleared. Between the last look at the live table and the exchange is a moment in which somebody else could exchange it,
+//! Exchanging is one call into the kernel, and where that fails, the device is told to go on. A revert tells one to that is
+//! suspended with nothing loaded, as a failed exchange leaves it; whoever suspends one to work on it loads something. A table
+//! that was loaded and is not in force is cleared. Between the last look at the live table and the exchange is a moment in which somebody else could exchange it,
 //! too: nothing in the kernel keeps two apart there.
 
 mod evidence;
@@ -36,8 +37,8 @@ const PASSING: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// Each chosen container.
-    pub containers: Vec<Running>,
+    /// The process that lives as long as the pod: containers that end, as of an error, find the device so again.
+    pub holder: ProcessId,
     /// Each volume's device.
     pub disks: Vec<Mapped>,
 }
@@ -63,6 +64,12 @@ pub struct Mapped {
 /// Why a table could not be exchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nothing runs.
+    #[error("the pod has ended")]
+    NoPod,
+    /// The kernel refused.
+    #[error("cannot look at the pod: {0}")]
+    Pod(#[source] io::Error),
     /// Not found, or the kernel refused.
     #[error(transparent)]
     Container(#[from] ContainerError),
@@ -83,6 +90,11 @@ pub enum Error {
     /// The kernel cannot do it.
     #[error("this node's kernel has no target {0} of device mapper; its module is dm-{0}")]
     NoTarget(&'static str),
+    /// Too old for it.
+    #[error(
+        "this node's kernel can have reads alone fail no device: its dm-flakey knows no error_reads, which Linux 6.5 and later have; write operations: [read, write, sync], or driver: syscall"
+    )]
+    NoErrorReads,
     /// A thin volume, an encrypted one, a mirror.
     #[error("volume {claim} is mapped as `{mapping}`; only linear mappings are understood")]
     NotLinear {
@@ -165,7 +177,9 @@ fn prepare(
     container: Option<&str>,
     own: Own<'_>,
 ) -> Result<Ready, Error> {
-    let containers = Running::find(pod, container)?;
+    let holder = ProcessId::of(pod.holder).map_err(Error::Pod)?.ok_or(Error::NoPod)?;
+    // A container that is named has to be there, though its end ends nothing.
+    Running::find(pod, container)?;
     let mut volumes = Vec::new();
     for (volume, _) in find(pod, claims, own.undo_dir)? {
         let device = Device::of(volume.device);
@@ -180,7 +194,7 @@ fn prepare(
     }
     let disks = volumes.into_iter().map(|(volume, device)| Mapped::find(volume, device, meets, &control));
     let disks = disks.collect::<Result<_, _>>()?;
-    Ok(Ready { target: Target { containers, disks }, control, meets })
+    Ok(Ready { target: Target { holder, disks }, control, meets })
 }
 
 fn is_mapped(device: Device) -> bool {
@@ -204,6 +218,10 @@ impl Mapped {
             during.map_err(|other| Error::NotLinear { claim: found.claim(), mapping: other.to_string() })?;
         if let Some(why) = found.obstacle(meets, &state)? {
             return Err(found.unfit(why));
+        }
+        if meets.fails_reads() {
+            // By which it is proven.
+            device.open().map_err(found.failed("read the device"))?;
         }
         (found.name, found.uuid) = (state.name, state.uuid);
         Ok(found)
@@ -251,7 +269,7 @@ impl Mapped {
     }
 
     /// Exchanges its table, where it is still the one that was found, and reads it back.
-    fn exchange(&self, control: &Control) -> Result<(), Error> {
+    fn exchange(&self, control: &Control, meets: Meets) -> Result<(), Error> {
         let state = control.state(self.device).map_err(self.failed("look at the device"))?;
         let state = state
             .filter(|state| self.is_same_device(state))
@@ -259,7 +277,10 @@ impl Mapped {
         if let Some(why) = in_the_way(&state) {
             return Err(self.unfit(why.to_owned()));
         }
-        control.load(self.device, &self.during).map_err(self.failed("load another table"))?;
+        control.load(self.device, &self.during).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput if meets.is_only_reads_that_fail() => Error::NoErrorReads,
+            _ => self.failed("load another table")(error),
+        })?;
         stop_here("table-loaded");
         self.swap(control, &self.before, &self.during)
     }
@@ -286,13 +307,15 @@ impl Mapped {
         let is_ours = |table: &Vec<Segment>| is_same(table, &self.during) || is_same(table, &self.before);
         if !is_same(&live, &self.during) {
             // Either it never came into force, or it is somebody else's by now.
-            return match loaded.filter(is_ours) {
-                Some(_) => control.clear(self.device).map_err(self.failed("clear the loaded table")),
-                None => Ok(()),
+            return match loaded {
+                Some(loaded) if is_ours(&loaded) => {
+                    control.clear(self.device).map_err(self.failed("clear the loaded table"))
+                }
+                None if state.is_suspended && is_same(&live, &self.before) => {
+                    control.go_on(self.device).map_err(self.failed("resume the device"))
+                }
+                _ => Ok(()),
             };
-        }
-        if state.is_suspended {
-            return Err(self.unfit("has been suspended by somebody else".to_owned()));
         }
         if loaded.is_some_and(|loaded| !is_ours(&loaded)) {
             return Err(self.unfit(
@@ -366,7 +389,7 @@ impl Prepared for Ready {
     fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
         let Self { target, control, meets } = *self;
         for disk in &target.disks {
-            disk.exchange(&control)?;
+            disk.exchange(&control, meets)?;
         }
         Ok(Box::new(Hit::begin(target, control, meets)?))
     }
@@ -374,7 +397,7 @@ impl Prepared for Ready {
 
 impl Undo for Target {
     fn anchors(&self) -> Vec<ProcessId> {
-        self.containers.iter().map(|container| container.first).collect()
+        vec![self.holder]
     }
 
     /// Two: a table stays when everybody dies.

@@ -1,6 +1,6 @@
 //! Where a filesystem is mounted, over all mount namespaces (proc_pid_mountinfo(5)).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -41,6 +41,13 @@ pub fn of_device(device: u64) -> io::Result<Vec<Namespace>> {
         }
     }
     Ok(found)
+}
+
+/// The numbers of all mounts of the filesystem with this device number, which are unique over all mount namespaces.
+pub fn mounts_of(device: u64) -> io::Result<BTreeSet<u64>> {
+    let wanted = number(device);
+    let tables = namespaces()?.into_values().filter_map(|processes| table_of(&processes));
+    Ok(tables.flat_map(|table| mounts(&table, &wanted)).collect())
 }
 
 /// Whether the filesystem with this device number is read-only itself, by whichever mount it is reached; nothing where it is
@@ -142,6 +149,16 @@ pub fn is_mounted(file: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(tables.any(|table| table.is_ok_and(|table| has(&table))))
 }
 
+/// The numbers of the mounts in a table whose device is `wanted`.
+fn mounts(table: &str, wanted: &str) -> Vec<u64> {
+    let of_line = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (number, device) = (fields.next()?, fields.nth(1)?);
+        (device == wanted).then(|| number.parse().ok()).flatten()
+    };
+    table.lines().filter_map(of_line).collect()
+}
+
 /// The mount point of a line, where its device is `wanted`, and whether the root of the filesystem is there.
 fn point(line: &str, wanted: &str) -> Option<(PathBuf, bool)> {
     let mut fields = line.split_ascii_whitespace().skip(2);
@@ -190,7 +207,7 @@ mod tests {
 
     use nix::libc::makedev;
 
-    use super::{Mounted, is_below, mounted, point, superblock, volume_around};
+    use super::{Mounted, is_below, mounted, mounts, point, superblock, volume_around};
 
     #[test]
     fn mount_points_are_read_with_their_blanks() {
@@ -198,6 +215,15 @@ mod tests {
         assert_eq!(point(line, "7:3"), Some((PathBuf::from("/mnt/a b"), true)));
         assert_eq!(point(&line.replace(" / ", " /a "), "7:3"), Some((PathBuf::from("/mnt/a b"), false)));
         assert_eq!(point(line, "7:4"), None);
+    }
+
+    #[test]
+    fn the_mounts_of_a_device_are_told_from_those_of_others() {
+        let table = "36 35 7:3 / /mnt/a rw - ext4 /dev/loop3 rw
+37 36 7:4 / /mnt/a/b rw - ext4 /dev/loop4 rw
+40 35 7:3 /db /mnt/c rw - ext4 /dev/loop3 rw";
+        assert_eq!(mounts(table, "7:3"), [36, 40]);
+        assert!(mounts(table, "7:5").is_empty());
     }
 
     #[test]

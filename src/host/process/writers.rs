@@ -1,5 +1,9 @@
 //! Who keeps a filesystem from becoming read-only: whoever has a file of it open for writing, or one that has been removed.
+//!
+//! By which mount a file was opened is asked first, because nobody comes back from a look at a file of a network filesystem
+//! whose server is gone. So a file that was opened by a mount which is mounted nowhere any more is not seen.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +12,7 @@ use nix::fcntl::OFlag;
 use nix::libc;
 
 use super::all;
+use crate::host::mount::table::mounts_of;
 
 /// A process with such a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +33,10 @@ impl std::fmt::Display for Writer {
 
 /// Every process that has one on the filesystem with this device number, as far as they can be looked at.
 pub fn writers(device: u64) -> std::io::Result<Vec<Writer>> {
+    let mounts = mounts_of(device)?;
     let mut found = Vec::new();
     for (pid, _) in all()? {
-        if let Some(file) = open_file(pid, device).or_else(|| mapped_file(pid, device)) {
+        if let Some(file) = open_file(pid, &mounts).or_else(|| mapped_file(pid, device)) {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             found.push(Writer { pid, name: name.trim().to_owned(), file });
         }
@@ -38,15 +44,20 @@ pub fn writers(device: u64) -> std::io::Result<Vec<Writer>> {
     Ok(found)
 }
 
-fn open_file(pid: i32, device: u64) -> Option<PathBuf> {
+fn open_file(pid: i32, mounts: &BTreeSet<u64>) -> Option<PathBuf> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let files = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten();
     let mut files = files.filter(|entry| {
-        let Ok(file) = fs::metadata(entry.path()) else { return false };
-        let flags = || fs::read_to_string(folder.join("fdinfo").join(entry.file_name())).unwrap_or_default();
-        file.dev() == device && (file.nlink() == 0 || is_written(&flags()))
+        let info = fs::read_to_string(folder.join("fdinfo").join(entry.file_name())).unwrap_or_default();
+        let is_removed = || fs::metadata(entry.path()).is_ok_and(|file| file.nlink() == 0);
+        mount(&info).is_some_and(|mount| mounts.contains(&mount)) && (is_written(&info) || is_removed())
     });
     fs::read_link(files.next()?.path()).ok()
+}
+
+/// The mount by which an open file was opened (proc_pid_fdinfo(5)).
+fn mount(info: &str) -> Option<u64> {
+    info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
 
 /// Whether the flags of an open file let it be written (proc_pid_fdinfo(5)).
