@@ -453,4 +453,35 @@ mod long {
             dies_at(points.iter().chain(TABLE_POINTS), &Scene::new("killed"), false);
         });
     }
+
+    /// An emulated machine keeps to no budget; what is measured there is that syncs wait, and that nothing is left.
+    #[test]
+    fn the_bench_holds_a_mapped_volume_beside_the_other_drivers_and_gives_it_back() {
+        inside(
+            "vm_mapped::long::the_bench_holds_a_mapped_volume_beside_the_other_drivers_and_gives_it_back",
+            || {
+                let (mapping, folder) = (Mapping::new("benched"), Folder::new());
+                let disk = mapping.disk(&folder);
+                let before = mapping.table();
+                let bench = Command::new(env!("CARGO_BIN_EXE_seatrial"))
+                    .args(["bench", "disk", "--seconds", "1", "--folder"])
+                    .arg(&disk.mount)
+                    .output()
+                    .expect("the program starts");
+                let out = String::from_utf8_lossy(&bench.stdout);
+                println!("{out}{}", String::from_utf8_lossy(&bench.stderr));
+                assert!(bench.status.success());
+                let added =
+                    |line: &str| line.split_whitespace().nth(6).and_then(|word| word.parse::<f64>().ok());
+                let slowest = out
+                    .lines()
+                    .find(|line| line.starts_with("dmDelay, fdatasync") && line.contains("500 ms"));
+                assert!(slowest.and_then(added).is_some_and(|added| added > 400.0), "{slowest:?}");
+                assert!(out.contains("dmDelay: each sync 5 ms longer"), "a store on it");
+                assert_eq!(mapping.table(), before);
+                assert!(mapping.is_at_rest());
+                drop(disk);
+            },
+        );
+    }
 }
