@@ -197,7 +197,11 @@ impl Loop {
         // It ends, because nobody stops twice without having gone on.
         while let Some(stopped) = stops::next()? {
             if stopped.stop.ends_what_was() {
-                all.retain(|earlier| earlier.thread != stopped.thread);
+                for earlier in all.extract_if(.., |earlier| earlier.thread == stopped.thread) {
+                    if let Stop::Exec(Some(before)) = earlier.stop {
+                        self.forget(before);
+                    }
+                }
             }
             all.push(stopped);
         }
@@ -267,10 +271,10 @@ impl Loop {
             Stop::Gone => self.forget(thread),
             Stop::Group => stops::listen(thread),
             Stop::Signal(signal) => stops::go_on(thread, signal),
-            Stop::Exec => {
+            Stop::Exec(before) => {
                 // Of all threads of the process it alone goes on, under the number of the first.
                 self.forget(thread);
-                if let Some(before) = stops::before_exec(thread) {
+                if let Some(before) = before {
                     self.forget(before);
                 }
                 self.threads.insert(thread, None);

@@ -32,6 +32,14 @@ pub fn process(path: &Path) -> Option<i32> {
     Some(parts(path)?.0)
 }
 
+/// Whose mounts lead to a volume, and where it is mounted among them.
+pub fn place(path: &Path) -> (i32, PathBuf) {
+    match parts(path) {
+        Some((pid, inside)) => (pid, Path::new("/").join(inside)),
+        None => (std::process::id().cast_signed(), path.to_owned()),
+    }
+}
+
 /// The root of a process and what lies below it.
 fn split(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let (pid, inside) = parts(path)?;

@@ -93,7 +93,7 @@ fn what_a_tracer_would_not_see_and_what_is_no_volume_is_refused() {
     assert!(status.error.expect("why").contains("no filesystem of its own"));
     // Two folders of one disk, each with a mount of its own, as a local provisioner makes them.
     let data = writer.disk.volume();
-    pod.located.volumes = vec![data.clone(), LocatedVolume { claim: "wal".to_owned(), ..data }];
+    pod.located.volumes = vec![data.clone(), LocatedVolume { claim: "wal".to_owned(), ..data.clone() }];
     folder.show(0, &pod.located);
     let of_one = |paths: &[&str]| {
         let HostFault::DiskLatency(slow) = slow(Delay::Fixed(Duration::from_millis(5))) else {
@@ -105,6 +105,17 @@ fn what_a_tracer_would_not_see_and_what_is_no_volume_is_refused() {
     node.put(&injection("together", &pod, of_one(&[]), LONG));
     let why = folder.await_state("together", InjectionState::Failed).error.expect("why");
     assert!(why.contains("volumes data and wal are on the same filesystem"), "{why}");
+    // What is no folder, or answers nobody, is not asked.
+    let file =
+        LocatedVolume { claim: "file".to_owned(), path: folder.path().join("pod-0.json"), ..data.clone() };
+    pod.located.volumes = vec![data.clone(), file];
+    folder.show(0, &pod.located);
+    node.put(&injection("beside-a-file", &pod, of_one(&[]), LONG));
+    folder.await_state("beside-a-file", InjectionState::Injected);
+    node.gone("beside-a-file");
+    eventually("no record", Duration::from_secs(5), || folder.records().is_empty().then_some(()));
+    pod.located.volumes = vec![data.clone(), LocatedVolume { claim: "wal".to_owned(), ..data }];
+    folder.show(0, &pod.located);
     node.put(&injection("told-apart", &pod, of_one(&["**"]), LONG));
     folder.await_state("told-apart", InjectionState::Injected);
     node.gone("told-apart");

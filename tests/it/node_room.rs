@@ -164,9 +164,10 @@ fn a_volume_without_inodes_can_be_limited_as_well() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let mut node = Node::start(&folder);
+    // In the same moment, so that neither finds a record of the other.
     node.put(&injection("full", &pod, fill(Fill::FreeInodes(0)), LONG));
-    folder.await_state("full", InjectionState::Injected);
     node.put(&injection("slow", &pod, writes(10), LONG));
+    folder.await_state("full", InjectionState::Injected);
     folder.await_state("slow", InjectionState::Injected);
     assert!(is_out_of_inodes(&limited.writer.disk) && limited.limit() == Some(10));
     node.end();

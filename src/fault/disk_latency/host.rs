@@ -20,7 +20,7 @@ use crate::fault::host::{
     ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, Unseen, kernel,
 };
 use crate::host::mount::place;
-use crate::host::mount::table::volume_of_kubelet;
+use crate::host::mount::table::{of_device, volume_of_kubelet};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::tally::Tally;
@@ -229,10 +229,16 @@ fn volumes<'a>(pod: &'a LocatedPod, claims: &[String], undo_dir: &Path) -> Resul
 /// Whether none of the pod's other volumes is on a filesystem of these, as where two claims are folders of one disk.
 fn have_no_other_files(chosen: &[Volume<'_>], pod: &LocatedPod) -> Result<(), Error> {
     let is_other = |known: &&LocatedVolume| chosen.iter().all(|volume| volume.located.claim != known.claim);
-    for other in pod.volumes.iter().filter(is_other) {
-        let failed = |source| Error::Volume { claim: other.claim.clone(), source };
-        let device = volume::open(&other.path).and_then(|root| root.metadata()).map_err(failed)?.dev();
-        if let Some(volume) = chosen.iter().find(|volume| volume.device == device) {
+    for volume in chosen {
+        let mounted = of_device(volume.device).map_err(|error| volume.failed(error))?;
+        // The others are not opened: one whose server is gone would answer nobody.
+        let is_there = |other: &&LocatedVolume| {
+            let (process, point) = volume::place(&other.path);
+            mounted
+                .iter()
+                .any(|namespace| namespace.processes.contains(&process) && namespace.points.contains(&point))
+        };
+        if let Some(other) = pod.volumes.iter().filter(is_other).find(is_there) {
             return Err(Error::Together(volume.located.claim.clone(), other.claim.clone()));
         }
     }

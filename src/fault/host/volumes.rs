@@ -273,9 +273,10 @@ impl Own {
         for container in containers {
             processes.extend(container.processes().unwrap_or_default().iter().map(|process| process.pid));
         }
-        // Whoever looks is no user, though it has opened the volume.
-        processes.insert(std::process::id().cast_signed());
-        // Nor is whoever makes another fault: which of them go together is decided before.
+        // Whoever looks is no user, though it has opened the volume; nor is whoever makes another fault, of which there may be
+        // no record yet: which of them go together is decided before.
+        let this = ProcessId::of(std::process::id().cast_signed())?;
+        processes.extend(descendants(this.as_slice())?.iter().map(|process| process.pid));
         processes.extend(of_faults(undo_dir)?);
         let shared = [std::process::id().cast_signed(), 1].map(namespace_of);
         let namespaces = roots.iter().filter_map(|root| namespace_of(root.pid));

@@ -299,21 +299,25 @@ impl Seen {
     /// What it has done by now.
     fn now(target: &Target, tally: &Tally) -> Result<Self, Error> {
         let failed = || kernel("look at the load in the cgroup of", &target.container.name);
-        let done = tally.read(target.claims.len()).map_err(failed())?;
-        match done.iter().find(|done| done.errno != 0).map(|done| Errno::from_raw(done.errno)) {
-            // It waits for whatever it reads and writes: only who wants to be more is told to try again.
-            Some(errno @ Errno::EAGAIN) => return Err(Error::Threads(errno)),
-            Some(errno) => return Err(Error::Failed(errno)),
-            None => {}
-        }
+        let done = || -> Result<Vec<Entry>, Error> {
+            let done = tally.read(target.claims.len()).map_err(failed())?;
+            match done.iter().find(|done| done.errno != 0).map(|done| Errno::from_raw(done.errno)) {
+                // It waits for whatever it reads and writes: only who wants to be more is told to try again.
+                Some(errno @ Errno::EAGAIN) => Err(Error::Threads(errno)),
+                Some(errno) => Err(Error::Failed(errno)),
+                None => Ok(done),
+            }
+        };
+        let counted_so_far = done()?;
         let text = fs::read_to_string(format!("/proc/{}/io", target.load.pid));
         // Read first, so that it was this process if it still is.
         if !target.load.is_alive().map_err(failed())? {
-            return Err(Error::Gone);
+            // It may have said why since.
+            return done().and(Err(Error::Gone));
         }
         let text = text.map_err(failed())?;
         let counted = bytes(&text).ok_or_else(|| failed()(io::ErrorKind::InvalidData.into()))?;
-        Ok(Self { at: Instant::now(), done, counted })
+        Ok(Self { at: Instant::now(), done: counted_so_far, counted })
     }
 }
 

@@ -36,7 +36,7 @@ use crate::undo::stop_here;
 /// For how long the pod's holder may take to end after SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For how long the volumes of a cut that had to be finished may take to be back, so that nothing is left on them.
-const RETURN: Duration = Duration::from_secs(5);
+const RETURN: Duration = Duration::from_secs(20);
 /// How long the store works on between our own sync and the cut.
 const AT_RISK: Duration = Duration::from_millis(200);
 
@@ -231,10 +231,15 @@ impl Target {
         let until = Instant::now() + RETURN;
         // A filesystem that was shut down may still know what it had in memory.
         let is_back = |volume: &Volume| {
-            !volume.is_shut_down(&self.mark)
-                && exists(&marker(&volume.path, &self.mark, SYNCED)).is_ok_and(|is_there| is_there)
+            exists(&marker(&volume.path, &self.mark, SYNCED)).is_ok_and(|is_there| is_there)
+                && !volume.is_shut_down(&self.mark)
         };
-        while !self.volumes.iter().all(is_back) && Instant::now() < until {
+        let mut away: Vec<_> = self.volumes.iter().collect();
+        while Instant::now() < until {
+            away.retain(|volume| !is_back(volume));
+            if away.is_empty() {
+                break;
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -347,6 +352,8 @@ impl Effect for Outage {
 
 const SYNCED: &str = "synced";
 const UNSYNCED: &str = "unsynced";
+/// A file that is made to see whether one can be.
+const CHECK: &str = "check";
 
 /// What a disk writes as a whole.
 const SECTOR: usize = 512;
@@ -444,7 +451,7 @@ impl Volume {
         if fs::metadata(&self.path).is_ok_and(|found| found.dev() != self.device) {
             return false;
         }
-        let path = marker(&self.path, mark, "check");
+        let path = marker(&self.path, mark, CHECK);
         match File::create(&path) {
             Ok(_) => remove(&path).is_err(),
             Err(error) => is_of_a_dead_disk(&error),
@@ -452,7 +459,7 @@ impl Volume {
     }
 
     fn remove_markers(&self, mark: &str) -> Result<(), Error> {
-        for kind in [SYNCED, UNSYNCED] {
+        for kind in [SYNCED, UNSYNCED, CHECK] {
             match remove(&marker(&self.path, mark, kind)) {
                 // Not mounted any more, or not mounted again yet: the markers are out of reach and hurt nobody.
                 Err(error) if is_of_a_dead_disk(&error) => {}

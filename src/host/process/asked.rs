@@ -50,7 +50,11 @@ impl Asked {
     /// # Errors
     /// That of the process itself, where it has ended with one.
     pub fn ask<A: DeserializeOwned>(&mut self, question: &[u8]) -> io::Result<A> {
-        self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(question)?;
+        match self.questions.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(question) {
+            // It has ended; why is read where its answer would be.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         let until = Instant::now() + PATIENCE;
         let mut line = Vec::new();
         while !line.ends_with(b"\n") {
@@ -120,4 +124,24 @@ pub(in crate::host) fn answer(with: &impl Serialize) -> io::Result<()> {
     let mut output = io::stdout();
     output.write_all(&line)?;
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn one_that_has_ended_says_why() {
+        let launch = |_: [&OsStr; 2]| {
+            Command::new("sh").args(["-c", "exit 22"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+        };
+        let mut asked = Asked::start("", &(), launch).expect("there is a shell");
+        if let Some(handle) = asked.process.open().expect("readable") {
+            assert!(handle.wait(PATIENCE).expect("it can be waited for"));
+        }
+        let error = asked.ask::<()>(b"?").expect_err("nobody answers");
+        assert_eq!(error.raw_os_error(), Some(Errno::EINVAL as i32));
+    }
 }

@@ -28,8 +28,8 @@ pub(super) enum Stop {
     Signal(i32),
     /// Its process was stopped, as by SIGSTOP.
     Group,
-    /// It has another program now, and the number of its process.
-    Exec,
+    /// It has another program now, and the number of its process; with the one that it had before.
+    Exec(Option<i32>),
     /// It was seized, or did something that is followed.
     Other,
     /// It is no more.
@@ -80,13 +80,13 @@ pub(super) fn next() -> io::Result<Option<Stopped>> {
     let thread = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
     match Errno::result(thread) {
         Ok(0) | Err(Errno::ECHILD) => Ok(None),
-        Ok(thread) => Ok(Some(Stopped { thread, stop: Stop::of(status) })),
+        Ok(thread) => Ok(Some(Stopped { thread, stop: Stop::of(thread, status) })),
         Err(error) => Err(error.into()),
     }
 }
 
 impl Stop {
-    fn of(status: i32) -> Self {
+    fn of(thread: i32, status: i32) -> Self {
         if !libc::WIFSTOPPED(status) {
             return Self::Gone;
         }
@@ -97,14 +97,14 @@ impl Stop {
             0 if signal == libc::SIGTRAP | 0x80 => Self::Call,
             0 => Self::Signal(signal),
             libc::PTRACE_EVENT_STOP if is_stopping => Self::Group,
-            libc::PTRACE_EVENT_EXEC => Self::Exec,
+            libc::PTRACE_EVENT_EXEC => Self::Exec(before_exec(thread)),
             _ => Self::Other,
         }
     }
 
     /// Whether a thread that stopped before under the same number is no more.
     pub(super) fn ends_what_was(self) -> bool {
-        matches!(self, Self::Exec | Self::Gone)
+        matches!(self, Self::Exec(_) | Self::Gone)
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) fn entry(thread: i32) -> Option<Entry> {
 }
 
 /// The number that a thread had before it got that of its process by execve(2).
-pub(super) fn before_exec(thread: i32) -> Option<i32> {
+fn before_exec(thread: i32) -> Option<i32> {
     let event = nix::sys::ptrace::getevent(nix::unistd::Pid::from_raw(thread)).ok()?;
     i32::try_from(event).ok()
 }

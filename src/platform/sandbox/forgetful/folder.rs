@@ -92,9 +92,16 @@ impl Folder {
         let files: Vec<Ino> =
             tree.nodes().filter(|(_, node)| matches!(node.body, Body::File(_))).map(|(ino, _)| ino).collect();
         for ino in files {
-            // A file that nothing was written to has none here.
             let file = match File::open(self.path.join(ino.to_string())) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // A file that nothing was written to has none here. One that was made longer has one from now on: its
+                    // length was in the entries alone, which have been written afresh.
+                    let length = tree.content(ino)?.length();
+                    if length > 0 {
+                        self.file(ino)?.set_len(length)?;
+                    }
+                    continue;
+                }
                 opened => opened?,
             };
             *tree.content_mut(ino)? = read(&file)?;
@@ -255,6 +262,23 @@ mod tests {
             let (_, tree) = Folder::open(home.path().join("disk")).expect("readable");
             let told = |tree: &Tree| tree.nodes().map(|node| format!("{node:?}")).collect::<Vec<_>>();
             assert_eq!(told(&tree), told(&volume.durable));
+        }
+    }
+
+    #[test]
+    fn a_length_outlives_a_death_before_its_file_was_made() {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let disk = home.path().join("disk");
+        let (mut folder, tree) = Folder::open(disk.clone()).expect("writable");
+        let mut volume = Volume::new(tree, 1 << 20);
+        let maker = Maker { mode: 0o600, user: 1, group: 2 };
+        let file = volume.create(place("long"), Kind::File, maker, 1).expect("free");
+        volume.resize(file, 5000, 2).expect("room");
+        folder.keep(&volume.sync_all()).expect("writable");
+        std::fs::remove_file(disk.join(file.to_string())).expect("it was made");
+        for _ in 0..2 {
+            let (_, tree) = Folder::open(disk.clone()).expect("readable");
+            assert_eq!(tree.content(file).expect("a file").length(), 5000);
         }
     }
 
