@@ -23,7 +23,7 @@ pub async fn reap(client: &Client, scope: &Scope, now: Timestamp) -> Result<Vec<
     let undone = undone::past_deadline(client, scope, now).await;
     let reverted = injections(client, scope, now).await;
     let released = target::sweep(client, scope.api::<Lease>(client)).await;
-    Ok([undone?, reverted?, released?].concat())
+    Ok([undone?.back, reverted?, released?].concat())
 }
 
 /// Injections past their deadline are reverted; those without an Experiment that needs them are also deleted.
@@ -67,8 +67,7 @@ pub async fn take_everything_back(client: &Client, scope: &Scope) -> Result<Vec<
     let undone = undone::past_deadline(client, scope, Timestamp::MAX).await;
     let all = scope.api::<Injection>(client).list(&ListParams::default()).await.doing("list Injections")?;
     let left = sweep::settle(client, all.items, Timestamp::now()).await?;
-    undone?;
-    Ok([left.waiting, left.failing].concat())
+    Ok([left.waiting, left.failing, undone?.stuck].concat())
 }
 
 /// Deletes every Experiment, so that no run begins or goes on.

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use self::round::Round;
+pub use self::round::Undone;
 use super::context::Scope;
 use super::status::MANAGER;
 use super::trouble::{Answer, Doing, Trouble};
@@ -57,16 +58,16 @@ impl Whose<'_> {
 }
 
 /// Puts back every change of one run. Says what was put back.
-pub async fn of_run(client: &Client, namespace: &str, run: &str) -> Result<Vec<String>, Trouble> {
+pub async fn of_run(client: &Client, namespace: &str, run: &str) -> Result<Undone, Trouble> {
     all(client, &Scope::Namespace(namespace.into()), Whose::Run(run)).await
 }
 
 /// Puts back every change whose deadline has passed. Says what was put back.
-pub async fn past_deadline(client: &Client, scope: &Scope, now: Timestamp) -> Result<Vec<String>, Trouble> {
+pub async fn past_deadline(client: &Client, scope: &Scope, now: Timestamp) -> Result<Undone, Trouble> {
     all(client, scope, Whose::PastDeadline(now)).await
 }
 
-async fn all(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Vec<String>, Trouble> {
+async fn all(client: &Client, scope: &Scope, whose: Whose<'_>) -> Result<Undone, Trouble> {
     let mut round = Round::default();
     // Bindings first: a policy without a binding denies nothing.
     let mut denied = Vec::new();
@@ -105,7 +106,7 @@ async fn nodes(client: &Client, whose: Whose<'_>, round: &mut Round) {
             Ok(Some(undo)) if whose.includes(undo.deadline) => undo,
             Ok(Some(_) | None) => continue,
             Err(error) => {
-                tracing::error!(object = told, %error, "cannot be given back, somebody has to look");
+                round.is_stuck(&told, error);
                 continue;
             }
         };
@@ -133,7 +134,7 @@ async fn put_back<K>(
         let undo = match Undo::read(annotation) {
             Ok(undo) => undo,
             Err(error) => {
-                tracing::error!(object = told, %error, "cannot be put back, somebody has to look");
+                round.is_stuck(&told, error);
                 continue;
             }
         };

@@ -2,10 +2,19 @@
 
 use crate::controller::trouble::{Answer, Doing, Trouble};
 
+/// What became of what had to be put back.
+#[derive(Debug, Default)]
+pub struct Undone {
+    /// What was.
+    pub back: Vec<String>,
+    /// What only a person can put back, and why.
+    pub stuck: Vec<String>,
+}
+
 /// What was put back, and the first thing that could not be.
 #[derive(Default)]
 pub(super) struct Round {
-    done: Vec<String>,
+    done: Undone,
     trouble: Option<Trouble>,
 }
 
@@ -40,7 +49,7 @@ impl Round {
                 false
             }
             Ok(_) | Err(_) => {
-                self.done.push(object);
+                self.done.back.push(object);
                 true
             }
         }
@@ -51,8 +60,15 @@ impl Round {
         self.these::<()>(Err(error).doing(doing));
     }
 
-    /// What was put back, if all of it was.
-    pub(super) fn end(self) -> Result<Vec<String>, Trouble> {
+    /// It does not say how it is put back.
+    pub(super) fn is_stuck(&mut self, object: &str, why: impl std::fmt::Display) {
+        let told = format!("{object}: {why}");
+        tracing::error!("cannot be put back, somebody has to look: {told}");
+        self.done.stuck.push(told);
+    }
+
+    /// What was put back, if no request failed.
+    pub(super) fn end(self) -> Result<Undone, Trouble> {
         self.trouble.map_or(Ok(self.done), Err)
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::controller::reap;
+use crate::resource::NODE_DOWN_TAINT;
 
 /// The StatefulSets that are there, each with a change that is past its deadline.
 fn changed() -> Value {
@@ -23,7 +24,12 @@ fn changed() -> Value {
     json!([set("first"), set("second")])
 }
 
-/// An API server with these StatefulSets and nothing else, which lets nobody touch the first one.
+fn tainted() -> Value {
+    let taint = json!({ "key": NODE_DOWN_TAINT, "value": "r", "effect": "NoExecute" });
+    json!({ "metadata": { "name": "tainted" }, "spec": { "taints": [taint] } })
+}
+
+/// An API server with these StatefulSets and one node, which lets nobody touch the first one.
 fn answer(method: &str, path: &str) -> (u16, Value) {
     match (method, path.rsplit('/').next()) {
         ("PATCH", Some("first")) => (
@@ -32,6 +38,9 @@ fn answer(method: &str, path: &str) -> (u16, Value) {
         ),
         ("PATCH", Some(name)) => (200, json!({ "metadata": { "name": name } })),
         (_, Some("statefulsets")) => (200, json!({ "metadata": {}, "items": changed() })),
+        // Taken away by a fault, and somebody has removed the annotation that says how it is given back.
+        (_, Some("nodes")) => (200, json!({ "metadata": {}, "items": [tainted()] })),
+        (_, Some("tainted")) => (200, tainted()),
         _ => (200, json!({ "metadata": {}, "items": [] })),
     }
 }
@@ -64,4 +73,14 @@ async fn an_object_that_cannot_be_put_back_keeps_nobody_from_the_others() {
     ] {
         assert!(asked.iter().any(|request| request == wanted), "{wanted}: {asked:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_say_how_it_is_given_back_is_named_by_whoever_takes_everything_back() {
+    let mut round = Round::default();
+    nodes(&scripted().0, Whose::PastDeadline(Timestamp::MAX), &mut round).await;
+    let undone = round.end().expect("no request failed");
+    assert_eq!(undone.back, Vec::<String>::new());
+    let [stuck] = &undone.stuck[..] else { panic!("{:?}", undone.stuck) };
+    assert!(stuck.starts_with("Node tainted: it carries our taint, but the annotation"), "{stuck}");
 }
