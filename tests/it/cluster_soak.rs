@@ -71,21 +71,26 @@ fn soak_kills_nothing_without_consent_and_says_where_it_cannot() {
     done(apart).exits(22).says("this machine does not show the processes of pod seatrial-agent-");
 }
 
-#[test]
-fn bench_measures_an_installation() {
-    let cluster = Cluster::installed_alone();
-    let bench = ["bench", "cluster", "--rounds", "2", "--injections", "2", "--experiments", "2", "--yes"];
-    let mut measured = done(seatrial(&cluster, &bench)).exits(0);
-    for line in [
-        "networkPartition, inject → verified",
-        "processPause, revert → verified",
-        "agent, idle",
-        "agent, with 2 injections in force",
-        "each of 2 guardians",
-        "controller that leads, with 2 experiments",
-        "runner, largest of 2",
-    ] {
-        measured = measured.says(line);
+/// What takes longer than continuous integration has: `make test-cluster`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn bench_measures_an_installation() {
+        let cluster = Cluster::installed_alone();
+        let bench = ["bench", "cluster", "--rounds", "2", "--injections", "2", "--experiments", "2", "--yes"];
+        let mut measured = done(seatrial(&cluster, &bench)).exits(0);
+        for line in [
+            "networkPartition, inject → verified",
+            "processPause, revert → verified",
+            "agent, idle",
+            "agent, with 2 injections in force",
+            "each of 2 guardians",
+            "controller that leads, with 2 experiments",
+            "runner, largest of 2",
+        ] {
+            measured = measured.says(line);
+        }
+        assert!(!measured.out.contains("not measurable"), "{}", measured.out);
     }
-    assert!(!measured.out.contains("not measurable"), "{}", measured.out);
 }
