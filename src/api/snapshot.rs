@@ -109,6 +109,16 @@ impl Snapshot {
         }
     }
 
+    /// What the first pod that is not Ready waits for, where the platform tells.
+    pub fn why_not_ready(&self) -> Option<String> {
+        let others = self.pods.iter().filter(|pod| !pod.ready);
+        let containers = others.flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)));
+        let mut whys = containers.filter_map(|(pod, container)| {
+            Some(format!("{} of {} is {}", container.name, pod.name, container.waiting.as_ref()?))
+        });
+        whys.next()
+    }
+
     /// How many of the asked-for ordinals are Ready.
     pub fn ready(&self) -> usize {
         self.ordinals().filter(|&ordinal| self.pod(ordinal).is_some_and(|pod| pod.ready)).count()

@@ -192,7 +192,8 @@ impl Known {
                 [] => String::new(),
                 some => format!("; others break it now: {}", some.join(", ")),
             };
-            return Err(format!("{ready} of {replicas} pods of {name} are ready{because}"));
+            let why = self.snapshot.why_not_ready().map(|why| format!(": {why}")).unwrap_or_default();
+            return Err(format!("{ready} of {replicas} pods of {name} are ready{why}{because}"));
         }
         if !self.has_store {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Preflight and baseline.
 
 use super::rig::{Rig, SECOND, experiment};
-use crate::api::{Members, Snapshot};
+use crate::api::{ContainerStatus, Members, Snapshot};
 use crate::journal::entry::{Input, Phase};
 
 #[test]
@@ -38,6 +38,26 @@ fn waits_for_a_complete_target_and_says_what_was_missing() {
         "doubt: nothing was broken, because the target was not healthy within 2m: no answer from etcd-2"
     );
     assert!(!rig.story().contains(&"start clients".to_string()));
+}
+
+#[test]
+fn says_why_a_pod_does_not_come_up() {
+    let mut rig = Rig::new(experiment("[]", "{}"), 3);
+    let mut pods = rig.snapshot(3);
+    let container = ContainerStatus {
+        name: "etcd".into(),
+        running: false,
+        ready: false,
+        restarts: 4,
+        waiting: Some("CrashLoopBackOff (exit code 1)".into()),
+    };
+    (pods.pods[1].ready, pods.pods[1].containers) = (false, vec![container]);
+    rig.tell(0, Input::Pods(pods));
+    rig.run_until(SECOND);
+    assert_eq!(
+        rig.engine.waiting_for().as_deref(),
+        Some("2 of 3 pods of etcd are ready: etcd of etcd-1 is CrashLoopBackOff (exit code 1)")
+    );
 }
 
 #[test]

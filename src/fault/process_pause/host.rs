@@ -17,8 +17,9 @@ use crate::host::process::tree::Tree;
 use crate::host::process::{ProcessId, cpu_time};
 use crate::node::LocatedPod;
 
-/// For how long processes may take to stop, or to go on.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// For how long processes may take to stop, or to go on: each does when its turn on a processor comes, which takes seconds on
+/// a busy node.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the first look at the CPU time lasts, so that the first proof is one.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// CPU time that a paused process may seem to use: the kernel counts some of it in ticks.
