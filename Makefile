@@ -22,21 +22,22 @@ build:
 # Everything but the longest tests of the cluster, with a Kubernetes of its own that is removed however the tests end.
 # SEATRIAL_TEST_KUBECONFIG names another one to be used instead. Most tests wait for deadlines most of the time, so what
 # needs the Kubernetes and the rest run beside each other, with so many threads each that both take about as long; the
-# output of one follows that of the other. An emulated machine takes what time is left: in a session of its own, because
-# otherwise its niceness would count among its like alone (sched(7), autogroups). Last and alone comes what compares
+# output of one follows that of the other. An emulated machine takes what time is left: where the kernel shares processors among
+# sessions, it has one of its own, which is nice as a whole (sched(7), autogroups). Last and alone comes what compares
 # verdicts of whole runs: a store that shares its processor with everything above may break its promises without any fault.
 test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
 	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) --skip $(long); there=$$?; \
-	    setsid --wait nice -n 19 $(call cluster_tests,1) vm_ --skip $(long) && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
-	  cargo test --all-features -- --test-threads=3 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
+	    setsid --wait nice -n 19 sh -c '[ ! -w /proc/self/autogroup ] || echo 19 >/proc/self/autogroup; exec "$$@"' sh \
+	      $(call cluster_tests,1) vm_ --skip $(long) && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
+	  cargo test --workspace --all-features -- --test-threads=3 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
 	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
 
 # What `test` leaves out for its time: modules that are called `long`.
 test-long: kernel
-	cargo test --all-features -- --test-threads=2 $(long) --skip cluster_
+	cargo test --workspace --all-features -- --test-threads=2 $(long) --skip cluster_
 
 # All that needs the Kubernetes: more than half an hour, because whatever stops a node or the API server runs alone.
 test-cluster: install
@@ -62,7 +63,7 @@ else
 # would wait for that.
 define with_cluster
 $(MAKE) --no-print-directory cluster-build
-cargo test --all-features --no-run
+cargo test --workspace --all-features --no-run
 sync
 @dir=$(CLUSTER_TEST_DIR); program=$(CLUSTER_HOME)/seatrial-cluster; \
 end() { $(sudo) $$program down --dir $$dir; }; \
@@ -76,7 +77,7 @@ endif
 
 lint:
 	cargo fmt --check
-	cargo clippy --all-targets --all-features -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo check --no-default-features
 	cargo check --no-default-features --features sandbox
 	cargo check --no-default-features --features kubernetes

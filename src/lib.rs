@@ -32,8 +32,6 @@ pub mod judge;
 pub mod node;
 pub mod plan;
 pub mod platform;
-#[cfg(feature = "refkv")]
-pub mod refkv;
 pub mod report;
 #[cfg(feature = "kubernetes")]
 pub mod resource;

@@ -110,7 +110,7 @@ pub enum Command {
     /// The built-in store, as a member of a StatefulSet runs it
     #[cfg(feature = "refkv")]
     #[command(hide = true)]
-    Refkv(crate::refkv::Options),
+    Refkv(refkv::Options),
 }
 
 /// Experiment and manifest files.

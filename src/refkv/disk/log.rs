@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::segments::Segments;
 use super::writer::{Honesty, Sync, Work, Writer};
 use super::{record, replace};
-use crate::refkv::bugs::{Bug, Bugs};
-use crate::refkv::replica::{Entry, Id, LogId, Stage, Types, Vote};
+use crate::bugs::{Bug, Bugs};
+use crate::replica::{Entry, Id, LogId, Stage, Types, Vote};
 
 /// At most this much is sent to a follower at once.
 const LARGEST_READ: usize = 1024 * 1024;

@@ -10,9 +10,9 @@ use super::fresh::Fresh;
 use super::log::Log;
 use super::record;
 use super::segments::Segments;
-use crate::refkv::bugs::Bugs;
-use crate::refkv::machine::Machine;
-use crate::refkv::replica::{Entry, Id, Types, Vote};
+use crate::bugs::Bugs;
+use crate::machine::Machine;
+use crate::replica::{Entry, Id, Types, Vote};
 
 struct InFolder;
 

@@ -7,10 +7,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Duration, timeout};
 
-use crate::refkv::bugs::Bug;
-use crate::refkv::member::Member;
-use crate::refkv::outcome::Refusal;
-use crate::refkv::peers::link::{LinkError, Message};
+use crate::bugs::Bug;
+use crate::member::Member;
+use crate::outcome::Refusal;
+use crate::peers::link::{LinkError, Message};
 
 /// The largest body: the longest text, with every byte escaped, and some room.
 pub const LARGEST_BODY: usize = 512 * 1024;

@@ -7,9 +7,9 @@ use axum::{Json, Router};
 use openraft::ServerState;
 use serde::{Deserialize, Serialize};
 
-use crate::refkv::member::Member;
-use crate::refkv::outcome::Refusal;
-use crate::refkv::replica::Id;
+use crate::member::Member;
+use crate::outcome::Refusal;
+use crate::replica::Id;
 
 /// The routes.
 pub fn routes() -> Router<Member> {

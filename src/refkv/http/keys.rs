@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::forward::LARGEST_BODY;
-use crate::refkv::bugs::Bug;
-use crate::refkv::member::Member;
-use crate::refkv::outcome::Refusal;
-use crate::refkv::replica::{Answer, Command, Id, LONGEST_KEY, Value};
+use crate::bugs::Bug;
+use crate::member::Member;
+use crate::outcome::Refusal;
+use crate::replica::{Answer, Command, Id, LONGEST_KEY, Value};
 
 /// The routes under `/v1/kv`.
 pub fn routes() -> Router<Member> {

@@ -13,10 +13,10 @@ use openraft::{BasicNode, Snapshot, SnapshotMeta};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::refkv::disk::record;
-use crate::refkv::member::Member;
-use crate::refkv::outcome::Refusal;
-use crate::refkv::replica::{Id, Types, Vote};
+use crate::disk::record;
+use crate::member::Member;
+use crate::outcome::Refusal;
+use crate::replica::{Id, Types, Vote};
 
 /// The routes under `/raft/`.
 pub fn routes() -> Router<Member> {

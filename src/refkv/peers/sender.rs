@@ -19,8 +19,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::link::{Link, LinkError, Message};
-use crate::refkv::disk::record;
-use crate::refkv::replica::{Id, Types, Vote};
+use crate::disk::record;
+use crate::replica::{Id, Types, Vote};
 
 /// How long to wait before the next try when a member cannot be reached.
 const BACKOFF: Duration = Duration::from_millis(100);

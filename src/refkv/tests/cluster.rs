@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::refkv::http::health::{Role, View};
-use crate::refkv::member::Member;
-use crate::refkv::options::Options;
-use crate::refkv::peers::link::{Link, Message};
-use crate::refkv::{http, start};
+use crate::http::health::{Role, View};
+use crate::member::Member;
+use crate::options::Options;
+use crate::peers::link::{Link, Message};
+use crate::{http, start};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
