@@ -70,6 +70,9 @@ pub struct LocatedPod {
     pub holder: i32,
     /// The containers that run now.
     pub containers: Vec<LocatedContainer>,
+    /// Whether a container runs as well of which nobody says yet which one it is.
+    #[serde(default)]
+    pub is_starting: bool,
     /// The pod's volumes from claims.
     pub volumes: Vec<LocatedVolume>,
     /// Those of them that no running container leads to.

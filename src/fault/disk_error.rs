@@ -12,7 +12,8 @@
 //! has a seccomp(2) filter, as with `seccompProfile: {type: RuntimeDefault}`, that one is answered EBADF or, an open, EFAULT
 //! instead, and one register of its thread is not restored (`host::tracer::divert`). Needs and cannot: as `diskLatency`, with
 //! the same `paths`. Proof: calls answered with the error. A store that ends at the first error, as many do, is hit again
-//! only with `follow`.
+//! only with `follow`; the proof then lasts until its container runs again, and in a cluster the calls of a new container are
+//! made until the API server says that it runs, which takes a second or two.
 //!
 //! Nothing of a call that fails has been done: a write leaves no byte, an open makes no file, and what a failed sync should
 //! have made durable stays in memory, where the kernel would have dropped it after a real error. Of opens, EROFS hits those

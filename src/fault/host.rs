@@ -61,6 +61,12 @@ pub trait Effect: Send {
         Ok(())
     }
 
+    /// What it had done to its target by the time that ended, where the target may have ended of it. The effect then lasts for
+    /// as long as the target is not started again: nobody is there who would not be hit.
+    fn ended_of_it(&mut self) -> Option<String> {
+        None
+    }
+
     /// Whether it has to be done again to whoever comes after those whom it hit in the same pod.
     fn strikes_again(&self) -> bool {
         false

@@ -181,7 +181,7 @@ impl Loop {
                 Ok(())
             }
             Then::Fail(errno) if is_meant => {
-                self.tally.failed += 1;
+                self.tally.count_failed(asked::tell_if_heard);
                 self.group.deny(&event, *errno)
             }
             Then::Wait(_) | Then::Fail(_) => self.group.allow(&event),

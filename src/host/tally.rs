@@ -41,6 +41,26 @@ impl Tally {
         self.late = self.late.max(nanos(since.elapsed()));
     }
 
+    /// Counts a call that is about to be answered with an error.
+    ///
+    /// Whoever made it may end of it, and this process with its last tracee; so the first one is told of at once.
+    pub(super) fn count_failed(&mut self, tell: impl FnOnce(&Self)) {
+        self.failed += 1;
+        if self.failed == 1 {
+            tell(self);
+        }
+    }
+
+    /// What had been done, at the least, to a container that has ended since, where it may have ended of that.
+    pub fn told_of_the_ended(&self, calls: &str) -> Option<String> {
+        (self.failed > 0).then(|| {
+            format!(
+                "{} or more {calls} answered with the error, and the container has ended since",
+                self.failed
+            )
+        })
+    }
+
     /// As things stand now, with so many calls held.
     pub(super) fn now(&self, waiting: usize) -> Self {
         Self { waiting, queued: queued(), ..self.clone() }
@@ -120,6 +140,20 @@ mod tests {
         assert_eq!(
             told.as_deref(),
             Some("5 reads and writes answered with the error, 2 since the last look")
+        );
+    }
+
+    #[test]
+    fn tells_of_the_first_failure_at_once() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.told_of_the_ended("calls"), None);
+        let mut heard = Vec::new();
+        tally.count_failed(|tally| heard.push(tally.failed));
+        tally.count_failed(|tally| heard.push(tally.failed));
+        assert_eq!(heard, [1]);
+        assert_eq!(
+            tally.told_of_the_ended("calls").as_deref(),
+            Some("2 or more calls answered with the error, and the container has ended since")
         );
     }
 }

@@ -297,8 +297,10 @@ impl Loop {
 
     /// A thread is at the entry or the exit of a call.
     fn call(&mut self, thread: i32) {
-        if let (Then::Fail(errno), Some(diverted)) = (&self.rules.then, self.failing.remove(&thread)) {
-            self.tally.failed += u64::from(diverted.answer(thread, *errno));
+        if let (Then::Fail(errno), Some(diverted)) = (&self.rules.then, self.failing.remove(&thread))
+            && diverted.answer(thread, *errno)
+        {
+            self.tally.count_failed(asked::tell_if_heard);
         }
         if let Some(argument) = self.meant(thread) {
             match &self.rules.then {

@@ -16,9 +16,12 @@ use crate::api::{Desired, InjectionSpec, InjectionState};
 use crate::fault::host::Look;
 use crate::undo::{Expiry, Record, stop_here};
 
+mod ended;
 mod hold;
 mod measure;
 mod take_back;
+
+pub(super) use ended::Ended;
 
 /// How often the pod is looked for while something depends on it.
 const SEARCH: Duration = Duration::from_millis(100);
@@ -77,6 +80,8 @@ pub(super) struct Actor<C, L> {
     pub began: Duration,
     /// The newest one; none before the first order.
     pub spec: Option<Box<InjectionSpec>>,
+    /// Present from the end of a target that may have ended of what was done to it.
+    pub ended_of_it: Option<Ended>,
 }
 
 impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
@@ -133,9 +138,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         self.spec.as_ref().is_some_and(|spec| spec.follow)
     }
 
-    async fn locate(&self) -> Result<Option<LocatedPod>, String> {
+    async fn locate(&self) -> io::Result<Option<LocatedPod>> {
         let Some(spec) = &self.spec else { return Ok(None) };
-        locate(&self.node, spec).await.map_err(|error| error.to_string())
+        locate(&self.node, spec).await
     }
 
     /// Tries to inject, once, or where the Injection follows its ordinal until it works or is over.
@@ -154,28 +159,19 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 self.report().await;
                 return Phase::Over;
             }
-            let failure = match self.locate().await {
-                Err(error) => error,
-                Ok(Some(pod)) if spec.follow || pod.uid == spec.pod.uid => {
-                    match self.inject(*spec, pod).await {
-                        Ok(phase) => return phase,
-                        Err(error) => error,
-                    }
+            let found = self.locate().await;
+            if !self.is_still_ended(&spec, &found).await {
+                let failure = match self.inject_into(*spec, found).await {
+                    Ok(phase) => return phase,
+                    Err(failure) => failure,
+                };
+                if !self.follows() {
+                    self.status.fail(InjectionState::Failed, &failure);
+                    self.report().await;
+                    return Phase::Over;
                 }
-                Ok(Some(pod)) => {
-                    format!(
-                        "pod {} is another one now: expected uid {}, found {}",
-                        spec.pod.name, spec.pod.uid, pod.uid
-                    )
-                }
-                Ok(None) => format!("pod {} does not run on this node", spec.pod.name),
-            };
-            if !self.follows() {
-                self.status.fail(InjectionState::Failed, &failure);
-                self.report().await;
-                return Phase::Over;
+                self.not_again(&failure).await;
             }
-            self.status.note(&failure);
             tokio::select! {
                 wish = self.wishes.recv() => match wish {
                     Some(Wish::Put(spec)) if spec.desired == Desired::Injected => self.spec = Some(spec),
@@ -188,6 +184,23 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                 },
                 () = sleep(SEARCH) => {}
             }
+        }
+    }
+
+    /// The same into whatever was found, if it is what is meant.
+    async fn inject_into(
+        &mut self,
+        spec: InjectionSpec,
+        found: io::Result<Option<LocatedPod>>,
+    ) -> Result<Phase, String> {
+        match found {
+            Err(error) => Err(error.to_string()),
+            Ok(Some(pod)) if spec.follow || pod.uid == spec.pod.uid => self.inject(spec, pod).await,
+            Ok(Some(pod)) => Err(format!(
+                "pod {} is another one now: expected uid {}, found {}",
+                spec.pod.name, spec.pod.uid, pod.uid
+            )),
+            Ok(None) => Err(format!("pod {} does not run on this node", spec.pod.name)),
         }
     }
 

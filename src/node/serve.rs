@@ -116,6 +116,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actors<C, L> {
             status: Status::new(),
             began: uptime(),
             spec: None,
+            ended_of_it: None,
         };
         // An older record of the same Injection hears nothing and is taken back.
         self.wishes.insert(name.clone(), sender.clone());

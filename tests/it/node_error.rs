@@ -5,10 +5,13 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use seatrial::api::{DiskErrno, DiskOperation, ErrorDriver, FailingDisk, HostFault, InjectionState};
+use seatrial::api::{
+    Desired, DiskErrno, DiskOperation, ErrorDriver, FailingDisk, HostFault, InjectionSpec, InjectionState,
+    InjectionStatus,
+};
 use seatrial::host::tracer::tracer_of;
 
-use crate::node_fixture::{Folder, Node, eventually, injection};
+use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_writer::Writer;
 
@@ -154,5 +157,67 @@ fn some_of_a_hundred_fail_and_none_once_the_node_is_dead() {
     assert_eq!(writer.errors(libc::EIO), before);
     let node = Node::start(&folder);
     eventually("no record", Duration::from_secs(5), || folder.records().is_empty().then_some(()));
+    node.end();
+}
+
+/// What the proof says of a container that has ended of the error.
+const ENDED: &str = "syscall: 1 or more calls answered with the error, and the container has ended since";
+
+/// The container may be gone, and the tracer with it, before the node looks: what was done to it is proven all the same, until
+/// it runs again and the same is done to it.
+#[test]
+fn a_container_that_ends_of_its_first_error_is_proof_of_it_until_it_runs_again() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let mut writer = Writer::frail(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    let node_process = Pid::from_raw(node.child.id().cast_signed());
+    kill(Pid::from_raw(writer.pid()), Signal::SIGSTOP).expect("ours");
+    let spec = InjectionSpec { follow: true, ..injection("frail", &pod, failing(DiskErrno::Eio, 100), LONG) };
+    node.put(&spec);
+    // The first status says that it was heard of, the second that it is made.
+    eventually("it is traced", Duration::from_secs(10), || (folder.statuses().len() > 1).then_some(()));
+    assert!(tracer_of(writer.pid()).expect("readable").is_some());
+    kill(node_process, Signal::SIGSTOP).expect("ours");
+    kill(Pid::from_raw(writer.pid()), Signal::SIGCONT).expect("ours");
+    eventually("its guardian has seen its end first", Duration::from_secs(10), || {
+        (guardians(&folder).is_empty() && folder.records().is_empty()).then_some(())
+    });
+    kill(node_process, Signal::SIGCONT).expect("ours");
+    let proof = |after: Option<jiff::Timestamp>| {
+        eventually("a proof", Duration::from_secs(10), || {
+            let proof = folder.status("frail")?.proof?;
+            (proof.holds && proof.observed == ENDED && Some(proof.at) > after).then_some(proof.at)
+        })
+    };
+    let first = proof(None);
+    let renewed = proof(Some(first));
+    assert_eq!(folder.status("frail").expect("told").state, InjectionState::Injected);
+    let before = folder.statuses().len();
+    writer.restart(&folder, &mut pod);
+    eventually("it has ended again", Duration::from_secs(10), || writer.child.try_wait().expect("ours"));
+    let again = proof(Some(renewed));
+    proof(Some(again));
+    let lost = folder.statuses()[before..].iter().any(|(_, status)| status.state == InjectionState::Lost);
+    assert!(!lost, "{:#?}", folder.statuses());
+    node.put(&InjectionSpec { desired: Desired::Reverted, ..spec });
+    folder.await_state("frail", InjectionState::Reverted);
+    writer.restart(&folder, &mut pod);
+    writer.goes_on_within(Duration::from_secs(10));
+    node.end();
+}
+
+#[test]
+fn a_container_that_ends_of_its_first_error_is_lost_where_nobody_follows_and_the_error_is_on_record() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let mut writer = Writer::frail(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    node.put(&injection("once", &pod, failing(DiskErrno::Eio, 100), LONG));
+    folder.await_state("once", InjectionState::Lost);
+    assert!(!writer.child.wait().expect("ours").success());
+    let is_proof = |status: &InjectionStatus| {
+        let proof = status.proof.as_ref().filter(|proof| proof.holds && proof.observed.contains(ENDED));
+        status.state == InjectionState::Injected && proof.is_some()
+    };
+    assert!(folder.statuses().iter().any(|(_, status)| is_proof(status)), "{:#?}", folder.statuses());
     node.end();
 }

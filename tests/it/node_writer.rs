@@ -22,6 +22,9 @@ const WRITER: &str = "SEATRIAL_TEST_WRITER";
 /// Tells the writer to be killed by seccomp(2) at any call without a name, as runtimes' profiles would deny one.
 const STRICT: &str = "SEATRIAL_TEST_WRITER_STRICT";
 
+/// Tells the writer to end at its first error, as stores do whose sync fails.
+const FRAIL: &str = "SEATRIAL_TEST_WRITER_FRAIL";
+
 /// Tells the writer a cgroup to write from: a file counts for the cgroup that has written to it from the beginning.
 const CGROUP: &str = "SEATRIAL_TEST_WRITER_CGROUP";
 
@@ -51,6 +54,7 @@ fn be_the_writer(folder: &Path) -> ! {
             });
             match result {
                 Ok(took) => writeln!(times, "{}", took.as_micros()).expect("writable"),
+                Err(_) if std::env::var_os(FRAIL).is_some() => std::process::exit(1),
                 Err(error) => writeln!(times, "error {:?}", error.raw_os_error()).expect("writable"),
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -102,25 +106,24 @@ impl Writer {
         Self::with(folder, pod, Disk::new(folder.path()), &[(STRICT, OsStr::new("1"))])
     }
 
+    /// One that ends at its first error.
+    pub fn frail(folder: &Folder, pod: &mut Pod) -> Self {
+        Self::with(folder, pod, Disk::new(folder.path()), &[(FRAIL, OsStr::new("1"))])
+    }
+
+    /// Starts it again once it has ended, as a kubelet does.
+    pub fn restart(&mut self, folder: &Folder, pod: &mut Pod) {
+        self.child.wait().expect("ours");
+        self.child = spawn(folder, pod, &self.disk, &[(FRAIL, OsStr::new("1"))]);
+    }
+
     /// One that writes from this cgroup.
     pub fn within(folder: &Folder, pod: &mut Pod, cgroup: &Path) -> Self {
         Self::with(folder, pod, Disk::new(folder.path()), &[(CGROUP, cgroup.as_os_str())])
     }
 
     fn with(folder: &Folder, pod: &mut Pod, disk: Disk, variables: &[(&str, &OsStr)]) -> Self {
-        let child = again("node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed")
-            .env(WRITER, &disk.mount)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("this test binary can be started");
-        pod.located.volumes = vec![disk.volume()];
-        let pid = child.id().cast_signed();
-        pod.located.containers =
-            vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None }];
-        folder.show(0, &pod.located);
-        let writer = Self { child, disk };
+        let writer = Self { child: spawn(folder, pod, &disk, variables), disk };
         eventually("it writes", Duration::from_secs(10), || (writer.times("two").len() > 3).then_some(()));
         writer
     }
@@ -176,6 +179,22 @@ impl Writer {
         let before = self.syncs();
         eventually("it writes again", limit, || (self.syncs() > before + 4).then_some(()));
     }
+}
+
+fn spawn(folder: &Folder, pod: &mut Pod, disk: &Disk, variables: &[(&str, &OsStr)]) -> Child {
+    let child = again("node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed")
+        .env(WRITER, &disk.mount)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("this test binary can be started");
+    pod.located.volumes = vec![disk.volume()];
+    let pid = child.id().cast_signed();
+    pod.located.containers =
+        vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None }];
+    folder.show(0, &pod.located);
+    child
 }
 
 impl Drop for Writer {

@@ -341,25 +341,41 @@ impl Slow {
         }
         self.tracer.attach(all).map_err(|source| Error::Trace { source })
     }
+
+    /// How things stand, once everybody is traced and can be.
+    fn traced(&mut self) -> Result<Traced, String> {
+        let traced = self.trace().map_err(|error| error.to_string())?;
+        if traced.threads == 0 {
+            return Err("no thread is traced".into());
+        }
+        match Unseen::find_again(&self.target.containers) {
+            Ok(None) => Ok(traced),
+            Ok(Some(unseen)) => Err(Error::Unseen(unseen).to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
 }
 
 impl Effect for Slow {
     /// Before the first call there is no proof; after it there is one for as long as everybody is traced and can be.
     fn look(&mut self, _: Option<&LocatedPod>) -> Look {
-        let Traced { threads, tally } = match self.trace() {
-            Ok(traced) if traced.threads == 0 => return Look::Fails("no thread is traced".into()),
+        let Traced { threads, tally } = match self.traced() {
             Ok(traced) => traced,
-            Err(error) => return Look::Fails(error.to_string()),
+            Err(why) if self.target.is_gone() => {
+                return self.ended_of_it().map_or(Look::Fails(why), Look::Holds);
+            }
+            Err(why) => return Look::Fails(why),
         };
-        match Unseen::find_again(&self.target.containers) {
-            Ok(None) => {}
-            Ok(Some(unseen)) => return Look::Fails(Error::Unseen(unseen).to_string()),
-            Err(error) => return Look::Fails(error.to_string()),
-        }
         let before = std::mem::replace(&mut self.seen, tally.clone());
         match tally.told(&before, "calls") {
             Some(done) => Look::Holds(format!("syscall: {threads} threads traced, {done}")),
             None => Look::NotYet,
         }
+    }
+
+    fn ended_of_it(&mut self) -> Option<String> {
+        let first = self.tracer.first_failure()?;
+        let told = Tally { failed: first.failed.max(self.seen.failed), ..first };
+        Some(format!("syscall: {}", told.told_of_the_ended("calls")?))
     }
 }

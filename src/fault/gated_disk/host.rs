@@ -199,4 +199,10 @@ impl Effect for Gated {
             None => Look::NotYet,
         }
     }
+
+    fn ended_of_it(&mut self) -> Option<String> {
+        let first = self.gate.first_failure()?;
+        let told = Tally { failed: first.failed.max(self.seen.failed), ..first };
+        Some(format!("fanotify: {}", told.told_of_the_ended("reads and writes")?))
+    }
 }

@@ -28,4 +28,9 @@ impl Gate {
     pub fn tally(&mut self) -> io::Result<Tally> {
         self.0.ask(b"?")
     }
+
+    /// How things stood when it answered the first read or write with an error, if it did, also where it has ended since.
+    pub fn first_failure(&mut self) -> Option<Tally> {
+        self.0.unasked()
+    }
 }

@@ -1,4 +1,5 @@
-//! Processes of ours that are asked, and answer each question with a line of JSON.
+//! Processes of ours that are asked, and answer each question with a line of JSON. What cannot wait for a question, because
+//! they may be gone by then, they say unasked, in a line that begins with `!`.
 //!
 //! One ends when nobody can ask it any more, so with whoever started it.
 
@@ -25,6 +26,10 @@ pub struct Asked {
     /// Taken when it is dropped.
     questions: Option<ChildStdin>,
     answers: ChildStdout,
+    /// What has come and is no whole line yet.
+    begun: Vec<u8>,
+    /// The newest line that it said unasked.
+    unasked: Option<Vec<u8>>,
     /// Who it is.
     pub process: ProcessId,
 }
@@ -42,7 +47,7 @@ impl Asked {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let process = ProcessId::of(child.id().cast_signed())?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { child, questions: Some(questions), answers, process })
+        Ok(Self { child, questions: Some(questions), answers, begun: Vec::new(), unasked: None, process })
     }
 
     /// What it answers.
@@ -56,21 +61,47 @@ impl Asked {
             written => written?,
         }
         let until = Instant::now() + PATIENCE;
-        let mut line = Vec::new();
-        while !line.ends_with(b"\n") {
+        loop {
+            if let Some(answer) = self.next_answer() {
+                return Ok(serde_json::from_slice(&answer)?);
+            }
             self.await_more(until)?;
-            let mut some = [0; 512];
-            match self.answers.read(&mut some)? {
-                0 => {
-                    let code = self.child.wait()?.code().filter(|&code| code != 0);
-                    return Err(
-                        code.map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::from_raw_os_error)
-                    );
-                }
-                length => line.extend_from_slice(&some[..length]),
+            if self.read_more()? == 0 {
+                let code = self.child.wait()?.code().filter(|&code| code != 0);
+                return Err(code.map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::from_raw_os_error));
             }
         }
-        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// What it said unasked, at last, also where it has been killed since.
+    pub fn unasked<A: DeserializeOwned>(&mut self) -> Option<A> {
+        while self.has_more().unwrap_or(false) && self.read_more().is_ok_and(|length| length > 0) {}
+        // Nobody waits for an answer now.
+        while self.next_answer().is_some() {}
+        serde_json::from_slice(self.unasked.as_ref()?).ok()
+    }
+
+    /// The next whole line that is an answer.
+    fn next_answer(&mut self) -> Option<Vec<u8>> {
+        while let Some(end) = self.begun.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.begun.drain(..=end).collect();
+            match line.strip_prefix(b"!") {
+                Some(unasked) => self.unasked = Some(unasked.to_vec()),
+                None => return Some(line),
+            }
+        }
+        None
+    }
+
+    fn read_more(&mut self) -> io::Result<usize> {
+        let mut some = [0; 512];
+        let length = self.answers.read(&mut some)?;
+        self.begun.extend_from_slice(&some[..length]);
+        Ok(length)
+    }
+
+    fn has_more(&self) -> io::Result<bool> {
+        Ok(poll(&mut [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)? > 0)
     }
 
     fn await_more(&mut self, until: Instant) -> io::Result<()> {
@@ -119,10 +150,19 @@ pub(in crate::host) fn main<R: DeserializeOwned>(
 
 /// Answers one question.
 pub(in crate::host) fn answer(with: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(with)?;
-    line.push(b'\n');
+    write_line("", with)
+}
+
+/// Says something unasked. Before this returns it is where whoever asks can read it; where nobody is left who could, this
+/// process is about to end, too.
+pub(in crate::host) fn tell_if_heard(what: &impl Serialize) {
+    let _ = write_line("!", what);
+}
+
+fn write_line(mark: &str, what: &impl Serialize) -> io::Result<()> {
+    let line = format!("{mark}{}\n", serde_json::to_string(what)?);
     let mut output = io::stdout();
-    output.write_all(&line)?;
+    output.write_all(line.as_bytes())?;
     output.flush()
 }
 
@@ -143,5 +183,21 @@ mod tests {
         }
         let error = asked.ask::<()>(b"?").expect_err("nobody answers");
         assert_eq!(error.raw_os_error(), Some(Errno::EINVAL as i32));
+    }
+
+    #[test]
+    fn what_is_said_unasked_is_no_answer_and_outlives_who_said_it() {
+        let launch = |_: [&OsStr; 2]| {
+            let script = r#"read question; printf '!1\n7\n!2\n!3'; kill -9 $$"#;
+            Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+        };
+        let mut asked = Asked::start("", &(), launch).expect("there is a shell");
+        assert_eq!(asked.unasked::<u8>(), None);
+        assert_eq!(asked.ask::<u8>(b"?\n").expect("it answers"), 7);
+        if let Some(handle) = asked.process.open().expect("readable") {
+            assert!(handle.wait(PATIENCE).expect("it can be waited for"));
+        }
+        assert_eq!(asked.unasked::<u8>(), Some(2), "the last one is no whole line");
+        assert_eq!(asked.unasked::<u8>(), Some(2));
     }
 }

@@ -8,6 +8,7 @@ use super::orders::{Answer, Order};
 use super::{Rules, SUBCOMMAND, Traced};
 use crate::host::process::asked::Asked;
 use crate::host::process::{ProcessId, is_gone};
+use crate::host::tally::Tally;
 
 /// A tracer that was started here, and ends with this value. The kernel then lets its tracees go on.
 #[derive(Debug)]
@@ -30,6 +31,11 @@ impl Tracer {
         order.push(b'\n');
         let answer: Answer = self.0.ask(&order)?;
         answer.refused.map_or(Ok(answer.traced), |refused| Err(refused.into()))
+    }
+
+    /// How things stood when it answered the first call with an error, if it did, also where it has ended since.
+    pub fn first_failure(&mut self) -> Option<Tally> {
+        self.0.unasked()
     }
 }
 

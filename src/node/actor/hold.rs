@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{Actor, Next, Phase, SEARCH, Wish};
+use super::{Actor, Ended, Next, Phase, SEARCH, Wish};
 use crate::api::{Desired, InjectionSpec};
 use crate::fault::host::Look;
 use crate::host::process::ProcessId;
@@ -15,7 +15,7 @@ use crate::node::{Channel, Locate};
 use crate::undo::Record;
 
 /// How often a proof is renewed.
-const PROOF: Duration = Duration::from_secs(1);
+pub(super) const PROOF: Duration = Duration::from_secs(1);
 
 impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     /// Renews the proof until somebody or something ends it.
@@ -70,6 +70,9 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             if guardian.len() < standing.record.guardians().count() {
                 standing = self.replace_guardian(standing).await;
                 guardian = Watch::new(&guardian_of(&standing.record));
+            }
+            if standing.has_ended() {
+                return self.target_ended(standing).await;
             }
             standing = self.look(standing).await;
             // Its guardian may have seen the end of the target first, taken it back and ended.
@@ -167,11 +170,24 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         standing
     }
 
-    /// The pod or a container was re-created, or ended.
-    async fn target_ended(&mut self, standing: Box<Standing>) -> Phase {
-        self.status.lose(ENDED);
-        self.report().await;
+    /// The pod or a container was re-created, or ended, perhaps of what was done to it.
+    async fn target_ended(&mut self, mut standing: Box<Standing>) -> Phase {
+        let (standing, told) = blocking(move || {
+            let told = standing.effect.ended_of_it();
+            (standing, told)
+        })
+        .await;
+        if let Some(told) = &told {
+            self.status.see(Look::Holds(told.clone()));
+            self.report().await;
+        }
         let next = if self.follows() { Next::Again } else { Next::Lost(ENDED.to_owned()) };
+        let pod = standing.record.pod.clone();
+        self.ended_of_it = told.filter(|_| self.follows()).map(|told| Ended::new(pod, told));
+        if self.ended_of_it.is_none() {
+            self.status.lose(ENDED);
+            self.report().await;
+        }
         Phase::TakingBack(leftover(standing).await, next)
     }
 }
