@@ -5,6 +5,7 @@ use crate::cluster_run_fixture::{LEADER_CUT, Scene};
 use crate::e2e_fixture::text_of;
 use crate::e2e_recorded::{claim, report_in};
 
+const FAILED_FSYNC: &str = "experiments/etcd/failed-fsync.yaml";
 const CUT: &str = "{networkPartition: {isolate: {role: leader}}}";
 
 /// Each fault, and what its proof says.
@@ -51,6 +52,17 @@ fn disks_of_members_stall_fill_and_slow_down_and_are_as_before() {
         assert!(journal.contains(proof), "{name}: `{proof}` was not observed");
         scene.nothing_is_left();
     }
+}
+
+/// As etcd does, which is gone before anybody looks at it.
+#[test]
+fn a_member_that_ends_of_its_first_failed_sync_is_followed_and_proof_of_the_error() {
+    let cluster = Cluster::installed();
+    let scene = Scene::of(&cluster, "broken", FAILED_FSYNC);
+    scene.run("broken", FAILED_FSYNC, &[]).exits(0);
+    let journal = text_of(&scene.path("broken").join("journal.jsonl"));
+    assert!(journal.contains("or more calls answered with the error, and the container has ended since"));
+    scene.nothing_is_left();
 }
 
 /// Both claims about volumes, before the others.

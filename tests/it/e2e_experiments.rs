@@ -245,6 +245,11 @@ mod long {
     }
 
     #[test]
+    fn etcd_failed_fsync_passes() {
+        passes("experiments/etcd/failed-fsync.yaml");
+    }
+
+    #[test]
     fn etcd_inodes_full_passes() {
         passes("experiments/etcd/inodes-full.yaml");
     }
@@ -283,6 +288,11 @@ mod long {
     #[test]
     fn postgres_disk_stall_passes() {
         passes("experiments/postgres/disk-stall.yaml");
+    }
+
+    #[test]
+    fn postgres_attach_block_passes() {
+        passes("experiments/postgres/attach-block.yaml");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod cluster_installation;
 mod cluster_machines;
 mod cluster_nodes;
 mod cluster_pods;
+mod cluster_postgres;
 mod cluster_reaper;
 mod cluster_rig;
 mod cluster_rights;
