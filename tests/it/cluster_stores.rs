@@ -1,13 +1,13 @@
-//! PostgreSQL in a cluster: a primary and streaming standbys on real volumes of a CSI driver, broken by agents and by the API
-//! server.
+//! PostgreSQL and etcd in a cluster, on real volumes of a CSI driver: their disks, volumes and nodes fail.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::cluster_fixture::Cluster;
+use crate::cluster_fixture::{Cluster, Held};
 use crate::cluster_nodes::Agreement;
 use crate::cluster_run_fixture::Scene;
 use crate::e2e_fixture::text_of;
+use crate::e2e_recorded::{claim, report_in};
 
 /// The name that the experiments ask for.
 const IMAGE: &str = "docker.io/library/postgres:15";
@@ -87,5 +87,33 @@ mod long {
             assert!(journal.contains(proof), "{name}: `{proof}` was not observed");
             scene.nothing_is_left();
         }
+    }
+
+    #[test]
+    fn a_standby_whose_node_is_lost_with_its_volume_comes_back_on_another_one() {
+        let cluster = Cluster::installed_alone();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        load_image(&cluster, folder.path());
+        loses_a_node(&cluster, "experiments/postgres/node-lost.yaml", "pg-1");
+    }
+
+    #[test]
+    fn a_member_of_etcd_whose_node_is_lost_with_its_volume_comes_back_on_another_one() {
+        loses_a_node(&Cluster::installed_alone(), "experiments/etcd/node-lost.yaml", "etcd-1");
+    }
+
+    fn loses_a_node(cluster: &Held, file: &str, pod: &str) {
+        let scene = Scene::of(cluster, "node-lost", file);
+        let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
+        let node = || scene.namespace.kubectl(["get", "pod", pod, "--output=jsonpath={.spec.nodeName}"]);
+        let before = node();
+        scene.run("lost", file, &[]).exits(0);
+        assert_ne!(node(), before, "it runs on another node");
+        let report = report_in(&scene.path("lost"));
+        let waited = claim(&report, "attachLatency")["phases"].to_string();
+        assert!(waited.contains("highest"), "how long it waited for its volume is told: {waited}");
+        let journal = text_of(&scene.path("lost").join("journal.jsonl"));
+        assert!(journal.contains("umount is answered EBUSY"), "the proof is on record");
+        scene.nothing_is_left();
     }
 }
