@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::api::{InjectionSpec, InjectionStatus};
+use crate::host::process::ProcessId;
 
 mod actor;
 mod begin;
@@ -70,9 +71,9 @@ pub struct LocatedPod {
     pub holder: i32,
     /// The containers that run now.
     pub containers: Vec<LocatedContainer>,
-    /// Whether a container runs as well of which nobody says yet which one it is.
+    /// Processes in containers of which nobody says which one it is: the holder's, and one that was just started.
     #[serde(default)]
-    pub is_starting: bool,
+    pub unnamed: Vec<ProcessId>,
     /// The pod's volumes from claims.
     pub volumes: Vec<LocatedVolume>,
     /// Those of them that no running container leads to.

@@ -138,7 +138,7 @@ mod tests {
             uid: "uid".into(),
             holder: std::process::id().cast_signed(),
             containers: Vec::new(),
-            is_starting: false,
+            unnamed: Vec::new(),
             volumes: vec![LocatedVolume { claim: "data".into(), path, device: None }],
             unreached: vec![UnreachedVolume {
                 claim: "raw".into(),

@@ -270,7 +270,7 @@ impl Standing {
             // Whoever takes it back, its guardian perhaps, does so because its target has ended.
             Ok(claiming @ (Claiming::Busy | Claiming::Gone)) if self.has_ended() => {
                 self.is_taken_back = matches!(claiming, Claiming::Gone);
-                Look::Fails(ENDED.into())
+                self.effect.ended_of_it().map_or(Look::Fails(ENDED.into()), Look::Holds)
             }
             // Its guardian was faster than this node, as it should be: that says nothing about the time before.
             Ok(Claiming::Busy | Claiming::Gone) if self.record.expires.is_over() => Look::NotYet,

@@ -110,6 +110,17 @@ fn postgres_power_cut_passes() {
     fails_with(&run, &budgets, &["the primary is back soon, and a standby that writes wait for follows it"]);
 }
 
+/// A member ended whenever it was started, and the run knows of what.
+pub fn ends_of_failed_syncs(run: &Path) {
+    let journal = text_of(&run.join("journal.jsonl"));
+    assert!(journal.contains("or more calls answered with the error, and the container has ended since"));
+    let restarts = journal.split("\"restarts\":").skip(1).filter_map(|rest| {
+        let digits = rest.split(|other: char| !other.is_ascii_digit()).next()?;
+        digits.parse::<u32>().ok()
+    });
+    assert!(restarts.max() >= Some(2), "a container that was started again had its syncs fail, too");
+}
+
 /// Whether each of so many members tells in its proof what became of what it had not synced.
 fn told_of_tears(run: &Path, members: u32) -> bool {
     let journal = text_of(&run.join("journal.jsonl"));
@@ -246,7 +257,8 @@ mod long {
 
     #[test]
     fn etcd_failed_fsync_passes() {
-        passes("experiments/etcd/failed-fsync.yaml");
+        let desk = passes("experiments/etcd/failed-fsync.yaml");
+        ends_of_failed_syncs(&desk.path("out"));
     }
 
     #[test]

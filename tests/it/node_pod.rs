@@ -74,7 +74,7 @@ impl Pod {
                 uid: format!("uid-{}", holder.id()),
                 holder: holder.id().cast_signed(),
                 containers: Vec::new(),
-                is_starting: false,
+                unnamed: Vec::new(),
                 volumes: Vec::new(),
                 unreached: Vec::new(),
             },

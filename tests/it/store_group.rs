@@ -147,7 +147,7 @@ impl Group {
         };
         let errors = log.try_clone().expect("a second descriptor");
         let process = command
-            .env("RUST_LOG", "seatrial=info,openraft=info")
+            .env("RUST_LOG", "refkv=info,openraft=info")
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

@@ -11,18 +11,28 @@ use crate::api::{InjectionSpec, InjectionState};
 use crate::fault::host::{ContainerError, Look, Running};
 use crate::node::blocking::blocking;
 use crate::node::{Channel, Locate, LocatedPod};
+use crate::undo::Record;
 
 /// What had been done to it.
 pub(in crate::node) struct Ended {
     /// The uid of its pod.
     pod: String,
+    /// When its processes were started, at the latest, in ticks since boot.
+    started: u64,
     told: String,
     next_report: Instant,
 }
 
 impl Ended {
-    pub(super) fn new(pod: String, told: String) -> Self {
-        Self { pod, told, next_report: Instant::now() + PROOF }
+    pub(super) fn new(record: &Record, told: String) -> Self {
+        let anchors = record.target.undo().anchors();
+        let started = anchors.iter().map(|process| process.start).max().unwrap_or(0);
+        Self { pod: record.pod.clone(), started, told, next_report: Instant::now() + PROOF }
+    }
+
+    /// Whether a container runs of which nobody says yet which one it is, and that was not there before.
+    fn has_successor(&self, pod: &LocatedPod) -> bool {
+        pod.unnamed.iter().any(|process| process.start > self.started)
     }
 }
 
@@ -34,29 +44,31 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         found: &io::Result<Option<LocatedPod>>,
     ) -> bool {
         let Some(ended) = &mut self.ended_of_it else { return false };
-        let is_known = match found {
-            Ok(Some(pod)) if pod.uid == ended.pod => {
-                if !has_ended(spec, pod).await {
+        match found {
+            Ok(Some(pod)) if pod.uid == ended.pod && has_ended(spec, pod).await => {
+                if ended.has_successor(pod) {
                     self.ended_of_it = None;
+                    self.status.lose("it was started again, and nobody says yet which container that is");
+                    self.report().await;
                     return false;
                 }
-                !pod.is_starting
+                self.status.see(Look::Holds(ended.told.clone()));
+                if Instant::now() >= ended.next_report {
+                    ended.next_report = Instant::now() + PROOF;
+                    self.report().await;
+                }
+                true
             }
-            Ok(Some(_) | None) => {
+            Ok(_) => {
                 self.ended_of_it = None;
-                return false;
+                false
             }
-            // Where nobody says what runs, there is nobody to inject into either.
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if is_known {
-            self.status.see(Look::Holds(ended.told.clone()));
-            if Instant::now() >= ended.next_report {
-                ended.next_report = Instant::now() + PROOF;
-                self.report().await;
+            // Nobody says what runs, so there is nothing to see and nobody to do it to: the proof grows old meanwhile.
+            Err(error) => {
+                self.status.note(&error.to_string());
+                true
             }
         }
-        true
     }
 
     /// It could not be done again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Actor, Ended, Next, Phase, SEARCH, Wish};
-use crate::api::{Desired, InjectionSpec};
+use crate::api::{Desired, InjectionSpec, InjectionState};
 use crate::fault::host::Look;
 use crate::host::process::ProcessId;
 use crate::node::blocking::blocking;
@@ -173,21 +173,19 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     /// The pod or a container was re-created, or ended, perhaps of what was done to it.
     async fn target_ended(&mut self, mut standing: Box<Standing>) -> Phase {
         let (standing, told) = blocking(move || {
-            let told = standing.effect.ended_of_it();
+            // Where others go on, or nothing was done any more, it did not end of that.
+            let told = standing.record.target.is_gone().then(|| standing.effect.ended_of_it()).flatten();
             (standing, told)
         })
         .await;
-        if let Some(told) = &told {
-            self.status.see(Look::Holds(told.clone()));
-            self.report().await;
+        let told = told.filter(|_| self.status.state() != InjectionState::Lost);
+        match &told {
+            Some(told) => self.status.see(Look::Holds(told.clone())),
+            None => self.status.lose(ENDED),
         }
+        self.report().await;
         let next = if self.follows() { Next::Again } else { Next::Lost(ENDED.to_owned()) };
-        let pod = standing.record.pod.clone();
-        self.ended_of_it = told.filter(|_| self.follows()).map(|told| Ended::new(pod, told));
-        if self.ended_of_it.is_none() {
-            self.status.lose(ENDED);
-            self.report().await;
-        }
+        self.ended_of_it = told.filter(|_| self.follows()).map(|told| Ended::new(&standing.record, told));
         Phase::TakingBack(leftover(standing).await, next)
     }
 }

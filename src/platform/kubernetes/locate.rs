@@ -218,17 +218,11 @@ fn located(wanted: &Wanted, found: &[Found], hierarchies: &Hierarchies) -> io::R
     }
     let is_unknown =
         |process: &&Found| process.container.as_ref().is_some_and(|id| !wanted.known.contains(id));
-    // The sandbox is one of them.
-    let unknown: BTreeSet<_> = found.iter().filter(is_unknown).map(|process| &process.container).collect();
-    let is_starting = unknown.len() > 1;
     if containers.is_empty() && !wanted.running.is_empty() {
-        let (kind, what) = if is_starting {
-            (io::ErrorKind::WouldBlock, "and another one is starting")
-        } else {
-            (io::ErrorKind::NotFound, "or a sandboxed runtime (gVisor, Kata) hides them")
-        };
-        let why = "none of its containers has a process on this node that can be seen: they have just ended";
-        return Err(io::Error::new(kind, format!("{why}, {what}")));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "none of its containers has a process on this node that can be seen: they have just ended, or a sandboxed runtime (gVisor, Kata) hides them",
+        ));
     }
     let sandbox = found.iter().filter(is_unknown).min_by_key(|process| process.age());
     let stand_in =
@@ -238,8 +232,9 @@ fn located(wanted: &Wanted, found: &[Found], hierarchies: &Hierarchies) -> io::R
     };
     let volumes = volumes(wanted, &containers);
     let unreached = wanted.unreached(&volumes);
-    let uid = wanted.uid.clone();
-    Ok(Some(LocatedPod { uid, holder: holder.id.pid, containers, is_starting, volumes, unreached }))
+    let (uid, holder) = (wanted.uid.clone(), holder.id.pid);
+    let unnamed = found.iter().filter(is_unknown).map(|process| process.id).collect();
+    Ok(Some(LocatedPod { uid, holder, containers, unnamed, volumes, unreached }))
 }
 
 /// Each claim where the first of the running containers that mounts it sees it.

@@ -135,7 +135,7 @@ async fn run_with_volumes(
                 uid: uid.to_owned(),
                 holder: holder.pid().as_raw(),
                 containers: Vec::new(),
-                is_starting: false,
+                unnamed: Vec::new(),
                 volumes: volumes.located(),
                 unreached: Vec::new(),
             });

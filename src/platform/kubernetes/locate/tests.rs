@@ -58,6 +58,13 @@ fn what_no_container_claims_holds_the_pod() {
 }
 
 #[test]
+fn what_was_just_started_is_told_from_what_is_known() {
+    let found = [process(11, 40, 'b'), process(5, 10, 'e'), process(70, 90, 'f'), process(71, 95, 'f')];
+    let pod = located(&wanted(), &found, &legacy()).expect("usable").expect("here");
+    assert_eq!(pod.unnamed.iter().map(|process| process.pid).collect::<Vec<_>>(), [5, 70, 71]);
+}
+
+#[test]
 fn without_a_sandbox_the_oldest_process_stands_for_it() {
     let found = [process(30, 60, 'c'), process(11, 40, 'b')];
     assert_eq!(located(&wanted(), &found, &legacy()).expect("usable").expect("here").holder, 11);

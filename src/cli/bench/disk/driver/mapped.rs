@@ -94,7 +94,7 @@ impl Locate for Here {
             uid: BENCH.to_owned(),
             holder: pid,
             containers: vec![container],
-            is_starting: false,
+            unnamed: Vec::new(),
             volumes: vec![volume],
             unreached: Vec::new(),
         }))
