@@ -323,6 +323,13 @@ fn etcd_attach_block_passes_and_leaves_nothing() {
     assert!(journal.contains("could not be attached for "), "and what was measured");
 }
 
+#[test]
+fn etcd_rolling_attach_block_passes_and_leaves_nothing() {
+    let cluster = Cluster::installed();
+    let journal = passes(&cluster, "attach-rolling", "experiments/etcd/rolling-attach-block.yaml");
+    assert!(journal.contains("FailedAttachVolume names seatrial-"), "the proof is on record");
+}
+
 /// A volume that cannot be attached for longer than the owners of StatefulSets bear, and a claim that somebody deletes.
 const PROMISES: &str = r"
 apiVersion: seatrial.dev/v1alpha1

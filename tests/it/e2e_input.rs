@@ -30,9 +30,10 @@ fn line_of(text: &str, part: &str) -> usize {
 
 /// Shipped experiments that a sandbox cannot run, each with how many of its steps are done through an API server, and how
 /// many of its claims are measured by one.
-const IN_CLUSTERS: [(&str, usize, usize); 9] = [
+const IN_CLUSTERS: [(&str, usize, usize); 10] = [
     ("experiments/etcd/attach-block.yaml", 0, 2),
     ("experiments/etcd/node-lost.yaml", 2, 2),
+    ("experiments/etcd/rolling-attach-block.yaml", 0, 2),
     ("experiments/etcd/scheduling-block.yaml", 1, 0),
     ("experiments/etcd/snapshot-block.yaml", 3, 2),
     ("experiments/postgres/node-lost.yaml", 2, 2),
