@@ -8,6 +8,7 @@
 pub mod affected;
 mod bound;
 mod claim;
+pub mod comeback;
 mod data;
 pub mod defaults;
 pub mod durability;
@@ -29,4 +30,4 @@ pub use judgement::Judgement;
 pub use summary::judge;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

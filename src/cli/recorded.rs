@@ -12,17 +12,18 @@ use crate::journal::entry::Phase;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
 use crate::report::wrap::{width, wrap};
-use crate::report::{junit, summary};
+use crate::report::{html, junit, summary};
 
 /// The journal's name in a run's folder.
 pub(super) const JOURNAL: &str = "journal.jsonl";
 const JSON: &str = "report.json";
 const JUNIT: &str = "junit.xml";
+const HTML: &str = "report.html";
 
 /// `seatrial judge RUN`
 pub(super) fn judge(args: &Recorded) -> Exit {
     match read(&args.run) {
-        Ok(judgement) => {
+        Ok((_, judgement)) => {
             tell(&judgement, args.quiet);
             exit_of(&judgement)
         }
@@ -32,8 +33,8 @@ pub(super) fn judge(args: &Recorded) -> Exit {
 
 /// `seatrial report RUN`
 pub(super) fn report(args: &Recorded) -> Exit {
-    let judgement = match read(&args.run) {
-        Ok(judgement) => judgement,
+    let (journal, judgement) = match read(&args.run) {
+        Ok(read) => read,
         Err(exit) => return exit,
     };
     let beside = journal_of(&args.run).parent().map(Path::to_owned).unwrap_or_default();
@@ -41,16 +42,22 @@ pub(super) fn report(args: &Recorded) -> Exit {
     if let Err(error) = fs::create_dir_all(&folder) {
         return console::error(format_args!("cannot create {}: {error}", folder.display()), Exit::Unexpected);
     }
-    write(&judgement, &folder);
+    write(&journal, &judgement, &folder);
     tell(&judgement, args.quiet);
+    if !args.quiet {
+        hint_page(&folder);
+    }
     exit_of(&judgement)
 }
 
-/// Judges a run's journal.
-pub(super) fn read(run: &Path) -> Result<Judgement, Exit> {
+/// A run's journal, judged.
+pub(super) fn read(run: &Path) -> Result<(Journal, Judgement), Exit> {
     let path = journal_of(run);
     match Journal::read(&path) {
-        Ok(journal) => Ok(crate::judge::judge(&journal)),
+        Ok(journal) => {
+            let judgement = crate::judge::judge(&journal);
+            Ok((journal, judgement))
+        }
         Err(error) => {
             let exit = console::failure(&error, Exit::Unexpected);
             console::hint("give a run's folder, for example runs/quickstart-20260102-030405, or its journal");
@@ -64,14 +71,20 @@ fn journal_of(run: &Path) -> PathBuf {
 }
 
 /// Writes every report into a folder. One that cannot be written is a warning: the journal holds everything.
-pub(super) fn write(judgement: &Judgement, folder: &Path) {
+pub(super) fn write(journal: &Journal, judgement: &Judgement, folder: &Path) {
     let junit = junit::render(judgement).map_err(|error| error.to_string());
-    for (name, text) in [(JSON, Ok(judgement.to_json())), (JUNIT, junit)] {
+    let page = html::render(journal, judgement);
+    for (name, text) in [(JSON, Ok(judgement.to_json())), (JUNIT, junit), (HTML, Ok(page))] {
         let path = folder.join(name);
         if let Err(why) = text.and_then(|text| fs::write(&path, text).map_err(|error| error.to_string())) {
             tracing::warn!("{} was not written: {why}", path.display());
         }
     }
+}
+
+/// Says where the report is that people open.
+pub(super) fn hint_page(folder: &Path) {
+    console::hint(format_args!("open {} in a browser", folder.join(HTML).display()));
 }
 
 /// Prints the verdict.

@@ -179,11 +179,12 @@ fn experiment_in(
         Ok(Ok(Ok(()))) => {}
     }
     match recorded::read(&journal) {
-        Ok(judgement) => {
-            recorded::write(&judgement, folder);
+        Ok((journal, judgement)) => {
+            recorded::write(&journal, &judgement, folder);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {
                 console::hint(format_args!("journal, reports and logs are in {}", folder.display()));
+                recorded::hint_page(folder);
             }
             recorded::exit_of(&judgement)
         }

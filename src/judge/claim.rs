@@ -227,6 +227,7 @@ fn concluded(
         phases,
         recovery,
         witness: Vec::new(),
+        violations: Vec::new(),
     }
 }
 

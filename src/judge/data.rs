@@ -11,16 +11,24 @@ use crate::experiment::{Hypothesis, Sli, Verdict};
 /// Violations that are told; further ones are counted.
 const TOLD: usize = 5;
 
+/// Violations whose operation is named, so that they can be found in the record.
+const NAMED: usize = 500;
+
 /// What a check says.
 struct Said {
     verdict: Verdict,
     sentences: Vec<String>,
     witness: Vec<WitnessOperation>,
+    violations: Vec<WitnessOperation>,
 }
 
 impl Said {
     fn inconclusive(why: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Inconclusive, sentences: vec![why.into()], witness: Vec::new() }
+        Self::without_violation(Verdict::Inconclusive, why.into())
+    }
+
+    fn without_violation(verdict: Verdict, sentence: String) -> Self {
+        Self { verdict, sentences: vec![sentence], witness: Vec::new(), violations: Vec::new() }
     }
 }
 
@@ -75,5 +83,6 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         phases: Vec::new(),
         recovery: None,
         witness: said.witness,
+        violations: said.violations,
     }
 }

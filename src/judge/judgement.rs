@@ -131,6 +131,10 @@ pub struct Claim {
     pub recovery: Option<Recovery>,
     /// The operations that prove a violation.
     pub witness: Vec<WitnessOperation>,
+    /// One operation for each violation that was found, as far as they are counted: a write that is not where it should
+    /// be, or the last operation of a contradiction.
+    #[serde(default)]
+    pub violations: Vec<WitnessOperation>,
 }
 
 /// What was found about one bound of a hypothesis.

@@ -4,4 +4,4 @@ mod disks;
 mod fooling;
 mod proofs;
 mod slis;
-pub(in crate::judge) mod story;
+pub(crate) mod story;

@@ -187,7 +187,7 @@ fn say_the_same(files: &[&str]) {
             kinds.into_iter().filter(|kind| !chance.contains(&kind.as_str())).collect::<Vec<_>>()
         };
         assert_eq!(told("there"), told("here"), "{file}");
-        for report in ["report.json", "junit.xml"] {
+        for report in ["report.html", "report.json", "junit.xml"] {
             assert!(scene.path("there").join(report).exists(), "{file} has no {report}");
         }
         scene.nothing_is_left();

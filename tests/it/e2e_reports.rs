@@ -42,13 +42,32 @@ fn junit_has_a_case_for_each_hypothesis_and_step() {
 }
 
 #[test]
+fn the_page_says_the_verdict_first_and_shows_the_run() {
+    let run = recorded();
+    let page = run.text("report.html");
+    let (header, rest) = page.split_once("</header>").expect("the page has a header");
+    let report = run.report();
+    let headline = report["headline"].as_str().expect("a headline");
+    assert!(
+        header.contains("refkv kept all 4 of its promises while networkPartition hit member "),
+        "{header}"
+    );
+    assert!(header.contains(headline), "{header}");
+    for words in ["cut-leader: networkPartition on member ", "leads term 1", "EPERM", "--seed 7", "rejoined"]
+    {
+        assert!(rest.contains(words), "no `{words}` in the page");
+    }
+    assert!(run.done.err.contains("report.html in a browser"), "{}", run.done.err);
+}
+
+#[test]
 fn reports_are_the_same_whenever_they_are_written() {
     let run = recorded();
     let desk = Desk::new();
     let done =
         desk.run(&["report".as_ref(), run.folder.as_os_str(), "--out".as_ref(), "again".as_ref()]).exits(0);
     assert_eq!(done.out, run.done.out);
-    for name in ["report.json", "junit.xml"] {
+    for name in ["report.html", "report.json", "junit.xml"] {
         let again = crate::e2e_fixture::text_of(&desk.path("again").join(name));
         assert!(again == run.text(name), "{name} differs");
     }

@@ -17,7 +17,7 @@ use crate::runner::keep::{self, KeepError};
 /// `seatrial judge NAME --on kubernetes`
 pub(in crate::cli) fn judge(args: &args::Recorded) -> Exit {
     act(&args.place.cluster, None, async |seat| {
-        let (_, judgement) = recorded_as(&seat, &args.run).await?;
+        let (_, _, judgement) = recorded_as(&seat, &args.run).await?;
         recorded::tell(&judgement, args.quiet);
         Ok(recorded::exit_of(&judgement))
     })
@@ -26,21 +26,24 @@ pub(in crate::cli) fn judge(args: &args::Recorded) -> Exit {
 /// `seatrial report NAME --on kubernetes`
 pub(in crate::cli) fn report(args: &args::Recorded) -> Exit {
     act(&args.place.cluster, None, async |seat| {
-        let (journal, judgement) = recorded_as(&seat, &args.run).await?;
+        let (bytes, journal, judgement) = recorded_as(&seat, &args.run).await?;
         let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&args.run));
-        fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(JOURNAL), journal)).map_err(
+        fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(JOURNAL), bytes)).map_err(
             |error| {
                 console::error(format_args!("cannot write {}: {error}", folder.display()), Exit::Unexpected)
             },
         )?;
-        recorded::write(&judgement, &folder);
+        recorded::write(&journal, &judgement, &folder);
         recorded::tell(&judgement, args.quiet);
+        if !args.quiet {
+            recorded::hint_page(&folder);
+        }
         Ok(recorded::exit_of(&judgement))
     })
 }
 
-/// The kept journal of an Experiment, and what it says.
-async fn recorded_as(seat: &Seat, name: &Path) -> Result<(Vec<u8>, Judgement), Exit> {
+/// The kept journal of an Experiment, byte by byte and read, and what it says.
+async fn recorded_as(seat: &Seat, name: &Path) -> Result<(Vec<u8>, Journal, Judgement), Exit> {
     let name = name.display().to_string();
     let status = seat.find(&name).await?.status.unwrap_or_default();
     let Some(place) = &status.journal else {
@@ -51,9 +54,12 @@ async fn recorded_as(seat: &Seat, name: &Path) -> Result<(Vec<u8>, Judgement), E
         let told = format_args!("no journal of Experiment {name} is kept: {why}");
         return Err(console::error(told, Exit::PreflightUnmet));
     };
-    let journal = fetch(seat, place).await?;
-    match Journal::parse(&journal) {
-        Ok(read) => Ok((journal, crate::judge::judge(&read))),
+    let bytes = fetch(seat, place).await?;
+    match Journal::parse(&bytes) {
+        Ok(journal) => {
+            let judgement = crate::judge::judge(&journal);
+            Ok((bytes, journal, judgement))
+        }
         Err(error) => Err(console::failure(&error, Exit::Unexpected)),
     }
 }

@@ -95,11 +95,12 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, is_quiet: bo
     } else {
         tracing::warn!("the journal was not kept; what the log told is judged");
     }
-    let judgement = recorded::read(&journal)?;
-    recorded::write(&judgement, folder);
+    let (journal, judgement) = recorded::read(&journal)?;
+    recorded::write(&journal, &judgement, folder);
     recorded::tell(&judgement, is_quiet);
     if !is_quiet {
         console::hint(format_args!("journal and reports are in {}", folder.display()));
+        recorded::hint_page(folder);
     }
     let exit = recorded::exit_of(&judgement);
     let said = status.verdict.unwrap_or(Verdict::Inconclusive);

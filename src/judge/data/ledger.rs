@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Said, TOLD, prefix, without_prefix};
+use super::{NAMED, Said, TOLD, prefix, without_prefix};
 use crate::api::{Nanos, Ordinal};
 use crate::experiment::Verdict;
 use crate::journal::entry::{Entry, Held};
@@ -25,7 +25,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
     let finals = finals(evidence, &writes);
     let Durability { answer, lost, diverged, phantoms, counts } = durability::check(&writes, &finals);
     match answer {
-        Answer::Kept => Said { verdict: Verdict::Pass, sentences: vec![kept(counts)], witness: Vec::new() },
+        Answer::Kept => Said::without_violation(Verdict::Pass, kept(counts)),
         Answer::Undecidable { reason } => Said::inconclusive(reason),
         Answer::Broken => {
             let facts = evidence.facts;
@@ -48,7 +48,10 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
             }
             let shown = lost.iter().chain(&diverged).map(|missing| &missing.write);
             let shown = shown.chain(phantoms.iter().filter_map(|phantom| phantom.write.as_ref()));
-            Said { verdict: Verdict::Fail, sentences, witness: shown.take(TOLD).map(witness).collect() }
+            let mut violations: Vec<WitnessOperation> = shown.take(NAMED).map(witness).collect();
+            let witness = violations.iter().take(TOLD).cloned().collect();
+            violations.sort_by_key(|violation| violation.call);
+            Said { verdict: Verdict::Fail, sentences, witness, violations }
         }
     }
 }

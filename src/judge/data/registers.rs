@@ -1,6 +1,6 @@
 //! `linearizability`: is there an order of all operations on registers that explains every answer?
 
-use super::{Said, TOLD, prefix, without_prefix};
+use super::{NAMED, Said, TOLD, prefix, without_prefix};
 use crate::experiment::{Reads, Verdict};
 use crate::judge::claim::Evidence;
 use crate::judge::facts::Facts;
@@ -28,13 +28,10 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
         Err(why) => return Said::inconclusive(why),
     };
     match linearizability::check(&history) {
-        Outcome::Linearizable { operations, keys } => Said {
-            verdict: Verdict::Pass,
-            sentences: vec![format!(
-                "{operations} operations on {keys} keys have an order that explains every answer"
-            )],
-            witness: Vec::new(),
-        },
+        Outcome::Linearizable { operations, keys } => Said::without_violation(
+            Verdict::Pass,
+            format!("{operations} operations on {keys} keys have an order that explains every answer"),
+        ),
         Outcome::NothingToCheck => Said::inconclusive("there was no operation with a known answer"),
         Outcome::Undecidable { reason } => Said::inconclusive(reason),
         Outcome::Violation { witnesses, .. } => {
@@ -47,7 +44,12 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
                 sentences.push(format!("{} more registers are wrong", witnesses.len() - TOLD));
             }
             let first = witnesses.first().map_or(&[][..], |witness| &witness.operations);
-            Said { verdict: Verdict::Fail, sentences, witness: first.iter().map(shown).collect() }
+            let last = |witness: &Witness| witness.operations.iter().max_by_key(|last| last.call).map(shown);
+            let mut violations: Vec<WitnessOperation> =
+                witnesses.iter().filter_map(last).take(NAMED).collect();
+            violations.sort_by_key(|violation| violation.call);
+            let witness = first.iter().map(shown).collect();
+            Said { verdict: Verdict::Fail, sentences, witness, violations }
         }
     }
 }

@@ -12,41 +12,41 @@ use crate::api::{Member, MemberSample, Members, Nanos, Ordinal, Role};
 use crate::journal::read::Journal;
 use crate::judge::{Judgement, judge};
 
-pub(in crate::judge) const MS: Nanos = 1_000_000;
-pub(in crate::judge) const S: Nanos = 1_000 * MS;
+pub(crate) const MS: Nanos = 1_000_000;
+pub(crate) const S: Nanos = 1_000 * MS;
 
 /// What a write does when it begins at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::judge) enum Answer {
+pub(crate) enum Answer {
     Ok(Nanos),
     Unknown(Nanos),
     Fail(Nanos),
 }
 
-pub(in crate::judge) struct Story {
-    pub(in crate::judge) hypothesis: Value,
-    pub(in crate::judge) steps: Value,
-    pub(in crate::judge) guards: Value,
-    pub(in crate::judge) members: fn(Nanos) -> Members,
-    pub(in crate::judge) writes: fn(Nanos) -> Answer,
+pub(crate) struct Story {
+    pub(crate) hypothesis: Value,
+    pub(crate) steps: Value,
+    pub(crate) guards: Value,
+    pub(crate) members: fn(Nanos) -> Members,
+    pub(crate) writes: fn(Nanos) -> Answer,
     /// When how many pods are ready.
-    pub(in crate::judge) ready: Vec<(Nanos, u32)>,
+    pub(crate) ready: Vec<(Nanos, u32)>,
     /// Whatever else the run hears.
-    pub(in crate::judge) heard: Vec<(Nanos, Value)>,
-    pub(in crate::judge) injects: bool,
-    pub(in crate::judge) proofs: Vec<Nanos>,
+    pub(crate) heard: Vec<(Nanos, Value)>,
+    pub(crate) injects: bool,
+    pub(crate) proofs: Vec<Nanos>,
 }
 
 /// All three answer, member 0 leads term 1, and nobody is late.
-pub(in crate::judge) fn healthy(now: Nanos) -> Members {
+pub(crate) fn healthy(now: Nanos) -> Members {
     led_by(0, 1, now)
 }
 
-pub(in crate::judge) fn led_by(leader: Ordinal, term: u64, now: Nanos) -> Members {
+pub(crate) fn led_by(leader: Ordinal, term: u64, now: Nanos) -> Members {
     Members { members: (0..3).map(|ordinal| member(ordinal, leader, term, now)).collect() }
 }
 
-pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, heartbeat: Nanos) -> Member {
+pub(crate) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, heartbeat: Nanos) -> Member {
     let role = if ordinal == leader { Role::Leader } else { Role::Follower };
     Member {
         ordinal,
@@ -62,14 +62,14 @@ pub(in crate::judge) fn member(ordinal: Ordinal, leader: Ordinal, term: u64, hea
     }
 }
 
-pub(in crate::judge) fn silent(ordinal: Ordinal) -> Member {
+pub(crate) fn silent(ordinal: Ordinal) -> Member {
     Member { ordinal, sample: MemberSample::Unreachable("timed out".into()) }
 }
 
 impl Story {
     /// With one hypothesis, written as in a document.
     #[expect(clippy::needless_pass_by_value, reason = "it reads better with `json!` in place")]
-    pub(in crate::judge) fn claiming(hypothesis: Value) -> Self {
+    pub(crate) fn claiming(hypothesis: Value) -> Self {
         Self {
             hypothesis: json!([hypothesis]),
             steps: json!([{"name": "pause", "at": "1s", "for": "4s",
@@ -84,12 +84,12 @@ impl Story {
         }
     }
 
-    pub(in crate::judge) fn judged(&self) -> Judgement {
+    pub(crate) fn judged(&self) -> Judgement {
         judge(&read(&self.lines()))
     }
 
     /// The record, line by line.
-    pub(in crate::judge) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut told: Vec<(Nanos, Value)> = Vec::new();
         let mut effect = |time, effect: Value| {
             told.push((time, json!({"effect": {"id": 1, "effect": effect}})));
@@ -232,7 +232,7 @@ fn injection(desired: &str) -> Value {
     })
 }
 
-pub(in crate::judge) fn status(state: &str, at: Nanos, effective: Nanos) -> Value {
+pub(crate) fn status(state: &str, at: Nanos, effective: Nanos) -> Value {
     let when = format!("2026-01-01T00:00:{:02}.{:09}Z", at / S, at % S);
     json!({"input": {"injection": {"name": "run-1.pause.0.0", "status": {
         "state": state, "since": when,
@@ -242,7 +242,7 @@ pub(in crate::judge) fn status(state: &str, at: Nanos, effective: Nanos) -> Valu
     }}}})
 }
 
-pub(in crate::judge) fn snapshot(ready: u32) -> Value {
+pub(crate) fn snapshot(ready: u32) -> Value {
     let pods: Vec<Value> = (0..3)
         .map(|ordinal| {
             json!({"name": format!("db-{ordinal}"), "ordinal": ordinal, "uid": format!("uid-{ordinal}"),
@@ -253,14 +253,14 @@ pub(in crate::judge) fn snapshot(ready: u32) -> Value {
 }
 
 /// All pods, of which the one of member 0 is in a phase.
-pub(in crate::judge) fn pods(phase: &str) -> Value {
+pub(crate) fn pods(phase: &str) -> Value {
     let mut snapshot = snapshot(3);
     snapshot["pods"][0]["phase"] = json!(phase);
     json!({"pods": snapshot})
 }
 
 /// Numbers the effects in the order of the lines.
-pub(in crate::judge) fn with_ids(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+pub(crate) fn with_ids(lines: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut next = 0..;
     let mut with_id = |line: String| match line.rsplit_once("\"id\":") {
         Some((before, after)) if line.contains("\"entry\":{\"effect\"") => {
@@ -273,7 +273,7 @@ pub(in crate::judge) fn with_ids(lines: impl IntoIterator<Item = String>) -> Vec
 }
 
 /// Reads a record as a run's.
-pub(in crate::judge) fn read(lines: &[String]) -> Journal {
+pub(crate) fn read(lines: &[String]) -> Journal {
     let text = lines.join("\n") + "\n";
     Journal::parse(text.as_bytes()).expect("the story is a whole journal")
 }

@@ -1,0 +1,197 @@
+//! Every claim with its numbers: what was allowed in each part of the run, and what was measured.
+
+use maud::{Markup, html};
+
+use super::story::Story;
+use super::tell;
+use crate::experiment::{Budget, Hypothesis, Sli, Unit, Verdict};
+use crate::judge::defaults::{self, Bounds};
+use crate::judge::judgement::{Claim, Finding, Numbers, Scope};
+use crate::judge::words;
+
+/// The section.
+pub(super) fn section(story: &Story<'_>) -> Markup {
+    let hypotheses = &story.journal.header.experiment.hypothesis;
+    html! {
+        section aria-labelledby="claims-title" {
+            h2 #claims-title { "What was promised, and whether it held" }
+            @if story.judgement.claims.is_empty() { p { "The experiment claims nothing." } }
+            @for (place, claim) in story.judgement.claims.iter().enumerate() {
+                article .claim aria-labelledby={ "claim-" (place) } {
+                    h3 #{ "claim-" (place) } { (tell::badge(tell::verdict(claim.verdict))) " " (claim.name) }
+                    p { (claim.sentence) }
+                    (others(claim))
+                    @if let Some(hypothesis) = hypotheses.get(place).filter(|it| it.name == claim.name) {
+                        (table(claim, hypothesis))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What else was found than what the claim's sentence says.
+fn others(claim: &Claim) -> Markup {
+    let others: Vec<&Finding> =
+        claim.findings.iter().filter(|finding| finding.sentence != claim.sentence).collect();
+    html! {
+        @if !others.is_empty() {
+            ul .findings {
+                @for finding in others { li { (tell::badge(tell::verdict(finding.verdict))) " " (finding.sentence) } }
+            }
+        }
+    }
+}
+
+fn table(claim: &Claim, hypothesis: &Hypothesis) -> Markup {
+    if hypothesis.sli.unit() == Unit::Property {
+        return html! {};
+    }
+    let bounds = defaults::bounds(hypothesis);
+    let scopes = [Scope::Before, Scope::During, Scope::Recovery, Scope::After, Scope::Always];
+    let rows: Vec<Line> =
+        scopes.into_iter().filter_map(|scope| Line::of(claim, hypothesis, &bounds, scope)).collect();
+    html! {
+        div .scroll tabindex="0" role="region" aria-label={ "Numbers of " (claim.name) } {
+            table {
+                caption { (claim.sli) " by part of the run" }
+                thead {
+                    tr {
+                        th scope="col" { "part" } th scope="col" { "allowed" } th scope="col" { "measured" }
+                        th scope="col" { "lowest to highest" } th scope="col" { "samples" }
+                        th scope="col" { "bad for" } th scope="col" { "verdict" }
+                    }
+                }
+                tbody {
+                    @for row in &rows {
+                        tr {
+                            th scope="row" { (tell::scope(row.scope)) }
+                            td { (row.allowed) }
+                            td { (row.measured) }
+                            td { (row.range) }
+                            td { (row.samples) }
+                            td { (row.bad) }
+                            td {
+                                @match row.verdict {
+                                    Some(verdict) => (tell::badge(tell::verdict(verdict))),
+                                    None => "not judged",
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One part of the run.
+struct Line {
+    scope: Scope,
+    allowed: String,
+    measured: String,
+    range: String,
+    samples: String,
+    bad: String,
+    verdict: Option<Verdict>,
+}
+
+impl Line {
+    /// None where nothing is known and nothing was asked.
+    fn of(claim: &Claim, hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> Option<Self> {
+        let numbers = claim.phases.iter().find(|numbers| numbers.scope == scope);
+        let findings = claim.findings.iter().filter(|finding| finding.scope == scope);
+        let verdict = findings.map(|finding| finding.verdict).max();
+        if numbers.is_none() && verdict.is_none() && (scope != Scope::Recovery || claim.recovery.is_none()) {
+            return None;
+        }
+        let sli = &hypothesis.sli;
+        let mut line = Self {
+            scope,
+            allowed: allowed(hypothesis, bounds, scope),
+            measured: "–".into(),
+            range: "–".into(),
+            samples: "–".into(),
+            bad: "–".into(),
+            verdict,
+        };
+        if let Some(numbers) = numbers {
+            line.fill(sli, numbers);
+        }
+        if let (Scope::Recovery, Some(recovery)) = (scope, &claim.recovery) {
+            line.measured = match recovery.recovered {
+                Some(at) if at <= recovery.from => "good at once".into(),
+                Some(at) => format!("good after {}", words::time(at - recovery.from)),
+                None => "not seen to be good again".into(),
+            };
+        }
+        Some(line)
+    }
+
+    fn fill(&mut self, sli: &Sli, numbers: &Numbers) {
+        let unit = sli.unit();
+        let shown = |value: u64| words::value(unit, value);
+        if let Some(value) = numbers.value {
+            self.measured = match unit {
+                Unit::Condition => format!("held {} of the time", words::ratio(value)),
+                Unit::Availability
+                | Unit::Usage
+                | Unit::Rate
+                | Unit::Events
+                | Unit::Latency
+                | Unit::Property => shown(value),
+            };
+        }
+        if let (Some(lowest), Some(highest)) = (numbers.lowest, numbers.highest) {
+            self.range = if lowest == highest {
+                shown(lowest)
+            } else {
+                format!("{} to {}", shown(lowest), shown(highest))
+            };
+        }
+        self.samples = match (numbers.unreachable, numbers.not_sampled) {
+            (0, 0) => numbers.samples.to_string(),
+            (unreachable, 0) => format!("{} ({unreachable} without an answer)", numbers.samples),
+            (unreachable, missing) => {
+                format!("{} ({unreachable} without an answer, {missing} not taken)", numbers.samples)
+            }
+        };
+        let total = numbers.outages.iter().map(|outage| outage.to - outage.from).sum();
+        self.bad = match numbers.outages.len() {
+            0 => "–".into(),
+            1 => words::time(total),
+            many => format!("{} in {many} times", words::time(total)),
+        };
+    }
+}
+
+/// What a part of the run is bounded by, as the experiment or a default says.
+fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
+    let budget = match scope {
+        Scope::Before => bounds.before.as_ref(),
+        Scope::During => bounds.during.as_ref(),
+        Scope::After => bounds.after.as_ref(),
+        Scope::Always => bounds.always.as_ref(),
+        Scope::Recovery => {
+            let within = hypothesis.recover_within.map(|within| format!("good within {}", time(within)));
+            return within.unwrap_or_else(|| "–".into());
+        }
+    };
+    let Some(budget) = budget else { return "–".into() };
+    let Budget { step, min, max, max_increase, longest_outage, total_outage, stable_for } = budget;
+    let parts = [
+        min.map(|min| format!("at least {min}")),
+        max.map(|max| format!("at most {max}")),
+        max_increase.map(|factor| format!("at most {factor} of before")),
+        longest_outage.map(|outage| format!("bad for {} at a time", time(outage))),
+        total_outage.map(|outage| format!("bad for {} in all", time(outage))),
+        stable_for.map(|stable| format!("good for {} without a break", time(stable))),
+        step.as_ref().map(|step| format!("while {step} is there")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "good all the time".into() } else { parts.join(", ") }
+}
+
+fn time(duration: std::time::Duration) -> String {
+    words::time(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,108 @@
+//! Short phrases that several parts of the page use.
+
+use maud::{Markup, html};
+
+use crate::api::Nanos;
+use crate::experiment::Verdict;
+use crate::fault::CATALOGUE;
+use crate::judge::judgement::{Judgement, Scope, StepOutcome};
+use crate::judge::words;
+
+/// What is back this soon was never away.
+pub(super) const AT_ONCE: Nanos = 10_000_000;
+
+/// How a run ended: a run that a guard refused was not even tried.
+pub(super) fn outcome(judgement: &Judgement) -> (&'static str, &'static str) {
+    if judgement.refused.is_some() { ("refused", "Refused") } else { verdict(judgement.verdict) }
+}
+
+/// A verdict's class and name.
+pub(super) fn verdict(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Pass => ("pass", "Pass"),
+        Verdict::Inconclusive => ("inconclusive", "Inconclusive"),
+        Verdict::Aborted => ("aborted", "Aborted"),
+        Verdict::Fail => ("fail", "Fail"),
+    }
+}
+
+/// A verdict with a shape of its own, so that its colour is not all that tells it.
+pub(super) fn badge((class, name): (&str, &str)) -> Markup {
+    let path = match class {
+        "pass" => "M3 8.5l3.5 3.5L13 4.5",
+        "fail" => "M4 4l8 8M12 4l-8 8",
+        "aborted" => "M4.5 4.5h7v7h-7z",
+        "refused" => "M3.5 8h9",
+        _ => "M5.5 6.2a2.6 2.6 0 1 1 3.6 2.4c-.8.4-1.1.8-1.1 1.6M8 12.6v.2",
+    };
+    html! {
+        span class={ "badge " (class) } {
+            svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" { path d=(path) {} }
+            (name)
+        }
+    }
+}
+
+/// `cut-leader`, or `kill #3` of a step that happens several times.
+pub(super) fn name(step: &StepOutcome) -> String {
+    if step.occurrence == 0 { step.step.clone() } else { format!("{} #{}", step.step, step.occurrence + 1) }
+}
+
+/// `cut-leader: networkPartition on member 0`.
+pub(super) fn hit(step: &StepOutcome) -> String {
+    let whom = if step.affected.is_empty() { &step.members } else { &step.affected };
+    if whom.is_empty() {
+        return format!("{}: {}", name(step), step.fault);
+    }
+    format!("{}: {} on {}", name(step), step.fault, words::members(whom))
+}
+
+/// `in force at 8.7 s to 16.7 s`.
+pub(super) fn when(step: &StepOutcome) -> String {
+    match (step.began, step.ended) {
+        (None, _) => "never in force".into(),
+        (Some(began), None) => format!("in force from {} on", words::moment(began)),
+        (Some(began), Some(ended)) if step.effective_share.is_none() && ended - began < 1_000_000_000 => {
+            format!("done {}", words::at(began))
+        }
+        (Some(began), Some(ended)) => format!("in force {} to {}", words::at(began), words::moment(ended)),
+    }
+}
+
+/// For how much of its time its effect was proven.
+pub(super) fn proven(step: &StepOutcome) -> String {
+    match (&step.unproven, step.effective_share) {
+        (Some(_), Some(share)) => {
+            format!("not proven ({} of its time)", words::ratio(u64::from(share) * 1000))
+        }
+        (Some(_), None) => "not proven".into(),
+        (None, Some(share)) => format!("proven for {} of its time", words::ratio(u64::from(share) * 1000)),
+        (None, None) => "proven".into(),
+    }
+}
+
+/// What a fault does, in the words of the catalogue.
+pub(super) fn meaning(fault: &str) -> Option<&'static str> {
+    CATALOGUE.iter().find(|(name, _)| *name == fault).map(|&(_, meaning)| meaning)
+}
+
+/// A part of a run.
+pub(super) fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Before => "before the faults",
+        Scope::During => "during the faults",
+        Scope::Recovery => "recovery",
+        Scope::After => "after recovery",
+        Scope::Always => "the whole run",
+    }
+}
+
+/// How long after another moment; exact where it is not at all.
+pub(super) fn later(from: Nanos, to: Nanos) -> String {
+    if to <= from { "at once".into() } else { format!("+{}", words::time(to - from)) }
+}
+
+/// `1 operation`, `2 operations`.
+pub(super) fn count(many: u64, what: &str) -> String {
+    if many == 1 { format!("1 {what}") } else { format!("{many} {what}s") }
+}

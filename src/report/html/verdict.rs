@@ -1,0 +1,214 @@
+//! The verdict first: one sentence for everybody, why, and what to know at a glance.
+
+use maud::{Markup, html};
+
+use super::story::Story;
+use super::tell;
+use crate::experiment::Verdict;
+use crate::judge::judgement::{Judgement, StepOutcome};
+use crate::judge::words;
+
+/// The top of the page.
+pub(super) fn header(story: &Story<'_>) -> Markup {
+    let judgement = story.judgement;
+    let (class, _) = tell::outcome(judgement);
+    let started = judgement.started_at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    html! {
+        header class={ "verdict " (class) } {
+            p .what { (tell::badge(tell::outcome(judgement))) " " (judgement.experiment) " on " (judgement.target) }
+            h1 { (sentence(judgement)) }
+            @if judgement.verdict == Verdict::Fail && !judgement.steps.is_empty() {
+                p .tested { "Tested " (while_broken(&judgement.steps)) "." }
+            }
+            p .why { (judgement.headline) }
+            p .when { (started) " · " (words::time(judgement.lasted)) " · seed " (judgement.seed) " · " (judgement.environment) }
+        }
+    }
+}
+
+/// What somebody has to know before anything else, at the top of the main part.
+pub(super) fn warnings(judgement: &Judgement) -> Markup {
+    html! {
+        @if !judgement.revert_failed.is_empty() {
+            div .alarm role="alert" {
+                h2 { "Not everything could be taken back: somebody has to look" }
+                ul { @for failed in &judgement.revert_failed { li { (failed) } } }
+            }
+        }
+        // What the top says already needs no section of its own.
+        @if judgement.reasons.iter().any(|reason| reason.text != judgement.headline) { (reasons(judgement)) }
+    }
+}
+
+/// What is worse than Pass about the run itself.
+fn reasons(judgement: &Judgement) -> Markup {
+    html! {
+        section aria-labelledby="reasons-title" {
+            h2 #reasons-title { "What is wrong with this run itself" }
+            ul .reasons {
+                @for reason in &judgement.reasons {
+                    li {
+                        (tell::badge(tell::verdict(reason.verdict))) " " (reason.text)
+                        @if let Some(at) = reason.at { " (" (words::at(at)) ")" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What happened in words that need no knowledge of the tool.
+pub(super) fn sentence(judgement: &Judgement) -> String {
+    let who = judgement.target.rsplit('/').next().unwrap_or(&judgement.target);
+    if judgement.refused.is_some() {
+        return format!("Nothing was broken: a guard refused to touch {who}.");
+    }
+    let claims = &judgement.claims;
+    let broken: Vec<_> = claims.iter().filter(|claim| claim.verdict == Verdict::Fail).collect();
+    match judgement.verdict {
+        Verdict::Pass => {
+            let promises = match claims.len() {
+                1 => "its promise".into(),
+                many => format!("all {many} of its promises"),
+            };
+            format!("{who} kept {promises} {}.", while_broken(&judgement.steps))
+        }
+        Verdict::Fail => match broken.as_slice() {
+            [] => format!("{who} did what no such store may do {}.", while_broken(&judgement.steps)),
+            [only] => format!("{who} broke a promise: {}.", only.name),
+            [first, others @ ..] => {
+                let more =
+                    if let [other] = others { other.name.clone() } else { format!("{} more", others.len()) };
+                format!("{who} broke {} of {} promises: {}; {more}.", broken.len(), claims.len(), first.name)
+            }
+        },
+        Verdict::Aborted => {
+            let taken_back =
+                if judgement.revert_failed.is_empty() && judgement.steps.iter().all(|s| s.ended.is_some()) {
+                    ", and everything was taken back"
+                } else {
+                    ""
+                };
+            format!("The run was stopped before it could tell anything about {who}{taken_back}.")
+        }
+        Verdict::Inconclusive => format!("This run proves nothing about {who}, neither good nor bad."),
+    }
+}
+
+/// `while networkPartition hit member 0 for 8 s`.
+fn while_broken(steps: &[StepOutcome]) -> String {
+    let told = |step: &StepOutcome| {
+        let whom = if step.affected.is_empty() { &step.members } else { &step.affected };
+        let whom = if whom.is_empty() { String::new() } else { format!(" hit {}", words::members(whom)) };
+        let long = match step.began.zip(step.ended) {
+            Some((began, ended)) if ended - began >= 1_000_000_000 => {
+                format!(" for {}", words::time(ended - began))
+            }
+            Some(_) | None => String::new(),
+        };
+        let went = if whom.is_empty() { " went on" } else { "" };
+        format!("{}{whom}{went}{long}", step.fault)
+    };
+    match steps {
+        [] => "although nothing was broken".into(),
+        [one] => format!("while {}", told(one)),
+        [one, other] => format!("while {} and {}", told(one), told(other)),
+        [one, others @ ..] => format!("while {} and {} more faults happened", told(one), others.len()),
+    }
+}
+
+/// Four answers at a glance.
+pub(super) fn glance(story: &Story<'_>) -> Markup {
+    html! {
+        section aria-labelledby="glance-title" {
+            h2 #glance-title { "At a glance" }
+            dl .glance {
+                div { dt { "What was broken" } (broken(story.judgement)) }
+                div { dt { "What happened" } (happened(story)) }
+                div { dt { "How it came back" } (came_back(story)) }
+                div { dt { "What was promised" } (promised(story.judgement)) }
+            }
+        }
+    }
+}
+
+/// The most steps that are told at a glance.
+const MOST: usize = 3;
+
+/// Each step once, however often it happened.
+fn broken(judgement: &Judgement) -> Markup {
+    let first: Vec<&StepOutcome> = judgement.steps.iter().filter(|step| step.occurrence == 0).collect();
+    let times = |step: &StepOutcome| judgement.steps.iter().filter(|other| other.step == step.step).count();
+    html! {
+        @if judgement.steps.is_empty() { dd { "nothing" } }
+        @for step in first.iter().take(MOST) {
+            @let times = times(step);
+            dd {
+                b { (tell::hit(step)) } br;
+                (tell::when(step)) ", " (tell::proven(step))
+                @if times > 1 { ", the first of " (times) " times" }
+            }
+        }
+        @if first.len() > MOST { dd { "and " (first.len() - MOST) " more" } }
+    }
+}
+
+fn happened(story: &Story<'_>) -> Markup {
+    let judgement = story.judgement;
+    let longest = judgement
+        .claims
+        .iter()
+        .flat_map(|claim| {
+            claim.phases.iter().flat_map(move |phase| phase.outages.iter().map(move |o| (claim, o)))
+        })
+        .max_by_key(|(_, outage)| outage.to - outage.from);
+    let load = &judgement.workload;
+    html! {
+        @match judgement.elections.as_slice() {
+            [] => dd { "no change of the leader" },
+            [only] => dd { "member " (only.leader) " became leader " (words::at(only.at)) " (term " (only.term) ")" },
+            [.., last] => dd {
+                (judgement.elections.len()) " changes of the leader, the last one to member " (last.leader) " "
+                (words::at(last.at))
+            },
+        }
+        @if let Some((claim, outage)) = longest {
+            dd { (claim.sli) " was bad for " (words::time(outage.to - outage.from)) " " (words::at(outage.from)) }
+        }
+        @if load.ok + load.failed + load.unknown == 0 {
+            dd { "no client read or wrote" }
+        } @else {
+            dd { (load.ok) " operations done, " (load.failed) " refused or failed, " (load.unknown) " of unknown outcome" }
+        }
+    }
+}
+
+fn came_back(story: &Story<'_>) -> Markup {
+    let Some(parts) = story.comeback else {
+        return html! { dd { @if story.judgement.steps.is_empty() { "nothing was broken" } @else { "not seen" } } };
+    };
+    let all =
+        [("pods Ready", parts.ready), ("members agree", parts.rejoined), ("all caught up", parts.caught_up)];
+    html! {
+        @for (name, at) in all {
+            dd {
+                (name) " "
+                @match at {
+                    Some(at) if at - parts.reverted < tell::AT_ONCE => "at once",
+                    Some(at) => { (words::time(at - parts.reverted)) " after the last revert" },
+                    None => "not seen",
+                }
+            }
+        }
+    }
+}
+
+fn promised(judgement: &Judgement) -> Markup {
+    html! {
+        @if judgement.claims.is_empty() { dd { "nothing" } }
+        @for claim in judgement.claims.iter().take(8) {
+            dd { (tell::badge(tell::verdict(claim.verdict))) " " (claim.name) }
+        }
+        @if judgement.claims.len() > 8 { dd { "and " (judgement.claims.len() - 8) " more" } }
+    }
+}
