@@ -460,7 +460,7 @@ fn a_kernel_without_netem_says_so() {
 /// On a kernel with netem alone, such as that of the virtual machine of the tests.
 mod vm_netem {
     use super::*;
-    use crate::vm::inside;
+    use crate::vm::{inside, these};
 
     const BOTH: [&str; 2] = ["10.99.0.2", "fd99::2"];
 
@@ -513,6 +513,12 @@ mod vm_netem {
                 scene.nothing_is_left();
             },
         );
+    }
+
+    /// Not every kernel tells what a bridge does.
+    #[test]
+    fn a_probe_is_heard_of_once_here_as_well() {
+        these(&["node_shaping::a_probe_is_heard_of_once_where_a_bridge"]);
     }
 
     #[test]

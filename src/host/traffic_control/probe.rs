@@ -6,7 +6,8 @@
 //! has the address or a rule drops it, is not even handed over. Probes do arrive, and what answers them is not let in.
 //!
 //! A packet belongs to its sender's socket until somebody receives it. A device on top of another one hands it over again, and
-//! so does a bridge beyond the pod's own device, which then sends it at once: of each probe only the first times count.
+//! on some kernels (6.1) so does a bridge beyond the pod's own device, which then sends it at once: of each probe only the first
+//! times count.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
