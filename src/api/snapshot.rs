@@ -180,6 +180,6 @@ pub struct ContainerStatus {
     pub ready: bool,
     /// How often it was restarted.
     pub restarts: u32,
-    /// Why it does not run, for example `CrashLoopBackOff (exit code 1)`.
+    /// Why it does not run, for example `CrashLoopBackOff (exit code 1)`; a sandbox tells what it wrote last, too.
     pub waiting: Option<String>,
 }

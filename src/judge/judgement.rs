@@ -111,6 +111,13 @@ pub struct StepOutcome {
     pub unproven: Option<String>,
 }
 
+impl StepOutcome {
+    /// Whom it took away, or where it was applied if that is nobody.
+    pub fn whom(&self) -> &[Ordinal] {
+        if self.affected.is_empty() { &self.members } else { &self.affected }
+    }
+}
+
 /// What became of one hypothesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -70,13 +70,11 @@ fn step_lines(text: &mut String, step: &StepOutcome) {
         (Some(from), None) => format!("{} on", words::at(from)),
         (None, _) => "never in force".into(),
     };
-    let _ = writeln!(
-        text,
-        "  step          {name}: {} on {}, {}",
-        step.fault,
-        words::members(&step.affected),
-        span(step.began, step.ended)
-    );
+    let whom = match step.whom() {
+        [] => String::new(),
+        members => format!(" on {}", words::members(members)),
+    };
+    let _ = writeln!(text, "  step          {name}: {}{whom}, {}", step.fault, span(step.began, step.ended));
     match (&step.unproven, &step.proof) {
         (Some(why), _) => {
             let _ = writeln!(text, "                not proven: {why}");

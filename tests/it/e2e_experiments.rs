@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::e2e_fixture::{Desk, Done, Seat, experiments_in, shipped, text_of};
 use crate::e2e_recorded::{all_reverted, recorded, report_in};
 use crate::node_shaping::kernel_has_netem;
+use crate::vm;
 
 /// The seed of every run here, so that a run that went wrong can be repeated.
 const SEED: &str = "7";
@@ -25,7 +26,7 @@ fn run(desk: &Desk, file: &Path, out: &str) -> Done {
 fn passes(file: &str) -> Desk {
     let desk = Desk::new();
     let done = run(&desk, &shipped(file), "out").exits(0);
-    assert!(done.out.starts_with("PASS  "), "{}", done.out);
+    assert!(done.out.starts_with("PASS  ") && !done.out.contains(" on no member"), "{}", done.out);
     let report = report_in(&desk.path("out"));
     assert!(report["workload"]["ok"].as_u64() > Some(500), "clients were served: {}", report["workload"]);
     desk
@@ -71,6 +72,16 @@ fn etcd_disk_stall_passes() {
 }
 
 /// Where the kernel lacks netem, which tc is asked for, nothing is broken and the command says what to do.
+fn is_refused_without_netem(file: &str, step: &str, fault: &str) {
+    assert!(!vm::is_here(), "the virtual machine is there for its netem");
+    let desk = Desk::new();
+    let done = run(&desk, &shipped(file), "out").exits(22);
+    let why = "this kernel has no netem (CONFIG_NET_SCH_NETEM): load the module sch_netem";
+    let told = format!("step {step} cannot be done here: {fault}: {why}");
+    assert!(done.err.contains(&told), "{}", done.err);
+    assert!(!desk.path("out/report.json").exists(), "nothing was run");
+}
+
 #[test]
 fn etcd_slow_and_lossy_networks_are_refused_by_a_kernel_without_netem() {
     if kernel_has_netem() {
@@ -78,14 +89,72 @@ fn etcd_slow_and_lossy_networks_are_refused_by_a_kernel_without_netem() {
         passes("experiments/etcd/lossy-network.yaml");
         return;
     }
-    for (file, step) in [
-        ("slow-network", "slow-leader cannot be done here: networkDelay"),
-        ("lossy-network", "lossy-leader cannot be done here: networkLoss"),
-    ] {
-        let done = run(&Desk::new(), &shipped(&format!("experiments/etcd/{file}.yaml")), "out").exits(22);
-        let why = format!("step {step}: this kernel has no netem (CONFIG_NET_SCH_NETEM)");
-        assert!(done.err.contains(&why), "{}", done.err);
+    is_refused_without_netem("experiments/etcd/slow-network.yaml", "slow-leader", "networkDelay");
+    is_refused_without_netem("experiments/etcd/lossy-network.yaml", "lossy-leader", "networkLoss");
+}
+
+/// What the report of a run says to prove its only step, which was in force for all of its time and is taken back.
+fn proof_in(desk: &Desk) -> String {
+    all_reverted(&desk.path("out"));
+    let report = report_in(&desk.path("out"));
+    let steps = report["steps"].as_array().expect("a report has steps");
+    assert!(steps.len() == 1 && steps[0]["unproven"].is_null(), "{steps:#?}");
+    let proof = steps[0]["proof"].as_str().expect("it is proven").to_owned();
+    println!("{proof}");
+    proof
+}
+
+/// The number before these words.
+fn number_before(words: &str, text: &str) -> f64 {
+    let before = text.split_once(words).and_then(|(before, _)| before.split_whitespace().last());
+    let number = before.and_then(|number| number.parse().ok());
+    assert!(number.is_some(), "no number before `{words}` in `{text}`");
+    number.expect("just checked")
+}
+
+/// It passes in the virtual machine as well (`vm_experiments`), of whose kernel it is known that it has netem.
+#[test]
+fn refkv_slow_network_passes_or_is_refused_by_a_kernel_without_netem() {
+    if !kernel_has_netem() {
+        return is_refused_without_netem(
+            "experiments/refkv/slow-network.yaml",
+            "slow-leader",
+            "networkDelay",
+        );
     }
+    let desk = passes("experiments/refkv/slow-network.yaml");
+    let proof = proof_in(&desk);
+    assert!(proof.starts_with("netem on eth0: "), "{proof}");
+    // A busy machine lets them wait longer, and none wait shorter.
+    let [shortest, longest] = [" to ", " ms"].map(|words| number_before(words, &proof));
+    assert!(shortest > 39.0 && longest >= shortest, "{proof}");
+    fails_with(
+        &desk,
+        &[(r#""max":"1s""#, r#""max":"41ms""#), (r#""min":"40ms""#, r#""min":"1ms""#)],
+        &["half of the commits wait for the network, and no longer than a user waits"],
+    );
+}
+
+#[test]
+fn refkv_lossy_network_passes_or_is_refused_by_a_kernel_without_netem() {
+    if !kernel_has_netem() {
+        return is_refused_without_netem(
+            "experiments/refkv/lossy-network.yaml",
+            "lossy-leader",
+            "networkLoss",
+        );
+    }
+    let desk = passes("experiments/refkv/lossy-network.yaml");
+    let proof = proof_in(&desk);
+    assert!(proof.starts_with("netem on eth0: "), "{proof}");
+    let [came, lost] = [" packets came", " lost"].map(|words| number_before(words, &proof));
+    // One of ten, of hundreds.
+    assert!(came > 300.0 && (0.05..0.2).contains(&(lost / came)), "{proof}");
+    fails_with(
+        &desk,
+        &[(r#""max":"1s""#, r#""max":"1ms""#)],
+        &["half of the commits do not wait for what is lost"],
+    );
 }
 
 #[test]

@@ -189,6 +189,24 @@ impl Pod {
         self.must_run(&[
             "ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", &there,
         ]);
+        self.give_addresses(other);
+    }
+
+    /// Joins two pods in the same way by a bridge in the network of a third, as a node does it.
+    pub fn connect_through(&self, between: &Self, other: &Self) {
+        let there = between.located.holder.to_string();
+        between.must_run(&["ip", "link", "add", "pods", "type", "bridge"]);
+        between.must_run(&["ip", "link", "set", "pods", "up"]);
+        for (pod, port) in [(self, "pod1"), (other, "pod2")] {
+            pod.must_run(&[
+                "ip", "link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", &there,
+            ]);
+            between.must_run(&["ip", "link", "set", port, "master", "pods", "up"]);
+        }
+        self.give_addresses(other);
+    }
+
+    fn give_addresses(&self, other: &Self) {
         for (pod, last) in [(self, 1), (other, 2)] {
             pod.must_run(&["ip", "address", "add", &format!("10.99.0.{last}/24"), "dev", "eth0"]);
             pod.must_run(&["ip", "address", "add", &format!("fd99::{last}/64"), "dev", "eth0", "nodad"]);

@@ -10,6 +10,7 @@ use seatrial::experiment::Rate;
 use seatrial::fault::network_shaping::host::obstacle;
 use seatrial::host::network_namespace;
 use seatrial::host::process::ProcessId;
+use seatrial::host::traffic_control::{Probes, Seen};
 
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
@@ -201,6 +202,31 @@ fn others_than_those_who_are_meant_are_as_fast_as_before() {
     assert!(scene.is_slow("fd99::2", 7005));
     scene.revert(&spec);
     scene.nothing_is_left();
+}
+
+/// A packet belongs to its sender until somebody receives it, and a bridge only hands it to another device, whose times are none
+/// of the pod's.
+#[test]
+fn a_probe_is_heard_of_once_where_a_bridge_hands_it_on() {
+    let [pod, node, peer] = [(); 3].map(|()| Pod::new(Grouping::None));
+    pod.connect_through(&node, &peer);
+    let holder = ProcessId::of(pod.located.holder).expect("readable").expect("it lives");
+    let opened = network_namespace::inside(&holder, Probes::open).expect("it can be entered");
+    let (mut probes, _) = opened.expect("it lives");
+    let mut seen = Seen::default();
+    let mut hear = |probes: &mut Probes| {
+        let more = probes.hear().expect("times are told");
+        seen.handed += more.handed;
+        seen.waited.extend(more.waited);
+        (seen.handed, seen.waited.len())
+    };
+    // Those of a first probe are heard before the next one is sent, as they are by looks.
+    for sent in 1..=3 {
+        probes.send("10.99.0.2".parse().expect("an address"), 9);
+        eventually("it is sent", Duration::from_secs(10), || (hear(&mut probes).1 >= sent).then_some(()));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(hear(&mut probes), (3, 3));
 }
 
 #[test]
@@ -434,7 +460,7 @@ fn a_kernel_without_netem_says_so() {
 /// On a kernel with netem alone, such as that of the virtual machine of the tests.
 mod vm_netem {
     use super::*;
-    use crate::vm::inside;
+    use crate::vm::{inside, these};
 
     const BOTH: [&str; 2] = ["10.99.0.2", "fd99::2"];
 
@@ -487,6 +513,12 @@ mod vm_netem {
                 scene.nothing_is_left();
             },
         );
+    }
+
+    /// Not every kernel tells what a bridge does.
+    #[test]
+    fn a_probe_is_heard_of_once_here_as_well() {
+        these(&["node_shaping::a_probe_is_heard_of_once_where_a_bridge"]);
     }
 
     #[test]

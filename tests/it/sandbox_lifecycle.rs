@@ -104,6 +104,15 @@ fn crashed_container_restarts_at_once_and_then_backs_off() {
 }
 
 #[test]
+fn says_what_a_container_wrote_before_it_ended() {
+    let fixture = Fixture::up("words", shell_set(1, "echo to work; echo no such table >&2; exit 134"));
+    fixture.wait_for("its last words", |now| {
+        let waiting = now.pod(0).and_then(|pod| pod.containers[0].waiting.clone()).unwrap_or_default();
+        waiting == "CrashLoopBackOff (exit code 134 (SIGABRT): to work | no such table)"
+    });
+}
+
+#[test]
 fn says_which_program_is_missing() {
     let mut spec = shell_set(1, "");
     spec.pod.containers[0].argv = vec!["no-such-program".to_owned()];

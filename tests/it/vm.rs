@@ -13,6 +13,11 @@
 //!
 //! Under emulation everything takes several times as long: what is tested there takes long enough, and is never asked to
 //! be quick. A fault with a deadline of a few seconds may be late for it.
+//!
+//! Whole experiments have budgets, elections and a store's own timeouts, which no patience of a test reaches. For them there
+//! is a second machine, whose clock is its own where it is emulated: it counts instructions (qemu's `-icount`) and skips the
+//! time in which there is nothing to do. However little of the processors it gets, in there a second is as long as the work
+//! that fits into it. Such a machine has one processor: more do not even boot with one count.
 
 mod image;
 
@@ -32,10 +37,24 @@ use crate::again::alone;
 const INSIDE: &str = "SEATRIAL_TEST_IN_VM";
 const BOOT: Duration = Duration::from_mins(2);
 const REQUEST: Duration = Duration::from_mins(5);
+/// How many times as long a machine may take whose clock is its own.
+const UNHURRIED: u32 = 6;
+/// The instructions of such a machine take four nanoseconds each (two to the power of this).
+const COUNT: &str = "shift=2,sleep=off";
 /// How much of the console is shown when the machine fails.
 const TAIL: usize = 40;
 
-static MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::boot()));
+static MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::boot(Clock::Shared)));
+static UNHURRIED_MACHINE: LazyLock<Mutex<Machine>> = LazyLock::new(|| Mutex::new(Machine::boot(Clock::Own)));
+
+/// By what an emulated machine tells the time; with KVM it is always as quick as this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// That of this machine.
+    Shared,
+    /// What it has done itself.
+    Own,
+}
 
 /// Does the work of a test in the machine; `test` is its path, such as `vm_module::name`.
 #[track_caller]
@@ -43,14 +62,25 @@ pub fn inside(test: &str, work: impl FnOnce()) {
     if is_here() {
         return work();
     }
-    let printed = run(&alone(test));
+    let printed = run(&MACHINE, &alone(test));
     assert!(printed.contains(" 1 passed"), "the machine knows no test {test}");
 }
 
 /// Runs tests in the machine that also run on the host; each of `names` is the beginning of the path of one or more.
 #[track_caller]
 pub fn these(names: &[&str]) {
-    let printed = run(&[names, &["--test-threads=2"]].concat());
+    they_ran(names, &run(&MACHINE, &[names, &["--test-threads=2"]].concat()));
+}
+
+/// The same, one after the other, in the machine whose clock is its own; what they print is shown.
+#[track_caller]
+pub fn these_unhurried(names: &[&str]) {
+    let arguments = [names, &["--test-threads=1", "--show-output"]].concat();
+    they_ran(names, &run(&UNHURRIED_MACHINE, &arguments));
+}
+
+#[track_caller]
+fn they_ran(names: &[&str], printed: &str) {
     for name in names {
         assert!(printed.contains(&format!("\ntest {name}")), "the machine knows no test {name}");
     }
@@ -66,10 +96,10 @@ pub fn patient(limit: Duration) -> Duration {
     if is_here() { limit * 5 } else { limit }
 }
 
-/// Runs this test binary in the machine; what it printed, when all has passed.
+/// Runs this test binary in a machine; what it printed, when all has passed.
 #[track_caller]
-fn run(arguments: &[&str]) -> String {
-    let mut machine = MACHINE.lock().expect("the machine is lost, an earlier test tells how");
+fn run(machine: &Mutex<Machine>, arguments: &[&str]) -> String {
+    let mut machine = machine.lock().expect("the machine is lost, an earlier test tells how");
     let (is_passed, text) = machine.ask(arguments);
     drop(machine);
     assert!(is_passed, "failed in the virtual machine, see above");
@@ -80,10 +110,12 @@ struct Machine {
     requests: ChildStdin,
     answers: Receiver<String>,
     console: Console,
+    /// How long a request may take.
+    limit: Duration,
 }
 
 impl Machine {
-    fn boot() -> Self {
+    fn boot(clock: Clock) -> Self {
         let reason = "the machine's kernel is one for x86-64; leave it out here: `-- --skip vm_`";
         assert_eq!(std::env::consts::ARCH, "x86_64", "{reason}");
         let kernel = Kernel::cached();
@@ -91,8 +123,8 @@ impl Machine {
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "--"])
             .arg(find("qemu-system-x86_64"))
-            .args("-nodefaults -no-user-config -no-reboot -display none -m 2G -smp 2".split(' '))
-            .args(accelerator())
+            .args("-nodefaults -no-user-config -no-reboot -display none -m 2G".split(' '))
+            .args(processors(clock))
             .args(["-serial", "file:/dev/stderr", "-serial", "stdio"])
             .args(["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all"])
             .arg("-kernel")
@@ -116,8 +148,10 @@ impl Machine {
         });
         let (requests, console) = pipes.recv().expect("qemu was started");
         let console = Console::of(console.expect("piped"));
-        let mut machine = Self { requests: requests.expect("piped"), answers, console };
-        machine.until(Instant::now() + BOOT, |line| (line == "ready").then_some(()));
+        let times = if clock == Clock::Own { UNHURRIED } else { 1 };
+        let mut machine =
+            Self { requests: requests.expect("piped"), answers, console, limit: times * REQUEST };
+        machine.until(Instant::now() + times * BOOT, |line| (line == "ready").then_some(()));
         machine
     }
 
@@ -126,7 +160,7 @@ impl Machine {
         let mark = format!("end-{:016x}", rand::random::<u64>());
         writeln!(self.requests, "{mark} {}", arguments.join(" ")).expect("the machine listens");
         let mut text = String::new();
-        let status = self.until(Instant::now() + REQUEST, |line| {
+        let status = self.until(Instant::now() + self.limit, |line| {
             if let Some(status) = line.strip_prefix(&mark) {
                 return Some(status.trim().to_owned());
             }
@@ -152,15 +186,15 @@ impl Machine {
     }
 }
 
-/// KVM where it works: its device may be there without anything behind it.
-fn accelerator() -> [&'static str; 4] {
+/// By KVM where it works: its device may be there without anything behind it.
+fn processors(clock: Clock) -> Vec<&'static str> {
     let processor = std::fs::read_to_string("/proc/cpuinfo").expect("proc is mounted");
     let is_able = processor.split_ascii_whitespace().any(|flag| flag == "vmx" || flag == "svm");
     let is_allowed = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
-    if is_able && is_allowed {
-        ["-accel", "kvm", "-cpu", "host"]
-    } else {
-        ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    match clock {
+        _ if is_able && is_allowed => vec!["-accel", "kvm", "-cpu", "host", "-smp", "2"],
+        Clock::Shared => vec!["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
+        Clock::Own => vec!["-accel", "tcg", "-icount", COUNT, "-cpu", "max", "-smp", "1"],
     }
 }
 

@@ -4,6 +4,10 @@
 //! (`SO_TIMESTAMPING`, Documentation/networking/timestamping.rst): in between it waited, and nobody at the other end has to
 //! answer for that to be known. What the discipline loses is handed over and never sent; what cannot leave, because nobody
 //! has the address or a rule drops it, is not even handed over. Probes do arrive, and what answers them is not let in.
+//!
+//! A packet belongs to its sender's socket until somebody receives it. A device on top of another one hands it over again, and
+//! on some kernels (6.1) so does a bridge beyond the pod's own device, which then sends it at once: of each probe only the first
+//! times count.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
@@ -26,8 +30,8 @@ const TIMES: u32 = libc::SOF_TIMESTAMPING_SOFTWARE
 /// `SCM_TSTAMP_SND` and `SCM_TSTAMP_SCHED` of linux/errqueue.h.
 const SENT: u32 = 0;
 const HANDED: u32 = 1;
-/// Probes that may be on their way at once; those that are lost never come back.
-const UNDER_WAY: usize = 4_096;
+/// Probes that are remembered: those that are lost never come back, and others come again.
+const REMEMBERED: usize = 4_096;
 
 /// Sends probes and hears of them.
 #[derive(Debug)]
@@ -108,8 +112,8 @@ fn deafen(socket: &UdpSocket) -> io::Result<()> {
 #[derive(Debug)]
 struct Probe {
     socket: UdpSocket,
-    /// When each that is under way was handed over.
-    handed: BTreeMap<u32, TimeSpec>,
+    /// When each of the last ones was handed over, until it is sent.
+    handed: BTreeMap<u32, Option<TimeSpec>>,
 }
 
 impl Probe {
@@ -124,13 +128,12 @@ impl Probe {
     fn hear(&mut self, seen: &mut Seen) -> io::Result<()> {
         while let Some((what, which, when)) = self.next()? {
             match what {
-                // A device on top of another one hands it over twice.
                 HANDED if !self.handed.contains_key(&which) => {
                     seen.handed += 1;
-                    self.handed.insert(which, when);
+                    self.handed.insert(which, Some(when));
                 }
                 SENT => {
-                    if let Some(handed) = self.handed.remove(&which) {
+                    if let Some(handed) = self.handed.get_mut(&which).and_then(Option::take) {
                         // A clock that was set meanwhile shows nothing.
                         let waited = u64::try_from((when - handed).num_nanoseconds()).ok();
                         seen.waited.extend(waited.map(Duration::from_nanos));
@@ -139,7 +142,7 @@ impl Probe {
                 _ => {}
             }
         }
-        while self.handed.len() > UNDER_WAY {
+        while self.handed.len() > REMEMBERED {
             self.handed.pop_first();
         }
         Ok(())

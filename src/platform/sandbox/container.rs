@@ -26,6 +26,9 @@ pub const PLAN_DESCRIPTOR: i32 = 3;
 /// The descriptor for the reason of a failure.
 pub const REPORT_DESCRIPTOR: i32 = 4;
 
+/// How the line begins that is written to a log before what a start of the container writes.
+pub const HEADLINE: &str = "--- start ";
+
 /// A container, with everything decided.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContainerPlan {

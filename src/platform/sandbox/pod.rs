@@ -21,6 +21,7 @@ use crate::node::LocatedPod;
 
 mod backoff;
 mod environment;
+mod last_words;
 mod plan;
 mod probing;
 mod status;

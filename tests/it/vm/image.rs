@@ -9,6 +9,8 @@ use std::process::Command;
 
 use cpio::newc::Builder;
 
+use crate::e2e_fixture::experiments_in;
+
 /// Programs that tests run; busybox has the rest.
 const PROGRAMS: [&str; 15] = [
     "dd",
@@ -109,6 +111,9 @@ pub fn make(kernel: &Kernel) -> File {
     for name in PROGRAMS {
         let path = find(name);
         image.program(&path, &path);
+    }
+    for file in experiments_in("experiments/refkv") {
+        image.file(&file, &file);
     }
     let stripped = tempfile::tempdir().expect("a temporary folder");
     let own = std::env::current_exe().expect("this is a program");

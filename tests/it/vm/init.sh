@@ -13,7 +13,8 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root SEATRIAL_TEST_IN_VM=1
 # There is no udev to make nodes of mapped devices.
 export DM_DISABLE_UDEV=1
 /bin/busybox --install -s /bin
-mkdir -p /dev /proc /sys /tmp /run
+# A container gets files of its own in /etc, which every Linux has.
+mkdir -p /dev /proc /sys /tmp /run /etc
 mount -t devtmpfs devtmpfs /dev
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

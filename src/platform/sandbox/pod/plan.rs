@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::environment::{PodFacts, Resolved, resolve};
 use super::volumes::Volumes;
-use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, ProcessPlan, RootPlan};
+use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, HEADLINE, ProcessPlan, RootPlan};
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::network::GATEWAY;
 use crate::platform::sandbox::pod_spec::{Container, Mount};
@@ -22,20 +22,20 @@ pub fn container(
     container: &Container,
     start: u32,
 ) -> io::Result<ContainerPlan> {
-    let logs = world.dir.logs().join(&facts.name);
-    fs::create_dir_all(&logs)?;
+    let log = log(world, facts, container);
+    log.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut binds =
         container.mounts.iter().map(|mount| bind(mount, volumes)).collect::<io::Result<Vec<_>>>()?;
     binds.sort_by_key(|bind| bind.target.components().count());
     binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
     Ok(ContainerPlan {
         headline: format!(
-            "--- start {start} of {} in {} at {}",
+            "{HEADLINE}{start} of {} in {} at {}",
             container.name,
             facts.name,
             jiff::Timestamp::now()
         ),
-        log: logs.join(format!("{}.log", container.name)),
+        log,
         root: RootPlan {
             scratch: world.dir.scratch(),
             hidden: vec![world.dir.root().to_owned()],
@@ -45,6 +45,11 @@ pub fn container(
         },
         process: process(world, facts, container, resolved(world, facts, container)?),
     })
+}
+
+/// Where all starts of `container` write.
+pub fn log(world: &World, facts: &PodFacts, container: &Container) -> PathBuf {
+    world.dir.logs().join(&facts.name).join(format!("{}.log", container.name))
 }
 
 /// The plan of running `argv` in `container`.

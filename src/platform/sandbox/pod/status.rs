@@ -6,7 +6,7 @@ use std::{fs, io};
 use super::PodSandbox;
 use super::supervise::Place;
 use crate::node::LocatedContainer;
-use crate::platform::sandbox::holder::{Ended, Running};
+use crate::platform::sandbox::holder::Running;
 use crate::platform::sandbox::pod_spec::Container;
 
 impl PodSandbox<'_> {
@@ -60,8 +60,8 @@ impl PodSandbox<'_> {
         });
     }
 
-    /// A container does not run any more.
-    pub(super) fn show_ended(&self, container: &Container, place: Place, ended: Option<&Ended>) {
+    /// A container does not run any more, for this reason, or because its whole pod has ended.
+    pub(super) fn show_ended(&self, container: &Container, place: Place, why: Option<&str>) {
         self.world.board.update(self.facts.ordinal, |entry| {
             if let Some(located) = &mut entry.located {
                 located.containers.retain(|known| known.name != container.name);
@@ -70,7 +70,7 @@ impl PodSandbox<'_> {
                 let status = &mut entry.pod.containers[index];
                 status.running = false;
                 status.ready = false;
-                status.waiting = ended.map(|ended| format!("Terminated (exit code {})", ended.exit_code));
+                status.waiting = why.map(|why| format!("Terminated ({why})"));
             }
         });
     }

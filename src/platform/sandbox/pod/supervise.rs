@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::PodSandbox;
 use super::backoff::Backoff;
-use super::{plan, probing};
+use super::{last_words, plan, probing};
 use crate::host::cgroup;
 use crate::platform::sandbox::holder::{Ended, NotStarted, Running};
 use crate::platform::sandbox::pod_spec::Container;
@@ -34,6 +34,7 @@ pub enum Place {
 enum Outcome {
     Ended {
         exit_code: i32,
+        why: String,
         ran: Duration,
     },
     NotStarted(String),
@@ -107,10 +108,14 @@ impl PodSandbox<'_> {
         };
         self.show_running(container, place, &running, history.starts);
         let ended = self.watch(container, place, &mut running).await;
-        self.show_ended(container, place, ended.as_ref());
+        let ran = since.elapsed();
+        let ended = ended.map(|Ended { exit_code, .. }| {
+            (exit_code, last_words::of(exit_code, &plan::log(self.world, self.facts, container)))
+        });
+        self.show_ended(container, place, ended.as_ref().map(|(_, why)| why.as_str()));
         match ended {
             None => Outcome::Over,
-            Some(ended) => Outcome::Ended { exit_code: ended.exit_code, ran: since.elapsed() },
+            Some((exit_code, why)) => Outcome::Ended { exit_code, why, ran },
         }
     }
 
@@ -154,9 +159,7 @@ impl PodSandbox<'_> {
 impl History {
     fn note(&mut self, outcome: Outcome) {
         self.last = match outcome {
-            Outcome::Ended { exit_code, ran } => {
-                Some((format!("exit code {exit_code}"), self.backoff.after(ran)))
-            }
+            Outcome::Ended { why, ran, .. } => Some((why, self.backoff.after(ran))),
             Outcome::NotStarted(reason) => Some((reason, self.backoff.after(Duration::ZERO))),
             Outcome::Over => None,
         };
