@@ -11,9 +11,6 @@ use crate::experiment::{Hypothesis, Sli, Verdict};
 /// Violations that are told; further ones are counted.
 const TOLD: usize = 5;
 
-/// Violations whose operation is named, so that they can be found in the record.
-const NAMED: usize = 500;
-
 /// What a check says.
 struct Said {
     verdict: Verdict,

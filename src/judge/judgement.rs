@@ -118,6 +118,9 @@ impl StepOutcome {
     }
 }
 
+/// Violations of a claim whose operation is named; further ones are counted.
+pub const MOST_VIOLATIONS: usize = 500;
+
 /// What became of one hypothesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,7 +141,7 @@ pub struct Claim {
     pub recovery: Option<Recovery>,
     /// The operations that prove a violation.
     pub witness: Vec<WitnessOperation>,
-    /// One operation for each violation that was found, as far as they are counted: a write that is not where it should
+    /// One operation for each violation that was found, at most [`MOST_VIOLATIONS`]: a write that is not where it should
     /// be, or the last operation of a contradiction.
     #[serde(default)]
     pub violations: Vec<WitnessOperation>,

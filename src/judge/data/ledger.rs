@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{NAMED, Said, TOLD, prefix, without_prefix};
+use super::{Said, TOLD, prefix, without_prefix};
 use crate::api::{Nanos, Ordinal};
 use crate::experiment::Verdict;
 use crate::journal::entry::{Entry, Held};
@@ -12,7 +12,7 @@ use crate::judge::durability::{
     self, Answer, Counts, Durability, Fate, FinalReads, Holding, LedgerWrite, MemberAnswer, Missing, Phantom,
 };
 use crate::judge::facts::Facts;
-use crate::judge::judgement::WitnessOperation;
+use crate::judge::judgement::{MOST_VIOLATIONS, WitnessOperation};
 use crate::judge::words;
 
 /// Compares the ledger's writes with the final reads.
@@ -48,7 +48,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
             }
             let shown = lost.iter().chain(&diverged).map(|missing| &missing.write);
             let shown = shown.chain(phantoms.iter().filter_map(|phantom| phantom.write.as_ref()));
-            let mut violations: Vec<WitnessOperation> = shown.take(NAMED).map(witness).collect();
+            let mut violations: Vec<WitnessOperation> = shown.take(MOST_VIOLATIONS).map(witness).collect();
             let witness = violations.iter().take(TOLD).cloned().collect();
             violations.sort_by_key(|violation| violation.call);
             Said { verdict: Verdict::Fail, sentences, witness, violations }

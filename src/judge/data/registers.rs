@@ -1,11 +1,11 @@
 //! `linearizability`: is there an order of all operations on registers that explains every answer?
 
-use super::{NAMED, Said, TOLD, prefix, without_prefix};
+use super::{Said, TOLD, prefix, without_prefix};
 use crate::experiment::{Reads, Verdict};
 use crate::judge::claim::Evidence;
 use crate::judge::facts::Facts;
 use crate::judge::history::{Builder, CasOutcome, History, Kind, Operation};
-use crate::judge::judgement::WitnessOperation;
+use crate::judge::judgement::{MOST_VIOLATIONS, WitnessOperation};
 use crate::judge::linearizability::{self, Outcome, Witness};
 use crate::judge::words;
 
@@ -46,7 +46,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
             let first = witnesses.first().map_or(&[][..], |witness| &witness.operations);
             let last = |witness: &Witness| witness.operations.iter().max_by_key(|last| last.call).map(shown);
             let mut violations: Vec<WitnessOperation> =
-                witnesses.iter().filter_map(last).take(NAMED).collect();
+                witnesses.iter().filter_map(last).take(MOST_VIOLATIONS).collect();
             violations.sort_by_key(|violation| violation.call);
             let witness = first.iter().map(shown).collect();
             Said { verdict: Verdict::Fail, sentences, witness, violations }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use crate::api::Nanos;
-use crate::judge::judgement::{Claim, WitnessOperation};
+use crate::judge::judgement::{Claim, MOST_VIOLATIONS, WitnessOperation};
 use crate::report::html::draw::{Row, upright, worth_drawing};
 use crate::report::html::operations::{Operation, Outcome};
 use crate::report::html::scale::{Decades, LEFT, Px, RIGHT, Time};
@@ -38,12 +38,14 @@ pub(super) fn row(story: &Story<'_>, time: Time) -> (Option<Row>, Vec<String>) {
         thin::by_rank(points(|operation| operation.outcome == Outcome::Answered && operation.writes));
     let failed = thin::by_spot(points(|operation| operation.outcome == Outcome::Failed));
     let unknown = thin::by_spot(points(|operation| operation.outcome == Outcome::Unknown));
-    let notes = notes([&reads, &writes], [&failed, &unknown]);
+    let mut notes = notes([&reads, &writes], [&failed, &unknown]);
+    if story.judgement.claims.iter().any(|claim| claim.violations.len() >= MOST_VIOLATIONS) {
+        notes.push(format!("Of the violations of each promise the first {MOST_VIOLATIONS} are marked."));
+    }
     let body = html! {
-        @for (value, name) in axis.ticks() {
+        @for (value, _) in axis.ticks() {
             @let y = axis.y(value);
             line class="decade" x1=(LEFT) x2=(RIGHT) y1=(y) y2=(y) {}
-            text class="decade" x=(LEFT + Px::units(3)) y=(y - Px::units(3)) { (name) }
         }
         g class="points" data-lowest=(axis.lowest) data-highest=(axis.highest) data-height=(HEIGHT) {
             path class="p read" data-what="read answered" d=(dots(&reads)) {}
@@ -52,6 +54,9 @@ pub(super) fn row(story: &Story<'_>, time: Time) -> (Option<Row>, Vec<String>) {
             path class="p unknown" data-what="outcome unknown" d=(bars(&unknown)) {}
         }
         (wrong(story, time))
+        @for (value, name) in axis.ticks() {
+            text class="decade" x=(LEFT + Px::units(3)) y=(axis.y(value) - Px::units(3)) { (name) }
+        }
     };
     (
         Some(Row { name: "latency".into(), note: Some("of each operation".into()), height: HEIGHT, body }),
