@@ -7,6 +7,7 @@ pub mod args;
 mod bench;
 #[cfg(feature = "kubernetes")]
 mod cluster;
+mod compare;
 mod console;
 #[cfg(feature = "kubernetes")]
 mod controller;
@@ -94,6 +95,7 @@ fn dispatch(command: Command) -> Exit {
         #[cfg(feature = "kubernetes")]
         Command::Report(args) if args.place.on == On::Kubernetes => cluster::report(&args),
         Command::Report(args) => recorded::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         #[cfg(feature = "kubernetes")]
         Command::Status(args) => cluster::status(&args),
         #[cfg(feature = "kubernetes")]

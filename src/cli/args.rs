@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod compare;
 #[cfg(feature = "kubernetes")]
 mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::compare::{Compare, Format};
 #[cfg(feature = "kubernetes")]
 pub use self::operate::{
     BenchCluster, Context, Controller, Install, Operated, Preflight, Reap, SoakCluster, Uninstall,
@@ -57,6 +59,8 @@ pub enum Command {
     Judge(Recorded),
     /// Write the reports of a recorded run again
     Report(Recorded),
+    /// Show what got worse and what got better from one recorded run to another
+    Compare(Compare),
     /// Show how Experiments stand in a cluster
     #[cfg(feature = "kubernetes")]
     Status(Status),
@@ -168,16 +172,7 @@ pub struct Plan {
     pub seed: u64,
     /// As what it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
-    pub output: PlanFormat,
-}
-
-/// As what a plan is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum PlanFormat {
-    /// For people
-    Text,
-    /// For programs
-    Yaml,
+    pub output: Format,
 }
 
 /// A recorded run.

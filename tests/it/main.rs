@@ -36,6 +36,7 @@ mod cluster_traces;
 mod cluster_turn;
 mod cluster_whole_fixture;
 mod e2e_attach;
+mod e2e_compare;
 mod e2e_disks;
 mod e2e_experiments;
 mod e2e_fixture;
