@@ -82,6 +82,11 @@ fn dispatch(command: Command) -> Exit {
         Command::Run(args) => match args.place.on {
             #[cfg(feature = "sandbox")]
             On::Sandbox => run::run(&args),
+            #[cfg(all(feature = "kubernetes", feature = "sandbox"))]
+            On::Kubernetes if args.repeat.is_some() => console::error(
+                "--repeat is for a sandbox: in a cluster, start one run after the other",
+                Exit::Usage,
+            ),
             #[cfg(feature = "kubernetes")]
             On::Kubernetes => cluster::run(&args),
         },

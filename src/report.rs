@@ -8,5 +8,6 @@ pub mod compare;
 pub(crate) mod fixture;
 pub mod junit;
 pub mod live;
+pub mod repeated;
 pub mod summary;
 pub mod wrap;

@@ -6,6 +6,8 @@ mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod place;
 
+#[cfg(feature = "sandbox")]
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -131,6 +133,7 @@ pub struct Files {
 Examples:
   seatrial run experiments/quickstart.yaml
   seatrial run experiment.yaml statefulset.yaml --seed 7 --out runs/try-7
+  seatrial run experiment.yaml statefulset.yaml --seed 1 --repeat 20 --out runs/twenty
   seatrial sandbox up statefulset.yaml --name dev && seatrial run experiment.yaml --sandbox dev
   seatrial run experiment.yaml --on kubernetes --context staging --namespace db")]
 pub struct Run {
@@ -150,6 +153,11 @@ pub struct Run {
     #[cfg(feature = "sandbox")]
     #[arg(long, value_name = "NAME")]
     pub sandbox: Option<String>,
+    /// Run it so many times in a sandbox, with one seed after the other, each in a numbered folder below --out, and tell
+    /// in the end how often each claim held
+    #[cfg(feature = "sandbox")]
+    #[arg(long, value_name = "TIMES")]
+    pub repeat: Option<NonZeroU32>,
     /// Where it runs.
     #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
     #[command(flatten)]

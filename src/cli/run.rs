@@ -23,10 +23,14 @@ use crate::report::live::{Live, Style};
 use crate::run::{Platform, RunError, Setup};
 use crate::store;
 
+mod repeat;
 mod torn;
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
+    if let Some(times) = args.repeat {
+        return repeat::run(args, times);
+    }
     // Before anything is started: it is the cheapest mistake to tell.
     if let Some(folder) = &args.out
         && let Err(why) = refuse_used(folder)

@@ -46,6 +46,7 @@ mod e2e_input;
 mod e2e_live;
 mod e2e_machine;
 mod e2e_recorded;
+mod e2e_repeat;
 mod e2e_reports;
 mod e2e_secure;
 mod e2e_texts;
