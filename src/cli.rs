@@ -41,6 +41,8 @@ mod sandbox;
 mod scene;
 #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod soak;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod step_summary;
 #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod wish;
 

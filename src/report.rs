@@ -8,6 +8,7 @@ pub mod compare;
 pub(crate) mod fixture;
 pub mod junit;
 pub mod live;
+pub mod markdown;
 pub mod repeated;
 pub mod summary;
 pub mod wrap;

@@ -6,6 +6,8 @@ mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod place;
 
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use std::ffi::OsString;
 #[cfg(feature = "sandbox")]
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -149,6 +151,9 @@ pub struct Run {
     /// Print the verdict only
     #[arg(long, short)]
     pub quiet: bool,
+    /// Append a summary in Markdown to this file, as GitHub Actions shows it
+    #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY", hide_env_values = true)]
+    pub summary: Option<OsString>,
     /// Run in this kept sandbox instead of a new one
     #[cfg(feature = "sandbox")]
     #[arg(long, value_name = "NAME")]

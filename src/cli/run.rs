@@ -12,6 +12,7 @@ use super::recorded::{self, JOURNAL};
 use super::runtime::{block_on, interrupts};
 use super::sandbox;
 use super::scene::{self, Scene, Set};
+use super::step_summary;
 use crate::engine::Limits;
 use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
@@ -185,6 +186,7 @@ fn experiment_in(
     match recorded::read(&journal) {
         Ok(judgement) => {
             recorded::write(&judgement, folder);
+            step_summary::append(&judgement, args);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {
                 console::hint(format_args!("journal, reports and logs are in {}", folder.display()));

@@ -136,6 +136,9 @@ fn start(args: &args::Run, seed: u64, folder: &Path) -> io::Result<Child> {
     if let Some(sandbox) = &args.sandbox {
         command.args(["--sandbox", sandbox]);
     }
+    if let Some(summary) = &args.summary {
+        command.arg("--summary").arg(summary);
+    }
     command.stdin(Stdio::null()).process_group(0).spawn()
 }
 
