@@ -10,5 +10,7 @@ pub mod junit;
 pub mod live;
 pub mod markdown;
 pub mod repeated;
+#[cfg(test)]
+mod schema;
 pub mod summary;
 pub mod wrap;

@@ -1,8 +1,9 @@
 //! What a run leaves and shows: for people, for continuous integration, for programs.
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::process::{Command, Stdio};
 
-use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, quickstart_with, text_of};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, quickstart_with, shipped, text_of};
 use crate::e2e_recorded::recorded;
 
 #[test]
@@ -24,6 +25,20 @@ fn the_report_says_what_the_person_was_told() {
     assert_eq!(report["steps"][0]["step"], "cut-leader");
     let proof = report["steps"][0]["proof"].as_str().expect("a proof");
     assert!(told.contains(proof) && proof.contains("EPERM"), "{told}");
+}
+
+#[test]
+fn the_report_is_as_its_schema_says() {
+    let schema = text_of(&shipped("deploy/report.schema.json"));
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    let schema = serde_json::from_str(&schema).expect("a schema is JSON");
+    compiler.add_resource("report.schema.json", schema).expect("a schema is a resource");
+    let index = compiler.compile("report.schema.json", &mut schemas).expect("it is a schema");
+    let report = recorded().report();
+    if let Err(error) = schemas.validate(&report, index) {
+        panic!("{error:#}");
+    }
 }
 
 #[test]
