@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_said_unasked_is_no_answer_and_outlives_who_said_it() {
         let launch = |_: [&OsStr; 2]| {
-            let script = r#"read question; printf '!1\n7\n!2\n!3'; kill -9 $$"#;
+            let script = r"read question; printf '!1\n7\n!2\n!3'; kill -9 $$";
             Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
         };
         let mut asked = Asked::start("", &(), launch).expect("there is a shell");
