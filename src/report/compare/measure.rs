@@ -66,7 +66,7 @@ enum Reading {
 }
 
 /// Whether the second of two values is worse, where more is worse.
-pub(super) fn trend_of<T: Ord>(first: T, second: T) -> Trend {
+pub(super) fn trend_of<T: Ord + Copy>(first: T, second: T) -> Trend {
     match second.cmp(&first) {
         std::cmp::Ordering::Less => Trend::Better,
         std::cmp::Ordering::Equal => Trend::Same,
