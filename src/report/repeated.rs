@@ -1,4 +1,5 @@
-//! The same experiment many times: how often each claim held, how long recovery took, how long the longest outage was.
+//! The same experiment many times: how often each claim held, how long recovery took, how long the longest outage was, and
+//! how long it took until another leader was there.
 //!
 //! Percentiles are of the nearest rank, so that each is a measurement. The 99th of fewer than a hundred is their maximum,
 //! and is called that. A run that did not recover is slower than all that did.
@@ -40,6 +41,11 @@ impl fmt::Display for Repeated<'_> {
                 run.headline
             )?;
         }
+        let failovers: Vec<Option<Nanos>> = runs.iter().filter_map(failover).map(Some).collect();
+        if !failovers.is_empty() {
+            let spread = spread(failovers);
+            writeln!(f, "  {:<13} {spread}, from a fault that hit the leader to another leader", "failover")?;
+        }
         for claim in &last.claims {
             claim_lines(f, &claim.name, runs)?;
         }
@@ -63,6 +69,21 @@ fn claim_lines(f: &mut fmt::Formatter<'_>, name: &str, runs: &[Judgement]) -> fm
         }
     }
     Ok(())
+}
+
+/// The longest time from the decision of a step that hit the leader to another one, seen before the next step; none where
+/// no leader was hit, or none followed.
+fn failover(run: &Judgement) -> Option<Nanos> {
+    let took = run.steps.iter().filter_map(|step| {
+        let (before, after): (Vec<_>, Vec<_>) =
+            run.elections.iter().partition(|election| election.at <= step.chosen);
+        let leader = before.last()?.leader;
+        let next = run.steps.iter().map(|other| other.chosen).find(|&chosen| chosen > step.chosen);
+        let another = after.iter().find(|election| election.leader != leader)?;
+        let is_its_doing = step.affected.contains(&leader) && next.is_none_or(|next| another.at <= next);
+        is_its_doing.then(|| another.at - step.chosen)
+    });
+    took.max()
 }
 
 /// `4 passed, 1 failed`: those that there are.
@@ -94,6 +115,7 @@ fn spread(mut times: Vec<Option<Nanos>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::judgement::Election;
     use crate::report::fixture::{S, claim, judgement, measured};
 
     fn run(seed: u64, verdict: Verdict, outage: u64, recovered: Option<u64>) -> Judgement {
@@ -126,6 +148,26 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
 ";
         assert_eq!(Repeated(&runs).to_string(), expected);
         assert_eq!(Repeated(&[]).to_string(), "");
+    }
+
+    #[test]
+    fn a_failover_is_the_time_until_another_member_leads() {
+        let election = |at, leader| Election { at, term: at, leader, beside: None };
+        let mut led = run(7, Verdict::Pass, 0, Some(0));
+        let hit = led.steps[0].chosen;
+        assert_eq!(failover(&led), None, "nobody was seen to lead");
+        led.elections = vec![election(S, 0), election(hit + S, 0), election(hit + 3 * S, 1)];
+        assert_eq!(failover(&led), Some(3 * S));
+        let told = Repeated(std::slice::from_ref(&led)).to_string();
+        assert!(told.contains("\n  failover      p50 3 s, max of 1: 3 s, from a fault"), "{told}");
+        // Whoever leads after the next step does so for that one's sake.
+        let mut next = led.steps[0].clone();
+        (next.chosen, next.affected) = (hit + 2 * S, vec![2]);
+        led.steps.push(next);
+        assert_eq!(failover(&led), None);
+        led.steps.pop();
+        led.steps[0].affected = vec![2];
+        assert_eq!(failover(&led), None, "the leader was not hit");
     }
 
     #[test]
