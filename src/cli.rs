@@ -7,6 +7,7 @@ pub mod args;
 mod bench;
 #[cfg(feature = "kubernetes")]
 mod cluster;
+mod compare;
 mod console;
 #[cfg(feature = "kubernetes")]
 mod controller;
@@ -40,6 +41,8 @@ mod sandbox;
 mod scene;
 #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod soak;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod step_summary;
 #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod wish;
 
@@ -81,6 +84,11 @@ fn dispatch(command: Command) -> Exit {
         Command::Run(args) => match args.place.on {
             #[cfg(feature = "sandbox")]
             On::Sandbox => run::run(&args),
+            #[cfg(all(feature = "kubernetes", feature = "sandbox"))]
+            On::Kubernetes if args.repeat.is_some() => console::error(
+                "--repeat is for a sandbox: in a cluster, start one run after the other",
+                Exit::Usage,
+            ),
             #[cfg(feature = "kubernetes")]
             On::Kubernetes => cluster::run(&args),
         },
@@ -94,6 +102,7 @@ fn dispatch(command: Command) -> Exit {
         #[cfg(feature = "kubernetes")]
         Command::Report(args) if args.place.on == On::Kubernetes => cluster::report(&args),
         Command::Report(args) => recorded::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         #[cfg(feature = "kubernetes")]
         Command::Status(args) => cluster::status(&args),
         #[cfg(feature = "kubernetes")]

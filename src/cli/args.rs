@@ -1,14 +1,20 @@
 //! What can be typed.
 
+mod compare;
 #[cfg(feature = "kubernetes")]
 mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod place;
 
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use std::ffi::OsString;
+#[cfg(feature = "sandbox")]
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::compare::{Compare, Format};
 #[cfg(feature = "kubernetes")]
 pub use self::operate::{
     BenchCluster, Context, Controller, Install, Operated, Preflight, Reap, SoakCluster, Uninstall,
@@ -57,6 +63,8 @@ pub enum Command {
     Judge(Recorded),
     /// Write the reports of a recorded run again
     Report(Recorded),
+    /// Show what got worse and what got better from one recorded run to another
+    Compare(Compare),
     /// Show how Experiments stand in a cluster
     #[cfg(feature = "kubernetes")]
     Status(Status),
@@ -127,6 +135,7 @@ pub struct Files {
 Examples:
   seatrial run experiments/quickstart.yaml
   seatrial run experiment.yaml statefulset.yaml --seed 7 --out runs/try-7
+  seatrial run experiment.yaml statefulset.yaml --seed 1 --repeat 20 --out runs/twenty
   seatrial sandbox up statefulset.yaml --name dev && seatrial run experiment.yaml --sandbox dev
   seatrial run experiment.yaml --on kubernetes --context staging --namespace db")]
 pub struct Run {
@@ -142,10 +151,18 @@ pub struct Run {
     /// Print the verdict only
     #[arg(long, short)]
     pub quiet: bool,
+    /// Append a summary in Markdown to this file, as GitHub Actions shows it
+    #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY", hide_env_values = true)]
+    pub summary: Option<OsString>,
     /// Run in this kept sandbox instead of a new one
     #[cfg(feature = "sandbox")]
     #[arg(long, value_name = "NAME")]
     pub sandbox: Option<String>,
+    /// Run it so many times in a sandbox, with one seed after the other, each in a numbered folder below --out, and tell
+    /// in the end how often each claim held
+    #[cfg(feature = "sandbox")]
+    #[arg(long, value_name = "TIMES")]
+    pub repeat: Option<NonZeroU32>,
     /// Where it runs.
     #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
     #[command(flatten)]
@@ -168,16 +185,7 @@ pub struct Plan {
     pub seed: u64,
     /// As what it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
-    pub output: PlanFormat,
-}
-
-/// As what a plan is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum PlanFormat {
-    /// For people
-    Text,
-    /// For programs
-    Yaml,
+    pub output: Format,
 }
 
 /// A recorded run.

@@ -4,6 +4,9 @@
 use std::fmt::Display;
 use std::io::Write;
 
+use serde::Serialize;
+
+use super::args::Format;
 use super::exit::Exit;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 use crate::spec::problem::Problem;
@@ -11,6 +14,18 @@ use crate::spec::problem::Problem;
 /// Prints data.
 pub fn data(text: impl Display) {
     let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints data as the person asked for it.
+pub fn formatted(what: &(impl Display + Serialize), format: Format) -> Result<(), Exit> {
+    let text = match format {
+        Format::Text => Ok(what.to_string()),
+        Format::Json => serde_json::to_string_pretty(what)
+            .map(|text| text + "\n")
+            .map_err(|error| failure(&error, Exit::Unexpected)),
+        Format::Yaml => serde_yaml::to_string(what).map_err(|error| failure(&error, Exit::Unexpected)),
+    };
+    text.map(data)
 }
 
 /// Says something to the person.

@@ -1,6 +1,6 @@
 //! `seatrial validate` and `seatrial plan`: what would happen, without anything happening.
 
-use super::args::{self, PlanFormat};
+use super::args;
 use super::console;
 use super::exit::Exit;
 use super::scene::{self, Scene, Set};
@@ -37,12 +37,8 @@ pub(super) fn plan(args: &args::Plan) -> Exit {
         return exit;
     };
     let plan = crate::plan::preview(&experiment, &target(&accepted.set), None, args.seed);
-    match args.output {
-        PlanFormat::Text => console::data(&plan),
-        PlanFormat::Yaml => match serde_yaml::to_string(&plan) {
-            Ok(text) => console::data(text),
-            Err(error) => return console::failure(&error, Exit::Unexpected),
-        },
+    if let Err(exit) = console::formatted(&plan, args.output) {
+        return exit;
     }
     if plan.refusals.is_empty() { Exit::Pass } else { Exit::Refused }
 }

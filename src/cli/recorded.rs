@@ -12,13 +12,14 @@ use crate::journal::entry::Phase;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
 use crate::report::wrap::{width, wrap};
-use crate::report::{html, junit, summary};
+use crate::report::{html, junit, markdown, summary};
 
 /// The journal's name in a run's folder.
 pub(super) const JOURNAL: &str = "journal.jsonl";
 const JSON: &str = "report.json";
 const JUNIT: &str = "junit.xml";
 const HTML: &str = "report.html";
+const MARKDOWN: &str = "summary.md";
 
 /// `seatrial judge RUN`
 pub(super) fn judge(args: &Recorded) -> Exit {
@@ -73,8 +74,11 @@ fn journal_of(run: &Path) -> PathBuf {
 /// Writes every report into a folder. One that cannot be written is a warning: the journal holds everything.
 pub(super) fn write(journal: &Journal, judgement: &Judgement, folder: &Path) {
     let junit = junit::render(judgement).map_err(|error| error.to_string());
+    let markdown = markdown::render(judgement, &markdown::command_of(judgement));
     let page = html::render(journal, judgement);
-    for (name, text) in [(JSON, Ok(judgement.to_json())), (JUNIT, junit), (HTML, Ok(page))] {
+    let reports =
+        [(JSON, Ok(judgement.to_json())), (JUNIT, junit), (MARKDOWN, Ok(markdown)), (HTML, Ok(page))];
+    for (name, text) in reports {
         let path = folder.join(name);
         if let Err(why) = text.and_then(|text| fs::write(&path, text).map_err(|error| error.to_string())) {
             tracing::warn!("{} was not written: {why}", path.display());

@@ -12,6 +12,7 @@ use super::recorded::{self, JOURNAL};
 use super::runtime::{block_on, interrupts};
 use super::sandbox;
 use super::scene::{self, Scene, Set};
+use super::step_summary;
 use crate::engine::Limits;
 use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
@@ -23,10 +24,14 @@ use crate::report::live::{Live, Style};
 use crate::run::{Platform, RunError, Setup};
 use crate::store;
 
+mod repeat;
 mod torn;
 
 /// `seatrial run FILE…`
 pub(super) fn run(args: &args::Run) -> Exit {
+    if let Some(times) = args.repeat {
+        return repeat::run(args, times);
+    }
     // Before anything is started: it is the cheapest mistake to tell.
     if let Some(folder) = &args.out
         && let Err(why) = refuse_used(folder)
@@ -181,6 +186,7 @@ fn experiment_in(
     match recorded::read(&journal) {
         Ok((journal, judgement)) => {
             recorded::write(&journal, &judgement, folder);
+            step_summary::append(&judgement, args);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {
                 console::hint(format_args!("journal, reports and logs are in {}", folder.display()));

@@ -126,6 +126,11 @@ impl Sli {
         }
     }
 
+    /// The unit of the SLI with this name in documents, if there is one: every SLI can be written without parameters.
+    pub fn unit_of(name: &str) -> Option<Unit> {
+        serde_json::from_value::<Self>(serde_json::json!({ name: {} })).ok().map(|sli| sli.unit())
+    }
+
     /// Whether it can only be measured with a workload.
     pub fn needs_workload(&self) -> bool {
         match self {
@@ -242,6 +247,20 @@ impl fmt::Display for Quantile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_name_in_documents_has_a_unit() {
+        let schema = serde_json::to_value(schemars::schema_for!(Sli)).expect("a schema is JSON");
+        let variants = schema["oneOf"].as_array().expect("one schema for each SLI");
+        assert!(variants.len() > 10, "{schema}");
+        for variant in variants {
+            let names = variant["required"].as_array().expect("its name");
+            let name = names[0].as_str().expect("a name");
+            assert!(Sli::unit_of(name).is_some(), "{name}");
+        }
+        assert_eq!(Sli::unit_of("commitLatency"), Some(Unit::Latency));
+        assert_eq!(Sli::unit_of("nothing"), None);
+    }
 
     #[test]
     fn refuses_a_quantile_that_is_finer_than_it_can_tell() {

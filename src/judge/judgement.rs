@@ -2,6 +2,7 @@
 //! every machine.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Nanos, Ordinal};
@@ -9,7 +10,7 @@ use crate::experiment::Verdict;
 use crate::journal::entry::Phase;
 
 /// The answer to an experiment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Judgement {
     /// The experiment's name.
@@ -57,7 +58,7 @@ pub struct Judgement {
 }
 
 /// Something that makes the verdict worse than Pass.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reason {
     /// How bad.
@@ -69,7 +70,7 @@ pub struct Reason {
 }
 
 /// A phase with its time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PhaseSpan {
     /// Which.
@@ -81,7 +82,7 @@ pub struct PhaseSpan {
 }
 
 /// One occurrence of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepOutcome {
     /// The step.
@@ -122,7 +123,7 @@ impl StepOutcome {
 pub const MOST_VIOLATIONS: usize = 500;
 
 /// What became of one hypothesis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Claim {
     /// In the words of the experiment.
@@ -148,7 +149,7 @@ pub struct Claim {
 }
 
 /// What was found about one bound of a hypothesis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// Of which part of the run it speaks.
@@ -162,7 +163,7 @@ pub struct Finding {
 }
 
 /// The part of a run that a bound speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Scope {
     /// Before the first fault.
@@ -178,7 +179,7 @@ pub enum Scope {
 }
 
 /// An SLI's numbers in one phase. Values are in the SLI's unit: millionths, events, or nanoseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Numbers {
     /// Which phase.
@@ -204,7 +205,7 @@ pub struct Numbers {
 }
 
 /// A time without a break in which an SLI was bad: from the last good sample before to the next good one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outage {
     /// When it began, at the earliest.
@@ -216,7 +217,7 @@ pub struct Outage {
 }
 
 /// When an SLI was good again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recovery {
     /// The last revert.
@@ -228,7 +229,7 @@ pub struct Recovery {
 }
 
 /// What the clients did, all together.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadTotals {
     /// Operations that happened.
@@ -244,7 +245,7 @@ pub struct WorkloadTotals {
 }
 
 /// Latency of acknowledged writes in one phase, from their intended start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WriteLatency {
     /// Which phase.
@@ -260,7 +261,7 @@ pub struct WriteLatency {
 }
 
 /// A leader seen for the first time in its term.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Election {
     /// When it was seen.
@@ -274,7 +275,7 @@ pub struct Election {
 }
 
 /// One operation of a witness.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WitnessOperation {
     /// Its index in the journal.

@@ -47,7 +47,7 @@ pub fn render(judgement: &Judgement) -> String {
 }
 
 /// How it ended, as the text begins. A run that a guard refused was not even tried.
-fn mark(judgement: &Judgement) -> &'static str {
+pub(super) fn mark(judgement: &Judgement) -> &'static str {
     if judgement.refused.is_some() {
         return "REFUSED";
     }

@@ -75,6 +75,7 @@ impl Desk {
             .current_dir(self.folder.path())
             .env("SEATRIAL_STATE", self.state.path())
             .env_remove("RUST_LOG")
+            .env_remove("GITHUB_STEP_SUMMARY")
             .stdin(Stdio::null());
         command
     }

@@ -1,8 +1,9 @@
 //! What a run leaves and shows: for people, for continuous integration, for programs.
+#![expect(clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::process::{Command, Stdio};
 
-use crate::e2e_fixture::{Desk, Seat, patient_quickstart_with, quickstart_with};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, quickstart_with, shipped, text_of};
 use crate::e2e_recorded::recorded;
 
 #[test]
@@ -24,6 +25,20 @@ fn the_report_says_what_the_person_was_told() {
     assert_eq!(report["steps"][0]["step"], "cut-leader");
     let proof = report["steps"][0]["proof"].as_str().expect("a proof");
     assert!(told.contains(proof) && proof.contains("EPERM"), "{told}");
+}
+
+#[test]
+fn the_report_is_as_its_schema_says() {
+    let schema = text_of(&shipped("deploy/report.schema.json"));
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    let schema = serde_json::from_str(&schema).expect("a schema is JSON");
+    compiler.add_resource("report.schema.json", schema).expect("a schema is a resource");
+    let index = compiler.compile("report.schema.json", &mut schemas).expect("it is a schema");
+    let report = recorded().report();
+    if let Err(error) = schemas.validate(&report, index) {
+        panic!("{error:#}");
+    }
 }
 
 #[test]
@@ -67,7 +82,7 @@ fn reports_are_the_same_whenever_they_are_written() {
     let done =
         desk.run(&["report".as_ref(), run.folder.as_os_str(), "--out".as_ref(), "again".as_ref()]).exits(0);
     assert_eq!(done.out, run.done.out);
-    for name in ["report.html", "report.json", "junit.xml"] {
+    for name in ["report.html", "report.json", "junit.xml", "summary.md"] {
         let again = crate::e2e_fixture::text_of(&desk.path("again").join(name));
         assert!(again == run.text(name), "{name} differs");
     }
@@ -142,6 +157,30 @@ fn a_terminal_of_eighty_columns_is_enough() {
     {
         assert!(shown.contains(words), "no `{words}` in\n{shown}");
     }
+}
+
+#[test]
+fn a_step_summary_gets_the_verdict_and_the_command_that_repeats_it() {
+    let run = recorded();
+    let summary = run.text("summary.md");
+    assert!(summary.starts_with("## Seatrial: quickstart\n\n**PASS** all 4 claims held "), "{summary}");
+    assert!(summary.contains("| Pass | no acknowledged write is lost | durability: all "), "{summary}");
+    assert!(summary.ends_with("```sh\nseatrial run EXPERIMENT --seed 7\n```\n"), "{summary}");
+    let _seat = Seat::take();
+    let desk = Desk::new();
+    let hostile = "a | b `c` <b>d</b> **e** @f";
+    desk.write("it's.yaml", short().replace("no acknowledged write is lost", &format!("'{hostile}'")));
+    desk.write("steps.md", "what came before");
+    let output = desk
+        .command(&["run", "it's.yaml", "--quiet", "--seed", "7", "--out", "out"])
+        .env("GITHUB_STEP_SUMMARY", "steps.md")
+        .output()
+        .expect("the program starts");
+    Done::of(output).exits(0);
+    let text = text_of(&desk.path("steps.md"));
+    let written = text.strip_prefix("what came before\n\n## Seatrial: quickstart\n").expect("it is appended");
+    assert!(written.contains("| Pass | a &#124; b &#96;c&#96; &#60;b&#62;d&#60;/b&#62; "), "{written}");
+    assert!(written.ends_with("```sh\nseatrial run 'it'\\''s.yaml' --seed 7\n```\n"), "{written}");
 }
 
 #[test]

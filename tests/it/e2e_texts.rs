@@ -19,7 +19,9 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn every_command_explains_itself() {
     insta::assert_snapshot!("help", help(&[]));
-    for command in ["run", "validate", "plan", "judge", "report", "revert", "sandbox", "bench", "soak"] {
+    let commands =
+        ["run", "validate", "plan", "judge", "report", "compare", "revert", "sandbox", "bench", "soak"];
+    for command in commands {
         insta::assert_snapshot!(format!("help_{command}"), help(&[command]));
     }
     for command in ["up", "down", "ls"] {

@@ -13,6 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::folder::{create, name_of, refuse_used};
 use crate::cli::input::{self, Documents};
 use crate::cli::recorded::{self, JOURNAL};
+use crate::cli::step_summary;
 use crate::experiment::{Experiment, Verdict};
 use crate::report::live::{Live, Style};
 use crate::resource::{ExperimentStatus, Phase};
@@ -76,12 +77,12 @@ async fn there(
             let told = format_args!("Experiment {} was deleted: its run aborts", object.name_any());
             Ok(console::error(told, Exit::Aborted))
         }
-        Ended::Said(status) => end(seat, &status, &folder, args.quiet).await,
+        Ended::Said(status) => end(seat, &status, &folder, args).await,
     }
 }
 
 /// Judges the kept journal, or what was seen of it, and writes the reports.
-async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, is_quiet: bool) -> Result<Exit, Exit> {
+async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, args: &args::Run) -> Result<Exit, Exit> {
     let message = status.message.as_deref().unwrap_or("no reason is told");
     if status.phase == Some(Phase::Refused) {
         return Ok(refused(status, message));
@@ -97,8 +98,9 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, is_quiet: bo
     }
     let (journal, judgement) = recorded::read(&journal)?;
     recorded::write(&journal, &judgement, folder);
-    recorded::tell(&judgement, is_quiet);
-    if !is_quiet {
+    step_summary::append(&judgement, args);
+    recorded::tell(&judgement, args.quiet);
+    if !args.quiet {
         console::hint(format_args!("journal and reports are in {}", folder.display()));
         recorded::hint_page(folder);
     }

@@ -1,0 +1,79 @@
+//! Whether two runs can be held against each other: the same experiment, on as many members, on the same kind of machine.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::judge::judgement::Judgement;
+
+/// Something that two runs do not have in common, though their numbers depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlike {
+    /// What it is, for a person: `number of processors`.
+    pub what: String,
+    /// What it was in the first run.
+    pub first: String,
+    /// What it was in the second run.
+    pub second: String,
+}
+
+/// Everything that two runs do not have in common.
+pub(super) fn unlike(first: &Judgement, second: &Judgement) -> Vec<Unlike> {
+    let (here, there) = (Place::of(&first.environment), Place::of(&second.environment));
+    [
+        ("experiment", first.experiment.clone(), second.experiment.clone()),
+        ("faults", faults(first), faults(second)),
+        ("target size", members(first), members(second)),
+        ("kernel", here.kernel, there.kernel),
+        ("number of processors", here.processors, there.processors),
+        ("place", here.others, there.others),
+    ]
+    .into_iter()
+    .filter(|(_, first, second)| first != second)
+    .map(|(what, first, second)| Unlike { what: what.into(), first, second })
+    .collect()
+}
+
+/// What was broken, each step once: how often one came depends on how far the run got.
+fn faults(judgement: &Judgement) -> String {
+    let steps: BTreeSet<String> =
+        judgement.steps.iter().map(|step| format!("{} ({})", step.step, step.fault)).collect();
+    if steps.is_empty() { "none".into() } else { steps.into_iter().collect::<Vec<_>>().join(", ") }
+}
+
+fn members(judgement: &Judgement) -> String {
+    match judgement.replicas {
+        1 => "1 member".into(),
+        many => format!("{many} members"),
+    }
+}
+
+/// Where a run was, as its journal tells a person: `sandbox, Linux 6.1, 2 CPUs, as root`.
+struct Place {
+    kernel: String,
+    processors: String,
+    others: String,
+}
+
+impl Place {
+    fn of(environment: &str) -> Self {
+        let mut place = Self { kernel: unknown(), processors: unknown(), others: String::new() };
+        let mut others = Vec::new();
+        for part in environment.split(", ") {
+            if part.starts_with("Linux ") {
+                part.clone_into(&mut place.kernel);
+            } else if part.ends_with(" CPUs") {
+                part.clone_into(&mut place.processors);
+            } else if !part.starts_with("namespace ") {
+                others.push(part);
+            }
+        }
+        place.others = others.join(", ");
+        place
+    }
+}
+
+fn unknown() -> String {
+    "unknown".into()
+}

@@ -1,0 +1,180 @@
+//! The same experiment many times: how often each claim held, how long recovery took, how long the longest outage was, and
+//! how long it took until another leader was there.
+//!
+//! Percentiles are of the nearest rank, so that each is a measurement. The 99th of fewer than a hundred is their maximum,
+//! and is called that. A run that did not recover is slower than all that did.
+
+use std::fmt;
+
+use super::compare::measure::{longest_outage, recovered_after};
+use crate::api::Nanos;
+use crate::experiment::Verdict;
+use crate::judge::judgement::{Claim, Judgement};
+use crate::judge::words;
+
+/// From so many measurements on, the 99th percentile is not their maximum.
+const MANY: usize = 100;
+
+/// How far everything stands from the left that belongs to a claim.
+const INDENT: usize = 16;
+
+/// Runs of one experiment, in their order, for a person.
+#[derive(Debug, Clone, Copy)]
+pub struct Repeated<'a>(pub &'a [Judgement]);
+
+impl fmt::Display for Repeated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(runs) = self;
+        let Some(last) = runs.last() else {
+            return Ok(());
+        };
+        let verdicts = counts(runs.iter().map(|run| run.verdict));
+        writeln!(f, "REPEATED  {}  {} times: {verdicts}", last.experiment, runs.len())?;
+        let widest = runs.len().to_string().len();
+        for (number, run) in runs.iter().enumerate() {
+            writeln!(
+                f,
+                "  {:<13} run {:>widest$}, seed {}: {}",
+                run.verdict,
+                number + 1,
+                run.seed,
+                run.headline
+            )?;
+        }
+        let failovers: Vec<Option<Nanos>> = runs.iter().filter_map(failover).map(Some).collect();
+        if !failovers.is_empty() {
+            let spread = spread(failovers);
+            writeln!(f, "  {:<13} {spread}, from a fault that hit the leader to another leader", "failover")?;
+        }
+        for claim in &last.claims {
+            claim_lines(f, &claim.name, runs)?;
+        }
+        Ok(())
+    }
+}
+
+fn claim_lines(f: &mut fmt::Formatter<'_>, name: &str, runs: &[Judgement]) -> fmt::Result {
+    let found: Vec<&Claim> =
+        runs.iter().filter_map(|run| run.claims.iter().find(|claim| claim.name == name)).collect();
+    let worst = found.iter().map(|claim| claim.verdict).max().unwrap_or(Verdict::Inconclusive);
+    writeln!(f, "  {worst:<13} {name}")?;
+    writeln!(f, "{:INDENT$}{}", "", counts(found.iter().map(|claim| claim.verdict)))?;
+    let recoveries: Vec<Option<Nanos>> =
+        found.iter().filter(|claim| claim.recovery.is_some()).map(|claim| recovered_after(claim)).collect();
+    let outages: Vec<Option<Nanos>> =
+        found.iter().filter_map(|claim| longest_outage(claim)).map(Some).collect();
+    for (what, measured) in [("recovery", recoveries), ("longest outage", outages)] {
+        if !measured.is_empty() {
+            writeln!(f, "{:INDENT$}{what:<14}  {}", "", spread(measured))?;
+        }
+    }
+    Ok(())
+}
+
+/// The longest time from the decision of a step that hit the leader to another one, seen before the next step; none where
+/// no leader was hit, or none followed.
+fn failover(run: &Judgement) -> Option<Nanos> {
+    let took = run.steps.iter().filter_map(|step| {
+        let (before, after): (Vec<_>, Vec<_>) =
+            run.elections.iter().partition(|election| election.at <= step.chosen);
+        let leader = before.last()?.leader;
+        let next = run.steps.iter().map(|other| other.chosen).find(|&chosen| chosen > step.chosen);
+        let another = after.iter().find(|election| election.leader != leader)?;
+        let is_its_doing = step.affected.contains(&leader) && next.is_none_or(|next| another.at <= next);
+        is_its_doing.then(|| another.at - step.chosen)
+    });
+    took.max()
+}
+
+/// `4 passed, 1 failed`: those that there are.
+fn counts(verdicts: impl Iterator<Item = Verdict>) -> String {
+    let verdicts: Vec<Verdict> = verdicts.collect();
+    [
+        (Verdict::Pass, "passed"),
+        (Verdict::Fail, "failed"),
+        (Verdict::Inconclusive, "inconclusive"),
+        (Verdict::Aborted, "aborted"),
+    ]
+    .into_iter()
+    .map(|(verdict, word)| (verdicts.iter().filter(|&&one| one == verdict).count(), word))
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect::<Vec<_>>()
+    .join(", ")
+}
+
+/// `p50 4 s, max of 5: 4.4 s`; a time that never came is none.
+fn spread(mut times: Vec<Option<Nanos>>) -> String {
+    times.sort_by_key(|time| time.unwrap_or(Nanos::MAX));
+    let rank = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
+    let shown = |time: Option<Nanos>| time.map_or_else(|| "not recovered".into(), words::time);
+    let slow = if times.len() < MANY { format!("max of {}:", times.len()) } else { "p99".into() };
+    format!("p50 {}, {slow} {}", shown(rank(50)), shown(rank(99)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::judgement::Election;
+    use crate::report::fixture::{S, claim, judgement, measured};
+
+    fn run(seed: u64, verdict: Verdict, outage: u64, recovered: Option<u64>) -> Judgement {
+        let mut quorum = measured("quorum", (1_000_000, 700_000), outage, recovered);
+        quorum.verdict = verdict;
+        let mut run = judgement(vec![quorum, claim("no write is lost", "durability", "Pass")]);
+        run.seed = seed;
+        run.headline = format!("it was {verdict}");
+        run
+    }
+
+    #[test]
+    fn counts_every_claim_and_tells_the_spread_of_its_times() {
+        let runs = [
+            run(7, Verdict::Pass, 2 * S, Some(3 * S)),
+            run(8, Verdict::Fail, 6 * S, None),
+            run(9, Verdict::Pass, S, Some(S)),
+        ];
+        let expected = "\
+REPEATED  leader-cut  3 times: 2 passed, 1 failed
+  Pass          run 1, seed 7: it was Pass
+  Fail          run 2, seed 8: it was Fail
+  Pass          run 3, seed 9: it was Pass
+  Fail          a claim
+                2 passed, 1 failed
+                recovery        p50 3 s, max of 3: not recovered
+                longest outage  p50 2 s, max of 3: 6 s
+  Pass          no write is lost
+                3 passed
+";
+        assert_eq!(Repeated(&runs).to_string(), expected);
+        assert_eq!(Repeated(&[]).to_string(), "");
+    }
+
+    #[test]
+    fn a_failover_is_the_time_until_another_member_leads() {
+        let election = |at, leader| Election { at, term: at, leader, beside: None };
+        let mut led = run(7, Verdict::Pass, 0, Some(0));
+        let hit = led.steps[0].chosen;
+        assert_eq!(failover(&led), None, "nobody was seen to lead");
+        led.elections = vec![election(S, 0), election(hit + S, 0), election(hit + 3 * S, 1)];
+        assert_eq!(failover(&led), Some(3 * S));
+        let told = Repeated(std::slice::from_ref(&led)).to_string();
+        assert!(told.contains("\n  failover      p50 3 s, max of 1: 3 s, from a fault"), "{told}");
+        // Whoever leads after the next step does so for that one's sake.
+        let mut next = led.steps[0].clone();
+        (next.chosen, next.affected) = (hit + 2 * S, vec![2]);
+        led.steps.push(next);
+        assert_eq!(failover(&led), None);
+        led.steps.pop();
+        led.steps[0].affected = vec![2];
+        assert_eq!(failover(&led), None, "the leader was not hit");
+    }
+
+    #[test]
+    fn only_of_a_hundred_is_there_a_ninety_ninth() {
+        let times = |count: u64| (1..=count).rev().map(|n| Some(n * S)).collect::<Vec<_>>();
+        assert_eq!(spread(times(1)), "p50 1 s, max of 1: 1 s");
+        assert_eq!(spread(times(99)), "p50 50 s, max of 99: 99 s");
+        assert_eq!(spread(times(200)), "p50 100 s, p99 198 s");
+    }
+}
