@@ -44,21 +44,6 @@ fn each_run_has_its_seed_and_its_folder_and_all_of_them_one_table() {
 }
 
 #[test]
-fn a_run_that_is_stopped_is_the_last_one() {
-    let _seat = Seat::take();
-    let desk = Desk::new();
-    desk.write("x.yaml", patient_quickstart_with(&[]));
-    let child = desk.start(&["run", "x.yaml", "--seed", "7", "--repeat", "3", "--quiet", "--out", "all"]);
-    wait_for_text(&desk.path("all/1/journal.jsonl"), "\"began\"");
-    let pid = Pid::from_raw(child.id().try_into().expect("a process's number"));
-    kill(pid, Signal::SIGTERM).expect("it is there");
-    let done = Done::of(child.wait_with_output().expect("it ends")).exits(12);
-    assert_eq!(done.out, "Aborted\n", "quiet prints the verdicts alone");
-    all_reverted(&desk.path("all/1"));
-    assert!(!desk.path("all/2").exists());
-}
-
-#[test]
 fn what_cannot_be_repeated_is_refused_before_anything_is_started() {
     let desk = Desk::new();
     desk.write("x.yaml", short());
@@ -71,4 +56,24 @@ fn what_cannot_be_repeated_is_refused_before_anything_is_started() {
     let done = desk.run(&["run", "y.yaml", "--repeat", "2", "--out", "none"]).exits(20);
     assert_eq!(done.err.matches("y.yaml:").count(), 1, "told once: {}", done.err);
     assert!(!desk.path("none").exists());
+}
+
+/// What takes a run of its own: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_stopped_is_the_last_one() {
+        let _seat = Seat::take();
+        let desk = Desk::new();
+        desk.write("x.yaml", patient_quickstart_with(&[]));
+        let child = desk.start(&["run", "x.yaml", "--seed", "7", "--repeat", "3", "--quiet", "--out", "all"]);
+        wait_for_text(&desk.path("all/1/journal.jsonl"), "\"began\"");
+        let pid = Pid::from_raw(child.id().try_into().expect("a process's number"));
+        kill(pid, Signal::SIGTERM).expect("it is there");
+        let done = Done::of(child.wait_with_output().expect("it ends")).exits(12);
+        assert_eq!(done.out, "Aborted\n", "quiet prints the verdicts alone");
+        all_reverted(&desk.path("all/1"));
+        assert!(!desk.path("all/2").exists());
+    }
 }
