@@ -6,7 +6,6 @@ mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod place;
 
-#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 use std::ffi::OsString;
 #[cfg(feature = "sandbox")]
 use std::num::NonZeroU32;
