@@ -27,6 +27,8 @@ pub(super) struct Standing {
     pub effect: Box<dyn Effect>,
     /// Somebody else has taken it back: its record is gone.
     pub is_taken_back: bool,
+    /// The newest look that could tell did not see it.
+    pub is_lost: bool,
     /// Present where nothing but a process can end the fault.
     pub guardians: Vec<Armed>,
 }
@@ -131,7 +133,7 @@ pub(super) fn inject(
     };
     match act(prepared, &record, pod, claim, doing) {
         Ok((effect, look)) => {
-            let standing = Standing { path, record, effect, is_taken_back: false, guardians };
+            let standing = Standing { path, record, effect, is_taken_back: false, is_lost: false, guardians };
             match look {
                 Look::Fails(observed) => Err(give_up(StandingError::NoEffect(observed), standing.into())),
                 look @ (Look::Holds(_) | Look::NotYet) => Ok((standing, look)),
@@ -190,7 +192,7 @@ fn give_up(why: StandingError, left: Leftover) -> Attempt {
 }
 
 impl From<Standing> for Leftover {
-    fn from(Standing { path, record, effect, is_taken_back: _, guardians }: Standing) -> Self {
+    fn from(Standing { path, record, effect, is_taken_back: _, is_lost: _, guardians }: Standing) -> Self {
         Self { path, record, held: effect.into_held(), guardians }
     }
 }
@@ -246,7 +248,7 @@ impl Standing {
         let needs_guardian = guardians.len() < record.guardians().count();
         // What was in force may be older than the record that was to change it, so that it is made anew in any case.
         let changed = change(effect.as_mut(), &before, &record);
-        let mut standing = Self { path, record, effect, is_taken_back: false, guardians };
+        let mut standing = Self { path, record, effect, is_taken_back: false, is_lost: false, guardians };
         let ready = changed.and_then(|()| {
             if needs_guardian {
                 standing.renew_guardians(options, &mut claim)

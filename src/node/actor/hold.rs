@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Actor, Ended, Next, Phase, SEARCH, Wish};
-use crate::api::{Desired, InjectionSpec, InjectionState};
+use crate::api::{Desired, InjectionSpec};
 use crate::fault::host::Look;
 use crate::host::process::ProcessId;
 use crate::node::blocking::blocking;
@@ -90,6 +90,11 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     async fn look(&mut self, mut standing: Box<Standing>) -> Box<Standing> {
         let (standing, look) = blocking(move || {
             let look = standing.look();
+            standing.is_lost = match look {
+                Look::Holds(_) => false,
+                Look::Fails(_) => true,
+                Look::NotYet => standing.is_lost,
+            };
             (standing, look)
         })
         .await;
@@ -174,11 +179,11 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
     async fn target_ended(&mut self, mut standing: Box<Standing>) -> Phase {
         let (standing, told) = blocking(move || {
             // Where others go on, or nothing was done any more, it did not end of that.
-            let told = standing.record.target.is_gone().then(|| standing.effect.ended_of_it()).flatten();
+            let is_proof = standing.record.target.is_gone() && !standing.is_lost;
+            let told = is_proof.then(|| standing.effect.ended_of_it()).flatten();
             (standing, told)
         })
         .await;
-        let told = told.filter(|_| self.status.state() != InjectionState::Lost);
         match &told {
             Some(told) => self.status.see(Look::Holds(told.clone())),
             None => self.status.lose(ENDED),
