@@ -208,8 +208,8 @@ fn refkv_rolling_restart_meets_a_pause_and_passes() {
 #[test]
 fn every_shipped_experiment_is_run_by_a_test() {
     let here = text_of(&shipped("tests/it/e2e_experiments.rs"));
-    let in_cluster =
-        ["attach", "claims", "nodes"].map(|name| text_of(&shipped(&format!("tests/it/cluster_{name}.rs"))));
+    let in_cluster = ["attach", "claims", "nodes", "stores"]
+        .map(|name| text_of(&shipped(&format!("tests/it/cluster_{name}.rs"))));
     for file in experiments_in("experiments") {
         let name = file
             .strip_prefix(env!("CARGO_MANIFEST_DIR"))
