@@ -14,7 +14,6 @@ use seatrial::api::{
     SlowDisk,
 };
 use seatrial::host::gate::SUBCOMMAND;
-use seatrial::node::LocatedContainer;
 
 use crate::again::again;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
@@ -78,10 +77,7 @@ impl Visitor {
                 .stdout(Stdio::null())
                 .spawn()
                 .expect("this test binary can be started");
-        pod.located.volumes = vec![disk.volume()];
-        let pid = child.id().cast_signed();
-        pod.located.containers =
-            vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None }];
+        pod.holds(&child, disk.volume());
         folder.show(0, &pod.located);
         let visitor = Self { child, disk };
         visitor.next(5);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use seatrial::host::process::ProcessId;
 use seatrial::host::process::tree::Tree;
-use seatrial::node::{LocatedContainer, LocatedPod};
+use seatrial::node::{LocatedContainer, LocatedPod, LocatedVolume};
 
 use crate::node_fixture::eventually;
 use crate::vm::patient;
@@ -114,6 +114,17 @@ impl Pod {
             name: "main".to_owned(),
             pid,
             cgroup: self.cgroup.clone(),
+            throttle: None,
+        }];
+    }
+
+    /// Has `child` be its only container, without a cgroup of its own, and `volume` its only volume.
+    pub fn holds(&mut self, child: &Child, volume: LocatedVolume) {
+        self.located.volumes = vec![volume];
+        self.located.containers = vec![LocatedContainer {
+            name: "main".to_owned(),
+            pid: child.id().cast_signed(),
+            cgroup: None,
             throttle: None,
         }];
     }

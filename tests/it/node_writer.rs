@@ -9,7 +9,6 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::libc;
-use seatrial::node::LocatedContainer;
 
 use crate::again::again;
 use crate::node_fixture::{Folder, eventually};
@@ -189,10 +188,7 @@ fn spawn(folder: &Folder, pod: &mut Pod, disk: &Disk, variables: &[(&str, &OsStr
         .stdout(Stdio::null())
         .spawn()
         .expect("this test binary can be started");
-    pod.located.volumes = vec![disk.volume()];
-    let pid = child.id().cast_signed();
-    pod.located.containers =
-        vec![LocatedContainer { name: "main".to_owned(), pid, cgroup: None, throttle: None }];
+    pod.holds(&child, disk.volume());
     folder.show(0, &pod.located);
     child
 }

@@ -65,7 +65,10 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             }
             // Nobody says what runs, so there is nothing to see and nobody to do it to: the proof grows old meanwhile.
             Err(error) => {
-                self.status.note(&error.to_string());
+                // That its processes are gone is what ended means.
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.status.note(&error.to_string());
+                }
                 true
             }
         }
