@@ -66,14 +66,15 @@ fn a_load_reads_and_writes_in_the_containers_cgroup_and_its_room_comes_back() {
     let mut node = Node::start(&folder);
     node.put(&injection("load", &pod, load(), LONG));
     folder.await_state("load", InjectionState::Injected);
-    let observed = eventually("a second of nothing but the load", SOON, || {
+    // Half of 200 each, as the seed has it; fewer where an emulated disk does no more. A second that its beginning or other
+    // work on the machine had a part in says more or less.
+    let observed = eventually("a second of nothing but the load", LONG, || {
         let observed = folder.status("load")?.proof?.observed;
-        (told(&observed, " writes/s") < 300.0).then_some(observed)
+        [" reads/s", " writes/s"]
+            .iter()
+            .all(|words| (1.0..=180.0).contains(&told(&observed, words)))
+            .then_some(observed)
     });
-    // Half of 200 each, as the seed has it; fewer where an emulated disk does no more.
-    for words in [" reads/s", " writes/s"] {
-        assert!((1.0..=180.0).contains(&told(&observed, words)), "{observed}");
-    }
     assert!(told(&observed, " bytes/s to and from disks (/proc/PID/io)") > 100_000.0, "{observed}");
     assert!(
         observed.contains("in the cgroup of container main") && observed.contains(" ms each in the mean")
