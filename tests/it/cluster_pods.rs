@@ -126,26 +126,34 @@ fn bare_pods_are_planned_killed_paused_and_reached_by_their_service() {
     assert_eq!(uid(&whole, "db-3"), Some(new), "nothing was broken");
 }
 
-#[test]
-fn a_bare_pod_that_its_operator_makes_again_is_followed() {
-    let cluster = Cluster::shared();
-    let whole = with_pods(&cluster, "pods-follow");
-    let steps = json!([{"name": "cut", "for": "60s", "follow": true,
-        "fault": {"networkPartition": {"isolate": {"ordinals": [2]}}}}]);
-    whole.create_with("follow", &target(), &steps, &json!({}), &clients());
-    let run = whole.wait_in_force("follow", 3);
-    let old = uid(&whole, "db-2").expect("it is there");
-    whole.kubectl(["delete", "pod", "db-2", "--wait=false"]);
-    let new = replace(&whole, 2, &old);
-    eventually("the new pod is cut off", PATIENCE, || {
-        let path = "--output=jsonpath={.spec.pod.uid} {.status.state} {.status.proof.holds}";
-        let told = whole.kubectl(["get", "injection", &format!("{run}.cut.0.2"), path]);
-        (told == format!("{new} Injected true")).then_some(())
-    });
-    let status = whole.wait_complete("follow");
-    // Whether the gap between the two pods was short enough to count as proven is the machine's speed.
-    let verdict = status["verdict"].as_str().unwrap_or_default();
-    let message = status["message"].as_str().unwrap_or_default();
-    assert!(verdict == "Pass" || (verdict == "Inconclusive" && message.contains("proven for")), "{status:#}");
-    whole.wait_clean(Duration::from_secs(30));
+/// Two minutes: `make test-cluster`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn a_bare_pod_that_its_operator_makes_again_is_followed() {
+        let cluster = Cluster::shared();
+        let whole = with_pods(&cluster, "pods-follow");
+        let steps = json!([{"name": "cut", "for": "60s", "follow": true,
+            "fault": {"networkPartition": {"isolate": {"ordinals": [2]}}}}]);
+        whole.create_with("follow", &target(), &steps, &json!({}), &clients());
+        let run = whole.wait_in_force("follow", 3);
+        let old = uid(&whole, "db-2").expect("it is there");
+        whole.kubectl(["delete", "pod", "db-2", "--wait=false"]);
+        let new = replace(&whole, 2, &old);
+        eventually("the new pod is cut off", PATIENCE, || {
+            let path = "--output=jsonpath={.spec.pod.uid} {.status.state} {.status.proof.holds}";
+            let told = whole.kubectl(["get", "injection", &format!("{run}.cut.0.2"), path]);
+            (told == format!("{new} Injected true")).then_some(())
+        });
+        let status = whole.wait_complete("follow");
+        // Whether the gap between the two pods was short enough to count as proven is the machine's speed.
+        let verdict = status["verdict"].as_str().unwrap_or_default();
+        let message = status["message"].as_str().unwrap_or_default();
+        assert!(
+            verdict == "Pass" || (verdict == "Inconclusive" && message.contains("proven for")),
+            "{status:#}"
+        );
+        whole.wait_clean(Duration::from_secs(30));
+    }
 }

@@ -52,20 +52,6 @@ fn an_experiment_that_does_not_fit_its_target_breaks_nothing() {
 }
 
 #[test]
-fn a_lost_majority_is_refused_and_where_it_is_allowed_seen_and_survived() {
-    let cluster = Cluster::installed();
-    let scene = Scene::of(&cluster, "run-quorum", LEADER_CUT);
-    let majority = ("isolate: {role: leader}", "isolate: {count: majority}");
-    scene.run("refused", LEADER_CUT, &[majority]).exits(21).says("allowQuorumLoss");
-    let allowed = ("  target:\n", "  guards: {allowQuorumLoss: true}\n  target:\n");
-    let lost = scene.run("allowed", LEADER_CUT, &[majority, allowed]).exits(10);
-    assert!(lost.out.contains("Fail          a majority keeps one leader"), "{}", lost.out);
-    assert!(lost.out.contains("Pass          no acknowledged write is lost"), "{}", lost.out);
-    assert!(lost.out.contains("good again"), "{}", lost.out);
-    scene.nothing_is_left();
-}
-
-#[test]
 fn who_may_stop_a_run_is_heard() {
     let cluster = Cluster::installed();
     let scene = Scene::of(&cluster, "run-stops", LEADER_CUT);
@@ -160,9 +146,25 @@ fn the_same_experiments_say_the_same_in_the_sandbox_and_in_the_cluster() {
 
 /// What takes longer than continuous integration has: `make test-cluster`.
 mod long {
+    use super::*;
+
+    #[test]
+    fn a_lost_majority_is_refused_and_where_it_is_allowed_seen_and_survived() {
+        let cluster = Cluster::installed();
+        let scene = Scene::of(&cluster, "run-quorum", LEADER_CUT);
+        let majority = ("isolate: {role: leader}", "isolate: {count: majority}");
+        scene.run("refused", LEADER_CUT, &[majority]).exits(21).says("allowQuorumLoss");
+        let allowed = ("  target:\n", "  guards: {allowQuorumLoss: true}\n  target:\n");
+        let lost = scene.run("allowed", LEADER_CUT, &[majority, allowed]).exits(10);
+        assert!(lost.out.contains("Fail          a majority keeps one leader"), "{}", lost.out);
+        assert!(lost.out.contains("Pass          no acknowledged write is lost"), "{}", lost.out);
+        assert!(lost.out.contains("good again"), "{}", lost.out);
+        scene.nothing_is_left();
+    }
+
     #[test]
     fn a_rolling_kill_says_the_same_in_the_sandbox_and_in_the_cluster() {
-        super::say_the_same(&[super::ROLLING_KILL]);
+        say_the_same(&[ROLLING_KILL]);
     }
 }
 

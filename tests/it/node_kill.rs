@@ -165,9 +165,7 @@ impl Scene {
         node.put(&spec);
         // Points of the revert are reached when it is asked for.
         let asked = Instant::now();
-        while node.child.try_wait().expect("ours").is_none()
-            && asked.elapsed() < patient(Duration::from_secs(5))
-        {
+        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(30) {
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
@@ -184,9 +182,7 @@ impl Scene {
         let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_mins(1));
         node.put(&spec);
         let asked = Instant::now();
-        while node.child.try_wait().expect("ours").is_none()
-            && asked.elapsed() < patient(Duration::from_secs(5))
-        {
+        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(30) {
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
@@ -198,7 +194,7 @@ impl Scene {
         }
         let next = Node::start(&self.folder);
         self.is_clean_by(
-            Instant::now() + patient(Duration::from_secs(5)),
+            Instant::now() + Duration::from_secs(30),
             &format!("after the start that follows a death of both at {point}"),
         );
         next.end();

@@ -16,36 +16,6 @@ const CORRECT: [u32; 23] =
     [2, 5, 7, 18, 25, 31, 38, 45, 48, 49, 51, 53, 56, 67, 75, 76, 80, 87, 92, 98, 100, 101, 102];
 
 #[test]
-fn agrees_with_porcupine_on_the_recorded_etcd_histories() {
-    let mut judged = 0;
-    for number in (0..=102).filter(|&number| number != 95) {
-        let history = etcd(&recorded(&format!("jepsen/etcd_{number:03}.log")));
-        let expected = CORRECT.contains(&number);
-        assert_eq!(porcupine::is_linearizable(&history), expected, "porcupine on history {number}");
-        assert_eq!(search(&history), expected, "the search on history {number}");
-
-        // A refusal that does not tell the value is not in our histories.
-        let told: Vec<Recorded> =
-            history.into_iter().filter(|(_, _, asked)| !matches!(asked, Asked::NotSeen(_))).collect();
-        let found = register::check(&told.iter().zip(0..).map(ours).collect::<Vec<_>>());
-        match (found, porcupine::is_linearizable(&told)) {
-            (Finding::Linearizable, true) => {}
-            (Finding::Wrong(witness), false) => {
-                let theirs: Vec<Recorded> =
-                    witness.operations.iter().map(|operation| told[operation.index as usize]).collect();
-                assert!(!porcupine::is_linearizable(&theirs), "history {number}: {witness:#?}");
-            }
-            (Finding::Undecided(reason), _) => panic!("history {number}: {reason}"),
-            (Finding::Linearizable | Finding::Wrong(_), theirs) => {
-                panic!("history {number}: porcupine says {theirs}")
-            }
-        }
-        judged += 1;
-    }
-    assert_eq!(judged, 102);
-}
-
-#[test]
 fn the_search_knows_the_verdicts_of_the_key_value_histories() {
     for (name, expected) in [
         ("c01-ok", true),
@@ -254,4 +224,39 @@ fn appends(log: &str) -> HashMap<String, Texts> {
         history.retain(|(_, ret, text)| ret.is_some() || !matches!(text, Text::Get(_)));
     }
     keys
+}
+
+/// Most of a minute of a processor: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn agrees_with_porcupine_on_the_recorded_etcd_histories() {
+        let mut judged = 0;
+        for number in (0..=102).filter(|&number| number != 95) {
+            let history = etcd(&recorded(&format!("jepsen/etcd_{number:03}.log")));
+            let expected = CORRECT.contains(&number);
+            assert_eq!(porcupine::is_linearizable(&history), expected, "porcupine on history {number}");
+            assert_eq!(search(&history), expected, "the search on history {number}");
+
+            // A refusal that does not tell the value is not in our histories.
+            let told: Vec<Recorded> =
+                history.into_iter().filter(|(_, _, asked)| !matches!(asked, Asked::NotSeen(_))).collect();
+            let found = register::check(&told.iter().zip(0..).map(ours).collect::<Vec<_>>());
+            match (found, porcupine::is_linearizable(&told)) {
+                (Finding::Linearizable, true) => {}
+                (Finding::Wrong(witness), false) => {
+                    let theirs: Vec<Recorded> =
+                        witness.operations.iter().map(|operation| told[operation.index as usize]).collect();
+                    assert!(!porcupine::is_linearizable(&theirs), "history {number}: {witness:#?}");
+                }
+                (Finding::Undecided(reason), _) => panic!("history {number}: {reason}"),
+                (Finding::Linearizable | Finding::Wrong(_), theirs) => {
+                    panic!("history {number}: porcupine says {theirs}")
+                }
+            }
+            judged += 1;
+        }
+        assert_eq!(judged, 102);
+    }
 }
