@@ -110,11 +110,33 @@ pub(super) fn exit_of(judgement: &Judgement) -> Exit {
     let began = judgement.phases.iter().any(|span| span.phase == Phase::Baseline);
     if !judgement.revert_failed.is_empty() {
         Exit::RevertFailed
-    } else if judgement.refused.is_some() {
+    } else if judgement.was_refused() {
         Exit::Refused
     } else if judgement.verdict == Verdict::Inconclusive && judgement.finished && !began {
         Exit::PreflightUnmet
     } else {
         judgement.verdict.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{claim, judgement};
+    use crate::report::{markdown, summary};
+
+    #[test]
+    fn a_refusal_hides_nothing_of_what_was_done_before_it() {
+        let mut run = judgement(vec![claim("no write is lost", "durability", "Fail")]);
+        run.refused = Some("step `second`: 1 of 3 left".into());
+        assert_eq!(exit_of(&run), Exit::Failed);
+        assert!(summary::render(&run).starts_with("FAIL "));
+        assert!(markdown::render(&run, &[]).contains("**FAIL** "));
+        // The steps before it held, and that is all that is known.
+        run.verdict = Verdict::Inconclusive;
+        assert_eq!(exit_of(&run), Exit::Inconclusive);
+        run.steps.clear();
+        assert_eq!(exit_of(&run), Exit::Refused);
+        assert!(summary::render(&run).starts_with("REFUSED "));
     }
 }

@@ -37,7 +37,7 @@ pub struct Judgement {
     pub headline: String,
     /// What is worse than Pass beside the hypotheses, worst first.
     pub reasons: Vec<Reason>,
-    /// Why a guard refused the run, if one did.
+    /// Why a guard refused a step, if one did: the first one, or a later one of a run that stopped there.
     pub refused: Option<String>,
     /// Faults that could not be taken back: somebody has to look. Beside the verdict.
     pub revert_failed: Vec<String>,
@@ -293,6 +293,12 @@ pub struct WitnessOperation {
 }
 
 impl Judgement {
+    /// Whether a guard refused it before anything was begun. Guards rule again before each step, and what came of the
+    /// steps before that one counts.
+    pub fn was_refused(&self) -> bool {
+        self.refused.is_some() && self.verdict == Verdict::Inconclusive && self.steps.is_empty()
+    }
+
     /// As JSON, the same bytes for the same journal.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("strings, integers and lists always become JSON")

@@ -46,9 +46,9 @@ pub fn render(judgement: &Judgement) -> String {
     text
 }
 
-/// How it ended, as the text begins. A run that a guard refused was not even tried.
+/// How it ended, as the text begins. A run that a guard refused before its first step was not even tried.
 pub(super) fn mark(judgement: &Judgement) -> &'static str {
-    if judgement.refused.is_some() {
+    if judgement.was_refused() {
         return "REFUSED";
     }
     match judgement.verdict {

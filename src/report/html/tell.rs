@@ -11,9 +11,9 @@ use crate::judge::words;
 /// What is back this soon was never away.
 pub(super) const AT_ONCE: Nanos = 10_000_000;
 
-/// How a run ended: a run that a guard refused was not even tried.
+/// How a run ended: one that a guard refused before its first step was not even tried.
 pub(super) fn outcome(judgement: &Judgement) -> (&'static str, &'static str) {
-    if judgement.refused.is_some() { ("refused", "Refused") } else { verdict(judgement.verdict) }
+    if judgement.was_refused() { ("refused", "Refused") } else { verdict(judgement.verdict) }
 }
 
 /// A verdict's class and name.

@@ -60,7 +60,7 @@ fn reasons(judgement: &Judgement) -> Markup {
 /// What happened in words that need no knowledge of the tool.
 pub(super) fn sentence(judgement: &Judgement) -> String {
     let who = judgement.target.rsplit('/').next().unwrap_or(&judgement.target);
-    if judgement.refused.is_some() {
+    if judgement.was_refused() {
         return format!("Nothing was broken: a guard refused to touch {who}.");
     }
     let claims = &judgement.claims;
@@ -210,5 +210,22 @@ fn promised(judgement: &Judgement) -> Markup {
             dd { (tell::badge(tell::verdict(claim.verdict))) " " (claim.name) }
         }
         @if judgement.claims.len() > 8 { dd { "and " (judgement.claims.len() - 8) " more" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{claim, judgement};
+
+    #[test]
+    fn nothing_was_broken_only_where_nothing_was() {
+        let mut run = judgement(vec![claim("no write is lost", "durability", "Fail")]);
+        run.refused = Some("step `second`: 1 of 3 left".into());
+        assert_eq!(sentence(&run), "db broke a promise: no write is lost.");
+        run.verdict = Verdict::Inconclusive;
+        assert_eq!(sentence(&run), "This run proves nothing about db, neither good nor bad.");
+        run.steps.clear();
+        assert_eq!(sentence(&run), "Nothing was broken: a guard refused to touch db.");
     }
 }
