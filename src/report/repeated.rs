@@ -20,16 +20,22 @@ const INDENT: usize = 16;
 
 /// Runs of one experiment, in their order, for a person.
 #[derive(Debug, Clone, Copy)]
-pub struct Repeated<'a>(pub &'a [Judgement]);
+pub struct Repeated<'a> {
+    /// Those that were made.
+    pub runs: &'a [Judgement],
+    /// How many were asked for.
+    pub asked: usize,
+}
 
 impl fmt::Display for Repeated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(runs) = self;
+        let Self { runs, asked } = *self;
         let Some(last) = runs.last() else {
             return Ok(());
         };
         let verdicts = counts(runs.iter().map(|run| run.verdict));
-        writeln!(f, "REPEATED  {}  {} times: {verdicts}", last.experiment, runs.len())?;
+        let of = if runs.len() < asked { format!(" of {asked}") } else { String::new() };
+        writeln!(f, "REPEATED  {}  {}{of} times: {verdicts}", last.experiment, runs.len())?;
         let widest = runs.len().to_string().len();
         for (number, run) in runs.iter().enumerate() {
             writeln!(
@@ -146,8 +152,10 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
   Pass          no write is lost
                 3 passed
 ";
-        assert_eq!(Repeated(&runs).to_string(), expected);
-        assert_eq!(Repeated(&[]).to_string(), "");
+        assert_eq!(Repeated { runs: &runs, asked: 3 }.to_string(), expected);
+        assert_eq!(Repeated { runs: &[], asked: 3 }.to_string(), "");
+        let some = Repeated { runs: &runs[..2], asked: 10 }.to_string();
+        assert!(some.starts_with("REPEATED  leader-cut  2 of 10 times: 1 passed, 1 failed\n"), "{some}");
     }
 
     #[test]
@@ -158,7 +166,7 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
         assert_eq!(failover(&led), None, "nobody was seen to lead");
         led.elections = vec![election(S, 0), election(hit + S, 0), election(hit + 3 * S, 1)];
         assert_eq!(failover(&led), Some(3 * S));
-        let told = Repeated(std::slice::from_ref(&led)).to_string();
+        let told = Repeated { runs: std::slice::from_ref(&led), asked: 1 }.to_string();
         assert!(told.contains("\n  failover      p50 3 s, max of 1: 3 s, from a fault"), "{told}");
         // Whoever leads after the next step does so for that one's sake.
         let mut next = led.steps[0].clone();
