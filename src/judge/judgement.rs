@@ -53,6 +53,9 @@ pub struct Judgement {
     pub claims: Vec<Claim>,
     /// What the clients did.
     pub workload: WorkloadTotals,
+    /// The first leader that was seen, which is no change.
+    #[serde(default)]
+    pub first_leader: Option<Election>,
     /// Every change of the leader or its term that was seen.
     pub elections: Vec<Election>,
 }

@@ -51,6 +51,7 @@ pub fn judge(journal: &Journal) -> Judgement {
         finished: facts.finished.is_some(),
         phases: phases(&facts),
         workload: totals::of(&evidence),
+        first_leader: signals.elections.first().cloned(),
         elections: signals.elections.changes().cloned().collect(),
         reasons,
         steps,
