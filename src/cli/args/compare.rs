@@ -22,7 +22,7 @@ pub struct Compare {
     /// The other run
     #[arg(value_name = "OTHER")]
     pub second: PathBuf,
-    /// Exit with code 10 where a verdict or a number got worse
+    /// Exit with code 10 where a verdict or a number got worse, 11 where nothing can be concluded
     #[arg(long)]
     pub fail_on_regression: bool,
     /// By how many percent of the first run's a number may differ and still count as the same

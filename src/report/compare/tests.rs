@@ -111,12 +111,53 @@ fn claims_without_a_counterpart_are_said_and_not_counted() {
     assert!(!compared.is_regression());
     assert_eq!((compared.only_first[0].name.as_str(), compared.only_first.len()), ("gone", 1));
     assert_eq!((compared.only_second[0].name.as_str(), compared.only_second.len()), ("new", 1));
+    assert_eq!(compared.inconclusive, ["the second run does not claim: gone"], "whoever removes a claim hides it");
+    assert_eq!(compare(&second, &second, 10).inconclusive, [""; 0]);
     let text = compared.to_string();
     for words in
         ["gone\n                only in the first run", "new\n                only in the second run"]
     {
         assert!(text.contains(words), "{text}");
     }
+}
+
+#[test]
+fn a_run_that_is_no_answer_is_never_better() {
+    let run = |verdict| judgement(vec![claim("one", "quorum", verdict)]);
+    for none in ["Inconclusive", "Aborted"] {
+        let compared = compare(&run("Fail"), &run(none), 10);
+        assert_eq!((compared.better.len(), compared.worse.len()), (0, 0), "{compared:?}");
+        assert_eq!(compared.claims[0].trend, Trend::Different);
+        assert_eq!(compared.inconclusive, [format!("the second run is {none}")]);
+        let text = compared.to_string();
+        assert!(text.starts_with("INCONCLUSIVE  leader-cut  nothing got worse or better\n"), "{text}");
+        assert!(text.contains(&format!("\n  inconclusive  the second run is {none}\n")), "{text}");
+        let compared = compare(&run("Pass"), &run(none), 10);
+        assert_eq!(compared.worse.len(), 2, "{compared:?}");
+        let compared = compare(&run(none), &run("Pass"), 10);
+        assert_eq!(compared.better, [""; 0]);
+        assert_eq!(compared.inconclusive, [format!("the first run is {none}")]);
+    }
+}
+
+#[test]
+fn another_experiment_is_no_answer_either() {
+    let first = judgement(vec![claim("one", "quorum", "Pass")]);
+    let second = judgement(vec![claim("two", "quorum", "Pass")]);
+    let expected = ["the second run does not claim: one", "the runs have no claim in common"];
+    assert_eq!(compare(&first, &second, 10).inconclusive, expected);
+    let mut second = first.clone();
+    second.experiment = "other".into();
+    second.steps[0].fault = "processPause".into();
+    let expected = [
+        "not comparable: another experiment: leader-cut, then other",
+        "not comparable: another faults: cut-leader (networkPartition), then cut-leader (processPause)",
+    ];
+    assert_eq!(compare(&first, &second, 10).inconclusive, expected);
+    // A smaller machine is a warning.
+    let mut second = first.clone();
+    second.environment = "sandbox, Linux 6.1.0, 1 CPUs, as root".into();
+    assert_eq!(compare(&first, &second, 10).inconclusive, [""; 0]);
 }
 
 #[test]
