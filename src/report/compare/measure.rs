@@ -4,6 +4,10 @@
 //! number counts as another one only where it differs by more than its unit's [`floor`] and by more than the tolerance, a
 //! share of the first run's number. Of an availability the part that is missing is compared: from 99 % to 98 % is twice as
 //! bad.
+//!
+//! And a number counts only where a budget bounds it: the others, and everything before the first fault, are shown.
+//! Quantiles of latencies and numbers of events are shown, too, because they differ from one run to the next however
+//! good they are; whether they are good is what their budget's verdict says.
 
 use serde::Serialize;
 
@@ -81,7 +85,7 @@ pub(super) fn of_claims(unit: Unit, first: &Claim, second: &Claim, tolerance: u3
         .filter_map(|what| {
             let readings = (what.of(first), what.of(second));
             (readings != (Reading::Unknown, Reading::Unknown))
-                .then(|| what.compared(unit, readings.0, readings.1, tolerance))
+                .then(|| what.compared(unit, readings, tolerance, what.is_bounded(first) || what.is_bounded(second)))
         })
         .collect()
 }
@@ -143,12 +147,32 @@ impl What {
         known.map_or(Reading::Unknown, Reading::Of)
     }
 
-    fn compared(self, unit: Unit, first: Reading, second: Reading, tolerance: u32) -> Measure {
+    /// Whether a budget of a claim speaks of the number.
+    fn is_bounded(self, claim: &Claim) -> bool {
+        let by: &[Scope] = match self {
+            Self::Before => &[],
+            Self::During | Self::LongestOutage => &[Scope::During, Scope::Always],
+            Self::After => &[Scope::After, Scope::Always],
+            Self::Recovery => &[Scope::Recovery, Scope::After],
+        };
+        claim.findings.iter().any(|finding| by.contains(&finding.scope))
+    }
+
+    fn compared(
+        self,
+        unit: Unit,
+        (first, second): (Reading, Reading),
+        tolerance: u32,
+        is_bounded: bool,
+    ) -> Measure {
         let number = |reading| match reading {
             Reading::Of(number) => Some(number),
             Reading::Unknown | Reading::Never => None,
         };
-        let trend = self.trend(unit, first, second, tolerance);
+        let trend = match self.trend(unit, first, second, tolerance) {
+            Trend::Worse | Trend::Better if !is_bounded => Trend::Different,
+            trend => trend,
+        };
         let difference = match (first, second) {
             (Reading::Of(first), Reading::Of(second)) if trend != Trend::Same => {
                 Some(self.difference(unit, first, second))
@@ -181,8 +205,10 @@ impl What {
             return Trend::Same;
         }
         match (self, unit) {
-            // Whether many or few of them are wanted is the experiment's matter.
-            (Self::Before | Self::During | Self::After, Unit::Rate) => Trend::Different,
+            // Whether many or few are wanted, and how many are too many, is the experiment's matter.
+            (Self::Before | Self::During | Self::After, Unit::Rate | Unit::Latency | Unit::Events) => {
+                Trend::Different
+            }
             _ => trend_of(first, second),
         }
     }

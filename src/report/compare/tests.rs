@@ -65,12 +65,6 @@ MIXED  leader-cut  4 got worse, 1 better
 
 #[test]
 fn what_a_run_cannot_tell_is_the_same() {
-    let latency = |value| measured("commitLatency", (value, value), 0, Some(0));
-    // Within the tolerance, and below a millisecond whatever the tolerance is.
-    assert_eq!(trend(latency(100 * MS), latency(110 * MS), What::Before), Trend::Same);
-    assert_eq!(trend(latency(100 * MS), latency(111 * MS), What::Before), Trend::Worse);
-    assert_eq!(trend(latency(MS / 2), latency(MS), What::Before), Trend::Same);
-    assert_eq!(trend(latency(110 * MS), latency(90 * MS), What::During), Trend::Better);
     // Two looks at the members.
     let recovered = |took| measured("quorum", (1_000_000, 1_000_000), 0, Some(took));
     assert_eq!(trend(recovered(0), recovered(399 * MS), What::Recovery), Trend::Same);
@@ -82,8 +76,36 @@ fn what_a_run_cannot_tell_is_the_same() {
     // Nobody knows whether many reads and writes are good.
     let busy = |value| measured("volumeIops", (value, value), 0, Some(0));
     assert_eq!(trend(busy(100), busy(200), What::During), Trend::Different);
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_shown_and_not_counted() {
+    let latency = |value| measured("commitLatency", (value, value), 0, Some(0));
+    // Within the tolerance, and below a millisecond whatever the tolerance is.
+    assert_eq!(trend(latency(100 * MS), latency(110 * MS), What::During), Trend::Same);
+    assert_eq!(trend(latency(MS / 2), latency(MS), What::During), Trend::Same);
+    for what in [What::Before, What::During] {
+        assert_eq!(trend(latency(78 * MS), latency(805 * MS), what), Trend::Different);
+        assert_eq!(trend(latency(805 * MS), latency(78 * MS), what), Trend::Different);
+    }
     let events = |value| measured("leaderElections", (0, value), 0, Some(0));
-    assert_eq!(trend(events(1), events(2), What::During), Trend::Worse);
+    assert_eq!(trend(events(1), events(2), What::During), Trend::Different);
+    // What was before the faults is no work of theirs.
+    let steady = |value| measured("podAvailability", (value, 1_000_000), 0, Some(0));
+    assert_eq!(trend(steady(1_000_000), steady(900_000), What::Before), Trend::Different);
+}
+
+#[test]
+fn what_no_budget_bounds_is_shown_and_not_counted() {
+    let bounded = |outage, took| measured("quorum", (1_000_000, 1_000_000), outage, Some(took));
+    let unbounded = |outage, took| Claim { findings: Vec::new(), ..bounded(outage, took) };
+    for (what, first, second) in
+        [(What::LongestOutage, (S, 0), (3 * S, 0)), (What::Recovery, (0, S), (0, 3 * S))]
+    {
+        let counted = trend(bounded(first.0, first.1), bounded(second.0, second.1), what);
+        let shown = trend(unbounded(first.0, first.1), unbounded(second.0, second.1), what);
+        assert_eq!((counted, shown), (Trend::Worse, Trend::Different));
+    }
 }
 
 #[test]
