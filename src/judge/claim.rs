@@ -82,8 +82,18 @@ impl Evidence<'_> {
         let limits =
             bounds.recovered.as_ref().and_then(|budget| Limits::of(sli, budget, None, baseline).ok());
         let all_faults = self.windows.during(None, recovered);
-        let phases =
-            [(Scope::Before, Some(before)), (Scope::During, Some(all_faults)), (Scope::After, after)];
+        // What happens once lasts until then, or until the next fault.
+        let recovering = recovery.as_ref().and_then(|recovery| {
+            let from = all_faults.last().map_or(recovery.from, |last| last.to.max(recovery.from));
+            let to = recovery.recovered.unwrap_or(self.windows.until);
+            (from < to).then(|| vec![Window::new(from, to)])
+        });
+        let phases = [
+            (Scope::Before, Some(before)),
+            (Scope::During, Some(all_faults)),
+            (Scope::Recovery, recovering),
+            (Scope::After, after),
+        ];
         let phases = phases
             .into_iter()
             .filter_map(|(scope, windows)| self.numbers(sli, scope, &windows?, limits))

@@ -151,6 +151,21 @@ pub struct Claim {
     pub violations: Vec<WitnessOperation>,
 }
 
+impl Claim {
+    /// The times in which it was bad, each once: parts of a run overlap where an outage goes on from one to the next.
+    pub fn outages(&self) -> Vec<&Outage> {
+        let mut all: Vec<&Outage> = self.phases.iter().flat_map(|numbers| &numbers.outages).collect();
+        all.sort_by_key(|outage| (outage.from, std::cmp::Reverse(outage.to)));
+        let mut until = 0;
+        all.retain(|outage| {
+            let is_news = outage.to > until;
+            until = until.max(outage.to);
+            is_news
+        });
+        all
+    }
+}
+
 /// What was found about one bound of a hypothesis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

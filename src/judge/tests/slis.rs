@@ -5,6 +5,7 @@ use serde_json::json;
 use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
+use crate::judge::judgement::Scope;
 
 #[track_caller]
 fn says(story: &Story, verdict: Verdict, words: &str) {
@@ -366,4 +367,27 @@ fn samples_that_were_not_taken_are_nobodys_fault_but_prove_nothing() {
         members
     };
     says(&story, Verdict::Inconclusive, "quorum: not sampled for 1 s of 4 s");
+}
+
+#[test]
+fn what_is_bad_between_the_last_revert_and_recovery_is_told_once() {
+    let claim = json!({"name": "q", "sli": {"quorum": {}}, "recoverWithin": "5s"});
+    let mut story = Story::claiming(claim);
+    let parts = |story: &Story| {
+        let claim = story.judged().claims.swap_remove(0);
+        let outages: Vec<Nanos> = claim.outages().iter().map(|outage| outage.to - outage.from).collect();
+        (claim.phases.iter().any(|numbers| numbers.scope == Scope::Recovery), outages)
+    };
+    assert_eq!(parts(&story), (false, vec![]), "it was good at once");
+    story.members = |now| match now {
+        12_000_000_000..13_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    assert_eq!(parts(&story), (true, vec![1_100 * MS]));
+    // One that the faults began goes on.
+    story.members = |now| match now {
+        10_000_000_000..13_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    assert_eq!(parts(&story), (true, vec![3_100 * MS]));
 }

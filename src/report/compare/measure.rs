@@ -101,8 +101,8 @@ pub fn longest_outage(claim: &Claim) -> Option<Nanos> {
     if Sli::unit_of(&claim.sli) == Some(Unit::Events) {
         return None;
     }
-    let phases = claim.phases.iter().flat_map(|phase| &phase.outages);
-    let longest = phases.map(|outage| outage.to.saturating_sub(outage.from)).max();
+    let outages = claim.outages().into_iter();
+    let longest = outages.map(|outage| outage.to.saturating_sub(outage.from)).max();
     longest.or_else(|| claim.recovery.as_ref().filter(|recovery| recovery.recovered.is_some()).map(|_| 0))
 }
 

@@ -158,9 +158,7 @@ fn happened(story: &Story<'_>) -> Markup {
     let longest = judgement
         .claims
         .iter()
-        .flat_map(|claim| {
-            claim.phases.iter().flat_map(move |phase| phase.outages.iter().map(move |o| (claim, o)))
-        })
+        .flat_map(|claim| claim.outages().into_iter().map(move |outage| (claim, outage)))
         .max_by_key(|(_, outage)| outage.to - outage.from);
     let load = &judgement.workload;
     html! {
