@@ -50,7 +50,7 @@ pub fn judge(journal: &Journal) -> Judgement {
         torn: journal.torn,
         finished: facts.finished.is_some(),
         phases: phases(&facts),
-        workload: totals::of(&evidence),
+        workload: totals::of(&evidence, &claims),
         first_leader: signals.elections.first().cloned(),
         elections: signals.elections.changes().cloned().collect(),
         reasons,

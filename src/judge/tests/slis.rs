@@ -391,3 +391,25 @@ fn what_is_bad_between_the_last_revert_and_recovery_is_told_once() {
     };
     assert_eq!(parts(&story), (true, vec![3_100 * MS]));
 }
+
+#[test]
+fn writes_while_it_comes_back_are_none_after_recovery() {
+    let quorum = json!({"name": "q", "sli": {"quorum": {}}, "recoverWithin": "5s"});
+    let mut story = Story::claiming(quorum);
+    story.members = |now| match now {
+        9_000_000_000..13_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    let writes = |story: &Story| {
+        let writes = story.judged().workload.writes;
+        writes.iter().map(|writes| (writes.scope, writes.acknowledged / 100)).collect::<Vec<_>>()
+    };
+    let lasting = [(Scope::Before, 6), (Scope::During, 4), (Scope::Recovery, 2), (Scope::After, 3)];
+    assert_eq!(writes(&story), lasting);
+    // What happens once has its consequences until everything is back.
+    story.steps[0] = json!({"name": "pause", "at": "1s", "fault": {"podKill": {"members": {"ordinals": [0]}}}});
+    assert_eq!(writes(&story), [(Scope::Before, 6), (Scope::During, 6), (Scope::After, 3)]);
+    // Where nobody says when that was, nothing is called so.
+    story.hypothesis = json!([{"name": "d", "sli": {"durability": {}}}]);
+    assert_eq!(writes(&story), [(Scope::Before, 6), (Scope::During, 9)]);
+}

@@ -65,7 +65,11 @@ fn table(claim: &Claim, hypothesis: &Hypothesis) -> Markup {
                 tbody {
                     @for row in &rows {
                         tr {
-                            th scope="row" { (tell::scope(row.scope)) }
+                            th scope="row" {
+                                // What cannot recover is judged from the last revert on.
+                                @if row.scope == Scope::After && claim.recovery.is_none() { "after the last revert" }
+                                @else { (tell::scope(row.scope)) }
+                            }
                             td { (row.allowed) }
                             td { (row.measured) }
                             td { (row.range) }
