@@ -63,6 +63,9 @@ fn of_reason(reason: &Reason) -> [String; 2] {
     [reason.verdict.to_string(), format!("{}{at}", reason.text)]
 }
 
+/// The most rows of a table: GitHub shows no summary that is larger than 1 MiB.
+const MOST: usize = 100;
+
 /// A table, where there is anything to show.
 fn table<const N: usize>(text: &mut String, heads: [&str; N], rows: impl Iterator<Item = [String; N]>) {
     let mut rows = rows.peekable();
@@ -70,10 +73,14 @@ fn table<const N: usize>(text: &mut String, heads: [&str; N], rows: impl Iterato
         return;
     }
     let _ = writeln!(text, "| {} |\n|{}", heads.join(" | "), " --- |".repeat(N));
-    for row in rows {
+    for row in rows.by_ref().take(MOST) {
         let _ = writeln!(text, "| {} |", row.map(|cell| plain(&cell)).join(" | "));
     }
     text.push('\n');
+    let more = rows.count();
+    if more > 0 {
+        let _ = writeln!(text, "{more} more are in report.json.\n");
+    }
 }
 
 /// Text that is nothing but text. Character references never are markup (CommonMark 0.31, 2.5), and what splits the cells
@@ -157,6 +164,20 @@ seatrial run EXPERIMENT --seed 7
 ```
 ";
         assert_eq!(repeated(&run), expected);
+    }
+
+    #[test]
+    fn a_long_run_has_a_small_summary() {
+        let mut run = judgement(Vec::new());
+        let step = run.steps[0].clone();
+        run.steps = vec![step; 10_000];
+        let reason =
+            |n| Reason { verdict: Verdict::Inconclusive, at: None, text: format!("not proven {n} times") };
+        run.reasons = (0..5_000).map(reason).collect();
+        let text = repeated(&run);
+        assert!(text.len() < 100_000, "{} bytes", text.len());
+        assert!(text.contains("\n\n9900 more are in report.json.\n\n| verdict | beside the claims |"), "{text}");
+        assert!(text.contains("\n\n4900 more are in report.json.\n\nSeed 7"), "{text}");
     }
 
     #[test]

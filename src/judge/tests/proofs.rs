@@ -186,3 +186,16 @@ fn what_follows_a_fault_that_happens_once_belongs_to_its_time() {
     let lines = deleted(claim("2s"), true);
     assert_eq!(judge(&read(&lines)).verdict, Verdict::Pass);
 }
+
+#[test]
+fn a_doubt_that_comes_back_as_a_lack_of_proof_is_told_once() {
+    let why = "step pause did not come into force: it is not there";
+    let doubt = json!({"effect": {"id": 1, "effect": {"doubt": {"reason": why}}}});
+    let mut lines = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}}})).lines();
+    let ended = lines.iter().position(|line| line.contains("\"unproven\":null")).expect("it ends");
+    lines[ended] = lines[ended].replace("\"unproven\":null", &format!("\"unproven\":\"{why}\""));
+    lines.insert(ended, format!("{{\"time\":{},\"entry\":{doubt}}}", 11_050 * MS));
+    let reasons = judge(&read(&with_ids(lines))).reasons;
+    let told: Vec<&str> = reasons.iter().map(|reason| reason.text.as_str()).collect();
+    assert_eq!(told, [why]);
+}

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use self::dom::Page;
 use super::render;
 use crate::api::Nanos;
+use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::judge;
+use crate::judge::judgement::{Reason, StepOutcome};
 use crate::judge::tests::story::{Answer, MS, S, Story, healthy, read, silent, with_ids};
 
 fn quorum() -> Value {
@@ -222,4 +224,21 @@ fn a_long_run_gives_a_small_page() {
     assert!(text.len() < 1 << 20, "{} bytes", text.len());
     assert!(text.contains("answered operations are not drawn"));
     assert_eq!(Page::parse(&text).errors, [""; 0]);
+}
+
+#[test]
+fn very_many_faults_and_doubts_give_a_small_page() {
+    let journal = read(&Story::claiming(quorum()).lines());
+    let mut judgement = judge(&journal);
+    let step = judgement.steps[0].clone();
+    judgement.steps = (0..10_000)
+        .map(|number| StepOutcome { occurrence: number, unproven: Some(format!("lost {number}")), ..step.clone() })
+        .collect();
+    let doubt = |number| Reason { verdict: Verdict::Inconclusive, at: None, text: format!("doubt {number}") };
+    judgement.reasons = (0..10_000).map(doubt).collect();
+    let text = render(&journal, &judgement);
+    assert!(text.len() < 1 << 19, "{} bytes", text.len());
+    let page = Page::parse(&text);
+    assert!(page.text_of("desc").contains("And 9988 more faults."), "{}", page.text_of("desc"));
+    assert!(page.text_of("main").contains("9900 more are in report.json."));
 }

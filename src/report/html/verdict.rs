@@ -40,18 +40,24 @@ pub(super) fn warnings(judgement: &Judgement) -> Markup {
     }
 }
 
+/// The most reasons that are listed, worst first.
+const MOST_REASONS: usize = 100;
+
 /// What is worse than Pass about the run itself.
 fn reasons(judgement: &Judgement) -> Markup {
     html! {
         section aria-labelledby="reasons-title" {
             h2 #reasons-title { "What is wrong with this run itself" }
             ul .reasons {
-                @for reason in &judgement.reasons {
+                @for reason in judgement.reasons.iter().take(MOST_REASONS) {
                     li {
                         (tell::badge(tell::verdict(reason.verdict))) " " (reason.text)
                         @if let Some(at) = reason.at { " (" (words::at(at)) ")" }
                     }
                 }
+            }
+            @if judgement.reasons.len() > MOST_REASONS {
+                p .note { (judgement.reasons.len() - MOST_REASONS) " more are in report.json." }
             }
         }
     }
