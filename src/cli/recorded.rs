@@ -12,7 +12,7 @@ use crate::journal::entry::Phase;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
 use crate::report::wrap::{width, wrap};
-use crate::report::{html, junit, markdown, summary};
+use crate::report::{command, html, junit, markdown, summary};
 
 /// The journal's name in a run's folder.
 pub(super) const JOURNAL: &str = "journal.jsonl";
@@ -74,7 +74,7 @@ fn journal_of(run: &Path) -> PathBuf {
 /// Writes every report into a folder. One that cannot be written is a warning: the journal holds everything.
 pub(super) fn write(journal: &Journal, judgement: &Judgement, folder: &Path) {
     let junit = junit::render(judgement).map_err(|error| error.to_string());
-    let markdown = markdown::render(judgement, &markdown::command_of(judgement));
+    let markdown = markdown::render(judgement, &command::of(judgement));
     let page = html::render(journal, judgement);
     let reports =
         [(JSON, Ok(judgement.to_json())), (JUNIT, junit), (MARKDOWN, Ok(markdown)), (HTML, Ok(page))];

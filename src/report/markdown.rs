@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::command::shell;
 use super::summary::mark;
 use crate::judge::judgement::{Claim, Judgement, Reason, StepOutcome};
 use crate::judge::words;
@@ -24,17 +25,6 @@ pub fn render(judgement: &Judgement, command: &[String]) -> String {
     let _ = writeln!(text, "Seed {}, {lasted}, {environment}. To repeat it:\n", judgement.seed);
     fenced(&mut text, &shell(command));
     text
-}
-
-/// How a run is repeated whose files are not known any more.
-pub fn command_of(judgement: &Judgement) -> Vec<String> {
-    let mut command: Vec<String> = ["seatrial", "run", "EXPERIMENT"].map(str::to_owned).into();
-    if judgement.environment.starts_with("Kubernetes ") {
-        let namespace = judgement.target.split_once('/').map_or("default", |(namespace, _)| namespace);
-        command.extend(["--on", "kubernetes", "--namespace", namespace].map(str::to_owned));
-    }
-    command.extend(["--seed".into(), judgement.seed.to_string()]);
-    command
 }
 
 fn of_claim(claim: &Claim) -> [String; 3] {
@@ -107,27 +97,15 @@ fn fenced(text: &mut String, code: &str) {
     let _ = writeln!(text, "{fence}sh\n{code}\n{fence}");
 }
 
-/// Words for a shell, each quoted where it has to be.
-fn shell(command: &[String]) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let words = command.iter().map(|word| {
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::experiment::Verdict;
+    use crate::report::command;
     use crate::report::fixture::{claim, judgement};
 
     fn repeated(judgement: &Judgement) -> String {
-        render(judgement, &command_of(judgement))
+        render(judgement, &command::of(judgement))
     }
 
     #[test]
@@ -160,7 +138,7 @@ mod tests {
 Seed 7, 41 s, sandbox, Linux 6.1.0, 2 CPUs, as root. To repeat it:
 
 ```sh
-seatrial run EXPERIMENT --seed 7
+seatrial run experiment.yaml statefulset.yaml --seed 7
 ```
 ";
         assert_eq!(repeated(&run), expected);
@@ -212,7 +190,7 @@ seatrial run EXPERIMENT --seed 7
             let cells: Vec<usize> = rows.iter().map(|row| row.matches('|').count() - 1).collect();
             assert_eq!(cells, [3, 3, 3, 3, 3, 3, 2, 2, 2], "{text}");
             let (above, code) = text.split_once("```sh\n").expect("there is the command");
-            assert_eq!(code, "seatrial run EXPERIMENT --seed 7\n```\n");
+            assert_eq!(code, "seatrial run experiment.yaml statefulset.yaml --seed 7\n```\n");
             assert_eq!(above.matches("## ").count(), 1, "{text}");
             assert!(!above.contains(['<', '>', '`', '\\', '[', ']', '@', '$']), "{text}");
             assert!(above.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
@@ -220,20 +198,9 @@ seatrial run EXPERIMENT --seed 7
     }
 
     #[test]
-    fn the_command_can_be_pasted_whatever_its_files_are_called() {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let command = words(&["seatrial", "run", "a b'c.yaml", "$(x).yaml", "```\n`````.yaml", ""]);
-        assert_eq!(shell(&command), "seatrial run 'a b'\\''c.yaml' '$(x).yaml' '```\n`````.yaml' ''");
+    fn no_command_ends_its_block() {
+        let command = ["seatrial", "run", "```\n`````.yaml"].map(str::to_owned);
         let text = render(&judgement(Vec::new()), &command);
-        assert!(text.contains("\n``````sh\nseatrial run") && text.ends_with("''\n``````\n"), "{text}");
-    }
-
-    #[test]
-    fn a_run_of_a_cluster_is_repeated_there() {
-        let mut run = judgement(Vec::new());
-        run.environment = "Kubernetes v1.33.0, namespace db".into();
-        run.target = "db/etcd".into();
-        let expected = "seatrial run EXPERIMENT --on kubernetes --namespace db --seed 7";
-        assert_eq!(shell(&command_of(&run)), expected);
+        assert!(text.contains("\n``````sh\nseatrial run") && text.ends_with("'\n``````\n"), "{text}");
     }
 }

@@ -10,7 +10,7 @@ use super::{Seat, act, announce, compare, kept};
 use crate::cli::args;
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::folder::{create, name_of, refuse_used};
+use crate::cli::folder::{Given, create, name_of, refuse_used};
 use crate::cli::input::{self, Documents};
 use crate::cli::recorded::{self, JOURNAL};
 use crate::cli::step_summary;
@@ -66,6 +66,7 @@ async fn there(
     let name = name_of(short.trim_end_matches(['-', '.']));
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let folder = create(&folder).map_err(|why| console::error(why, Exit::Usage))?;
+    Given { experiment: document.clone(), manifests: Vec::new() }.keep(&folder);
     let object = announce::create(seat, &name, document, args.seed).await?;
     if !args.quiet {
         console::say(format_args!("Experiment {name} in namespace {}", seat.namespace));
@@ -98,7 +99,9 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, args: &args:
     }
     let (journal, judgement) = recorded::read(&journal)?;
     recorded::write(&journal, &judgement, folder);
-    step_summary::append(&judgement, args);
+    let (context, namespace) = (seat.access.context.as_str(), seat.namespace.as_str());
+    let place = ["--on", "kubernetes", "--context", context, "--namespace", namespace].map(str::to_owned);
+    step_summary::append(&judgement, args, folder, place.into());
     recorded::tell(&judgement, args.quiet);
     if !args.quiet {
         console::hint(format_args!("journal and reports are in {}", folder.display()));

@@ -180,7 +180,7 @@ fn each_part_of_the_run_stands_beside_its_budget() {
         "held 100 % of the time",
         "pause: processPause on member 0",
         "every member answered and named the same leader in the same term",
-        "seatrial run experiment.yaml --on kubernetes --namespace default --seed 7",
+        "seatrial run experiment.yaml --on kubernetes --context CONTEXT --namespace default --seed 7",
         "apiVersion: seatrial.dev/v1alpha1",
         "leads term 1",
     ] {
