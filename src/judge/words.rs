@@ -61,6 +61,16 @@ pub fn members(ordinals: &[Ordinal]) -> String {
     }
 }
 
+/// A character that is no text: it moves a cursor, breaks a line, or has no place in XML.
+pub fn is_no_text(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Text that is nothing but text, in one line.
+pub fn plain(text: &str) -> String {
+    text.replace(is_no_text, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

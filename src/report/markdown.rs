@@ -79,8 +79,7 @@ fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\u{2028}' | '\u{2029}' => plain.push(' '),
-            c if c.is_control() => plain.push(' '),
+            c if words::is_no_text(c) => plain.push(' '),
             '&' | '<' | '>' | '|' | '`' | '\\' | '*' | '_' | '~' | '[' | ']' | '#' | '@' | '$' | '!' => {
                 let _ = write!(plain, "&#{};", u32::from(c));
             }

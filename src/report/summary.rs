@@ -116,3 +116,33 @@ fn claim_lines(text: &mut String, claim: &Claim) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::judge;
+    use crate::judge::tests::story::{Story, read};
+    use crate::report::{html, junit};
+
+    #[test]
+    fn nothing_that_a_kernel_or_a_store_says_moves_a_cursor_or_forges_a_line() {
+        let hostile = "gone\u{1b}[2J\u{1b}]0;title\u{7}\n  Pass          forged\r\u{0}\u{fffe}\u{9b}1m]]>";
+        let story = Story::claiming(json!({"name": hostile, "sli": {"quorum": {}}}));
+        let proof = json!(hostile).to_string();
+        let told = |line: String| line.replace("\"frozen, cpu time stands still\"", &proof);
+        let journal = read(&story.lines().into_iter().map(told).collect::<Vec<_>>());
+        let judgement = judge(&journal);
+        assert_eq!(judgement.steps[0].proof.as_deref(), Some(crate::judge::words::plain(hostile).as_str()));
+        let text = render(&judgement);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(!text.contains("\n  Pass          forged"), "{text}");
+        let xml = junit::render(&judgement).expect("it is XML");
+        assert!(!xml.contains('\u{fffe}'), "XML has no place for it: {xml}");
+        let page = html::render(&journal, &judgement);
+        assert!(page.chars().all(|c| c == '\n' || !words::is_no_text(c)));
+        // The claim and its hypothesis still belong together.
+        assert!(page.contains("good all the time"), "its table is there");
+    }
+}

@@ -21,7 +21,7 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                     h3 #{ "claim-" (place) } { (tell::badge(tell::verdict(claim.verdict))) " " (claim.name) }
                     p { (claim.sentence) }
                     (others(claim))
-                    @if let Some(hypothesis) = hypotheses.get(place).filter(|it| it.name == claim.name) {
+                    @if let Some(hypothesis) = hypotheses.get(place).filter(|it| words::plain(&it.name) == claim.name) {
                         (table(claim, hypothesis))
                     }
                 }
