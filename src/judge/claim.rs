@@ -117,7 +117,8 @@ impl Evidence<'_> {
         baseline: Option<u64>,
         hypothesis: &Hypothesis,
     ) -> Option<Recovery> {
-        let from = self.windows.last_end?;
+        // Of a run that stopped early nobody knows whether it would have recovered.
+        let from = self.windows.last_end.filter(|_| !self.facts.stopped_early())?;
         let limits = Limits::of(sli, budget, None, baseline).ok()?;
         let stable = recovery::stable_for(budget);
         let window = Window::new(from, self.windows.until);

@@ -141,7 +141,8 @@ pub struct Claim {
     pub findings: Vec<Finding>,
     /// The numbers of each phase, bounded or not.
     pub phases: Vec<Numbers>,
-    /// How long it took to be good again after the last revert.
+    /// How long it took to be good again after the last revert; none where that was not judged, as where the run stopped
+    /// early.
     pub recovery: Option<Recovery>,
     /// The operations that prove a violation.
     pub witness: Vec<WitnessOperation>,

@@ -2,7 +2,7 @@
 //! how long it took until another leader was there.
 //!
 //! Percentiles are of the nearest rank, so that each is a measurement. The 99th of fewer than a hundred is their maximum,
-//! and is called that. A run that did not recover is slower than all that did, and so is a leader that was hit and that
+//! and is called that. Times are of runs that passed or failed. A run that did not recover is slower than all that did, and so is a leader that was hit and that
 //! nobody followed.
 
 use std::fmt;
@@ -48,7 +48,7 @@ impl fmt::Display for Repeated<'_> {
                 run.headline
             )?;
         }
-        let failovers: Vec<Option<Nanos>> = runs.iter().flat_map(failovers).collect();
+        let failovers: Vec<Option<Nanos>> = runs.iter().filter(|run| is_answer(run)).flat_map(failovers).collect();
         if !failovers.is_empty() {
             let spread = spread(failovers, "nobody");
             writeln!(f, "  {:<13} {spread}, from a fault that hit the leader to another leader", "failover")?;
@@ -61,21 +61,33 @@ impl fmt::Display for Repeated<'_> {
 }
 
 fn claim_lines(f: &mut fmt::Formatter<'_>, name: &str, runs: &[Judgement]) -> fmt::Result {
-    let found: Vec<&Claim> =
-        runs.iter().filter_map(|run| run.claims.iter().find(|claim| claim.name == name)).collect();
-    let worst = found.iter().map(|claim| claim.verdict).max().unwrap_or(Verdict::Inconclusive);
+    let found: Vec<(&Judgement, &Claim)> = runs
+        .iter()
+        .filter_map(|run| Some((run, run.claims.iter().find(|claim| claim.name == name)?)))
+        .collect();
+    let worst = found.iter().map(|(_, claim)| claim.verdict).max().unwrap_or(Verdict::Inconclusive);
     writeln!(f, "  {worst:<13} {name}")?;
-    writeln!(f, "{:INDENT$}{}", "", counts(found.iter().map(|claim| claim.verdict)))?;
+    writeln!(f, "{:INDENT$}{}", "", counts(found.iter().map(|(_, claim)| claim.verdict)))?;
+    let told: Vec<&Claim> =
+        found.iter().filter(|(run, _)| is_answer(run)).map(|(_, claim)| *claim).collect();
     let recoveries: Vec<Option<Nanos>> =
-        found.iter().filter(|claim| claim.recovery.is_some()).map(|claim| recovered_after(claim)).collect();
+        told.iter().filter(|claim| claim.recovery.is_some()).map(|claim| recovered_after(claim)).collect();
     let outages: Vec<Option<Nanos>> =
-        found.iter().filter_map(|claim| longest_outage(claim)).map(Some).collect();
+        told.iter().filter_map(|claim| longest_outage(claim)).map(Some).collect();
     for (what, measured) in [("recovery", recoveries), ("longest outage", outages)] {
         if !measured.is_empty() {
             writeln!(f, "{:INDENT$}{what:<14}  {}", "", spread(measured, "not recovered"))?;
         }
     }
     Ok(())
+}
+
+/// Whether a run's times are those of its faults: not where it was stopped, or where a fault was not in force.
+fn is_answer(run: &Judgement) -> bool {
+    match run.verdict {
+        Verdict::Pass | Verdict::Fail => true,
+        Verdict::Inconclusive | Verdict::Aborted => false,
+    }
 }
 
 /// For each step that hit the leader the time from its decision to another leader; none where none was seen before the
@@ -158,6 +170,16 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
         assert_eq!(Repeated { runs: &[], asked: 3 }.to_string(), "");
         let some = Repeated { runs: &runs[..2], asked: 10 }.to_string();
         assert!(some.starts_with("REPEATED  leader-cut  2 of 10 times: 1 passed, 1 failed\n"), "{some}");
+    }
+
+    #[test]
+    fn a_run_that_is_no_answer_has_no_times() {
+        let aborted = run(8, Verdict::Aborted, 0, None);
+        let doubtful = run(9, Verdict::Inconclusive, 0, Some(0));
+        let runs = [run(7, Verdict::Pass, 2 * S, Some(3 * S)), aborted, doubtful];
+        let told = Repeated { runs: &runs, asked: 3 }.to_string();
+        assert!(told.contains("\n                recovery        p50 3 s, max of 1: 3 s\n"), "{told}");
+        assert!(told.contains("\n                longest outage  p50 2 s, max of 1: 2 s\n"), "{told}");
     }
 
     #[test]
