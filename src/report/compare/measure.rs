@@ -63,7 +63,7 @@ pub enum What {
 enum Reading {
     /// Nothing.
     Unknown,
-    /// It did not come to that.
+    /// It did not come to that, or it had no end.
     Never,
     /// So much.
     Of(u64),
@@ -83,7 +83,7 @@ pub(super) fn of_claims(unit: Unit, first: &Claim, second: &Claim, tolerance: u3
     What::ALL
         .into_iter()
         .filter_map(|what| {
-            let readings = (what.of(first), what.of(second));
+            let readings = (what.of(unit, first), what.of(unit, second));
             (readings != (Reading::Unknown, Reading::Unknown))
                 .then(|| what.compared(unit, readings, tolerance, what.is_bounded(first) || what.is_bounded(second)))
         })
@@ -103,7 +103,8 @@ pub fn longest_outage(claim: &Claim) -> Option<Nanos> {
     }
     let outages = claim.outages().into_iter();
     let longest = outages.map(|outage| outage.to.saturating_sub(outage.from)).max();
-    longest.or_else(|| claim.recovery.as_ref().filter(|recovery| recovery.recovered.is_some()).map(|_| 0))
+    // What says when it is good again says what is bad, too: it was looked for.
+    longest.or_else(|| claim.recovery.as_ref().map(|_| 0))
 }
 
 impl Measure {
@@ -129,22 +130,26 @@ impl What {
         }
     }
 
-    fn of(self, claim: &Claim) -> Reading {
+    fn of(self, unit: Unit, claim: &Claim) -> Reading {
         let value = |scope| {
             let phase = claim.phases.iter().find(|numbers: &&Numbers| numbers.scope == scope);
-            phase.and_then(|numbers| numbers.value)
+            match phase.map(|numbers| (numbers.value, numbers.unreachable)) {
+                Some((Some(value), _)) => Reading::Of(value),
+                // Nothing was answered at all: a report has no number for that.
+                Some((None, 1..)) if unit == Unit::Latency => Reading::Never,
+                Some((None, _)) | None => Reading::Unknown,
+            }
         };
-        let known = match self {
+        match self {
             Self::Before => value(Scope::Before),
             Self::During => value(Scope::During),
             Self::After => value(Scope::After),
             Self::Recovery if claim.recovery.is_some() => {
-                return recovered_after(claim).map_or(Reading::Never, Reading::Of);
+                recovered_after(claim).map_or(Reading::Never, Reading::Of)
             }
-            Self::Recovery => None,
-            Self::LongestOutage => longest_outage(claim),
-        };
-        known.map_or(Reading::Unknown, Reading::Of)
+            Self::Recovery => Reading::Unknown,
+            Self::LongestOutage => longest_outage(claim).map_or(Reading::Unknown, Reading::Of),
+        }
     }
 
     /// Whether a budget of a claim speaks of the number.
@@ -236,7 +241,8 @@ impl What {
     fn shown(self, unit: Unit, reading: Reading) -> String {
         match (self, reading) {
             (_, Reading::Unknown) => "not measured".into(),
-            (_, Reading::Never) => "not recovered".into(),
+            (Self::Before | Self::During | Self::After, Reading::Never) => "no end".into(),
+            (Self::Recovery | Self::LongestOutage, Reading::Never) => "not recovered".into(),
             (Self::LongestOutage, Reading::Of(0)) => "none".into(),
             (Self::Recovery, Reading::Of(0)) => "at once".into(),
             (Self::Recovery | Self::LongestOutage, Reading::Of(time)) => words::time(time),

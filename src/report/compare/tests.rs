@@ -117,6 +117,28 @@ fn a_recovery_that_never_came_is_worse_than_any() {
 }
 
 #[test]
+fn a_latency_without_an_end_is_worse_than_any() {
+    let commits = |value: Option<u64>| {
+        let mut claim = measured("commitLatency", (MS, MS), 0, Some(0));
+        for numbers in &mut claim.phases {
+            (numbers.value, numbers.unreachable) = (value, if value.is_none() { 40 } else { 0 });
+        }
+        claim
+    };
+    assert_eq!(trend(commits(Some(S)), commits(None), What::During), Trend::Worse);
+    assert_eq!(trend(commits(None), commits(Some(S)), What::During), Trend::Better);
+    assert_eq!(trend(commits(Some(S)), commits(None), What::Before), Trend::Different);
+    let compared = compare(&judgement(vec![commits(Some(S))]), &judgement(vec![commits(None)]), 10);
+    assert_eq!(compared.worse, ["a claim: during no end instead of 1 s"]);
+}
+
+#[test]
+fn no_outage_is_known_of_what_never_recovered_for_long_enough_either() {
+    let never = |outage| measured("quorum", (1_000_000, 1_000_000), outage, None);
+    assert_eq!(trend(never(0), never(20 * S), What::LongestOutage), Trend::Worse);
+}
+
+#[test]
 fn a_fault_that_stayed_is_worse_whatever_the_verdict() {
     let clean = judgement(vec![claim("one", "quorum", "Pass")]);
     let mut left = clean.clone();
