@@ -180,9 +180,13 @@ impl Evidence<'_> {
     ) -> Option<Numbers> {
         let (first, last) = (windows.first()?, windows.last()?);
         let measure = self.signals.measure(sli, windows, self.facts.end);
-        let outages = limits.map_or_else(Vec::new, |limits| {
+        let mut outages = limits.map_or_else(Vec::new, |limits| {
             self.signals.outages(sli, windows, self.facts.end, &|value| !limits.allow(value))
         });
+        if scope == Scope::Before {
+            // What it was bad for while faults were there is told of that part.
+            outages.iter_mut().for_each(|outage| outage.to = outage.to.min(last.to));
+        }
         Some(Numbers {
             scope,
             from: first.from,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
-use crate::judge::judgement::Scope;
+use crate::judge::judgement::{Numbers, Scope};
 
 #[track_caller]
 fn says(story: &Story, verdict: Verdict, words: &str) {
@@ -412,4 +412,18 @@ fn writes_while_it_comes_back_are_none_after_recovery() {
     // Where nobody says when that was, nothing is called so.
     story.hypothesis = json!([{"name": "d", "sli": {"durability": {}}}]);
     assert_eq!(writes(&story), [(Scope::Before, 6), (Scope::During, 9)]);
+}
+
+#[test]
+fn what_goes_on_into_the_faults_is_not_all_told_before_them() {
+    let mut story =
+        Story::claiming(json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "9s"}}));
+    story.members = |now| match now {
+        6_800_000_000..9_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    let claim = story.judged().claims.swap_remove(0);
+    let told = |numbers: &Numbers| numbers.outages.iter().map(|outage| (outage.from, outage.to)).collect();
+    let outages: Vec<Vec<(Nanos, Nanos)>> = claim.phases.iter().map(told).collect();
+    assert_eq!(outages[..2], [vec![(6_700 * MS, 7 * S)], vec![(7 * S, 9 * S)]]);
 }
