@@ -93,6 +93,7 @@ impl Evidence<'_> {
             (Scope::During, Some(all_faults)),
             (Scope::Recovery, recovering),
             (Scope::After, after),
+            (Scope::Always, bounds.always.as_ref().map(|_| self.windows.always())),
         ];
         let phases = phases
             .into_iter()

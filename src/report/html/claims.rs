@@ -121,6 +121,10 @@ impl Line {
         };
         if let Some(numbers) = numbers {
             line.fill(sli, numbers);
+            let is_of_one_step = bounds.during.as_ref().is_some_and(|during| during.step.is_some());
+            if scope == Scope::During && is_of_one_step {
+                line.measured.push_str(" (with all faults)");
+            }
         }
         if let (Scope::Recovery, Some(recovery)) = (scope, &claim.recovery) {
             line.measured = match recovery.recovered {

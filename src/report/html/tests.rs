@@ -189,6 +189,18 @@ fn each_part_of_the_run_stands_beside_its_budget() {
 }
 
 #[test]
+fn numbers_that_are_not_those_of_the_verdict_say_so() {
+    let hypothesis = json!({"name": "a majority leads", "sli": {"quorum": {}},
+                            "during": {"step": "pause", "longestOutage": "1s"}, "always": {"totalOutage": "2s"}});
+    let page = page(&Story::claiming(hypothesis).lines());
+    let text = page.text_of("table");
+    assert!(text.contains("held 100 % of the time (with all faults)"), "{text}");
+    let always = text.split_once("the whole run").expect("it is judged").1;
+    let row = always.chars().take(120).collect::<String>();
+    assert!(row.contains("held 100 % of the time"), "{text}");
+}
+
+#[test]
 fn a_run_without_data_says_so() {
     let page = page(&Story::claiming(quorum()).lines()[..1]);
     let text = page.text_of("main");
