@@ -89,23 +89,27 @@ pub(super) fn sentence(judgement: &Judgement) -> String {
             }
         },
         Verdict::Aborted => {
-            let taken_back =
-                if judgement.revert_failed.is_empty() && judgement.steps.iter().all(|s| s.ended.is_some()) {
-                    ", and everything was taken back"
-                } else {
-                    ""
-                };
+            let is_all_over = judgement.steps.iter().all(|step| step.ended.is_some());
+            let taken_back = if judgement.steps.is_empty() {
+                ", and nothing was broken"
+            } else if judgement.revert_failed.is_empty() && is_all_over {
+                ", and everything was taken back"
+            } else {
+                ""
+            };
             format!("The run was stopped before it could tell anything about {who}{taken_back}.")
         }
         Verdict::Inconclusive => format!("This run proves nothing about {who}, neither good nor bad."),
     }
 }
 
-/// `while networkPartition hit member 0 for 8 s`.
+/// `while networkPartition hit member 0 for 8 s`: what was in force, and proven.
 fn while_broken(steps: &[StepOutcome]) -> String {
     let told = |step: &StepOutcome| {
-        let whom = if step.affected.is_empty() { &step.members } else { &step.affected };
-        let whom = if whom.is_empty() { String::new() } else { format!(" hit {}", words::members(whom)) };
+        let whom = match step.whom() {
+            [] => String::new(),
+            members => format!(" hit {}", words::members(members)),
+        };
         let long = match step.began.zip(step.ended) {
             Some((began, ended)) if ended - began >= 1_000_000_000 => {
                 format!(" for {}", words::time(ended - began))
@@ -115,8 +119,11 @@ fn while_broken(steps: &[StepOutcome]) -> String {
         let went = if whom.is_empty() { " went on" } else { "" };
         format!("{}{whom}{went}{long}", step.fault)
     };
-    match steps {
-        [] => "although nothing was broken".into(),
+    let broken: Vec<&StepOutcome> =
+        steps.iter().filter(|step| step.began.is_some() && step.unproven.is_none()).collect();
+    match broken.as_slice() {
+        [] if steps.is_empty() => "although nothing was broken".into(),
+        [] => "although no fault was proven".into(),
         [one] => format!("while {}", told(one)),
         [one, other] => format!("while {} and {}", told(one), told(other)),
         [one, others @ ..] => format!("while {} and {} more faults happened", told(one), others.len()),
@@ -231,5 +238,28 @@ mod tests {
         assert_eq!(sentence(&run), "This run proves nothing about db, neither good nor bad.");
         run.steps.clear();
         assert_eq!(sentence(&run), "Nothing was broken: a guard refused to touch db.");
+    }
+
+    #[test]
+    fn only_what_was_in_force_and_proven_is_what_was_tested() {
+        let mut run = judgement(Vec::new());
+        assert_eq!(while_broken(&run.steps), "while networkPartition hit member 0 for 8 s");
+        let mut never = run.steps[0].clone();
+        (never.began, never.unproven) = (None, Some("not proven".into()));
+        run.steps.push(never);
+        assert_eq!(while_broken(&run.steps), "while networkPartition hit member 0 for 8 s");
+        run.steps[0].unproven = Some("lost".into());
+        assert_eq!(while_broken(&run.steps), "although no fault was proven");
+        assert_eq!(while_broken(&[]), "although nothing was broken");
+    }
+
+    #[test]
+    fn what_was_never_broken_is_not_taken_back() {
+        let mut run = judgement(Vec::new());
+        run.verdict = Verdict::Aborted;
+        let begin = "The run was stopped before it could tell anything about db";
+        assert_eq!(sentence(&run), format!("{begin}, and everything was taken back."));
+        run.steps.clear();
+        assert_eq!(sentence(&run), format!("{begin}, and nothing was broken."));
     }
 }
