@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use self::dom::Page;
 use super::render;
-use crate::api::Nanos;
+use crate::api::{Members, Nanos};
 use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::judge;
@@ -198,6 +198,25 @@ fn numbers_that_are_not_those_of_the_verdict_say_so() {
     let always = text.split_once("the whole run").expect("it is judged").1;
     let row = always.chars().take(120).collect::<String>();
     assert!(row.contains("held 100 % of the time"), "{text}");
+}
+
+#[test]
+fn who_was_not_asked_is_not_said_to_have_been_seen() {
+    let mut story = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}}}));
+    story.members = |_| Members { members: Vec::new() };
+    let text = page(&story.lines()).text_of("main");
+    for words in ["no member was asked who leads", "members agree no member was asked"] {
+        assert!(text.contains(words), "no `{words}` in\n{text}");
+    }
+    assert!(!text.contains("no change of the leader"), "{text}");
+}
+
+#[test]
+fn a_fault_without_an_end_is_not_every_fault() {
+    let mut lines = Story::claiming(quorum()).lines();
+    lines.retain(|line| !line.contains("\"ended\""));
+    let text = page(&with_ids(lines)).text_of("main");
+    assert!(text.contains("Not every fault is on record with its end"), "{text}");
 }
 
 #[test]

@@ -176,6 +176,7 @@ fn happened(story: &Story<'_>) -> Markup {
     let load = &judgement.workload;
     html! {
         @match judgement.elections.as_slice() {
+            [] if !story.was_anybody_asked() => dd { "no member was asked who leads" },
             [] => dd { "no change of the leader" },
             [only] => dd { "member " (only.leader) " became leader " (words::at(only.at)) " (term " (only.term) ")" },
             [.., last] => dd {
@@ -198,16 +199,19 @@ fn came_back(story: &Story<'_>) -> Markup {
     let Some(parts) = story.comeback else {
         return html! { dd { @if story.judgement.steps.is_empty() { "nothing was broken" } @else { "not seen" } } };
     };
-    let all =
-        [("pods Ready", parts.ready), ("members agree", parts.rejoined), ("all caught up", parts.caught_up)];
+    let all = [
+        ("pods Ready", parts.ready, "not seen"),
+        ("members agree", parts.rejoined, story.not_seen()),
+        ("all caught up", parts.caught_up, story.not_seen()),
+    ];
     html! {
-        @for (name, at) in all {
+        @for (name, at, not_seen) in all {
             dd {
                 (name) " "
                 @match at {
                     Some(at) if at - parts.reverted < tell::AT_ONCE => "at once",
                     Some(at) => { (words::time(at - parts.reverted)) " after the last revert" },
-                    None => "not seen",
+                    None => (not_seen),
                 }
             }
         }
