@@ -116,10 +116,20 @@ pub struct StepOutcome {
 }
 
 impl StepOutcome {
+    /// `cut-leader`, or `kill #3` of a step that happens several times.
+    pub fn name(&self) -> String {
+        name_of(&self.step, self.occurrence)
+    }
+
     /// Whom it took away, or where it was applied if that is nobody.
     pub fn whom(&self) -> &[Ordinal] {
         if self.affected.is_empty() { &self.members } else { &self.affected }
     }
+}
+
+/// A step's occurrence: `cut-leader`, or `kill #3` of a step that happens several times.
+pub fn name_of(step: &str, occurrence: u32) -> String {
+    if occurrence == 0 { step.into() } else { format!("{step} #{}", occurrence + 1) }
 }
 
 /// Violations of a claim whose operation is named; further ones are counted.

@@ -11,6 +11,7 @@ use std::io::{IsTerminal, Write};
 
 use crate::api::{MemberSample, Members, Nanos, Role, Snapshot};
 use crate::journal::entry::{Effect, Entry, Input, Phase};
+use crate::judge::judgement::name_of;
 use crate::judge::words;
 use crate::workload::Rates;
 
@@ -155,20 +156,15 @@ impl State {
             }
             Entry::Effect { effect: Effect::Phase(phase), .. } => self.phase = Some(*phase),
             Entry::Effect { effect: Effect::Chosen { step, occurrence, damage, .. }, .. } => {
-                self.faults.push((key(step, *occurrence), event::whom(self, damage)));
+                self.faults.push((name_of(step, *occurrence), event::whom(self, damage)));
             }
             Entry::Effect { effect: Effect::Ended { step, occurrence, .. }, .. } => {
-                let ended = key(step, *occurrence);
+                let ended = name_of(step, *occurrence);
                 self.faults.retain(|(step, _)| *step != ended);
             }
             Entry::Header(_) | Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => {}
         }
     }
-}
-
-/// A step's occurrence in one word.
-fn key(step: &str, occurrence: u32) -> String {
-    if occurrence == 0 { step.into() } else { format!("{step} #{}", occurrence + 1) }
 }
 
 /// Seconds with one digit.

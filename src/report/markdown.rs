@@ -32,10 +32,6 @@ fn of_claim(claim: &Claim) -> [String; 3] {
 }
 
 fn of_step(step: &StepOutcome) -> [String; 3] {
-    let name = match step.occurrence {
-        0 => step.step.clone(),
-        occurrence => format!("{} #{}", step.step, occurrence + 1),
-    };
     let when = match (step.began, step.ended) {
         (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::moment(to)),
         (Some(from), None) => format!("{} on", words::at(from)),
@@ -45,7 +41,11 @@ fn of_step(step: &StepOutcome) -> [String; 3] {
         (Some(why), _) => format!("not proven: {why}"),
         (None, proof) => proof.clone().unwrap_or_default(),
     };
-    [name, format!("{} on {}, {when}", step.fault, words::members(&step.affected)), proof]
+    let whom = match step.whom() {
+        [] => String::new(),
+        members => format!(" on {}", words::members(members)),
+    };
+    [step.name(), format!("{}{whom}, {when}", step.fault), proof]
 }
 
 fn of_reason(reason: &Reason) -> [String; 2] {
@@ -141,6 +141,15 @@ seatrial run experiment.yaml statefulset.yaml --seed 7
 ```
 ";
         assert_eq!(repeated(&run), expected);
+    }
+
+    #[test]
+    fn a_fault_that_takes_nobody_away_is_told_by_where_it_is() {
+        let mut run = judgement(Vec::new());
+        run.steps[0].affected.clear();
+        assert!(repeated(&run).contains("| networkPartition on members 0, 1 and 2, at "));
+        run.steps[0].members.clear();
+        assert!(repeated(&run).contains("| networkPartition, at "), "{}", repeated(&run));
     }
 
     #[test]

@@ -60,13 +60,9 @@ pub(super) fn mark(judgement: &Judgement) -> &'static str {
 }
 
 fn step_lines(text: &mut String, step: &StepOutcome) {
-    let name = if step.occurrence == 0 {
-        step.step.clone()
-    } else {
-        format!("{} #{}", step.step, step.occurrence + 1)
-    };
+    let name = step.name();
     let span = |from: Option<Nanos>, to: Option<Nanos>| match (from, to) {
-        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::time(to)),
+        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::moment(to)),
         (Some(from), None) => format!("{} on", words::at(from)),
         (None, _) => "never in force".into(),
     };
@@ -105,7 +101,7 @@ fn claim_lines(text: &mut String, claim: &Claim) {
     }
     for operation in &claim.witness {
         let member = operation.member.map(|member| format!(" on member {member}")).unwrap_or_default();
-        let until = operation.ret.map_or_else(|| "no answer".into(), words::time);
+        let until = operation.ret.map_or_else(|| "no answer".into(), words::moment);
         let _ = writeln!(
             text,
             "                client {:>3}{member}: {:<24} {} to {until}  (operation {})",

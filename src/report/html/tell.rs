@@ -43,18 +43,12 @@ pub(super) fn badge((class, name): (&str, &str)) -> Markup {
     }
 }
 
-/// `cut-leader`, or `kill #3` of a step that happens several times.
-pub(super) fn name(step: &StepOutcome) -> String {
-    if step.occurrence == 0 { step.step.clone() } else { format!("{} #{}", step.step, step.occurrence + 1) }
-}
-
 /// `cut-leader: networkPartition on member 0`.
 pub(super) fn hit(step: &StepOutcome) -> String {
-    let whom = if step.affected.is_empty() { &step.members } else { &step.affected };
-    if whom.is_empty() {
-        return format!("{}: {}", name(step), step.fault);
+    match step.whom() {
+        [] => format!("{}: {}", step.name(), step.fault),
+        members => format!("{}: {} on {}", step.name(), step.fault, words::members(members)),
     }
-    format!("{}: {} on {}", name(step), step.fault, words::members(whom))
 }
 
 /// `in force at 8.7 s to 16.7 s`.
