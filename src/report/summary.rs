@@ -33,7 +33,7 @@ pub fn render(judgement: &Judgement) -> String {
             load.ok,
             load.failed,
             load.unknown,
-            load.rate / 1000
+            words::rate(load.rate)
         );
     }
     let _ = writeln!(
