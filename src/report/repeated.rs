@@ -11,6 +11,7 @@ use super::compare::measure::{longest_outage, recovered_after};
 use crate::api::Nanos;
 use crate::experiment::Verdict;
 use crate::judge::judgement::{Claim, Election, Judgement};
+use crate::judge::signals::nearest_rank;
 use crate::judge::words;
 
 /// From so many measurements on, the 99th percentile is not their maximum.
@@ -124,10 +125,12 @@ fn counts(verdicts: impl Iterator<Item = Verdict>) -> String {
 /// `p50 4 s, max of 5: 4.4 s`; a time that never came is none, and is called so.
 fn spread(mut times: Vec<Option<Nanos>>, never: &str) -> String {
     times.sort_by_key(|time| time.unwrap_or(Nanos::MAX));
-    let rank = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
-    let shown = |time: Option<Nanos>| time.map_or_else(|| never.into(), words::time);
+    let shown = |thousandths| {
+        let time = nearest_rank(times.len(), thousandths).and_then(|place| times[place]);
+        time.map_or_else(|| never.into(), words::time)
+    };
     let slow = if times.len() < MANY { format!("max of {}:", times.len()) } else { "p99".into() };
-    format!("p50 {}, {slow} {}", shown(rank(50)), shown(rank(99)))
+    format!("p50 {}, {slow} {}", shown(500), shown(990))
 }
 
 #[cfg(test)]

@@ -245,12 +245,14 @@ fn on_grid(from: Nanos, at: Nanos, step: Nanos) -> Nanos {
 
 /// The smallest value that at least this many thousandths of all values do not exceed.
 pub fn quantile(values: &mut [u64], thousandths: u32) -> Option<u64> {
-    let rank = (values.len() as u64 * u64::from(thousandths)).div_ceil(1000);
-    let place = usize::try_from(rank.max(1) - 1).ok()?;
-    if place >= values.len() {
-        return None;
-    }
+    let place = nearest_rank(values.len(), thousandths)?;
     Some(*values.select_nth_unstable(place).1)
+}
+
+/// The place of that value among so many in order: it is one that was measured, never one between two of them.
+pub fn nearest_rank(many: usize, thousandths: u32) -> Option<usize> {
+    let rank = (many as u64 * u64::from(thousandths)).div_ceil(1000).max(1);
+    usize::try_from(rank - 1).ok().filter(|&place| place < many)
 }
 
 #[cfg(test)]
