@@ -47,7 +47,8 @@ impl Given {
     /// written is a warning.
     pub(super) fn keep(&self, folder: &Path) {
         let manifests: Vec<String> = self.manifests.iter().map(without_secrets).collect();
-        for (name, text) in [(EXPERIMENT, self.experiment.text.clone()), (MANIFESTS, manifests.join("---\n"))] {
+        for (name, text) in [(EXPERIMENT, self.experiment.text.clone()), (MANIFESTS, manifests.join("---\n"))]
+        {
             if !text.is_empty()
                 && let Err(error) = fs::write(folder.join(name), text)
             {
@@ -84,7 +85,9 @@ mod tests {
         let kept = text(MANIFESTS);
         assert_eq!(split("kept", kept.as_bytes()).map(|documents| documents.len()), Ok(2), "{kept}");
         assert!(!kept.contains("hush") && kept.contains("# Secret \"tls\" is not kept here"), "{kept}");
-        assert!(kept.contains("name: db") && kept.ends_with("# last\nkind: StatefulSet\napiVersion: apps/v1\n"));
+        assert!(
+            kept.contains("name: db") && kept.ends_with("# last\nkind: StatefulSet\napiVersion: apps/v1\n")
+        );
         assert_eq!(text(EXPERIMENT), given.experiment.text);
     }
 }

@@ -33,7 +33,11 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 fn command(judgement: &Judgement, files: &[PathBuf], folder: &Path, place: Vec<String>) -> Vec<String> {
     let kept: Vec<PathBuf>;
     let files = if files.iter().any(|file| file == Path::new("-")) {
-        kept = [EXPERIMENT, MANIFESTS].map(|name| folder.join(name)).into_iter().filter(|file| file.exists()).collect();
+        kept = [EXPERIMENT, MANIFESTS]
+            .map(|name| folder.join(name))
+            .into_iter()
+            .filter(|file| file.exists())
+            .collect();
         &kept
     } else {
         files

@@ -53,7 +53,8 @@ mod tests {
         assert_eq!(shell(&of(&run)), "seatrial run experiment.yaml --sandbox dev --seed 7");
         run.environment = "Kubernetes v1.33.0, namespace db".into();
         run.target = "db/etcd".into();
-        let expected = "seatrial run experiment.yaml --on kubernetes --context CONTEXT --namespace db --seed 7";
+        let expected =
+            "seatrial run experiment.yaml --on kubernetes --context CONTEXT --namespace db --seed 7";
         assert_eq!(shell(&of(&run)), expected);
     }
 

@@ -142,7 +142,7 @@ pub fn compare(first: &Judgement, second: &Judgement, tolerance: u32) -> Compari
 }
 
 /// Whether a verdict says something about the target.
-fn is_answer(verdict: Verdict) -> bool {
+pub(super) fn is_answer(verdict: Verdict) -> bool {
     match verdict {
         Verdict::Pass | Verdict::Fail => true,
         Verdict::Inconclusive | Verdict::Aborted => false,

@@ -57,7 +57,8 @@ pub(crate) fn measured(
         json!([{"from": 9 * S, "to": 9 * S + outage, "why": "no leader"}])
     };
     let mut claim = claim("a claim", sli, "Pass");
-    let bound = |scope: &str| json!({"scope": scope, "step": null, "verdict": "Pass", "sentence": claim.sentence});
+    let bound =
+        |scope: &str| json!({"scope": scope, "step": null, "verdict": "Pass", "sentence": claim.sentence});
     claim.findings = read(json!([bound("during"), bound("recovery")]));
     claim.phases = read(json!([phase("before", before, json!([])), phase("during", during, outages)]));
     claim.recovery = read(json!({

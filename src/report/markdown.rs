@@ -162,7 +162,10 @@ seatrial run experiment.yaml statefulset.yaml --seed 7
         run.reasons = (0..5_000).map(reason).collect();
         let text = repeated(&run);
         assert!(text.len() < 100_000, "{} bytes", text.len());
-        assert!(text.contains("\n\n9900 more are in report.json.\n\n| verdict | beside the claims |"), "{text}");
+        assert!(
+            text.contains("\n\n9900 more are in report.json.\n\n| verdict | beside the claims |"),
+            "{text}"
+        );
         assert!(text.contains("\n\n4900 more are in report.json.\n\nSeed 7"), "{text}");
     }
 

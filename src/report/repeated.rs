@@ -2,11 +2,13 @@
 //! how long it took until another leader was there.
 //!
 //! Percentiles are of the nearest rank, so that each is a measurement. The 99th of fewer than a hundred is their maximum,
-//! and is called that. Times are of runs that passed or failed. A run that did not recover is slower than all that did, and so is a leader that was hit and that
+//! and is called that. Times are of runs that passed or failed: one that was stopped, or whose fault was not in force, has
+//! none. A run that did not recover is slower than all that did, and so is a leader that was hit and that
 //! nobody followed.
 
 use std::fmt;
 
+use super::compare::is_answer;
 use super::compare::measure::{longest_outage, recovered_after};
 use crate::api::Nanos;
 use crate::experiment::Verdict;
@@ -49,7 +51,8 @@ impl fmt::Display for Repeated<'_> {
                 run.headline
             )?;
         }
-        let failovers: Vec<Option<Nanos>> = runs.iter().filter(|run| is_answer(run)).flat_map(failovers).collect();
+        let failovers: Vec<Option<Nanos>> =
+            runs.iter().filter(|run| is_answer(run.verdict)).flat_map(failovers).collect();
         if !failovers.is_empty() {
             let spread = spread(failovers, "nobody");
             writeln!(f, "  {:<13} {spread}, from a fault that hit the leader to another leader", "failover")?;
@@ -70,7 +73,7 @@ fn claim_lines(f: &mut fmt::Formatter<'_>, name: &str, runs: &[Judgement]) -> fm
     writeln!(f, "  {worst:<13} {name}")?;
     writeln!(f, "{:INDENT$}{}", "", counts(found.iter().map(|(_, claim)| claim.verdict)))?;
     let told: Vec<&Claim> =
-        found.iter().filter(|(run, _)| is_answer(run)).map(|(_, claim)| *claim).collect();
+        found.iter().filter(|(run, _)| is_answer(run.verdict)).map(|(_, claim)| *claim).collect();
     let recoveries: Vec<Option<Nanos>> =
         told.iter().filter(|claim| claim.recovery.is_some()).map(|claim| recovered_after(claim)).collect();
     let outages: Vec<Option<Nanos>> =
@@ -83,14 +86,6 @@ fn claim_lines(f: &mut fmt::Formatter<'_>, name: &str, runs: &[Judgement]) -> fm
     Ok(())
 }
 
-/// Whether a run's times are those of its faults: not where it was stopped, or where a fault was not in force.
-fn is_answer(run: &Judgement) -> bool {
-    match run.verdict {
-        Verdict::Pass | Verdict::Fail => true,
-        Verdict::Inconclusive | Verdict::Aborted => false,
-    }
-}
-
 /// For each step that hit the leader the time from its decision to another leader; none where none was seen before the
 /// next step.
 fn failovers(run: &Judgement) -> Vec<Option<Nanos>> {
@@ -99,7 +94,8 @@ fn failovers(run: &Judgement) -> Vec<Option<Nanos>> {
         let (before, after) = leaders.split_at(leaders.partition_point(|seen| seen.at <= step.chosen));
         let leader = before.last()?.leader;
         let next = run.steps.iter().map(|other| other.chosen).find(|&chosen| chosen > step.chosen);
-        let another = after.iter().find(|seen| seen.leader != leader && next.is_none_or(|next| seen.at <= next));
+        let another =
+            after.iter().find(|seen| seen.leader != leader && next.is_none_or(|next| seen.at <= next));
         step.affected.contains(&leader).then(|| another.map(|another| another.at - step.chosen))
     });
     hits.collect()

@@ -201,7 +201,8 @@ impl Commits {
                 from = bucket.to.max(from.saturating_add(1));
                 if is_silent && from < window.to {
                     // Nothing is known until the next write, however long that is.
-                    let next = self.next_write(from).map_or(window.to, |next| on_grid(window.from, next, BUCKET));
+                    let next =
+                        self.next_write(from).map_or(window.to, |next| on_grid(window.from, next, BUCKET));
                     from = next.min(window.to);
                 }
             }

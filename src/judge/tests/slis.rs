@@ -407,7 +407,8 @@ fn writes_while_it_comes_back_are_none_after_recovery() {
     let lasting = [(Scope::Before, 6), (Scope::During, 4), (Scope::Recovery, 2), (Scope::After, 3)];
     assert_eq!(writes(&story), lasting);
     // What happens once has its consequences until everything is back.
-    story.steps[0] = json!({"name": "pause", "at": "1s", "fault": {"podKill": {"members": {"ordinals": [0]}}}});
+    story.steps[0] =
+        json!({"name": "pause", "at": "1s", "fault": {"podKill": {"members": {"ordinals": [0]}}}});
     assert_eq!(writes(&story), [(Scope::Before, 6), (Scope::During, 6), (Scope::After, 3)]);
     // Where nobody says when that was, nothing is called so.
     story.hypothesis = json!([{"name": "d", "sli": {"durability": {}}}]);

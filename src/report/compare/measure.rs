@@ -84,8 +84,9 @@ pub(super) fn of_claims(unit: Unit, first: &Claim, second: &Claim, tolerance: u3
         .into_iter()
         .filter_map(|what| {
             let readings = (what.of(unit, first), what.of(unit, second));
-            (readings != (Reading::Unknown, Reading::Unknown))
-                .then(|| what.compared(unit, readings, tolerance, what.is_bounded(first) || what.is_bounded(second)))
+            (readings != (Reading::Unknown, Reading::Unknown)).then(|| {
+                what.compared(unit, readings, tolerance, what.is_bounded(first) || what.is_bounded(second))
+            })
         })
         .collect()
 }

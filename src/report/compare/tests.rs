@@ -155,7 +155,11 @@ fn claims_without_a_counterpart_are_said_and_not_counted() {
     assert!(!compared.is_regression());
     assert_eq!((compared.only_first[0].name.as_str(), compared.only_first.len()), ("gone", 1));
     assert_eq!((compared.only_second[0].name.as_str(), compared.only_second.len()), ("new", 1));
-    assert_eq!(compared.inconclusive, ["the second run does not claim: gone"], "whoever removes a claim hides it");
+    assert_eq!(
+        compared.inconclusive,
+        ["the second run does not claim: gone"],
+        "whoever removes a claim hides it"
+    );
     assert_eq!(compare(&second, &second, 10).inconclusive, [""; 0]);
     let text = compared.to_string();
     for words in

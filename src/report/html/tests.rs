@@ -263,7 +263,11 @@ fn very_many_faults_and_doubts_give_a_small_page() {
     let mut judgement = judge(&journal);
     let step = judgement.steps[0].clone();
     judgement.steps = (0..10_000)
-        .map(|number| StepOutcome { occurrence: number, unproven: Some(format!("lost {number}")), ..step.clone() })
+        .map(|number| StepOutcome {
+            occurrence: number,
+            unproven: Some(format!("lost {number}")),
+            ..step.clone()
+        })
         .collect();
     let doubt = |number| Reason { verdict: Verdict::Inconclusive, at: None, text: format!("doubt {number}") };
     judgement.reasons = (0..10_000).map(doubt).collect();

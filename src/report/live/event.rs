@@ -71,7 +71,9 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
         Effect::Chosen { step, occurrence, damage, .. } => {
             Some(format!("{}: injecting on {}", name_of(step, *occurrence), whom(before, damage)))
         }
-        Effect::Began { step, occurrence } => Some(format!("{}: in force, proven", name_of(step, *occurrence))),
+        Effect::Began { step, occurrence } => {
+            Some(format!("{}: in force, proven", name_of(step, *occurrence)))
+        }
         Effect::Ended { step, occurrence, unproven } => Some(match unproven {
             None => format!("{}: reverted, verified", name_of(step, *occurrence)),
             Some(why) => format!("{}: over, NOT PROVEN: {why}", name_of(step, *occurrence)),
