@@ -15,6 +15,7 @@ use crate::cli::input::{self, Documents};
 use crate::cli::recorded::{self, JOURNAL};
 use crate::cli::step_summary;
 use crate::experiment::{Experiment, Verdict};
+use crate::platform::kubernetes::access::IN_A_POD;
 use crate::report::live::{Live, Style};
 use crate::resource::{ExperimentStatus, Phase};
 use crate::spec::document::Document;
@@ -99,9 +100,13 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, args: &args:
     }
     let (journal, judgement) = recorded::read(&journal)?;
     recorded::write(&journal, &judgement, folder);
-    let (context, namespace) = (seat.access.context.as_str(), seat.namespace.as_str());
-    let place = ["--on", "kubernetes", "--context", context, "--namespace", namespace].map(str::to_owned);
-    step_summary::append(&judgement, args, folder, place.into());
+    // The context that is current now is another one later; a pod has none.
+    let context =
+        Some(seat.access.context.as_str()).filter(|&context| !context.is_empty() && context != IN_A_POD);
+    let context = context.into_iter().flat_map(|context| ["--context", context]);
+    let place =
+        ["--on", "kubernetes"].into_iter().chain(context).chain(["--namespace", seat.namespace.as_str()]);
+    step_summary::append(&judgement, args, folder, place.map(str::to_owned).collect());
     recorded::tell(&judgement, args.quiet);
     if !args.quiet {
         console::hint(format_args!("journal and reports are in {}", folder.display()));
