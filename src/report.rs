@@ -3,6 +3,7 @@
 //! Everything here is made from a [`Judgement`](crate::judge::judgement::Judgement) or from the journal's lines, so that
 //! a report made a year later on another machine says the same. Nothing here decides anything.
 
+pub mod command;
 pub mod compare;
 #[cfg(test)]
 pub(crate) mod fixture;

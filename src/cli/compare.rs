@@ -21,5 +21,13 @@ pub(super) fn compare(args: &args::Compare) -> Exit {
     } else if let Err(exit) = console::formatted(&compared, args.output) {
         return exit;
     }
-    if args.fail_on_regression && compared.is_regression() { Exit::Failed } else { Exit::Pass }
+    if !args.fail_on_regression {
+        Exit::Pass
+    } else if !compared.inconclusive.is_empty() {
+        Exit::Inconclusive
+    } else if compared.is_regression() {
+        Exit::Failed
+    } else {
+        Exit::Pass
+    }
 }

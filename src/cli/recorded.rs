@@ -12,7 +12,7 @@ use crate::journal::entry::Phase;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
 use crate::report::wrap::{width, wrap};
-use crate::report::{html, junit, markdown, summary};
+use crate::report::{command, html, junit, markdown, summary};
 
 /// The journal's name in a run's folder.
 pub(super) const JOURNAL: &str = "journal.jsonl";
@@ -74,7 +74,7 @@ fn journal_of(run: &Path) -> PathBuf {
 /// Writes every report into a folder. One that cannot be written is a warning: the journal holds everything.
 pub(super) fn write(journal: &Journal, judgement: &Judgement, folder: &Path) {
     let junit = junit::render(judgement).map_err(|error| error.to_string());
-    let markdown = markdown::render(judgement, &markdown::command_of(judgement));
+    let markdown = markdown::render(judgement, &command::of(judgement));
     let page = html::render(journal, judgement);
     let reports =
         [(JSON, Ok(judgement.to_json())), (JUNIT, junit), (MARKDOWN, Ok(markdown)), (HTML, Ok(page))];
@@ -110,11 +110,33 @@ pub(super) fn exit_of(judgement: &Judgement) -> Exit {
     let began = judgement.phases.iter().any(|span| span.phase == Phase::Baseline);
     if !judgement.revert_failed.is_empty() {
         Exit::RevertFailed
-    } else if judgement.refused.is_some() {
+    } else if judgement.was_refused() {
         Exit::Refused
     } else if judgement.verdict == Verdict::Inconclusive && judgement.finished && !began {
         Exit::PreflightUnmet
     } else {
         judgement.verdict.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{claim, judgement};
+    use crate::report::{markdown, summary};
+
+    #[test]
+    fn a_refusal_hides_nothing_of_what_was_done_before_it() {
+        let mut run = judgement(vec![claim("no write is lost", "durability", "Fail")]);
+        run.refused = Some("step `second`: 1 of 3 left".into());
+        assert_eq!(exit_of(&run), Exit::Failed);
+        assert!(summary::render(&run).starts_with("FAIL "));
+        assert!(markdown::render(&run, &[]).contains("**FAIL** "));
+        // The steps before it held, and that is all that is known.
+        run.verdict = Verdict::Inconclusive;
+        assert_eq!(exit_of(&run), Exit::Inconclusive);
+        run.steps.clear();
+        assert_eq!(exit_of(&run), Exit::Refused);
+        assert!(summary::render(&run).starts_with("REFUSED "));
     }
 }

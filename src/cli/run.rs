@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::args;
 use super::console;
 use super::exit::Exit;
-use super::folder::{create, name_of, refuse_used};
+use super::folder::{Given, create, name_of, refuse_used};
 use super::recorded::{self, JOURNAL};
 use super::runtime::{block_on, interrupts};
 use super::sandbox;
@@ -38,14 +38,17 @@ pub(super) fn run(args: &args::Run) -> Exit {
     {
         return console::error(why, Exit::Usage);
     }
-    let (experiment, sandbox) = match prepare(args) {
+    let (experiment, given, sandbox) = match prepare(args) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
     let name = name_of(&experiment.name);
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let exit = match create(&folder) {
-        Ok(folder) => experiment_in(&sandbox, experiment, name, &folder, args),
+        Ok(folder) => {
+            given.keep(&folder);
+            experiment_in(&sandbox, experiment, name, &folder, args)
+        }
         Err(why) => console::error(why, Exit::Usage),
     };
     if args.sandbox.is_none()
@@ -57,17 +60,17 @@ pub(super) fn run(args: &args::Run) -> Exit {
 }
 
 /// Reads the files and starts, or finds, the sandbox. Nothing is started until everything is valid.
-fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
+fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
     let unmet = |error| console::failure(&error, Exit::PreflightUnmet);
     if let Some(name) = &args.sandbox {
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
-        let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
+        let Scene { experiment, given, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
         torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
-        return Ok((experiment, sandbox));
+        return Ok((experiment, given, sandbox));
     }
-    let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
+    let Scene { experiment, set, given } = scene::experiment(&args.files.files, None)?;
     let Set::Manifest(accepted) = set else {
         let exit = console::error("the files hold an Experiment but no StatefulSet to break", Exit::Usage);
         console::hint(format_args!(
@@ -84,7 +87,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
     }
     let name = format!("run-{}", std::process::id());
     let sandbox = sandbox::start(accepted.set, name, false, forgetful).map_err(unmet)?;
-    Ok((experiment, sandbox))
+    Ok((experiment, given, sandbox))
 }
 
 /// Says before anything is started which step this sandbox cannot have.
@@ -133,7 +136,7 @@ fn experiment_in(
     args: &args::Run,
 ) -> Exit {
     // Inside, an ordinary user looks like root.
-    let environment = environment();
+    let environment = environment(args.sandbox.as_deref());
     if let Err(error) = sandbox.enter() {
         return console::failure(&error, Exit::PreflightUnmet);
     }
@@ -186,7 +189,8 @@ fn experiment_in(
     match recorded::read(&journal) {
         Ok((journal, judgement)) => {
             recorded::write(&journal, &judgement, folder);
-            step_summary::append(&judgement, args);
+            let place = args.sandbox.iter().flat_map(|name| ["--sandbox".into(), name.clone()]).collect();
+            step_summary::append(&judgement, args, folder, place);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {
                 console::hint(format_args!("journal, reports and logs are in {}", folder.display()));
@@ -198,12 +202,13 @@ fn experiment_in(
     }
 }
 
-/// Where a run happens, for a person.
-fn environment() -> String {
+/// Where a run happens, for a person: in a kept sandbox, or in one of its own.
+fn environment(kept: Option<&str>) -> String {
+    let sandbox = kept.map_or_else(|| "sandbox".into(), |name| format!("sandbox {name}"));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let user = if nix::unistd::geteuid().is_root() { "root" } else { "an ordinary user" };
-    format!("sandbox, Linux {}, {cpus} CPUs, as {user}", kernel.trim())
+    format!("{sandbox}, Linux {}, {cpus} CPUs, as {user}", kernel.trim())
 }
 
 /// Copies files and folders; links and special files are left out.

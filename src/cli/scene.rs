@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::console;
 use super::exit::Exit;
+use super::folder::Given;
 use super::input::{Documents, refuse};
 use crate::experiment::Experiment;
 use crate::platform::sandbox::manifest::{self, Accepted};
@@ -18,6 +19,8 @@ pub struct Scene {
     pub experiment: Experiment,
     /// What it is done to.
     pub set: Set,
+    /// Both, as they were given.
+    pub given: Given,
 }
 
 /// The StatefulSet of a command.
@@ -53,8 +56,9 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
     if !documents.problems.is_empty() {
         return Err(refuse(files, documents.problems));
     }
-    if let Some((_, experiment)) = experiment {
-        Ok(Scene { experiment, set })
+    if let Some((document, experiment)) = experiment {
+        let given = Given { experiment: document, manifests: documents.manifests };
+        Ok(Scene { experiment, set, given })
     } else {
         let exit = console::error("the files hold no Experiment", Exit::Usage);
         console::hint("give the experiment's file, for example experiments/quickstart.yaml");

@@ -82,8 +82,19 @@ impl Evidence<'_> {
         let limits =
             bounds.recovered.as_ref().and_then(|budget| Limits::of(sli, budget, None, baseline).ok());
         let all_faults = self.windows.during(None, recovered);
-        let phases =
-            [(Scope::Before, Some(before)), (Scope::During, Some(all_faults)), (Scope::After, after)];
+        // What happens once lasts until then, or until the next fault.
+        let recovering = recovery.as_ref().and_then(|recovery| {
+            let from = all_faults.last().map_or(recovery.from, |last| last.to.max(recovery.from));
+            let to = recovery.recovered.unwrap_or(self.windows.until);
+            (from < to).then(|| vec![Window::new(from, to)])
+        });
+        let phases = [
+            (Scope::Before, Some(before)),
+            (Scope::During, Some(all_faults)),
+            (Scope::Recovery, recovering),
+            (Scope::After, after),
+            (Scope::Always, bounds.always.as_ref().map(|_| self.windows.always())),
+        ];
         let phases = phases
             .into_iter()
             .filter_map(|(scope, windows)| self.numbers(sli, scope, &windows?, limits))
@@ -107,7 +118,8 @@ impl Evidence<'_> {
         baseline: Option<u64>,
         hypothesis: &Hypothesis,
     ) -> Option<Recovery> {
-        let from = self.windows.last_end?;
+        // Of a run that stopped early nobody knows whether it would have recovered.
+        let from = self.windows.last_end.filter(|_| !self.facts.stopped_early())?;
         let limits = Limits::of(sli, budget, None, baseline).ok()?;
         let stable = recovery::stable_for(budget);
         let window = Window::new(from, self.windows.until);
@@ -169,9 +181,13 @@ impl Evidence<'_> {
     ) -> Option<Numbers> {
         let (first, last) = (windows.first()?, windows.last()?);
         let measure = self.signals.measure(sli, windows, self.facts.end);
-        let outages = limits.map_or_else(Vec::new, |limits| {
+        let mut outages = limits.map_or_else(Vec::new, |limits| {
             self.signals.outages(sli, windows, self.facts.end, &|value| !limits.allow(value))
         });
+        if scope == Scope::Before {
+            // What it was bad for while faults were there is told of that part.
+            outages.iter_mut().for_each(|outage| outage.to = outage.to.min(last.to));
+        }
         Some(Numbers {
             scope,
             from: first.from,

@@ -160,15 +160,6 @@ impl Facts {
         self.phases.iter().find(|(_, entered)| *entered == phase).map(|&(time, _)| time)
     }
 
-    /// When the last fault was over, if any was there.
-    pub fn last_end(&self) -> Option<Nanos> {
-        self.occurrences
-            .iter()
-            .filter(|occurrence| occurrence.began.is_some())
-            .filter_map(|occurrence| occurrence.ended)
-            .max()
-    }
-
     /// Whether the run stopped before its time.
     pub fn stopped_early(&self) -> bool {
         !self.aborts.is_empty() || !self.refusals.is_empty() || self.finished.is_none()

@@ -37,7 +37,7 @@ pub struct Judgement {
     pub headline: String,
     /// What is worse than Pass beside the hypotheses, worst first.
     pub reasons: Vec<Reason>,
-    /// Why a guard refused the run, if one did.
+    /// Why a guard refused a step, if one did: the first one, or a later one of a run that stopped there.
     pub refused: Option<String>,
     /// Faults that could not be taken back: somebody has to look. Beside the verdict.
     pub revert_failed: Vec<String>,
@@ -53,6 +53,9 @@ pub struct Judgement {
     pub claims: Vec<Claim>,
     /// What the clients did.
     pub workload: WorkloadTotals,
+    /// The first leader that was seen, which is no change.
+    #[serde(default)]
+    pub first_leader: Option<Election>,
     /// Every change of the leader or its term that was seen.
     pub elections: Vec<Election>,
 }
@@ -113,10 +116,20 @@ pub struct StepOutcome {
 }
 
 impl StepOutcome {
+    /// `cut-leader`, or `kill #3` of a step that happens several times.
+    pub fn name(&self) -> String {
+        name_of(&self.step, self.occurrence)
+    }
+
     /// Whom it took away, or where it was applied if that is nobody.
     pub fn whom(&self) -> &[Ordinal] {
         if self.affected.is_empty() { &self.members } else { &self.affected }
     }
+}
+
+/// A step's occurrence: `cut-leader`, or `kill #3` of a step that happens several times.
+pub fn name_of(step: &str, occurrence: u32) -> String {
+    if occurrence == 0 { step.into() } else { format!("{step} #{}", occurrence + 1) }
 }
 
 /// Violations of a claim whose operation is named; further ones are counted.
@@ -138,7 +151,8 @@ pub struct Claim {
     pub findings: Vec<Finding>,
     /// The numbers of each phase, bounded or not.
     pub phases: Vec<Numbers>,
-    /// How long it took to be good again after the last revert.
+    /// How long it took to be good again after the last revert; none where that was not judged, as where the run stopped
+    /// early.
     pub recovery: Option<Recovery>,
     /// The operations that prove a violation.
     pub witness: Vec<WitnessOperation>,
@@ -146,6 +160,21 @@ pub struct Claim {
     /// be, or the last operation of a contradiction.
     #[serde(default)]
     pub violations: Vec<WitnessOperation>,
+}
+
+impl Claim {
+    /// The times in which it was bad, each once: parts of a run overlap where an outage goes on from one to the next.
+    pub fn outages(&self) -> Vec<&Outage> {
+        let mut all: Vec<&Outage> = self.phases.iter().flat_map(|numbers| &numbers.outages).collect();
+        all.sort_by_key(|outage| (outage.from, std::cmp::Reverse(outage.to)));
+        let mut until = 0;
+        all.retain(|outage| {
+            let is_news = outage.to > until;
+            until = until.max(outage.to);
+            is_news
+        });
+        all
+    }
 }
 
 /// What was found about one bound of a hypothesis.
@@ -293,6 +322,12 @@ pub struct WitnessOperation {
 }
 
 impl Judgement {
+    /// Whether a guard refused it before anything was begun. Guards rule again before each step, and what came of the
+    /// steps before that one counts.
+    pub fn was_refused(&self) -> bool {
+        self.refused.is_some() && self.verdict == Verdict::Inconclusive && self.steps.is_empty()
+    }
+
     /// As JSON, the same bytes for the same journal.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("strings, integers and lists always become JSON")

@@ -24,7 +24,7 @@ use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Input, Line};
 use crate::journal::op::OpLine;
 
-pub use commits::{Commits, Totals, quantile};
+pub use commits::{Commits, Totals, nearest_rank, quantile};
 use disks::What;
 pub use elections::Elections;
 pub(in crate::judge) use quorum::voters;

@@ -5,12 +5,15 @@ mod totals;
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::claim::Evidence;
 use super::facts::{Facts, Occurrence};
 use super::judgement::{Claim, Judgement, PhaseSpan, Reason, StepOutcome};
 use super::proof;
 use super::signals::{Signals, voters};
 use super::windows::Windows;
+use super::words;
 use crate::api::Ordinal;
 use crate::experiment::Verdict;
 use crate::journal::entry::{Entry, Input, Line};
@@ -33,7 +36,7 @@ pub fn judge(journal: &Journal) -> Judgement {
         .map(|reason| reason.verdict)
         .chain(claims.iter().map(|claim| claim.verdict))
         .fold(Verdict::Pass, Verdict::and);
-    Judgement {
+    printable(&Judgement {
         experiment: experiment.name.clone(),
         run: journal.header.run.clone(),
         target: format!("{}/{}", journal.header.target.namespace, experiment.target.name()),
@@ -50,11 +53,29 @@ pub fn judge(journal: &Journal) -> Judgement {
         torn: journal.torn,
         finished: facts.finished.is_some(),
         phases: phases(&facts),
-        workload: totals::of(&evidence),
+        workload: totals::of(&evidence, &claims),
+        first_leader: signals.elections.first().cloned(),
         elections: signals.elections.changes().cloned().collect(),
         reasons,
         steps,
         claims,
+    })
+}
+
+/// The same with every text plain: names, proofs and errors come from experiments, stores and kernels, and whatever they
+/// hold ends up on terminals and in files of other formats.
+fn printable(judgement: &Judgement) -> Judgement {
+    let mut written = serde_json::to_value(judgement).expect("a judgement always becomes JSON");
+    make_plain(&mut written);
+    serde_json::from_value(written).expect("it is a judgement still")
+}
+
+fn make_plain(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains(words::is_no_text) => *text = words::plain(text),
+        Value::Array(items) => items.iter_mut().for_each(make_plain),
+        Value::Object(fields) => fields.values_mut().for_each(make_plain),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

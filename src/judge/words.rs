@@ -36,6 +36,16 @@ pub fn ratio(millionths: u64) -> String {
     }
 }
 
+/// So many in a second, from thousandths: `209`, `3.5`, `less than 0.1`.
+pub fn rate(thousandths: u64) -> String {
+    match thousandths {
+        0 => "0".into(),
+        1..100 => "less than 0.1".into(),
+        100..10_000 => format!("{}.{}", thousandths / 1_000, thousandths / 100 % 10),
+        10_000.. => (thousandths / 1_000).to_string(),
+    }
+}
+
 /// A value in its unit.
 pub fn value(unit: Unit, value: u64) -> String {
     match (unit, value) {
@@ -61,6 +71,16 @@ pub fn members(ordinals: &[Ordinal]) -> String {
     }
 }
 
+/// A character that is no text: it moves a cursor, breaks a line, or has no place in XML.
+pub fn is_no_text(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Text that is nothing but text, in one line.
+pub fn plain(text: &str) -> String {
+    text.replace(is_no_text, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +98,11 @@ mod tests {
     fn never_shows_less_than_all_as_all() {
         assert_eq!(ratio(999_999), "99.9 %");
         assert_eq!(ratio(1_000_000), "100 %");
+    }
+
+    #[test]
+    fn never_shows_something_as_nothing() {
+        assert_eq!([0, 1, 100, 3_599, 209_900].map(rate), ["0", "less than 0.1", "0.1", "3.5", "209"]);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! numbers can be held against each other at all.
 //!
 //! Guarantees: a comparison is made from two judgements alone, so that it says the same a year later. Claims meet by
-//! their name and their SLI; one that has no counterpart is said and never counted. A number got worse or better when it
-//! differs by more than the tolerance and by more than a run can tell; see [`measure`].
+//! their name and their SLI; one that has no counterpart is said and never counted. Only Pass and Fail are answers: a
+//! claim that does not pass any more got worse, one that fails no more because nobody can tell did not get better, and
+//! of a run that is no answer nothing can be concluded. A number got worse or better when a budget bounds it, and when
+//! it differs by more than the tolerance and by more than a run can tell; see [`measure`].
 
 mod alike;
 pub mod measure;
@@ -32,6 +34,8 @@ pub struct Comparison {
     pub only_first: Vec<Lone>,
     /// Claims that only the second run has.
     pub only_second: Vec<Lone>,
+    /// Why nothing can be concluded from what got worse and what got better, in a sentence each.
+    pub inconclusive: Vec<String>,
     /// What got worse, in a sentence each.
     pub worse: Vec<String>,
     /// What got better, in a sentence each.
@@ -104,7 +108,8 @@ pub enum Trend {
     Better,
     /// It got worse.
     Worse,
-    /// Another number of which nobody knows what is better, or one that only one run has.
+    /// Another number that no budget bounds, of which nobody knows what is better, or that only one run has; or another
+    /// verdict of which one is no answer.
     Different,
 }
 
@@ -117,6 +122,7 @@ pub fn compare(first: &Judgement, second: &Judgement, tolerance: u32) -> Compari
         claims: Vec::new(),
         only_first: Vec::new(),
         only_second: lone(second, first),
+        inconclusive: Vec::new(),
         worse: Vec::new(),
         better: Vec::new(),
     };
@@ -131,7 +137,16 @@ pub fn compare(first: &Judgement, second: &Judgement, tolerance: u32) -> Compari
         };
         comparison.pair(claim, counterpart, tolerance);
     }
+    comparison.inconclusive = comparison.obstacles();
     comparison
+}
+
+/// Whether a verdict says something about the target.
+pub(super) fn is_answer(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Pass | Verdict::Fail => true,
+        Verdict::Inconclusive | Verdict::Aborted => false,
+    }
 }
 
 fn is_same(claim: &Claim, other: &Claim) -> bool {
@@ -169,9 +184,27 @@ impl Comparison {
         });
     }
 
+    /// Why nothing can be concluded from the two.
+    fn obstacles(&self) -> Vec<String> {
+        let unlike = self.unlike.iter().filter(|unlike| unlike.is_decisive()).map(Unlike::words);
+        let sides = [("first", &self.first), ("second", &self.second)];
+        let no_answer = sides
+            .into_iter()
+            .filter(|(_, side)| !is_answer(side.verdict))
+            .map(|(which, side)| format!("the {which} run is {}", side.verdict));
+        let gone = self.only_first.iter().map(|lone| format!("the second run does not claim: {}", lone.name));
+        let nothing = self.claims.is_empty().then(|| "the runs have no claim in common".to_owned());
+        unlike.chain(no_answer).chain(gone).chain(nothing).collect()
+    }
+
     /// Counts a verdict.
     fn tell(&mut self, whose: &str, first: Verdict, second: Verdict) -> Trend {
-        let trend = measure::trend_of(first, second);
+        let trend = match (first, second) {
+            (Verdict::Fail, Verdict::Pass) => Trend::Better,
+            (Verdict::Pass, Verdict::Inconclusive | Verdict::Aborted | Verdict::Fail) => Trend::Worse,
+            (first, second) if first == second => Trend::Same,
+            (Verdict::Pass | Verdict::Inconclusive | Verdict::Aborted | Verdict::Fail, _) => Trend::Different,
+        };
         self.count(trend, format!("{whose}: {second} instead of {first}"));
         trend
     }

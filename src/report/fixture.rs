@@ -39,7 +39,8 @@ pub(crate) fn claim(name: &str, sli: &str, verdict: &str) -> Claim {
     }))
 }
 
-/// A claim with its value before and during the fault, an outage of so long, and a recovery that took so long.
+/// A claim with its value before and during the fault, an outage of so long, and a recovery that took so long. All of
+/// it is bounded but what was before.
 pub(crate) fn measured(
     sli: &str,
     (before, during): (u64, u64),
@@ -56,6 +57,9 @@ pub(crate) fn measured(
         json!([{"from": 9 * S, "to": 9 * S + outage, "why": "no leader"}])
     };
     let mut claim = claim("a claim", sli, "Pass");
+    let bound =
+        |scope: &str| json!({"scope": scope, "step": null, "verdict": "Pass", "sentence": claim.sentence});
+    claim.findings = read(json!([bound("during"), bound("recovery")]));
     claim.phases = read(json!([phase("before", before, json!([])), phase("during", during, outages)]));
     claim.recovery = read(json!({
         "from": 16 * S, "recovered": recovered.map(|took| 16 * S + took), "within": 15 * S,

@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 use self::story::Story;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
+use crate::judge::words;
 
 /// How the page looks.
 const STYLE: &str = include_str!("html/style.css");
@@ -72,7 +73,7 @@ pub fn render(journal: &Journal, judgement: &Judgement) -> String {
             }
         }
     };
-    page.into_string()
+    page.into_string().replace(|c| c != '\n' && words::is_no_text(c), " ")
 }
 
 /// Nothing may be fetched, and only what is written here may style the page or run in it.

@@ -71,15 +71,10 @@ fn of_claim(claim: &Claim) -> TestCase {
 }
 
 fn of_step(step: &StepOutcome) -> TestCase {
-    let name = if step.occurrence == 0 {
-        step.step.clone()
-    } else {
-        format!("{} #{}", step.step, step.occurrence + 1)
-    };
     let unproven = step.unproven.as_deref();
     let mut shown = case(
         &format!("step.{}", step.fault),
-        &name,
+        &step.name(),
         unproven.map(|_| NonSuccessKind::Error),
         unproven.unwrap_or_default(),
     );

@@ -11,6 +11,8 @@ use std::io::{IsTerminal, Write};
 
 use crate::api::{MemberSample, Members, Nanos, Role, Snapshot};
 use crate::journal::entry::{Effect, Entry, Input, Phase};
+use crate::judge::judgement::name_of;
+use crate::judge::words;
 use crate::workload::Rates;
 
 use super::wrap::{width, wrap};
@@ -82,7 +84,7 @@ impl Live {
         self.state.take(entry);
         if let (Some(text), Style::Lines | Style::Screen) = (told, self.style) {
             self.erase();
-            let line = format!("{:>8}  {text}\n", stamp(now));
+            let line = format!("{:>8}  {}\n", stamp(now), words::plain(&text));
             let line = match self.style {
                 Style::Screen => wrap(&line, width()),
                 Style::Quiet | Style::Lines => line,
@@ -109,7 +111,7 @@ impl Live {
         if let (Style::Lines, Some(waiting), false) = (self.style, &self.state.waiting, self.waiting_told)
             && now.saturating_sub(self.waiting_since) >= PATIENCE
         {
-            let _ = writeln!(self.out, "{:>8}  waiting for {waiting}", stamp(now));
+            let _ = writeln!(self.out, "{:>8}  waiting for {}", stamp(now), words::plain(waiting));
             self.waiting_told = true;
         }
         self.draw(now);
@@ -136,7 +138,7 @@ impl Live {
         if self.style == Style::Screen {
             let block = screen::block(&self.state, now, width());
             for line in &block {
-                let _ = writeln!(self.out, "{line}");
+                let _ = writeln!(self.out, "{}", words::plain(line));
             }
             self.drawn = u16::try_from(block.len()).unwrap_or(0);
         }
@@ -154,20 +156,15 @@ impl State {
             }
             Entry::Effect { effect: Effect::Phase(phase), .. } => self.phase = Some(*phase),
             Entry::Effect { effect: Effect::Chosen { step, occurrence, damage, .. }, .. } => {
-                self.faults.push((key(step, *occurrence), event::whom(self, damage)));
+                self.faults.push((name_of(step, *occurrence), event::whom(self, damage)));
             }
             Entry::Effect { effect: Effect::Ended { step, occurrence, .. }, .. } => {
-                let ended = key(step, *occurrence);
+                let ended = name_of(step, *occurrence);
                 self.faults.retain(|(step, _)| *step != ended);
             }
             Entry::Header(_) | Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => {}
         }
     }
-}
-
-/// A step's occurrence in one word.
-fn key(step: &str, occurrence: u32) -> String {
-    if occurrence == 0 { step.into() } else { format!("{step} #{}", occurrence + 1) }
 }
 
 /// Seconds with one digit.

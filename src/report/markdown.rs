@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::command::shell;
 use super::summary::mark;
 use crate::judge::judgement::{Claim, Judgement, Reason, StepOutcome};
 use crate::judge::words;
@@ -26,26 +27,11 @@ pub fn render(judgement: &Judgement, command: &[String]) -> String {
     text
 }
 
-/// How a run is repeated whose files are not known any more.
-pub fn command_of(judgement: &Judgement) -> Vec<String> {
-    let mut command: Vec<String> = ["seatrial", "run", "EXPERIMENT"].map(str::to_owned).into();
-    if judgement.environment.starts_with("Kubernetes ") {
-        let namespace = judgement.target.split_once('/').map_or("default", |(namespace, _)| namespace);
-        command.extend(["--on", "kubernetes", "--namespace", namespace].map(str::to_owned));
-    }
-    command.extend(["--seed".into(), judgement.seed.to_string()]);
-    command
-}
-
 fn of_claim(claim: &Claim) -> [String; 3] {
     [claim.verdict.to_string(), claim.name.clone(), claim.sentence.clone()]
 }
 
 fn of_step(step: &StepOutcome) -> [String; 3] {
-    let name = match step.occurrence {
-        0 => step.step.clone(),
-        occurrence => format!("{} #{}", step.step, occurrence + 1),
-    };
     let when = match (step.began, step.ended) {
         (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::moment(to)),
         (Some(from), None) => format!("{} on", words::at(from)),
@@ -55,13 +41,20 @@ fn of_step(step: &StepOutcome) -> [String; 3] {
         (Some(why), _) => format!("not proven: {why}"),
         (None, proof) => proof.clone().unwrap_or_default(),
     };
-    [name, format!("{} on {}, {when}", step.fault, words::members(&step.affected)), proof]
+    let whom = match step.whom() {
+        [] => String::new(),
+        members => format!(" on {}", words::members(members)),
+    };
+    [step.name(), format!("{}{whom}, {when}", step.fault), proof]
 }
 
 fn of_reason(reason: &Reason) -> [String; 2] {
     let at = reason.at.map(|at| format!(" ({})", words::at(at))).unwrap_or_default();
     [reason.verdict.to_string(), format!("{}{at}", reason.text)]
 }
+
+/// The most rows of a table: GitHub shows no summary that is larger than 1 MiB.
+const MOST: usize = 100;
 
 /// A table, where there is anything to show.
 fn table<const N: usize>(text: &mut String, heads: [&str; N], rows: impl Iterator<Item = [String; N]>) {
@@ -70,10 +63,14 @@ fn table<const N: usize>(text: &mut String, heads: [&str; N], rows: impl Iterato
         return;
     }
     let _ = writeln!(text, "| {} |\n|{}", heads.join(" | "), " --- |".repeat(N));
-    for row in rows {
+    for row in rows.by_ref().take(MOST) {
         let _ = writeln!(text, "| {} |", row.map(|cell| plain(&cell)).join(" | "));
     }
     text.push('\n');
+    let more = rows.count();
+    if more > 0 {
+        let _ = writeln!(text, "{more} more are in report.json.\n");
+    }
 }
 
 /// Text that is nothing but text. Character references never are markup (CommonMark 0.31, 2.5), and what splits the cells
@@ -82,8 +79,7 @@ fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\u{2028}' | '\u{2029}' => plain.push(' '),
-            c if c.is_control() => plain.push(' '),
+            c if words::is_no_text(c) => plain.push(' '),
             '&' | '<' | '>' | '|' | '`' | '\\' | '*' | '_' | '~' | '[' | ']' | '#' | '@' | '$' | '!' => {
                 let _ = write!(plain, "&#{};", u32::from(c));
             }
@@ -100,27 +96,15 @@ fn fenced(text: &mut String, code: &str) {
     let _ = writeln!(text, "{fence}sh\n{code}\n{fence}");
 }
 
-/// Words for a shell, each quoted where it has to be.
-fn shell(command: &[String]) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let words = command.iter().map(|word| {
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::experiment::Verdict;
+    use crate::report::command;
     use crate::report::fixture::{claim, judgement};
 
     fn repeated(judgement: &Judgement) -> String {
-        render(judgement, &command_of(judgement))
+        render(judgement, &command::of(judgement))
     }
 
     #[test]
@@ -153,10 +137,36 @@ mod tests {
 Seed 7, 41 s, sandbox, Linux 6.1.0, 2 CPUs, as root. To repeat it:
 
 ```sh
-seatrial run EXPERIMENT --seed 7
+seatrial run experiment.yaml statefulset.yaml --seed 7
 ```
 ";
         assert_eq!(repeated(&run), expected);
+    }
+
+    #[test]
+    fn a_fault_that_takes_nobody_away_is_told_by_where_it_is() {
+        let mut run = judgement(Vec::new());
+        run.steps[0].affected.clear();
+        assert!(repeated(&run).contains("| networkPartition on members 0, 1 and 2, at "));
+        run.steps[0].members.clear();
+        assert!(repeated(&run).contains("| networkPartition, at "), "{}", repeated(&run));
+    }
+
+    #[test]
+    fn a_long_run_has_a_small_summary() {
+        let mut run = judgement(Vec::new());
+        let step = run.steps[0].clone();
+        run.steps = vec![step; 10_000];
+        let reason =
+            |n| Reason { verdict: Verdict::Inconclusive, at: None, text: format!("not proven {n} times") };
+        run.reasons = (0..5_000).map(reason).collect();
+        let text = repeated(&run);
+        assert!(text.len() < 100_000, "{} bytes", text.len());
+        assert!(
+            text.contains("\n\n9900 more are in report.json.\n\n| verdict | beside the claims |"),
+            "{text}"
+        );
+        assert!(text.contains("\n\n4900 more are in report.json.\n\nSeed 7"), "{text}");
     }
 
     #[test]
@@ -191,7 +201,7 @@ seatrial run EXPERIMENT --seed 7
             let cells: Vec<usize> = rows.iter().map(|row| row.matches('|').count() - 1).collect();
             assert_eq!(cells, [3, 3, 3, 3, 3, 3, 2, 2, 2], "{text}");
             let (above, code) = text.split_once("```sh\n").expect("there is the command");
-            assert_eq!(code, "seatrial run EXPERIMENT --seed 7\n```\n");
+            assert_eq!(code, "seatrial run experiment.yaml statefulset.yaml --seed 7\n```\n");
             assert_eq!(above.matches("## ").count(), 1, "{text}");
             assert!(!above.contains(['<', '>', '`', '\\', '[', ']', '@', '$']), "{text}");
             assert!(above.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
@@ -199,20 +209,9 @@ seatrial run EXPERIMENT --seed 7
     }
 
     #[test]
-    fn the_command_can_be_pasted_whatever_its_files_are_called() {
-        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let command = words(&["seatrial", "run", "a b'c.yaml", "$(x).yaml", "```\n`````.yaml", ""]);
-        assert_eq!(shell(&command), "seatrial run 'a b'\\''c.yaml' '$(x).yaml' '```\n`````.yaml' ''");
+    fn no_command_ends_its_block() {
+        let command = ["seatrial", "run", "```\n`````.yaml"].map(str::to_owned);
         let text = render(&judgement(Vec::new()), &command);
-        assert!(text.contains("\n``````sh\nseatrial run") && text.ends_with("''\n``````\n"), "{text}");
-    }
-
-    #[test]
-    fn a_run_of_a_cluster_is_repeated_there() {
-        let mut run = judgement(Vec::new());
-        run.environment = "Kubernetes v1.33.0, namespace db".into();
-        run.target = "db/etcd".into();
-        let expected = "seatrial run EXPERIMENT --on kubernetes --namespace db --seed 7";
-        assert_eq!(shell(&command_of(&run)), expected);
+        assert!(text.contains("\n``````sh\nseatrial run") && text.ends_with("'\n``````\n"), "{text}");
     }
 }

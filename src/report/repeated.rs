@@ -2,14 +2,18 @@
 //! how long it took until another leader was there.
 //!
 //! Percentiles are of the nearest rank, so that each is a measurement. The 99th of fewer than a hundred is their maximum,
-//! and is called that. A run that did not recover is slower than all that did.
+//! and is called that. Times are of runs that passed or failed: one that was stopped, or whose fault was not in force, has
+//! none. A run that did not recover is slower than all that did, and so is a leader that was hit and that
+//! nobody followed.
 
 use std::fmt;
 
+use super::compare::is_answer;
 use super::compare::measure::{longest_outage, recovered_after};
 use crate::api::Nanos;
 use crate::experiment::Verdict;
-use crate::judge::judgement::{Claim, Judgement};
+use crate::judge::judgement::{Claim, Election, Judgement};
+use crate::judge::signals::nearest_rank;
 use crate::judge::words;
 
 /// From so many measurements on, the 99th percentile is not their maximum.
@@ -20,16 +24,22 @@ const INDENT: usize = 16;
 
 /// Runs of one experiment, in their order, for a person.
 #[derive(Debug, Clone, Copy)]
-pub struct Repeated<'a>(pub &'a [Judgement]);
+pub struct Repeated<'a> {
+    /// Those that were made.
+    pub runs: &'a [Judgement],
+    /// How many were asked for.
+    pub asked: usize,
+}
 
 impl fmt::Display for Repeated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(runs) = self;
+        let Self { runs, asked } = *self;
         let Some(last) = runs.last() else {
             return Ok(());
         };
         let verdicts = counts(runs.iter().map(|run| run.verdict));
-        writeln!(f, "REPEATED  {}  {} times: {verdicts}", last.experiment, runs.len())?;
+        let of = if runs.len() < asked { format!(" of {asked}") } else { String::new() };
+        writeln!(f, "REPEATED  {}  {}{of} times: {verdicts}", last.experiment, runs.len())?;
         let widest = runs.len().to_string().len();
         for (number, run) in runs.iter().enumerate() {
             writeln!(
@@ -41,9 +51,10 @@ impl fmt::Display for Repeated<'_> {
                 run.headline
             )?;
         }
-        let failovers: Vec<Option<Nanos>> = runs.iter().filter_map(failover).map(Some).collect();
+        let failovers: Vec<Option<Nanos>> =
+            runs.iter().filter(|run| is_answer(run.verdict)).flat_map(failovers).collect();
         if !failovers.is_empty() {
-            let spread = spread(failovers);
+            let spread = spread(failovers, "nobody");
             writeln!(f, "  {:<13} {spread}, from a fault that hit the leader to another leader", "failover")?;
         }
         for claim in &last.claims {
@@ -54,36 +65,40 @@ impl fmt::Display for Repeated<'_> {
 }
 
 fn claim_lines(f: &mut fmt::Formatter<'_>, name: &str, runs: &[Judgement]) -> fmt::Result {
-    let found: Vec<&Claim> =
-        runs.iter().filter_map(|run| run.claims.iter().find(|claim| claim.name == name)).collect();
-    let worst = found.iter().map(|claim| claim.verdict).max().unwrap_or(Verdict::Inconclusive);
+    let found: Vec<(&Judgement, &Claim)> = runs
+        .iter()
+        .filter_map(|run| Some((run, run.claims.iter().find(|claim| claim.name == name)?)))
+        .collect();
+    let worst = found.iter().map(|(_, claim)| claim.verdict).max().unwrap_or(Verdict::Inconclusive);
     writeln!(f, "  {worst:<13} {name}")?;
-    writeln!(f, "{:INDENT$}{}", "", counts(found.iter().map(|claim| claim.verdict)))?;
+    writeln!(f, "{:INDENT$}{}", "", counts(found.iter().map(|(_, claim)| claim.verdict)))?;
+    let told: Vec<&Claim> =
+        found.iter().filter(|(run, _)| is_answer(run.verdict)).map(|(_, claim)| *claim).collect();
     let recoveries: Vec<Option<Nanos>> =
-        found.iter().filter(|claim| claim.recovery.is_some()).map(|claim| recovered_after(claim)).collect();
+        told.iter().filter(|claim| claim.recovery.is_some()).map(|claim| recovered_after(claim)).collect();
     let outages: Vec<Option<Nanos>> =
-        found.iter().filter_map(|claim| longest_outage(claim)).map(Some).collect();
+        told.iter().filter_map(|claim| longest_outage(claim)).map(Some).collect();
     for (what, measured) in [("recovery", recoveries), ("longest outage", outages)] {
         if !measured.is_empty() {
-            writeln!(f, "{:INDENT$}{what:<14}  {}", "", spread(measured))?;
+            writeln!(f, "{:INDENT$}{what:<14}  {}", "", spread(measured, "not recovered"))?;
         }
     }
     Ok(())
 }
 
-/// The longest time from the decision of a step that hit the leader to another one, seen before the next step; none where
-/// no leader was hit, or none followed.
-fn failover(run: &Judgement) -> Option<Nanos> {
-    let took = run.steps.iter().filter_map(|step| {
-        let (before, after): (Vec<_>, Vec<_>) =
-            run.elections.iter().partition(|election| election.at <= step.chosen);
+/// For each step that hit the leader the time from its decision to another leader; none where none was seen before the
+/// next step.
+fn failovers(run: &Judgement) -> Vec<Option<Nanos>> {
+    let leaders: Vec<&Election> = run.first_leader.iter().chain(&run.elections).collect();
+    let hits = run.steps.iter().filter_map(|step| {
+        let (before, after) = leaders.split_at(leaders.partition_point(|seen| seen.at <= step.chosen));
         let leader = before.last()?.leader;
         let next = run.steps.iter().map(|other| other.chosen).find(|&chosen| chosen > step.chosen);
-        let another = after.iter().find(|election| election.leader != leader)?;
-        let is_its_doing = step.affected.contains(&leader) && next.is_none_or(|next| another.at <= next);
-        is_its_doing.then(|| another.at - step.chosen)
+        let another =
+            after.iter().find(|seen| seen.leader != leader && next.is_none_or(|next| seen.at <= next));
+        step.affected.contains(&leader).then(|| another.map(|another| another.at - step.chosen))
     });
-    took.max()
+    hits.collect()
 }
 
 /// `4 passed, 1 failed`: those that there are.
@@ -103,19 +118,23 @@ fn counts(verdicts: impl Iterator<Item = Verdict>) -> String {
     .join(", ")
 }
 
-/// `p50 4 s, max of 5: 4.4 s`; a time that never came is none.
-fn spread(mut times: Vec<Option<Nanos>>) -> String {
+/// `p50 4 s, max of 5: 4.4 s`; a time that never came is none, and is called so.
+fn spread(mut times: Vec<Option<Nanos>>, never: &str) -> String {
     times.sort_by_key(|time| time.unwrap_or(Nanos::MAX));
-    let rank = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
-    let shown = |time: Option<Nanos>| time.map_or_else(|| "not recovered".into(), words::time);
+    let shown = |thousandths| {
+        let time = nearest_rank(times.len(), thousandths).and_then(|place| times[place]);
+        time.map_or_else(|| never.into(), words::time)
+    };
     let slow = if times.len() < MANY { format!("max of {}:", times.len()) } else { "p99".into() };
-    format!("p50 {}, {slow} {}", shown(rank(50)), shown(rank(99)))
+    format!("p50 {}, {slow} {}", shown(500), shown(990))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::judge::judgement::Election;
+    use crate::judge::tests::story::{Story, led_by};
     use crate::report::fixture::{S, claim, judgement, measured};
 
     fn run(seed: u64, verdict: Verdict, outage: u64, recovered: Option<u64>) -> Judgement {
@@ -146,8 +165,20 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
   Pass          no write is lost
                 3 passed
 ";
-        assert_eq!(Repeated(&runs).to_string(), expected);
-        assert_eq!(Repeated(&[]).to_string(), "");
+        assert_eq!(Repeated { runs: &runs, asked: 3 }.to_string(), expected);
+        assert_eq!(Repeated { runs: &[], asked: 3 }.to_string(), "");
+        let some = Repeated { runs: &runs[..2], asked: 10 }.to_string();
+        assert!(some.starts_with("REPEATED  leader-cut  2 of 10 times: 1 passed, 1 failed\n"), "{some}");
+    }
+
+    #[test]
+    fn a_run_that_is_no_answer_has_no_times() {
+        let aborted = run(8, Verdict::Aborted, 0, None);
+        let doubtful = run(9, Verdict::Inconclusive, 0, Some(0));
+        let runs = [run(7, Verdict::Pass, 2 * S, Some(3 * S)), aborted, doubtful];
+        let told = Repeated { runs: &runs, asked: 3 }.to_string();
+        assert!(told.contains("\n                recovery        p50 3 s, max of 1: 3 s\n"), "{told}");
+        assert!(told.contains("\n                longest outage  p50 2 s, max of 1: 2 s\n"), "{told}");
     }
 
     #[test]
@@ -155,26 +186,40 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
         let election = |at, leader| Election { at, term: at, leader, beside: None };
         let mut led = run(7, Verdict::Pass, 0, Some(0));
         let hit = led.steps[0].chosen;
-        assert_eq!(failover(&led), None, "nobody was seen to lead");
-        led.elections = vec![election(S, 0), election(hit + S, 0), election(hit + 3 * S, 1)];
-        assert_eq!(failover(&led), Some(3 * S));
-        let told = Repeated(std::slice::from_ref(&led)).to_string();
-        assert!(told.contains("\n  failover      p50 3 s, max of 1: 3 s, from a fault"), "{told}");
+        assert_eq!(failovers(&led), [], "nobody was seen to lead");
+        led.first_leader = Some(election(S, 0));
+        assert_eq!(failovers(&led), [None], "nobody followed");
+        led.elections = vec![election(hit + S, 0), election(hit + 3 * S, 1)];
+        assert_eq!(failovers(&led), [Some(3 * S)]);
+        let mut stuck = led.clone();
+        stuck.elections.clear();
+        let told = Repeated { runs: &[led.clone(), stuck], asked: 2 }.to_string();
+        assert!(told.contains("\n  failover      p50 3 s, max of 2: nobody, from a fault"), "{told}");
         // Whoever leads after the next step does so for that one's sake.
         let mut next = led.steps[0].clone();
         (next.chosen, next.affected) = (hit + 2 * S, vec![2]);
         led.steps.push(next);
-        assert_eq!(failover(&led), None);
+        assert_eq!(failovers(&led), [None]);
+        // Each hit counts by itself.
+        led.steps[1].affected = vec![0];
+        assert_eq!(failovers(&led), [None, Some(S)]);
         led.steps.pop();
         led.steps[0].affected = vec![2];
-        assert_eq!(failover(&led), None, "the leader was not hit");
+        assert_eq!(failovers(&led), [], "the leader was not hit");
+    }
+
+    #[test]
+    fn the_first_fault_of_a_run_has_its_failover() {
+        let mut story = Story::claiming(json!({"name": "a claim", "sli": {"quorum": {}}}));
+        story.members = |now| if now < 9 * S { led_by(0, 1, now) } else { led_by(1, 2, now) };
+        assert_eq!(failovers(&story.judged()), [Some(2 * S)]);
     }
 
     #[test]
     fn only_of_a_hundred_is_there_a_ninety_ninth() {
         let times = |count: u64| (1..=count).rev().map(|n| Some(n * S)).collect::<Vec<_>>();
-        assert_eq!(spread(times(1)), "p50 1 s, max of 1: 1 s");
-        assert_eq!(spread(times(99)), "p50 50 s, max of 99: 99 s");
-        assert_eq!(spread(times(200)), "p50 100 s, p99 198 s");
+        assert_eq!(spread(times(1), "never"), "p50 1 s, max of 1: 1 s");
+        assert_eq!(spread(times(99), "never"), "p50 50 s, max of 99: 99 s");
+        assert_eq!(spread(times(200), "never"), "p50 100 s, p99 198 s");
     }
 }

@@ -33,7 +33,7 @@ pub fn render(judgement: &Judgement) -> String {
             load.ok,
             load.failed,
             load.unknown,
-            load.rate / 1000
+            words::rate(load.rate)
         );
     }
     let _ = writeln!(
@@ -46,9 +46,9 @@ pub fn render(judgement: &Judgement) -> String {
     text
 }
 
-/// How it ended, as the text begins. A run that a guard refused was not even tried.
+/// How it ended, as the text begins. A run that a guard refused before its first step was not even tried.
 pub(super) fn mark(judgement: &Judgement) -> &'static str {
-    if judgement.refused.is_some() {
+    if judgement.was_refused() {
         return "REFUSED";
     }
     match judgement.verdict {
@@ -60,13 +60,9 @@ pub(super) fn mark(judgement: &Judgement) -> &'static str {
 }
 
 fn step_lines(text: &mut String, step: &StepOutcome) {
-    let name = if step.occurrence == 0 {
-        step.step.clone()
-    } else {
-        format!("{} #{}", step.step, step.occurrence + 1)
-    };
+    let name = step.name();
     let span = |from: Option<Nanos>, to: Option<Nanos>| match (from, to) {
-        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::time(to)),
+        (Some(from), Some(to)) => format!("{} to {}", words::at(from), words::moment(to)),
         (Some(from), None) => format!("{} on", words::at(from)),
         (None, _) => "never in force".into(),
     };
@@ -105,7 +101,7 @@ fn claim_lines(text: &mut String, claim: &Claim) {
     }
     for operation in &claim.witness {
         let member = operation.member.map(|member| format!(" on member {member}")).unwrap_or_default();
-        let until = operation.ret.map_or_else(|| "no answer".into(), words::time);
+        let until = operation.ret.map_or_else(|| "no answer".into(), words::moment);
         let _ = writeln!(
             text,
             "                client {:>3}{member}: {:<24} {} to {until}  (operation {})",
@@ -114,5 +110,35 @@ fn claim_lines(text: &mut String, claim: &Claim) {
             words::at(operation.call),
             operation.index
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::judge;
+    use crate::judge::tests::story::{Story, read};
+    use crate::report::{html, junit};
+
+    #[test]
+    fn nothing_that_a_kernel_or_a_store_says_moves_a_cursor_or_forges_a_line() {
+        let hostile = "gone\u{1b}[2J\u{1b}]0;title\u{7}\n  Pass          forged\r\u{0}\u{fffe}\u{9b}1m]]>";
+        let story = Story::claiming(json!({"name": hostile, "sli": {"quorum": {}}}));
+        let proof = json!(hostile).to_string();
+        let told = |line: String| line.replace("\"frozen, cpu time stands still\"", &proof);
+        let journal = read(&story.lines().into_iter().map(told).collect::<Vec<_>>());
+        let judgement = judge(&journal);
+        assert_eq!(judgement.steps[0].proof.as_deref(), Some(crate::judge::words::plain(hostile).as_str()));
+        let text = render(&judgement);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(!text.contains("\n  Pass          forged"), "{text}");
+        let xml = junit::render(&judgement).expect("it is XML");
+        assert!(!xml.contains('\u{fffe}'), "XML has no place for it: {xml}");
+        let page = html::render(&journal, &judgement);
+        assert!(page.chars().all(|c| c == '\n' || !words::is_no_text(c)));
+        // The claim and its hypothesis still belong together.
+        assert!(page.contains("good all the time"), "its table is there");
     }
 }

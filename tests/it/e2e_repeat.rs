@@ -1,9 +1,12 @@
 //! The same experiment more than once, with one seed after the other.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with, wait_for_text};
+use crate::e2e_fixture::{Desk, Done, LIMIT, Seat, patient_quickstart_with, wait_for_text};
 use crate::e2e_recorded::{all_reverted, report_in};
 
 /// The quickstart with a short pause of one member in place of its cut.
@@ -56,6 +59,28 @@ fn what_cannot_be_repeated_is_refused_before_anything_is_started() {
     let done = desk.run(&["run", "y.yaml", "--repeat", "2", "--out", "none"]).exits(20);
     assert_eq!(done.err.matches("y.yaml:").count(), 1, "told once: {}", done.err);
     assert!(!desk.path("none").exists());
+}
+
+#[test]
+fn a_series_that_is_stopped_before_its_first_record_is_no_pass() {
+    let _seat = Seat::take();
+    let desk = Desk::new();
+    desk.write("x.yaml", short());
+    let child = desk.start(&["run", "x.yaml", "--repeat", "3", "--out", "all"]);
+    wait_for(&desk.path("all/1"));
+    let pid = Pid::from_raw(child.id().try_into().expect("a process's number"));
+    kill(pid, Signal::SIGINT).expect("it is there");
+    Done::of(child.wait_with_output().expect("it ends")).exits(12);
+    assert!(!desk.path("all/2").exists());
+}
+
+/// Waits until there is such a folder.
+fn wait_for(folder: &Path) {
+    let deadline = Instant::now() + LIMIT;
+    while !folder.exists() {
+        assert!(Instant::now() < deadline, "no {}", folder.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// What takes a run of its own: `make test-long`.

@@ -116,6 +116,22 @@ fn the_containers_logs_are_kept() {
 }
 
 #[test]
+fn the_folder_holds_what_repeats_the_run() {
+    let run = recorded();
+    let command = "seatrial run experiment.yaml statefulset.yaml --seed 7";
+    assert!(run.text("report.html").contains(command));
+    // The command, short of running it.
+    let output = Command::new(env!("CARGO_BIN_EXE_seatrial"))
+        .args(["plan", "experiment.yaml", "statefulset.yaml", "--seed", "7"])
+        .current_dir(&run.folder)
+        .output()
+        .expect("the program starts");
+    let done = Done::of(output).exits(0);
+    assert!(done.out.contains("cut-leader"), "{}", done.out);
+    assert!(run.text("statefulset.yaml").contains("kind: StatefulSet"));
+}
+
+#[test]
 fn a_folder_that_holds_a_run_is_not_written_into() {
     let run = recorded();
     let desk = Desk::new();
@@ -164,7 +180,8 @@ fn a_step_summary_gets_the_verdict_and_the_command_that_repeats_it() {
     let summary = run.text("summary.md");
     assert!(summary.starts_with("## Seatrial: quickstart\n\n**PASS** all 4 claims held "), "{summary}");
     assert!(summary.contains("| Pass | no acknowledged write is lost | durability: all "), "{summary}");
-    assert!(summary.ends_with("```sh\nseatrial run EXPERIMENT --seed 7\n```\n"), "{summary}");
+    let command = "seatrial run experiment.yaml statefulset.yaml --seed 7";
+    assert!(summary.ends_with(&format!("```sh\n{command}\n```\n")), "{summary}");
     let _seat = Seat::take();
     let desk = Desk::new();
     let hostile = "a | b `c` <b>d</b> **e** @f";

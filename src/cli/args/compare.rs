@@ -14,7 +14,8 @@ Examples:
 
 A number is another one where it differs by more than the tolerance and by more than a run can
 tell: 400 ms of an outage or a recovery, 1 ms of a latency, one point of a share. Of an
-availability, the part that is missing is compared.")]
+availability, the part that is missing is compared. What counts is verdicts, and recoveries,
+outages and shares that a budget bounds; all other numbers are shown.")]
 pub struct Compare {
     /// The run that the other one is held against: its folder, or its journal
     #[arg(value_name = "RUN")]
@@ -22,7 +23,7 @@ pub struct Compare {
     /// The other run
     #[arg(value_name = "OTHER")]
     pub second: PathBuf,
-    /// Exit with code 10 where a verdict or a number got worse
+    /// Exit with code 10 where a verdict or a number got worse, 11 where nothing can be concluded
     #[arg(long)]
     pub fail_on_regression: bool,
     /// By how many percent of the first run's a number may differ and still count as the same

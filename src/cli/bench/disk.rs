@@ -93,7 +93,7 @@ impl Times {
         Ok(Self(times))
     }
 
-    fn percentile(&self, percent: usize) -> Duration {
+    fn percentile(&self, percent: u32) -> Duration {
         super::latency::percentile(&self.0, percent)
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::super::wish::{Fault, proven, taken_back, wish};
 use super::against_budget;
 use crate::api::{Injection, InjectionSpec, Snapshot};
+use crate::judge::signals::nearest_rank;
 use crate::platform::Nodes;
 
 /// The run in whose name everything is asked for.
@@ -91,10 +92,9 @@ fn row(what: &str, took: &mut [Duration], (median, slowest): (Duration, Duration
     cells
 }
 
-/// The nearest rank: the smallest that so many percent do not exceed.
-pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
+/// The smallest that so many percent do not exceed.
+pub(super) fn percentile(sorted: &[Duration], percent: u32) -> Duration {
+    nearest_rank(sorted.len(), percent * 10).map_or(Duration::ZERO, |place| sorted[place])
 }
 
 fn milliseconds(duration: Duration) -> String {

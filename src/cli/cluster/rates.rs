@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::Nanos;
 use crate::journal::op::{Current, OpLine, Stage};
+use crate::judge::signals::quantile;
 use crate::workload::Rates;
 
 const SECOND: Nanos = 1_000_000_000;
@@ -41,12 +42,8 @@ impl Counter {
 
     fn turn(&mut self) {
         let mut latencies = std::mem::take(&mut self.latencies);
-        latencies.sort_unstable();
-        let at = |percent: usize| {
-            let place = (latencies.len() * percent).div_ceil(100).checked_sub(1)?;
-            latencies.get(place).copied().map(Duration::from_nanos)
-        };
-        self.rates = Rates { p50: at(50), p99: at(99), ..std::mem::take(&mut self.counting) };
+        let mut at = |thousandths| quantile(&mut latencies, thousandths).map(Duration::from_nanos);
+        self.rates = Rates { p50: at(500), p99: at(990), ..std::mem::take(&mut self.counting) };
     }
 }
 

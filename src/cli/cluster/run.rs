@@ -10,11 +10,12 @@ use super::{Seat, act, announce, compare, kept};
 use crate::cli::args;
 use crate::cli::console;
 use crate::cli::exit::Exit;
-use crate::cli::folder::{create, name_of, refuse_used};
+use crate::cli::folder::{Given, create, name_of, refuse_used};
 use crate::cli::input::{self, Documents};
 use crate::cli::recorded::{self, JOURNAL};
 use crate::cli::step_summary;
 use crate::experiment::{Experiment, Verdict};
+use crate::platform::kubernetes::access::IN_A_POD;
 use crate::report::live::{Live, Style};
 use crate::resource::{ExperimentStatus, Phase};
 use crate::spec::document::Document;
@@ -66,6 +67,7 @@ async fn there(
     let name = name_of(short.trim_end_matches(['-', '.']));
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&name));
     let folder = create(&folder).map_err(|why| console::error(why, Exit::Usage))?;
+    Given { experiment: document.clone(), manifests: Vec::new() }.keep(&folder);
     let object = announce::create(seat, &name, document, args.seed).await?;
     if !args.quiet {
         console::say(format_args!("Experiment {name} in namespace {}", seat.namespace));
@@ -98,7 +100,13 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, args: &args:
     }
     let (journal, judgement) = recorded::read(&journal)?;
     recorded::write(&journal, &judgement, folder);
-    step_summary::append(&judgement, args);
+    // The context that is current now is another one later; a pod has none.
+    let context =
+        Some(seat.access.context.as_str()).filter(|&context| !context.is_empty() && context != IN_A_POD);
+    let context = context.into_iter().flat_map(|context| ["--context", context]);
+    let place =
+        ["--on", "kubernetes"].into_iter().chain(context).chain(["--namespace", seat.namespace.as_str()]);
+    step_summary::append(&judgement, args, folder, place.map(str::to_owned).collect());
     recorded::tell(&judgement, args.quiet);
     if !args.quiet {
         console::hint(format_args!("journal and reports are in {}", folder.display()));

@@ -21,14 +21,16 @@ use super::super::folder::{name_of, refuse_used};
 use super::super::recorded::{self, JOURNAL};
 use super::super::runtime::{block_on, interrupts};
 use super::super::scene;
+use crate::experiment::Verdict;
 use crate::judge::judgement::Judgement;
 use crate::report::repeated::Repeated;
 use crate::report::wrap::{width, wrap};
 use crate::run::Stop;
 
 /// What came of all runs that were made.
-#[derive(Default)]
 struct Made {
+    /// How many were asked for.
+    asked: NonZero<u32>,
     /// What was recorded, in order.
     runs: Vec<Judgement>,
     /// How a run ended that ends the series as well.
@@ -52,7 +54,7 @@ pub(super) fn run(args: &args::Run, times: NonZero<u32>) -> Exit {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let made = block_on(async {
         let mut interrupts = interrupts();
-        let mut made = Made::default();
+        let mut made = Made { asked: times, runs: Vec::new(), ended: None };
         for (number, folder) in (1u64..).zip(&folders) {
             let seed = seed.wrapping_add(number - 1);
             if !args.quiet {
@@ -145,36 +147,100 @@ fn start(args: &args::Run, seed: u64, folder: &Path) -> io::Result<Child> {
 impl Made {
     /// Takes what a run left.
     fn take(&mut self, told: &Told, folder: &Path) {
-        let ended = told.exit();
-        if told.was_stopped || matches!(ended, Exit::Unexpected | Exit::RevertFailed) {
-            self.ended = Some(ended);
-        }
-        if !folder.join(JOURNAL).exists() {
+        let has_record = folder.join(JOURNAL).exists();
+        self.ended = match told.exit() {
+            ended @ (Exit::Unexpected | Exit::RevertFailed) => Some(ended),
+            // Whatever came of the run that it was: no other one follows.
+            _ if told.was_stopped => Some(Exit::Aborted),
             // It said what was in its way, and the next one would say the same.
-            self.ended = Some(ended);
-            return;
-        }
-        match recorded::read(folder) {
-            Ok((_, judgement)) => self.runs.push(judgement),
-            Err(exit) => self.ended = Some(exit),
+            ended if !has_record => Some(ended),
+            _ => None,
+        };
+        if has_record {
+            match recorded::read(folder) {
+                Ok((_, judgement)) => self.runs.push(judgement),
+                Err(exit) => self.ended = Some(exit),
+            }
         }
     }
 
-    /// Prints what came of all of them; the worst verdict is how the command ends.
+    /// Prints what came of all of them.
     fn tell(&self, is_quiet: bool) -> Exit {
         if !is_quiet {
-            let text = Repeated(&self.runs).to_string();
+            let text = Repeated { runs: &self.runs, asked: self.asked.get() as usize }.to_string();
             if io::IsTerminal::is_terminal(&io::stdout()) {
                 console::data(wrap(&text, width()));
             } else {
                 console::data(text);
             }
         }
+        self.exit()
+    }
+
+    /// The worst verdict is how the command ends. Where runs are missing it is what ended the series, unless one failed
+    /// before that.
+    fn exit(&self) -> Exit {
+        let is_whole = self.runs.len() == self.asked.get() as usize;
         let worst = self.runs.iter().max_by_key(|run| run.verdict);
         match (self.ended, worst) {
-            (Some(ended @ (Exit::Unexpected | Exit::RevertFailed)), _) | (Some(ended), None) => ended,
-            (_, Some(worst)) => recorded::exit_of(worst),
-            (None, None) => Exit::Unexpected,
+            (Some(ended @ (Exit::Unexpected | Exit::RevertFailed)), _) => ended,
+            (_, Some(worst)) if is_whole || worst.verdict == Verdict::Fail => recorded::exit_of(worst),
+            (ended, _) => ended.unwrap_or(Exit::Unexpected),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+    use crate::report::fixture::{claim, judgement};
+
+    fn made(asked: u32, verdicts: &[&str]) -> Made {
+        let run = |verdict: &&str| judgement(vec![claim("a claim", "quorum", verdict)]);
+        let asked = NonZero::new(asked).expect("some are asked for");
+        Made { asked, runs: verdicts.iter().map(run).collect(), ended: None }
+    }
+
+    fn told(exit: Exit, was_stopped: bool) -> Told {
+        Told { status: ExitStatus::from_raw(i32::from(exit.meaning().0) << 8), was_stopped }
+    }
+
+    /// How a series ends whose next run left no record.
+    fn ends(mut made: Made, told: &Told) -> Exit {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        made.take(told, folder.path());
+        made.exit()
+    }
+
+    #[test]
+    fn a_series_that_ends_early_is_no_pass() {
+        for exit in [Exit::PreflightUnmet, Exit::Invalid, Exit::Unexpected] {
+            assert_eq!(ends(made(10, &["Pass", "Pass"]), &told(exit, false)), exit);
+            assert_eq!(ends(made(10, &[]), &told(exit, false)), exit);
+        }
+        // Before a run has a record, before it has heard of it, and just as it passes.
+        assert_eq!(ends(made(10, &["Pass"]), &told(Exit::Aborted, true)), Exit::Aborted);
+        assert_eq!(ends(made(10, &["Pass"]), &told(Exit::PreflightUnmet, true)), Exit::Aborted);
+        assert_eq!(ends(made(10, &["Inconclusive"]), &told(Exit::Pass, true)), Exit::Aborted);
+        let killed = Told { status: ExitStatus::from_raw(2), was_stopped: true };
+        assert_eq!(ends(made(10, &["Pass"]), &killed), Exit::Aborted);
+    }
+
+    #[test]
+    fn a_failure_is_told_however_the_series_ends() {
+        assert_eq!(ends(made(10, &["Fail", "Pass"]), &told(Exit::Aborted, true)), Exit::Failed);
+        assert_eq!(ends(made(10, &["Fail"]), &told(Exit::RevertFailed, true)), Exit::RevertFailed);
+        assert_eq!(made(2, &["Fail", "Aborted"]).exit(), Exit::Failed);
+        assert_eq!(made(2, &["Pass", "Inconclusive"]).exit(), Exit::Inconclusive);
+        assert_eq!(made(2, &["Pass", "Pass"]).exit(), Exit::Pass);
+    }
+
+    #[test]
+    fn who_stops_the_last_run_too_late_has_all_of_them() {
+        let mut made = made(2, &["Pass", "Pass"]);
+        made.ended = Some(Exit::Aborted);
+        assert_eq!(made.exit(), Exit::Pass);
     }
 }

@@ -169,8 +169,9 @@ impl Commits {
             .count() as u64
     }
 
-    /// The quantile over time, one value for every half second. Writes that are still open show that a value is bad
-    /// once they have waited for too long, and nothing before.
+    /// The quantile over time, one value for every half second and one for what is left of a window at its end, so that
+    /// no write speaks for a window in which it was not meant to begin. Writes that are still open show that a value is
+    /// bad once they have waited for too long, and nothing before.
     pub(super) fn series(
         &self,
         windows: &[Window],
@@ -183,9 +184,9 @@ impl Commits {
             let mut from = window.from;
             // One bucket more, to see whether an outage goes on.
             let end = window.to.saturating_add(BUCKET);
-            let last = on_grid(window.from, end - 1, BUCKET);
             while from < end {
-                let bucket = Window::new(from, from.saturating_add(BUCKET));
+                let reach = from.saturating_add(BUCKET);
+                let bucket = Window::new(from, if from < window.to { reach.min(window.to) } else { end });
                 let measure = self.measure(&[bucket], thousandths, now);
                 let (sample, why) = match measure.value {
                     None => (Sample::NotSampled, String::new()),
@@ -198,10 +199,11 @@ impl Commits {
                 let is_silent = measure.value.is_none();
                 series.push(Point { at: from, sample, why });
                 from = bucket.to.max(from.saturating_add(1));
-                if is_silent && from < last {
+                if is_silent && from < window.to {
                     // Nothing is known until the next write, however long that is.
-                    let next = self.next_write(from).map_or(last, |next| on_grid(window.from, next, BUCKET));
-                    from = next.min(last);
+                    let next =
+                        self.next_write(from).map_or(window.to, |next| on_grid(window.from, next, BUCKET));
+                    from = next.min(window.to);
                 }
             }
         }
@@ -244,12 +246,14 @@ fn on_grid(from: Nanos, at: Nanos, step: Nanos) -> Nanos {
 
 /// The smallest value that at least this many thousandths of all values do not exceed.
 pub fn quantile(values: &mut [u64], thousandths: u32) -> Option<u64> {
-    let rank = (values.len() as u64 * u64::from(thousandths)).div_ceil(1000);
-    let place = usize::try_from(rank.max(1) - 1).ok()?;
-    if place >= values.len() {
-        return None;
-    }
+    let place = nearest_rank(values.len(), thousandths)?;
     Some(*values.select_nth_unstable(place).1)
+}
+
+/// The place of that value among so many in order: it is one that was measured, never one between two of them.
+pub fn nearest_rank(many: usize, thousandths: u32) -> Option<usize> {
+    let rank = (many as u64 * u64::from(thousandths)).div_ceil(1000).max(1);
+    usize::try_from(rank - 1).ok().filter(|&place| place < many)
 }
 
 #[cfg(test)]
@@ -278,6 +282,26 @@ mod tests {
         assert_eq!(moments.len(), 40, "{moments:?}");
         assert!(moments.iter().all(|at| at % MOMENT == 0), "{moments:?}");
         assert_eq!((moments[0], moments[19]), (HOUR - 19 * MOMENT, HOUR));
+    }
+
+    #[test]
+    fn what_a_write_after_a_window_suffers_is_none_of_its_outages() {
+        const MS: Nanos = 1_000_000;
+        let outages = |slow_from: Nanos| {
+            let mut commits = Commits::default();
+            for intended in (0..20).map(|tenth| tenth * 100 * MS) {
+                let took = if intended >= slow_from * MS { 400 * MS } else { MS };
+                commits.insert(Write { intended, outcome: Outcome::Acknowledged(took) });
+            }
+            // The fault comes two milliseconds after a half second began.
+            let window = Window::new(0, 1_002 * MS);
+            let bad = |value| value > 100 * MS;
+            let found = commits.series(&[window], 900, 10_000 * MS, &bad).outages(&[window], &bad);
+            found.iter().map(|outage| (outage.from / MS, outage.to / MS)).collect::<Vec<_>>()
+        };
+        assert_eq!(outages(1_100), []);
+        assert_eq!(outages(1_000), [(1_000, 1_002)]);
+        assert_eq!(outages(500), [(500, 1_002)]);
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl Elections {
         }
     }
 
+    /// The first leader that was seen, where nothing was forgotten yet.
+    pub fn first(&self) -> Option<&Election> {
+        self.seen.first()
+    }
+
     /// Every change of leader or term: the first leader that was seen is none.
     pub fn changes(&self) -> impl Iterator<Item = &Election> {
         self.seen

@@ -1,5 +1,7 @@
 //! What is worse than Pass about the run itself, whatever its hypotheses say.
 
+use std::collections::HashSet;
+
 use crate::api::Nanos;
 use crate::experiment::{Sli, Step, Verdict};
 use crate::judge::claim::{self, Evidence};
@@ -39,8 +41,11 @@ pub(super) fn of(evidence: &Evidence<'_>, steps: &[StepOutcome]) -> Vec<Reason> 
     for step in steps {
         if let Some(why) = &step.unproven {
             let at = step.began.unwrap_or(step.chosen);
-            let text = format!("step `{}` is not proven: {why}", step.step);
-            reasons.add(Verdict::Inconclusive, Some(at), text);
+            // The engine's doubts come back as a step's lack of proof.
+            if !reasons.said.contains(why) {
+                let text = format!("step `{}` is not proven: {why}", step.step);
+                reasons.add(Verdict::Inconclusive, Some(at), text);
+            }
         }
     }
     if !facts.stopped_early() {
@@ -73,19 +78,21 @@ fn missing(step: &Step, steps: &[StepOutcome]) -> Option<String> {
 }
 
 #[derive(Default)]
-struct Reasons(Vec<Reason>);
+struct Reasons {
+    all: Vec<Reason>,
+    said: HashSet<String>,
+}
 
 impl Reasons {
-    /// Adds a reason, unless one that is there says the same: the engine's doubts come back as a step's lack of proof.
+    /// Adds a reason, unless one that is there says the same.
     fn add(&mut self, verdict: Verdict, at: Option<Nanos>, text: String) {
-        let is_known = |known: &Reason| known.text.contains(&text) || text.contains(&known.text);
-        if !self.0.iter().any(is_known) {
-            self.0.push(Reason { verdict, at, text });
+        if self.said.insert(text.clone()) {
+            self.all.push(Reason { verdict, at, text });
         }
     }
 
     fn worst_first(mut self) -> Vec<Reason> {
-        self.0.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
-        self.0
+        self.all.sort_by_key(|reason| std::cmp::Reverse(reason.verdict));
+        self.all
     }
 }

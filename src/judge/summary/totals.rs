@@ -2,11 +2,12 @@
 
 use crate::api::Nanos;
 use crate::judge::claim::Evidence;
-use crate::judge::judgement::{Scope, WorkloadTotals, WriteLatency};
+use crate::judge::judgement::{Claim, Scope, WorkloadTotals, WriteLatency};
 use crate::judge::series::Window;
 
-/// The whole workload, and its writes by phase.
-pub(super) fn of(evidence: &Evidence<'_>) -> WorkloadTotals {
+/// The whole workload, and its writes by phase. All has recovered when the last claim has; where none says when that
+/// was, or one never did, nothing is known to be after recovery.
+pub(super) fn of(evidence: &Evidence<'_>, claims: &[Claim]) -> WorkloadTotals {
     let commits = &evidence.signals.commits;
     let totals = commits.totals;
     let unknown = totals.unknown + commits.open();
@@ -14,11 +15,19 @@ pub(super) fn of(evidence: &Evidence<'_>) -> WorkloadTotals {
     let lasted = totals.last.saturating_sub(totals.first.unwrap_or(totals.last));
     let rate = u128::from(all) * 1_000 * 1_000_000_000 / u128::from(lasted.max(1));
     let windows = evidence.windows;
-    let after = windows.last_end.map(|end| windows.after(end));
+    let recoveries = claims.iter().filter_map(|claim| claim.recovery.as_ref());
+    let recovered: Option<Vec<Nanos>> = recoveries.map(|recovery| recovery.recovered).collect();
+    let recovered = recovered.and_then(|moments| moments.into_iter().max());
+    let during = windows.during(None, recovered);
+    let recovering = windows.last_end.map(|end| {
+        let from = during.last().map_or(end, |last| last.to.max(end));
+        vec![Window::new(from, recovered.unwrap_or(windows.until))]
+    });
     let phases = [
         (Scope::Before, Some(windows.before())),
-        (Scope::During, Some(windows.during(None, windows.last_end))),
-        (Scope::After, after),
+        (Scope::During, Some(during)),
+        (Scope::Recovery, recovering.filter(|windows| windows[0].length() > 0)),
+        (Scope::After, recovered.map(|recovered| windows.after(recovered))),
     ];
     WorkloadTotals {
         ok: totals.ok,

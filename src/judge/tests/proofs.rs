@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::story::{MS, S, Story, read, status, with_ids};
+use super::story::{MS, S, Story, healthy, led_by, read, status, with_ids};
 use crate::experiment::Verdict;
 use crate::judge::judge;
 
@@ -185,4 +185,30 @@ fn what_follows_a_fault_that_happens_once_belongs_to_its_time() {
     );
     let lines = deleted(claim("2s"), true);
     assert_eq!(judge(&read(&lines)).verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_doubt_that_comes_back_as_a_lack_of_proof_is_told_once() {
+    let why = "step pause did not come into force: it is not there";
+    let doubt = json!({"effect": {"id": 1, "effect": {"doubt": {"reason": why}}}});
+    let mut lines = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}}})).lines();
+    let ended = lines.iter().position(|line| line.contains("\"unproven\":null")).expect("it ends");
+    lines[ended] = lines[ended].replace("\"unproven\":null", &format!("\"unproven\":\"{why}\""));
+    lines.insert(ended, format!("{{\"time\":{},\"entry\":{doubt}}}", 11_050 * MS));
+    let reasons = judge(&read(&with_ids(lines))).reasons;
+    let told: Vec<&str> = reasons.iter().map(|reason| reason.text.as_str()).collect();
+    assert_eq!(told, [why]);
+}
+
+#[test]
+fn whoever_stops_a_run_early_says_nothing_about_its_recovery() {
+    let mut story = Story::claiming(json!({"name": "q", "sli": {"quorum": {}}, "recoverWithin": "1s"}));
+    story.members = |now| if now < 9 * S { healthy(now) } else { led_by(9, 1, now) };
+    assert!(story.judged().claims[0].recovery.is_some());
+    let abort = "{\"abort\":{\"reason\":\"interrupted\"}}";
+    let stopped = |line: String| line.replace("{\"phase\":\"recovering\"}", abort);
+    let lines = with_ids(story.lines().into_iter().map(stopped));
+    let claim = judge(&read(&lines)).claims.swap_remove(0);
+    assert_eq!(claim.recovery, None);
+    assert!(claim.sentence.contains("recovery was not judged, because the run stopped early"), "{claim:#?}");
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
+use crate::judge::judgement::{Numbers, Scope};
 
 #[track_caller]
 fn says(story: &Story, verdict: Verdict, words: &str) {
@@ -366,4 +367,64 @@ fn samples_that_were_not_taken_are_nobodys_fault_but_prove_nothing() {
         members
     };
     says(&story, Verdict::Inconclusive, "quorum: not sampled for 1 s of 4 s");
+}
+
+#[test]
+fn what_is_bad_between_the_last_revert_and_recovery_is_told_once() {
+    let claim = json!({"name": "q", "sli": {"quorum": {}}, "recoverWithin": "5s"});
+    let mut story = Story::claiming(claim);
+    let parts = |story: &Story| {
+        let claim = story.judged().claims.swap_remove(0);
+        let outages: Vec<Nanos> = claim.outages().iter().map(|outage| outage.to - outage.from).collect();
+        (claim.phases.iter().any(|numbers| numbers.scope == Scope::Recovery), outages)
+    };
+    assert_eq!(parts(&story), (false, vec![]), "it was good at once");
+    story.members = |now| match now {
+        12_000_000_000..13_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    assert_eq!(parts(&story), (true, vec![1_100 * MS]));
+    // One that the faults began goes on.
+    story.members = |now| match now {
+        10_000_000_000..13_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    assert_eq!(parts(&story), (true, vec![3_100 * MS]));
+}
+
+#[test]
+fn writes_while_it_comes_back_are_none_after_recovery() {
+    let quorum = json!({"name": "q", "sli": {"quorum": {}}, "recoverWithin": "5s"});
+    let mut story = Story::claiming(quorum);
+    story.members = |now| match now {
+        9_000_000_000..13_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    let writes = |story: &Story| {
+        let writes = story.judged().workload.writes;
+        writes.iter().map(|writes| (writes.scope, writes.acknowledged / 100)).collect::<Vec<_>>()
+    };
+    let lasting = [(Scope::Before, 6), (Scope::During, 4), (Scope::Recovery, 2), (Scope::After, 3)];
+    assert_eq!(writes(&story), lasting);
+    // What happens once has its consequences until everything is back.
+    story.steps[0] =
+        json!({"name": "pause", "at": "1s", "fault": {"podKill": {"members": {"ordinals": [0]}}}});
+    assert_eq!(writes(&story), [(Scope::Before, 6), (Scope::During, 6), (Scope::After, 3)]);
+    // Where nobody says when that was, nothing is called so.
+    story.hypothesis = json!([{"name": "d", "sli": {"durability": {}}}]);
+    assert_eq!(writes(&story), [(Scope::Before, 6), (Scope::During, 9)]);
+}
+
+#[test]
+fn what_goes_on_into_the_faults_is_not_all_told_before_them() {
+    let mut story =
+        Story::claiming(json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "9s"}}));
+    story.members = |now| match now {
+        6_800_000_000..9_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    let claim = story.judged().claims.swap_remove(0);
+    let told = |numbers: &Numbers| numbers.outages.iter().map(|outage| (outage.from, outage.to)).collect();
+    let outages: Vec<Vec<(Nanos, Nanos)>> = claim.phases.iter().map(told).collect();
+    assert_eq!(outages[..2], [vec![(6_700 * MS, 7 * S)], vec![(7 * S, 9 * S)]]);
 }

@@ -14,6 +14,9 @@ use super::failure::words;
 /// How long an API server may take to say its version.
 const FIRST_ANSWER: Duration = Duration::from_secs(8);
 
+/// What a cluster is called inside a pod, where no kubeconfig names it.
+pub const IN_A_POD: &str = "this cluster";
+
 /// A cluster that answered.
 #[derive(Clone)]
 pub struct Access {
@@ -21,7 +24,7 @@ pub struct Access {
     pub client: Client,
     /// The namespace that the kubeconfig names, `default` where it names none; inside a pod, the pod's.
     pub namespace: String,
-    /// What the kubeconfig calls it; inside a pod, `this cluster`.
+    /// What the kubeconfig calls it; inside a pod, [`IN_A_POD`].
     pub context: String,
     /// Its address.
     pub server: String,
@@ -114,7 +117,7 @@ async fn configuration(context: Option<&str>) -> Result<(Config, String), Access
         }
         Err(_) => {
             let config = Config::incluster().map_err(AccessError::Nowhere)?;
-            return Ok((config, "this cluster".into()));
+            return Ok((config, IN_A_POD.into()));
         }
     };
     let name = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();

@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use crate::judge::judgement::Judgement;
 
+const EXPERIMENT: &str = "experiment";
+const FAULTS: &str = "faults";
+
 /// Something that two runs do not have in common, though their numbers depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,12 +21,24 @@ pub struct Unlike {
     pub second: String,
 }
 
+impl Unlike {
+    /// Whether it leaves nothing to compare, whatever the numbers are.
+    pub(super) fn is_decisive(&self) -> bool {
+        [EXPERIMENT, FAULTS].contains(&self.what.as_str())
+    }
+
+    /// For a person.
+    pub(super) fn words(&self) -> String {
+        format!("not comparable: another {}: {}, then {}", self.what, self.first, self.second)
+    }
+}
+
 /// Everything that two runs do not have in common.
 pub(super) fn unlike(first: &Judgement, second: &Judgement) -> Vec<Unlike> {
     let (here, there) = (Place::of(&first.environment), Place::of(&second.environment));
     [
-        ("experiment", first.experiment.clone(), second.experiment.clone()),
-        ("faults", faults(first), faults(second)),
+        (EXPERIMENT, first.experiment.clone(), second.experiment.clone()),
+        (FAULTS, faults(first), faults(second)),
         ("target size", members(first), members(second)),
         ("kernel", here.kernel, there.kernel),
         ("number of processors", here.processors, there.processors),

@@ -4,6 +4,10 @@
 //! number counts as another one only where it differs by more than its unit's [`floor`] and by more than the tolerance, a
 //! share of the first run's number. Of an availability the part that is missing is compared: from 99 % to 98 % is twice as
 //! bad.
+//!
+//! And a number counts only where a budget bounds it: the others, and everything before the first fault, are shown.
+//! Quantiles of latencies and numbers of events are shown, too, because they differ from one run to the next however
+//! good they are; whether they are good is what their budget's verdict says.
 
 use serde::Serialize;
 
@@ -59,7 +63,7 @@ pub enum What {
 enum Reading {
     /// Nothing.
     Unknown,
-    /// It did not come to that.
+    /// It did not come to that, or it had no end.
     Never,
     /// So much.
     Of(u64),
@@ -79,9 +83,10 @@ pub(super) fn of_claims(unit: Unit, first: &Claim, second: &Claim, tolerance: u3
     What::ALL
         .into_iter()
         .filter_map(|what| {
-            let readings = (what.of(first), what.of(second));
-            (readings != (Reading::Unknown, Reading::Unknown))
-                .then(|| what.compared(unit, readings.0, readings.1, tolerance))
+            let readings = (what.of(unit, first), what.of(unit, second));
+            (readings != (Reading::Unknown, Reading::Unknown)).then(|| {
+                what.compared(unit, readings, tolerance, what.is_bounded(first) || what.is_bounded(second))
+            })
         })
         .collect()
 }
@@ -97,9 +102,10 @@ pub fn longest_outage(claim: &Claim) -> Option<Nanos> {
     if Sli::unit_of(&claim.sli) == Some(Unit::Events) {
         return None;
     }
-    let phases = claim.phases.iter().flat_map(|phase| &phase.outages);
-    let longest = phases.map(|outage| outage.to.saturating_sub(outage.from)).max();
-    longest.or_else(|| claim.recovery.as_ref().filter(|recovery| recovery.recovered.is_some()).map(|_| 0))
+    let outages = claim.outages().into_iter();
+    let longest = outages.map(|outage| outage.to.saturating_sub(outage.from)).max();
+    // What says when it is good again says what is bad, too: it was looked for.
+    longest.or_else(|| claim.recovery.as_ref().map(|_| 0))
 }
 
 impl Measure {
@@ -125,30 +131,54 @@ impl What {
         }
     }
 
-    fn of(self, claim: &Claim) -> Reading {
+    fn of(self, unit: Unit, claim: &Claim) -> Reading {
         let value = |scope| {
             let phase = claim.phases.iter().find(|numbers: &&Numbers| numbers.scope == scope);
-            phase.and_then(|numbers| numbers.value)
+            match phase.map(|numbers| (numbers.value, numbers.unreachable)) {
+                Some((Some(value), _)) => Reading::Of(value),
+                // Nothing was answered at all: a report has no number for that.
+                Some((None, 1..)) if unit == Unit::Latency => Reading::Never,
+                Some((None, _)) | None => Reading::Unknown,
+            }
         };
-        let known = match self {
+        match self {
             Self::Before => value(Scope::Before),
             Self::During => value(Scope::During),
             Self::After => value(Scope::After),
             Self::Recovery if claim.recovery.is_some() => {
-                return recovered_after(claim).map_or(Reading::Never, Reading::Of);
+                recovered_after(claim).map_or(Reading::Never, Reading::Of)
             }
-            Self::Recovery => None,
-            Self::LongestOutage => longest_outage(claim),
-        };
-        known.map_or(Reading::Unknown, Reading::Of)
+            Self::Recovery => Reading::Unknown,
+            Self::LongestOutage => longest_outage(claim).map_or(Reading::Unknown, Reading::Of),
+        }
     }
 
-    fn compared(self, unit: Unit, first: Reading, second: Reading, tolerance: u32) -> Measure {
+    /// Whether a budget of a claim speaks of the number.
+    fn is_bounded(self, claim: &Claim) -> bool {
+        let by: &[Scope] = match self {
+            Self::Before => &[],
+            Self::During | Self::LongestOutage => &[Scope::During, Scope::Always],
+            Self::After => &[Scope::After, Scope::Always],
+            Self::Recovery => &[Scope::Recovery, Scope::After],
+        };
+        claim.findings.iter().any(|finding| by.contains(&finding.scope))
+    }
+
+    fn compared(
+        self,
+        unit: Unit,
+        (first, second): (Reading, Reading),
+        tolerance: u32,
+        is_bounded: bool,
+    ) -> Measure {
         let number = |reading| match reading {
             Reading::Of(number) => Some(number),
             Reading::Unknown | Reading::Never => None,
         };
-        let trend = self.trend(unit, first, second, tolerance);
+        let trend = match self.trend(unit, first, second, tolerance) {
+            Trend::Worse | Trend::Better if !is_bounded => Trend::Different,
+            trend => trend,
+        };
         let difference = match (first, second) {
             (Reading::Of(first), Reading::Of(second)) if trend != Trend::Same => {
                 Some(self.difference(unit, first, second))
@@ -181,8 +211,10 @@ impl What {
             return Trend::Same;
         }
         match (self, unit) {
-            // Whether many or few of them are wanted is the experiment's matter.
-            (Self::Before | Self::During | Self::After, Unit::Rate) => Trend::Different,
+            // Whether many or few are wanted, and how many are too many, is the experiment's matter.
+            (Self::Before | Self::During | Self::After, Unit::Rate | Unit::Latency | Unit::Events) => {
+                Trend::Different
+            }
             _ => trend_of(first, second),
         }
     }
@@ -210,7 +242,8 @@ impl What {
     fn shown(self, unit: Unit, reading: Reading) -> String {
         match (self, reading) {
             (_, Reading::Unknown) => "not measured".into(),
-            (_, Reading::Never) => "not recovered".into(),
+            (Self::Before | Self::During | Self::After, Reading::Never) => "no end".into(),
+            (Self::Recovery | Self::LongestOutage, Reading::Never) => "not recovered".into(),
             (Self::LongestOutage, Reading::Of(0)) => "none".into(),
             (Self::Recovery, Reading::Of(0)) => "at once".into(),
             (Self::Recovery | Self::LongestOutage, Reading::Of(time)) => words::time(time),

@@ -65,12 +65,6 @@ MIXED  leader-cut  4 got worse, 1 better
 
 #[test]
 fn what_a_run_cannot_tell_is_the_same() {
-    let latency = |value| measured("commitLatency", (value, value), 0, Some(0));
-    // Within the tolerance, and below a millisecond whatever the tolerance is.
-    assert_eq!(trend(latency(100 * MS), latency(110 * MS), What::Before), Trend::Same);
-    assert_eq!(trend(latency(100 * MS), latency(111 * MS), What::Before), Trend::Worse);
-    assert_eq!(trend(latency(MS / 2), latency(MS), What::Before), Trend::Same);
-    assert_eq!(trend(latency(110 * MS), latency(90 * MS), What::During), Trend::Better);
     // Two looks at the members.
     let recovered = |took| measured("quorum", (1_000_000, 1_000_000), 0, Some(took));
     assert_eq!(trend(recovered(0), recovered(399 * MS), What::Recovery), Trend::Same);
@@ -82,8 +76,36 @@ fn what_a_run_cannot_tell_is_the_same() {
     // Nobody knows whether many reads and writes are good.
     let busy = |value| measured("volumeIops", (value, value), 0, Some(0));
     assert_eq!(trend(busy(100), busy(200), What::During), Trend::Different);
+}
+
+#[test]
+fn what_differs_from_run_to_run_is_shown_and_not_counted() {
+    let latency = |value| measured("commitLatency", (value, value), 0, Some(0));
+    // Within the tolerance, and below a millisecond whatever the tolerance is.
+    assert_eq!(trend(latency(100 * MS), latency(110 * MS), What::During), Trend::Same);
+    assert_eq!(trend(latency(MS / 2), latency(MS), What::During), Trend::Same);
+    for what in [What::Before, What::During] {
+        assert_eq!(trend(latency(78 * MS), latency(805 * MS), what), Trend::Different);
+        assert_eq!(trend(latency(805 * MS), latency(78 * MS), what), Trend::Different);
+    }
     let events = |value| measured("leaderElections", (0, value), 0, Some(0));
-    assert_eq!(trend(events(1), events(2), What::During), Trend::Worse);
+    assert_eq!(trend(events(1), events(2), What::During), Trend::Different);
+    // What was before the faults is no work of theirs.
+    let steady = |value| measured("podAvailability", (value, 1_000_000), 0, Some(0));
+    assert_eq!(trend(steady(1_000_000), steady(900_000), What::Before), Trend::Different);
+}
+
+#[test]
+fn what_no_budget_bounds_is_shown_and_not_counted() {
+    let bounded = |outage, took| measured("quorum", (1_000_000, 1_000_000), outage, Some(took));
+    let unbounded = |outage, took| Claim { findings: Vec::new(), ..bounded(outage, took) };
+    for (what, first, second) in
+        [(What::LongestOutage, (S, 0), (3 * S, 0)), (What::Recovery, (0, S), (0, 3 * S))]
+    {
+        let counted = trend(bounded(first.0, first.1), bounded(second.0, second.1), what);
+        let shown = trend(unbounded(first.0, first.1), unbounded(second.0, second.1), what);
+        assert_eq!((counted, shown), (Trend::Worse, Trend::Different));
+    }
 }
 
 #[test]
@@ -92,6 +114,28 @@ fn a_recovery_that_never_came_is_worse_than_any() {
     assert_eq!(trend(run(Some(9 * S)), run(None), What::Recovery), Trend::Worse);
     assert_eq!(trend(run(None), run(Some(9 * S)), What::Recovery), Trend::Better);
     assert_eq!(trend(run(None), run(None), What::Recovery), Trend::Same);
+}
+
+#[test]
+fn a_latency_without_an_end_is_worse_than_any() {
+    let commits = |value: Option<u64>| {
+        let mut claim = measured("commitLatency", (MS, MS), 0, Some(0));
+        for numbers in &mut claim.phases {
+            (numbers.value, numbers.unreachable) = (value, if value.is_none() { 40 } else { 0 });
+        }
+        claim
+    };
+    assert_eq!(trend(commits(Some(S)), commits(None), What::During), Trend::Worse);
+    assert_eq!(trend(commits(None), commits(Some(S)), What::During), Trend::Better);
+    assert_eq!(trend(commits(Some(S)), commits(None), What::Before), Trend::Different);
+    let compared = compare(&judgement(vec![commits(Some(S))]), &judgement(vec![commits(None)]), 10);
+    assert_eq!(compared.worse, ["a claim: during no end instead of 1 s"]);
+}
+
+#[test]
+fn no_outage_is_known_of_what_never_recovered_for_long_enough_either() {
+    let never = |outage| measured("quorum", (1_000_000, 1_000_000), outage, None);
+    assert_eq!(trend(never(0), never(20 * S), What::LongestOutage), Trend::Worse);
 }
 
 #[test]
@@ -111,12 +155,57 @@ fn claims_without_a_counterpart_are_said_and_not_counted() {
     assert!(!compared.is_regression());
     assert_eq!((compared.only_first[0].name.as_str(), compared.only_first.len()), ("gone", 1));
     assert_eq!((compared.only_second[0].name.as_str(), compared.only_second.len()), ("new", 1));
+    assert_eq!(
+        compared.inconclusive,
+        ["the second run does not claim: gone"],
+        "whoever removes a claim hides it"
+    );
+    assert_eq!(compare(&second, &second, 10).inconclusive, [""; 0]);
     let text = compared.to_string();
     for words in
         ["gone\n                only in the first run", "new\n                only in the second run"]
     {
         assert!(text.contains(words), "{text}");
     }
+}
+
+#[test]
+fn a_run_that_is_no_answer_is_never_better() {
+    let run = |verdict| judgement(vec![claim("one", "quorum", verdict)]);
+    for none in ["Inconclusive", "Aborted"] {
+        let compared = compare(&run("Fail"), &run(none), 10);
+        assert_eq!((compared.better.len(), compared.worse.len()), (0, 0), "{compared:?}");
+        assert_eq!(compared.claims[0].trend, Trend::Different);
+        assert_eq!(compared.inconclusive, [format!("the second run is {none}")]);
+        let text = compared.to_string();
+        assert!(text.starts_with("INCONCLUSIVE  leader-cut  nothing got worse or better\n"), "{text}");
+        assert!(text.contains(&format!("\n  inconclusive  the second run is {none}\n")), "{text}");
+        let compared = compare(&run("Pass"), &run(none), 10);
+        assert_eq!(compared.worse.len(), 2, "{compared:?}");
+        let compared = compare(&run(none), &run("Pass"), 10);
+        assert_eq!(compared.better, [""; 0]);
+        assert_eq!(compared.inconclusive, [format!("the first run is {none}")]);
+    }
+}
+
+#[test]
+fn another_experiment_is_no_answer_either() {
+    let first = judgement(vec![claim("one", "quorum", "Pass")]);
+    let second = judgement(vec![claim("two", "quorum", "Pass")]);
+    let expected = ["the second run does not claim: one", "the runs have no claim in common"];
+    assert_eq!(compare(&first, &second, 10).inconclusive, expected);
+    let mut second = first.clone();
+    second.experiment = "other".into();
+    second.steps[0].fault = "processPause".into();
+    let expected = [
+        "not comparable: another experiment: leader-cut, then other",
+        "not comparable: another faults: cut-leader (networkPartition), then cut-leader (processPause)",
+    ];
+    assert_eq!(compare(&first, &second, 10).inconclusive, expected);
+    // A smaller machine is a warning.
+    let mut second = first.clone();
+    second.environment = "sandbox, Linux 6.1.0, 1 CPUs, as root".into();
+    assert_eq!(compare(&first, &second, 10).inconclusive, [""; 0]);
 }
 
 #[test]

@@ -14,12 +14,11 @@ impl fmt::Display for Comparison {
         for (which, side) in [("first", &self.first), ("second", &self.second)] {
             writeln!(f, "  {which:<13} {}", words_of(side))?;
         }
-        for unlike in &self.unlike {
-            writeln!(
-                f,
-                "  warning       not comparable: another {}: {}, then {}",
-                unlike.what, unlike.first, unlike.second
-            )?;
+        for why in &self.inconclusive {
+            writeln!(f, "  inconclusive  {why}")?;
+        }
+        for unlike in self.unlike.iter().filter(|unlike| !unlike.is_decisive()) {
+            writeln!(f, "  warning       {}", unlike.words())?;
         }
         let widths = Widths::of(&self.claims);
         for pair in &self.claims {
@@ -42,12 +41,13 @@ impl fmt::Display for Comparison {
 
 impl Comparison {
     fn outcome(&self) -> (&'static str, String) {
-        match (self.worse.len(), self.better.len()) {
+        let (mark, counts) = match (self.worse.len(), self.better.len()) {
             (0, 0) => ("SAME", "nothing got worse or better".into()),
             (worse, 0) => ("WORSE", format!("{worse} got worse, none better")),
             (0, better) => ("BETTER", format!("{better} got better, none worse")),
             (worse, better) => ("MIXED", format!("{worse} got worse, {better} better")),
-        }
+        };
+        (if self.inconclusive.is_empty() { mark } else { "INCONCLUSIVE" }, counts)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                     h3 #{ "claim-" (place) } { (tell::badge(tell::verdict(claim.verdict))) " " (claim.name) }
                     p { (claim.sentence) }
                     (others(claim))
-                    @if let Some(hypothesis) = hypotheses.get(place).filter(|it| it.name == claim.name) {
+                    @if let Some(hypothesis) = hypotheses.get(place).filter(|it| words::plain(&it.name) == claim.name) {
                         (table(claim, hypothesis))
                     }
                 }
@@ -65,7 +65,11 @@ fn table(claim: &Claim, hypothesis: &Hypothesis) -> Markup {
                 tbody {
                     @for row in &rows {
                         tr {
-                            th scope="row" { (tell::scope(row.scope)) }
+                            th scope="row" {
+                                // What cannot recover is judged from the last revert on.
+                                @if row.scope == Scope::After && claim.recovery.is_none() { "after the last revert" }
+                                @else { (tell::scope(row.scope)) }
+                            }
                             td { (row.allowed) }
                             td { (row.measured) }
                             td { (row.range) }
@@ -117,6 +121,10 @@ impl Line {
         };
         if let Some(numbers) = numbers {
             line.fill(sli, numbers);
+            let is_of_one_step = bounds.during.as_ref().is_some_and(|during| during.step.is_some());
+            if scope == Scope::During && is_of_one_step {
+                line.measured.push_str(" (with all faults)");
+            }
         }
         if let (Scope::Recovery, Some(recovery)) = (scope, &claim.recovery) {
             line.measured = match recovery.recovered {

@@ -6,13 +6,14 @@ use serde_json::Value;
 use super::story::Story;
 use crate::experiment::Experiment;
 use crate::judge::words;
+use crate::report::command;
 use crate::spec::API_VERSION;
 
 /// The section.
 pub(super) fn section(story: &Story<'_>) -> Markup {
     let judgement = story.judgement;
     let experiment = &story.journal.header.experiment;
-    let place = place(story);
+    let command = command::of(judgement);
     html! {
         section aria-labelledby="environment-title" {
             h2 #environment-title { "Where it ran, and how to do it again" }
@@ -32,25 +33,18 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                     }
                 } }
             }
-            p { "The same faults at the same moments on the same members, as far as the target lets them be the same:" }
-            pre { code { "seatrial run experiment.yaml " (place) "--seed " (judgement.seed) } }
-            p { "This page again, from the journal in the folder where it stands:" }
+            p { "The same faults at the same moments on the same members, as far as the target lets them be the same; in the run's folder:" }
+            pre { code { (command::shell(&command)) } }
+            @if command.iter().any(|word| word == "--context") {
+                p .note { "CONTEXT is what your kubeconfig calls the cluster: no journal says that." }
+            }
+            p { "This page again, from the journal there:" }
             pre { code { "seatrial report ." } }
             details .plan {
                 summary { "The plan: experiment.yaml, with every default filled in" }
                 pre tabindex="0" { code { (document(experiment)) } }
             }
         }
-    }
-}
-
-/// What the command says of the place.
-fn place(story: &Story<'_>) -> String {
-    let namespace = &story.journal.header.target.namespace;
-    if story.judgement.environment.starts_with("sandbox") {
-        "statefulset.yaml ".into()
-    } else {
-        format!("--on kubernetes --namespace {namespace} ")
     }
 }
 

@@ -62,7 +62,7 @@ fn events(story: &Story<'_>) -> Vec<Event> {
         }));
     }
     for claim in &judgement.claims {
-        for outage in claim.phases.iter().flat_map(|numbers| &numbers.outages) {
+        for outage in claim.outages() {
             let why = if outage.why.is_empty() { String::new() } else { format!(": {}", outage.why) };
             let what = format!("bad for {}{why}", words::time(outage.to - outage.from));
             events.push((outage.from, claim.sli.clone(), what));

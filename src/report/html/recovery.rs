@@ -21,8 +21,9 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
         section aria-labelledby="recovery-title" {
             h2 #recovery-title { "How it came back" }
             @match story.comeback {
-                None => p { "No fault is on record with its end, so there is no recovery to take apart." },
-                Some(parts) => { (drawing(parts)) (table(parts)) },
+                None if story.judgement.steps.is_empty() => p { "Nothing was broken, so there is no recovery to take apart." },
+                None => p { "Not every fault is on record with its end, so there is no recovery to take apart." },
+                Some(parts) => { (drawing(parts)) (table(parts, story.not_seen())) },
             }
             @if !measured.is_empty() { (claims(&measured)) }
         }
@@ -70,7 +71,8 @@ fn drawing(comeback: Comeback) -> Markup {
     }
 }
 
-fn table(comeback: Comeback) -> Markup {
+/// `not_seen` is why members did not say anything, where they did not.
+fn table(comeback: Comeback, not_seen: &str) -> Markup {
     let all = parts(comeback);
     html! {
         div .scroll tabindex="0" role="region" aria-label="Parts of the recovery" {
@@ -86,7 +88,7 @@ fn table(comeback: Comeback) -> Markup {
                             th scope="row" { (name) }
                             td { (what) }
                             @match at {
-                                None => { td { "not seen" } td { "–" } td { "–" } },
+                                None => { td { @if place > 1 { (not_seen) } @else { "not seen" } } td { "–" } td { "–" } },
                                 Some(at) => {
                                     td .n { (words::moment(*at)) }
                                     td .n {

@@ -38,7 +38,7 @@ fn row(step: &StepOutcome) -> Markup {
     let moment = |at: Option<u64>| at.map_or_else(|| "never".into(), words::moment);
     html! {
         tr {
-            th scope="row" { (tell::name(step)) }
+            th scope="row" { (step.name()) }
             td { (step.fault) @if let Some(meaning) = tell::meaning(&step.fault) { ": " (meaning) } }
             td {
                 @if step.affected.is_empty() { "nobody" } @else { (words::members(&step.affected)) }

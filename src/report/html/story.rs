@@ -21,6 +21,16 @@ pub(super) struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
+    /// Whether members were asked what they are; of a target without a store nobody is.
+    pub(super) fn was_anybody_asked(&self) -> bool {
+        self.lanes.values().any(|lane| !lane.parts.is_empty())
+    }
+
+    /// What is said of a part of the recovery that members did not tell.
+    pub(super) fn not_seen(&self) -> &'static str {
+        if self.was_anybody_asked() { "not seen" } else { "no member was asked" }
+    }
+
     pub(super) fn of(journal: &'a Journal, judgement: &'a Judgement) -> Self {
         let facts = Facts::of(journal);
         Self {

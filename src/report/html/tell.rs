@@ -11,9 +11,9 @@ use crate::judge::words;
 /// What is back this soon was never away.
 pub(super) const AT_ONCE: Nanos = 10_000_000;
 
-/// How a run ended: a run that a guard refused was not even tried.
+/// How a run ended: one that a guard refused before its first step was not even tried.
 pub(super) fn outcome(judgement: &Judgement) -> (&'static str, &'static str) {
-    if judgement.refused.is_some() { ("refused", "Refused") } else { verdict(judgement.verdict) }
+    if judgement.was_refused() { ("refused", "Refused") } else { verdict(judgement.verdict) }
 }
 
 /// A verdict's class and name.
@@ -43,18 +43,12 @@ pub(super) fn badge((class, name): (&str, &str)) -> Markup {
     }
 }
 
-/// `cut-leader`, or `kill #3` of a step that happens several times.
-pub(super) fn name(step: &StepOutcome) -> String {
-    if step.occurrence == 0 { step.step.clone() } else { format!("{} #{}", step.step, step.occurrence + 1) }
-}
-
 /// `cut-leader: networkPartition on member 0`.
 pub(super) fn hit(step: &StepOutcome) -> String {
-    let whom = if step.affected.is_empty() { &step.members } else { &step.affected };
-    if whom.is_empty() {
-        return format!("{}: {}", name(step), step.fault);
+    match step.whom() {
+        [] => format!("{}: {}", step.name(), step.fault),
+        members => format!("{}: {} on {}", step.name(), step.fault, words::members(members)),
     }
-    format!("{}: {} on {}", name(step), step.fault, words::members(whom))
 }
 
 /// `in force at 8.7 s to 16.7 s`.

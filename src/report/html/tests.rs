@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use self::dom::Page;
 use super::render;
-use crate::api::Nanos;
+use crate::api::{Members, Nanos};
+use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::judge;
+use crate::judge::judgement::{Reason, StepOutcome};
 use crate::judge::tests::story::{Answer, MS, S, Story, healthy, read, silent, with_ids};
 
 fn quorum() -> Value {
@@ -178,12 +180,43 @@ fn each_part_of_the_run_stands_beside_its_budget() {
         "held 100 % of the time",
         "pause: processPause on member 0",
         "every member answered and named the same leader in the same term",
-        "seatrial run experiment.yaml --on kubernetes --namespace default --seed 7",
+        "seatrial run experiment.yaml --on kubernetes --context CONTEXT --namespace default --seed 7",
         "apiVersion: seatrial.dev/v1alpha1",
         "leads term 1",
     ] {
         assert!(text.contains(words), "no `{words}` in\n{text}");
     }
+}
+
+#[test]
+fn numbers_that_are_not_those_of_the_verdict_say_so() {
+    let hypothesis = json!({"name": "a majority leads", "sli": {"quorum": {}},
+                            "during": {"step": "pause", "longestOutage": "1s"}, "always": {"totalOutage": "2s"}});
+    let page = page(&Story::claiming(hypothesis).lines());
+    let text = page.text_of("table");
+    assert!(text.contains("held 100 % of the time (with all faults)"), "{text}");
+    let always = text.split_once("the whole run").expect("it is judged").1;
+    let row = always.chars().take(120).collect::<String>();
+    assert!(row.contains("held 100 % of the time"), "{text}");
+}
+
+#[test]
+fn who_was_not_asked_is_not_said_to_have_been_seen() {
+    let mut story = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}}}));
+    story.members = |_| Members { members: Vec::new() };
+    let text = page(&story.lines()).text_of("main");
+    for words in ["no member was asked who leads", "members agree no member was asked"] {
+        assert!(text.contains(words), "no `{words}` in\n{text}");
+    }
+    assert!(!text.contains("no change of the leader"), "{text}");
+}
+
+#[test]
+fn a_fault_without_an_end_is_not_every_fault() {
+    let mut lines = Story::claiming(quorum()).lines();
+    lines.retain(|line| !line.contains("\"ended\""));
+    let text = page(&with_ids(lines)).text_of("main");
+    assert!(text.contains("Not every fault is on record with its end"), "{text}");
 }
 
 #[test]
@@ -222,4 +255,25 @@ fn a_long_run_gives_a_small_page() {
     assert!(text.len() < 1 << 20, "{} bytes", text.len());
     assert!(text.contains("answered operations are not drawn"));
     assert_eq!(Page::parse(&text).errors, [""; 0]);
+}
+
+#[test]
+fn very_many_faults_and_doubts_give_a_small_page() {
+    let journal = read(&Story::claiming(quorum()).lines());
+    let mut judgement = judge(&journal);
+    let step = judgement.steps[0].clone();
+    judgement.steps = (0..10_000)
+        .map(|number| StepOutcome {
+            occurrence: number,
+            unproven: Some(format!("lost {number}")),
+            ..step.clone()
+        })
+        .collect();
+    let doubt = |number| Reason { verdict: Verdict::Inconclusive, at: None, text: format!("doubt {number}") };
+    judgement.reasons = (0..10_000).map(doubt).collect();
+    let text = render(&journal, &judgement);
+    assert!(text.len() < 1 << 19, "{} bytes", text.len());
+    let page = Page::parse(&text);
+    assert!(page.text_of("desc").contains("And 9988 more faults."), "{}", page.text_of("desc"));
+    assert!(page.text_of("main").contains("9900 more are in report.json."));
 }

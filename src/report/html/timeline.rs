@@ -18,6 +18,8 @@ use crate::judge::words;
 
 pub(super) use phases::name as phase_name;
 
+/// The most faults that are told to who does not see the drawing: all of it is read aloud.
+const MOST_TOLD: usize = 12;
 /// Between two rows.
 const GAP: Px = Px::units(8);
 /// Above the first row, for the names of moments.
@@ -118,7 +120,11 @@ fn described(story: &Story<'_>) -> String {
         judgement.replicas,
         judgement.target
     )];
-    told.extend(judgement.steps.iter().map(|step| format!("{}, {}.", tell::hit(step), tell::when(step))));
+    let steps = judgement.steps.iter();
+    told.extend(steps.take(MOST_TOLD).map(|step| format!("{}, {}.", tell::hit(step), tell::when(step))));
+    if judgement.steps.len() > MOST_TOLD {
+        told.push(format!("And {} more faults.", judgement.steps.len() - MOST_TOLD));
+    }
     told.push("Everything in it is in the tables below.".into());
     told.join(" ")
 }

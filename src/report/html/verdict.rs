@@ -40,18 +40,24 @@ pub(super) fn warnings(judgement: &Judgement) -> Markup {
     }
 }
 
+/// The most reasons that are listed, worst first.
+const MOST_REASONS: usize = 100;
+
 /// What is worse than Pass about the run itself.
 fn reasons(judgement: &Judgement) -> Markup {
     html! {
         section aria-labelledby="reasons-title" {
             h2 #reasons-title { "What is wrong with this run itself" }
             ul .reasons {
-                @for reason in &judgement.reasons {
+                @for reason in judgement.reasons.iter().take(MOST_REASONS) {
                     li {
                         (tell::badge(tell::verdict(reason.verdict))) " " (reason.text)
                         @if let Some(at) = reason.at { " (" (words::at(at)) ")" }
                     }
                 }
+            }
+            @if judgement.reasons.len() > MOST_REASONS {
+                p .note { (judgement.reasons.len() - MOST_REASONS) " more are in report.json." }
             }
         }
     }
@@ -60,7 +66,7 @@ fn reasons(judgement: &Judgement) -> Markup {
 /// What happened in words that need no knowledge of the tool.
 pub(super) fn sentence(judgement: &Judgement) -> String {
     let who = judgement.target.rsplit('/').next().unwrap_or(&judgement.target);
-    if judgement.refused.is_some() {
+    if judgement.was_refused() {
         return format!("Nothing was broken: a guard refused to touch {who}.");
     }
     let claims = &judgement.claims;
@@ -83,23 +89,27 @@ pub(super) fn sentence(judgement: &Judgement) -> String {
             }
         },
         Verdict::Aborted => {
-            let taken_back =
-                if judgement.revert_failed.is_empty() && judgement.steps.iter().all(|s| s.ended.is_some()) {
-                    ", and everything was taken back"
-                } else {
-                    ""
-                };
+            let is_all_over = judgement.steps.iter().all(|step| step.ended.is_some());
+            let taken_back = if judgement.steps.is_empty() {
+                ", and nothing was broken"
+            } else if judgement.revert_failed.is_empty() && is_all_over {
+                ", and everything was taken back"
+            } else {
+                ""
+            };
             format!("The run was stopped before it could tell anything about {who}{taken_back}.")
         }
         Verdict::Inconclusive => format!("This run proves nothing about {who}, neither good nor bad."),
     }
 }
 
-/// `while networkPartition hit member 0 for 8 s`.
+/// `while networkPartition hit member 0 for 8 s`: what was in force, and proven.
 fn while_broken(steps: &[StepOutcome]) -> String {
     let told = |step: &StepOutcome| {
-        let whom = if step.affected.is_empty() { &step.members } else { &step.affected };
-        let whom = if whom.is_empty() { String::new() } else { format!(" hit {}", words::members(whom)) };
+        let whom = match step.whom() {
+            [] => String::new(),
+            members => format!(" hit {}", words::members(members)),
+        };
         let long = match step.began.zip(step.ended) {
             Some((began, ended)) if ended - began >= 1_000_000_000 => {
                 format!(" for {}", words::time(ended - began))
@@ -109,8 +119,11 @@ fn while_broken(steps: &[StepOutcome]) -> String {
         let went = if whom.is_empty() { " went on" } else { "" };
         format!("{}{whom}{went}{long}", step.fault)
     };
-    match steps {
-        [] => "although nothing was broken".into(),
+    let broken: Vec<&StepOutcome> =
+        steps.iter().filter(|step| step.began.is_some() && step.unproven.is_none()).collect();
+    match broken.as_slice() {
+        [] if steps.is_empty() => "although nothing was broken".into(),
+        [] => "although no fault was proven".into(),
         [one] => format!("while {}", told(one)),
         [one, other] => format!("while {} and {}", told(one), told(other)),
         [one, others @ ..] => format!("while {} and {} more faults happened", told(one), others.len()),
@@ -158,13 +171,12 @@ fn happened(story: &Story<'_>) -> Markup {
     let longest = judgement
         .claims
         .iter()
-        .flat_map(|claim| {
-            claim.phases.iter().flat_map(move |phase| phase.outages.iter().map(move |o| (claim, o)))
-        })
+        .flat_map(|claim| claim.outages().into_iter().map(move |outage| (claim, outage)))
         .max_by_key(|(_, outage)| outage.to - outage.from);
     let load = &judgement.workload;
     html! {
         @match judgement.elections.as_slice() {
+            [] if !story.was_anybody_asked() => dd { "no member was asked who leads" },
             [] => dd { "no change of the leader" },
             [only] => dd { "member " (only.leader) " became leader " (words::at(only.at)) " (term " (only.term) ")" },
             [.., last] => dd {
@@ -187,16 +199,19 @@ fn came_back(story: &Story<'_>) -> Markup {
     let Some(parts) = story.comeback else {
         return html! { dd { @if story.judgement.steps.is_empty() { "nothing was broken" } @else { "not seen" } } };
     };
-    let all =
-        [("pods Ready", parts.ready), ("members agree", parts.rejoined), ("all caught up", parts.caught_up)];
+    let all = [
+        ("pods Ready", parts.ready, "not seen"),
+        ("members agree", parts.rejoined, story.not_seen()),
+        ("all caught up", parts.caught_up, story.not_seen()),
+    ];
     html! {
-        @for (name, at) in all {
+        @for (name, at, not_seen) in all {
             dd {
                 (name) " "
                 @match at {
                     Some(at) if at - parts.reverted < tell::AT_ONCE => "at once",
                     Some(at) => { (words::time(at - parts.reverted)) " after the last revert" },
-                    None => "not seen",
+                    None => (not_seen),
                 }
             }
         }
@@ -210,5 +225,45 @@ fn promised(judgement: &Judgement) -> Markup {
             dd { (tell::badge(tell::verdict(claim.verdict))) " " (claim.name) }
         }
         @if judgement.claims.len() > 8 { dd { "and " (judgement.claims.len() - 8) " more" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{claim, judgement};
+
+    #[test]
+    fn nothing_was_broken_only_where_nothing_was() {
+        let mut run = judgement(vec![claim("no write is lost", "durability", "Fail")]);
+        run.refused = Some("step `second`: 1 of 3 left".into());
+        assert_eq!(sentence(&run), "db broke a promise: no write is lost.");
+        run.verdict = Verdict::Inconclusive;
+        assert_eq!(sentence(&run), "This run proves nothing about db, neither good nor bad.");
+        run.steps.clear();
+        assert_eq!(sentence(&run), "Nothing was broken: a guard refused to touch db.");
+    }
+
+    #[test]
+    fn only_what_was_in_force_and_proven_is_what_was_tested() {
+        let mut run = judgement(Vec::new());
+        assert_eq!(while_broken(&run.steps), "while networkPartition hit member 0 for 8 s");
+        let mut never = run.steps[0].clone();
+        (never.began, never.unproven) = (None, Some("not proven".into()));
+        run.steps.push(never);
+        assert_eq!(while_broken(&run.steps), "while networkPartition hit member 0 for 8 s");
+        run.steps[0].unproven = Some("lost".into());
+        assert_eq!(while_broken(&run.steps), "although no fault was proven");
+        assert_eq!(while_broken(&[]), "although nothing was broken");
+    }
+
+    #[test]
+    fn what_was_never_broken_is_not_taken_back() {
+        let mut run = judgement(Vec::new());
+        run.verdict = Verdict::Aborted;
+        let begin = "The run was stopped before it could tell anything about db";
+        assert_eq!(sentence(&run), format!("{begin}, and everything was taken back."));
+        run.steps.clear();
+        assert_eq!(sentence(&run), format!("{begin}, and nothing was broken."));
     }
 }

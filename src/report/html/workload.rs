@@ -19,7 +19,7 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
             h2 #workload-title { "What the clients did" }
             @if load.ok + load.failed + load.unknown == 0 { p { "No client read or wrote." } } @else {
                 p {
-                    (load.ok + load.failed + load.unknown) " operations, " (load.rate / 1000) " per second: " (load.ok)
+                    (load.ok + load.failed + load.unknown) " operations, " (words::rate(load.rate)) " per second: " (load.ok)
                     " done, " (load.failed) " failed or refused because the key held another value, " (load.unknown)
                     " of unknown outcome."
                 }
@@ -62,7 +62,10 @@ fn over_time(story: &Story<'_>) -> Markup {
     html! {
         div .scroll tabindex="0" role="region" aria-label="Operations over time" {
             table {
-                caption { "Operations by when they ended, in steps of " (words::time(rates.width)) }
+                caption {
+                    "Operations by when they ended, in steps of " (words::time(rates.width))
+                    "; one that was refused because the key held another value was answered"
+                }
                 thead { tr {
                     th scope="col" { "from" } th scope="col" { "answered" } th scope="col" { "failed" }
                     th scope="col" { "unknown" } th scope="col" { "half within" } th scope="col" { "slowest" }

@@ -1,10 +1,11 @@
 //! The lines of a live view: only what a person wants to know when it happens.
 
-use super::{State, key};
+use super::State;
 use crate::api::{InjectionState, Members};
 use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Held, Input, Phase};
 use crate::judge::affected;
+use crate::judge::judgement::name_of;
 
 /// What an entry says, given what was known before it; nothing where nobody would want to read it.
 pub(super) fn tell(before: &State, entry: &Entry) -> Option<String> {
@@ -68,12 +69,14 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             .into(),
         ),
         Effect::Chosen { step, occurrence, damage, .. } => {
-            Some(format!("{}: injecting on {}", key(step, *occurrence), whom(before, damage)))
+            Some(format!("{}: injecting on {}", name_of(step, *occurrence), whom(before, damage)))
         }
-        Effect::Began { step, occurrence } => Some(format!("{}: in force, proven", key(step, *occurrence))),
+        Effect::Began { step, occurrence } => {
+            Some(format!("{}: in force, proven", name_of(step, *occurrence)))
+        }
         Effect::Ended { step, occurrence, unproven } => Some(match unproven {
-            None => format!("{}: reverted, verified", key(step, *occurrence)),
-            Some(why) => format!("{}: over, NOT PROVEN: {why}", key(step, *occurrence)),
+            None => format!("{}: reverted, verified", name_of(step, *occurrence)),
+            Some(why) => format!("{}: over, NOT PROVEN: {why}", name_of(step, *occurrence)),
         }),
         Effect::Doubt { reason } => Some(format!("doubt: {reason}")),
         Effect::Refused { step, reason } => Some(format!("{step} refused: {reason}")),

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::api::Nanos;
-use crate::judge::judgement::{Claim, Outage};
+use crate::judge::judgement::Claim;
 use crate::judge::words;
 use crate::report::html::draw::{Bar, Label, Row, mark, upright, worth_drawing};
 use crate::report::html::scale::{Px, Time};
@@ -29,7 +29,7 @@ fn row(claim: &Claim, time: Time) -> Option<Row> {
 
 fn measured(claim: &Claim, from: Nanos, to: Nanos, time: Time) -> Markup {
     let good = format!("{}: measured {} to {}", claim.name, words::at(from), words::moment(to));
-    let outages: Vec<&Outage> = claim.phases.iter().flat_map(|numbers| &numbers.outages).collect();
+    let outages = claim.outages();
     let recovery = claim.recovery.as_ref();
     let recovering =
         recovery.map(|recovery| (recovery.from, recovery.recovered.unwrap_or(to.max(recovery.from))));

@@ -55,7 +55,7 @@ pub(super) fn rows(story: &Story<'_>, time: Time) -> Vec<Row> {
 
 /// What an occurrence is called: all of it the first time, its name from then on.
 fn called(step: &StepOutcome) -> String {
-    if step.occurrence == 0 { tell::hit(step) } else { tell::name(step) }
+    if step.occurrence == 0 { tell::hit(step) } else { step.name() }
 }
 
 /// From where to where an occurrence is drawn, with its name.
