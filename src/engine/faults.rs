@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::decide::{Obstacle, decide};
 use super::limits::after;
 use super::occurrence::Occurrence;
-use super::scene::Scene;
+use super::scene::{Brief, Scene};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::{Experiment, Extent, Start, Step};
+use crate::experiment::{Extent, Start, Step, Work};
 use crate::fault::{Damage, Resolved};
-use crate::journal::entry::Effect;
+use crate::journal::entry::{Effect, Picked};
 use crate::plan::guard::Asked;
-use crate::plan::{Standing, guard};
+use crate::plan::{Standing, draw, guard};
 
 /// The steps of a run, each with how far it is.
 #[derive(Debug, Default)]
@@ -125,15 +125,18 @@ impl Faults {
         scene: &mut Scene<'_>,
     ) -> Outcome {
         let held: Vec<&Damage> = self.damages().chain([&self.destroyed]).collect();
-        let decided = decide(step, number, &held, scene).and_then(|resolved| {
-            self.in_the_way(step, &resolved, scene).map_or(Ok(resolved), |why| Err(Obstacle::Undecided(why)))
+        let (place_of_it, what) = draw::alternative(step, scene.brief.seed, number);
+        let work = &what.work;
+        let decided = decide(step, work, number, &held, scene).and_then(|resolved| {
+            self.in_the_way(work, &resolved, scene).map_or(Ok(resolved), |why| Err(Obstacle::Undecided(why)))
         });
         let obstacle = match decided {
             Ok(resolved) => {
-                if step.work.destroys() {
+                if work.destroys() {
                     self.destroyed.down.extend(&resolved.damage.down);
                 }
-                let occurrence = Occurrence::start(step, number, resolved, scene);
+                let picked = step.has_choice().then(|| Picked::of(place_of_it, work));
+                let occurrence = Occurrence::start(step, what, number, picked, resolved, scene);
                 self.active.push((place, occurrence));
                 self.progress[place] = Progress::Running { base, number };
                 return Outcome::Moved;
@@ -162,10 +165,10 @@ impl Faults {
 
     /// A step that is not over yet, as one is that took long to come into force, and keeps a member in a state that this one
     /// contradicts.
-    fn in_the_way(&self, step: &Step, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
+    fn in_the_way(&self, work: &Work, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
         self.active.iter().find_map(|(place, occurrence)| {
             let other = &scene.brief.experiment.steps[*place];
-            let why = other.work.contradicts(&step.work)?;
+            let why = occurrence.what(scene.brief)?.work.contradicts(work)?;
             let members = resolved.members();
             let ordinal = occurrence.members().intersection(&members).next()?;
             Some(format!("step {} still holds {}: {why}", other.name, scene.known.name(*ordinal)))
@@ -192,7 +195,9 @@ impl Faults {
         let mut steps = self.progress.iter().zip(&scene.brief.experiment.steps);
         let are_others_over = steps.all(|(progress, step)| match progress {
             Progress::Over { .. } => true,
-            Progress::Running { .. } => step.extent() == Extent::ToTheEnd,
+            Progress::Running { number, .. } => {
+                draw::alternative(step, scene.brief.seed, *number).1.extent() == Extent::ToTheEnd
+            }
             Progress::Waiting | Progress::Due { .. } => false,
         });
         let mut has_ended = false;
@@ -218,9 +223,13 @@ impl Faults {
 
     /// Whether the group keeps its majority and its budgets meanwhile; nothing to say where no fault is in force. Budgets
     /// that one of the steps ignores are not asked.
-    pub(super) fn still_holds(&self, standing: &Standing, experiment: &Experiment) -> Result<(), String> {
+    pub(super) fn still_holds(&self, standing: &Standing, brief: &Brief) -> Result<(), String> {
+        let guards = &brief.experiment.guards;
         let there = self.active.iter().filter(|(_, occurrence)| occurrence.desired() == Desired::Injected);
-        let asked = there.map(|(place, _)| Asked::of(&experiment.guards, &experiment.steps[*place]));
+        let asked = there.filter_map(|(place, occurrence)| {
+            let work = &occurrence.what(brief)?.work;
+            Some(Asked::of(guards, &brief.experiment.steps[*place], work))
+        });
         let Some(asked) = asked.reduce(|one, other| Asked {
             quorum: one.quorum && other.quorum,
             budgets: one.budgets && other.budgets,
@@ -266,9 +275,10 @@ impl Faults {
             return Some(occurrence.waiting_for());
         }
         let steps = &scene.brief.experiment.steps;
+        let work = |step, occurrence| &draw::alternative(step, scene.brief.seed, occurrence).1.work;
         self.progress.iter().zip(steps).find_map(|(progress, step)| match progress {
             Progress::Due { next, undecided_since, .. } => Some(match undecided_since {
-                Some(_) => match decide(step, *next, &[], scene) {
+                Some(_) => match decide(step, work(step, *next), *next, &[], scene) {
                     Ok(_) => format!("the start of step {}", step.name),
                     Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
                         format!("step {} to become possible: {why}", step.name)

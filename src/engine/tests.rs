@@ -2,6 +2,7 @@
 
 mod acting;
 mod any_order;
+mod choosing;
 mod ending;
 mod faulting;
 mod following;

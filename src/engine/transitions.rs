@@ -132,7 +132,7 @@ impl Engine {
         if self.is_only_answered {
             return false;
         }
-        let missing = self.faults.still_holds(&self.known.standing(), &self.brief.experiment).err();
+        let missing = self.faults.still_holds(&self.known.standing(), &self.brief).err();
         let State::Faulting { endangered, .. } = &mut self.state else {
             return false;
         };

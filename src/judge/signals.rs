@@ -152,7 +152,7 @@ impl Signals {
 
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
-            Effect::Chosen { step, occurrence, damage, members: _ } => {
+            Effect::Chosen { step, occurrence, damage, .. } => {
                 self.faulted.insert((step.clone(), *occurrence), damage.clone());
             }
             Effect::Ended { step, occurrence, .. } => {

@@ -83,7 +83,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     if snapshot.pods.is_empty() {
         standing = standing.as_if_all_were_up();
     }
-    let (slots, never) = slots(&experiment.steps);
+    let (slots, never) = slots(&experiment.steps, seed);
     let mut refusals: Vec<String> = never
         .into_iter()
         .map(|step| {
@@ -94,7 +94,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     let mut active: Vec<usize> = Vec::new();
     for slot in &slots {
         // Whose data was destroyed is not to be relied on for the rest of the run.
-        let is_lasting = |place: usize| experiment.steps[slots[place].step].work.destroys();
+        let is_lasting = |place: usize| slots[place].what(&experiment.steps).work.destroys();
         active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
         let held: Vec<&Damage> = active.iter().map(|&place| &occurrences[place].damage).collect();
         let (planned, refusal) = plan_one(experiment, view, &standing, seed, slot, &held);
@@ -102,6 +102,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         active.push(occurrences.len());
         occurrences.push(planned);
     }
+    refusals.extend(refused_alternatives(experiment, view, &standing, seed));
     refusals.dedup();
     Plan {
         experiment: experiment.name.clone(),
@@ -127,8 +128,9 @@ fn plan_one(
     held: &[&Damage],
 ) -> (Planned, Option<String>) {
     let step = &experiment.steps[slot.step];
-    let resolved = step.work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
-    let asked = Asked::of(&experiment.guards, step);
+    let work = &slot.what(&experiment.steps).work;
+    let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
+    let asked = Asked::of(&experiment.guards, step, work);
     let refusal = match &resolved {
         Ok(resolved) => {
             let ruling = standing.judge(held, &resolved.damage, asked);
@@ -147,7 +149,7 @@ fn plan_one(
     };
     let planned = Planned {
         step: step.name.clone(),
-        fault: step.work.name().into(),
+        fault: work.name().into(),
         when: match &step.start {
             Start::When(when) => Some(when.condition.to_string()),
             Start::At(_) | Start::After(_) => None,
@@ -162,6 +164,29 @@ fn plan_one(
         guard,
     };
     (planned, refusal)
+}
+
+/// Alternatives that a guard refuses on their own, whether this seed chooses them or not: another seed would.
+fn refused_alternatives(
+    experiment: &Experiment,
+    view: View<'_>,
+    standing: &Standing,
+    seed: u64,
+) -> Vec<String> {
+    let choices = experiment.works().filter(|(step, _)| step.has_choice());
+    choices
+        .filter_map(|(step, work)| {
+            let told = |why: &str| format!("step {}, where it chooses {}: {why}", step.name, work.name());
+            match work.resolve(&mut Choice::new(view, seed, &step.name, 0)) {
+                Ok(resolved) => {
+                    let asked = Asked::of(&experiment.guards, step, work);
+                    let ruling = standing.judge(&[], &resolved.damage, asked);
+                    (!ruling.holds).then(|| told(&ruling.refusal()))
+                }
+                Err(why) => Some(told(&why)),
+            }
+        })
+        .collect()
 }
 
 /// Members as they will be once the target runs; `None` where they were asked, or where no store tells.
@@ -220,12 +245,20 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
         ]);
     }
     let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
-    settings.chain(experiment.steps.iter().filter_map(driver)).collect()
+    let of_steps = experiment.steps.iter().filter_map(choice).chain(experiment.works().filter_map(driver));
+    settings.chain(of_steps).collect()
+}
+
+/// What a step chooses from, with the weights.
+fn choice(step: &Step) -> Option<(String, String)> {
+    let weighted = step.alternatives().iter().map(|one| format!("{} ({})", one.work.name(), one.weight));
+    step.has_choice()
+        .then(|| (format!("{}.oneOf, by weight", step.name), weighted.collect::<Vec<_>>().join(", ")))
 }
 
 /// By what a step does it, where nodes have a choice: which of it is possible, each finds out on its own.
-fn driver(step: &Step) -> Option<(String, String)> {
-    let Work::Fault(fault) = &step.work else { return None };
+fn driver((step, work): (&Step, &Work)) -> Option<(String, String)> {
+    let Work::Fault(fault) = work else { return None };
     let drivers = fault.drivers();
     (drivers.len() > 1).then(|| (format!("{}.driver", step.name), drivers.join(", else ")))
 }

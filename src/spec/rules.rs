@@ -2,14 +2,16 @@
 //! store or the target cannot do.
 
 mod disks;
+mod works;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use self::works::{Deed, deeds};
 use super::TargetFacts;
 use crate::api::{DeniedResource, Ordinal};
 use crate::experiment::{
-    Change, Condition, Experiment, Extent, Group, Selection, Sli, Start, Step, When, Work,
+    Change, Condition, Experiment, Group, Selection, Sli, Start, Step, When, Work,
 };
 use crate::fault::Fault;
 use crate::yaml::nearest;
@@ -68,15 +70,16 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             .push((spec("container"), format!("`{name}` has no container `{container}`: it has `{known}`")));
     }
     let last = target.first.saturating_add(target.replicas).saturating_sub(1);
-    for (index, step) in experiment.steps.iter().enumerate() {
-        if let Some(Selection::Ordinals(set)) = step.work.selection() {
+    for deed in deeds(experiment) {
+        let work = deed.work();
+        if let Some(Selection::Ordinals(set)) = work.selection() {
             for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
                 let message =
                     format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
-                broken.push((at("steps", index, &[field(&step.work)]), message));
+                broken.push((deed.at(&[]), message));
             }
         }
-        let claims: &[String] = match &step.work {
+        let claims: &[String] = match work {
             Work::Fault(fault) => fault.claims(),
             Work::Action(Change::TakeSnapshot { claims, .. }) => claims,
             Work::Action(_) => &[],
@@ -84,22 +87,29 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
         for claim in claims.iter().filter(|claim| !target.claims.contains(claim)) {
             let known = target.claims.join("`, `");
             let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
-            broken.push((at("steps", index, &[field(&step.work)]), message));
+            broken.push((deed.at(&[]), message));
         }
         if target.claims.is_empty()
-            && let Some(missed) = needs_claims(&step.work)
+            && let Some(missed) = needs_claims(work)
         {
             let message = format!("`{name}` has no claim templates, so there is nothing to {missed}");
-            broken.push((at("steps", index, &[field(&step.work)]), message));
+            broken.push((deed.at(&[]), message));
         }
-        if let Work::Action(change) = &step.work
+        if let Work::Action(change) = work
             && let Some(container) =
                 change.container().filter(|name| !target.containers.iter().any(|known| known == name))
         {
             let known = target.containers.join("`, `");
             let message = format!("`{name}` has no container `{container}`: it has `{known}`");
-            broken.push((at("steps", index, &["action", change.name(), "container"]), message));
+            broken.push((deed.at(&[change.name(), "container"]), message));
         }
+        let fewest = work.fewest_members();
+        if target.replicas < fewest {
+            let message = format!("this needs at least {fewest} members: `{name}` has {}", target.replicas);
+            broken.push((deed.at(&[]), message));
+        }
+    }
+    for (index, step) in experiment.steps.iter().enumerate() {
         if let Start::When(When {
             condition: Condition::Pod { ordinal: Some(ordinal), .. } | Condition::Role { ordinal, .. },
             ..
@@ -109,11 +119,6 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             let message =
                 format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
             broken.push((at("steps", index, &["when"]), message));
-        }
-        let fewest = step.work.fewest_members();
-        if target.replicas < fewest {
-            let message = format!("this needs at least {fewest} members: `{name}` has {}", target.replicas);
-            broken.push((at("steps", index, &["fault"]), message));
         }
     }
     disks::against_target(experiment, target, &mut broken);
@@ -125,11 +130,9 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     if experiment.target.stateful_set().is_some() {
         return;
     }
-    for (index, step) in
-        experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_stateful_set())
-    {
-        let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", step.work.name());
-        broken.push((at("steps", index, &[field(&step.work)]), message));
+    for deed in deeds(experiment).filter(|deed| deed.work().needs_stateful_set()) {
+        let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", deed.work().name());
+        broken.push((deed.at(&[]), message));
     }
     let rollout = experiment.hypothesis.iter().position(|claim| matches!(claim.sli, Sli::RolloutSuccess {}));
     if let Some(index) = rollout {
@@ -141,10 +144,10 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
 
 /// Parameters that a type alone does not refuse.
 fn parameters(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    for (index, step) in experiment.steps.iter().enumerate() {
-        let Work::Fault(fault) = &step.work else { continue };
+    for deed in deeds(experiment) {
+        let Work::Fault(fault) = deed.work() else { continue };
         for wrong in fault.wrong() {
-            broken.push((at("steps", index, &["fault", fault.name(), wrong.field]), wrong.message));
+            broken.push((deed.at(&[fault.name(), wrong.field]), wrong.message));
         }
     }
 }
@@ -158,13 +161,12 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
             "a sandbox runs a StatefulSet: write statefulSet, or run it with --on kubernetes".into(),
         ));
     }
-    for (index, step) in experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_kubernetes())
-    {
+    for deed in deeds(experiment).filter(|deed| deed.work().needs_kubernetes()) {
         let message = format!(
             "`{}` is done through an API server, which a sandbox does not have: run it with --on kubernetes",
-            step.work.name()
+            deed.work().name()
         );
-        broken.push((at("steps", index, &[field(&step.work)]), message));
+        broken.push((deed.at(&[]), message));
     }
     for (index, claim) in
         experiment.hypothesis.iter().enumerate().filter(|(_, claim)| claim.sli.needs_kubernetes())
@@ -188,14 +190,6 @@ fn needs_claims(work: &Work) -> Option<&'static str> {
         Work::Fault(Fault::ClaimDelete(_)) => Some("delete"),
         Work::Action(Change::TakeSnapshot { .. }) => Some("take a snapshot of"),
         Work::Fault(_) | Work::Action(_) => None,
-    }
-}
-
-/// Where a step says what it does.
-fn field(work: &Work) -> &'static str {
-    match work {
-        Work::Fault(_) => "fault",
-        Work::Action(_) => "action",
     }
 }
 
@@ -232,7 +226,7 @@ fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
             Sli::RestoreTime {} => "restoreSnapshot",
             _ => continue,
         };
-        if experiment.steps.iter().all(|step| step.work.name() != action) {
+        if experiment.works().all(|(_, work)| work.name() != action) {
             let sli = claim.sli.name();
             let message = format!("`{sli}` is measured by steps with the action `{action}`: there is none");
             broken.push((at("hypothesis", index, &["sli"]), message));
@@ -293,7 +287,7 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
             } else if experiment
                 .steps
                 .iter()
-                .any(|other| &other.name == before && other.extent() == Extent::ToTheEnd)
+                .any(|other| &other.name == before && other.may_stay())
             {
                 let message = format!(
                     "`{before}` stays until every other step is over: give it a `for` to come after it"
@@ -305,18 +299,20 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
             }
         }
     }
-    for (index, step) in experiment.steps.iter().enumerate() {
-        let Work::Action(Change::RestoreSnapshot { from, .. }) = &step.work else {
+    for deed in deeds(experiment) {
+        let Work::Action(Change::RestoreSnapshot { from, .. }) = deed.work() else {
             continue;
         };
-        let place = at("steps", index, &["action", "restoreSnapshot", "from"]);
-        match experiment.steps.iter().find(|other| &other.name == from).map(|other| &other.work) {
-            Some(Work::Action(Change::TakeSnapshot { .. })) => {}
-            Some(other) => broken.push((
-                place,
-                format!("`{from}` is a step of `{}`: name one of `takeSnapshot`", other.name()),
-            )),
-            None => broken.push((place, refuse(from))),
+        let place = deed.at(&["restoreSnapshot", "from"]);
+        let Some(other) = experiment.steps.iter().find(|other| &other.name == from) else {
+            broken.push((place, refuse(from)));
+            continue;
+        };
+        let takes = |work: &&Work| matches!(work, Work::Action(Change::TakeSnapshot { .. }));
+        if let Some(another) = other.works().find(|work| !takes(work)) {
+            let does = if other.has_choice() { "may do" } else { "is a step of" };
+            let message = format!("`{from}` {does} `{}`: name one of `takeSnapshot`", another.name());
+            broken.push((place, message));
         }
     }
     for (index, hypothesis) in experiment.hypothesis.iter().enumerate() {
@@ -344,12 +340,19 @@ fn waits_for_itself(experiment: &Experiment, step: &Step) -> bool {
 
 fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let store = experiment.target.store.as_ref();
+    let waits_for_role = |step: &Step| {
+        matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }))
+    };
+    let mut asking: Vec<_> =
+        deeds(experiment).filter(|deed| deed.work().needs_roles()).map(|deed| (deed.index, deed.at(&[]))).collect();
     for (index, step) in experiment.steps.iter().enumerate() {
-        let waits_for_role =
-            matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }));
-        if (step.work.needs_roles() || waits_for_role)
-            && !store.is_some_and(crate::experiment::Store::tells_roles)
-        {
+        // Said once of each step.
+        if waits_for_role(step) && asking.iter().all(|(other, _)| *other != index) {
+            asking.push((index, at("steps", index, &["when"])));
+        }
+    }
+    if !store.is_some_and(crate::experiment::Store::tells_roles) {
+        for (_, place) in asking {
             let why = match store {
                 Some(store) => format!(
                     "`{}` does not tell its members' roles: select by ordinals or count",
@@ -360,8 +363,7 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
                         .into()
                 }
             };
-            let place = if step.work.needs_roles() { field(&step.work) } else { "when" };
-            broken.push((at("steps", index, &[place]), why));
+            broken.push((place, why));
         }
     }
     let claims = experiment.hypothesis.iter().map(|hypothesis| &hypothesis.sli).enumerate();
@@ -422,43 +424,47 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
     }
 }
 
-/// A step's occurrences as far as they are certain before the run: from the start of Faulting.
-fn windows(step: &Step) -> Vec<(Duration, Duration)> {
-    match step.start {
-        Start::At(at) => (0..step.repeat.times.min(1000))
-            .map(|n| (at + step.repeat.every * n, at + step.repeat.every * n + step.lasting))
+/// When something happens, or may, as far as that is certain before the run: from the start of Faulting.
+fn windows(deed: &Deed<'_>) -> Vec<(Duration, Duration)> {
+    let (repeat, lasting) = (deed.step.repeat, deed.what.lasting);
+    match deed.step.start {
+        Start::At(at) => (0..repeat.times.min(1000))
+            .map(|n| (at + repeat.every * n, at + repeat.every * n + lasting))
             .collect(),
         Start::After(_) | Start::When(_) => Vec::new(),
     }
 }
 
-/// The ordinals that a step hits for certain.
-fn certain(step: &Step) -> BTreeSet<Ordinal> {
-    match step.work.selection() {
+/// The ordinals that something hits for certain.
+fn certain(work: &Work) -> BTreeSet<Ordinal> {
+    match work.selection() {
         Some(Selection::Ordinals(set)) => set.iter().collect(),
         Some(Selection::Role { .. } | Selection::Count(_)) | None => BTreeSet::new(),
     }
 }
 
 fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    let sure: Vec<_> = experiment.steps.iter().map(|step| (certain(step), windows(step))).collect();
-    for (index, (later, (hit_later, windows_later))) in experiment.steps.iter().zip(&sure).enumerate() {
-        for (earlier, (hit_earlier, windows_earlier)) in experiment.steps.iter().zip(&sure).take(index) {
-            let (Work::Fault(before), Work::Fault(after)) = (&earlier.work, &later.work) else {
-                continue;
-            };
-            let Some(why) = before.contradicts(after) else {
+    let sure: Vec<_> = deeds(experiment).map(|deed| (certain(deed.work()), windows(&deed), deed)).collect();
+    for (hit_later, windows_later, later) in &sure {
+        let earlier_ones = sure.iter().take_while(|(_, _, earlier)| earlier.index < later.index);
+        for (hit_earlier, windows_earlier, earlier) in earlier_ones {
+            let Some(why) = earlier.work().contradicts(later.work()) else {
                 continue;
             };
             let Some(ordinal) = hit_earlier.intersection(hit_later).next().copied() else {
                 continue;
             };
             if meet(windows_earlier, windows_later) {
+                let (contradicts, hits) = if earlier.step.has_choice() || later.step.has_choice() {
+                    ("may contradict", "may hit")
+                } else {
+                    ("contradicts", "hits")
+                };
                 broken.push((
-                    at("steps", index, &["fault"]),
+                    later.at(&[]),
                     format!(
-                        "contradicts step `{}`, which hits ordinal {ordinal} at the same time: {why}",
-                        earlier.name
+                        "{contradicts} step `{}`, which {hits} ordinal {ordinal} at the same time: {why}",
+                        earlier.step.name
                     ),
                 ));
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::experiment::{Alternative, Experiment};
 use crate::judge::words;
 
 use crate::api::{
@@ -17,6 +18,8 @@ pub struct Occurrence {
     pub step: String,
     /// Which occurrence, from 0.
     pub occurrence: u32,
+    /// Which of the step's alternatives it is; 0 where there is no choice.
+    pub alternative: u32,
     /// Whom it hits.
     pub members: Vec<Ordinal>,
     /// Whom it takes down or cuts off.
@@ -101,6 +104,7 @@ impl Occurrence {
         Self {
             step: step.to_owned(),
             occurrence,
+            alternative: 0,
             members: members.to_vec(),
             affected: Vec::new(),
             chosen: time,
@@ -110,6 +114,12 @@ impl Occurrence {
             hits: BTreeMap::new(),
             deletions: Vec::new(),
         }
+    }
+
+    /// What it does, as the experiment says.
+    pub fn what<'a>(&self, experiment: &'a Experiment) -> Option<&'a Alternative> {
+        let step = experiment.steps.iter().find(|step| step.name == self.step)?;
+        step.alternatives().get(self.alternative as usize)
     }
 
     /// `cut-leader hit member 0`, for sentences: whom it takes away, or where it is applied if that is nobody.

@@ -67,8 +67,9 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen { step, occurrence, damage, .. } => {
-            Some(format!("{}: injecting on {}", key(step, *occurrence), whom(before, damage)))
+        Effect::Chosen { step, occurrence, picked, damage, .. } => {
+            let what = picked.as_ref().map_or_else(String::new, |picked| format!(" {}", picked.name));
+            Some(format!("{}: injecting{what} on {}", key(step, *occurrence), whom(before, damage)))
         }
         Effect::Began { step, occurrence } => Some(format!("{}: in force, proven", key(step, *occurrence))),
         Effect::Ended { step, occurrence, unproven } => Some(match unproven {
