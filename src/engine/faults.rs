@@ -1,7 +1,5 @@
 //! All steps of the experiment: when each occurrence is due, which are there, and which are over.
 
-use std::time::Duration;
-
 use super::decide::{Obstacle, decide};
 use super::limits::after;
 use super::occurrence::Occurrence;
@@ -30,9 +28,9 @@ enum Progress {
     /// The step that it comes after is not over.
     Waiting,
     /// Occurrence `next` starts when its time has come.
-    Due { base: Nanos, next: u32, undecided_since: Option<Nanos> },
-    /// Occurrence `number` is there.
-    Running { base: Nanos, number: u32 },
+    Due { at: Nanos, next: u32, undecided_since: Option<Nanos> },
+    /// Occurrence `number` is there, whose time came at `due`.
+    Running { due: Nanos, number: u32 },
     /// Its last occurrence ended.
     Over { at: Nanos },
 }
@@ -70,10 +68,10 @@ impl Faults {
                 self.took_down.push((ordinal, occurrence.step().into()));
             }
             if occurrence.is_over()
-                && let Progress::Running { base, number } = self.progress[*place]
+                && let Progress::Running { due, number } = self.progress[*place]
             {
                 let step = &scene.brief.experiment.steps[*place];
-                self.progress[*place] = next(step, base, number, scene.now);
+                self.progress[*place] = next(step, due, number, scene);
             }
         }
         self.active.retain(|(_, occurrence)| !occurrence.is_over());
@@ -86,8 +84,8 @@ impl Faults {
         for (place, step) in steps.iter().enumerate() {
             match self.progress[place] {
                 Progress::Waiting => {
-                    if let Some(base) = self.base(steps, step, scene) {
-                        self.progress[place] = Progress::Due { base, next: 0, undecided_since: None };
+                    if let Some(at) = self.base(steps, step, scene) {
+                        self.progress[place] = Progress::Due { at, next: 0, undecided_since: None };
                         return Outcome::Moved;
                     }
                     if let Start::When(when) = &step.start
@@ -103,8 +101,8 @@ impl Faults {
                         return Outcome::Moved;
                     }
                 }
-                Progress::Due { base, next, undecided_since } if scene.now >= due_at(step, base, next) => {
-                    let outcome = self.try_start(place, step, base, next, undecided_since, scene);
+                Progress::Due { at, next, undecided_since } if scene.now >= at => {
+                    let outcome = self.try_start(place, step, (at, next), undecided_since, scene);
                     if outcome != Outcome::Quiet {
                         return outcome;
                     }
@@ -119,8 +117,7 @@ impl Faults {
         &mut self,
         place: usize,
         step: &Step,
-        base: Nanos,
-        number: u32,
+        (due, number): (Nanos, u32),
         undecided_since: Option<Nanos>,
         scene: &mut Scene<'_>,
     ) -> Outcome {
@@ -138,13 +135,13 @@ impl Faults {
                 let picked = step.has_choice().then(|| Picked::of(place_of_it, work));
                 let occurrence = Occurrence::start(step, what, number, picked, resolved, scene);
                 self.active.push((place, occurrence));
-                self.progress[place] = Progress::Running { base, number };
+                self.progress[place] = Progress::Running { due, number };
                 return Outcome::Moved;
             }
             Err(obstacle) => obstacle,
         };
         let since = undecided_since.unwrap_or(scene.now);
-        self.progress[place] = Progress::Due { base, next: number, undecided_since: Some(since) };
+        self.progress[place] = Progress::Due { at: due, next: number, undecided_since: Some(since) };
         let limit = scene.limits().decide;
         let is_late = scene.passed(since, limit);
         match obstacle {
@@ -153,7 +150,7 @@ impl Faults {
                 let limit = crate::experiment::duration::format(limit);
                 let reason = format!("step {} was left out after {limit}: {why}", step.name);
                 scene.outbox.say(Effect::Doubt { reason });
-                self.progress[place] = next(step, base, number, scene.now);
+                self.progress[place] = next(step, due, number, scene);
                 Outcome::Moved
             }
             Obstacle::Endangers(reason) | Obstacle::Refused(reason) => {
@@ -306,8 +303,8 @@ impl Faults {
             if let (Progress::Waiting, Start::When(when)) = (progress, &step.start) {
                 timers.push(after(self.begun_at, when.within));
             }
-            if let Progress::Due { base, next, undecided_since } = *progress {
-                timers.push(due_at(step, base, next));
+            if let Progress::Due { at, undecided_since, .. } = *progress {
+                timers.push(at);
                 timers.extend(undecided_since.map(|since| after(since, scene.limits().decide)));
             }
         }
@@ -315,17 +312,12 @@ impl Faults {
     }
 }
 
-/// When an occurrence starts.
-fn due_at(step: &Step, base: Nanos, number: u32) -> Nanos {
-    let every: Duration = step.repeat.every.saturating_mul(number);
-    after(base, every)
-}
-
-/// What comes after occurrence `number`.
-fn next(step: &Step, base: Nanos, number: u32, now: Nanos) -> Progress {
-    if number + 1 < step.repeat.times {
-        Progress::Due { base, next: number + 1, undecided_since: None }
-    } else {
-        Progress::Over { at: now }
+/// What comes after occurrence `number`, whose time came at `due`: the next one at its own time, or at once where that is over.
+fn next(step: &Step, due: Nanos, number: u32, scene: &Scene<'_>) -> Progress {
+    let next = number + 1;
+    if next >= step.repeat.times {
+        return Progress::Over { at: scene.now };
     }
+    let at = after(due, draw::gap(step, scene.brief.seed, next));
+    Progress::Due { at, next, undecided_since: None }
 }

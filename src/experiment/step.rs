@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alternative::{self, Alternative};
-use super::{Change, Extent, When, Work, duration};
+use super::{Change, Every, Extent, Repeat, When, Work, duration};
 use crate::api::DisruptionBudgets;
 use crate::fault::Fault;
 
@@ -66,15 +66,6 @@ impl Step {
     }
 }
 
-/// How often a step happens: `times` occurrences, whose starts are `every` apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Repeat {
-    /// From one start to the next; zero where there is no next one.
-    pub every: Duration,
-    /// At least 1.
-    pub times: u32,
-}
-
 /// A step as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -97,10 +88,12 @@ struct Wire {
     #[serde(default, rename = "for", with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
     lasting: Option<Duration>,
-    /// From one start to the next, where it happens several times. Longer than `for`.
-    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<duration::Text>")]
-    every: Option<Duration>,
+    /// From one start to the next, where it happens several times; longer than `for`. A duration (20s), or a mean that is
+    /// drawn around by the run's seed ({mean: 10m, jitter: exponential}, or uniform: from half the mean to one and a half
+    /// of it). The first one starts at its time. One that would start before the one before it is reverted starts right
+    /// after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<Every>,
     /// How often it happens. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     times: Option<u32>,
@@ -155,11 +148,12 @@ impl TryFrom<Wire> for Step {
         let lasting = alternatives.iter().map(|one| one.lasting).max().unwrap_or_default();
         let repeat = match (wire.every, wire.times) {
             // What happens once is not repeated, whatever the distance would be.
-            (_, Some(1)) | (None, None) => Repeat { every: Duration::ZERO, times: 1 },
-            (Some(every), Some(times @ 1..=MOST_TIMES)) if every > lasting => Repeat { every, times },
-            (Some(_), Some(1..=MOST_TIMES)) => {
+            (_, Some(1)) | (None, None) => Repeat::ONCE,
+            (Some(every), Some(times @ 1..=MOST_TIMES)) if every.mean > lasting => Repeat { every, times },
+            (Some(every), Some(1..=MOST_TIMES)) => {
                 let lasting = duration::format(lasting);
-                return Err(format!("`every` must be longer than `for`, which is {lasting}"));
+                let what = if every.jitter.is_some() { "`mean` of `every`" } else { "`every`" };
+                return Err(format!("{what} must be longer than `for`, which is {lasting}"));
             }
             (_, Some(_)) => {
                 return Err(format!(
@@ -227,6 +221,7 @@ impl From<Step> for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Jitter;
 
     #[test]
     fn a_step_that_happens_once_reads_what_it_writes() {
@@ -239,6 +234,35 @@ mod tests {
     fn read(fields: &str) -> Result<Step, String> {
         let text = format!(r#"{{"name":"soak",{fields}}}"#);
         serde_json::from_str(&text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_time_between_starts_is_written_as_one_or_as_a_mean() {
+        let repeat = |every: &str| {
+            let step = read(&format!(r#""every":{every},"times":3,"oneOf":[{KILL},{KILL}]"#))?;
+            let written = serde_json::to_string(&step).expect("it can be written");
+            assert_eq!(serde_json::from_str::<Step>(&written).expect("it can be read"), step);
+            Ok::<_, String>(step.repeat.every)
+        };
+        let mean = Duration::from_mins(10);
+        assert_eq!(repeat(r#""10m""#), Ok(Every { mean, jitter: None }));
+        let drawn = |jitter| Ok(Every { mean, jitter: Some(jitter) });
+        assert_eq!(repeat(r#"{"mean":"10m","jitter":"exponential"}"#), drawn(Jitter::Exponential));
+        assert_eq!(repeat(r#"{"mean":"10m","jitter":"uniform"}"#), drawn(Jitter::Uniform));
+        for (every, words) in [
+            (r#"{"mean":"10m"}"#, "missing field `jitter`"),
+            (r#"{"mean":"10m","jitter":"gaussian"}"#, "unknown variant `gaussian`"),
+            (r#"{"mean":"0s","jitter":"uniform"}"#, "must be longer than 0s"),
+            (r#"{"mean":"10m","jitter":"uniform","width":"1m"}"#, "unknown field `width`"),
+            ("20", "`20` has no unit"),
+            ("[]", "or {mean: 10m, jitter: exponential}"),
+        ] {
+            let found = repeat(every).expect_err(every);
+            assert!(found.contains(words), "{every}: {found}");
+        }
+        let short = r#""for":"9s","every":{"mean":"8s","jitter":"uniform"},"times":2"#;
+        let found = read(&format!(r#"{short},"oneOf":[{KILL},{PAUSE}]"#)).expect_err(short);
+        assert!(found.contains("`mean` of `every` must be longer than `for`, which is 9s"), "{found}");
     }
 
     const PAUSE: &str = r#"{"fault":{"processPause":{"members":{"count":1}}}}"#;

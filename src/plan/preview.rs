@@ -102,6 +102,15 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         active.push(occurrences.len());
         occurrences.push(planned);
     }
+    let faults_end = occurrences.iter().map(|planned| planned.end).max().unwrap_or_default();
+    let longest = experiment.guards.max_duration;
+    if faults_end > longest {
+        notes.push(format!(
+            "the last fault would end at +{}, and the run is aborted after {}: spec.guards.maxDuration",
+            duration::format(faults_end),
+            duration::format(longest)
+        ));
+    }
     refusals.extend(refused_alternatives(experiment, view, &standing, seed));
     refusals.dedup();
     Plan {
@@ -111,7 +120,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         seed,
         settings: settings(experiment),
         notes,
-        faults_end: occurrences.iter().map(|planned| planned.end).max().unwrap_or_default(),
+        faults_end,
         occurrences,
         claims: experiment.hypothesis.iter().map(claim).collect(),
         refusals,
@@ -245,8 +254,16 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
         ]);
     }
     let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
-    let of_steps = experiment.steps.iter().filter_map(choice).chain(experiment.works().filter_map(driver));
+    let steps = experiment.steps.iter();
+    let of_steps = steps.flat_map(|step| [apart(step), choice(step)]).flatten();
+    let of_steps = of_steps.chain(experiment.works().filter_map(driver));
     settings.chain(of_steps).collect()
+}
+
+/// How far occurrences are apart, where that is drawn.
+fn apart(step: &Step) -> Option<(String, String)> {
+    let every = step.repeat.every;
+    every.jitter.map(|_| (format!("{}.every", step.name), every.to_string()))
 }
 
 /// What a step chooses from, with the weights.

@@ -52,7 +52,7 @@ fn course(place: usize, step: &Step, seed: u64) -> Vec<Slot> {
     let mut course = Vec::new();
     for occurrence in 0..step.repeat.times {
         if occurrence > 0 {
-            due = due.saturating_add(step.repeat.every);
+            due = due.saturating_add(draw::gap(step, seed, occurrence));
         }
         let (alternative, what) = draw::alternative(step, seed, occurrence);
         let start = due.max(free);
@@ -116,5 +116,22 @@ mod tests {
                 {"name":"c","after":"nobody","fault":{"podKill":{"members":{"count":1}}}}]"#,
         );
         assert_eq!(slots(&steps, 1), (vec![], vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn what_is_drawn_too_soon_starts_when_the_one_before_ends_and_moves_nobody_else() {
+        let steps = steps(
+            r#"[{"name":"a","for":"30s","every":{"mean":"40s","jitter":"exponential"},"times":40,
+                 "fault":{"processPause":{"members":{"count":1}}}}]"#,
+        );
+        let (slots, _) = slots(&steps, 3);
+        let mut due = Duration::ZERO;
+        let mut pushed = 0;
+        for pair in slots.windows(2) {
+            due += draw::gap(&steps[0], 3, pair[1].occurrence);
+            assert_eq!(pair[1].start, due.max(pair[0].end));
+            pushed += usize::from(pair[1].start == pair[0].end);
+        }
+        assert!((1..39).contains(&pushed), "{pushed} of 39 start when the one before ends");
     }
 }

@@ -428,8 +428,10 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
 fn windows(deed: &Deed<'_>) -> Vec<(Duration, Duration)> {
     let (repeat, lasting) = (deed.step.repeat, deed.what.lasting);
     match deed.step.start {
+        // When the later ones start is drawn.
+        Start::At(at) if repeat.every.jitter.is_some() => vec![(at, at + lasting)],
         Start::At(at) => (0..repeat.times.min(1000))
-            .map(|n| (at + repeat.every * n, at + repeat.every * n + lasting))
+            .map(|n| (at + repeat.every.mean * n, at + repeat.every.mean * n + lasting))
             .collect(),
         Start::After(_) | Start::When(_) => Vec::new(),
     }

@@ -1,7 +1,7 @@
 //! Steps that do one of several things.
 
 use super::rig::{Rig, SECOND, experiment};
-use crate::journal::entry::Effect;
+use crate::journal::entry::{Effect, Phase};
 use crate::plan::draw;
 
 const SOAK: &str = r#"[{"name":"soak","every":"20s","times":8,"for":"4s","oneOf":[
@@ -34,6 +34,32 @@ fn each_occurrence_does_what_the_seed_chose_for_it_and_says_so() {
     let kills = expected.iter().filter(|(place, ..)| *place == 1).count();
     assert!((1..8).contains(&kills), "both are chosen: {expected:?}");
     assert_eq!(rig.story().iter().filter(|line| *line == "delete 2").count(), kills);
+    rig.assert_reverted();
+}
+
+#[test]
+fn occurrences_start_at_the_times_that_the_seed_draws_and_never_before_the_one_before_is_over() {
+    let steps = r#"[{"name":"soak","at":"1s","for":"6s","every":{"mean":"10s","jitter":"exponential"},"times":30,
+        "fault":{"processPause":{"members":{"ordinals":[1]}}}}]"#;
+    let experiment = experiment(steps, r#"{"maxDuration":"2h"}"#);
+    let mut rig = Rig::new(experiment.clone(), 3);
+    rig.finish();
+    let mut due = rig.entered(Phase::Faulting).expect("the baseline held") + SECOND;
+    let (mut over, mut number, mut waited) = (0, 0, 0);
+    for (at, _, effect) in &rig.effects {
+        match effect {
+            Effect::Chosen { occurrence, .. } => {
+                assert_eq!(*occurrence, number);
+                assert_eq!(*at, due.max(over), "occurrence {number}");
+                waited += usize::from(over > due);
+                number += 1;
+                due += draw::gap(&experiment.steps[0], 7, number).as_nanos() as u64;
+            }
+            Effect::Ended { .. } => over = *at,
+            _ => {}
+        }
+    }
+    assert!(number == 30 && (1..29).contains(&waited), "{waited} of {number} had to wait");
     rig.assert_reverted();
 }
 

@@ -167,3 +167,21 @@ fn an_alternative_that_a_guard_refuses_is_refused_whatever_the_seed_chooses() {
     );
     assert_eq!(refusals(r#"{"allowQuorumLoss":true}"#), [""; 0]);
 }
+
+#[test]
+fn starts_that_are_drawn_are_planned_and_a_run_that_would_be_too_long_is_told() {
+    let steps = r#"[{"name":"soak","at":"2s","every":{"mean":"1m","jitter":"exponential"},"times":20,
+        "fault":{"podKill":{"members":{"count":1}}}}]"#;
+    let experiment = experiment(steps, "{}");
+    let plan = preview(&experiment, &snapshot(3), None, 5);
+    let mut due = std::time::Duration::from_secs(2);
+    for planned in &plan.occurrences {
+        if planned.occurrence > 0 {
+            due += crate::plan::draw::gap(&experiment.steps[0], 5, planned.occurrence);
+        }
+        assert_eq!(planned.start, due);
+    }
+    let told = ("soak.every".to_owned(), "1m in the mean, exponential, drawn by the seed".to_owned());
+    assert!(plan.settings.contains(&told), "{:?}", plan.settings);
+    assert!(plan.notes.iter().any(|note| note.contains("aborted after 10m: spec.guards.maxDuration")));
+}
