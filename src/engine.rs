@@ -101,7 +101,7 @@ impl Engine {
         let mut timers: Vec<Nanos> = self.outbox.timers().collect();
         timers.extend(self.known.timers(limits.stale));
         let mut outbox = Outbox::default();
-        let scene = Scene { brief: &self.brief, known: &self.known, outbox: &mut outbox, now: self.now };
+        let scene = self.seen_with(&mut outbox);
         timers.extend(self.faults.timers(&scene));
         timers.extend(self.state.timers(&self.brief, &self.claims));
         match self.state {
@@ -132,7 +132,7 @@ impl Engine {
     /// What the run is waiting for now, for a person.
     pub fn waiting_for(&self) -> Option<String> {
         let mut outbox = Outbox::default();
-        let scene = Scene { brief: &self.brief, known: &self.known, outbox: &mut outbox, now: self.now };
+        let scene = self.seen_with(&mut outbox);
         match self.state {
             State::Preflight { .. } => self.known.healthy().err(),
             State::Baseline { .. } => Some(match self.claims.broken() {
@@ -181,8 +181,19 @@ impl Engine {
     fn split(&mut self) -> (&mut Faults, Scene<'_>) {
         (
             &mut self.faults,
-            Scene { brief: &self.brief, known: &self.known, outbox: &mut self.outbox, now: self.now },
+            Scene {
+                brief: &self.brief,
+                known: &self.known,
+                claims: &self.claims,
+                outbox: &mut self.outbox,
+                now: self.now,
+            },
         )
+    }
+
+    /// What there is to see, without a way out.
+    fn seen_with<'a>(&'a self, outbox: &'a mut Outbox) -> Scene<'a> {
+        Scene { brief: &self.brief, known: &self.known, claims: &self.claims, outbox, now: self.now }
     }
 
     /// Whether `wait` has passed since.

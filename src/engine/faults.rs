@@ -5,7 +5,7 @@ use super::limits::after;
 use super::occurrence::Occurrence;
 use super::scene::{Brief, Scene};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::{Extent, Start, Step, Work};
+use crate::experiment::{Extent, Start, Step, Work, duration};
 use crate::fault::{Damage, Resolved};
 use crate::journal::entry::{Effect, Picked};
 use crate::plan::guard::Asked;
@@ -18,6 +18,8 @@ pub(super) struct Faults {
     progress: Vec<Progress>,
     active: Vec<(usize, Occurrence)>,
     took_down: Vec<(Ordinal, String)>,
+    /// Whether nothing more is to be broken.
+    is_rest_left_out: bool,
     /// Members whose data was destroyed: they may be up, and are not to be relied on.
     destroyed: Damage,
 }
@@ -27,8 +29,8 @@ pub(super) struct Faults {
 enum Progress {
     /// The step that it comes after is not over.
     Waiting,
-    /// Occurrence `next` starts when its time has come.
-    Due { at: Nanos, next: u32, undecided_since: Option<Nanos> },
+    /// Occurrence `next` starts when its time has come, after the one before was over at `since`.
+    Due { at: Nanos, next: u32, since: Option<Nanos>, undecided_since: Option<Nanos> },
     /// Occurrence `number` is there, whose time came at `due`.
     Running { due: Nanos, number: u32 },
     /// Its last occurrence ended.
@@ -44,6 +46,8 @@ pub(super) enum Outcome {
     Moved,
     /// The guard refused a step, which was told.
     Refused,
+    /// The target did not recover between two occurrences, which was told.
+    Unrecovered,
 }
 
 impl Faults {
@@ -71,7 +75,11 @@ impl Faults {
                 && let Progress::Running { due, number } = self.progress[*place]
             {
                 let step = &scene.brief.experiment.steps[*place];
-                self.progress[*place] = next(step, due, number, scene);
+                self.progress[*place] = if self.is_rest_left_out {
+                    Progress::Over { at: scene.now }
+                } else {
+                    next(step, due, number, scene)
+                };
             }
         }
         self.active.retain(|(_, occurrence)| !occurrence.is_over());
@@ -85,13 +93,13 @@ impl Faults {
             match self.progress[place] {
                 Progress::Waiting => {
                     if let Some(at) = self.base(steps, step, scene) {
-                        self.progress[place] = Progress::Due { at, next: 0, undecided_since: None };
+                        self.progress[place] = Progress::Due { at, next: 0, since: None, undecided_since: None };
                         return Outcome::Moved;
                     }
                     if let Start::When(when) = &step.start
                         && scene.passed(self.begun_at, when.within)
                     {
-                        let within = crate::experiment::duration::format(when.within);
+                        let within = duration::format(when.within);
                         let reason = format!(
                             "step {} was left out after {within}: never was it true that {}",
                             step.name, when.condition
@@ -101,8 +109,17 @@ impl Faults {
                         return Outcome::Moved;
                     }
                 }
-                Progress::Due { at, next, undecided_since } if scene.now >= at => {
-                    let outcome = self.try_start(place, step, (at, next), undecided_since, scene);
+                due @ Progress::Due { at, next, .. } if scene.now >= at => {
+                    match unrecovered(step, due, scene) {
+                        Some((until, _)) if scene.now < until => continue,
+                        Some((_, why)) => {
+                            let reason = given_up(step, next, &why);
+                            scene.outbox.say(Effect::Doubt { reason });
+                            return Outcome::Unrecovered;
+                        }
+                        None => {}
+                    }
+                    let outcome = self.try_start(place, step, due, scene);
                     if outcome != Outcome::Quiet {
                         return outcome;
                     }
@@ -117,10 +134,12 @@ impl Faults {
         &mut self,
         place: usize,
         step: &Step,
-        (due, number): (Nanos, u32),
-        undecided_since: Option<Nanos>,
+        progress: Progress,
         scene: &mut Scene<'_>,
     ) -> Outcome {
+        let Progress::Due { at: due, next: number, since: over_since, undecided_since } = progress else {
+            return Outcome::Quiet;
+        };
         let held: Vec<&Damage> = self.damages().chain([&self.destroyed]).collect();
         let (place_of_it, what) = draw::alternative(step, scene.brief.seed, number);
         let work = &what.work;
@@ -141,13 +160,14 @@ impl Faults {
             Err(obstacle) => obstacle,
         };
         let since = undecided_since.unwrap_or(scene.now);
-        self.progress[place] = Progress::Due { at: due, next: number, undecided_since: Some(since) };
+        self.progress[place] =
+            Progress::Due { at: due, next: number, since: over_since, undecided_since: Some(since) };
         let limit = scene.limits().decide;
         let is_late = scene.passed(since, limit);
         match obstacle {
             Obstacle::Undecided(_) | Obstacle::Endangers(_) if !is_late => Outcome::Quiet,
             Obstacle::Undecided(why) => {
-                let limit = crate::experiment::duration::format(limit);
+                let limit = duration::format(limit);
                 let reason = format!("step {} was left out after {limit}: {why}", step.name);
                 scene.outbox.say(Effect::Doubt { reason });
                 self.progress[place] = next(step, due, number, scene);
@@ -206,6 +226,18 @@ impl Faults {
         has_ended
     }
 
+    /// Ends everything that is there, and starts nothing any more.
+    pub(super) fn leave_out_rest(&mut self, scene: &mut Scene<'_>) {
+        self.is_rest_left_out = true;
+        for progress in &mut self.progress {
+            match progress {
+                Progress::Waiting | Progress::Due { .. } => *progress = Progress::Over { at: scene.now },
+                Progress::Running { .. } | Progress::Over { .. } => {}
+            }
+        }
+        self.cut_short(scene);
+    }
+
     /// Ends everything that is there.
     pub(super) fn cut_short(&mut self, scene: &mut Scene<'_>) {
         for (_, occurrence) in &mut self.active {
@@ -261,7 +293,7 @@ impl Faults {
     pub(super) fn are_more_to_come(&self, steps: &[Step]) -> bool {
         self.progress.iter().zip(steps).any(|(progress, step)| match progress {
             Progress::Waiting | Progress::Due { .. } => true,
-            Progress::Running { number, .. } => number + 1 < step.repeat.times,
+            Progress::Running { number, .. } => !self.is_rest_left_out && number + 1 < step.repeat.times,
             Progress::Over { .. } => false,
         })
     }
@@ -274,6 +306,10 @@ impl Faults {
         let steps = &scene.brief.experiment.steps;
         let work = |step, occurrence| &draw::alternative(step, scene.brief.seed, occurrence).1.work;
         self.progress.iter().zip(steps).find_map(|(progress, step)| match progress {
+            due @ Progress::Due { at, .. } if scene.now >= *at && unrecovered(step, *due, scene).is_some() => {
+                let why = unrecovered(step, *due, scene).map(|(_, why)| why).unwrap_or_default();
+                Some(format!("the target to recover, so that step {} can go on: {why}", step.name))
+            }
             Progress::Due { next, undecided_since, .. } => Some(match undecided_since {
                 Some(_) => match decide(step, work(step, *next), *next, &[], scene) {
                     Ok(_) => format!("the start of step {}", step.name),
@@ -303,8 +339,13 @@ impl Faults {
             if let (Progress::Waiting, Start::When(when)) = (progress, &step.start) {
                 timers.push(after(self.begun_at, when.within));
             }
-            if let Progress::Due { at, undecided_since, .. } = *progress {
+            if let Progress::Due { at, since, undecided_since, .. } = *progress {
                 timers.push(at);
+                if let (Some(since), Some(limit)) = (since, step.repeat.recover_between) {
+                    let held = scene.claims.held_after(since);
+                    timers.extend(held.map(|held| after(held, scene.limits().stable)));
+                    timers.push(after(at.max(since), limit));
+                }
                 timers.extend(undecided_since.map(|since| after(since, scene.limits().decide)));
             }
         }
@@ -319,5 +360,28 @@ fn next(step: &Step, due: Nanos, number: u32, scene: &Scene<'_>) -> Progress {
         return Progress::Over { at: scene.now };
     }
     let at = after(due, draw::gap(step, scene.brief.seed, next));
-    Progress::Due { at, next, undecided_since: None }
+    Progress::Due { at, next, since: Some(scene.now), undecided_since: None }
+}
+
+/// Until when an occurrence waits for the target to recover from the one before, and what is missing; nothing where it need
+/// not wait, or no more.
+fn unrecovered(step: &Step, progress: Progress, scene: &Scene<'_>) -> Option<(Nanos, String)> {
+    let Progress::Due { at, since: Some(since), undecided_since: None, .. } = progress else {
+        return None;
+    };
+    let limit = step.repeat.recover_between?;
+    let why = scene.recovered(since).err()?;
+    Some((after(at.max(since), limit), why))
+}
+
+/// That nothing more is broken, and why.
+fn given_up(step: &Step, number: u32, why: &str) -> String {
+    let limit = step.repeat.recover_between.unwrap_or_default();
+    format!(
+        "nothing more was broken: the target had not recovered {} after the time of occurrence {} of {} of step {}: {why}",
+        duration::format(limit),
+        number + 1,
+        step.repeat.times,
+        step.name
+    )
 }

@@ -8,6 +8,7 @@ mod faulting;
 mod following;
 mod guarding;
 mod proving;
+mod recovering;
 mod rig;
 mod starting;
 mod waiting;

@@ -17,11 +17,14 @@ pub struct Repeat {
     pub every: Every,
     /// At least 1.
     pub times: u32,
+    /// For how long the next one waits, at most, until everything has recovered from the one before; it does not wait where
+    /// there is none.
+    pub recover_between: Option<Duration>,
 }
 
 impl Repeat {
     /// Once.
-    pub const ONCE: Self = Self { every: Every { mean: Duration::ZERO, jitter: None }, times: 1 };
+    pub const ONCE: Self = Self { every: Every { mean: Duration::ZERO, jitter: None }, times: 1, recover_between: None };
 }
 
 /// From one start of a step to the next: always the same, or drawn anew for each occurrence.

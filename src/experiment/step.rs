@@ -97,6 +97,13 @@ struct Wire {
     /// How often it happens. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     times: Option<u32>,
+    /// The next one starts only once every pod is Ready, a leader is there and every budget of `after` is met again for as
+    /// long as it says, and at its own time at the earliest. It waits for that at most so long from its time; then nothing
+    /// more is broken, and the run is Inconclusive unless a budget says that it failed. It does not wait where this is left
+    /// out.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
+    recover_between: Option<Duration>,
     /// Whether the fault goes over to an ordinal's next pod when it is re-created. Default false.
     #[serde(default)]
     follow: bool,
@@ -146,10 +153,16 @@ impl TryFrom<Wire> for Step {
             }
         };
         let lasting = alternatives.iter().map(|one| one.lasting).max().unwrap_or_default();
+        let recover_between = wire.recover_between;
+        if recover_between.is_some() && wire.times.is_none() {
+            return Err("`recoverBetween` is about the time between occurrences: add for example every: 20s and times: 3".into());
+        }
         let repeat = match (wire.every, wire.times) {
             // What happens once is not repeated, whatever the distance would be.
             (_, Some(1)) | (None, None) => Repeat::ONCE,
-            (Some(every), Some(times @ 1..=MOST_TIMES)) if every.mean > lasting => Repeat { every, times },
+            (Some(every), Some(times @ 1..=MOST_TIMES)) if every.mean > lasting => {
+                Repeat { every, times, recover_between }
+            }
             (Some(every), Some(1..=MOST_TIMES)) => {
                 let lasting = duration::format(lasting);
                 let what = if every.jitter.is_some() { "`mean` of `every`" } else { "`every`" };
@@ -209,6 +222,7 @@ impl From<Step> for Wire {
             lasting,
             every: (step.repeat.times > 1).then_some(step.repeat.every),
             times: (step.repeat.times > 1).then_some(step.repeat.times),
+            recover_between: step.repeat.recover_between,
             follow: step.follow,
             budgets: step.budgets,
             fault,
@@ -271,7 +285,9 @@ mod tests {
     #[test]
     fn the_for_of_a_step_is_that_of_alternatives_that_stay_and_have_none() {
         let own = r#"{"for":"2s","fault":{"processPause":{"members":{"role":"leader"}}}}"#;
-        let step = read(&format!(r#""for":"5s","oneOf":[{PAUSE},{KILL},{own}]"#)).expect("a valid step");
+        let between = r#""every":"20s","times":3,"recoverBetween":"30s""#;
+        let step = read(&format!(r#"{between},"for":"5s","oneOf":[{PAUSE},{KILL},{own}]"#));
+        let step = step.expect("a valid step");
         let seconds: Vec<_> = step.alternatives().iter().map(|one| one.lasting.as_secs()).collect();
         assert_eq!(seconds, [5, 0, 2]);
         assert_eq!(step.alternatives()[1].weight, 3);
@@ -295,6 +311,7 @@ mod tests {
                 format!(r#""every":"20s","times":2,"oneOf":[{KILL},{{"action":{{"scale":{{"replicas":5}}}}}}]"#),
                 "`scale` stays to the end",
             ),
+            (format!(r#""recoverBetween":"9s","oneOf":[{KILL},{KILL}]"#), "add for example every: 20s and times: 3"),
             (
                 format!(r#""for":"9s","every":"8s","times":2,"oneOf":[{KILL},{PAUSE}]"#),
                 "longer than `for`, which is 9s",

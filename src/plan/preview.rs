@@ -255,7 +255,7 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
     }
     let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
     let steps = experiment.steps.iter();
-    let of_steps = steps.flat_map(|step| [apart(step), choice(step)]).flatten();
+    let of_steps = steps.flat_map(|step| [apart(step), between(step), choice(step)]).flatten();
     let of_steps = of_steps.chain(experiment.works().filter_map(driver));
     settings.chain(of_steps).collect()
 }
@@ -264,6 +264,12 @@ fn settings(experiment: &Experiment) -> Vec<(String, String)> {
 fn apart(step: &Step) -> Option<(String, String)> {
     let every = step.repeat.every;
     every.jitter.map(|_| (format!("{}.every", step.name), every.to_string()))
+}
+
+/// How long an occurrence waits for recovery from the one before.
+fn between(step: &Step) -> Option<(String, String)> {
+    let limit = duration::format(step.repeat.recover_between?);
+    Some((format!("{}.recoverBetween", step.name), format!("{limit} at most, then nothing more is broken")))
 }
 
 /// What a step chooses from, with the weights.

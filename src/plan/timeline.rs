@@ -1,6 +1,7 @@
 //! When each occurrence is meant to happen, counted from the end of the baseline. Injecting and reverting take no time
 //! here; in a run they do, and what starts `after` a step starts that much later. An occurrence never starts before the one
 //! before it ends; the later ones are not moved by that.
+//! Nobody knows how long `recoverBetween` will wait: nothing, here.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ const STEPS: [&str; 6] = [
     r#"{"name":"kill","at":"2s","for":"5s","follow":true,"fault":{"podKill":{"members":{"count":1}}}}"#,
     r#"{"name":"power","after":"pause","fault":{"powerLoss":{"members":{"count":"minority"}}}}"#,
     r#"{"name":"ring","after":"cut","for":"3s","fault":{"networkPartition":{"ring":{}}}}"#,
-    r#"{"name":"soak","every":{"mean":"9s","jitter":"exponential"},"times":4,"for":"4s","oneOf":[
+    r#"{"name":"soak","every":{"mean":"9s","jitter":"exponential"},"times":4,"recoverBetween":"20s","for":"4s","oneOf":[
         {"fault":{"processPause":{"members":{"count":1}}}},
         {"weight":2,"fault":{"podKill":{"members":{"role":"follower","count":1}}}},
         {"for":"2s","fault":{"networkPartition":{"isolate":{"role":"leader"}}}}]}"#,

@@ -170,7 +170,7 @@ fn an_alternative_that_a_guard_refuses_is_refused_whatever_the_seed_chooses() {
 
 #[test]
 fn starts_that_are_drawn_are_planned_and_a_run_that_would_be_too_long_is_told() {
-    let steps = r#"[{"name":"soak","at":"2s","every":{"mean":"1m","jitter":"exponential"},"times":20,
+    let steps = r#"[{"name":"soak","at":"2s","every":{"mean":"1m","jitter":"exponential"},"times":20,"recoverBetween":"30s",
         "fault":{"podKill":{"members":{"count":1}}}}]"#;
     let experiment = experiment(steps, "{}");
     let plan = preview(&experiment, &snapshot(3), None, 5);
@@ -182,6 +182,8 @@ fn starts_that_are_drawn_are_planned_and_a_run_that_would_be_too_long_is_told() 
         assert_eq!(planned.start, due);
     }
     let told = ("soak.every".to_owned(), "1m in the mean, exponential, drawn by the seed".to_owned());
+    assert!(plan.settings.contains(&told), "{:?}", plan.settings);
+    let told = ("soak.recoverBetween".to_owned(), "30s at most, then nothing more is broken".to_owned());
     assert!(plan.settings.contains(&told), "{:?}", plan.settings);
     assert!(plan.notes.iter().any(|note| note.contains("aborted after 10m: spec.guards.maxDuration")));
 }
