@@ -314,3 +314,23 @@ fn a_member_counts_only_while_it_is_asked_for() {
     let short = rate(json!({"min": 20, "longestOutage": "2s"}));
     says(&story(short, heard), Verdict::Pass, "while faults were there");
 }
+
+#[test]
+fn usage_and_rates_are_compared_with_what_they_were_before() {
+    let usage = |heard| {
+        story(json!({"name": "room", "sli": {"diskUsage": {}}, "after": {"maxIncrease": "1.5x"}}), heard)
+    };
+    says(&usage(steady()), Verdict::Pass, "diskUsage: 50 % after recovery, allowed 75 % (1.5x of 50 % before)");
+    let filled = looks(|_, at| (if at < 9 * S { 500 } else { 800 }, 50));
+    assert_eq!(usage(filled).judged().claims[0].verdict, Verdict::Fail);
+    let rate = |heard| {
+        let claim = json!({"name": "rate", "sli": {"volumeIops": {}}, "during": {"maxIncrease": "2x"}});
+        story(claim, heard)
+    };
+    says(&rate(steady()), Verdict::Pass, "allowed 100 per second (2x of 50 per second before)");
+    // What is allowed is measured by the busiest volume before, not by the slowest.
+    let uneven = looks(|member, _| (500, if member == 0 { 500 } else { 50 }));
+    says(&rate(uneven), Verdict::Pass, "allowed 1000 per second (2x of 500 per second before)");
+    let busy = looks(|member, at| (500, if member == 1 && at > 7 * S { 400 } else { 50 }));
+    says(&rate(busy), Verdict::Fail, "allowed 100 per second");
+}

@@ -367,3 +367,52 @@ fn samples_that_were_not_taken_are_nobodys_fault_but_prove_nothing() {
     };
     says(&story, Verdict::Inconclusive, "quorum: not sampled for 1 s of 4 s");
 }
+
+#[test]
+fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
+    let claim = |bounds: serde_json::Value| {
+        let mut story =
+            Story::claiming(json!({"name": "c", "sli": {"commitLatency": {"quantile": 0.9}}, "always": bounds}));
+        // 1.2 s of 14 s are less than a tenth of all writes, and all of a window.
+        story.writes = |at| Answer::Ok(if (8 * S..9200 * MS).contains(&at) { 200 * MS } else { 5 * MS });
+        story
+    };
+    says(&claim(json!({"max": "50ms"})), Verdict::Pass, "commitLatency p90: 5 ms over the whole run");
+    says(
+        &claim(json!({"max": "50ms", "window": "1s"})),
+        Verdict::Fail,
+        "commitLatency p90: 200 ms in the worst 1 s, from ",
+    );
+    says(&claim(json!({"max": "50ms", "window": "20s"})), Verdict::Pass, "in the worst ");
+    let mut up = Story::claiming(
+        json!({"name": "up", "sli": {"podAvailability": {}}, "always": {"min": "90%", "window": "2s"}}),
+    );
+    up.ready = vec![(8 * S, 2), (9 * S, 3)];
+    says(&up, Verdict::Fail, "podAvailability: 83.3 % in the worst 2 s, from ");
+    up.hypothesis = json!([{"name": "up", "sli": {"podAvailability": {}}, "always": {"min": "90%"}}]);
+    says(&up, Verdict::Pass, "podAvailability: 97.7 % over the whole run");
+}
+
+#[test]
+fn too_few_samples_are_inconclusive_whatever_they_say() {
+    let story = |bounds: serde_json::Value| {
+        let mut story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}, "during": bounds}));
+        story.writes = |_| Answer::Ok(200 * MS);
+        story
+    };
+    says(&story(json!({"max": "50ms", "minSamples": 100})), Verdict::Fail, "200 ms while faults were there");
+    let few = story(json!({"max": "50ms", "minSamples": 1_000_000}));
+    says(&few, Verdict::Inconclusive, "samples, at least 1000000 are needed, while faults were there");
+    let few = story(json!({"max": "1s", "window": "1s", "minSamples": 1_000_000}));
+    says(&few, Verdict::Inconclusive, "samples, at least 1000000 are needed, while faults were there");
+    let windowed = story(json!({"max": "1s", "window": "1s", "minSamples": 3}));
+    says(&windowed, Verdict::Pass, "200 ms in the worst 1 s");
+    let windowed = story(json!({"max": "1s", "window": "1s", "minSamples": 300}));
+    says(&windowed, Verdict::Inconclusive, "at least 300 are needed, in 1 s from ");
+    let mut quorum = Story::claiming(
+        json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "9s", "minSamples": 42}}),
+    );
+    says(&quorum, Verdict::Inconclusive, "quorum: 41 samples, at least 42 are needed,");
+    quorum.hypothesis[0]["during"]["minSamples"] = json!(41);
+    says(&quorum, Verdict::Pass, "quorum: held without a break");
+}
