@@ -62,6 +62,11 @@ pub struct Budget {
     /// `window`, where any window has fewer. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_samples: Option<u64>,
+    /// Of `during` and `always`, for what is told of each member (podAvailability, replicationLag, diskUsage, volumeIops):
+    /// whether members are left out while a fault of the run has them: those that it takes away, and those that it hits
+    /// where it takes nobody away. A fault has them until its revert is verified. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude_faulted: bool,
     /// Of `before` and `after`: for how long without a break it must be good to count as steady or recovered.
     /// Default 2s.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
@@ -212,6 +217,15 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
         return Err(
             "`maxIncrease` would compare the baseline with itself: write for example max: 50ms".into()
         );
+    }
+    if budget.exclude_faulted && !sli.is_told_by_member() {
+        return Err(format!(
+            "`{}` is not told of each member, so none can be left out: leave `excludeFaulted` out",
+            sli.name()
+        ));
+    }
+    if budget.exclude_faulted && !matches!(part, Part::During | Part::Always) {
+        return Err("`excludeFaulted` belongs to `during` and `always`: no fault is there at another time".into());
     }
     window(sli, budget)?;
     match budget.min_samples {
@@ -371,6 +385,12 @@ mod tests {
             (
                 r#""sli":{"commitLatency":{}},"during":{"max":"1s","window":"10s","longestOutage":"2s"}"#,
                 "leave one of them out",
+            ),
+            (r#""sli":{"quorum":{}},"during":{"excludeFaulted":true}"#, "not told of each member"),
+            (r#""sli":{"commitLatency":{}},"during":{"max":"1s","excludeFaulted":true}"#, "not told of each member"),
+            (
+                r#""sli":{"podAvailability":{}},"after":{"excludeFaulted":true}"#,
+                "no fault is there at another time",
             ),
             (r#""sli":{"quorum":{}},"during":{"minSamples":0}"#, "must be at least 1: leave it out"),
             (

@@ -170,6 +170,17 @@ impl Sli {
         matches!(self, Self::PodAvailability {} | Self::CommitLatency { .. } | Self::VolumeIops { .. })
     }
 
+    /// Whether it is told of each member, so that some can be left out.
+    pub fn is_told_by_member(&self) -> bool {
+        matches!(
+            self,
+            Self::PodAvailability {}
+                | Self::ReplicationLag {}
+                | Self::DiskUsage { .. }
+                | Self::VolumeIops { .. }
+        )
+    }
+
     /// Whether it is sampled again and again, or tried, so that many samples say more than few.
     pub fn counts_samples(&self) -> bool {
         match self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::judgement::{Finding, Outage, Scope};
 use super::limits::{Limits, nanos};
 use super::series::{Measure, Window};
-use super::signals::Signals;
+use super::signals::{Signals, Whose};
 use super::words;
 use crate::api::Nanos;
 use crate::experiment::{Budget, Sli, Unit, Verdict};
@@ -26,7 +26,7 @@ pub(super) struct Bound<'a> {
 impl Bound<'_> {
     /// Judges it. `now` is the moment up to which open operations have waited.
     pub(super) fn judge(&self, signals: &Signals, now: Nanos) -> Finding {
-        let measure = signals.measure(self.sli, self.windows, now);
+        let measure = signals.measure_of(self.sli, self.whose(), self.windows, now);
         let subject = subject(self.sli);
         let when = self.when();
         let Some(value) = measure.value else {
@@ -111,7 +111,7 @@ impl Bound<'_> {
     fn worst_window(&self, signals: &Signals, limits: Limits, length: Nanos, now: Nanos) -> Finding {
         let mut worst: Option<(u64, Window)> = None;
         for window in sliding(self.windows, length) {
-            let measure = signals.measure(self.sli, &[window], now);
+            let measure = signals.measure_of(self.sli, self.whose(), &[window], now);
             let place =
                 || format!("in {} from {} on", words::time(window.length()), words::moment(window.from));
             if let Some(text) = self.too_few(&measure) {
@@ -137,7 +137,7 @@ impl Bound<'_> {
     }
 
     fn outages(&self, signals: &Signals, limits: Limits, now: Nanos) -> Finding {
-        let outages = signals.outages(self.sli, self.windows, now, &|value| !limits.allow(value));
+        let outages = signals.outages_of(self.sli, self.whose(), self.windows, now, &|value| !limits.allow(value));
         let longest = outages.iter().max_by_key(|outage| outage.to - outage.from);
         let longest_time = longest.map_or(0, |outage| outage.to - outage.from);
         let total: Nanos = outages.iter().map(|outage| outage.to - outage.from).sum();
@@ -196,7 +196,7 @@ impl Bound<'_> {
         let is_violated = !limits.allow(value);
         let because = if is_violated {
             signals
-                .outages(self.sli, windows, now, &|value| !limits.allow(value))
+                .outages_of(self.sli, self.whose(), windows, now, &|value| !limits.allow(value))
                 .first()
                 .map(|outage| format!(" ({})", because(outage)))
                 .unwrap_or_default()
@@ -224,11 +224,23 @@ impl Bound<'_> {
         }
     }
 
+    fn whose(&self) -> Whose {
+        if self.budget.exclude_faulted { Whose::Unfaulted } else { Whose::Everybody }
+    }
+
     fn finding(&self, verdict: Verdict, sentence: String) -> Finding {
         Finding { scope: self.scope, step: self.step.map(ToOwned::to_owned), verdict, sentence }
     }
 
     fn when(&self) -> String {
+        let whose = match self.whose() {
+            Whose::Everybody => "",
+            Whose::Unfaulted => "of members that no fault had, ",
+        };
+        format!("{whose}{}", self.phase())
+    }
+
+    fn phase(&self) -> String {
         match (self.scope, self.step) {
             (Scope::Before, _) => "before the first fault".into(),
             (Scope::During, None) => "while faults were there".into(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
+use super::story::{Answer, MS, S, Story, healthy, led_by, member, not_ready, pods, silent};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
 
@@ -415,4 +415,53 @@ fn too_few_samples_are_inconclusive_whatever_they_say() {
     says(&quorum, Verdict::Inconclusive, "quorum: 41 samples, at least 42 are needed,");
     quorum.hypothesis[0]["during"]["minSamples"] = json!(41);
     says(&quorum, Verdict::Pass, "quorum: held without a break");
+}
+
+#[test]
+fn members_that_a_fault_has_are_left_out_where_a_budget_asks_for_that() {
+    // Member 0, which the fault has until 11.05 s, is the one that is not ready; so is member 1 for a while.
+    let mut story = Story::claiming(
+        json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "100%", "excludeFaulted": true}}),
+    );
+    story.heard = vec![not_ready(8 * S, &[0]), not_ready(10 * S, &[])];
+    says(&story, Verdict::Pass, "podAvailability: 100 % of members that no fault had, while faults were there");
+    story.heard.push(not_ready(9 * S, &[0, 1]));
+    says(&story, Verdict::Fail, "(at 9.0 s: 1 of 2 pods that no fault has are ready), at least 100 %");
+    // Once it is reverted, the member counts.
+    story.hypothesis = json!([{"name": "up", "sli": {"podAvailability": {}},
+        "always": {"longestOutage": "1s", "min": "100%", "excludeFaulted": true}}]);
+    story.heard = vec![not_ready(8 * S, &[0]), not_ready(11_500 * MS, &[])];
+    says(&story, Verdict::Pass, "below 100 % for 450 ms of members that no fault had, over the whole run (at 11.0 s:");
+    story.hypothesis[0]["always"]["longestOutage"] = json!("400ms");
+    says(&story, Verdict::Fail, "below 100 % for 450 ms");
+    story.hypothesis[0]["always"] = json!({"longestOutage": "1s", "min": "100%"});
+    says(&story, Verdict::Fail, "below 100 % for 3.5 s");
+}
+
+#[test]
+fn a_member_that_is_hit_and_not_taken_away_may_be_late_where_a_budget_asks_for_that() {
+    let mut story = Story::claiming(
+        json!({"name": "lag", "sli": {"replicationLag": {}}, "during": {"max": "100ms", "excludeFaulted": true}}),
+    );
+    // A fault that takes nobody away.
+    story.damage = json!({"down": [], "cut": []});
+    story.members = |now| {
+        let mut members = healthy(now);
+        if (8 * S..10 * S).contains(&now) {
+            members.members[0] = member(0, 0, 1, 7 * S);
+        }
+        members
+    };
+    says(&story, Verdict::Pass, "replicationLag: ");
+    story.hypothesis[0]["during"] = json!({"max": "100ms"});
+    says(&story, Verdict::Fail, "member 0 is ");
+}
+
+#[test]
+fn a_fault_that_has_everybody_leaves_nothing_to_judge() {
+    let mut story = Story::claiming(
+        json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "100%", "excludeFaulted": true}}),
+    );
+    story.damage = json!({"down": [0, 1, 2], "cut": []});
+    says(&story, Verdict::Inconclusive, "podAvailability: nothing was measured of members that no fault had");
 }
