@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use alternative::Alternative;
 pub use amount::{Amount, Factor};
 pub use budget::{Budget, Hypothesis};
-pub use change::Change;
+pub use change::{Change, MOST_IN_SANDBOX};
 pub use condition::{Condition, PodState, When};
 pub use guards::{AbortCondition, Guards};
 pub use quantity::Bytes;

@@ -65,11 +65,9 @@ impl Work {
     pub fn needs_kubernetes(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.needs_kubernetes(),
-            Self::Action(Change::RolloutRestart {}) => false,
+            Self::Action(Change::RolloutRestart {} | Change::Scale { .. } | Change::SetEnv { .. }) => false,
             Self::Action(
-                Change::Scale { .. }
-                | Change::SetImage { .. }
-                | Change::SetEnv { .. }
+                Change::SetImage { .. }
                 | Change::TakeSnapshot { .. }
                 | Change::RestoreSnapshot { .. },
             ) => true,

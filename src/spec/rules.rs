@@ -11,7 +11,7 @@ use self::works::{Deed, deeds};
 use super::TargetFacts;
 use crate::api::{DeniedResource, Ordinal};
 use crate::experiment::{
-    Change, Condition, Experiment, Group, Selection, Sli, Start, Step, When, Work,
+    Change, Condition, Experiment, Group, MOST_IN_SANDBOX, Selection, Sli, Start, Step, When, Work,
 };
 use crate::fault::Fault;
 use crate::yaml::nearest;
@@ -145,7 +145,14 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
 /// Parameters that a type alone does not refuse.
 fn parameters(experiment: &Experiment, broken: &mut Vec<Broken>) {
     for deed in deeds(experiment) {
-        let Work::Fault(fault) = deed.work() else { continue };
+        let fault = match deed.work() {
+            Work::Fault(fault) => fault,
+            Work::Action(change) => {
+                let wrong = change.wrong();
+                broken.extend(wrong.map(|(field, why)| (deed.at(&[change.name(), field]), why)));
+                continue;
+            }
+        };
         for wrong in fault.wrong() {
             broken.push((deed.at(&[fault.name(), wrong.field]), wrong.message));
         }
@@ -167,6 +174,15 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
             deed.work().name()
         );
         broken.push((deed.at(&[]), message));
+    }
+    for deed in deeds(experiment) {
+        if let Work::Action(Change::Scale { replicas }) = deed.work()
+            && *replicas > MOST_IN_SANDBOX
+        {
+            let message =
+                format!("{replicas} replicas are too many for a sandbox: write at most {MOST_IN_SANDBOX}");
+            broken.push((deed.at(&["scale", "replicas"]), message));
+        }
     }
     for (index, claim) in
         experiment.hypothesis.iter().enumerate().filter(|(_, claim)| claim.sli.needs_kubernetes())

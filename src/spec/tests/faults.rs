@@ -282,3 +282,31 @@ fn judges_every_alternative_and_says_which_it_is() {
     let found = found.unwrap_err();
     assert!(found[0].to_string().contains("spec.steps[1].oneOf[1].fault: `volumeAttachBlock` is done"), "{found:#?}");
 }
+
+#[test]
+fn refuses_what_no_statefulset_can_be_changed_to() {
+    let told = |action: &str| {
+        let steps = format!("    - {{name: change, for: 5s, action: {action}}}\n  hypothesis:");
+        let text = GOOD.replace("  hypothesis:", &steps);
+        let found = problems(&text);
+        if found.is_empty() {
+            let asked = experiment(&document(&text)).unwrap();
+            let against = against_sandbox(&document(&text), &asked, &std::collections::BTreeMap::new());
+            return against.map_or_else(|p| p.iter().map(ToString::to_string).collect(), |()| Vec::new());
+        }
+        found
+    };
+    for (action, words) in [
+        ("{setEnv: {container: etcd, name: 'A=B', value: x}}", "setEnv.name: `A=B` is not the name of a variable"),
+        ("{setEnv: {container: etcd, name: '', value: x}}", "write for example LOG_LEVEL"),
+        ("{scale: {replicas: 20000}}", "scale.replicas: 20000 replicas are too many: write at most 10000"),
+        ("{scale: {replicas: 101}}", "101 replicas are too many for a sandbox: write at most 100"),
+        ("{setImage: {container: etcd, image: x}}", "`setImage` is done through an API server"),
+    ] {
+        let found = told(action);
+        assert!(found.len() == 1 && found[0].contains(words), "{action}: {found:#?}");
+    }
+    for action in ["{scale: {replicas: 5}}", "{setEnv: {container: etcd, name: LOG_LEVEL, value: ''}}"] {
+        assert_eq!(told(action), Vec::<String>::new(), "{action}");
+    }
+}
