@@ -104,7 +104,7 @@ impl Facts {
             Effect::Phase(phase) => self.phases.push((time, *phase)),
             Effect::Chosen { step, occurrence, picked, members, damage } => {
                 let mut chosen = Occurrence::chosen(step, *occurrence, members, time);
-                chosen.alternative = picked.as_ref().map_or(0, |picked| picked.place);
+                chosen.picked.clone_from(picked);
                 chosen.affected = affected::members(&self.all, &[damage]).into_iter().collect();
                 self.occurrences.push(chosen);
             }

@@ -73,10 +73,6 @@ fn experiment(schema: &mut Value) {
                 &format!("{works} == 1"),
                 "does nothing, or two things: each step has one `fault`, one `action` or one `oneOf`",
             ),
-            (
-                "!has(self.times) || self.times <= 1 || has(self.every)",
-                "`times` needs `every`, for example every: 20s",
-            ),
             ("!has(self.after) || self.after != self.name", "`after` names the step itself"),
         ],
     );

@@ -33,6 +33,8 @@ pub(crate) struct Story {
     pub(crate) ready: Vec<(Nanos, u32)>,
     /// Whatever else the run hears.
     pub(crate) heard: Vec<(Nanos, Value)>,
+    /// Which of the step's alternatives it is, where it has some.
+    pub(crate) picked: Value,
     /// What the group loses by the fault.
     pub(crate) damage: Value,
     pub(crate) injects: bool,
@@ -81,6 +83,7 @@ impl Story {
             writes: |_| Answer::Ok(5 * MS),
             ready: Vec::new(),
             heard: Vec::new(),
+            picked: Value::Null,
             damage: json!({"down": [0], "cut": []}),
             injects: true,
             proofs: vec![7100 * MS, 8100 * MS, 9100 * MS, 10_100 * MS],
@@ -104,7 +107,8 @@ impl Story {
         if self.injects {
             effect(
                 7 * S,
-                json!({"chosen": {"step": "pause", "occurrence": 0, "members": [0], "damage": self.damage}}),
+                json!({"chosen": {"step": "pause", "occurrence": 0, "picked": self.picked, "members": [0],
+                                  "damage": self.damage}}),
             );
             effect(7 * S, json!({"apply": injection("Injected")}));
             effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));
