@@ -229,7 +229,7 @@ fn pending(world: &World, name: &str, ordinal: Ordinal, uid: &str) -> Pod {
     Pod {
         name: name.to_owned(),
         ordinal,
-        uid: uid.clone(),
+        uid: uid.to_owned(),
         ip: None,
         node: world.setup.options.name.clone(),
         phase: PodPhase::Pending,

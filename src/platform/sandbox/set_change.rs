@@ -31,7 +31,8 @@ pub async fn hold(
     let ends = Instant::now() + spec.deadline.within;
     if let Err(why) = world.board.change_set(&spec.name, &fault) {
         proving.failed(why);
-        return world.injections.report(&spec.name, proving.status());
+        world.injections.report(&spec.name, proving.status());
+        return;
     }
     let mut snapshots = world.board.snapshots();
     let mut rolling = Rolling::default();
