@@ -226,8 +226,7 @@ fn pods_of_lost_nodes(valid: &Valid) -> BTreeSet<String> {
     let Group::StatefulSet(set) = &valid.target.group else {
         return BTreeSet::new();
     };
-    let takes_a_node =
-        |work: &&Work| matches!(work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
+    let takes_a_node = |work: &&Work| matches!(work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
     let chosen = valid.steps.iter().flat_map(Step::works).filter(takes_a_node).filter_map(Work::selection);
     chosen
         .filter_map(|selection| match selection {

@@ -93,7 +93,8 @@ impl Faults {
             match self.progress[place] {
                 Progress::Waiting => {
                     if let Some(at) = self.base(steps, step, scene) {
-                        self.progress[place] = Progress::Due { at, next: 0, since: None, undecided_since: None };
+                        self.progress[place] =
+                            Progress::Due { at, next: 0, since: None, undecided_since: None };
                         return Outcome::Moved;
                     }
                     if let Start::When(when) = &step.start
@@ -130,13 +131,7 @@ impl Faults {
         Outcome::Quiet
     }
 
-    fn try_start(
-        &mut self,
-        place: usize,
-        step: &Step,
-        progress: Progress,
-        scene: &mut Scene<'_>,
-    ) -> Outcome {
+    fn try_start(&mut self, place: usize, step: &Step, progress: Progress, scene: &mut Scene<'_>) -> Outcome {
         let Progress::Due { at: due, next: number, since: over_since, undecided_since } = progress else {
             return Outcome::Quiet;
         };
@@ -306,7 +301,9 @@ impl Faults {
         let steps = &scene.brief.experiment.steps;
         let work = |step, occurrence| &draw::alternative(step, scene.brief.seed, occurrence).1.work;
         self.progress.iter().zip(steps).find_map(|(progress, step)| match progress {
-            due @ Progress::Due { at, .. } if scene.now >= *at && unrecovered(step, *due, scene).is_some() => {
+            due @ Progress::Due { at, .. }
+                if scene.now >= *at && unrecovered(step, *due, scene).is_some() =>
+            {
                 let why = unrecovered(step, *due, scene).map(|(_, why)| why).unwrap_or_default();
                 Some(format!("the target to recover, so that step {} can go on: {why}", step.name))
             }

@@ -44,7 +44,8 @@ impl Hit {
                 Deletion::start(whom?, *grace, step.follow, scene).map(Self::Platform)
             }
             Action::Host(_) | Action::Cut { .. } | Action::Shape { .. } | Action::Api(_) => {
-                Injecting::start(step, what, occurrence, whom, action, scene).map(|hit| Self::Node(Box::new(hit)))
+                Injecting::start(step, what, occurrence, whom, action, scene)
+                    .map(|hit| Self::Node(Box::new(hit)))
             }
         }
     }

@@ -83,11 +83,9 @@ impl Occurrence {
             hits.extend(sequence.start_next(step, what, number, scene));
         } else {
             let all = resolved.hits.iter();
-            hits.extend(
-                all.filter_map(|(&ordinal, action)| {
-                    Hit::start(step, what, number, Some(ordinal), action, scene)
-                }),
-            );
+            hits.extend(all.filter_map(|(&ordinal, action)| {
+                Hit::start(step, what, number, Some(ordinal), action, scene)
+            }));
         }
         Self {
             step: step.name.clone(),

@@ -50,7 +50,8 @@ impl Scene<'_> {
 
     /// Whether the target has recovered from what was over at `since`; else what is missing.
     pub(super) fn recovered(&self, since: Nanos) -> Result<(), String> {
-        let has_held = self.claims.held_after(since).is_some_and(|held| self.passed(held, self.limits().stable));
+        let has_held =
+            self.claims.held_after(since).is_some_and(|held| self.passed(held, self.limits().stable));
         match self.claims.broken() {
             Some(broken) => Err(broken),
             None if !has_held => Err("the budgets of `after` to be met for long enough".into()),

@@ -99,7 +99,11 @@ impl Alternative {
             is_taken |= !has_own && takes_common(&one.work, follow);
             alternatives.push(one);
         }
-        if is_taken { Ok(alternatives) } else { Err("no alternative takes the step's `for`: leave it out".into()) }
+        if is_taken {
+            Ok(alternatives)
+        } else {
+            Err("no alternative takes the step's `for`: leave it out".into())
+        }
     }
 
     /// As one of several is written.

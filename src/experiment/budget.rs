@@ -210,7 +210,8 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
     }
     if budget.max_increase.is_some() && !matches!(unit, Unit::Latency | Unit::Usage | Unit::Rate) {
         return Err(
-            "`maxIncrease` compares latencies, usage and rates with the baseline's: it does not fit here".into()
+            "`maxIncrease` compares latencies, usage and rates with the baseline's: it does not fit here"
+                .into(),
         );
     }
     if budget.max_increase.is_some() && part == Part::Before {
@@ -225,7 +226,9 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
         ));
     }
     if budget.exclude_faulted && !matches!(part, Part::During | Part::Always) {
-        return Err("`excludeFaulted` belongs to `during` and `always`: no fault is there at another time".into());
+        return Err(
+            "`excludeFaulted` belongs to `during` and `always`: no fault is there at another time".into()
+        );
     }
     window(sli, budget)?;
     match budget.min_samples {
@@ -275,7 +278,8 @@ fn window(sli: &Sli, budget: &Budget) -> Result<(), String> {
     }
     if budget.longest_outage.is_some() || budget.total_outage.is_some() {
         return Err(
-            "`window` is about a value, and outages are told from sample to sample: leave one of them out".into()
+            "`window` is about a value, and outages are told from sample to sample: leave one of them out"
+                .into(),
         );
     }
     if !budget.has_limits() {
@@ -371,7 +375,10 @@ mod tests {
                 "judged by its worst value in any case, so leave it out",
             ),
             (r#""sli":{"quorum":{}},"during":{"window":"10s"}"#, "each of its outages"),
-            (r#""sli":{"leaderElections":{}},"during":{"max":1,"window":"1m"}"#, "happens in the whole phase"),
+            (
+                r#""sli":{"leaderElections":{}},"during":{"max":1,"window":"1m"}"#,
+                "happens in the whole phase",
+            ),
             (
                 r#""sli":{"attachSuccess":{}},"always":{"min":"99%","window":"1m"}"#,
                 "judged by its worst value in any case",
@@ -387,7 +394,10 @@ mod tests {
                 "leave one of them out",
             ),
             (r#""sli":{"quorum":{}},"during":{"excludeFaulted":true}"#, "not told of each member"),
-            (r#""sli":{"commitLatency":{}},"during":{"max":"1s","excludeFaulted":true}"#, "not told of each member"),
+            (
+                r#""sli":{"commitLatency":{}},"during":{"max":"1s","excludeFaulted":true}"#,
+                "not told of each member",
+            ),
             (
                 r#""sli":{"podAvailability":{}},"after":{"excludeFaulted":true}"#,
                 "no fault is there at another time",

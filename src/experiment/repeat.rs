@@ -24,7 +24,8 @@ pub struct Repeat {
 
 impl Repeat {
     /// Once.
-    pub const ONCE: Self = Self { every: Every { mean: Duration::ZERO, jitter: None }, times: 1, recover_between: None };
+    pub const ONCE: Self =
+        Self { every: Every { mean: Duration::ZERO, jitter: None }, times: 1, recover_between: None };
 }
 
 /// From one start of a step to the next: always the same, or drawn anew for each occurrence.
@@ -97,7 +98,9 @@ impl<'de> Deserialize<'de> for Every {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Every, A::Error> {
                 let Drawn { mean, jitter } = Drawn::deserialize(MapAccessDeserializer::new(map))?;
                 if mean.is_zero() {
-                    return Err(A::Error::custom("`mean` must be longer than 0s: write for example mean: 10m"));
+                    return Err(A::Error::custom(
+                        "`mean` must be longer than 0s: write for example mean: 10m",
+                    ));
                 }
                 Ok(Every { mean, jitter: Some(jitter) })
             }

@@ -149,7 +149,9 @@ impl TryFrom<Wire> for Step {
             }
             (None, None, one_of) => Alternative::all(one_of, wire.lasting, wire.follow)?,
             (Some(_), _, _) | (_, Some(_), _) => {
-                return Err("has `oneOf` beside a `fault` or an `action`: make it one of the alternatives".into());
+                return Err(
+                    "has `oneOf` beside a `fault` or an `action`: make it one of the alternatives".into()
+                );
             }
         };
         let lasting = alternatives.iter().map(|one| one.lasting).max().unwrap_or_default();
@@ -175,14 +177,8 @@ impl TryFrom<Wire> for Step {
             }
             (Some(_), None) => return Err("`every` needs `times`, for example times: 3".into()),
         };
-        let step = Self {
-            name: wire.name,
-            start,
-            repeat,
-            follow: wire.follow,
-            budgets: wire.budgets,
-            alternatives,
-        };
+        let step =
+            Self { name: wire.name, start, repeat, follow: wire.follow, budgets: wire.budgets, alternatives };
         let staying = step.alternatives.iter().find(|one| one.extent() == Extent::ToTheEnd);
         if let (Some(one), 2..) = (staying, step.repeat.times) {
             let name = one.work.name();
@@ -299,7 +295,10 @@ mod tests {
     fn refuses_alternatives_that_are_none_and_says_which() {
         for (fields, words) in [
             (format!(r#""for":"5s","oneOf":[{PAUSE}]"#), "from 2 to 16, or the only one without `oneOf`"),
-            (format!(r#""oneOf":[{KILL},{PAUSE}]"#), "`oneOf[1]`: `processPause` stays until it is taken back"),
+            (
+                format!(r#""oneOf":[{KILL},{PAUSE}]"#),
+                "`oneOf[1]`: `processPause` stays until it is taken back",
+            ),
             (format!(r#""for":"5s","oneOf":[{KILL},{KILL}]"#), "no alternative takes the step's `for`"),
             (format!(r#""oneOf":[{KILL},{{}}]"#), "`oneOf[1]`: does nothing"),
             (format!(r#""oneOf":[{KILL},{{"weight":0,{}"#, &KILL[12..]), "write a number from 1 to 1000"),
@@ -308,10 +307,15 @@ mod tests {
                 "has `oneOf` beside a `fault` or an `action`",
             ),
             (
-                format!(r#""every":"20s","times":2,"oneOf":[{KILL},{{"action":{{"scale":{{"replicas":5}}}}}}]"#),
+                format!(
+                    r#""every":"20s","times":2,"oneOf":[{KILL},{{"action":{{"scale":{{"replicas":5}}}}}}]"#
+                ),
                 "`scale` stays to the end",
             ),
-            (format!(r#""recoverBetween":"9s","oneOf":[{KILL},{KILL}]"#), "add for example every: 20s and times: 3"),
+            (
+                format!(r#""recoverBetween":"9s","oneOf":[{KILL},{KILL}]"#),
+                "add for example every: 20s and times: 3",
+            ),
             (
                 format!(r#""for":"9s","every":"8s","times":2,"oneOf":[{KILL},{PAUSE}]"#),
                 "longer than `for`, which is 9s",

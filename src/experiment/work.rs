@@ -67,9 +67,7 @@ impl Work {
             Self::Fault(fault) => fault.needs_kubernetes(),
             Self::Action(Change::RolloutRestart {} | Change::Scale { .. } | Change::SetEnv { .. }) => false,
             Self::Action(
-                Change::SetImage { .. }
-                | Change::TakeSnapshot { .. }
-                | Change::RestoreSnapshot { .. },
+                Change::SetImage { .. } | Change::TakeSnapshot { .. } | Change::RestoreSnapshot { .. },
             ) => true,
         }
     }

@@ -54,18 +54,15 @@ impl Bound<'_> {
             Unit::Availability | Unit::Usage | Unit::Rate | Unit::Latency if counts_outages => {
                 self.outages(signals, limits, now)
             }
-            Unit::Availability
-            | Unit::Rate
-            | Unit::Usage
-            | Unit::Latency
-            | Unit::Events
-            | Unit::Property => match self.budget.window {
-                Some(length) => self.worst_window(signals, limits, nanos(length), now),
-                None => {
-                    let value = self.value_of(&measure, limits).unwrap_or(value);
-                    self.value(signals, limits, value, self.windows, &when, now)
+            Unit::Availability | Unit::Rate | Unit::Usage | Unit::Latency | Unit::Events | Unit::Property => {
+                match self.budget.window {
+                    Some(length) => self.worst_window(signals, limits, nanos(length), now),
+                    None => {
+                        let value = self.value_of(&measure, limits).unwrap_or(value);
+                        self.value(signals, limits, value, self.windows, &when, now)
+                    }
                 }
-            },
+            }
         };
         if finding.verdict == Verdict::Pass
             && let Some(text) = too_little_known(&measure, self.windows)
@@ -137,7 +134,8 @@ impl Bound<'_> {
     }
 
     fn outages(&self, signals: &Signals, limits: Limits, now: Nanos) -> Finding {
-        let outages = signals.outages_of(self.sli, self.whose(), self.windows, now, &|value| !limits.allow(value));
+        let outages =
+            signals.outages_of(self.sli, self.whose(), self.windows, now, &|value| !limits.allow(value));
         let longest = outages.iter().max_by_key(|outage| outage.to - outage.from);
         let longest_time = longest.map_or(0, |outage| outage.to - outage.from);
         let total: Nanos = outages.iter().map(|outage| outage.to - outage.from).sum();

@@ -39,7 +39,7 @@ pub fn alternative(step: &Step, seed: u64, occurrence: u32) -> (usize, &Alternat
     let weights: u64 = all.iter().map(|one| u64::from(one.weight)).sum();
     // By a multiplication, which every version of every library does alike. The sum is far too small for its bias to be seen.
     let drawn = generator(Purpose::Alternative, seed, &step.name, occurrence).next_u64();
-    let mut point = (u128::from(drawn) * u128::from(weights) >> 64) as u64;
+    let mut point = ((u128::from(drawn) * u128::from(weights)) >> 64) as u64;
     for (place, one) in all.iter().enumerate() {
         match point.checked_sub(u64::from(one.weight)) {
             Some(rest) => point = rest,
@@ -57,7 +57,7 @@ pub fn gap(step: &Step, seed: u64, occurrence: u32) -> Duration {
     };
     let mut source = generator(Purpose::Gap, seed, &step.name, occurrence);
     let mean = every.mean.as_nanos();
-    let share = |part: u64| mean * u128::from(part) >> 64;
+    let share = |part: u64| (mean * u128::from(part)) >> 64;
     let nanos = match jitter {
         Jitter::Uniform => mean / 2 + share(source.next_u64()),
         Jitter::Exponential => {

@@ -38,9 +38,11 @@ pub(super) fn slots(steps: &[Step], seed: u64) -> (Vec<Slot>, Vec<usize>) {
     let mut slots = Vec::new();
     for (course, first) in courses.into_iter().zip(&starts) {
         let Some(first) = *first else { continue };
-        slots.extend(
-            course.into_iter().map(|slot| Slot { start: first + slot.start, end: first + slot.end, ..slot }),
-        );
+        slots.extend(course.into_iter().map(|slot| Slot {
+            start: first + slot.start,
+            end: first + slot.end,
+            ..slot
+        }));
     }
     slots.sort_by_key(|slot| (slot.start, slot.step, slot.occurrence));
     let never = (0..steps.len()).filter(|&place| starts[place].is_none()).collect();

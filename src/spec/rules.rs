@@ -300,11 +300,7 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
         if let Start::After(before) = &step.start {
             if !known.contains(&before.as_str()) {
                 broken.push((at("steps", index, &["after"]), refuse(before)));
-            } else if experiment
-                .steps
-                .iter()
-                .any(|other| &other.name == before && other.may_stay())
-            {
+            } else if experiment.steps.iter().any(|other| &other.name == before && other.may_stay()) {
                 let message = format!(
                     "`{before}` stays until every other step is over: give it a `for` to come after it"
                 );
@@ -356,11 +352,12 @@ fn waits_for_itself(experiment: &Experiment, step: &Step) -> bool {
 
 fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let store = experiment.target.store.as_ref();
-    let waits_for_role = |step: &Step| {
-        matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }))
-    };
-    let mut asking: Vec<_> =
-        deeds(experiment).filter(|deed| deed.work().needs_roles()).map(|deed| (deed.index, deed.at(&[]))).collect();
+    let waits_for_role =
+        |step: &Step| matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }));
+    let mut asking: Vec<_> = deeds(experiment)
+        .filter(|deed| deed.work().needs_roles())
+        .map(|deed| (deed.index, deed.at(&[])))
+        .collect();
     for (index, step) in experiment.steps.iter().enumerate() {
         // Said once of each step.
         if waits_for_role(step) && asking.iter().all(|(other, _)| *other != index) {

@@ -131,7 +131,11 @@ fn says_how_the_time_between_starts_is_written() {
         refused("at: 1s", &format!("every: {every}\n      times: 3"), &format!("x.yaml:11:{place}"), words);
     };
     every("soon", "14: spec.steps[0].every:", "`soon` is not a duration: write a number with a unit");
-    every("[20s]", "14: spec.steps[0].every:", "a list is not a duration such as 20s, or {mean: 10m, jitter: exponential}");
+    every(
+        "[20s]",
+        "14: spec.steps[0].every:",
+        "a list is not a duration such as 20s, or {mean: 10m, jitter: exponential}",
+    );
     every("{mean: 20s}", "14: spec.steps[0].every:", "`jitter` is missing");
     every("{mean: 20, jitter: uniform}", "21: spec.steps[0].every.mean:", "`20` has no unit");
     every("{mean: 20s, jitter: uniformly}", "", "did you mean `uniform`?");

@@ -373,7 +373,10 @@ mod long {
         }
         fails_with(
             &desk,
-            &[(r#""longestOutage":"10s""#, r#""longestOutage":"1ms""#), (r#""min":"60%""#, r#""min":"100%""#)],
+            &[
+                (r#""longestOutage":"10s""#, r#""longestOutage":"1ms""#),
+                (r#""min":"60%""#, r#""min":"100%""#),
+            ],
             &["two of three pods are Ready nearly all of the time, in any half minute"],
         );
     }

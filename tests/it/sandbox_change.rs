@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use seatrial::api::{ApiFault, Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal};
+use seatrial::api::{
+    ApiFault, Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal,
+};
 use seatrial::platform::Nodes;
 use seatrial::platform::sandbox::pod_spec::{EnvValue, EnvVar, StartOrder};
 
@@ -118,7 +120,8 @@ fn members_that_are_scaled_away_end_from_the_highest_on_and_find_their_claims_ag
 #[test]
 fn a_variable_is_in_every_process_while_it_is_asked_for_and_what_was_there_before_afterwards() {
     let mut spec = set(2, StartOrder::Ordered, "exec sleep 1000");
-    let text = |name: &str, value: &str| EnvVar { name: name.to_owned(), value: EnvValue::Text(value.to_owned()) };
+    let text =
+        |name: &str, value: &str| EnvVar { name: name.to_owned(), value: EnvValue::Text(value.to_owned()) };
     spec.pod.containers[0].env.extend([text("COLOUR", "blue"), text("SHAPE", "round")]);
     let fixture = Fixture::up("set-env", spec);
     fixture.wait_ready();

@@ -26,10 +26,7 @@ type Tearing<'a> = ((&'a Step, &'a Fault), BTreeSet<String>);
 
 /// The first step that tears writes, and the claim templates whose volumes must be made for it; or what stands in the way
 /// of any of it.
-fn meant<'a>(
-    experiment: &'a Experiment,
-    set: &SetSpec,
-) -> Result<Option<Tearing<'a>>, Exit> {
+fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing<'a>>, Exit> {
     let mut found: Option<Tearing<'_>> = None;
     let all = || set.claims.iter().map(|claim| claim.name.clone()).collect::<BTreeSet<_>>();
     let faults = || {
@@ -62,7 +59,11 @@ fn meant<'a>(
                 "it takes a volume on a disk, and step {} takes one that tears writes, which is on none",
                 tearing.name
             );
-            return Err(refuse((step, fault), why, "make two experiments of it, or name other volumes by claims"));
+            return Err(refuse(
+                (step, fault),
+                why,
+                "make two experiments of it, or name other volumes by claims",
+            ));
         }
     }
     Ok(found)

@@ -107,13 +107,7 @@ impl Disks {
 
     /// The volumes of all members together: `lowest` and `highest` are of those that are lowest and highest. The value of
     /// a usage is the highest one there was, that of a rate the mean of the slowest volume.
-    pub(super) fn measure(
-        &self,
-        what: What,
-        whose: Whose,
-        claims: &[String],
-        windows: &[Window],
-    ) -> Measure {
+    pub(super) fn measure(&self, what: What, whose: Whose, claims: &[String], windows: &[Window]) -> Measure {
         let mut all = Measure::default();
         for (member, asked) in
             self.members.values().filter_map(|member| Some((member, member.asked(whose, windows)?)))
@@ -233,7 +227,8 @@ impl Member {
 
     /// The parts of some windows in which it counts; nothing where it never does.
     fn asked(&self, whose: Whose, windows: &[Window]) -> Option<Vec<Window>> {
-        let parts = windows.iter().flat_map(|window| self.times(whose).map(move |time| common(*window, time)));
+        let parts =
+            windows.iter().flat_map(|window| self.times(whose).map(move |time| common(*window, time)));
         let parts: Vec<Window> = parts.flatten().collect();
         (!parts.is_empty()).then_some(parts)
     }

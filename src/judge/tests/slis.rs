@@ -371,8 +371,9 @@ fn samples_that_were_not_taken_are_nobodys_fault_but_prove_nothing() {
 #[test]
 fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
     let claim = |bounds: serde_json::Value| {
-        let mut story =
-            Story::claiming(json!({"name": "c", "sli": {"commitLatency": {"quantile": 0.9}}, "always": bounds}));
+        let mut story = Story::claiming(
+            json!({"name": "c", "sli": {"commitLatency": {"quantile": 0.9}}, "always": bounds}),
+        );
         // 1.2 s of 14 s are less than a tenth of all writes, and all of a window.
         story.writes = |at| Answer::Ok(if (8 * S..9200 * MS).contains(&at) { 200 * MS } else { 5 * MS });
         story
@@ -424,14 +425,22 @@ fn members_that_a_fault_has_are_left_out_where_a_budget_asks_for_that() {
         json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "100%", "excludeFaulted": true}}),
     );
     story.heard = vec![not_ready(8 * S, &[0]), not_ready(10 * S, &[])];
-    says(&story, Verdict::Pass, "podAvailability: 100 % of members that no fault had, while faults were there");
+    says(
+        &story,
+        Verdict::Pass,
+        "podAvailability: 100 % of members that no fault had, while faults were there",
+    );
     story.heard.push(not_ready(9 * S, &[0, 1]));
     says(&story, Verdict::Fail, "(at 9.0 s: 1 of 2 pods that no fault has are ready), at least 100 %");
     // Once it is reverted, the member counts.
     story.hypothesis = json!([{"name": "up", "sli": {"podAvailability": {}},
         "always": {"longestOutage": "1s", "min": "100%", "excludeFaulted": true}}]);
     story.heard = vec![not_ready(8 * S, &[0]), not_ready(11_500 * MS, &[])];
-    says(&story, Verdict::Pass, "below 100 % for 450 ms of members that no fault had, over the whole run (at 11.0 s:");
+    says(
+        &story,
+        Verdict::Pass,
+        "below 100 % for 450 ms of members that no fault had, over the whole run (at 11.0 s:",
+    );
     story.hypothesis[0]["always"]["longestOutage"] = json!("400ms");
     says(&story, Verdict::Fail, "below 100 % for 450 ms");
     story.hypothesis[0]["always"] = json!({"longestOutage": "1s", "min": "100%"});

@@ -161,10 +161,7 @@ fn an_alternative_that_a_guard_refuses_is_refused_whatever_the_seed_chooses() {
         {"fault":{"podKill":{"members":{"count":"majority"}}}}]}]"#;
     let refusals = |guards| preview(&experiment(steps, guards), &snapshot(3), None, 1).refusals;
     let found = refusals("{}");
-    assert!(
-        found.len() == 1 && found[0].starts_with("step soak, where it chooses podKill: "),
-        "{found:?}"
-    );
+    assert!(found.len() == 1 && found[0].starts_with("step soak, where it chooses podKill: "), "{found:?}");
     assert_eq!(refusals(r#"{"allowQuorumLoss":true}"#), [""; 0]);
 }
 

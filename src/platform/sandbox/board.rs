@@ -51,13 +51,7 @@ impl Board {
         let (pods, wanted) = (BTreeMap::new(), Wanted::of(spec));
         let snapshots = watch::Sender::new(snapshot(spec, &wanted, &pods));
         let records = watch::Sender::new(Records::new(spec, Vec::new()));
-        Self {
-            spec: spec.clone(),
-            pods: Mutex::new(pods),
-            wanted: Mutex::new(wanted),
-            snapshots,
-            records,
-        }
+        Self { spec: spec.clone(), pods: Mutex::new(pods), wanted: Mutex::new(wanted), snapshots, records }
     }
 
     /// Every pod that there is now is to be replaced.

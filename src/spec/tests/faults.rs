@@ -275,12 +275,19 @@ fn judges_every_alternative_and_says_which_it_is() {
         "{found:#?}"
     );
     let found = problems(&text.replace("weight: 2", "wait: 2"));
-    assert!(found.len() == 1 && found[0].contains("spec.steps[1].oneOf[1].wait: unknown field"), "{found:#?}");
-    let attach = text.replace("podKill: {members: {ordinals: [1]}}", "volumeAttachBlock: {members: {count: 1}}");
+    assert!(
+        found.len() == 1 && found[0].contains("spec.steps[1].oneOf[1].wait: unknown field"),
+        "{found:#?}"
+    );
+    let attach =
+        text.replace("podKill: {members: {ordinals: [1]}}", "volumeAttachBlock: {members: {count: 1}}");
     let experiment = super::experiment(&document(&attach)).unwrap();
     let found = against_sandbox(&document(&attach), &experiment, &std::collections::BTreeMap::new());
     let found = found.unwrap_err();
-    assert!(found[0].to_string().contains("spec.steps[1].oneOf[1].fault: `volumeAttachBlock` is done"), "{found:#?}");
+    assert!(
+        found[0].to_string().contains("spec.steps[1].oneOf[1].fault: `volumeAttachBlock` is done"),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -297,7 +304,10 @@ fn refuses_what_no_statefulset_can_be_changed_to() {
         found
     };
     for (action, words) in [
-        ("{setEnv: {container: etcd, name: 'A=B', value: x}}", "setEnv.name: `A=B` is not the name of a variable"),
+        (
+            "{setEnv: {container: etcd, name: 'A=B', value: x}}",
+            "setEnv.name: `A=B` is not the name of a variable",
+        ),
         ("{setEnv: {container: etcd, name: '', value: x}}", "write for example LOG_LEVEL"),
         ("{scale: {replicas: 20000}}", "scale.replicas: 20000 replicas are too many: write at most 10000"),
         ("{scale: {replicas: 101}}", "101 replicas are too many for a sandbox: write at most 100"),
