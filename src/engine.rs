@@ -24,6 +24,7 @@ mod known;
 mod limits;
 mod occurrence;
 mod outbox;
+mod progress;
 mod scene;
 mod sequence;
 mod state;

@@ -12,6 +12,7 @@ pub mod draw;
 pub mod guard;
 mod preview;
 pub mod select;
+mod settings;
 mod text;
 mod timeline;
 

@@ -3,6 +3,7 @@
 use super::decide::{Obstacle, decide};
 use super::limits::after;
 use super::occurrence::Occurrence;
+use super::progress::{Progress, given_up, next, unrecovered};
 use super::scene::{Brief, Scene};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
 use crate::experiment::{Extent, Start, Step, Work, duration};
@@ -22,19 +23,6 @@ pub(super) struct Faults {
     is_rest_left_out: bool,
     /// Members whose data was destroyed: they may be up, and are not to be relied on.
     destroyed: Damage,
-}
-
-/// How far a step is.
-#[derive(Debug, Clone, Copy)]
-enum Progress {
-    /// The step that it comes after is not over.
-    Waiting,
-    /// Occurrence `next` starts when its time has come, after the one before was over at `since`.
-    Due { at: Nanos, next: u32, since: Option<Nanos>, undecided_since: Option<Nanos> },
-    /// Occurrence `number` is there, whose time came at `due`.
-    Running { due: Nanos, number: u32 },
-    /// Its last occurrence ended.
-    Over { at: Nanos },
 }
 
 /// What came of the last look.
@@ -348,37 +336,4 @@ impl Faults {
         }
         timers
     }
-}
-
-/// What comes after occurrence `number`, whose time came at `due`: the next one at its own time, or at once where that is over.
-fn next(step: &Step, due: Nanos, number: u32, scene: &Scene<'_>) -> Progress {
-    let next = number + 1;
-    if next >= step.repeat.times {
-        return Progress::Over { at: scene.now };
-    }
-    let at = after(due, draw::gap(step, scene.brief.seed, next));
-    Progress::Due { at, next, since: Some(scene.now), undecided_since: None }
-}
-
-/// Until when an occurrence waits for the target to recover from the one before, and what is missing; nothing where it need
-/// not wait, or no more.
-fn unrecovered(step: &Step, progress: Progress, scene: &Scene<'_>) -> Option<(Nanos, String)> {
-    let Progress::Due { at, since: Some(since), undecided_since: None, .. } = progress else {
-        return None;
-    };
-    let limit = step.repeat.recover_between?;
-    let why = scene.recovered(since).err()?;
-    Some((after(at.max(since), limit), why))
-}
-
-/// That nothing more is broken, and why.
-fn given_up(step: &Step, number: u32, why: &str) -> String {
-    let limit = step.repeat.recover_between.unwrap_or_default();
-    format!(
-        "nothing more was broken: the target had not recovered {} after the time of occurrence {} of {} of step {}: {why}",
-        duration::format(limit),
-        number + 1,
-        step.repeat.times,
-        step.name
-    )
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{Asked, Ruling, Standing, Writes};
 use super::select::{Choice, View};
+use super::settings::settings;
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot, WriteNeeds};
-use crate::experiment::{Experiment, Hypothesis, Start, Step, Work, duration};
+use crate::experiment::{Experiment, Hypothesis, Start, duration};
 use crate::fault::{Chooser, Damage};
 
 /// What would happen if the target stayed as it is now.
@@ -231,68 +232,6 @@ fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
         format!("all {} had a vote", snapshot.replicas)
     };
     format!("no member was asked: planned as if {who}{leader}; decided again right before each injection")
-}
-
-/// Everything that has a default, as it is in force.
-fn settings(experiment: &Experiment) -> Vec<(String, String)> {
-    let mut settings = vec![
-        ("baseline", duration::format(experiment.baseline)),
-        ("recovery", duration::format(experiment.recovery)),
-        ("guards.maxDuration", duration::format(experiment.guards.max_duration)),
-        ("guards.allowQuorumLoss", experiment.guards.allow_quorum_loss.to_string()),
-    ];
-    if let Some(workload) = &experiment.workload {
-        settings.extend([
-            ("workload.clients", workload.clients.to_string()),
-            ("workload.rate", format!("{} operations/s", workload.rate)),
-            ("workload.registers", workload.registers.to_string()),
-            ("workload.timeout", duration::format(workload.timeout)),
-            ("workload.scope.prefix", workload.scope.prefix.clone()),
-            ("workload.scope.keep", workload.scope.keep.to_string()),
-            ("workload.reads", name_of(&workload.reads)),
-            ("workload.through", name_of(&workload.through)),
-        ]);
-    }
-    let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
-    let steps = experiment.steps.iter();
-    let of_steps = steps.flat_map(|step| [apart(step), between(step), choice(step)]).flatten();
-    let of_steps = of_steps.chain(experiment.works().filter_map(driver));
-    settings.chain(of_steps).collect()
-}
-
-/// How far occurrences are apart, where that is drawn.
-fn apart(step: &Step) -> Option<(String, String)> {
-    let every = step.repeat.every;
-    every.jitter.map(|_| (format!("{}.every", step.name), every.to_string()))
-}
-
-/// How long an occurrence waits for recovery from the one before.
-fn between(step: &Step) -> Option<(String, String)> {
-    let limit = duration::format(step.repeat.recover_between?);
-    Some((format!("{}.recoverBetween", step.name), format!("{limit} at most, then nothing more is broken")))
-}
-
-/// What a step chooses from, with the weights.
-fn choice(step: &Step) -> Option<(String, String)> {
-    let weighted = step.alternatives().iter().map(|one| format!("{} ({})", one.work.name(), one.weight));
-    step.has_choice()
-        .then(|| (format!("{}.oneOf, by weight", step.name), weighted.collect::<Vec<_>>().join(", ")))
-}
-
-/// By what a step does it, where nodes have a choice: which of it is possible, each finds out on its own.
-fn driver((step, work): (&Step, &Work)) -> Option<(String, String)> {
-    let Work::Fault(fault) = work else { return None };
-    let drivers = fault.drivers();
-    (drivers.len() > 1).then(|| (format!("{}.driver", step.name), drivers.join(", else ")))
-}
-
-/// A value of a document as it is written there.
-fn name_of(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        Ok(other) => other.to_string(),
-        Err(error) => error.to_string(),
-    }
 }
 
 /// `NAME (SLI): budgets`.

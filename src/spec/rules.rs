@@ -1,15 +1,15 @@
 //! What no single section can know: names that refer to each other, faults that contradict each other, and what the
 //! store or the target cannot do.
 
+mod contradictions;
 mod disks;
 mod works;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use self::works::{Deed, deeds};
+use self::works::deeds;
 use super::TargetFacts;
-use crate::api::{DeniedResource, Ordinal};
+use crate::api::DeniedResource;
 use crate::experiment::{
     Change, Condition, Experiment, Group, MOST_IN_SANDBOX, Selection, Sli, Start, Step, When, Work,
 };
@@ -41,7 +41,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     names(experiment, &mut broken);
     references(experiment, &mut broken);
     store(experiment, &mut broken);
-    contradictions(experiment, &mut broken);
+    contradictions::find(experiment, &mut broken);
     target(experiment, &mut broken);
     parameters(experiment, &mut broken);
     workload(experiment, &mut broken);
@@ -435,69 +435,4 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
             ),
         ));
     }
-}
-
-/// When something happens, or may, as far as that is certain before the run: from the start of Faulting.
-fn windows(deed: &Deed<'_>) -> Vec<(Duration, Duration)> {
-    let (repeat, lasting) = (deed.step.repeat, deed.what.lasting);
-    match deed.step.start {
-        // When the later ones start is drawn.
-        Start::At(at) if repeat.every.jitter.is_some() => vec![(at, at + lasting)],
-        Start::At(at) => (0..repeat.times.min(1000))
-            .map(|n| (at + repeat.every.mean * n, at + repeat.every.mean * n + lasting))
-            .collect(),
-        Start::After(_) | Start::When(_) => Vec::new(),
-    }
-}
-
-/// The ordinals that something hits for certain.
-fn certain(work: &Work) -> BTreeSet<Ordinal> {
-    match work.selection() {
-        Some(Selection::Ordinals(set)) => set.iter().collect(),
-        Some(Selection::Role { .. } | Selection::Count(_)) | None => BTreeSet::new(),
-    }
-}
-
-fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    let sure: Vec<_> = deeds(experiment).map(|deed| (certain(deed.work()), windows(&deed), deed)).collect();
-    for (hit_later, windows_later, later) in &sure {
-        let earlier_ones = sure.iter().take_while(|(_, _, earlier)| earlier.index < later.index);
-        for (hit_earlier, windows_earlier, earlier) in earlier_ones {
-            let Some(why) = earlier.work().contradicts(later.work()) else {
-                continue;
-            };
-            let Some(ordinal) = hit_earlier.intersection(hit_later).next().copied() else {
-                continue;
-            };
-            if meet(windows_earlier, windows_later) {
-                let (contradicts, hits) = if earlier.step.has_choice() || later.step.has_choice() {
-                    ("may contradict", "may hit")
-                } else {
-                    ("contradicts", "hits")
-                };
-                broken.push((
-                    later.at(&[]),
-                    format!(
-                        "{contradicts} step `{}`, which {hits} ordinal {ordinal} at the same time: {why}",
-                        earlier.step.name
-                    ),
-                ));
-            }
-        }
-    }
-}
-
-/// Whether two lists of times, both by their starts and without overlaps of their own, share a moment.
-fn meet(mut some: &[(Duration, Duration)], mut others: &[(Duration, Duration)]) -> bool {
-    while let ([a, ..], [b, ..]) = (some, others) {
-        if a.0 <= b.1 && b.0 <= a.1 {
-            return true;
-        }
-        if a.1 < b.0 {
-            some = &some[1..];
-        } else {
-            others = &others[1..];
-        }
-    }
-    false
 }
