@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::experiment::{Experiment, Step, Work, duration};
+use crate::judge::defaults::STABLE_FOR;
 
 /// Field and value of everything that has a default.
 pub(super) fn settings(experiment: &Experiment) -> Vec<(String, String)> {
@@ -11,6 +12,11 @@ pub(super) fn settings(experiment: &Experiment) -> Vec<(String, String)> {
         ("recovery", duration::format(experiment.recovery)),
         ("guards.maxDuration", duration::format(experiment.guards.max_duration)),
         ("guards.allowQuorumLoss", experiment.guards.allow_quorum_loss.to_string()),
+        // Of budgets that do not say otherwise, as `must hold` shows where they do.
+        ("budgets.stableFor", duration::format(STABLE_FOR)),
+        ("budgets.window", "the whole phase".to_owned()),
+        ("budgets.minSamples", "1".to_owned()),
+        ("budgets.excludeFaulted", false.to_string()),
     ];
     if let Some(workload) = &experiment.workload {
         settings.extend([
