@@ -24,6 +24,7 @@ mod known;
 mod limits;
 mod occurrence;
 mod outbox;
+mod progress;
 mod scene;
 mod sequence;
 mod state;
@@ -101,7 +102,7 @@ impl Engine {
         let mut timers: Vec<Nanos> = self.outbox.timers().collect();
         timers.extend(self.known.timers(limits.stale));
         let mut outbox = Outbox::default();
-        let scene = Scene { brief: &self.brief, known: &self.known, outbox: &mut outbox, now: self.now };
+        let scene = self.seen_with(&mut outbox);
         timers.extend(self.faults.timers(&scene));
         timers.extend(self.state.timers(&self.brief, &self.claims));
         match self.state {
@@ -132,7 +133,7 @@ impl Engine {
     /// What the run is waiting for now, for a person.
     pub fn waiting_for(&self) -> Option<String> {
         let mut outbox = Outbox::default();
-        let scene = Scene { brief: &self.brief, known: &self.known, outbox: &mut outbox, now: self.now };
+        let scene = self.seen_with(&mut outbox);
         match self.state {
             State::Preflight { .. } => self.known.healthy().err(),
             State::Baseline { .. } => Some(match self.claims.broken() {
@@ -181,8 +182,19 @@ impl Engine {
     fn split(&mut self) -> (&mut Faults, Scene<'_>) {
         (
             &mut self.faults,
-            Scene { brief: &self.brief, known: &self.known, outbox: &mut self.outbox, now: self.now },
+            Scene {
+                brief: &self.brief,
+                known: &self.known,
+                claims: &self.claims,
+                outbox: &mut self.outbox,
+                now: self.now,
+            },
         )
+    }
+
+    /// What there is to see, without a way out.
+    fn seen_with<'a>(&'a self, outbox: &'a mut Outbox) -> Scene<'a> {
+        Scene { brief: &self.brief, known: &self.known, claims: &self.claims, outbox, now: self.now }
     }
 
     /// Whether `wait` has passed since.

@@ -4,6 +4,7 @@
 //! into the journal's first line, and read back from there. What serde cannot express as a type is checked by
 //! `try_from`, so that no other part has to check it again.
 
+mod alternative;
 mod amount;
 mod budget;
 mod change;
@@ -12,12 +13,14 @@ pub mod duration;
 mod guards;
 pub mod quantity;
 mod rate;
+mod repeat;
 mod selection;
 mod sli;
 mod step;
 mod store;
 mod target;
 mod verdict;
+mod work;
 mod workload;
 
 use std::time::Duration;
@@ -25,19 +28,22 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use alternative::Alternative;
 pub use amount::{Amount, Factor};
 pub use budget::{Budget, Hypothesis};
-pub use change::Change;
+pub use change::{Change, MOST_IN_SANDBOX};
 pub use condition::{Condition, PodState, When};
 pub use guards::{AbortCondition, Guards};
 pub use quantity::Bytes;
 pub use rate::Rate;
+pub use repeat::{Every, Jitter, Repeat};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
-pub use step::{Extent, Repeat, Start, Step, Work};
+pub use step::{Start, Step};
 pub use store::{Auth, DatabaseName, Postgres, SecretName, SecurePort, ServerName, Store, StorePort, Tls};
 pub use target::{Group, OrdinalFrom, Pods, Selector, Target};
 pub use verdict::Verdict;
+pub use work::{Extent, Work};
 pub use workload::{Reads, Scope, Through, Workload};
 
 /// `spec` of an Experiment, complete and consistent.
@@ -70,20 +76,26 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// What it destroys for good, one sentence a step.
+    /// Everything that a step may do, with the step.
+    pub fn works(&self) -> impl Iterator<Item = (&Step, &Work)> {
+        self.steps.iter().flat_map(|step| step.works().map(move |work| (step, work)))
+    }
+
+    /// What it destroys for good, or may, one sentence for each way.
     pub fn warnings(&self) -> Vec<String> {
-        let told = |step: &Step| {
-            let Work::Fault(fault) = &step.work else { return None };
+        let told = |(step, work): (&Step, &Work)| {
+            let Work::Fault(fault) = work else { return None };
             let what = fault.destroys()?;
-            Some(format!("step {} destroys data: {} {what}", step.name, fault.name()))
+            let does = if step.has_choice() { "may destroy" } else { "destroys" };
+            Some(format!("step {} {does} data: {} {what}", step.name, fault.name()))
         };
-        self.steps.iter().filter_map(told).collect()
+        self.works().filter_map(told).collect()
     }
 
     /// Why it can be run in a sandbox alone, where it can: the first step that says so.
     pub fn needs_sandbox(&self) -> Option<String> {
-        self.steps.iter().find_map(|step| {
-            let Work::Fault(fault) = &step.work else { return None };
+        self.works().find_map(|(step, work)| {
+            let Work::Fault(fault) = work else { return None };
             Some(format!("step {}: {}: {}", step.name, fault.name(), fault.needs_sandbox()?))
         })
     }

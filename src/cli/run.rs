@@ -99,15 +99,15 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
             ("and mkfs.ext4, which makes them, is not installed", "install it: apt install e2fsprogs")
         }
     };
-    let refused = experiment.steps.iter().find(|step| matches!(step.work, Work::Fault(Fault::PowerLoss(_))));
-    let Some(step) = refused else {
+    let refused = experiment.works().find(|(_, work)| matches!(work, Work::Fault(Fault::PowerLoss(_))));
+    let Some((step, work)) = refused else {
         return Ok(());
     };
     let exit = console::error(
         format_args!(
             "step {} cannot be done here: {} takes a volume with a filesystem of its own, {because}",
             step.name,
-            step.work.name()
+            work.name()
         ),
         Exit::PreflightUnmet,
     );
@@ -117,9 +117,9 @@ fn refuse_what_needs_a_filesystem(experiment: &Experiment, claims: ClaimKind) ->
 
 /// Says which step this kernel cannot do. Inside a sandbox, because there an ordinary user may try it out.
 fn refuse_what_the_kernel_lacks(experiment: &Experiment) -> Result<(), Exit> {
-    for step in &experiment.steps {
-        if let Some(why) = obstacle(step.work.name()) {
-            let (step, fault) = (&step.name, step.work.name());
+    for (step, work) in experiment.works() {
+        if let Some(why) = obstacle(work.name()) {
+            let (step, fault) = (&step.name, work.name());
             let told = format_args!("step {step} cannot be done here: {fault}: {why}");
             return Err(console::error(told, Exit::PreflightUnmet));
         }

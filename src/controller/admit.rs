@@ -220,15 +220,14 @@ pub async fn create_runner(context: &Context, identity: &Identity, valid: &Valid
     }
 }
 
-/// The members of a StatefulSet whose nodes the run takes away for certain, by their pods' names. Who leads by then, or is
+/// The members of a StatefulSet whose nodes the run names to take away, by their pods' names. Who leads by then, or is
 /// chosen by the seed, is not known yet.
 fn pods_of_lost_nodes(valid: &Valid) -> BTreeSet<String> {
     let Group::StatefulSet(set) = &valid.target.group else {
         return BTreeSet::new();
     };
-    let takes_a_node =
-        |step: &&Step| matches!(step.work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
-    let chosen = valid.steps.iter().filter(takes_a_node).filter_map(|step| step.work.selection());
+    let takes_a_node = |work: &&Work| matches!(work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
+    let chosen = valid.steps.iter().flat_map(Step::works).filter(takes_a_node).filter_map(Work::selection);
     chosen
         .filter_map(|selection| match selection {
             Selection::Ordinals(ordinals) => Some(ordinals.iter()),

@@ -2,7 +2,7 @@
 
 use super::scene::Scene;
 use crate::api::{Pod, PodPhase};
-use crate::experiment::Step;
+use crate::experiment::{Step, Work};
 use crate::fault::{Damage, Resolved};
 use crate::plan::Choice;
 use crate::plan::guard::Asked;
@@ -21,13 +21,14 @@ pub(super) enum Obstacle {
 /// Whom the occurrence hits now, with everything that it `held` meanwhile; or what is in the way.
 pub(super) fn decide(
     step: &Step,
+    work: &Work,
     occurrence: u32,
     held: &[&Damage],
     scene: &Scene<'_>,
 ) -> Result<Resolved, Obstacle> {
     let (brief, known) = (scene.brief, scene.known);
     let mut choice = Choice::new(known.view(), brief.seed, &step.name, occurrence);
-    let resolved = step.work.resolve(&mut choice).map_err(Obstacle::Undecided)?;
+    let resolved = work.resolve(&mut choice).map_err(Obstacle::Undecided)?;
     for (&ordinal, action) in &resolved.hits {
         let is_there = |pod: &&Pod| {
             pod.phase == PodPhase::Running || action.ends_who_is_going() && pod.phase == PodPhase::Terminating
@@ -40,7 +41,7 @@ pub(super) fn decide(
             return Err(Obstacle::Undecided(format!("{} has no address yet", pod.name)));
         }
     }
-    let asked = Asked::of(&brief.experiment.guards, step);
+    let asked = Asked::of(&brief.experiment.guards, step, work);
     let ruling = known.standing().judge(held, &resolved.damage, asked);
     if !ruling.holds {
         return Err(if ruling.would_hold_if_all_were_up {

@@ -1,17 +1,16 @@
 //! All steps of the experiment: when each occurrence is due, which are there, and which are over.
 
-use std::time::Duration;
-
 use super::decide::{Obstacle, decide};
 use super::limits::after;
 use super::occurrence::Occurrence;
-use super::scene::Scene;
+use super::progress::{Progress, given_up, next, unrecovered};
+use super::scene::{Brief, Scene};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::{Experiment, Extent, Start, Step};
+use crate::experiment::{Extent, Start, Step, Work, duration};
 use crate::fault::{Damage, Resolved};
-use crate::journal::entry::Effect;
+use crate::journal::entry::{Effect, Picked};
 use crate::plan::guard::Asked;
-use crate::plan::{Standing, guard};
+use crate::plan::{Standing, draw, guard};
 
 /// The steps of a run, each with how far it is.
 #[derive(Debug, Default)]
@@ -20,21 +19,10 @@ pub(super) struct Faults {
     progress: Vec<Progress>,
     active: Vec<(usize, Occurrence)>,
     took_down: Vec<(Ordinal, String)>,
+    /// Whether nothing more is to be broken.
+    is_rest_left_out: bool,
     /// Members whose data was destroyed: they may be up, and are not to be relied on.
     destroyed: Damage,
-}
-
-/// How far a step is.
-#[derive(Debug, Clone, Copy)]
-enum Progress {
-    /// The step that it comes after is not over.
-    Waiting,
-    /// Occurrence `next` starts when its time has come.
-    Due { base: Nanos, next: u32, undecided_since: Option<Nanos> },
-    /// Occurrence `number` is there.
-    Running { base: Nanos, number: u32 },
-    /// Its last occurrence ended.
-    Over { at: Nanos },
 }
 
 /// What came of the last look.
@@ -46,6 +34,8 @@ pub(super) enum Outcome {
     Moved,
     /// The guard refused a step, which was told.
     Refused,
+    /// The target did not recover between two occurrences, which was told.
+    Unrecovered,
 }
 
 impl Faults {
@@ -70,10 +60,14 @@ impl Faults {
                 self.took_down.push((ordinal, occurrence.step().into()));
             }
             if occurrence.is_over()
-                && let Progress::Running { base, number } = self.progress[*place]
+                && let Progress::Running { due, number } = self.progress[*place]
             {
                 let step = &scene.brief.experiment.steps[*place];
-                self.progress[*place] = next(step, base, number, scene.now);
+                self.progress[*place] = if self.is_rest_left_out {
+                    Progress::Over { at: scene.now }
+                } else {
+                    next(step, due, number, scene)
+                };
             }
         }
         self.active.retain(|(_, occurrence)| !occurrence.is_over());
@@ -86,14 +80,15 @@ impl Faults {
         for (place, step) in steps.iter().enumerate() {
             match self.progress[place] {
                 Progress::Waiting => {
-                    if let Some(base) = self.base(steps, step, scene) {
-                        self.progress[place] = Progress::Due { base, next: 0, undecided_since: None };
+                    if let Some(at) = self.base(steps, step, scene) {
+                        self.progress[place] =
+                            Progress::Due { at, next: 0, since: None, undecided_since: None };
                         return Outcome::Moved;
                     }
                     if let Start::When(when) = &step.start
                         && scene.passed(self.begun_at, when.within)
                     {
-                        let within = crate::experiment::duration::format(when.within);
+                        let within = duration::format(when.within);
                         let reason = format!(
                             "step {} was left out after {within}: never was it true that {}",
                             step.name, when.condition
@@ -103,8 +98,17 @@ impl Faults {
                         return Outcome::Moved;
                     }
                 }
-                Progress::Due { base, next, undecided_since } if scene.now >= due_at(step, base, next) => {
-                    let outcome = self.try_start(place, step, base, next, undecided_since, scene);
+                due @ Progress::Due { at, next, .. } if scene.now >= at => {
+                    match unrecovered(step, due, scene) {
+                        Some((until, _)) if scene.now < until => continue,
+                        Some((_, why)) => {
+                            let reason = given_up(step, next, &why);
+                            scene.outbox.say(Effect::Doubt { reason });
+                            return Outcome::Unrecovered;
+                        }
+                        None => {}
+                    }
+                    let outcome = self.try_start(place, step, due, scene);
                     if outcome != Outcome::Quiet {
                         return outcome;
                     }
@@ -115,42 +119,41 @@ impl Faults {
         Outcome::Quiet
     }
 
-    fn try_start(
-        &mut self,
-        place: usize,
-        step: &Step,
-        base: Nanos,
-        number: u32,
-        undecided_since: Option<Nanos>,
-        scene: &mut Scene<'_>,
-    ) -> Outcome {
+    fn try_start(&mut self, place: usize, step: &Step, progress: Progress, scene: &mut Scene<'_>) -> Outcome {
+        let Progress::Due { at: due, next: number, since: over_since, undecided_since } = progress else {
+            return Outcome::Quiet;
+        };
         let held: Vec<&Damage> = self.damages().chain([&self.destroyed]).collect();
-        let decided = decide(step, number, &held, scene).and_then(|resolved| {
-            self.in_the_way(step, &resolved, scene).map_or(Ok(resolved), |why| Err(Obstacle::Undecided(why)))
+        let (place_of_it, what) = draw::alternative(step, scene.brief.seed, number);
+        let work = &what.work;
+        let decided = decide(step, work, number, &held, scene).and_then(|resolved| {
+            self.in_the_way(work, &resolved, scene).map_or(Ok(resolved), |why| Err(Obstacle::Undecided(why)))
         });
         let obstacle = match decided {
             Ok(resolved) => {
-                if step.work.destroys() {
+                if work.destroys() {
                     self.destroyed.down.extend(&resolved.damage.down);
                 }
-                let occurrence = Occurrence::start(step, number, resolved, scene);
+                let picked = step.has_choice().then(|| Picked::of(place_of_it, work));
+                let occurrence = Occurrence::start(step, what, number, picked, resolved, scene);
                 self.active.push((place, occurrence));
-                self.progress[place] = Progress::Running { base, number };
+                self.progress[place] = Progress::Running { due, number };
                 return Outcome::Moved;
             }
             Err(obstacle) => obstacle,
         };
         let since = undecided_since.unwrap_or(scene.now);
-        self.progress[place] = Progress::Due { base, next: number, undecided_since: Some(since) };
+        self.progress[place] =
+            Progress::Due { at: due, next: number, since: over_since, undecided_since: Some(since) };
         let limit = scene.limits().decide;
         let is_late = scene.passed(since, limit);
         match obstacle {
             Obstacle::Undecided(_) | Obstacle::Endangers(_) if !is_late => Outcome::Quiet,
             Obstacle::Undecided(why) => {
-                let limit = crate::experiment::duration::format(limit);
+                let limit = duration::format(limit);
                 let reason = format!("step {} was left out after {limit}: {why}", step.name);
                 scene.outbox.say(Effect::Doubt { reason });
-                self.progress[place] = next(step, base, number, scene.now);
+                self.progress[place] = next(step, due, number, scene);
                 Outcome::Moved
             }
             Obstacle::Endangers(reason) | Obstacle::Refused(reason) => {
@@ -162,10 +165,10 @@ impl Faults {
 
     /// A step that is not over yet, as one is that took long to come into force, and keeps a member in a state that this one
     /// contradicts.
-    fn in_the_way(&self, step: &Step, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
+    fn in_the_way(&self, work: &Work, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
         self.active.iter().find_map(|(place, occurrence)| {
             let other = &scene.brief.experiment.steps[*place];
-            let why = other.work.contradicts(&step.work)?;
+            let why = occurrence.what(scene.brief)?.work.contradicts(work)?;
             let members = resolved.members();
             let ordinal = occurrence.members().intersection(&members).next()?;
             Some(format!("step {} still holds {}: {why}", other.name, scene.known.name(*ordinal)))
@@ -192,7 +195,9 @@ impl Faults {
         let mut steps = self.progress.iter().zip(&scene.brief.experiment.steps);
         let are_others_over = steps.all(|(progress, step)| match progress {
             Progress::Over { .. } => true,
-            Progress::Running { .. } => step.extent() == Extent::ToTheEnd,
+            Progress::Running { number, .. } => {
+                draw::alternative(step, scene.brief.seed, *number).1.extent() == Extent::ToTheEnd
+            }
             Progress::Waiting | Progress::Due { .. } => false,
         });
         let mut has_ended = false;
@@ -202,6 +207,18 @@ impl Faults {
             }
         }
         has_ended
+    }
+
+    /// Ends everything that is there, and starts nothing any more.
+    pub(super) fn leave_out_rest(&mut self, scene: &mut Scene<'_>) {
+        self.is_rest_left_out = true;
+        for progress in &mut self.progress {
+            match progress {
+                Progress::Waiting | Progress::Due { .. } => *progress = Progress::Over { at: scene.now },
+                Progress::Running { .. } | Progress::Over { .. } => {}
+            }
+        }
+        self.cut_short(scene);
     }
 
     /// Ends everything that is there.
@@ -218,9 +235,13 @@ impl Faults {
 
     /// Whether the group keeps its majority and its budgets meanwhile; nothing to say where no fault is in force. Budgets
     /// that one of the steps ignores are not asked.
-    pub(super) fn still_holds(&self, standing: &Standing, experiment: &Experiment) -> Result<(), String> {
+    pub(super) fn still_holds(&self, standing: &Standing, brief: &Brief) -> Result<(), String> {
+        let guards = &brief.experiment.guards;
         let there = self.active.iter().filter(|(_, occurrence)| occurrence.desired() == Desired::Injected);
-        let asked = there.map(|(place, _)| Asked::of(&experiment.guards, &experiment.steps[*place]));
+        let asked = there.filter_map(|(place, occurrence)| {
+            let work = &occurrence.what(brief)?.work;
+            Some(Asked::of(guards, &brief.experiment.steps[*place], work))
+        });
         let Some(asked) = asked.reduce(|one, other| Asked {
             quorum: one.quorum && other.quorum,
             budgets: one.budgets && other.budgets,
@@ -255,7 +276,7 @@ impl Faults {
     pub(super) fn are_more_to_come(&self, steps: &[Step]) -> bool {
         self.progress.iter().zip(steps).any(|(progress, step)| match progress {
             Progress::Waiting | Progress::Due { .. } => true,
-            Progress::Running { number, .. } => number + 1 < step.repeat.times,
+            Progress::Running { number, .. } => !self.is_rest_left_out && number + 1 < step.repeat.times,
             Progress::Over { .. } => false,
         })
     }
@@ -266,9 +287,16 @@ impl Faults {
             return Some(occurrence.waiting_for());
         }
         let steps = &scene.brief.experiment.steps;
+        let work = |step, occurrence| &draw::alternative(step, scene.brief.seed, occurrence).1.work;
         self.progress.iter().zip(steps).find_map(|(progress, step)| match progress {
+            due @ Progress::Due { at, .. }
+                if scene.now >= *at && unrecovered(step, *due, scene).is_some() =>
+            {
+                let why = unrecovered(step, *due, scene).map(|(_, why)| why).unwrap_or_default();
+                Some(format!("the target to recover, so that step {} can go on: {why}", step.name))
+            }
             Progress::Due { next, undecided_since, .. } => Some(match undecided_since {
-                Some(_) => match decide(step, *next, &[], scene) {
+                Some(_) => match decide(step, work(step, *next), *next, &[], scene) {
                     Ok(_) => format!("the start of step {}", step.name),
                     Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
                         format!("step {} to become possible: {why}", step.name)
@@ -296,26 +324,16 @@ impl Faults {
             if let (Progress::Waiting, Start::When(when)) = (progress, &step.start) {
                 timers.push(after(self.begun_at, when.within));
             }
-            if let Progress::Due { base, next, undecided_since } = *progress {
-                timers.push(due_at(step, base, next));
+            if let Progress::Due { at, since, undecided_since, .. } = *progress {
+                timers.push(at);
+                if let (Some(since), Some(limit)) = (since, step.repeat.recover_between) {
+                    let held = scene.claims.held_after(since);
+                    timers.extend(held.map(|held| after(held, scene.limits().stable)));
+                    timers.push(after(at.max(since), limit));
+                }
                 timers.extend(undecided_since.map(|since| after(since, scene.limits().decide)));
             }
         }
         timers
-    }
-}
-
-/// When an occurrence starts.
-fn due_at(step: &Step, base: Nanos, number: u32) -> Nanos {
-    let every: Duration = step.repeat.every.saturating_mul(number);
-    after(base, every)
-}
-
-/// What comes after occurrence `number`.
-fn next(step: &Step, base: Nanos, number: u32, now: Nanos) -> Progress {
-    if number + 1 < step.repeat.times {
-        Progress::Due { base, next: number + 1, undecided_since: None }
-    } else {
-        Progress::Over { at: now }
     }
 }

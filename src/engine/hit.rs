@@ -6,7 +6,7 @@ use crate::fault::Action;
 use super::deletion::Deletion;
 use super::injecting::Injecting;
 use super::scene::Scene;
-use crate::experiment::Step;
+use crate::experiment::{Alternative, Step};
 use std::time::Duration;
 
 /// How far a hit is on its way into force.
@@ -33,6 +33,7 @@ impl Hit {
     /// Asks for it. The member, if one is meant, has a running pod: who decides has checked that.
     pub(super) fn start(
         step: &Step,
+        what: &Alternative,
         occurrence: u32,
         whom: Option<Ordinal>,
         action: &Action,
@@ -43,7 +44,8 @@ impl Hit {
                 Deletion::start(whom?, *grace, step.follow, scene).map(Self::Platform)
             }
             Action::Host(_) | Action::Cut { .. } | Action::Shape { .. } | Action::Api(_) => {
-                Injecting::start(step, occurrence, whom, action, scene).map(|hit| Self::Node(Box::new(hit)))
+                Injecting::start(step, what, occurrence, whom, action, scene)
+                    .map(|hit| Self::Node(Box::new(hit)))
             }
         }
     }

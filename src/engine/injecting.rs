@@ -11,7 +11,7 @@ use super::scene::Scene;
 use crate::api::{
     Deadline, Desired, InjectionSpec, InjectionState, InjectionStatus, Nanos, Ordinal, Pod, PodRef,
 };
-use crate::experiment::{Extent, Step, duration};
+use crate::experiment::{Alternative, Extent, Step, duration};
 use crate::fault::Action;
 use crate::journal::entry::Effect;
 
@@ -44,6 +44,7 @@ impl Injecting {
     /// server; `None` means the StatefulSet as a whole.
     pub(super) fn start(
         step: &Step,
+        what: &Alternative,
         occurrence: u32,
         whom: Option<Ordinal>,
         action: &Action,
@@ -51,7 +52,7 @@ impl Injecting {
     ) -> Option<Self> {
         let (brief, limits) = (scene.brief, scene.limits());
         let is_api = matches!(action, Action::Api(_));
-        let extent = step.extent();
+        let extent = what.extent();
         let lasting = match extent {
             // It is over when it is proven; its deadline only ends the attempt.
             Extent::Once => Duration::ZERO,

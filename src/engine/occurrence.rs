@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::hit::{Arming, Hit};
 use super::injecting::Injecting;
 use super::limits::{after, between};
-use super::scene::Scene;
+use super::scene::{Brief, Scene};
 use super::sequence::{Outcome, Sequence};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
-use crate::experiment::{Extent, Step};
+use crate::experiment::{Alternative, Extent, Step};
 use crate::fault::{Action, Damage, Resolved};
-use crate::journal::entry::Effect;
+use crate::journal::entry::{Effect, Picked};
+use crate::plan::draw;
 
 /// A fault that is on its way, in force, or on its way out.
 #[derive(Debug)]
@@ -54,10 +55,18 @@ enum Stage {
 
 impl Occurrence {
     /// Tells what was decided and asks for every hit.
-    pub(super) fn start(step: &Step, number: u32, resolved: Resolved, scene: &mut Scene<'_>) -> Self {
+    pub(super) fn start(
+        step: &Step,
+        what: &Alternative,
+        number: u32,
+        picked: Option<Picked>,
+        resolved: Resolved,
+        scene: &mut Scene<'_>,
+    ) -> Self {
         scene.outbox.say(Effect::Chosen {
             step: step.name.clone(),
             occurrence: number,
+            picked,
             members: resolved.hits.keys().copied().collect(),
             damage: resolved.damage.clone(),
         });
@@ -67,21 +76,21 @@ impl Occurrence {
         let mut sequence = Sequence::default();
         let mut hits = Vec::new();
         if let Some(action) = &resolved.set {
-            hits.extend(Hit::start(step, number, None, action, scene));
+            hits.extend(Hit::start(step, what, number, None, action, scene));
         }
         if resolved.one_by_one {
             sequence = Sequence::of(resolved.hits);
-            hits.extend(sequence.start_next(step, number, scene));
+            hits.extend(sequence.start_next(step, what, number, scene));
         } else {
             let all = resolved.hits.iter();
-            hits.extend(
-                all.filter_map(|(&ordinal, action)| Hit::start(step, number, Some(ordinal), action, scene)),
-            );
+            hits.extend(all.filter_map(|(&ordinal, action)| {
+                Hit::start(step, what, number, Some(ordinal), action, scene)
+            }));
         }
         Self {
             step: step.name.clone(),
             number,
-            extent: step.extent(),
+            extent: what.extent(),
             is_api,
             hits,
             members,
@@ -175,7 +184,8 @@ impl Occurrence {
             Outcome::Waits => false,
             Outcome::Moved => true,
             Outcome::Next => {
-                let next = self.sequence.start_next(step, self.number, scene);
+                let what = draw::alternative(step, brief.seed, self.number).1;
+                let next = self.sequence.start_next(step, what, self.number, scene);
                 self.asked_at = scene.now;
                 self.hits.extend(next);
                 true
@@ -265,6 +275,12 @@ impl Occurrence {
             Hit::Node(hit) if !hit.is_reverted() => Some((hit.latest_revert(since, scene), &**hit)),
             Hit::Node(_) | Hit::Platform(_) => None,
         })
+    }
+
+    /// What it does.
+    pub(super) fn what<'a>(&self, brief: &'a Brief) -> Option<&'a Alternative> {
+        let step = brief.experiment.steps.iter().find(|step| step.name == self.step)?;
+        Some(draw::alternative(step, brief.seed, self.number).1)
     }
 
     /// What the group loses by it.

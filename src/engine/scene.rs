@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::known::Known;
 use super::limits::{Limits, after};
 use super::outbox::Outbox;
+use super::state::Claims;
 use crate::api::Nanos;
 use crate::experiment::Experiment;
 
@@ -36,6 +37,7 @@ impl Brief {
 pub(super) struct Scene<'a> {
     pub(super) brief: &'a Brief,
     pub(super) known: &'a Known,
+    pub(super) claims: &'a Claims,
     pub(super) outbox: &'a mut Outbox,
     pub(super) now: Nanos,
 }
@@ -44,6 +46,17 @@ impl Scene<'_> {
     /// The limits of this run.
     pub(super) fn limits(&self) -> &Limits {
         &self.brief.limits
+    }
+
+    /// Whether the target has recovered from what was over at `since`; else what is missing.
+    pub(super) fn recovered(&self, since: Nanos) -> Result<(), String> {
+        let has_held =
+            self.claims.held_after(since).is_some_and(|held| self.passed(held, self.limits().stable));
+        match self.claims.broken() {
+            Some(broken) => Err(broken),
+            None if !has_held => Err("the budgets of `after` to be met for long enough".into()),
+            None => self.known.healthy(),
+        }
     }
 
     /// Whether `wait` has passed since.

@@ -7,7 +7,7 @@ use super::hit::Hit;
 use super::limits::after;
 use super::scene::Scene;
 use crate::api::{Nanos, Ordinal};
-use crate::experiment::{Step, duration};
+use crate::experiment::{Alternative, Step, duration};
 use crate::fault::Action;
 
 /// Who is still to be hit.
@@ -53,10 +53,16 @@ impl Sequence {
     }
 
     /// Hits the next one. It has a running pod: [`Self::go_on`] has checked that.
-    pub(super) fn start_next(&mut self, step: &Step, number: u32, scene: &mut Scene<'_>) -> Option<Hit> {
+    pub(super) fn start_next(
+        &mut self,
+        step: &Step,
+        what: &Alternative,
+        number: u32,
+        scene: &mut Scene<'_>,
+    ) -> Option<Hit> {
         let (ordinal, action) = self.queue.pop_front()?;
         self.last = Some((ordinal, None));
-        Hit::start(step, number, Some(ordinal), &action, scene)
+        Hit::start(step, what, number, Some(ordinal), &action, scene)
     }
 
     /// The last one is proven; whether its replacement is there as well is told. Looks whether the next one may be hit.

@@ -2,11 +2,13 @@
 
 mod acting;
 mod any_order;
+mod choosing;
 mod ending;
 mod faulting;
 mod following;
 mod guarding;
 mod proving;
+mod recovering;
 mod rig;
 mod starting;
 mod waiting;

@@ -108,6 +108,11 @@ impl Engine {
                 self.revert_all();
                 true
             }
+            Outcome::Unrecovered => {
+                let (faults, mut scene) = self.split();
+                faults.leave_out_rest(&mut scene);
+                true
+            }
         }
     }
 
@@ -132,7 +137,7 @@ impl Engine {
         if self.is_only_answered {
             return false;
         }
-        let missing = self.faults.still_holds(&self.known.standing(), &self.brief.experiment).err();
+        let missing = self.faults.still_holds(&self.known.standing(), &self.brief).err();
         let State::Faulting { endangered, .. } = &mut self.state else {
             return false;
         };
@@ -155,9 +160,7 @@ impl Engine {
         if self.stop_if_too_long(faulting_since) {
             return true;
         }
-        let stable = self.brief.limits.stable;
-        let has_held = self.claims.held_after(since).is_some_and(|held| self.passed(held, stable));
-        let is_recovered = has_held && self.known.healthy().is_ok();
+        let is_recovered = self.split().1.recovered(since).is_ok();
         let is_done = is_recovered || self.passed(since, recovery(&self.brief.experiment));
         if is_done {
             self.wind_down();

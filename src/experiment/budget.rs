@@ -40,7 +40,8 @@ pub struct Budget {
     /// The value must not be above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Amount>,
-    /// The value must not be above the run's own baseline times this.
+    /// The value must not be above the run's own baseline times this. Of latencies, of how full volumes are and of their
+    /// rates, for which a baseline below 1ms, 1 % or 1 a second counts as that much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_increase: Option<Factor>,
     /// The longest time without a break in which it may be bad.
@@ -51,6 +52,21 @@ pub struct Budget {
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
     pub total_outage: Option<Duration>,
+    /// The value is that of the worst window of this length instead of the whole phase: a quantile or a mean over a long
+    /// time hides a bad minute. Windows begin a tenth of their length apart; a phase that is shorter is one window. The
+    /// whole phase where it is left out.
+    #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<duration::Text>")]
+    pub window: Option<Duration>,
+    /// With fewer samples (operations, questions to members, looks at volumes, attempts) the claim is Inconclusive; with
+    /// `window`, where any window has fewer. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_samples: Option<u64>,
+    /// Of `during` and `always`, for what is told of each member (podAvailability, replicationLag, diskUsage, volumeIops):
+    /// whether members are left out while a fault of the run has them: those that it takes away, and those that it hits
+    /// where it takes nobody away. A fault has them until its revert is verified. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude_faulted: bool,
     /// Of `before` and `after`: for how long without a break it must be good to count as steady or recovered.
     /// Default 2s.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
@@ -58,10 +74,13 @@ pub struct Budget {
     pub stable_for: Option<Duration>,
 }
 
+/// The shortest window: below it samples are too few to say anything.
+const SHORTEST_WINDOW: Duration = Duration::from_secs(1);
+
 impl Budget {
     /// Whether it says by itself which values are good.
     fn has_limits(&self) -> bool {
-        self.min.is_some() || self.max.is_some()
+        self.min.is_some() || self.max.is_some() || self.max_increase.is_some()
     }
 }
 
@@ -189,13 +208,38 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
     if budget.stable_for.is_some() && matches!(part, Part::During | Part::Always) {
         return Err("`stableFor` says what recovered means: it belongs to `after`".into());
     }
-    if budget.max_increase.is_some() && unit != Unit::Latency {
-        return Err("`maxIncrease` compares latencies with the baseline's: it does not fit here".into());
+    if budget.max_increase.is_some() && !matches!(unit, Unit::Latency | Unit::Usage | Unit::Rate) {
+        return Err(
+            "`maxIncrease` compares latencies, usage and rates with the baseline's: it does not fit here"
+                .into(),
+        );
     }
     if budget.max_increase.is_some() && part == Part::Before {
         return Err(
             "`maxIncrease` would compare the baseline with itself: write for example max: 50ms".into()
         );
+    }
+    if budget.exclude_faulted && !sli.is_told_by_member() {
+        return Err(format!(
+            "`{}` is not told of each member, so none can be left out: leave `excludeFaulted` out",
+            sli.name()
+        ));
+    }
+    if budget.exclude_faulted && !matches!(part, Part::During | Part::Always) {
+        return Err(
+            "`excludeFaulted` belongs to `during` and `always`: no fault is there at another time".into()
+        );
+    }
+    window(sli, budget)?;
+    match budget.min_samples {
+        Some(0) => return Err("`minSamples` must be at least 1: leave it out".into()),
+        Some(_) if !sli.counts_samples() => {
+            return Err(format!(
+                "`{}` is told when it changes, so that samples say nothing of it: leave `minSamples` out",
+                sli.name()
+            ));
+        }
+        Some(_) | None => {}
     }
     if unit == Unit::Events {
         if budget.longest_outage.is_some() || budget.total_outage.is_some() {
@@ -204,6 +248,47 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
         if budget.min.is_none() && budget.max.is_none() {
             return Err("bounds nothing: write for example max: 1".into());
         }
+    }
+    Ok(())
+}
+
+/// Refuses a window that changes nothing, or about which nothing could be said.
+fn window(sli: &Sli, budget: &Budget) -> Result<(), String> {
+    let Some(window) = budget.window else {
+        return Ok(());
+    };
+    if !sli.is_of_a_whole_time() {
+        return Err(format!(
+            "`window` is about quantiles and means: `{}` is judged by {}, so leave it out",
+            sli.name(),
+            match sli.unit() {
+                Unit::Events => "what happens in the whole phase",
+                Unit::Condition => "each of its outages",
+                Unit::Availability | Unit::Usage | Unit::Rate | Unit::Latency | Unit::Property => {
+                    "its worst value in any case"
+                }
+            }
+        ));
+    }
+    if window < SHORTEST_WINDOW {
+        return Err(format!(
+            "a `window` of {} is too short to say anything: write at least 1s, for example window: 10s",
+            duration::format(window)
+        ));
+    }
+    if budget.longest_outage.is_some() || budget.total_outage.is_some() {
+        return Err(
+            "`window` is about a value, and outages are told from sample to sample: leave one of them out"
+                .into(),
+        );
+    }
+    if !budget.has_limits() {
+        let bound = match sli.unit() {
+            Unit::Latency => "max: 50ms",
+            Unit::Rate => "min: 100",
+            Unit::Availability | Unit::Condition | Unit::Usage | Unit::Events | Unit::Property => "min: 67%",
+        };
+        return Err(format!("`window` needs a bound for its value: write for example {bound}"));
     }
     Ok(())
 }
@@ -233,66 +318,4 @@ impl From<Hypothesis> for Wire {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(json: &str) -> String {
-        serde_json::from_str::<Hypothesis>(json).expect_err(json).to_string()
-    }
-
-    #[test]
-    fn a_rate_is_bounded_where_something_tells_good_from_bad() {
-        for bounds in [
-            r#""during":{"min":20}"#,
-            r#""during":{"min":20,"max":5000},"always":{"max":9000}"#,
-            r#""during":{"longestOutage":"2s"},"after":{"min":20},"recoverWithin":"5s""#,
-        ] {
-            let json =
-                format!(r#"{{"name":"a claim","sli":{{"volumeIops":{{"claims":["data"]}}}},{bounds}}}"#);
-            assert!(serde_json::from_str::<Hypothesis>(&json).is_ok(), "{json}");
-        }
-    }
-
-    #[test]
-    fn refuses_bounds_that_would_be_passed_over_in_silence() {
-        for (bounds, words) in [
-            (r#""sli":{"leaderElections":{}},"during":{}"#, "bounds nothing: write for example max: 1"),
-            (r#""sli":{"leaderElections":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
-            (r#""sli":{"claimsReclaimed":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
-            (
-                r#""sli":{"attachSuccess":{}},"recoverWithin":"5s""#,
-                "leave recoverWithin out, and write always: {min: 99%}",
-            ),
-            (r#""sli":{"snapshotSuccess":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
-            (r#""sli":{"restoreTime":{}},"recoverWithin":"5s""#, "always: {max: 1m}"),
-            (r#""sli":{"durability":{}},"recoverWithin":"5s""#, "it takes no budget"),
-            (
-                r#""sli":{"commitLatency":{}},"before":{"maxIncrease":"2x"}"#,
-                "compare the baseline with itself",
-            ),
-            (r#""sli":{"quorum":{}},"after":{"step":"cut"}"#, "`step` belongs to `during`"),
-            (r#""sli":{"quorum":{}},"during":{"stableFor":"1s"}"#, "it belongs to `after`"),
-            (r#""sli":{"volumeIops":{}}"#, "no usual value, so nothing tells good from bad"),
-            (
-                r#""sli":{"volumeIops":{}},"during":{"longestOutage":"2s"}"#,
-                "write for example after: {min: 100}",
-            ),
-            (r#""sli":{"volumeIops":{}},"during":{"min":1},"recoverWithin":"5s""#, "no usual value"),
-            (
-                r#""sli":{"volumeIops":{}},"during":{"min":"80%"}"#,
-                "`80%` is not a number per second: write 100",
-            ),
-            (r#""sli":{"volumeIops":{}},"during":{"min":1,"maxIncrease":"2x"}"#, "it does not fit here"),
-            (r#""sli":{"diskUsage":{}},"always":{"max":"101%"}"#, "is not a share of a disk: write 80%"),
-            (r#""sli":{"diskUsage":{}},"always":{"max":80}"#, "`80` is not a share of a disk: write 80%"),
-            (r#""sli":{"diskUsage":{"claim":"data"}}"#, "unknown field `claim`"),
-            (
-                r#""sli":{"podAvailability":{}},"always":{"min":1,"max":"50%"}"#,
-                "no value is at least 1 and at most 50%: exchange them",
-            ),
-        ] {
-            let found = refusal(&format!(r#"{{"name":"a claim",{bounds}}}"#));
-            assert!(found.contains(words), "{bounds}: {found}");
-        }
-    }
-}
+mod tests;

@@ -67,6 +67,17 @@ pub enum Change {
     },
 }
 
+/// The most pods that a sandbox runs.
+pub const MOST_IN_SANDBOX: u32 = 100;
+
+/// More pods than anybody scales to by intention: a snapshot that shows more is not believed.
+const MOST_REPLICAS: u32 = 10_000;
+
+/// Whether an environment can have a variable of this name: printable, and not empty (environ(7)).
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != '=')
+}
+
 impl Change {
     /// Its name in documents.
     pub fn name(&self) -> &'static str {
@@ -96,6 +107,27 @@ impl Change {
         match self {
             Self::RolloutRestart {} | Self::TakeSnapshot { .. } | Self::RestoreSnapshot { .. } => true,
             Self::Scale { .. } | Self::SetImage { .. } | Self::SetEnv { .. } => false,
+        }
+    }
+
+    /// What no platform would take of its parameters, with the field.
+    pub fn wrong(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Scale { replicas } if *replicas > MOST_REPLICAS => {
+                Some(("replicas", format!("{replicas} replicas are too many: write at most {MOST_REPLICAS}")))
+            }
+            Self::SetEnv { name, .. } if !is_variable(name) => {
+                Some(("name", format!("`{name}` is not the name of a variable: write for example LOG_LEVEL")))
+            }
+            Self::SetEnv { value, .. } if value.contains('\0') => {
+                Some(("value", "no variable can hold a zero byte: leave it out".into()))
+            }
+            Self::RolloutRestart {}
+            | Self::Scale { .. }
+            | Self::SetImage { .. }
+            | Self::SetEnv { .. }
+            | Self::TakeSnapshot { .. }
+            | Self::RestoreSnapshot { .. } => None,
         }
     }
 

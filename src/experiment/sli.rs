@@ -165,6 +165,45 @@ impl Sli {
         matches!(self, Self::AttachSuccess {} | Self::SnapshotSuccess {} | Self::RestoreTime {})
     }
 
+    /// Whether a phase's value is one of all its moments together, a quantile or a mean.
+    pub fn is_of_a_whole_time(&self) -> bool {
+        matches!(self, Self::PodAvailability {} | Self::CommitLatency { .. } | Self::VolumeIops { .. })
+    }
+
+    /// Whether it is told of each member, so that some can be left out.
+    pub fn is_told_by_member(&self) -> bool {
+        matches!(
+            self,
+            Self::PodAvailability {}
+                | Self::ReplicationLag {}
+                | Self::DiskUsage { .. }
+                | Self::VolumeIops { .. }
+        )
+    }
+
+    /// Whether it is sampled again and again, or tried, so that many samples say more than few.
+    pub fn counts_samples(&self) -> bool {
+        match self {
+            Self::Quorum {}
+            | Self::LeaderElections {}
+            | Self::ReplicationLag {}
+            | Self::CommitLatency { .. }
+            | Self::AttachSuccess {}
+            | Self::SnapshotSuccess {}
+            | Self::RestoreTime {}
+            | Self::DiskUsage { .. }
+            | Self::VolumeIops { .. }
+            | Self::ApiErrors {} => true,
+            Self::PodAvailability {}
+            | Self::SchedulerPending {}
+            | Self::RolloutSuccess {}
+            | Self::AttachLatency {}
+            | Self::ClaimsReclaimed {}
+            | Self::Durability {}
+            | Self::Linearizability {} => false,
+        }
+    }
+
     /// Whether it is measured by the claims and volumes of the target.
     pub fn needs_volumes(&self) -> bool {
         matches!(self, Self::AttachSuccess {} | Self::AttachLatency {} | Self::ClaimsReclaimed {})

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{InjectionSpec, InjectionStatus, Measured, Members, Nanos, Ordinal, Snapshot, Volumes};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Work};
 use crate::fault::Damage;
 
 /// The schema that this version writes; every released one can be read.
@@ -134,6 +134,9 @@ pub enum Effect {
         step: String,
         /// Which occurrence, from 0.
         occurrence: u32,
+        /// What it does, where the step has a choice.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        picked: Option<Picked>,
         /// Whom it hits.
         members: Vec<Ordinal>,
         /// What the group loses.
@@ -200,6 +203,23 @@ pub enum Effect {
     },
     /// Nothing more will happen.
     Finish {},
+}
+
+/// One of the alternatives of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Picked {
+    /// Its place in `oneOf`, from 0.
+    pub place: u32,
+    /// Its fault's or action's name, for a person.
+    pub name: String,
+}
+
+impl Picked {
+    /// The alternative at this place, which does this.
+    pub fn of(place: usize, work: &Work) -> Self {
+        Self { place: place as u32, name: work.name().into() }
+    }
 }
 
 /// Where a run is.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::judgement::{Finding, Outage, Scope};
 use super::limits::{Limits, nanos};
 use super::series::{Measure, Window};
-use super::signals::Signals;
+use super::signals::{Signals, Whose};
 use super::words;
 use crate::api::Nanos;
 use crate::experiment::{Budget, Sli, Unit, Verdict};
@@ -26,7 +26,7 @@ pub(super) struct Bound<'a> {
 impl Bound<'_> {
     /// Judges it. `now` is the moment up to which open operations have waited.
     pub(super) fn judge(&self, signals: &Signals, now: Nanos) -> Finding {
-        let measure = signals.measure(self.sli, self.windows, now);
+        let measure = signals.measure_of(self.sli, self.whose(), self.windows, now);
         let subject = subject(self.sli);
         let when = self.when();
         let Some(value) = measure.value else {
@@ -40,6 +40,9 @@ impl Bound<'_> {
             let verdict = if is_steady { Verdict::Pass } else { Verdict::Inconclusive };
             return self.finding(verdict, format!("{subject}: {why} {when}"));
         };
+        if let Some(text) = self.too_few(&measure) {
+            return self.finding(Verdict::Inconclusive, format!("{subject}: {text} {when}"));
+        }
         let limits = Limits::of(self.sli, self.budget, self.recovered, self.baseline);
         let Ok(limits) = limits else {
             let text = format!("{subject}: nothing was measured before the first fault to compare with");
@@ -51,9 +54,14 @@ impl Bound<'_> {
             Unit::Availability | Unit::Usage | Unit::Rate | Unit::Latency if counts_outages => {
                 self.outages(signals, limits, now)
             }
-            Unit::Rate => self.value(signals, limits, worse_end(&measure, limits).unwrap_or(value), now),
-            Unit::Availability | Unit::Usage | Unit::Latency | Unit::Events | Unit::Property => {
-                self.value(signals, limits, value, now)
+            Unit::Availability | Unit::Rate | Unit::Usage | Unit::Latency | Unit::Events | Unit::Property => {
+                match self.budget.window {
+                    Some(length) => self.worst_window(signals, limits, nanos(length), now),
+                    None => {
+                        let value = self.value_of(&measure, limits).unwrap_or(value);
+                        self.value(signals, limits, value, self.windows, &when, now)
+                    }
+                }
             }
         };
         if finding.verdict == Verdict::Pass
@@ -76,8 +84,58 @@ impl Bound<'_> {
         finding
     }
 
+    /// The value that the limits are about.
+    fn value_of(&self, measure: &Measure, limits: Limits) -> Option<u64> {
+        match self.sli.unit() {
+            Unit::Rate => worse_end(measure, limits),
+            Unit::Availability
+            | Unit::Condition
+            | Unit::Usage
+            | Unit::Latency
+            | Unit::Events
+            | Unit::Property => measure.value,
+        }
+    }
+
+    /// That there are too few samples, if so.
+    fn too_few(&self, measure: &Measure) -> Option<String> {
+        let wanted = self.budget.min_samples?;
+        let there = measure.samples.saturating_sub(measure.not_sampled);
+        (there < wanted).then(|| format!("{there} samples, at least {wanted} are needed,"))
+    }
+
+    /// Judges the worst of all windows of this length.
+    fn worst_window(&self, signals: &Signals, limits: Limits, length: Nanos, now: Nanos) -> Finding {
+        let mut worst: Option<(u64, Window)> = None;
+        for window in sliding(self.windows, length) {
+            let measure = signals.measure_of(self.sli, self.whose(), &[window], now);
+            let place =
+                || format!("in {} from {} on", words::time(window.length()), words::moment(window.from));
+            if let Some(text) = self.too_few(&measure) {
+                let text = format!("{}: {text} {} {}", subject(self.sli), place(), self.when());
+                return self.finding(Verdict::Inconclusive, text);
+            }
+            let Some(value) = self.value_of(&measure, limits) else { continue };
+            if worst.is_none_or(|(known, _)| limits.excess(value) > limits.excess(known)) {
+                worst = Some((value, window));
+            }
+        }
+        let Some((value, window)) = worst else {
+            let text = format!("{}: {} {}", subject(self.sli), nothing(self.sli), self.when());
+            return self.finding(Verdict::Inconclusive, text);
+        };
+        let when = format!(
+            "in the worst {}, from {} on, {}",
+            words::time(window.length()),
+            words::moment(window.from),
+            self.when()
+        );
+        self.value(signals, limits, value, &[window], &when, now)
+    }
+
     fn outages(&self, signals: &Signals, limits: Limits, now: Nanos) -> Finding {
-        let outages = signals.outages(self.sli, self.windows, now, &|value| !limits.allow(value));
+        let outages =
+            signals.outages_of(self.sli, self.whose(), self.windows, now, &|value| !limits.allow(value));
         let longest = outages.iter().max_by_key(|outage| outage.to - outage.from);
         let longest_time = longest.map_or(0, |outage| outage.to - outage.from);
         let total: Nanos = outages.iter().map(|outage| outage.to - outage.from).sum();
@@ -113,11 +171,18 @@ impl Bound<'_> {
         self.finding(self.violated(is_violated), text)
     }
 
-    fn value(&self, signals: &Signals, limits: Limits, value: u64, now: Nanos) -> Finding {
+    fn value(
+        &self,
+        signals: &Signals,
+        limits: Limits,
+        value: u64,
+        windows: &[Window],
+        when: &str,
+        now: Nanos,
+    ) -> Finding {
         let unit = self.sli.unit();
         let shown = words::value(unit, value);
         let subject = subject(self.sli);
-        let when = self.when();
         let allowed = match (limits.min, limits.max) {
             (None, None) => String::new(),
             (Some(min), None) => format!(", at least {}", words::value(unit, min)),
@@ -129,7 +194,7 @@ impl Bound<'_> {
         let is_violated = !limits.allow(value);
         let because = if is_violated {
             signals
-                .outages(self.sli, self.windows, now, &|value| !limits.allow(value))
+                .outages_of(self.sli, self.whose(), windows, now, &|value| !limits.allow(value))
                 .first()
                 .map(|outage| format!(" ({})", because(outage)))
                 .unwrap_or_default()
@@ -157,11 +222,23 @@ impl Bound<'_> {
         }
     }
 
+    fn whose(&self) -> Whose {
+        if self.budget.exclude_faulted { Whose::Unfaulted } else { Whose::Everybody }
+    }
+
     fn finding(&self, verdict: Verdict, sentence: String) -> Finding {
         Finding { scope: self.scope, step: self.step.map(ToOwned::to_owned), verdict, sentence }
     }
 
     fn when(&self) -> String {
+        let whose = match self.whose() {
+            Whose::Everybody => "",
+            Whose::Unfaulted => "of members that no fault had, ",
+        };
+        format!("{whose}{}", self.phase())
+    }
+
+    fn phase(&self) -> String {
         match (self.scope, self.step) {
             (Scope::Before, _) => "before the first fault".into(),
             (Scope::During, None) => "while faults were there".into(),
@@ -193,6 +270,17 @@ impl Bound<'_> {
             }
         }
     }
+}
+
+/// Every window of this length in some times, a tenth of it apart, and the last one of each; all of a time that is shorter.
+fn sliding(times: &[Window], length: Nanos) -> impl Iterator<Item = Window> {
+    times.iter().filter(|time| time.length() > 0).flat_map(move |&time| {
+        let last = time.to.saturating_sub(length).max(time.from);
+        let step = (length / 10).max(1);
+        let starts = (0..).map(move |n: u64| time.from.saturating_add(n.saturating_mul(step)));
+        let inside = starts.take_while(move |&from| from < last).chain([last]);
+        inside.map(move |from| Window::new(from, from.saturating_add(length).min(time.to)))
+    })
 }
 
 /// Of what is too low at one end and too high at the other: the end that is out, or the one that is bounded.

@@ -5,7 +5,7 @@ use super::data;
 use super::defaults::{self, Bounds};
 use super::facts::Facts;
 use super::judgement::{Claim, Finding, Numbers, Recovery, Scope};
-use super::limits::{Limits, nanos};
+use super::limits::{self, Limits, nanos};
 use super::recovery;
 use super::series::Window;
 use super::signals::Signals;
@@ -41,8 +41,7 @@ impl Evidence<'_> {
         let sli = &hypothesis.sli;
         let bounds = defaults::bounds(hypothesis);
         let before = self.windows.before();
-        let baseline =
-            self.signals.measure(sli, &before, self.facts.end).value.filter(|&value| value < u64::MAX);
+        let baseline = limits::baseline(sli, &self.signals.measure(sli, &before, self.facts.end));
         let recovery =
             bounds.recovered.as_ref().and_then(|budget| self.recovery(sli, budget, baseline, hypothesis));
         let recovered = recovery.as_ref().and_then(|recovery| recovery.recovered);

@@ -102,8 +102,9 @@ impl Facts {
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
             Effect::Phase(phase) => self.phases.push((time, *phase)),
-            Effect::Chosen { step, occurrence, members, damage } => {
+            Effect::Chosen { step, occurrence, picked, members, damage } => {
                 let mut chosen = Occurrence::chosen(step, *occurrence, members, time);
+                chosen.picked.clone_from(picked);
                 chosen.affected = affected::members(&self.all, &[damage]).into_iter().collect();
                 self.occurrences.push(chosen);
             }

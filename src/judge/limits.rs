@@ -2,12 +2,26 @@
 
 use std::time::Duration;
 
+use super::series::Measure;
 use super::signals::ALL;
 use crate::api::Nanos;
 use crate::experiment::{Budget, Sli, Unit};
 
 /// A baseline below this is noise of clocks and samplers: `maxIncrease` compares with at least this.
 pub const BASELINE_FLOOR: Nanos = 1_000_000;
+
+/// The same of a share, in millionths: 1 %.
+const USAGE_FLOOR: u64 = 10_000;
+
+/// The same of a rate.
+const RATE_FLOOR: u64 = 1;
+
+/// What `maxIncrease` compares with: the value of the time before the first fault; of rates, that of the busiest volume,
+/// because `max` is about that one.
+pub(super) fn baseline(sli: &Sli, before: &Measure) -> Option<u64> {
+    let value = if sli.unit() == Unit::Rate { before.highest } else { before.value };
+    value.filter(|&value| value < u64::MAX)
+}
 
 /// The values that are good, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +51,14 @@ impl Limits {
             max: source.max.map(|amount| amount.in_unit(unit)),
         };
         if let Some(factor) = source.max_increase {
-            let increased = factor.of(baseline.ok_or(NoBaseline)?.max(BASELINE_FLOOR));
+            let floor = match unit {
+                Unit::Usage => USAGE_FLOOR,
+                Unit::Rate => RATE_FLOOR,
+                Unit::Latency | Unit::Availability | Unit::Condition | Unit::Events | Unit::Property => {
+                    BASELINE_FLOOR
+                }
+            };
+            let increased = factor.of(baseline.ok_or(NoBaseline)?.max(floor));
             limits.max = Some(limits.max.map_or(increased, |max| max.min(increased)));
         }
         match unit {
@@ -47,6 +68,14 @@ impl Limits {
             }
         }
         Ok(limits)
+    }
+
+    /// How far a value is beyond what is allowed; the farther below nothing, the better.
+    pub(super) fn excess(self, value: u64) -> i128 {
+        let value = i128::from(value);
+        let over = self.max.map(|max| value - i128::from(max));
+        let under = self.min.map(|min| i128::from(min) - value);
+        over.into_iter().chain(under).max().unwrap_or(i128::MIN)
     }
 
     pub(super) fn allow(self, value: u64) -> bool {

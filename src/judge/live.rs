@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::bound::subject;
 use super::defaults::{self, Bounds};
-use super::limits::{Limits, nanos};
+use super::limits::{self, Limits, nanos};
 use super::recovery::{is_good, stable_for};
 use super::series::Window;
 use super::signals::{ALL, Signals};
@@ -167,11 +167,8 @@ impl Live {
     fn take_baseline(&mut self, now: Nanos) {
         let window = Window::new(self.steady.max(now.saturating_sub(self.kept)), now);
         for claim in &mut self.claims {
-            claim.baseline = self
-                .signals
-                .measure(&claim.hypothesis.sli, &[window], now)
-                .value
-                .filter(|&value| value < u64::MAX);
+            let sli = &claim.hypothesis.sli;
+            claim.baseline = limits::baseline(sli, &self.signals.measure(sli, &[window], now));
         }
     }
 

@@ -20,11 +20,7 @@ pub const RENEWAL: Nanos = 1_750_000_000;
 
 /// What a report says of an occurrence.
 pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &Facts) -> StepOutcome {
-    let fault = experiment
-        .steps
-        .iter()
-        .find(|step| step.name == occurrence.step)
-        .map_or("unknown", |step| step.work.name());
+    let fault = occurrence.what(experiment).map_or("unknown", |what| what.work.name());
     let shares = occurrence
         .hits
         .values()

@@ -5,6 +5,7 @@ mod attaches;
 mod commits;
 mod disks;
 mod elections;
+mod faulted;
 mod lag;
 mod pending;
 mod quorum;
@@ -13,14 +14,12 @@ mod requests;
 mod snapshots;
 mod waits;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::affected;
 use super::judgement::Outage;
 use super::series::{Kind, Measure, Point, Sample, Series, Window};
 use crate::api::{Members, Nanos, Ordinal, Snapshot, Volumes};
 use crate::experiment::Sli;
-use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Input, Line};
 use crate::journal::op::OpLine;
 
@@ -52,7 +51,19 @@ pub struct Signals {
     pub elections: Elections,
     /// What the clients wrote, and how long it took.
     pub commits: Commits,
-    faulted: BTreeMap<(String, u32), Damage>,
+    faulted: faulted::Faulted,
+    /// The newest snapshot, and the pods in it that no fault has.
+    shown: Option<Snapshot>,
+    unfaulted_pods: Series,
+}
+
+/// Whose samples count, of what is told of each member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of all members.
+    Everybody,
+    /// Those of members that no fault of the run has at that time.
+    Unfaulted,
 }
 
 impl Signals {
@@ -72,7 +83,9 @@ impl Signals {
             lag: lag::Lag::default(),
             elections: Elections::default(),
             commits: Commits::default(),
-            faulted: BTreeMap::new(),
+            faulted: faulted::Faulted::default(),
+            shown: None,
+            unfaulted_pods: Series::new(Kind::Changes),
         }
     }
 
@@ -118,6 +131,8 @@ impl Signals {
         self.reclaims.pods(snapshot);
         self.disks.pods(time, snapshot);
         self.rollout.push(rollout(time, snapshot));
+        self.shown = Some(snapshot.clone());
+        self.look_at_unfaulted(time);
         if snapshot.replicas == 0 {
             return;
         }
@@ -127,6 +142,24 @@ impl Signals {
             sample: Sample::Value(ready * ALL / u64::from(snapshot.replicas)),
             why: format!("{ready} of {} pods are ready", snapshot.replicas),
         });
+    }
+
+    /// Who is there now of those that no fault has.
+    fn look_at_unfaulted(&mut self, time: Nanos) {
+        let Some(snapshot) = &self.shown else { return };
+        let all: BTreeSet<Ordinal> = snapshot.ordinals().collect();
+        let had = self.faulted.had(&all);
+        let left: Vec<Ordinal> = all.difference(&had).copied().collect();
+        let is_ready = |ordinal: &&Ordinal| snapshot.pod(**ordinal).is_some_and(|pod| pod.ready);
+        let ready = left.iter().filter(is_ready).count() as u64;
+        let (sample, why) = match (ready * ALL).checked_div(left.len() as u64) {
+            Some(share) => {
+                (Sample::Value(share), format!("{ready} of {} pods that no fault has are ready", left.len()))
+            }
+            None => (Sample::NotSampled, "every member is under a fault".into()),
+        };
+        self.unfaulted_pods.push(Point { at: time, sample, why });
+        self.disks.faulted(time, &had);
     }
 
     fn volumes(&mut self, time: Nanos, volumes: &Volumes) {
@@ -143,20 +176,20 @@ impl Signals {
 
     fn members(&mut self, time: Nanos, members: &Members) {
         let all = members.members.iter().map(|member| member.ordinal).collect();
-        let damages: Vec<&Damage> = self.faulted.values().collect();
-        let faulted = affected::members(&all, &damages);
         self.quorum.take(time, members);
-        self.lag.take(time, members, &faulted);
+        self.lag.take(time, members, &self.faulted.lost(&all), &self.faulted.had(&all));
         self.elections.take(time, members);
     }
 
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
-            Effect::Chosen { step, occurrence, damage, members: _ } => {
-                self.faulted.insert((step.clone(), *occurrence), damage.clone());
+            Effect::Chosen { step, occurrence, members, damage, picked: _ } => {
+                self.faulted.begin(step, *occurrence, members, damage);
+                self.look_at_unfaulted(time);
             }
             Effect::Ended { step, occurrence, .. } => {
-                self.faulted.remove(&(step.clone(), *occurrence));
+                self.faulted.end(step, *occurrence);
+                self.look_at_unfaulted(time);
             }
             Effect::Apply(spec) => self.snapshots.asked(time, spec),
             Effect::Refused { .. } | Effect::Abort { .. } => self.snapshots.cut_short(),
@@ -176,6 +209,7 @@ impl Signals {
     /// Forgets what no window from `before` on can see.
     pub fn forget(&mut self, before: Nanos) {
         self.pods.forget(before);
+        self.unfaulted_pods.forget(before);
         self.pending.forget(before);
         self.rollout.forget(before);
         self.requests.forget(before);
@@ -192,8 +226,13 @@ impl Signals {
 
     /// What the samples in some windows say together. `now` is the moment up to which open operations have waited.
     pub fn measure(&self, sli: &Sli, windows: &[Window], now: Nanos) -> Measure {
+        self.measure_of(sli, Whose::Everybody, windows, now)
+    }
+
+    /// The same of these members' samples.
+    pub(super) fn measure_of(&self, sli: &Sli, whose: Whose, windows: &[Window], now: Nanos) -> Measure {
         match sli {
-            Sli::PodAvailability {} => self.pods.measure(windows),
+            Sli::PodAvailability {} => self.pods_of(whose).measure(windows),
             Sli::SchedulerPending {} => self.pending.waits().measure(windows, now),
             Sli::RolloutSuccess {} => self.rollout.measure(windows),
             Sli::ApiErrors {} => self.requests.measure(windows),
@@ -208,11 +247,11 @@ impl Signals {
             }
             Sli::SnapshotSuccess {} => self.snapshots.success(windows),
             Sli::RestoreTime {} => self.snapshots.restore_time(windows),
-            Sli::DiskUsage { claims } => self.disks.measure(What::Usage, claims, windows),
-            Sli::VolumeIops { claims } => self.disks.measure(What::Rate, claims, windows),
+            Sli::DiskUsage { claims } => self.disks.measure(What::Usage, whose, claims, windows),
+            Sli::VolumeIops { claims } => self.disks.measure(What::Rate, whose, claims, windows),
             Sli::Quorum {} => self.quorum.series.measure(windows),
             Sli::ReplicationLag {} => {
-                let measure = self.lag.series.measure(windows);
+                let measure = self.lag.of(whose).measure(windows);
                 Measure {
                     value: if measure.unreachable > 0 { Some(u64::MAX) } else { measure.highest },
                     ..measure
@@ -224,6 +263,13 @@ impl Signals {
         }
     }
 
+    fn pods_of(&self, whose: Whose) -> &Series {
+        match whose {
+            Whose::Everybody => &self.pods,
+            Whose::Unfaulted => &self.unfaulted_pods,
+        }
+    }
+
     /// The times in some windows in which values were bad.
     pub fn outages(
         &self,
@@ -232,8 +278,20 @@ impl Signals {
         now: Nanos,
         bad: &dyn Fn(u64) -> bool,
     ) -> Vec<Outage> {
+        self.outages_of(sli, Whose::Everybody, windows, now, bad)
+    }
+
+    /// The same of these members' values.
+    pub(super) fn outages_of(
+        &self,
+        sli: &Sli,
+        whose: Whose,
+        windows: &[Window],
+        now: Nanos,
+        bad: &dyn Fn(u64) -> bool,
+    ) -> Vec<Outage> {
         match sli {
-            Sli::PodAvailability {} => self.pods.outages(windows, bad),
+            Sli::PodAvailability {} => self.pods_of(whose).outages(windows, bad),
             Sli::SchedulerPending {} => self.pending.waits().outages(windows, now, bad),
             Sli::RolloutSuccess {} => self.rollout.outages(windows, bad),
             Sli::AttachSuccess {} => self.attaches.failures(windows, now),
@@ -241,10 +299,10 @@ impl Signals {
             Sli::ClaimsReclaimed {} => self.reclaims.events(windows),
             Sli::SnapshotSuccess {} => self.snapshots.failures(windows),
             Sli::RestoreTime {} => self.snapshots.slow(windows, bad),
-            Sli::DiskUsage { claims } => self.disks.outages(What::Usage, claims, windows, bad),
-            Sli::VolumeIops { claims } => self.disks.outages(What::Rate, claims, windows, bad),
+            Sli::DiskUsage { claims } => self.disks.outages(What::Usage, whose, claims, windows, bad),
+            Sli::VolumeIops { claims } => self.disks.outages(What::Rate, whose, claims, windows, bad),
             Sli::Quorum {} => self.quorum.series.outages(windows, bad),
-            Sli::ReplicationLag {} => self.lag.series.outages(windows, bad),
+            Sli::ReplicationLag {} => self.lag.of(whose).outages(windows, bad),
             Sli::CommitLatency { quantile } => {
                 self.commits.series(windows, quantile.thousandths(), now, bad).outages(windows, bad)
             }
@@ -297,7 +355,7 @@ impl Signals {
             Sli::DiskUsage { claims } => self.disks.moments(What::Usage, claims, window),
             Sli::VolumeIops { claims } => self.disks.moments(What::Rate, claims, window),
             Sli::Quorum {} => self.quorum.series.moments(window),
-            Sli::ReplicationLag {} => self.lag.series.moments(window),
+            Sli::ReplicationLag {} => self.lag.of(Whose::Everybody).moments(window),
             Sli::CommitLatency { .. } => self.commits.moments(window, reach),
             Sli::LeaderElections {}
             | Sli::AttachSuccess {}

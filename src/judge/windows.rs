@@ -53,10 +53,7 @@ impl Windows {
             .iter()
             .map(|occurrence| FaultTime {
                 step: occurrence.step.clone(),
-                is_once: experiment
-                    .steps
-                    .iter()
-                    .any(|step| step.name == occurrence.step && step.extent() == Extent::Once),
+                is_once: occurrence.what(experiment).is_some_and(|what| what.extent() == Extent::Once),
                 window: Window::new(occurrence.chosen, occurrence.ended.unwrap_or(until)),
             })
             .collect();

@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Ordinal;
-use crate::experiment::{Guards, Step};
+use crate::experiment::{Guards, Step, Work};
 use crate::fault::Damage;
 
 mod arithmetic;
@@ -55,9 +55,9 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// What these guards ask of a step.
-    pub fn of(guards: &Guards, step: &Step) -> Self {
-        Self { quorum: !guards.allow_quorum_loss, budgets: !step.ignores_budgets() }
+    /// What these guards ask of a step that does this.
+    pub fn of(guards: &Guards, step: &Step, work: &Work) -> Self {
+        Self { quorum: !guards.allow_quorum_loss, budgets: !step.ignores_budgets(work) }
     }
 }
 

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::guard::{Asked, Ruling, Standing, Writes};
 use super::select::{Choice, View};
+use super::settings::settings;
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot, WriteNeeds};
-use crate::experiment::{Experiment, Hypothesis, Start, Step, Work, duration};
+use crate::experiment::{Experiment, Hypothesis, Start, duration};
 use crate::fault::{Chooser, Damage};
 
 /// What would happen if the target stayed as it is now.
@@ -83,7 +84,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     if snapshot.pods.is_empty() {
         standing = standing.as_if_all_were_up();
     }
-    let (slots, never) = slots(&experiment.steps);
+    let (slots, never) = slots(&experiment.steps, seed);
     let mut refusals: Vec<String> = never
         .into_iter()
         .map(|step| {
@@ -94,7 +95,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
     let mut active: Vec<usize> = Vec::new();
     for slot in &slots {
         // Whose data was destroyed is not to be relied on for the rest of the run.
-        let is_lasting = |place: usize| experiment.steps[slots[place].step].work.destroys();
+        let is_lasting = |place: usize| slots[place].what(&experiment.steps).work.destroys();
         active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
         let held: Vec<&Damage> = active.iter().map(|&place| &occurrences[place].damage).collect();
         let (planned, refusal) = plan_one(experiment, view, &standing, seed, slot, &held);
@@ -102,6 +103,16 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         active.push(occurrences.len());
         occurrences.push(planned);
     }
+    let faults_end = occurrences.iter().map(|planned| planned.end).max().unwrap_or_default();
+    let longest = experiment.guards.max_duration;
+    if faults_end > longest {
+        notes.push(format!(
+            "the last fault would end at +{}, and the run is aborted after {}: spec.guards.maxDuration",
+            duration::format(faults_end),
+            duration::format(longest)
+        ));
+    }
+    refusals.extend(refused_alternatives(experiment, view, &standing, seed));
     refusals.dedup();
     Plan {
         experiment: experiment.name.clone(),
@@ -110,7 +121,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         seed,
         settings: settings(experiment),
         notes,
-        faults_end: occurrences.iter().map(|planned| planned.end).max().unwrap_or_default(),
+        faults_end,
         occurrences,
         claims: experiment.hypothesis.iter().map(claim).collect(),
         refusals,
@@ -127,8 +138,9 @@ fn plan_one(
     held: &[&Damage],
 ) -> (Planned, Option<String>) {
     let step = &experiment.steps[slot.step];
-    let resolved = step.work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
-    let asked = Asked::of(&experiment.guards, step);
+    let work = &slot.what(&experiment.steps).work;
+    let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
+    let asked = Asked::of(&experiment.guards, step, work);
     let refusal = match &resolved {
         Ok(resolved) => {
             let ruling = standing.judge(held, &resolved.damage, asked);
@@ -147,7 +159,7 @@ fn plan_one(
     };
     let planned = Planned {
         step: step.name.clone(),
-        fault: step.work.name().into(),
+        fault: work.name().into(),
         when: match &step.start {
             Start::When(when) => Some(when.condition.to_string()),
             Start::At(_) | Start::After(_) => None,
@@ -162,6 +174,29 @@ fn plan_one(
         guard,
     };
     (planned, refusal)
+}
+
+/// Alternatives that a guard refuses on their own, whether this seed chooses them or not: another seed would.
+fn refused_alternatives(
+    experiment: &Experiment,
+    view: View<'_>,
+    standing: &Standing,
+    seed: u64,
+) -> Vec<String> {
+    let choices = experiment.works().filter(|(step, _)| step.has_choice());
+    choices
+        .filter_map(|(step, work)| {
+            let told = |why: &str| format!("step {}, where it chooses {}: {why}", step.name, work.name());
+            match work.resolve(&mut Choice::new(view, seed, &step.name, 0)) {
+                Ok(resolved) => {
+                    let asked = Asked::of(&experiment.guards, step, work);
+                    let ruling = standing.judge(&[], &resolved.damage, asked);
+                    (!ruling.holds).then(|| told(&ruling.refusal()))
+                }
+                Err(why) => Some(told(&why)),
+            }
+        })
+        .collect()
 }
 
 /// Members as they will be once the target runs; `None` where they were asked, or where no store tells.
@@ -197,46 +232,6 @@ fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
         format!("all {} had a vote", snapshot.replicas)
     };
     format!("no member was asked: planned as if {who}{leader}; decided again right before each injection")
-}
-
-/// Everything that has a default, as it is in force.
-fn settings(experiment: &Experiment) -> Vec<(String, String)> {
-    let mut settings = vec![
-        ("baseline", duration::format(experiment.baseline)),
-        ("recovery", duration::format(experiment.recovery)),
-        ("guards.maxDuration", duration::format(experiment.guards.max_duration)),
-        ("guards.allowQuorumLoss", experiment.guards.allow_quorum_loss.to_string()),
-    ];
-    if let Some(workload) = &experiment.workload {
-        settings.extend([
-            ("workload.clients", workload.clients.to_string()),
-            ("workload.rate", format!("{} operations/s", workload.rate)),
-            ("workload.registers", workload.registers.to_string()),
-            ("workload.timeout", duration::format(workload.timeout)),
-            ("workload.scope.prefix", workload.scope.prefix.clone()),
-            ("workload.scope.keep", workload.scope.keep.to_string()),
-            ("workload.reads", name_of(&workload.reads)),
-            ("workload.through", name_of(&workload.through)),
-        ]);
-    }
-    let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
-    settings.chain(experiment.steps.iter().filter_map(driver)).collect()
-}
-
-/// By what a step does it, where nodes have a choice: which of it is possible, each finds out on its own.
-fn driver(step: &Step) -> Option<(String, String)> {
-    let Work::Fault(fault) = &step.work else { return None };
-    let drivers = fault.drivers();
-    (drivers.len() > 1).then(|| (format!("{}.driver", step.name), drivers.join(", else ")))
-}
-
-/// A value of a document as it is written there.
-fn name_of(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(name)) => name,
-        Ok(other) => other.to_string(),
-        Err(error) => error.to_string(),
-    }
 }
 
 /// `NAME (SLI): budgets`.

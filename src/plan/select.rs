@@ -3,9 +3,9 @@
 //! A choice is a function of (seed, step, occurrence) and the view. It draws one order of all ordinals and takes every
 //! answer from that: whoever asks twice is told the same.
 
-use rand::rngs::ChaCha12Rng;
-use rand::{Rng, SeedableRng};
+use rand::Rng;
 
+use super::draw::{Purpose, generator};
 use crate::api::{Members, Ordinal, Role, Snapshot};
 use crate::experiment::{Count, Selection};
 use crate::fault::Chooser;
@@ -46,7 +46,9 @@ pub struct Choice<'a> {
 impl<'a> Choice<'a> {
     /// The choices that `seed` makes for this occurrence of `step`.
     pub fn new(view: View<'a>, seed: u64, step: &str, occurrence: u32) -> Self {
-        let mut generator = generator(seed, step, occurrence);
+        let mut generator = generator(Purpose::Members, seed, step, occurrence);
+        // Keys are sorted by draws instead of being shuffled by the rand crate, whose shuffle may differ from version to
+        // version, because a seed must mean the same a year later.
         let mut drawn: Vec<(u64, Ordinal)> =
             view.snapshot.ordinals().map(|ordinal| (generator.next_u64(), ordinal)).collect();
         drawn.sort_unstable();
@@ -74,20 +76,6 @@ impl<'a> Choice<'a> {
         taken.sort_unstable();
         Ok(taken)
     }
-}
-
-/// A generator for this occurrence alone. Each distinct key of ChaCha is a stream of its own; the name enters by its
-/// FNV-1a hash. Keys are sorted by draws instead of being shuffled by the rand crate, whose shuffle may differ from
-/// version to version, because a seed must mean the same a year later.
-fn generator(seed: u64, step: &str, occurrence: u32) -> ChaCha12Rng {
-    let name = step.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&name.to_le_bytes());
-    key[16..20].copy_from_slice(&occurrence.to_le_bytes());
-    ChaCha12Rng::from_seed(key)
 }
 
 impl Chooser for Choice<'_> {

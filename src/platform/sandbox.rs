@@ -53,9 +53,11 @@ pub mod probe;
 mod protocol;
 mod reaper;
 mod rollout;
+mod set_change;
 mod set_faults;
 mod state_dir;
 mod sweeper;
+mod wanted;
 
 pub use claim_kind::ClaimKind;
 pub use error::SandboxError;

@@ -64,22 +64,30 @@ fn experiment(schema: &mut Value) {
     let step = &mut spec["properties"]["steps"]["items"];
     step["properties"]["after"]["maxLength"] = LONGEST_NAME.into();
     let starts = count(step, &["at", "after", "when"]);
-    let works = count(step, &["fault", "action"]);
+    let works = count(step, &["fault", "action", "oneOf"]);
     rules(
         step,
         &[
             (&format!("{starts} <= 1"), "starts in more than one way: keep one of `at`, `after` and `when`"),
             (
                 &format!("{works} == 1"),
-                "does nothing, or two things: each step has one `fault` or one `action`",
-            ),
-            (
-                "!has(self.times) || self.times <= 1 || has(self.every)",
-                "`times` needs `every`, for example every: 20s",
+                "does nothing, or two things: each step has one `fault`, one `action` or one `oneOf`",
             ),
             ("!has(self.after) || self.after != self.name", "`after` names the step itself"),
         ],
     );
+    // Written out once: a second time, all faults would only make the definition twice as large.
+    let alternative = &mut step["properties"]["oneOf"]["items"]["properties"];
+    for (field, text) in
+        [("fault", "What is broken, as in a step."), ("action", "What is operated, as in a step.")]
+    {
+        alternative[field] = json!({
+            "type": "object",
+            "description": text,
+            "nullable": true,
+            "x-kubernetes-preserve-unknown-fields": true,
+        });
+    }
     let faults = &mut step["properties"]["fault"]["properties"];
     for (name, summary) in CATALOGUE {
         if faults.get(name).is_some() {

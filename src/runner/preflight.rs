@@ -42,7 +42,7 @@ pub(super) fn needs(
     spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     experiment.needs_sandbox().map_or(Ok(()), Err)?;
-    let faults = experiment.steps.iter().filter_map(|step| match &step.work {
+    let faults = experiment.works().filter_map(|(_, work)| match work {
         Work::Fault(fault) => Some(fault),
         Work::Action(_) => None,
     });
@@ -81,8 +81,8 @@ async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> R
 
 /// Whether this runner may do what the steps do.
 async fn rights(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
-    for step in &experiment.steps {
-        let Some(right) = needed(&step.work) else { continue };
+    for (step, work) in experiment.works() {
+        let Some(right) = needed(work) else { continue };
         match insist(|| right.is_ours(client, namespace)).await {
             Ok(None) => {}
             Ok(Some(why)) => return Err(format!("step {}: {why}", step.name)),
@@ -169,15 +169,15 @@ async fn snapshots(
     target: &Snapshot,
 ) -> Result<(), String> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-    for step in &experiment.steps {
+    for (step, work) in experiment.works() {
         let told = |error: PlatformError| format!("whether snapshots can be taken is not known: {error}");
-        if step.work.denies_snapshots() {
+        if work.denies_snapshots() {
             let unknown = insist(|| obstacle(client, namespace, &[], None)).await.map_err(told)?;
             if let Some(why) = unknown {
                 return Err(format!("step {}: {why}", step.name));
             }
         }
-        let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
+        let Work::Action(Change::TakeSnapshot { claims, class, .. }) = work else {
             continue;
         };
         let Some(name) = experiment.target.stateful_set() else {
@@ -202,9 +202,9 @@ async fn attach(
     target: &Snapshot,
 ) -> Result<(), String> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-    for step in &experiment.steps {
+    for (step, work) in experiment.works() {
         let Some(name) = experiment.target.stateful_set() else { continue };
-        let Some((members, claims)) = attachable::meant(step) else { continue };
+        let Some((members, claims)) = attachable::meant(work) else { continue };
         let ordinals = members.among(target.ordinals());
         let told = |error: PlatformError| format!("whether volumes are attached is not known: {error}");
         let set = insist(|| sets.get(name)).await.map_err(told)?;

@@ -31,6 +31,8 @@ pub struct Progress {
 struct Fault {
     step: String,
     occurrence: u32,
+    /// What it does, where the step has a choice.
+    picked: Option<String>,
     members: Vec<Ordinal>,
     is_in_force: bool,
 }
@@ -62,12 +64,13 @@ impl Progress {
                     entry::Phase::Settling | entry::Phase::Judged => Phase::Settling,
                 });
             }
-            Effect::Chosen { step, occurrence, members, damage } => {
+            Effect::Chosen { step, occurrence, picked, members, damage } => {
                 let all: BTreeSet<Ordinal> = self.target.ordinals().collect();
                 let affected: Vec<Ordinal> = affected::members(&all, &[damage]).into_iter().collect();
                 self.faults.push(Fault {
                     step: step.clone(),
                     occurrence: *occurrence,
+                    picked: picked.as_ref().map(|picked| picked.name.clone()),
                     members: if affected.is_empty() { members.clone() } else { affected },
                     is_in_force: false,
                 });
@@ -112,7 +115,8 @@ impl Progress {
     fn name(&self, fault: &Fault) -> String {
         let pods: Vec<String> =
             fault.members.iter().map(|ordinal| format!("{}-{ordinal}", self.target.name)).collect();
-        format!("{} on {}", fault.step, pods.join(", "))
+        let picked = fault.picked.as_ref().map_or_else(String::new, |picked| format!(" ({picked})"));
+        format!("{}{picked} on {}", fault.step, pods.join(", "))
     }
 
     /// The state in one sentence.
@@ -163,6 +167,7 @@ mod tests {
         progress.observe(&effect(Effect::Chosen {
             step: "cut".into(),
             occurrence: 0,
+            picked: None,
             members: vec![0, 1, 2],
             damage,
         }));
@@ -180,6 +185,21 @@ mod tests {
         progress.observe(&effect(Effect::Ended { step: "cut".into(), occurrence: 0, unproven: None }));
         assert_eq!(progress.fault(), None);
         assert_eq!(progress.message(), "waiting for the next step");
+    }
+
+    #[test]
+    fn what_a_step_chose_is_told_with_it() {
+        let target = Snapshot { name: "etcd".into(), replicas: 3, ..Snapshot::default() };
+        let mut progress = Progress { target, ..Progress::default() };
+        progress.observe(&effect(Effect::Chosen {
+            step: "soak".into(),
+            occurrence: 4,
+            picked: Some(entry::Picked { place: 1, name: "processPause".into() }),
+            members: vec![1],
+            damage: Damage { down: [1].into_iter().collect(), ..Damage::default() },
+        }));
+        progress.observe(&effect(Effect::Began { step: "soak".into(), occurrence: 4 }));
+        assert_eq!(progress.fault().as_deref(), Some("soak (processPause) on etcd-1"));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! What no single section can know: names that refer to each other, faults that contradict each other, and what the
 //! store or the target cannot do.
 
+mod contradictions;
 mod disks;
+mod works;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use self::works::deeds;
 use super::TargetFacts;
-use crate::api::{DeniedResource, Ordinal};
+use crate::api::DeniedResource;
 use crate::experiment::{
-    Change, Condition, Experiment, Extent, Group, Selection, Sli, Start, Step, When, Work,
+    Change, Condition, Experiment, Group, MOST_IN_SANDBOX, Selection, Sli, Start, Step, When, Work,
 };
 use crate::fault::Fault;
 use crate::yaml::nearest;
@@ -39,7 +41,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     names(experiment, &mut broken);
     references(experiment, &mut broken);
     store(experiment, &mut broken);
-    contradictions(experiment, &mut broken);
+    contradictions::find(experiment, &mut broken);
     target(experiment, &mut broken);
     parameters(experiment, &mut broken);
     workload(experiment, &mut broken);
@@ -68,15 +70,16 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             .push((spec("container"), format!("`{name}` has no container `{container}`: it has `{known}`")));
     }
     let last = target.first.saturating_add(target.replicas).saturating_sub(1);
-    for (index, step) in experiment.steps.iter().enumerate() {
-        if let Some(Selection::Ordinals(set)) = step.work.selection() {
+    for deed in deeds(experiment) {
+        let work = deed.work();
+        if let Some(Selection::Ordinals(set)) = work.selection() {
             for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
                 let message =
                     format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
-                broken.push((at("steps", index, &[field(&step.work)]), message));
+                broken.push((deed.at(&[]), message));
             }
         }
-        let claims: &[String] = match &step.work {
+        let claims: &[String] = match work {
             Work::Fault(fault) => fault.claims(),
             Work::Action(Change::TakeSnapshot { claims, .. }) => claims,
             Work::Action(_) => &[],
@@ -84,22 +87,29 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
         for claim in claims.iter().filter(|claim| !target.claims.contains(claim)) {
             let known = target.claims.join("`, `");
             let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
-            broken.push((at("steps", index, &[field(&step.work)]), message));
+            broken.push((deed.at(&[]), message));
         }
         if target.claims.is_empty()
-            && let Some(missed) = needs_claims(&step.work)
+            && let Some(missed) = needs_claims(work)
         {
             let message = format!("`{name}` has no claim templates, so there is nothing to {missed}");
-            broken.push((at("steps", index, &[field(&step.work)]), message));
+            broken.push((deed.at(&[]), message));
         }
-        if let Work::Action(change) = &step.work
+        if let Work::Action(change) = work
             && let Some(container) =
                 change.container().filter(|name| !target.containers.iter().any(|known| known == name))
         {
             let known = target.containers.join("`, `");
             let message = format!("`{name}` has no container `{container}`: it has `{known}`");
-            broken.push((at("steps", index, &["action", change.name(), "container"]), message));
+            broken.push((deed.at(&[change.name(), "container"]), message));
         }
+        let fewest = work.fewest_members();
+        if target.replicas < fewest {
+            let message = format!("this needs at least {fewest} members: `{name}` has {}", target.replicas);
+            broken.push((deed.at(&[]), message));
+        }
+    }
+    for (index, step) in experiment.steps.iter().enumerate() {
         if let Start::When(When {
             condition: Condition::Pod { ordinal: Some(ordinal), .. } | Condition::Role { ordinal, .. },
             ..
@@ -109,11 +119,6 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             let message =
                 format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
             broken.push((at("steps", index, &["when"]), message));
-        }
-        let fewest = step.work.fewest_members();
-        if target.replicas < fewest {
-            let message = format!("this needs at least {fewest} members: `{name}` has {}", target.replicas);
-            broken.push((at("steps", index, &["fault"]), message));
         }
     }
     disks::against_target(experiment, target, &mut broken);
@@ -125,11 +130,9 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     if experiment.target.stateful_set().is_some() {
         return;
     }
-    for (index, step) in
-        experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_stateful_set())
-    {
-        let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", step.work.name());
-        broken.push((at("steps", index, &[field(&step.work)]), message));
+    for deed in deeds(experiment).filter(|deed| deed.work().needs_stateful_set()) {
+        let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", deed.work().name());
+        broken.push((deed.at(&[]), message));
     }
     let rollout = experiment.hypothesis.iter().position(|claim| matches!(claim.sli, Sli::RolloutSuccess {}));
     if let Some(index) = rollout {
@@ -141,10 +144,17 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
 
 /// Parameters that a type alone does not refuse.
 fn parameters(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    for (index, step) in experiment.steps.iter().enumerate() {
-        let Work::Fault(fault) = &step.work else { continue };
+    for deed in deeds(experiment) {
+        let fault = match deed.work() {
+            Work::Fault(fault) => fault,
+            Work::Action(change) => {
+                let wrong = change.wrong();
+                broken.extend(wrong.map(|(field, why)| (deed.at(&[change.name(), field]), why)));
+                continue;
+            }
+        };
         for wrong in fault.wrong() {
-            broken.push((at("steps", index, &["fault", fault.name(), wrong.field]), wrong.message));
+            broken.push((deed.at(&[fault.name(), wrong.field]), wrong.message));
         }
     }
 }
@@ -158,13 +168,21 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
             "a sandbox runs a StatefulSet: write statefulSet, or run it with --on kubernetes".into(),
         ));
     }
-    for (index, step) in experiment.steps.iter().enumerate().filter(|(_, step)| step.work.needs_kubernetes())
-    {
+    for deed in deeds(experiment).filter(|deed| deed.work().needs_kubernetes()) {
         let message = format!(
             "`{}` is done through an API server, which a sandbox does not have: run it with --on kubernetes",
-            step.work.name()
+            deed.work().name()
         );
-        broken.push((at("steps", index, &[field(&step.work)]), message));
+        broken.push((deed.at(&[]), message));
+    }
+    for deed in deeds(experiment) {
+        if let Work::Action(Change::Scale { replicas }) = deed.work()
+            && *replicas > MOST_IN_SANDBOX
+        {
+            let message =
+                format!("{replicas} replicas are too many for a sandbox: write at most {MOST_IN_SANDBOX}");
+            broken.push((deed.at(&["scale", "replicas"]), message));
+        }
     }
     for (index, claim) in
         experiment.hypothesis.iter().enumerate().filter(|(_, claim)| claim.sli.needs_kubernetes())
@@ -188,14 +206,6 @@ fn needs_claims(work: &Work) -> Option<&'static str> {
         Work::Fault(Fault::ClaimDelete(_)) => Some("delete"),
         Work::Action(Change::TakeSnapshot { .. }) => Some("take a snapshot of"),
         Work::Fault(_) | Work::Action(_) => None,
-    }
-}
-
-/// Where a step says what it does.
-fn field(work: &Work) -> &'static str {
-    match work {
-        Work::Fault(_) => "fault",
-        Work::Action(_) => "action",
     }
 }
 
@@ -232,7 +242,7 @@ fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
             Sli::RestoreTime {} => "restoreSnapshot",
             _ => continue,
         };
-        if experiment.steps.iter().all(|step| step.work.name() != action) {
+        if experiment.works().all(|(_, work)| work.name() != action) {
             let sli = claim.sli.name();
             let message = format!("`{sli}` is measured by steps with the action `{action}`: there is none");
             broken.push((at("hypothesis", index, &["sli"]), message));
@@ -290,11 +300,7 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
         if let Start::After(before) = &step.start {
             if !known.contains(&before.as_str()) {
                 broken.push((at("steps", index, &["after"]), refuse(before)));
-            } else if experiment
-                .steps
-                .iter()
-                .any(|other| &other.name == before && other.extent() == Extent::ToTheEnd)
-            {
+            } else if experiment.steps.iter().any(|other| &other.name == before && other.may_stay()) {
                 let message = format!(
                     "`{before}` stays until every other step is over: give it a `for` to come after it"
                 );
@@ -305,18 +311,20 @@ fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {
             }
         }
     }
-    for (index, step) in experiment.steps.iter().enumerate() {
-        let Work::Action(Change::RestoreSnapshot { from, .. }) = &step.work else {
+    for deed in deeds(experiment) {
+        let Work::Action(Change::RestoreSnapshot { from, .. }) = deed.work() else {
             continue;
         };
-        let place = at("steps", index, &["action", "restoreSnapshot", "from"]);
-        match experiment.steps.iter().find(|other| &other.name == from).map(|other| &other.work) {
-            Some(Work::Action(Change::TakeSnapshot { .. })) => {}
-            Some(other) => broken.push((
-                place,
-                format!("`{from}` is a step of `{}`: name one of `takeSnapshot`", other.name()),
-            )),
-            None => broken.push((place, refuse(from))),
+        let place = deed.at(&["restoreSnapshot", "from"]);
+        let Some(other) = experiment.steps.iter().find(|other| &other.name == from) else {
+            broken.push((place, refuse(from)));
+            continue;
+        };
+        let takes = |work: &&Work| matches!(work, Work::Action(Change::TakeSnapshot { .. }));
+        if let Some(another) = other.works().find(|work| !takes(work)) {
+            let does = if other.has_choice() { "may do" } else { "is a step of" };
+            let message = format!("`{from}` {does} `{}`: name one of `takeSnapshot`", another.name());
+            broken.push((place, message));
         }
     }
     for (index, hypothesis) in experiment.hypothesis.iter().enumerate() {
@@ -344,12 +352,20 @@ fn waits_for_itself(experiment: &Experiment, step: &Step) -> bool {
 
 fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let store = experiment.target.store.as_ref();
+    let waits_for_role =
+        |step: &Step| matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }));
+    let mut asking: Vec<_> = deeds(experiment)
+        .filter(|deed| deed.work().needs_roles())
+        .map(|deed| (deed.index, deed.at(&[])))
+        .collect();
     for (index, step) in experiment.steps.iter().enumerate() {
-        let waits_for_role =
-            matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }));
-        if (step.work.needs_roles() || waits_for_role)
-            && !store.is_some_and(crate::experiment::Store::tells_roles)
-        {
+        // Said once of each step.
+        if waits_for_role(step) && asking.iter().all(|(other, _)| *other != index) {
+            asking.push((index, at("steps", index, &["when"])));
+        }
+    }
+    if !store.is_some_and(crate::experiment::Store::tells_roles) {
+        for (_, place) in asking {
             let why = match store {
                 Some(store) => format!(
                     "`{}` does not tell its members' roles: select by ordinals or count",
@@ -360,8 +376,7 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
                         .into()
                 }
             };
-            let place = if step.work.needs_roles() { field(&step.work) } else { "when" };
-            broken.push((at("steps", index, &[place]), why));
+            broken.push((place, why));
         }
     }
     let claims = experiment.hypothesis.iter().map(|hypothesis| &hypothesis.sli).enumerate();
@@ -420,63 +435,4 @@ fn workload(experiment: &Experiment, broken: &mut Vec<Broken>) {
             ),
         ));
     }
-}
-
-/// A step's occurrences as far as they are certain before the run: from the start of Faulting.
-fn windows(step: &Step) -> Vec<(Duration, Duration)> {
-    match step.start {
-        Start::At(at) => (0..step.repeat.times.min(1000))
-            .map(|n| (at + step.repeat.every * n, at + step.repeat.every * n + step.lasting))
-            .collect(),
-        Start::After(_) | Start::When(_) => Vec::new(),
-    }
-}
-
-/// The ordinals that a step hits for certain.
-fn certain(step: &Step) -> BTreeSet<Ordinal> {
-    match step.work.selection() {
-        Some(Selection::Ordinals(set)) => set.iter().collect(),
-        Some(Selection::Role { .. } | Selection::Count(_)) | None => BTreeSet::new(),
-    }
-}
-
-fn contradictions(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    let sure: Vec<_> = experiment.steps.iter().map(|step| (certain(step), windows(step))).collect();
-    for (index, (later, (hit_later, windows_later))) in experiment.steps.iter().zip(&sure).enumerate() {
-        for (earlier, (hit_earlier, windows_earlier)) in experiment.steps.iter().zip(&sure).take(index) {
-            let (Work::Fault(before), Work::Fault(after)) = (&earlier.work, &later.work) else {
-                continue;
-            };
-            let Some(why) = before.contradicts(after) else {
-                continue;
-            };
-            let Some(ordinal) = hit_earlier.intersection(hit_later).next().copied() else {
-                continue;
-            };
-            if meet(windows_earlier, windows_later) {
-                broken.push((
-                    at("steps", index, &["fault"]),
-                    format!(
-                        "contradicts step `{}`, which hits ordinal {ordinal} at the same time: {why}",
-                        earlier.name
-                    ),
-                ));
-            }
-        }
-    }
-}
-
-/// Whether two lists of times, both by their starts and without overlaps of their own, share a moment.
-fn meet(mut some: &[(Duration, Duration)], mut others: &[(Duration, Duration)]) -> bool {
-    while let ([a, ..], [b, ..]) = (some, others) {
-        if a.0 <= b.1 && b.0 <= a.1 {
-            return true;
-        }
-        if a.1 < b.0 {
-            some = &some[1..];
-        } else {
-            others = &others[1..];
-        }
-    }
-    false
 }

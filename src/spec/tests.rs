@@ -126,6 +126,29 @@ fn says_what_to_write_instead() {
 }
 
 #[test]
+fn says_how_the_time_between_starts_is_written() {
+    let every = |every: &str, place: &str, words: &str| {
+        refused("at: 1s", &format!("every: {every}\n      times: 3"), &format!("x.yaml:11:{place}"), words);
+    };
+    every("soon", "14: spec.steps[0].every:", "`soon` is not a duration: write a number with a unit");
+    every(
+        "[20s]",
+        "14: spec.steps[0].every:",
+        "a list is not a duration such as 20s, or {mean: 10m, jitter: exponential}",
+    );
+    every("{mean: 20s}", "14: spec.steps[0].every:", "`jitter` is missing");
+    every("{mean: 20, jitter: uniform}", "21: spec.steps[0].every.mean:", "`20` has no unit");
+    every("{mean: 20s, jitter: uniformly}", "", "did you mean `uniform`?");
+    every("{mean: 20s, jiter: uniform}", "", "unknown field `jiter`: did you mean `jitter`?");
+    refused(
+        "at: 1s",
+        "every: {mean: 5s, jitter: uniform}\n      times: 3",
+        "x.yaml:10:7: spec.steps[0]:",
+        "`mean` of `every` must be longer than `for`, which is 10s",
+    );
+}
+
+#[test]
 fn says_how_a_step_is_named() {
     let found = problems(&GOOD.replace("name: cut\n", "name: Cut Off\n"));
     assert!(

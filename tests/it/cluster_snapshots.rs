@@ -247,6 +247,11 @@ fn who_may_not_take_snapshots_writes_no_experiment_that_does() {
         json!({ "name": "back", "action": { "restoreSnapshot": { "from": "snap", "read": true } } });
     let told = who.create(namespace.name(), &written).expect_err("this must not be allowed");
     assert!(told.contains("may not create persistentvolumeclaims"), "{told}");
+    let kill = json!({ "fault": { "podKill": { "members": { "count": 1 } } } });
+    let snapshot = json!({ "action": { "takeSnapshot": {} } });
+    written["spec"]["steps"][0] = json!({ "name": "soak", "oneOf": [kill, snapshot] });
+    let told = who.create(namespace.name(), &written).expect_err("what may be chosen must be allowed, too");
+    assert!(told.contains("may not create volumesnapshots"), "{told}");
     eventually("what takes no storage is taken", PATIENCE, || {
         who.create(namespace.name(), &experiment("kill")).ok()
     });

@@ -346,6 +346,47 @@ mod long {
     }
 
     #[test]
+    fn etcd_nightly_soak_passes_and_its_plan_says_what_it_does() {
+        let desk = passes("experiments/etcd/nightly-soak.yaml");
+        let steps = report_in(&desk.path("out"))["steps"].as_array().expect("steps").clone();
+        assert!(steps.len() == 5 && steps.iter().all(|step| step["unproven"].is_null()), "{steps:#?}");
+        let plan: [&std::ffi::OsStr; 6] = [
+            "plan".as_ref(),
+            shipped("experiments/etcd/nightly-soak.yaml").as_os_str(),
+            "--seed".as_ref(),
+            SEED.as_ref(),
+            "-o".as_ref(),
+            "json".as_ref(),
+        ];
+        let plan: serde_json::Value = serde_json::from_str(&desk.run(&plan).exits(0).out).expect("a plan");
+        let faults = |list: &serde_json::Value| {
+            let list = list.as_array().expect("a list").clone();
+            list.iter().map(|one| one["fault"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+        };
+        let report = report_in(&desk.path("out"));
+        assert_eq!(faults(&plan["occurrences"]), faults(&report["steps"]));
+        // Each began once everything had recovered from the one before: when that was over for two seconds at least.
+        for pair in steps.windows(2) {
+            let [ended, chosen] =
+                [&pair[0]["ended"], &pair[1]["chosen"]].map(|moment| moment.as_u64().expect("a moment"));
+            assert!(chosen >= ended + 2_000_000_000, "{pair:#?}");
+        }
+        fails_with(
+            &desk,
+            &[
+                (r#""longestOutage":"10s""#, r#""longestOutage":"1ms""#),
+                (r#""min":"60%""#, r#""min":"100%""#),
+            ],
+            &["two of three pods are Ready nearly all of the time, in any half minute"],
+        );
+    }
+
+    #[test]
+    fn etcd_rolling_restart_passes() {
+        passes("experiments/etcd/rolling-restart.yaml");
+    }
+
+    #[test]
     fn etcd_halves_passes() {
         passes("experiments/etcd/halves.yaml");
     }

@@ -167,8 +167,8 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
 
 /// Whether the runner will have what the steps need beyond its own rights.
 async fn rights(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    for step in &experiment.steps {
-        let Some(right) = needed(&step.work) else { continue };
+    for (step, work) in experiment.works() {
+        let Some(right) = needed(work) else { continue };
         let name = &step.name;
         match right.is_of_runners(&server.access.client, server.namespace).await {
             Ok(None) => findings.good(format!("step {name}: its runner may do it")),
@@ -185,8 +185,8 @@ async fn rights(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
 /// them.
 async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let client = &server.access.client;
-    for step in &experiment.steps {
-        if step.work.denies_snapshots() {
+    for (step, work) in experiment.works() {
+        if work.denies_snapshots() {
             match obstacle(client, server.namespace, &[], None).await {
                 Ok(None) => {}
                 Ok(Some(why)) => findings.unmet(format!("step {} has no snapshots to deny", step.name), why),
@@ -197,7 +197,7 @@ async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut 
                 )),
             }
         }
-        let Work::Action(Change::TakeSnapshot { claims, class, .. }) = &step.work else {
+        let Work::Action(Change::TakeSnapshot { claims, class, .. }) = work else {
             continue;
         };
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
@@ -226,8 +226,8 @@ fn ordinals(set: &StatefulSet) -> Vec<Ordinal> {
 /// Whether the target's volumes are attached to nodes, where a step blocks them on the way to or from one.
 async fn attach(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
     let client = &server.access.client;
-    for step in &experiment.steps {
-        let Some((members, claims)) = attachable::meant(step) else { continue };
+    for (step, work) in experiment.works() {
+        let Some((members, claims)) = attachable::meant(work) else { continue };
         let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
         let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
         else {

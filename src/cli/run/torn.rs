@@ -14,31 +14,35 @@ use crate::platform::sandbox::forgetful;
 use crate::platform::sandbox::pod_spec::SetSpec;
 
 /// Says why a step cannot be done, and what to do.
-fn refuse(step: &Step, why: impl std::fmt::Display, hint: &str) -> Exit {
-    let told = format_args!("step {} cannot be done here: {}: {why}", step.name, step.work.name());
+fn refuse((step, fault): (&Step, &Fault), why: impl std::fmt::Display, hint: &str) -> Exit {
+    let told = format_args!("step {} cannot be done here: {}: {why}", step.name, fault.name());
     let exit = console::error(told, Exit::PreflightUnmet);
     console::hint(hint);
     exit
 }
 
+/// The first step that tears writes with its fault, and the claim templates of all.
+type Tearing<'a> = ((&'a Step, &'a Fault), BTreeSet<String>);
+
 /// The first step that tears writes, and the claim templates whose volumes must be made for it; or what stands in the way
 /// of any of it.
-fn meant<'a>(
-    experiment: &'a Experiment,
-    set: &SetSpec,
-) -> Result<Option<(&'a Step, BTreeSet<String>)>, Exit> {
-    let mut found: Option<(&Step, BTreeSet<String>)> = None;
+fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing<'a>>, Exit> {
+    let mut found: Option<Tearing<'_>> = None;
     let all = || set.claims.iter().map(|claim| claim.name.clone()).collect::<BTreeSet<_>>();
-    for step in &experiment.steps {
-        if let Work::Fault(Fault::PowerLoss(PowerLoss { claims, unsynced: Unsynced::Torn, .. })) = &step.work
-        {
+    let faults = || {
+        experiment.works().filter_map(|(step, work)| match work {
+            Work::Fault(fault) => Some((step, fault)),
+            Work::Action(_) => None,
+        })
+    };
+    for (step, fault) in faults() {
+        if let Fault::PowerLoss(PowerLoss { claims, unsynced: Unsynced::Torn, .. }) = fault {
             let named = if claims.is_empty() { all() } else { claims.iter().cloned().collect() };
-            found.get_or_insert_with(|| (step, BTreeSet::new())).1.extend(named);
+            found.get_or_insert_with(|| ((step, fault), BTreeSet::new())).1.extend(named);
         }
     }
-    let Some((tearing, forgetful)) = &found else { return Ok(None) };
-    for step in &experiment.steps {
-        let Work::Fault(fault) = &step.work else { continue };
+    let Some(((tearing, _), forgetful)) = &found else { return Ok(None) };
+    for (step, fault) in faults() {
         let needs_a_disk = matches!(
             fault,
             Fault::DiskStall(_)
@@ -55,7 +59,11 @@ fn meant<'a>(
                 "it takes a volume on a disk, and step {} takes one that tears writes, which is on none",
                 tearing.name
             );
-            return Err(refuse(step, why, "make two experiments of it, or name other volumes by claims"));
+            return Err(refuse(
+                (step, fault),
+                why,
+                "make two experiments of it, or name other volumes by claims",
+            ));
         }
     }
     Ok(found)
@@ -63,14 +71,14 @@ fn meant<'a>(
 
 /// The claim templates whose volumes must be able to tear writes.
 pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<String>, Exit> {
-    let Some((step, claims)) = meant(experiment, set)? else {
+    let Some((tearing, claims)) = meant(experiment, set)? else {
         return Ok(BTreeSet::new());
     };
     match forgetful::obstacle() {
         None => Ok(claims),
         Some(why) => {
             let why = format_args!("unsynced: torn takes a volume of FUSE, and {why}");
-            Err(refuse(step, why, "load the kernel's module (modprobe fuse), or write unsynced: lost"))
+            Err(refuse(tearing, why, "load the kernel's module (modprobe fuse), or write unsynced: lost"))
         }
     }
 }
@@ -82,9 +90,9 @@ pub(super) fn refuse_there(
     there: &BTreeSet<String>,
 ) -> Result<(), Exit> {
     match meant(experiment, set)? {
-        Some((step, claims)) if !claims.is_subset(there) => {
+        Some((tearing, claims)) if !claims.is_subset(there) => {
             let why = "unsynced: torn takes volumes that are made for it, and this sandbox was made before";
-            Err(refuse(step, why, "give the manifest instead of --sandbox"))
+            Err(refuse(tearing, why, "give the manifest instead of --sandbox"))
         }
         Some(_) | None => Ok(()),
     }

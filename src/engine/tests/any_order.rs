@@ -7,12 +7,16 @@ use crate::engine::{Engine, Limits};
 use crate::journal::entry::{Effect, Input};
 
 /// Steps of every kind, some of which overlap, repeat, follow or come after others.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     r#"{"name":"pause","at":"1s","for":"6s","fault":{"processPause":{"members":{"role":"leader"}}}}"#,
     r#"{"name":"cut","at":"4s","for":"8s","every":"15s","times":2,"follow":true,"fault":{"networkPartition":{"isolate":{"role":"follower","count":1}}}}"#,
     r#"{"name":"kill","at":"2s","for":"5s","follow":true,"fault":{"podKill":{"members":{"count":1}}}}"#,
     r#"{"name":"power","after":"pause","fault":{"powerLoss":{"members":{"count":"minority"}}}}"#,
     r#"{"name":"ring","after":"cut","for":"3s","fault":{"networkPartition":{"ring":{}}}}"#,
+    r#"{"name":"soak","every":{"mean":"9s","jitter":"exponential"},"times":4,"recoverBetween":"20s","for":"4s","oneOf":[
+        {"fault":{"processPause":{"members":{"count":1}}}},
+        {"weight":2,"fault":{"podKill":{"members":{"role":"follower","count":1}}}},
+        {"for":"2s","fault":{"networkPartition":{"isolate":{"role":"leader"}}}}]}"#,
 ];
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -121,7 +125,7 @@ proptest! {
 
     #[test]
     fn everything_is_reverted_and_the_run_ends(
-        which in prop::collection::vec(0_usize..5, 1..4),
+        which in prop::collection::vec(0_usize..6, 1..4),
         allowed in any::<bool>(),
         members in prop_oneof![Just(1_u32), Just(3), Just(4), Just(5)],
         answers in prop::collection::vec(fate(), 1..8),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::experiment::{Alternative, Experiment};
+use crate::journal::entry::Picked;
 use crate::judge::words;
 
 use crate::api::{
@@ -17,6 +19,8 @@ pub struct Occurrence {
     pub step: String,
     /// Which occurrence, from 0.
     pub occurrence: u32,
+    /// Which of the step's alternatives it is, where there is a choice.
+    pub picked: Option<Picked>,
     /// Whom it hits.
     pub members: Vec<Ordinal>,
     /// Whom it takes down or cuts off.
@@ -101,6 +105,7 @@ impl Occurrence {
         Self {
             step: step.to_owned(),
             occurrence,
+            picked: None,
             members: members.to_vec(),
             affected: Vec::new(),
             chosen: time,
@@ -112,13 +117,20 @@ impl Occurrence {
         }
     }
 
+    /// What it does, as the experiment says.
+    pub fn what<'a>(&self, experiment: &'a Experiment) -> Option<&'a Alternative> {
+        let step = experiment.steps.iter().find(|step| step.name == self.step)?;
+        step.alternatives().get(self.picked.as_ref().map_or(0, |picked| picked.place as usize))
+    }
+
     /// `cut-leader hit member 0`, for sentences: whom it takes away, or where it is applied if that is nobody.
     pub fn told(&self) -> String {
         let whom = if self.affected.is_empty() { &self.members } else { &self.affected };
+        let picked = self.picked.as_ref().map_or_else(String::new, |picked| format!(" ({})", picked.name));
         if whom.is_empty() {
-            return format!("{} went on", self.step);
+            return format!("{}{picked} went on", self.step);
         }
-        format!("{} hit {}", self.step, words::members(whom))
+        format!("{}{picked} hit {}", self.step, words::members(whom))
     }
 
     pub(super) fn asked(&mut self, time: Nanos, spec: &InjectionSpec) {

@@ -5,9 +5,9 @@
 //! target's doing. It is as full as it is of bytes or of inodes, whichever is more. A rate is the mean between two looks at the same device for the same pod, by the node's clock. A window
 //! counts each for the time between its looks; whether a volume is good at a moment is known by the newest one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::ALL;
+use super::{ALL, Whose};
 use crate::api::{Measured, MeasuredVolume, Nanos, Ordinal, Seen, Snapshot, VolumeIo, VolumeRoom};
 use crate::judge::judgement::Outage;
 use crate::judge::series::{Kind, LONG_SILENCE, Measure, Point, Sample, Series, Window};
@@ -24,6 +24,8 @@ pub(super) struct Disks {
 struct Member {
     /// When it was asked for; the last time may have no end yet.
     asked: Vec<Window>,
+    /// When a fault had it; the last time may have no end yet.
+    faulted: Vec<Window>,
     /// When its node said something.
     heard: Series,
     /// The node's newest look: statuses repeat.
@@ -75,6 +77,17 @@ impl Disks {
         }
     }
 
+    /// Faults have these members from now on, and no others.
+    pub(super) fn faulted(&mut self, time: Nanos, had: &BTreeSet<Ordinal>) {
+        for (ordinal, member) in &mut self.members {
+            match (member.faulted.last_mut().filter(|last| last.to == Nanos::MAX), had.contains(ordinal)) {
+                (None, true) => member.faulted.push(Window::new(time, Nanos::MAX)),
+                (Some(last), false) => last.to = time,
+                (None, false) | (Some(_), true) => {}
+            }
+        }
+    }
+
     /// What a node read; nothing where the member has no pod on a node.
     pub(super) fn take(&mut self, time: Nanos, ordinal: Ordinal, measured: Option<&Measured>) {
         self.members.entry(ordinal).or_insert_with(Member::new).take(time, ordinal, measured);
@@ -83,6 +96,7 @@ impl Disks {
     pub(super) fn forget(&mut self, before: Nanos) {
         for member in self.members.values_mut() {
             member.asked.retain(|asked| asked.to > before);
+            member.faulted.retain(|faulted| faulted.to > before);
             member.heard.forget(before);
             for volume in member.volumes.values_mut() {
                 volume.usage.forget(before);
@@ -93,10 +107,10 @@ impl Disks {
 
     /// The volumes of all members together: `lowest` and `highest` are of those that are lowest and highest. The value of
     /// a usage is the highest one there was, that of a rate the mean of the slowest volume.
-    pub(super) fn measure(&self, what: What, claims: &[String], windows: &[Window]) -> Measure {
+    pub(super) fn measure(&self, what: What, whose: Whose, claims: &[String], windows: &[Window]) -> Measure {
         let mut all = Measure::default();
         for (member, asked) in
-            self.members.values().filter_map(|member| Some((member, member.asked(windows)?)))
+            self.members.values().filter_map(|member| Some((member, member.asked(whose, windows)?)))
         {
             let length: Nanos = asked.iter().map(|window| window.length()).sum();
             let unheard = member.heard.measure(&asked).unknown_time;
@@ -131,15 +145,16 @@ impl Disks {
     pub(super) fn outages(
         &self,
         what: What,
+        whose: Whose,
         claims: &[String],
         windows: &[Window],
         bad: &dyn Fn(u64) -> bool,
     ) -> Vec<Outage> {
         let mut found: Vec<Outage> = Vec::new();
         for (member, asked) in
-            self.members.values().flat_map(|member| member.asked.iter().map(move |asked| (member, asked)))
+            self.members.values().flat_map(|member| member.times(whose).map(move |asked| (member, asked)))
         {
-            let parts: Vec<Window> = windows.iter().filter_map(|window| common(*window, *asked)).collect();
+            let parts: Vec<Window> = windows.iter().filter_map(|window| common(*window, asked)).collect();
             let outages = member.series(what, claims).flat_map(|series| series.outages(&parts, bad));
             // What nobody asks for any more is not bad any more.
             found.extend(outages.map(|outage| Outage { to: outage.to.min(asked.to), ..outage }));
@@ -181,13 +196,39 @@ impl Disks {
 
 impl Member {
     fn new() -> Self {
-        Self { asked: Vec::new(), heard: looks(), newest: None, volumes: BTreeMap::new(), why: None }
+        Self {
+            asked: Vec::new(),
+            faulted: Vec::new(),
+            heard: looks(),
+            newest: None,
+            volumes: BTreeMap::new(),
+            why: None,
+        }
     }
 
-    /// The parts of some windows in which it is asked for; nothing where it never is.
-    fn asked(&self, windows: &[Window]) -> Option<Vec<Window>> {
+    /// When it counts: while it is asked for, and no fault has it where such times are left out.
+    fn times(&self, whose: Whose) -> impl Iterator<Item = Window> {
+        let left_out = match whose {
+            Whose::Everybody => &[][..],
+            Whose::Unfaulted => &self.faulted[..],
+        };
+        self.asked.iter().flat_map(move |asked| {
+            let mut from = asked.from;
+            let mut times = Vec::new();
+            for faulted in left_out {
+                times.push(Window::new(from, faulted.from.clamp(from, asked.to.max(from))));
+                from = from.max(faulted.to);
+            }
+            times.push(Window::new(from, asked.to));
+            times.retain(|time| time.length() > 0);
+            times
+        })
+    }
+
+    /// The parts of some windows in which it counts; nothing where it never does.
+    fn asked(&self, whose: Whose, windows: &[Window]) -> Option<Vec<Window>> {
         let parts =
-            windows.iter().flat_map(|window| self.asked.iter().map(move |asked| common(*window, *asked)));
+            windows.iter().flat_map(|window| self.times(whose).map(move |time| common(*window, time)));
         let parts: Vec<Window> = parts.flatten().collect();
         (!parts.is_empty()).then_some(parts)
     }

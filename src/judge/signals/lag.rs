@@ -4,18 +4,21 @@
 //! acknowledged one that it lacks. Heartbeat values grow. One that does not answer is as late as its last answer, and by the
 //! time since then at most, because it holds what it held: a single answer that comes too late makes nobody late for ever,
 //! and long silence does. A member that a fault takes down or cuts off is left out as long as the fault is there, because
-//! it is late by intention.
+//! it is late by intention; members that faults hit otherwise are left out where a budget asks for that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api::{Member, MemberSample, Members, Nanos, Ordinal};
 use crate::judge::series::{Kind, Point, Sample, Series};
+use crate::judge::signals::Whose;
 use crate::judge::words;
 
 /// Samples of the lag.
 #[derive(Debug, Clone)]
 pub(super) struct Lag {
-    pub(super) series: Series,
+    series: Series,
+    /// Without members that faults have.
+    unfaulted: Series,
     /// Acknowledged heartbeats by value, with the time of their acknowledgement.
     acknowledged: VecDeque<(u64, Nanos)>,
     /// The last answer of each member: when it came, and how late the member was then.
@@ -24,7 +27,12 @@ pub(super) struct Lag {
 
 impl Default for Lag {
     fn default() -> Self {
-        Self { series: Series::new(Kind::Looks), acknowledged: VecDeque::new(), heard: BTreeMap::new() }
+        Self {
+            series: Series::new(Kind::Looks),
+            unfaulted: Series::new(Kind::Looks),
+            acknowledged: VecDeque::new(),
+            heard: BTreeMap::new(),
+        }
     }
 }
 
@@ -34,25 +42,30 @@ impl Lag {
         self.acknowledged.insert(place, (value, time));
     }
 
-    pub(super) fn take(&mut self, time: Nanos, members: &Members, faulted: &BTreeSet<Ordinal>) {
+    pub(super) fn of(&self, whose: Whose) -> &Series {
+        match whose {
+            Whose::Everybody => &self.series,
+            Whose::Unfaulted => &self.unfaulted,
+        }
+    }
+
+    /// A round of questions, while faults have `lost` members, and `had` others besides.
+    pub(super) fn take(
+        &mut self,
+        time: Nanos,
+        members: &Members,
+        lost: &BTreeSet<Ordinal>,
+        had: &BTreeSet<Ordinal>,
+    ) {
         let is_due = |&(_, acknowledged): &(u64, Nanos)| acknowledged < time;
         if !self.acknowledged.iter().any(is_due) {
             // Nothing was acknowledged yet, so nobody can be late.
             return;
         }
-        let mut worst: Option<(Sample, String)> = None;
-        for member in &members.members {
-            let (sample, why) = self.member(time, member);
-            if faulted.contains(&member.ordinal) {
-                continue;
-            }
-            if worst.as_ref().is_none_or(|(known, _)| badness(sample) > badness(*known)) {
-                worst = Some((sample, why));
-            }
-        }
-        let (sample, why) =
-            worst.unwrap_or_else(|| (Sample::NotSampled, "every member is under a fault".into()));
-        self.series.push(Point { at: time, sample, why });
+        let samples: Vec<_> =
+            members.members.iter().map(|member| (member.ordinal, self.member(time, member))).collect();
+        self.series.push(worst(time, &samples, lost));
+        self.unfaulted.push(worst(time, &samples, had));
     }
 
     fn member(&mut self, time: Nanos, member: &Member) -> (Sample, String) {
@@ -84,12 +97,26 @@ impl Lag {
 
     pub(super) fn forget(&mut self, before: Nanos) {
         self.series.forget(before);
+        self.unfaulted.forget(before);
         // The newest one stays, so that a member without it is still late.
         while self.acknowledged.len() > 1 && self.acknowledged.front().is_some_and(|&(_, time)| time < before)
         {
             self.acknowledged.pop_front();
         }
     }
+}
+
+/// The worst sample of all members but those that are left out.
+fn worst(time: Nanos, samples: &[(Ordinal, (Sample, String))], left_out: &BTreeSet<Ordinal>) -> Point {
+    let mut worst: Option<&(Sample, String)> = None;
+    for (_, told) in samples.iter().filter(|(ordinal, _)| !left_out.contains(ordinal)) {
+        if worst.is_none_or(|known| badness(told.0) > badness(known.0)) {
+            worst = Some(told);
+        }
+    }
+    let (sample, why) =
+        worst.cloned().unwrap_or_else(|| (Sample::NotSampled, "every member is under a fault".into()));
+    Point { at: time, sample, why }
 }
 
 /// Orders samples by how bad they make a round: one that never answered is worse than any late one, and what we failed to ask

@@ -314,3 +314,52 @@ fn a_member_counts_only_while_it_is_asked_for() {
     let short = rate(json!({"min": 20, "longestOutage": "2s"}));
     says(&story(short, heard), Verdict::Pass, "while faults were there");
 }
+
+#[test]
+fn usage_and_rates_are_compared_with_what_they_were_before() {
+    let usage = |heard| {
+        story(json!({"name": "room", "sli": {"diskUsage": {}}, "after": {"maxIncrease": "1.5x"}}), heard)
+    };
+    says(
+        &usage(steady()),
+        Verdict::Pass,
+        "diskUsage: 50 % after recovery, allowed 75 % (1.5x of 50 % before)",
+    );
+    let filled = looks(|_, at| (if at < 9 * S { 500 } else { 800 }, 50));
+    assert_eq!(usage(filled).judged().claims[0].verdict, Verdict::Fail);
+    let rate = |heard| {
+        let claim = json!({"name": "rate", "sli": {"volumeIops": {}}, "during": {"maxIncrease": "2x"}});
+        story(claim, heard)
+    };
+    says(&rate(steady()), Verdict::Pass, "allowed 100 per second (2x of 50 per second before)");
+    // What is allowed is measured by the busiest volume before, not by the slowest.
+    let uneven = looks(|member, _| (500, if member == 0 { 500 } else { 50 }));
+    says(&rate(uneven), Verdict::Pass, "allowed 1000 per second (2x of 500 per second before)");
+    let busy = looks(|member, at| (500, if member == 1 && at > 7 * S { 400 } else { 50 }));
+    says(&rate(busy), Verdict::Fail, "allowed 100 per second");
+}
+
+#[test]
+fn volumes_of_members_that_a_fault_has_are_left_out_where_a_budget_asks_for_that() {
+    // Member 0 is full and does nothing while the fault has it, from 7 s to 11.05 s.
+    let heard = || {
+        looks(|member, at| if member == 0 && (8 * S..11 * S).contains(&at) { (990, 0) } else { (500, 50) })
+    };
+    let usage =
+        |bounds: Value| story(json!({"name": "room", "sli": {"diskUsage": {}}, "during": bounds}), heard());
+    says(&usage(json!({"max": "80%"})), Verdict::Fail, "diskUsage: 99 %");
+    let left_out = usage(json!({"max": "80%", "excludeFaulted": true}));
+    says(&left_out, Verdict::Pass, "diskUsage: 50 % of members that no fault had, while faults were there");
+    let outages = usage(json!({"max": "80%", "longestOutage": "1s", "excludeFaulted": true}));
+    says(&outages, Verdict::Pass, "never above 80 %");
+    let rate =
+        |bounds: Value| story(json!({"name": "rate", "sli": {"volumeIops": {}}, "during": bounds}), heard());
+    assert_eq!(rate(json!({"min": 40})).judged().claims[0].verdict, Verdict::Fail);
+    says(&rate(json!({"min": 40, "excludeFaulted": true})), Verdict::Pass, "volumeIops: 50 per second");
+    // Another member is judged as ever.
+    let other =
+        looks(|member, at| if member == 1 && (8 * S..11 * S).contains(&at) { (990, 0) } else { (500, 50) });
+    let claim =
+        json!({"name": "room", "sli": {"diskUsage": {}}, "during": {"max": "80%", "excludeFaulted": true}});
+    says(&story(claim, other), Verdict::Fail, "diskUsage: 99 %");
+}

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::story::{MS, S, Story, healthy, led_by, read, status, with_ids};
+use super::story::{MS, S, Story, healthy, led_by, read, silent, status, with_ids};
+use crate::api::Members;
 use crate::experiment::Verdict;
 use crate::judge::judge;
 
@@ -18,6 +19,28 @@ fn a_fault_that_is_proven_every_second_is_proven() {
     assert_eq!((step.effective_share, step.proofs), (Some(1000), 4));
     assert_eq!(step.fault, "processPause");
     assert_eq!(judgement.headline, "the claim held while pause hit member 0");
+}
+
+#[test]
+fn what_a_step_chose_is_what_is_judged_and_named() {
+    let mut story = quorum();
+    story.steps = json!([{"name": "pause", "at": "1s", "oneOf": [
+        {"fault": {"podKill": {"members": {"ordinals": [0]}}}},
+        {"for": "4s", "fault": {"processPause": {"members": {"ordinals": [0]}}}}]}]);
+    story.picked = json!({"place": 1, "name": "processPause"});
+    let judgement = story.judged();
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
+    assert_eq!(judgement.steps[0].fault, "processPause");
+    assert_eq!(judgement.headline, "the claim held while pause (processPause) hit member 0");
+    // What happens once has the time until recovery for its own; what stays has not.
+    story.members = |now| match now {
+        11_100_000_000..12_000_000_000 => Members { members: vec![silent(0), silent(1), silent(2)] },
+        _ => healthy(now),
+    };
+    let during = |story: &Story| story.judged().claims[0].phases[1].to;
+    assert_eq!(during(&story), 11_050 * MS);
+    story.picked = json!({"place": 0, "name": "podKill"});
+    assert_eq!(during(&story), 12 * S);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
+use super::story::{Answer, MS, S, Story, healthy, led_by, member, not_ready, pods, silent};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
 use crate::judge::judgement::{Numbers, Scope};
@@ -427,4 +427,111 @@ fn what_goes_on_into_the_faults_is_not_all_told_before_them() {
     let told = |numbers: &Numbers| numbers.outages.iter().map(|outage| (outage.from, outage.to)).collect();
     let outages: Vec<Vec<(Nanos, Nanos)>> = claim.phases.iter().map(told).collect();
     assert_eq!(outages[..2], [vec![(6_700 * MS, 7 * S)], vec![(7 * S, 9 * S)]]);
+}
+
+#[test]
+fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
+    let claim = |bounds: serde_json::Value| {
+        let mut story = Story::claiming(
+            json!({"name": "c", "sli": {"commitLatency": {"quantile": 0.9}}, "always": bounds}),
+        );
+        // 1.2 s of 14 s are less than a tenth of all writes, and all of a window.
+        story.writes = |at| Answer::Ok(if (8 * S..9200 * MS).contains(&at) { 200 * MS } else { 5 * MS });
+        story
+    };
+    says(&claim(json!({"max": "50ms"})), Verdict::Pass, "commitLatency p90: 5 ms over the whole run");
+    says(
+        &claim(json!({"max": "50ms", "window": "1s"})),
+        Verdict::Fail,
+        "commitLatency p90: 200 ms in the worst 1 s, from ",
+    );
+    says(&claim(json!({"max": "50ms", "window": "20s"})), Verdict::Pass, "in the worst ");
+    let mut up = Story::claiming(
+        json!({"name": "up", "sli": {"podAvailability": {}}, "always": {"min": "90%", "window": "2s"}}),
+    );
+    up.ready = vec![(8 * S, 2), (9 * S, 3)];
+    says(&up, Verdict::Fail, "podAvailability: 83.3 % in the worst 2 s, from ");
+    up.hypothesis = json!([{"name": "up", "sli": {"podAvailability": {}}, "always": {"min": "90%"}}]);
+    says(&up, Verdict::Pass, "podAvailability: 97.7 % over the whole run");
+}
+
+#[test]
+fn too_few_samples_are_inconclusive_whatever_they_say() {
+    let story = |bounds: serde_json::Value| {
+        let mut story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}, "during": bounds}));
+        story.writes = |_| Answer::Ok(200 * MS);
+        story
+    };
+    says(&story(json!({"max": "50ms", "minSamples": 100})), Verdict::Fail, "200 ms while faults were there");
+    let few = story(json!({"max": "50ms", "minSamples": 1_000_000}));
+    says(&few, Verdict::Inconclusive, "samples, at least 1000000 are needed, while faults were there");
+    let few = story(json!({"max": "1s", "window": "1s", "minSamples": 1_000_000}));
+    says(&few, Verdict::Inconclusive, "samples, at least 1000000 are needed, while faults were there");
+    let windowed = story(json!({"max": "1s", "window": "1s", "minSamples": 3}));
+    says(&windowed, Verdict::Pass, "200 ms in the worst 1 s");
+    let windowed = story(json!({"max": "1s", "window": "1s", "minSamples": 300}));
+    says(&windowed, Verdict::Inconclusive, "at least 300 are needed, in 1 s from ");
+    let mut quorum = Story::claiming(
+        json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "9s", "minSamples": 42}}),
+    );
+    says(&quorum, Verdict::Inconclusive, "quorum: 41 samples, at least 42 are needed,");
+    quorum.hypothesis[0]["during"]["minSamples"] = json!(41);
+    says(&quorum, Verdict::Pass, "quorum: held without a break");
+}
+
+#[test]
+fn members_that_a_fault_has_are_left_out_where_a_budget_asks_for_that() {
+    // Member 0, which the fault has until 11.05 s, is the one that is not ready; so is member 1 for a while.
+    let mut story = Story::claiming(
+        json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "100%", "excludeFaulted": true}}),
+    );
+    story.heard = vec![not_ready(8 * S, &[0]), not_ready(10 * S, &[])];
+    says(
+        &story,
+        Verdict::Pass,
+        "podAvailability: 100 % of members that no fault had, while faults were there",
+    );
+    story.heard.push(not_ready(9 * S, &[0, 1]));
+    says(&story, Verdict::Fail, "(at 9.0 s: 1 of 2 pods that no fault has are ready), at least 100 %");
+    // Once it is reverted, the member counts.
+    story.hypothesis = json!([{"name": "up", "sli": {"podAvailability": {}},
+        "always": {"longestOutage": "1s", "min": "100%", "excludeFaulted": true}}]);
+    story.heard = vec![not_ready(8 * S, &[0]), not_ready(11_500 * MS, &[])];
+    says(
+        &story,
+        Verdict::Pass,
+        "below 100 % for 450 ms of members that no fault had, over the whole run (at 11.0 s:",
+    );
+    story.hypothesis[0]["always"]["longestOutage"] = json!("400ms");
+    says(&story, Verdict::Fail, "below 100 % for 450 ms");
+    story.hypothesis[0]["always"] = json!({"longestOutage": "1s", "min": "100%"});
+    says(&story, Verdict::Fail, "below 100 % for 3.5 s");
+}
+
+#[test]
+fn a_member_that_is_hit_and_not_taken_away_may_be_late_where_a_budget_asks_for_that() {
+    let mut story = Story::claiming(
+        json!({"name": "lag", "sli": {"replicationLag": {}}, "during": {"max": "100ms", "excludeFaulted": true}}),
+    );
+    // A fault that takes nobody away.
+    story.damage = json!({"down": [], "cut": []});
+    story.members = |now| {
+        let mut members = healthy(now);
+        if (8 * S..10 * S).contains(&now) {
+            members.members[0] = member(0, 0, 1, 7 * S);
+        }
+        members
+    };
+    says(&story, Verdict::Pass, "replicationLag: ");
+    story.hypothesis[0]["during"] = json!({"max": "100ms"});
+    says(&story, Verdict::Fail, "member 0 is ");
+}
+
+#[test]
+fn a_fault_that_has_everybody_leaves_nothing_to_judge() {
+    let mut story = Story::claiming(
+        json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "100%", "excludeFaulted": true}}),
+    );
+    story.damage = json!({"down": [0, 1, 2], "cut": []});
+    says(&story, Verdict::Inconclusive, "podAvailability: nothing was measured of members that no fault had");
 }

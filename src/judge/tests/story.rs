@@ -33,6 +33,10 @@ pub(crate) struct Story {
     pub(crate) ready: Vec<(Nanos, u32)>,
     /// Whatever else the run hears.
     pub(crate) heard: Vec<(Nanos, Value)>,
+    /// Which of the step's alternatives it is, where it has some.
+    pub(crate) picked: Value,
+    /// What the group loses by the fault.
+    pub(crate) damage: Value,
     pub(crate) injects: bool,
     pub(crate) proofs: Vec<Nanos>,
 }
@@ -79,6 +83,8 @@ impl Story {
             writes: |_| Answer::Ok(5 * MS),
             ready: Vec::new(),
             heard: Vec::new(),
+            picked: Value::Null,
+            damage: json!({"down": [0], "cut": []}),
             injects: true,
             proofs: vec![7100 * MS, 8100 * MS, 9100 * MS, 10_100 * MS],
         }
@@ -101,8 +107,8 @@ impl Story {
         if self.injects {
             effect(
                 7 * S,
-                json!({"chosen": {"step": "pause", "occurrence": 0, "members": [0],
-                                            "damage": {"down": [0], "cut": []}}}),
+                json!({"chosen": {"step": "pause", "occurrence": 0, "picked": self.picked, "members": [0],
+                                  "damage": self.damage}}),
             );
             effect(7 * S, json!({"apply": injection("Injected")}));
             effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));
@@ -250,6 +256,15 @@ pub(crate) fn snapshot(ready: u32) -> Value {
         })
         .collect();
     json!({"name": "db", "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
+}
+
+/// All pods, of which those of some members are not ready.
+pub(crate) fn not_ready(at: Nanos, members: &[Ordinal]) -> (Nanos, Value) {
+    let mut snapshot = snapshot(3);
+    for member in members {
+        snapshot["pods"][*member as usize]["ready"] = json!(false);
+    }
+    (at, json!({"pods": snapshot}))
 }
 
 /// All pods, of which the one of member 0 is in a phase.

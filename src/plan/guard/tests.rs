@@ -87,7 +87,7 @@ fn cut(members: u32, shape: &str) -> Damage {
     let snapshot = snapshot(members);
     let view = View { snapshot: &snapshot, members: None };
     let mut choice = Choice::new(view, 1, "s", 0);
-    step.work.resolve(&mut choice).expect("resolves").damage
+    step.works().next().expect("it does something").resolve(&mut choice).expect("resolves").damage
 }
 
 #[test]

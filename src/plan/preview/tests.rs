@@ -138,3 +138,49 @@ fn counts_members_that_are_down_where_the_target_runs() {
     assert!(plan.notes.is_empty());
     assert!(plan.refusals[0].contains("1 already down (etcd-2: unreachable), this takes 1 (etcd-1)"));
 }
+
+const SOAK: &str = r#"[{"name":"soak","every":"20s","times":6,"for":"4s","oneOf":[
+    {"weight":2,"fault":{"processPause":{"members":{"count":1}}}},
+    {"fault":{"podKill":{"members":{"role":"leader"}}}}]}]"#;
+
+#[test]
+fn what_each_occurrence_will_be_is_planned_by_the_seed() {
+    let plan = |seed| preview(&experiment(SOAK, "{}"), &snapshot(3), None, seed);
+    let faults = |seed| plan(seed).occurrences.into_iter().map(|one| one.fault).collect::<Vec<_>>();
+    assert_eq!(faults(1), faults(1));
+    assert!((2..20).any(|seed| faults(seed) != faults(1)));
+    assert!(faults(1).contains(&"processPause".to_owned()) && faults(1).contains(&"podKill".to_owned()));
+    let told = ("soak.oneOf, by weight".to_owned(), "processPause (2), podKill (1)".to_owned());
+    assert!(plan(1).settings.contains(&told), "{:?}", plan(1).settings);
+}
+
+#[test]
+fn an_alternative_that_a_guard_refuses_is_refused_whatever_the_seed_chooses() {
+    let steps = r#"[{"name":"soak","for":"4s","oneOf":[
+        {"weight":1000,"fault":{"processPause":{"members":{"count":1}}}},
+        {"fault":{"podKill":{"members":{"count":"majority"}}}}]}]"#;
+    let refusals = |guards| preview(&experiment(steps, guards), &snapshot(3), None, 1).refusals;
+    let found = refusals("{}");
+    assert!(found.len() == 1 && found[0].starts_with("step soak, where it chooses podKill: "), "{found:?}");
+    assert_eq!(refusals(r#"{"allowQuorumLoss":true}"#), [""; 0]);
+}
+
+#[test]
+fn starts_that_are_drawn_are_planned_and_a_run_that_would_be_too_long_is_told() {
+    let steps = r#"[{"name":"soak","at":"2s","every":{"mean":"1m","jitter":"exponential"},"times":20,"recoverBetween":"30s",
+        "fault":{"podKill":{"members":{"count":1}}}}]"#;
+    let experiment = experiment(steps, "{}");
+    let plan = preview(&experiment, &snapshot(3), None, 5);
+    let mut due = std::time::Duration::from_secs(2);
+    for planned in &plan.occurrences {
+        if planned.occurrence > 0 {
+            due += crate::plan::draw::gap(&experiment.steps[0], 5, planned.occurrence);
+        }
+        assert_eq!(planned.start, due);
+    }
+    let told = ("soak.every".to_owned(), "1m in the mean, exponential, drawn by the seed".to_owned());
+    assert!(plan.settings.contains(&told), "{:?}", plan.settings);
+    let told = ("soak.recoverBetween".to_owned(), "30s at most, then nothing more is broken".to_owned());
+    assert!(plan.settings.contains(&told), "{:?}", plan.settings);
+    assert!(plan.notes.iter().any(|note| note.contains("aborted after 10m: spec.guards.maxDuration")));
+}

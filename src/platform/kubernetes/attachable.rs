@@ -11,12 +11,12 @@ use kube::{Api, Client, Error, ResourceExt};
 
 use super::snapshots::claims_of;
 use crate::api::Ordinal;
-use crate::experiment::{Selection, Step, Work};
+use crate::experiment::{Selection, Work};
 use crate::fault::Fault;
 
-/// Whose volumes, of which claim templates, a step keeps on the way to or from a node.
-pub fn meant(step: &Step) -> Option<(&Selection, &[String])> {
-    match &step.work {
+/// Whose volumes, of which claim templates, are kept on the way to or from a node.
+pub fn meant(work: &Work) -> Option<(&Selection, &[String])> {
+    match work {
         Work::Fault(Fault::VolumeAttachBlock(block)) => Some((&block.members, &block.claims)),
         Work::Fault(Fault::VolumeDetachStuck(stuck)) => Some((&stuck.members, &stuck.claims)),
         Work::Fault(_) | Work::Action(_) => None,

@@ -2,23 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
 
 use super::dns::{PodRecord, Records};
 use super::pod_spec::SetSpec;
-use crate::api::{Ordinal, Pod, PodPhase, Rollout, Snapshot};
+use super::wanted::{EnvChange, Wanted};
+use crate::api::{ApiFault, Ordinal, Pod, PodPhase, Rollout, Snapshot};
 use crate::node::LocatedPod;
 
 /// The pods of the StatefulSet.
 pub struct Board {
     spec: SetSpec,
     pods: Mutex<BTreeMap<Ordinal, Entry>>,
-    /// How many templates there were, the newest one included.
-    revision: AtomicU64,
+    wanted: Mutex<Wanted>,
     snapshots: watch::Sender<Snapshot>,
     records: watch::Sender<Records>,
 }
@@ -49,21 +48,43 @@ pub enum Availability {
 impl Board {
     /// Without any pods.
     pub fn new(spec: &SetSpec) -> Self {
-        let pods = BTreeMap::new();
-        let snapshots = watch::Sender::new(snapshot(spec, 1, &pods));
+        let (pods, wanted) = (BTreeMap::new(), Wanted::of(spec));
+        let snapshots = watch::Sender::new(snapshot(spec, &wanted, &pods));
         let records = watch::Sender::new(Records::new(spec, Vec::new()));
-        Self { spec: spec.clone(), pods: Mutex::new(pods), revision: AtomicU64::new(1), snapshots, records }
+        Self { spec: spec.clone(), pods: Mutex::new(pods), wanted: Mutex::new(wanted), snapshots, records }
     }
 
     /// Every pod that there is now is to be replaced.
     pub fn begin_rollout(&self) {
-        self.revision.fetch_add(1, Ordering::Relaxed);
+        self.wanted().revision += 1;
         self.change(|_| {});
     }
 
-    /// A new pod, of the newest revision.
-    pub fn insert(&self, pod: Pod) {
-        let revision = self.revision.load(Ordering::Relaxed);
+    /// Every ordinal that is asked for.
+    pub fn ordinals(&self) -> std::ops::Range<Ordinal> {
+        self.wanted().ordinals()
+    }
+
+    /// Changes what is asked for, for an Injection; or says why not.
+    pub fn change_set(&self, by: &str, fault: &ApiFault) -> Result<(), String> {
+        self.wanted().change(by, &self.spec.name, fault)?;
+        self.change(|_| {});
+        Ok(())
+    }
+
+    /// Asks for what was asked for before an Injection changed it.
+    pub fn put_set_back(&self, by: &str) {
+        self.wanted().put_back(by);
+        self.change(|_| {});
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new pod, of the newest revision; what that has in place of the manifest's variables.
+    pub fn insert(&self, pod: Pod) -> Vec<EnvChange> {
+        let Wanted { revision, env, .. } = self.wanted().clone();
         let pod = Pod { revision: Some(named(&self.spec, revision)), ..pod };
         self.change(|pods| {
             pods.insert(
@@ -71,6 +92,7 @@ impl Board {
                 Entry { pod, located: None, started: BTreeSet::new(), ready_since: None },
             );
         });
+        env
     }
 
     /// The pod is gone.
@@ -120,7 +142,7 @@ impl Board {
         for entry in pods.values_mut() {
             entry.derive();
         }
-        let next = snapshot(&self.spec, self.revision.load(Ordering::Relaxed), &pods);
+        let next = snapshot(&self.spec, &self.wanted(), &pods);
         let names = Records::new(&self.spec, addressed(&pods));
         self.snapshots.send_if_modified(|now| replace_if_other(now, next));
         self.records.send_if_modified(|now| replace_if_other(now, names));
@@ -154,14 +176,14 @@ fn named(spec: &SetSpec, revision: u64) -> String {
     format!("{}-{revision}", spec.name)
 }
 
-fn snapshot(spec: &SetSpec, revision: u64, pods: &BTreeMap<Ordinal, Entry>) -> Snapshot {
+fn snapshot(spec: &SetSpec, wanted: &Wanted, pods: &BTreeMap<Ordinal, Entry>) -> Snapshot {
     Snapshot {
         name: spec.name.clone(),
         namespace: spec.namespace.clone(),
-        replicas: spec.replicas,
+        replicas: wanted.replicas,
         first_ordinal: spec.first_ordinal,
         numbered: None,
-        rollout: Some(Rollout { revision: named(spec, revision), partition: 0 }),
+        rollout: Some(Rollout { revision: named(spec, wanted.revision), partition: 0 }),
         pods: pods.values().map(|entry| entry.pod.clone()).collect(),
         ..Snapshot::default()
     }

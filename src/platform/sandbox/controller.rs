@@ -1,9 +1,12 @@
 //! The StatefulSet controller: which ordinals have a pod.
 //!
 //! As in Kubernetes, ordered start means that an ordinal whose pod is missing gets one only when every ordinal before
-//! it is ready (and has been for `minReadySeconds`), at the first start as well as after a deletion.
+//! it is ready (and has been for `minReadySeconds`), at the first start as well as after a deletion. Pods that are not asked
+//! for any more end from the highest one on, each when the one above it is gone; in an ordered set only while all others
+//! are ready. Their claims stay.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,7 +34,29 @@ impl Deletion {
     }
 }
 
-/// Keeps the StatefulSet as its spec says, for ever.
+/// Ends pods that are not asked for any more: in order the highest one, and the next one when that is gone; else all.
+fn scale_down(
+    world: &World,
+    pods: &BTreeMap<Ordinal, watch::Sender<pod::Deadline>>,
+    wanted: &Range<Ordinal>,
+    now: Instant,
+) {
+    let surplus = pods.iter().rev().filter(|(ordinal, _)| !wanted.contains(ordinal));
+    let at_once = match world.setup.spec.start {
+        StartOrder::Ordered => 1,
+        StartOrder::Parallel => usize::MAX,
+    };
+    for (_, pod) in surplus.take(at_once) {
+        let ends = now + world.setup.spec.pod.grace;
+        pod.send_if_modified(|deadline| {
+            let is_new = deadline.is_none();
+            deadline.get_or_insert(ends);
+            is_new
+        });
+    }
+}
+
+/// Keeps the StatefulSet as it is asked for, for ever.
 pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
     let mut pods: BTreeMap<Ordinal, watch::Sender<pod::Deadline>> = BTreeMap::new();
     let mut tasks = JoinSet::new();
@@ -40,7 +65,9 @@ pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
         snapshots.mark_unchanged();
         let now = Instant::now();
         let mut wake = None;
-        for ordinal in world.ordinals() {
+        let wanted = world.ordinals();
+        let mut are_all_available = true;
+        for ordinal in wanted.clone() {
             pods.entry(ordinal).or_insert_with(|| {
                 let (deletion, deleted) = watch::channel(None);
                 let world = Arc::clone(&world);
@@ -57,10 +84,17 @@ pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
                 Availability::Now => {}
                 Availability::At(time) => {
                     wake = Some(time);
+                    are_all_available = false;
                     break;
                 }
-                Availability::No => break,
+                Availability::No => {
+                    are_all_available = false;
+                    break;
+                }
             }
+        }
+        if are_all_available {
+            scale_down(&world, &pods, &wanted, now);
         }
         let woken = async {
             match wake {

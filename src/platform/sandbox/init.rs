@@ -50,8 +50,7 @@ pub struct World {
 impl World {
     /// Every ordinal that the StatefulSet asks for.
     pub fn ordinals(&self) -> std::ops::Range<Ordinal> {
-        let first = self.setup.spec.first_ordinal;
-        first..first + self.setup.spec.replicas
+        self.board.ordinals()
     }
 
     /// The hostname of a pod.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::holder::Holder;
 use super::init::World;
 use super::network::{GATEWAY, Network};
+use super::wanted::EnvChange;
 use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase};
 use crate::host::cgroup;
 use crate::node::LocatedPod;
@@ -50,6 +51,15 @@ struct PodSandbox<'a> {
     stopping: watch::Receiver<bool>,
 }
 
+/// Who a pod is from its creation to its end.
+struct Identity {
+    ordinal: Ordinal,
+    name: String,
+    uid: String,
+    /// What its template has in place of the manifest's variables.
+    env: Vec<EnvChange>,
+}
+
 /// What the containers of a pod have behind them.
 struct Histories {
     init: Vec<History>,
@@ -60,18 +70,20 @@ struct Histories {
 pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Receiver<Deadline>) {
     let uid = new_uid();
     let name = format!("{}-{ordinal}", world.setup.spec.name);
-    world.board.insert(pending(&world, &name, ordinal, &uid));
+    let env = world.board.insert(pending(&world, &name, ordinal, &uid));
+    let pod = Identity { ordinal, name, uid, env };
+    let Identity { name, uid, .. } = &pod;
     let template = &world.setup.spec.pod;
     let mut histories = Histories {
         init: vec![History::default(); template.init_containers.len()],
         main: vec![History::default(); template.containers.len()],
     };
     while deletion.borrow().is_none() {
-        world.held.wait(&world, ordinal, &uid, &mut deletion).await;
+        world.held.wait(&world, ordinal, uid, &mut deletion).await;
         if deletion.borrow().is_some() {
             break;
         }
-        if let Err(error) = run_sandbox(&world, ordinal, &name, &uid, &mut histories, &mut deletion).await {
+        if let Err(error) = run_sandbox(&world, &pod, &mut histories, &mut deletion).await {
             tracing::warn!(pod = name, %error, "the pod sandbox failed");
             world.board.update(ordinal, |entry| {
                 for status in &mut entry.pod.containers {
@@ -81,7 +93,7 @@ pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Recei
             let _ = tokio::time::timeout(RETRY, deletion.wait_for(Option::is_some)).await;
         }
     }
-    if let Err(error) = volumes::remove_empty_dirs(&world, &uid).await {
+    if let Err(error) = volumes::remove_empty_dirs(&world, uid).await {
         tracing::warn!(pod = name, %error, "cannot remove the pod's emptyDirs");
     }
     world.board.remove(ordinal);
@@ -90,15 +102,14 @@ pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Recei
 /// Makes a pod sandbox and runs the pod in it, until one of them ends; nothing of it is left then.
 async fn run_sandbox(
     world: &Arc<World>,
-    ordinal: Ordinal,
-    name: &str,
-    uid: &str,
+    pod: &Identity,
     histories: &mut Histories,
     deletion: &mut watch::Receiver<Deadline>,
 ) -> io::Result<()> {
+    let Identity { name, uid, .. } = pod;
     let mut volumes = Volumes::mount(world, name, uid).await?;
-    let result = run_with_volumes(world, ordinal, name, uid, &volumes, histories, deletion).await;
-    world.board.update(ordinal, |entry| {
+    let result = run_with_volumes(world, pod, &volumes, histories, deletion).await;
+    world.board.update(pod.ordinal, |entry| {
         entry.located = None;
         entry.pod.ip = None;
         for status in &mut entry.pod.containers {
@@ -118,22 +129,21 @@ async fn run_sandbox(
 
 async fn run_with_volumes(
     world: &Arc<World>,
-    ordinal: Ordinal,
-    name: &str,
-    uid: &str,
+    pod: &Identity,
     volumes: &Volumes,
     histories: &mut Histories,
     deletion: &mut watch::Receiver<Deadline>,
 ) -> io::Result<()> {
+    let Identity { ordinal, name, uid, env } = pod;
     let holder = Holder::start(world, &world.hostname(name))?;
     let result = async {
         let lease = world.network.lease();
         Network::connect(lease, holder.pid())?;
         holder.configure_network(lease.address).await?;
-        world.board.update(ordinal, |entry| {
+        world.board.update(*ordinal, |entry| {
             entry.pod.ip = Some(IpAddr::V4(lease.address));
             entry.located = Some(LocatedPod {
-                uid: uid.to_owned(),
+                uid: uid.clone(),
                 holder: holder.pid().as_raw(),
                 containers: Vec::new(),
                 unnamed: Vec::new(),
@@ -142,12 +152,13 @@ async fn run_with_volumes(
             });
         });
         let facts = PodFacts {
-            name: name.to_owned(),
-            ordinal,
-            uid: uid.to_owned(),
+            name: name.clone(),
+            ordinal: *ordinal,
+            uid: uid.clone(),
             address: lease.address,
             host: GATEWAY,
             node: world.setup.options.name.clone(),
+            env: env.clone(),
         };
         live(world, &facts, volumes, &holder, histories, deletion).await;
         Ok(())

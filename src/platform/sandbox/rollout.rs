@@ -30,7 +30,7 @@ pub async fn restart(
     world.board.begin_rollout();
     let ends = Instant::now() + spec.deadline.within;
     let mut told = Instant::now();
-    let mut asked: Option<(Ordinal, String)> = None;
+    let mut rolling = Rolling::default();
     let mut first = true;
     while Instant::now() < ends {
         let now = snapshots.borrow_and_update().clone();
@@ -46,13 +46,7 @@ pub async fn restart(
             world.injections.report(&spec.name, proving.status());
             return;
         }
-        if let Some((ordinal, uid)) = next(&now, world.setup.spec.start)
-            && asked.as_ref() != Some(&(ordinal, uid.clone()))
-        {
-            asked = Some((ordinal, uid));
-            let (deletion, _taken) = Deletion::new(ordinal, None);
-            let _ = deletions.send(deletion).await;
-        }
+        rolling.go_on(&world, &deletions, &now).await;
         tokio::select! {
             _ = &mut asked_back => {
                 proving.reverted();
@@ -66,8 +60,28 @@ pub async fn restart(
     world.injections.report(&spec.name, proving.status());
 }
 
+/// Pods that are replaced one after the other.
+#[derive(Debug, Default)]
+pub struct Rolling {
+    /// The pod that was deleted last, and its UID.
+    asked: Option<(Ordinal, String)>,
+}
+
+impl Rolling {
+    /// Deletes the next pod, if it is time.
+    pub async fn go_on(&mut self, world: &World, deletions: &mpsc::Sender<Deletion>, now: &Snapshot) {
+        if let Some((ordinal, uid)) = next(now, world.setup.spec.start)
+            && self.asked.as_ref() != Some(&(ordinal, uid.clone()))
+        {
+            self.asked = Some((ordinal, uid));
+            let (deletion, _taken) = Deletion::new(ordinal, None);
+            let _ = deletions.send(deletion).await;
+        }
+    }
+}
+
 /// `revision etcd-2 is asked for, 1 of 3 pods have it and are Ready`
-fn progress(snapshot: &Snapshot, behind: &[Ordinal]) -> String {
+pub fn progress(snapshot: &Snapshot, behind: &[Ordinal]) -> String {
     let revision = snapshot.rollout.as_ref().map_or("", |rollout| rollout.revision.as_str());
     let all = snapshot.replicas as usize;
     format!("revision {revision} is asked for, {} of {all} pods have it and are Ready", all - behind.len())

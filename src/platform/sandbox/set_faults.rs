@@ -6,11 +6,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::attach_block;
 use super::controller::Deletion;
 use super::init::World;
 use super::protocol::InjectionEvent;
-use super::rollout;
+use super::{attach_block, rollout, set_change};
 use crate::api::{ApiFault, Desired, HostFault, Injection};
 use crate::platform::proving::Proving;
 
@@ -70,10 +69,13 @@ fn begin(
             let ordinals = ordinals.iter().copied().collect();
             tokio::spawn(attach_block::hold(world, deletions, spec, ordinals, asked_back))
         }
+        ApiFault::Scale { .. } | ApiFault::SetEnv { .. } => {
+            tokio::spawn(set_change::hold(world, deletions, spec, fault.clone(), asked_back))
+        }
         _ => {
             let mut proving = Proving::default();
             proving.failed(
-                "a sandbox can restart its StatefulSet and hold volumes, nothing else: run it in a cluster"
+                "a sandbox can restart, scale and change its StatefulSet and hold volumes, nothing else: run it in a cluster"
                     .into(),
             );
             world.injections.report(&name, proving.status());

@@ -186,13 +186,27 @@ fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
         }
     };
     let Some(budget) = budget else { return "–".into() };
-    let Budget { step, min, max, max_increase, longest_outage, total_outage, stable_for } = budget;
+    let Budget {
+        step,
+        min,
+        max,
+        max_increase,
+        longest_outage,
+        total_outage,
+        window,
+        min_samples,
+        exclude_faulted,
+        stable_for,
+    } = budget;
     let parts = [
         min.map(|min| format!("at least {min}")),
         max.map(|max| format!("at most {max}")),
         max_increase.map(|factor| format!("at most {factor} of before")),
         longest_outage.map(|outage| format!("bad for {} at a time", time(outage))),
         total_outage.map(|outage| format!("bad for {} in all", time(outage))),
+        window.map(|window| format!("in any {}", time(window))),
+        min_samples.map(|samples| format!("of at least {samples} samples")),
+        exclude_faulted.then(|| "of members that no fault has".to_owned()),
         stable_for.map(|stable| format!("good for {} without a break", time(stable))),
         step.as_ref().map(|step| format!("while {step} is there")),
     ];

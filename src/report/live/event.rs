@@ -68,8 +68,9 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen { step, occurrence, damage, .. } => {
-            Some(format!("{}: injecting on {}", name_of(step, *occurrence), whom(before, damage)))
+        Effect::Chosen { step, occurrence, picked, damage, .. } => {
+            let what = picked.as_ref().map_or_else(String::new, |picked| format!(" {}", picked.name));
+            Some(format!("{}: injecting{what} on {}", name_of(step, *occurrence), whom(before, damage)))
         }
         Effect::Began { step, occurrence } => {
             Some(format!("{}: in force, proven", name_of(step, *occurrence)))

@@ -251,3 +251,72 @@ fn refuses_blocks_of_volumes_where_there_are_no_claims_to_tell_them_by() {
         assert!(found.iter().all(|told| told.contains("needs a StatefulSet")), "{fault}: {found:#?}");
     }
 }
+
+#[test]
+fn judges_every_alternative_and_says_which_it_is() {
+    let soak = "    - name: soak
+      at: 1s
+      for: 10s
+      oneOf:
+        - {fault: {processPause: {members: {ordinals: [0, 7]}}}}
+        - {weight: 2, fault: {podKill: {members: {ordinals: [1]}}}}
+  hypothesis:";
+    let text = GOOD.replace("  hypothesis:", soak);
+    let experiment = experiment(&document(&text)).unwrap();
+    let found = crate::spec::against_target(&document(&text), &experiment, &facts()).unwrap_err();
+    assert!(
+        found.len() == 1 && found[0].to_string().contains("spec.steps[1].oneOf[0].fault: ordinal 7 does not"),
+        "{found:#?}"
+    );
+    let other = "    - {name: kill, at: 5s, fault: {podKill: {members: {ordinals: [0]}}}}\n  hypothesis:";
+    let found = problems(&text.replace("  hypothesis:", other));
+    assert!(
+        found.len() == 1 && found[0].contains("may contradict step `soak`, which may hit ordinal 0"),
+        "{found:#?}"
+    );
+    let found = problems(&text.replace("weight: 2", "wait: 2"));
+    assert!(
+        found.len() == 1 && found[0].contains("spec.steps[1].oneOf[1].wait: unknown field"),
+        "{found:#?}"
+    );
+    let attach =
+        text.replace("podKill: {members: {ordinals: [1]}}", "volumeAttachBlock: {members: {count: 1}}");
+    let experiment = super::experiment(&document(&attach)).unwrap();
+    let found = against_sandbox(&document(&attach), &experiment, &std::collections::BTreeMap::new());
+    let found = found.unwrap_err();
+    assert!(
+        found[0].to_string().contains("spec.steps[1].oneOf[1].fault: `volumeAttachBlock` is done"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn refuses_what_no_statefulset_can_be_changed_to() {
+    let told = |action: &str| {
+        let steps = format!("    - {{name: change, for: 5s, action: {action}}}\n  hypothesis:");
+        let text = GOOD.replace("  hypothesis:", &steps);
+        let found = problems(&text);
+        if found.is_empty() {
+            let asked = experiment(&document(&text)).unwrap();
+            let against = against_sandbox(&document(&text), &asked, &std::collections::BTreeMap::new());
+            return against.map_or_else(|p| p.iter().map(ToString::to_string).collect(), |()| Vec::new());
+        }
+        found
+    };
+    for (action, words) in [
+        (
+            "{setEnv: {container: etcd, name: 'A=B', value: x}}",
+            "setEnv.name: `A=B` is not the name of a variable",
+        ),
+        ("{setEnv: {container: etcd, name: '', value: x}}", "write for example LOG_LEVEL"),
+        ("{scale: {replicas: 20000}}", "scale.replicas: 20000 replicas are too many: write at most 10000"),
+        ("{scale: {replicas: 101}}", "101 replicas are too many for a sandbox: write at most 100"),
+        ("{setImage: {container: etcd, image: x}}", "`setImage` is done through an API server"),
+    ] {
+        let found = told(action);
+        assert!(found.len() == 1 && found[0].contains(words), "{action}: {found:#?}");
+    }
+    for action in ["{scale: {replicas: 5}}", "{setEnv: {container: etcd, name: LOG_LEVEL, value: ''}}"] {
+        assert_eq!(told(action), Vec::<String>::new(), "{action}");
+    }
+}

@@ -14,7 +14,7 @@ use crate::experiment::quantity;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, Secret, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.
-const MAX_REPLICAS: u32 = 100;
+const MAX_REPLICAS: u32 = crate::experiment::MOST_IN_SANDBOX;
 
 /// A StatefulSet whose Service is still to be found.
 pub(super) struct Set {

@@ -8,7 +8,8 @@ use std::net::Ipv4Addr;
 
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::platform::sandbox::pod_spec::{Container, EnvValue, FieldPath, SetSpec};
+use crate::platform::sandbox::pod_spec::{Container, EnvValue, EnvVar, FieldPath, SetSpec};
+use crate::platform::sandbox::wanted::EnvChange;
 
 /// What a pod knows about itself.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct PodFacts {
     pub host: Ipv4Addr,
     /// Its node's name.
     pub node: String,
+    /// What its template has in place of the manifest's variables.
+    pub env: Vec<EnvChange>,
 }
 
 /// Arguments, and variables with their values.
@@ -38,7 +41,10 @@ pub fn resolve(
     secret: &dyn Fn(&str, &str) -> io::Result<SecretSlice<u8>>,
 ) -> io::Result<Resolved> {
     let mut env: Vec<(String, String)> = Vec::new();
-    for variable in &container.env {
+    let changes: Vec<&EnvChange> =
+        facts.env.iter().filter(|change| change.container == container.name).collect();
+    let is_kept = |variable: &&EnvVar| changes.iter().all(|change| change.name != variable.name);
+    for variable in container.env.iter().filter(is_kept) {
         let value = match &variable.value {
             EnvValue::Text(text) => expand(text, &env),
             EnvValue::Field(path) => field(path, spec, facts),
@@ -50,6 +56,10 @@ pub fn resolve(
         };
         env.retain(|(name, _)| *name != variable.name);
         env.push((variable.name.clone(), value));
+    }
+    for change in changes {
+        let value = expand(&change.value, &env);
+        env.push((change.name.clone(), value));
     }
     let argv = container.argv.iter().map(|argument| expand(argument, &env)).collect();
     let defaults = [
