@@ -13,6 +13,9 @@ use crate::judge::judgement::Outage;
 use crate::judge::series::{Kind, LONG_SILENCE, Measure, Point, Sample, Series, Window};
 use crate::judge::words;
 
+/// How far looks are apart.
+const BETWEEN_LOOKS: Nanos = 1_000_000_000;
+
 /// The volumes of every member.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disks {
@@ -24,8 +27,10 @@ pub(super) struct Disks {
 struct Member {
     /// When it was asked for; the last time may have no end yet.
     asked: Vec<Window>,
-    /// When a fault had it; the last time may have no end yet.
+    /// When a fault had it, until something was heard of the time after it; the last time may have no end yet.
     faulted: Vec<Window>,
+    /// When a fault that had it ended, where nothing was heard of the time after it yet.
+    freed: Option<Nanos>,
     /// When its node said something.
     heard: Series,
     /// The node's newest look: statuses repeat.
@@ -80,10 +85,12 @@ impl Disks {
     /// Faults have these members from now on, and no others.
     pub(super) fn faulted(&mut self, time: Nanos, had: &BTreeSet<Ordinal>) {
         for (ordinal, member) in &mut self.members {
-            match (member.faulted.last_mut().filter(|last| last.to == Nanos::MAX), had.contains(ordinal)) {
-                (None, true) => member.faulted.push(Window::new(time, Nanos::MAX)),
-                (Some(last), false) => last.to = time,
-                (None, false) | (Some(_), true) => {}
+            let is_held = member.faulted.last().is_some_and(|last| last.to == Nanos::MAX);
+            match (is_held, had.contains(ordinal)) {
+                (false, true) => member.faulted.push(Window::new(time, Nanos::MAX)),
+                (true, true) => member.freed = None,
+                (true, false) => member.freed = member.freed.or(Some(time)),
+                (false, false) => {}
             }
         }
     }
@@ -199,6 +206,7 @@ impl Member {
         Self {
             asked: Vec::new(),
             faulted: Vec::new(),
+            freed: None,
             heard: looks(),
             newest: None,
             volumes: BTreeMap::new(),
@@ -257,6 +265,13 @@ impl Member {
                 return;
             }
             self.newest = Some(measured.at);
+        }
+        // Looks are a second apart: one that comes sooner may be about the time of the fault.
+        if self.freed.is_some_and(|freed| time >= freed.saturating_add(BETWEEN_LOOKS)) {
+            self.freed = None;
+            if let Some(last) = self.faulted.last_mut() {
+                last.to = time;
+            }
         }
         let mut sample = Sample::Value(ALL);
         self.why = None;

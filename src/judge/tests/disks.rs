@@ -356,6 +356,11 @@ fn volumes_of_members_that_a_fault_has_are_left_out_where_a_budget_asks_for_that
         |bounds: Value| story(json!({"name": "rate", "sli": {"volumeIops": {}}, "during": bounds}), heard());
     assert_eq!(rate(json!({"min": 40})).judged().claims[0].verdict, Verdict::Fail);
     says(&rate(json!({"min": 40, "excludeFaulted": true})), Verdict::Pass, "volumeIops: 50 per second");
+    // What was seen last while the fault was there says nothing of the time after it.
+    let always =
+        |bounds: Value| story(json!({"name": "room", "sli": {"diskUsage": {}}, "always": bounds}), heard());
+    says(&always(json!({"max": "80%"})), Verdict::Fail, "diskUsage: 99 %");
+    says(&always(json!({"max": "80%", "excludeFaulted": true})), Verdict::Pass, "diskUsage: 50 % of members");
     // Another member is judged as ever.
     let other =
         looks(|member, at| if member == 1 && (8 * S..11 * S).contains(&at) { (990, 0) } else { (500, 50) });
