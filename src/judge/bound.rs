@@ -55,12 +55,11 @@ impl Bound<'_> {
                 self.outages(signals, limits, now)
             }
             Unit::Availability | Unit::Rate | Unit::Usage | Unit::Latency | Unit::Events | Unit::Property => {
-                match self.budget.window {
-                    Some(length) => self.worst_window(signals, limits, nanos(length), now),
-                    None => {
-                        let value = self.value_of(&measure, limits).unwrap_or(value);
-                        self.value(signals, limits, value, self.windows, &when, now)
-                    }
+                if let Some(length) = self.budget.window {
+                    self.worst_window(signals, limits, nanos(length), now)
+                } else {
+                    let value = self.value_of(&measure, limits).unwrap_or(value);
+                    self.value(signals, limits, value, self.windows, &when, now)
                 }
             }
         };

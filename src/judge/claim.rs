@@ -185,7 +185,9 @@ impl Evidence<'_> {
         });
         if scope == Scope::Before {
             // What it was bad for while faults were there is told of that part.
-            outages.iter_mut().for_each(|outage| outage.to = outage.to.min(last.to));
+            for outage in &mut outages {
+                outage.to = outage.to.min(last.to);
+            }
         }
         Some(Numbers {
             scope,

@@ -350,9 +350,10 @@ mod long {
         let desk = passes("experiments/etcd/nightly-soak.yaml");
         let steps = report_in(&desk.path("out"))["steps"].as_array().expect("steps").clone();
         assert!(steps.len() == 5 && steps.iter().all(|step| step["unproven"].is_null()), "{steps:#?}");
+        let file = shipped("experiments/etcd/nightly-soak.yaml");
         let plan: [&std::ffi::OsStr; 6] = [
             "plan".as_ref(),
-            shipped("experiments/etcd/nightly-soak.yaml").as_os_str(),
+            file.as_os_str(),
             "--seed".as_ref(),
             SEED.as_ref(),
             "-o".as_ref(),

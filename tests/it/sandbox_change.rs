@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use seatrial::api::{
     ApiFault, Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal,
 };
-use seatrial::platform::Nodes;
+use seatrial::platform::{Cluster as _, Nodes};
 use seatrial::platform::sandbox::pod_spec::{EnvValue, EnvVar, StartOrder};
 
 use crate::sandbox_fixture::{Fixture, LIMIT, shell_set, wait_until, with_claim};
