@@ -25,7 +25,7 @@ fn alternatives_are_chosen_by_weight_and_by_the_seed_alone() {
 fn a_seed_chooses_what_it_has_always_chosen() {
     let step = step(CHOICE);
     let places: String = (0..16).map(|n| alternative(&step, 42, n).0.to_string()).collect();
-    assert_eq!(places, "");
+    assert_eq!(places, "0110100000100101");
 }
 
 fn apart(jitter: &str) -> Step {
@@ -75,5 +75,6 @@ fn gaps_are_drawn_by_the_seed_alone_and_none_where_there_is_no_jitter() {
 #[test]
 fn a_seed_waits_for_as_long_as_it_has_always_waited() {
     let drawn = |jitter| gaps(jitter, 42).into_iter().take(4).collect::<Vec<_>>();
-    assert_eq!((drawn("exponential"), drawn("uniform")), (vec![], vec![]));
+    assert_eq!(drawn("exponential"), [157_886, 96_846, 80_774, 34_347]);
+    assert_eq!(drawn("uniform"), [62_718, 46_739, 89_724, 64_347]);
 }
