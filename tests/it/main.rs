@@ -35,6 +35,7 @@ mod cluster_survival;
 mod cluster_traces;
 mod cluster_turn;
 mod cluster_whole_fixture;
+mod docs;
 mod e2e_attach;
 mod e2e_compare;
 mod e2e_disks;
