@@ -10,8 +10,12 @@ pub mod page;
 use std::collections::BTreeSet;
 
 use page::{Kind, Page, Piece};
+use schemars::JsonSchema;
+use seatrial::experiment::{Sli, Store};
+use seatrial::fault::Fault;
+use serde_json::Value;
 
-use crate::e2e_fixture::{shipped, text_of};
+use crate::e2e_fixture::{experiments_in, shipped, text_of};
 
 /// What a look at every page finds.
 #[track_caller]
@@ -53,6 +57,67 @@ fn no_command_is_known_that_no_page_has() {
     let stale: Vec<&str> =
         known::KNOWN.iter().map(|(line, _)| *line).filter(|line| !said.contains(*line)).collect();
     assert!(stale.is_empty(), "take them out of tests/it/docs/known.rs: {stale:#?}");
+}
+
+/// The names that documents have for the variants of a type.
+fn names_of<T: JsonSchema>() -> Vec<String> {
+    let schema = serde_json::to_value(schemars::schema_for!(T)).expect("a schema is JSON");
+    let variants = schema["oneOf"].as_array().expect("one schema for each variant").clone();
+    let name = |variant: &Value| variant["required"][0].as_str().expect("its name").to_owned();
+    variants.iter().map(name).collect()
+}
+
+/// The first cells of a page's tables.
+fn rows(page: &str) -> Vec<String> {
+    let text = text_of(&shipped(page));
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_fault_sli_and_store_has_its_rows() {
+    let rows = rows("README.md");
+    // Of a fault what it does, and what it needs and cannot do.
+    for (names, times) in [(names_of::<Fault>(), 2), (names_of::<Sli>(), 1), (names_of::<Store>(), 1)] {
+        assert!(names.len() > 2, "{names:?}");
+        for name in names {
+            let of_it =
+                |row: &&String| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name}:"));
+            assert_eq!(rows.iter().filter(of_it).count(), times, "rows of README.md about {name}");
+        }
+    }
+}
+
+#[test]
+fn every_shipped_experiment_has_its_row() {
+    let rows = rows("experiments/README.md");
+    for file in experiments_in("experiments") {
+        let name = file.strip_prefix(shipped("experiments")).expect("it is below").display().to_string();
+        let name = name.trim_start_matches("refkv/bugs/").to_owned();
+        assert!(rows.contains(&format!("`{name}`")), "experiments/README.md has no row for {name}");
+    }
+}
+
+#[test]
+fn reasons_that_are_explained_are_those_that_there_are() {
+    let text = text_of(&shipped("experiments/WRITING.md"));
+    let rows = text.lines().skip_while(|line| !line.starts_with("| it says |")).skip(2);
+    let rows = rows.map_while(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let said: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(said.len() > 10, "{said:?}");
+    let mut sources = String::new();
+    let mut folders = vec![shipped("src/judge"), shipped("src/engine")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).expect("sources").map(|entry| entry.expect("readable").path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources.push_str(&text_of(&path));
+            }
+        }
+    }
+    let unknown: Vec<&&str> = said.iter().filter(|reason| !sources.contains(**reason)).collect();
+    assert!(unknown.is_empty(), "no run says so: {unknown:#?}");
 }
 
 /// Each of the looks above finds what it is there for.

@@ -190,7 +190,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
             {
                 words.splice(0..4, ["seatrial".to_owned()]);
             }
-            if words.first().is_some_and(|program| program == "target/release/seatrial") {
+            if words.first().is_some_and(|program| program.ends_with("/seatrial")) {
                 words[0] = "seatrial".into();
             }
             words

@@ -28,6 +28,26 @@ pub const KNOWN: &[(&str, How)] = &[
     ("seatrial bench disk", By("vm_mapped.rs", "disk")),
     ("seatrial soak", By("kill_soak.rs", "soak")),
     ("seatrial run experiment.yaml etcd.yaml secrets.yaml", By("e2e_secure.rs", "run")),
+    // experiments/WRITING.md, from a manifest to a verdict and its mistakes.
+    ("sed '1,/^---$/d' experiments/etcd/leader-cut.yaml > statefulset.yaml", Run(0)),
+    ("seatrial sandbox up statefulset.yaml --name first", Run(0)),
+    ("seatrial sandbox down first", Run(0)),
+    ("seatrial validate experiment.yaml statefulset.yaml", Run(0)),
+    ("seatrial plan experiment.yaml statefulset.yaml", Run(0)),
+    ("seatrial run experiment.yaml statefulset.yaml --seed 7 --out first", Run(0)),
+    ("seatrial judge first", Run(0)),
+    (
+        "seatrial run experiment.yaml statefulset.yaml --repeat 20 --out twenty",
+        By("e2e_repeat.rs", "--repeat"),
+    ),
+    ("seatrial validate typos.yaml statefulset.yaml", Run(20)),
+    ("seatrial validate unfit.yaml statefulset.yaml", Run(20)),
+    ("seatrial validate two-of-three.yaml statefulset.yaml", Run(0)),
+    ("seatrial plan two-of-three.yaml statefulset.yaml", Run(21)),
+    (
+        "sudo seatrial/target/release/seatrial run experiment.yaml statefulset.yaml --out chaos --summary \"$GITHUB_STEP_SUMMARY\"",
+        As("seatrial run experiment.yaml statefulset.yaml --out chaos --summary summary.md", 0),
+    ),
     // In a cluster.
     ("seatrial install | kubectl apply --server-side -f -", Cluster),
     ("kubectl apply --server-side -k deploy/overlays/default", Cluster),
@@ -39,6 +59,8 @@ pub const KNOWN: &[(&str, How)] = &[
     ("seatrial install --agent none", Run(0)),
     ("seatrial preflight", By("cluster_attach.rs", "preflight")),
     ("seatrial status", By("cluster_run.rs", "status")),
+    ("seatrial status --namespace databases", By("cluster_run.rs", "status")),
+    ("kubectl delete halt stop", By("cluster_run.rs", "halt")),
     ("seatrial uninstall", By("cluster_survival.rs", "uninstall")),
     ("seatrial bench cluster", By("cluster_soak.rs", "cluster")),
     ("seatrial bench cluster --yes", By("cluster_soak.rs", "cluster")),
@@ -49,6 +71,8 @@ pub const KNOWN: &[(&str, How)] = &[
     ("kubectl get injections", By("cluster_run_fixture.rs", "injections")),
     // Of other programs.
     ("apt install gcc libc6-dev", Others),
+    ("apt install etcd-server", Others),
+    ("sudo apt-get install --yes etcd-server", Others),
     ("export KUBECONFIG=/var/tmp/seatrial-cluster/kubeconfig", Others),
     ("kind create cluster --config deploy/overlays/kind/cluster.yaml", Others),
     ("kind delete cluster", Others),
@@ -72,5 +96,6 @@ pub const KNOWN: &[(&str, How)] = &[
         "kubectl create secret generic etcd-client-tls --from-file=ca.crt --from-file=tls.crt --from-file=tls.key --dry-run=client -o yaml > secrets.yaml",
         Others,
     ),
+    ("kubectl drain", Others),
     ("kubectl get secret etcd-client-tls -o yaml", Others),
 ];

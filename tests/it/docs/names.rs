@@ -10,7 +10,7 @@ use crate::e2e_fixture::shipped;
 /// Folders at the top of the repository: a word that begins so is a path.
 const TOP: [&str; 4] = ["src/", "tests/", "experiments/", "deploy/"];
 /// A name with a slash that ends so is a path as well, from the top or from the page's own folder.
-const FILES: [&str; 6] = [".rs", ".yaml", ".md", ".json", ".go", ".toml"];
+const FILES: [&str; 5] = [".rs", ".yaml", ".md", ".go", ".toml"];
 
 /// Links that lead nowhere.
 pub fn lost_links(page: &Page) -> Vec<String> {
@@ -62,29 +62,28 @@ fn is_missing(folder: &Path, path: &str, is_name: bool) -> bool {
 fn is_there(folder: &Path, path: &str) -> bool {
     let mut found = vec![shipped("").join(folder)];
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        let (stem, ending) = part.split_once('.').map_or((part, None), |(stem, ending)| (stem, Some(ending)));
-        let is_any = stem.len() > 1 && ending != Some("md") && is_capital(stem);
-        let part = match (is_any, ending) {
-            (true, Some(ending)) => format!("*.{ending}"),
-            (true, None) => "*".into(),
-            (false, _) => part.to_owned(),
-        };
+        let part = if part.ends_with(".md") { part.to_owned() } else { pattern(part) };
         if !part.contains('*') {
             found = found.iter().map(|folder| folder.join(&part)).filter(|path| path.exists()).collect();
             continue;
         }
-        let pattern = Glob::new(&part).expect("a pattern of names").compile_matcher();
+        let fits = Glob::new(&part).expect("a pattern of names").compile_matcher();
         let entries = found.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-        found = entries
-            .map(|entry| entry.path())
-            .filter(|path| pattern.is_match(path.file_name().unwrap_or_default()))
-            .collect();
+        let paths = entries.map(|entry| entry.path());
+        found = paths.filter(|path| fits.is_match(path.file_name().unwrap_or_default())).collect();
     }
     !found.is_empty()
 }
 
-fn is_capital(word: &str) -> bool {
-    word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+/// A name with `*` for each word in capitals.
+fn pattern(name: &str) -> String {
+    let is_capital = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+    let words = name.split_inclusive(|c: char| !c.is_ascii_alphabetic());
+    let starred = words.map(|word| {
+        let letters = word.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
+        if is_capital(letters) { word.replacen(letters, "*", 1) } else { word.to_owned() }
+    });
+    starred.collect()
 }
 
 /// A path without `.` and `..`.
