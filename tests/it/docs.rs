@@ -6,6 +6,7 @@ mod examples;
 mod known;
 mod names;
 pub mod page;
+mod typed;
 
 use std::collections::BTreeSet;
 
@@ -48,7 +49,7 @@ fn commands_are_those_that_there_are() {
 
 #[test]
 fn commands_do_what_they_say() {
-    nothing(commands::failed);
+    nothing(typed::failed);
 }
 
 #[test]
@@ -204,12 +205,12 @@ mod that_can_fail {
     #[test]
     fn commands_that_do_otherwise() {
         finds(
-            commands::failed,
+            typed::failed,
             "    seatrial sandbox ls\n\nanswers\n\n    three sandboxes",
             "no command said `three sandboxes`",
         );
         finds(
-            commands::failed,
+            typed::failed,
             "    helm install seatrial",
             "neither a command that is known nor what one said",
         );

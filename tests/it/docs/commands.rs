@@ -1,20 +1,15 @@
-//! The commands of a page: whether there are such, and whether they do what a reader expects.
+//! The commands of a page, and whether there are such.
 //!
 //! What a reader types are the lines of a block that begins with one of [`PROGRAMS`], or a name in backticks that does. In it
-//! `[…]` may be left out, `a|b` is one of both, and a word in capitals stands for something of the reader's own. A block that is
-//! neither such commands nor YAML is what the last command said.
-
-use std::process::Command;
-
+//! `[…]` may be left out, `a|b` is one of both, and a word in capitals stands for something of the reader's own.
 use clap::Parser;
 use clap::error::ErrorKind;
 use seatrial::cli::args::Cli;
 
-use crate::docs::examples::{file_of, is_yaml, scripts};
+use crate::docs::examples::scripts;
 use crate::docs::known::{How, KNOWN};
 use crate::docs::page::{Kind, Page, Piece};
-use crate::e2e_fixture::{Desk, Done, Seat, shipped, text_of};
-use crate::e2e_recorded::recorded;
+use crate::e2e_fixture::{shipped, text_of};
 
 /// Whatever a command on a page begins with.
 const PROGRAMS: [&str; 14] = [
@@ -99,7 +94,7 @@ pub fn said(page: &Page) -> Vec<String> {
 }
 
 /// A line in each way in which it can be typed.
-fn spelled_out(line: &str) -> Vec<String> {
+pub fn spelled_out(line: &str) -> Vec<String> {
     if let Some((before, rest)) = line.split_once('[')
         && let Some((inside, after)) = rest.split_once(']')
     {
@@ -258,84 +253,4 @@ impl How {
             }
         }
     }
-}
-
-/// Runs what can be run of a page, in its order, in one folder that has the repository's experiments; what did otherwise than
-/// a reader expects. Files that the page shows are written when it shows them.
-pub fn failed(page: &Page) -> Vec<String> {
-    let desk = Desk::new();
-    std::os::unix::fs::symlink(shipped("experiments"), desk.path("experiments"))
-        .expect("a folder of our own");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_seatrial"), desk.path("seatrial"))
-        .expect("a folder of our own");
-    let mut complaints = Vec::new();
-    let mut said: Option<Said> = None;
-    for piece in &page.pieces {
-        if is_yaml(piece)
-            && let Some(file) = file_of(piece)
-        {
-            desk.write(file, &piece.text);
-        }
-        let lines = lines(piece);
-        if piece.kind == Kind::Block(None) && lines.is_empty() {
-            let missing = match &said {
-                Some(said) => said.lacks(&piece.text),
-                None => Some("is neither a command that is known nor what one said that was run".into()),
-            };
-            complaints.extend(missing.map(|what| page.complaint(piece, what)));
-        }
-        for line in lines.iter().flat_map(|line| spelled_out(line)) {
-            let how = KNOWN.iter().find(|(known, _)| *known == line).map(|(_, how)| how);
-            let (done, code) = match how {
-                Some(How::Run(code)) => (typed(&desk, &line), *code),
-                Some(How::As(instead, code)) => (typed(&desk, instead), *code),
-                Some(How::Recorded) => {
-                    let done = &recorded().done;
-                    (Done { code: done.code, out: done.out.clone(), err: done.err.clone() }, 0)
-                }
-                Some(How::Cluster | How::By(..) | How::Others) | None => continue,
-            };
-            if done.code != Some(code) {
-                let what =
-                    format!("`{line}` ended with {:?} and not {code}\n{}{}", done.code, done.out, done.err);
-                complaints.push(page.complaint(piece, what));
-            }
-            said = Some(Said { is_measured: line.contains(" run "), text: done.out + &done.err });
-        }
-    }
-    complaints
-}
-
-/// What a command said.
-struct Said {
-    /// Whether it measured something, so that its numbers are others each time.
-    is_measured: bool,
-    text: String,
-}
-
-impl Said {
-    /// A line of what a page says that it said, and that it did not say.
-    fn lacks(&self, shown: &str) -> Option<String> {
-        let is_compared = |line: &&str| !(self.is_measured && line.contains(|c: char| c.is_ascii_digit()));
-        let missing = shown.lines().filter(is_compared).find(|line| !self.text.contains(line.trim_end()))?;
-        Some(format!("no command said `{}`, but:\n{}", missing.trim(), self.text))
-    }
-}
-
-/// Types a line into a shell.
-fn typed(desk: &Desk, line: &str) -> Done {
-    let takes_time = [" run ", " sandbox up ", " bench inject"].iter().any(|what| line.contains(what));
-    let _seat = takes_time.then(Seat::take);
-    let path = std::env::var("PATH").unwrap_or_default();
-    let program: Command = desk.command::<&str>(&[]);
-    let mut shell = Command::new("sh");
-    shell.args(["-ec", line]).current_dir(desk.path(""));
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell.env("PATH", format!("{}:{path}", desk.path("").display()));
-    Done::of(shell.stdin(std::process::Stdio::null()).output().expect("there is a shell"))
 }

@@ -46,7 +46,7 @@ pub const KNOWN: &[(&str, How)] = &[
     ("seatrial plan two-of-three.yaml statefulset.yaml", Run(21)),
     (
         "sudo seatrial/target/release/seatrial run experiment.yaml statefulset.yaml --out chaos --summary \"$GITHUB_STEP_SUMMARY\"",
-        As("seatrial run experiment.yaml statefulset.yaml --out chaos --summary summary.md", 0),
+        As("seatrial run experiment.yaml statefulset.yaml --seed 7 --out chaos --summary summary.md", 0),
     ),
     // In a cluster.
     ("seatrial install | kubectl apply --server-side -f -", Cluster),
