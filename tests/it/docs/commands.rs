@@ -2,6 +2,7 @@
 //!
 //! What a reader types are the lines of a block that begins with one of [`PROGRAMS`], or a name in backticks that does. In it
 //! `[…]` may be left out, `a|b` is one of both, and a word in capitals stands for something of the reader's own.
+
 use clap::Parser;
 use clap::error::ErrorKind;
 use seatrial::cli::args::Cli;

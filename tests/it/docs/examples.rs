@@ -5,8 +5,9 @@
 //! with `jobs` is a workflow of GitHub Actions, whose commands are looked at as those of the page.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use seatrial::experiment::Experiment;
+use seatrial::experiment::{Experiment, Store};
 use seatrial::spec::document::split;
 use seatrial::spec::{self, SecretKeys, TargetFacts};
 use serde_json::{Map, Value, json};
@@ -41,8 +42,8 @@ pub fn is_yaml(piece: &Piece) -> bool {
 /// The file that a block is: its first line says so, as `# experiment.yaml`.
 pub fn file_of(block: &Piece) -> Option<&str> {
     let name = block.text.lines().next()?.strip_prefix("# ")?;
-    let is_name = name.ends_with(".yaml") && !name.contains([' ', '/']);
-    is_name.then_some(name)
+    let is_name = Path::new(name).extension().is_some_and(|extension| extension == "yaml");
+    (is_name && !name.contains([' ', '/'])).then_some(name)
 }
 
 /// The scripts of a workflow of GitHub Actions.
@@ -166,6 +167,6 @@ fn target(experiment: &Experiment) -> TargetFacts {
 fn secrets(experiment: &Experiment) -> SecretKeys {
     let keys: BTreeSet<String> =
         ["ca.crt", "tls.crt", "tls.key", "username", "password"].map(str::to_owned).into();
-    let named = experiment.target.store.iter().flat_map(|store| store.secrets());
+    let named = experiment.target.store.iter().flat_map(Store::secrets);
     named.map(|name| (name.as_str().to_owned(), keys.clone())).collect::<BTreeMap<_, _>>()
 }

@@ -62,7 +62,8 @@ fn is_missing(folder: &Path, path: &str, is_name: bool) -> bool {
 fn is_there(folder: &Path, path: &str) -> bool {
     let mut found = vec![shipped("").join(folder)];
     for part in path.split('/').filter(|part| !part.is_empty()) {
-        let part = if part.ends_with(".md") { part.to_owned() } else { pattern(part) };
+        let is_page = Path::new(part).extension().is_some_and(|extension| extension == "md");
+        let part = if is_page { part.to_owned() } else { pattern(part) };
         if !part.contains('*') {
             found = found.iter().map(|folder| folder.join(&part)).filter(|path| path.exists()).collect();
             continue;
