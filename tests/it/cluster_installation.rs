@@ -12,17 +12,17 @@ pub const IMAGE: &str = "seatrial.dev/seatrial:test";
 /// Gives the image to every node of the cluster that tests share, once.
 pub fn load_image(cluster: &Cluster) {
     static LOADED: Once = Once::new();
-    LOADED.call_once(|| make_image(cluster, env!("CARGO_BIN_EXE_seatrial")));
+    LOADED.call_once(|| make_image(cluster, IMAGE, env!("CARGO_BIN_EXE_seatrial")));
 }
 
-/// Makes the image of a program and gives it to every node.
-pub fn make_image(cluster: &Cluster, program: &str) {
+/// Makes the image of a program under this name and gives it to every node.
+pub fn make_image(cluster: &Cluster, name: &str, program: &str) {
     // With its debug information it is many times as large, and guardians keep a copy of it in memory.
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let small = folder.path().join("seatrial").display().to_string();
     let strip = Command::new("strip").args(["-o", &small, program]).status();
     assert!(strip.expect("strip comes with the linker").success());
-    cluster.load_image(IMAGE, "/usr/bin/seatrial", &[&format!("{small}:/usr/bin/seatrial")]);
+    cluster.load_image(name, "/usr/bin/seatrial", &[&format!("{small}:/usr/bin/seatrial")]);
 }
 
 /// What `seatrial install` prints for this image.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cluster_fixture::{Cluster, PATIENCE, eventually};
-use crate::cluster_installation::{make_image, manifests};
+use crate::cluster_installation::{IMAGE, make_image, manifests};
 use crate::cluster_rig::SYSTEM;
 use crate::cluster_traces::with_words;
 use crate::e2e_fixture::{Desk, Done};
@@ -55,7 +55,7 @@ impl Large {
         let cluster = Cluster::another(dir.path(), &["--nodes", "1", "--node-grace", "1h"]);
         let large = Self { cluster, _dir: dir };
         let program = std::env::var("SEATRIAL_TEST_PROGRAM");
-        make_image(&large.cluster, program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_seatrial")));
+        make_image(&large.cluster, IMAGE, program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_seatrial")));
         large.cluster.apply(SYSTEM, &manifests(&["--agent", "none"]));
         // Nobody here has a token that is bound to a node.
         large.cluster.kubectl(["delete", "validatingadmissionpolicybinding", "seatrial-agents"]);
