@@ -6,8 +6,8 @@ use nix::unistd::Pid;
 use seatrial::api::{
     ApiFault, Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal,
 };
-use seatrial::platform::{Cluster as _, Nodes};
 use seatrial::platform::sandbox::pod_spec::{EnvValue, EnvVar, StartOrder};
+use seatrial::platform::{Cluster as _, Nodes};
 
 use crate::sandbox_fixture::{Fixture, LIMIT, shell_set, wait_until, with_claim};
 use crate::sandbox_platform::injection;
