@@ -139,7 +139,7 @@ fn says_how_the_time_between_starts_is_written() {
     every("{mean: 20s}", "14: spec.steps[0].every:", "`jitter` is missing");
     every("{mean: 20, jitter: uniform}", "21: spec.steps[0].every.mean:", "`20` has no unit");
     every("{mean: 20s, jitter: uniformly}", "", "did you mean `uniform`?");
-    every("{mean: 20s, jiter: uniform}", "", "unknown field `jiter`: did you mean `jitter`?");
+    every("{mean: 20s, jitter: uniform, width: 5s}", "", "unknown field `width`: known are `mean`, `jitter`");
     refused(
         "at: 1s",
         "every: {mean: 5s, jitter: uniform}\n      times: 3",

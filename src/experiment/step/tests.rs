@@ -68,7 +68,7 @@ fn refuses_alternatives_that_are_none_and_says_which() {
         (format!(r#""oneOf":[{KILL},{PAUSE}]"#), "`oneOf[1]`: `processPause` stays until it is taken back"),
         (format!(r#""for":"5s","oneOf":[{KILL},{KILL}]"#), "no alternative takes the step's `for`"),
         (format!(r#""oneOf":[{KILL},{{}}]"#), "`oneOf[1]`: does nothing"),
-        (format!(r#""oneOf":[{KILL},{{"weight":0,{}"#, &KILL[12..]), "write a number from 1 to 1000"),
+        (format!(r#""oneOf":[{KILL},{{"weight":0,{}]"#, &KILL[12..]), "write a number from 1 to 1000"),
         (
             format!(r#""oneOf":[{KILL},{KILL}],"action":{{"rolloutRestart":{{}}}}"#),
             "has `oneOf` beside a `fault` or an `action`",

@@ -279,15 +279,11 @@ fn judges_every_alternative_and_says_which_it_is() {
         found.len() == 1 && found[0].contains("spec.steps[1].oneOf[1].wait: unknown field"),
         "{found:#?}"
     );
-    let attach =
-        text.replace("podKill: {members: {ordinals: [1]}}", "volumeAttachBlock: {members: {count: 1}}");
+    let attach = text.replace("podKill: {members: {ordinals: [1]}}", "podEvict: {members: {count: 1}}");
     let experiment = super::experiment(&document(&attach)).unwrap();
     let found = against_sandbox(&document(&attach), &experiment, &std::collections::BTreeMap::new());
     let found = found.unwrap_err();
-    assert!(
-        found[0].to_string().contains("spec.steps[1].oneOf[1].fault: `volumeAttachBlock` is done"),
-        "{found:#?}"
-    );
+    assert!(found[0].to_string().contains("spec.steps[1].oneOf[1].fault: `podEvict` is done"), "{found:#?}");
 }
 
 #[test]
