@@ -12,6 +12,7 @@ pub mod duration;
 mod guards;
 pub mod quantity;
 mod rate;
+mod scalar;
 mod selection;
 mod sli;
 mod step;

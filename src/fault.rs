@@ -15,6 +15,7 @@ use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal
 use crate::experiment::Selection;
 
 pub mod api_deny;
+mod back_off;
 pub mod claim_delete;
 pub mod disk_driver;
 pub mod disk_error;
@@ -28,6 +29,7 @@ mod hold;
 pub mod host;
 pub mod io_stress;
 pub mod kubelet_stop;
+mod listed;
 pub mod mapped_disk;
 pub mod network_bandwidth;
 pub mod network_delay;
@@ -48,7 +50,9 @@ pub mod volume_attach_block;
 pub mod volume_detach_stuck;
 pub mod write_stall;
 
+pub use back_off::BackOff;
 pub use hold::Hold;
+pub use listed::Listed;
 
 /// What every fault says of itself.
 pub trait Kind {
@@ -56,6 +60,8 @@ pub trait Kind {
     const NAME: &'static str;
     /// One line for catalogues.
     const SUMMARY: &'static str;
+    /// Its parameters as they are written for the first time, in lines of YAML.
+    const EXAMPLE: &'static str;
 
     /// Whether it stays until it is taken back, and so needs a duration.
     fn must_last(&self) -> bool;
@@ -131,6 +137,21 @@ pub trait Kind {
         None
     }
 
+    /// Whether it makes durable what was written and not fsynced, so that a missing fsync is not found by it.
+    fn writes_out(&self) -> bool {
+        false
+    }
+
+    /// The shortest time for which it can be proven and felt, and why. Proofs are renewed every second.
+    fn shortest(&self) -> (Duration, &'static str) {
+        (Duration::from_secs(1), "its proof is renewed once a second")
+    }
+
+    /// For how long Kubernetes may still wait when the last of it is over: it tries again later and later.
+    fn back_off(&self, _repeated: &Repeated) -> Option<BackOff> {
+        None
+    }
+
     /// The drivers by which a node may do it, the best first; empty where there is one way only.
     fn drivers(&self) -> Vec<&'static str> {
         Vec::new()
@@ -138,6 +159,17 @@ pub trait Kind {
 
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
+}
+
+/// How often and for how long a step does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// For how long each time; zero where it happens once.
+    pub lasting: Duration,
+    /// How many times.
+    pub times: u32,
+    /// Whether every new pod is hit meanwhile.
+    pub follow: bool,
 }
 
 /// A parameter that cannot be as it is.
@@ -340,8 +372,8 @@ macro_rules! faults {
             )*
         }
 
-        /// Every fault's name and summary, in the order of the list.
-        pub const CATALOGUE: &[(&str, &str)] = &[$((<$type as Kind>::NAME, <$type as Kind>::SUMMARY)),*];
+        /// Every fault, in the order of the list.
+        pub const CATALOGUE: &[Listed] = &[$(Listed::of::<$type>()),*];
 
         impl Fault {
             /// Its name in documents.
@@ -422,6 +454,21 @@ macro_rules! faults {
             /// See [`Kind::destroys`].
             pub fn destroys(&self) -> Option<&'static str> {
                 match self { $(Self::$variant(kind) => kind.destroys()),* }
+            }
+
+            /// See [`Kind::writes_out`].
+            pub fn writes_out(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.writes_out()),* }
+            }
+
+            /// See [`Kind::shortest`].
+            pub fn shortest(&self) -> (Duration, &'static str) {
+                match self { $(Self::$variant(kind) => kind.shortest()),* }
+            }
+
+            /// See [`Kind::back_off`].
+            pub fn back_off(&self, repeated: &Repeated) -> Option<BackOff> {
+                match self { $(Self::$variant(kind) => kind.back_off(repeated)),* }
             }
 
             /// See [`Kind::drivers`].

@@ -10,7 +10,7 @@ use crate::platform::sandbox::manifest::{self, Accepted};
 use crate::platform::sandbox::pod_spec::{Secret, SetSpec};
 use crate::spec::document::Document;
 use crate::spec::problem::{Place, Problem};
-use crate::spec::{self, SecretKeys, TargetFacts};
+use crate::spec::{self, SecretKeys, TargetFacts, Warning};
 
 /// An experiment with its manifest, both valid and fitting each other.
 pub struct Scene {
@@ -18,6 +18,8 @@ pub struct Scene {
     pub experiment: Experiment,
     /// What it is done to.
     pub set: Set,
+    /// What is valid and probably not meant.
+    pub warnings: Vec<Warning>,
 }
 
 /// The StatefulSet of a command.
@@ -53,8 +55,13 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
     if !documents.problems.is_empty() {
         return Err(refuse(files, documents.problems));
     }
-    if let Some((_, experiment)) = experiment {
-        Ok(Scene { experiment, set })
+    if let Some((document, experiment)) = experiment {
+        let manifest = match &set {
+            Set::Manifest(accepted) => Some(&accepted.set),
+            Set::Absent => known,
+        };
+        let warnings = spec::lint(&document, &experiment, manifest.map(facts).as_ref());
+        Ok(Scene { experiment, set, warnings })
     } else {
         let exit = console::error("the files hold no Experiment", Exit::Usage);
         console::hint("give the experiment's file, for example experiments/quickstart.yaml");

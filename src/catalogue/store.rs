@@ -1,0 +1,51 @@
+//! Stores.
+
+use serde_json::json;
+
+use super::entry::{Entry, Place};
+use super::{parameter, prose};
+use crate::experiment::Store;
+
+pub(super) fn entries() -> Vec<Entry> {
+    let schema = parameter::generator().into_root_schema_for::<Store>().to_value();
+    let variants = parameter::variants(&schema).into_iter();
+    variants
+        .map(|(name, inner, said)| {
+            let (description, facts) = prose::read(said);
+            let store: Store = serde_json::from_value(json!({ name: {} }))
+                .expect("every store can be written without parameters");
+            Entry {
+                name: store.name(),
+                summary: prose::first_sentence(&description),
+                description,
+                works: Place::ALL.to_vec(),
+                facts,
+                parameters: parameter::fields(inner),
+                example: example(&store),
+            }
+        })
+        .collect()
+}
+
+/// A target that is asked so, and a workload.
+fn example(store: &Store) -> String {
+    let written = serde_json::to_value(store).expect("a store is JSON");
+    let port = &written[store.name()]["port"];
+    let name = store.name();
+    let secrets = if written_secrets(name) {
+        format!(
+            "      # tls: {{secret: {name}-client-tls}}  # ca.crt; tls.crt and tls.key for a client certificate\n      # auth: {{secret: {name}-workload}}    # username, password\n"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "target:\n  statefulSet: {name}\n  container: {name}\n  store:\n    {name}:\n      port: {port}  # default\n{secrets}workload:\n  clients: 8\n  rate: 200\n"
+    )
+}
+
+/// Whether a store can be told whom to trust and as whom to come.
+fn written_secrets(name: &str) -> bool {
+    let with = json!({ name: { "tls": {"secret": "a"}, "auth": {"secret": "b"} } });
+    serde_json::from_value::<Store>(with).is_ok()
+}
