@@ -3,6 +3,8 @@
 //! Each fault is one file with its parameters, its rules and what it does to whom, all pure: the same type serves YAML,
 //! the journal and the CRDs. What it does on a host lives beside it in `NAME/host.rs`. A new fault is those files
 //! and one line in the list below, with a variant of [`HostFault`] and one line in [`host`] where a node has a part in it.
+//! What the documentation of its type says is its page in `seatrial faults`: in a line what it does, then in a paragraph
+//! each what it changes, how that is undone, what is left if everything of ours dies, what it needs, and its proof.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -49,10 +51,12 @@ pub mod snapshot_block;
 pub mod volume_attach_block;
 pub mod volume_detach_stuck;
 pub mod write_stall;
+mod wrong;
 
-pub use back_off::BackOff;
+pub use back_off::{BackOff, Repeated};
 pub use hold::Hold;
 pub use listed::Listed;
+pub use wrong::Wrong;
 
 /// What every fault says of itself.
 pub trait Kind {
@@ -159,33 +163,6 @@ pub trait Kind {
 
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
-}
-
-/// How often and for how long a step does it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Repeated {
-    /// For how long each time; zero where it happens once.
-    pub lasting: Duration,
-    /// How many times.
-    pub times: u32,
-    /// Whether every new pod is hit meanwhile.
-    pub follow: bool,
-}
-
-/// A parameter that cannot be as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    /// Which.
-    pub field: &'static str,
-    /// Why, and what to write instead.
-    pub message: String,
-}
-
-impl Wrong {
-    /// One, where `is_wrong`.
-    fn when(is_wrong: bool, field: &'static str, message: impl Into<String>) -> Option<Self> {
-        is_wrong.then(|| Self { field, message: message.into() })
-    }
 }
 
 /// Facts about the target now, and the run's seeded choices. Implemented by [`crate::plan`].

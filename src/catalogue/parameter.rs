@@ -114,7 +114,7 @@ fn kind(schema: &Value) -> String {
         return choices.iter().map(|choice| choice.value.as_str()).collect::<Vec<_>>().join(" | ");
     }
     if !variants(schema).is_empty() {
-        return "exactly one of".into();
+        return "one of these".into();
     }
     let types = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).find(|name| *name != "null"),
@@ -130,7 +130,7 @@ fn kind(schema: &Value) -> String {
         },
         Some("string") => "text".into(),
         Some("object") if schema["properties"].as_object().is_some_and(|fields| !fields.is_empty()) => {
-            "mapping of".into()
+            "mapping".into()
         }
         Some("object") if schema["additionalProperties"].is_object() => "mapping of texts".into(),
         Some("object") => "{}".into(),

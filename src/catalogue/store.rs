@@ -34,7 +34,11 @@ fn example(store: &Store) -> String {
     let name = store.name();
     let secrets = if written_secrets(name) {
         format!(
-            "      # tls: {{secret: {name}-client-tls}}  # ca.crt; tls.crt and tls.key for a client certificate\n      # auth: {{secret: {name}-workload}}    # username, password\n"
+            "      # Secrets of the target's namespace, where it wants TLS or a user: one with\n\
+             \x20     # ca.crt, and tls.crt and tls.key where it wants a client's certificate;\n\
+             \x20     # one with username and password.\n\
+             \x20     # tls: {{secret: {name}-client-tls}}\n\
+             \x20     # auth: {{secret: {name}-workload}}\n"
         )
     } else {
         String::new()

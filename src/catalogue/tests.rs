@@ -97,7 +97,7 @@ fn a_page_tells_types_defaults_and_words() {
     let faults = faults();
     let page = faults.find("podKill").expect("it is there").to_string();
     for words in [
-        "members: mapping of, required",
+        "members: mapping, required",
         "mode: graceful | force | sigkill",
         "sigkill: The container's processes get SIGKILL",
         "ordinals: list of ordinal or range, as 2 or 0..2",
@@ -106,7 +106,7 @@ fn a_page_tells_types_defaults_and_words() {
         assert!(page.contains(words), "no `{words}` in\n{page}");
     }
     let page = faults.find("diskLatency").expect("it is there").to_string();
-    for words in ["delay: exactly one of, required", "fixed: duration, as 500ms, 10s or 2m", "for: 20s"] {
+    for words in ["delay: one of these, required", "fixed: duration, as 500ms, 10s or 2m", "for: 20s"] {
         assert!(page.contains(words), "no `{words}` in\n{page}");
     }
     let place = |name: &str| faults.find(name).expect(name).works.clone();

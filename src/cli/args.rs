@@ -25,7 +25,7 @@ pub use self::place::{Abort, Cluster, Consent, Status};
 pub use self::place::{On, Place};
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 pub use self::write::Init;
-pub use self::write::{Documented, Faults, Man, Schema, Slis, Stores};
+pub use self::write::{Documented, Faults, Man, Schema, Slis, Stores, Validate};
 
 /// A chaos-engineering fault injector for Kubernetes StatefulSets.
 ///
@@ -144,26 +144,6 @@ pub struct Files {
     /// YAML files: one Experiment, and the StatefulSet and Service that it breaks; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-}
-
-/// `seatrial validate`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  seatrial validate experiment.yaml statefulset.yaml
-  seatrial validate --strict experiments/etcd/leader-cut.yaml
-
-A warning is about what is valid and probably not meant, as a claim that nothing can break. It ends in
-the name of its lint. An experiment that means it accepts it, several with commas between them:
-  metadata:
-    annotations: {seatrial.dev/accept: freeze-hides-fsync}")]
-pub struct Validate {
-    /// The files.
-    #[command(flatten)]
-    pub files: Files,
-    /// Exit with code 20 where there are warnings
-    #[arg(long)]
-    pub strict: bool,
 }
 
 /// `seatrial run`

@@ -55,8 +55,9 @@ fn written(args: &Init) -> Result<Exit, Exit> {
         console::error(format_args!("cannot write {}: {error}", file.display()), Exit::Unexpected)
     })?;
     console::say(format_args!("wrote {}", file.display()));
+    let next = if fault.fault().needs_kubernetes() { "preflight" } else { "plan" };
     console::hint(format_args!(
-        "read it, change it, and see what would happen: seatrial plan {} …",
+        "read it, change it, and see what would happen: seatrial {next} {} …",
         file.display()
     ));
     Ok(Exit::Pass)

@@ -32,17 +32,13 @@ pub(super) fn of(found: &Found, choice: &Choice<'_>, parameters: &Parameters, lo
          #\n\
          # Hits {} of StatefulSet {set}, which has {replicas} replica{}. Written by `seatrial init` to be changed: each number\n\
          # below is a promise, and only you know which ones your users were given.\n\
-         #\n\
-         #   seatrial plan FILE MANIFEST                    who would be hit, when, and what a guard says\n",
+         #\n",
         listed.summary,
         parameters.whom,
         if *replicas == 1 { "" } else { "s" },
     );
-    if fault.needs_kubernetes() {
-        text.push_str("#   seatrial run FILE --on kubernetes -n NAMESPACE  in a cluster: this fault needs its API server\n");
-    } else {
-        text.push_str("#   seatrial run FILE MANIFEST                     on this machine, in a sandbox\n");
-        text.push_str("#   seatrial run FILE --on kubernetes -n NAMESPACE  in a cluster\n");
+    for (command, what) in commands(fault.needs_kubernetes()) {
+        text.push_str(&format!("#   {command:<46}  {what}\n"));
     }
     text.push_str(&format!(
         "#\n\
@@ -64,6 +60,25 @@ pub(super) fn of(found: &Found, choice: &Choice<'_>, parameters: &Parameters, lo
     text
 }
 
+/// What to type next.
+fn commands(needs_kubernetes: bool) -> &'static [(&'static str, &'static str)] {
+    if needs_kubernetes {
+        &[
+            ("seatrial preflight FILE -n NAMESPACE", "what the cluster lacks, and what a guard says"),
+            (
+                "seatrial run FILE --on kubernetes -n NAMESPACE",
+                "in a cluster: this fault needs its API server",
+            ),
+        ]
+    } else {
+        &[
+            ("seatrial plan FILE MANIFEST", "who would be hit, when, and what a guard says"),
+            ("seatrial run FILE MANIFEST", "on this machine, in a sandbox"),
+            ("seatrial run FILE --on kubernetes -n NAMESPACE", "in a cluster"),
+        ]
+    }
+}
+
 fn target(found: &Found, choice: &Choice<'_>) -> String {
     let container = &choice.container.name;
     let which = match found.containers.len() {
@@ -83,7 +98,8 @@ fn target(found: &Found, choice: &Choice<'_>) -> String {
     let written = serde_json::to_value(&guess.store).unwrap_or_default();
     let port = &written[name]["port"];
     text.push_str(&format!(
-        "    # {name}, because {}; asked on port {port}. Where it wants TLS or a user: `seatrial stores {name}`.\n\
+        "    # {name}, because {}.\n\
+         \x20   # Where it wants TLS or a user: `seatrial stores {name}`.\n\
          \x20   store: {{{name}: {{port: {port}}}}}\n\
          \x20 # Clients that write below `seatrial/` only, and remove it afterwards. A rate that your store bears easily: what is\n\
          \x20 # asked here is what it does while it is broken, and not how much it can do.\n\
@@ -104,7 +120,7 @@ fn steps(choice: &Choice<'_>, parameters: &Parameters, lasting: Duration) -> Str
         "  # How long everything has to be well before anything is broken.\n\
          \x20 baseline: 5s\n\
          \x20 steps:\n\
-         \x20   # To {}.\n\
+         \x20   # What it does: {}.\n\
          \x20   - name: {}\n\
          \x20     at: 2s # after the baseline\n",
         listed.summary,

@@ -3,6 +3,17 @@
 
 use std::time::Duration;
 
+/// How often and for how long a step does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// For how long each time; zero where it happens once.
+    pub lasting: Duration,
+    /// How many times.
+    pub times: u32,
+    /// Whether every new pod is hit meanwhile.
+    pub follow: bool,
+}
+
 /// A wait that may still go on when a fault is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {

@@ -5,8 +5,28 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
-use super::Format;
+use super::{Files, Format};
 use crate::catalogue::{self, Catalogue};
+
+/// `seatrial validate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  seatrial validate experiment.yaml statefulset.yaml
+  seatrial validate --strict experiments/etcd/leader-cut.yaml
+
+A warning is about what is valid and probably not meant, as a claim that nothing can break. It ends in
+the name of its lint. An experiment that means it accepts it, several with commas between them:
+  metadata:
+    annotations: {seatrial.dev/accept: freeze-hides-fsync}")]
+pub struct Validate {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// Exit with code 20 where there are warnings
+    #[arg(long)]
+    pub strict: bool,
+}
 
 /// `seatrial faults`
 #[derive(Debug, Args)]

@@ -1,7 +1,10 @@
 //! Each lint sees what it is for and nothing else.
 
+use std::path::{Path, PathBuf};
+
 use super::super::{TargetFacts, document, experiment};
 use super::{LINTS, Warning, lint};
+use crate::draft::Found;
 
 /// Nothing is to be said about this one.
 const CLEAN: &str = "\
@@ -247,6 +250,31 @@ fn what_is_meant_is_accepted_by_name() {
         "3:60: metadata.annotations.seatrial.dev/accept",
         "accepts `freeze-hides-sync`, which is no lint: did you mean `freeze-hides-fsync`?",
     );
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there").flatten();
+    let found = entries
+        .map(|entry| entry.path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    found.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+#[test]
+fn shipped_experiments_have_no_warnings() {
+    let files = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments"));
+    assert!(files.len() > 40, "{files:?}");
+    for file in files {
+        let bytes = std::fs::read(&file).expect("it can be read");
+        let documents = document::split(&file.display().to_string(), &bytes).expect("it has documents");
+        let set = documents.iter().find(|document| document.text.contains("kind: StatefulSet"));
+        let target = Found::read(&set.expect("it has one").text).expect("it can be read").facts();
+        let experiment = experiment(&documents[0]).expect("it is valid");
+        let told: Vec<_> =
+            lint(&documents[0], &experiment, Some(&target)).iter().map(ToString::to_string).collect();
+        assert_eq!(told, Vec::<String>::new());
+    }
 }
 
 #[test]
