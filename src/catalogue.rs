@@ -19,6 +19,8 @@ mod tests;
 pub use entry::{Catalogue, Entry, Fact, Place};
 pub use example::kebab as step_name;
 pub use parameter::{Choice, Parameter};
+pub use sli::names as sli_names;
+pub use store::names as store_names;
 
 /// Every fault, in the order of the list.
 pub fn faults() -> Catalogue {

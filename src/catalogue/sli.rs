@@ -7,13 +7,25 @@ use super::{parameter, prose};
 use crate::experiment::{Sli, Unit};
 
 pub(super) fn entries() -> Vec<Entry> {
-    let schema = parameter::generator().into_root_schema_for::<Sli>().to_value();
+    let schema = schema();
     parameter::variants(&schema).into_iter().map(|(name, inner, said)| entry(name, inner, said)).collect()
 }
 
+/// The name of every SLI.
+pub fn names() -> Vec<&'static str> {
+    parameter::variants(&schema()).into_iter().map(|(name, ..)| named(name).name()).collect()
+}
+
+fn schema() -> Value {
+    parameter::generator().into_root_schema_for::<Sli>().to_value()
+}
+
+fn named(name: &str) -> Sli {
+    serde_json::from_value(json!({ name: {} })).expect("every SLI can be written without parameters")
+}
+
 fn entry(name: &str, schema: &Value, said: &str) -> Entry {
-    let sli: Sli =
-        serde_json::from_value(json!({ name: {} })).expect("every SLI can be written without parameters");
+    let sli = named(name);
     let (description, mut facts) = prose::read(said);
     let description = without_number(&description);
     facts.push(Fact::new("What it needs", needs(&sli)));

@@ -1,30 +1,41 @@
 //! Stores.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::entry::{Entry, Place};
 use super::{parameter, prose};
 use crate::experiment::Store;
 
 pub(super) fn entries() -> Vec<Entry> {
-    let schema = parameter::generator().into_root_schema_for::<Store>().to_value();
-    let variants = parameter::variants(&schema).into_iter();
-    variants
-        .map(|(name, inner, said)| {
-            let (description, facts) = prose::read(said);
-            let store: Store = serde_json::from_value(json!({ name: {} }))
-                .expect("every store can be written without parameters");
-            Entry {
-                name: store.name(),
-                summary: prose::first_sentence(&description),
-                description,
-                works: Place::ALL.to_vec(),
-                facts,
-                parameters: parameter::fields(inner),
-                example: example(&store),
-            }
-        })
-        .collect()
+    let schema = schema();
+    parameter::variants(&schema).into_iter().map(|(name, inner, said)| entry(name, inner, said)).collect()
+}
+
+/// The name of every store.
+pub fn names() -> Vec<&'static str> {
+    parameter::variants(&schema()).into_iter().map(|(name, ..)| named(name).name()).collect()
+}
+
+fn schema() -> Value {
+    parameter::generator().into_root_schema_for::<Store>().to_value()
+}
+
+fn named(name: &str) -> Store {
+    serde_json::from_value(json!({ name: {} })).expect("every store can be written without parameters")
+}
+
+fn entry(name: &str, schema: &Value, said: &str) -> Entry {
+    let store = named(name);
+    let (description, facts) = prose::read(said);
+    Entry {
+        name: store.name(),
+        summary: prose::first_sentence(&description),
+        description,
+        works: Place::ALL.to_vec(),
+        facts,
+        parameters: parameter::fields(schema),
+        example: example(&store),
+    }
 }
 
 /// A target that is asked so, and a workload.

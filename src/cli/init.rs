@@ -119,9 +119,8 @@ fn members<'a>(args: &Init, found: &'a Found) -> Result<(&'a Container, Option<G
         None => match draft::guess(&Found { containers: vec![container.clone()], ..found.clone() }) {
             Some((_, guess)) => Some(guess),
             None => {
-                let stores = crate::catalogue::stores();
-                let known: Vec<&str> =
-                    stores.entries.iter().map(|entry| entry.name).chain(["none"]).collect();
+                let mut known = crate::catalogue::store_names();
+                known.push("none");
                 draft::named(&ask::one_of("Which store is it?", &known, "none"), container)
             }
         },

@@ -6,7 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
 use super::{Files, Format};
-use crate::catalogue::{self, Catalogue};
+use crate::catalogue;
+use crate::fault::CATALOGUE;
 
 /// `seatrial validate`
 #[derive(Debug, Args)]
@@ -15,10 +16,10 @@ Examples:
   seatrial validate experiment.yaml statefulset.yaml
   seatrial validate --strict experiments/etcd/leader-cut.yaml
 
-A warning is about what is valid and probably not meant, as a claim that nothing can break. It ends in
-the name of its lint. An experiment that means it accepts it, several with commas between them:
-  metadata:
-    annotations: {seatrial.dev/accept: freeze-hides-fsync}")]
+A warning is about what is valid and probably not meant, as a claim that
+nothing can break. It ends in its name. An experiment that means it accepts it,
+several with commas between them:
+  metadata: {annotations: {seatrial.dev/accept: freeze-hides-fsync}}")]
 pub struct Validate {
     /// The files.
     #[command(flatten)]
@@ -34,10 +35,10 @@ pub struct Validate {
 Examples:
   seatrial faults                      every fault, what it does and where it works
   seatrial faults diskLatency          its parameters, what it needs, and a step to copy
-  seatrial faults -o json | jq '.[] | select(.works | contains([\"sandbox\"])) | .name'")]
+  seatrial faults -o json | jq -r '.[].name'")]
 pub struct Faults {
     /// One fault, with everything that there is to know [default: a table of all]
-    #[arg(value_name = "NAME", value_parser = names(&catalogue::faults()), hide_possible_values = true)]
+    #[arg(value_name = "NAME", value_parser = fault_names(), hide_possible_values = true)]
     pub name: Option<String>,
     /// As what it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
@@ -53,7 +54,7 @@ Examples:
   seatrial slis durability -o yaml")]
 pub struct Slis {
     /// One SLI, with everything that there is to know [default: a table of all]
-    #[arg(value_name = "NAME", value_parser = names(&catalogue::slis()), hide_possible_values = true)]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::from(catalogue::sli_names()), hide_possible_values = true)]
     pub name: Option<String>,
     /// As what it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
@@ -69,7 +70,7 @@ Examples:
   seatrial stores -o json | jq '.[].name'")]
 pub struct Stores {
     /// One store, with everything that there is to know [default: a table of all]
-    #[arg(value_name = "NAME", value_parser = names(&catalogue::stores()), hide_possible_values = true)]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::from(catalogue::store_names()), hide_possible_values = true)]
     pub name: Option<String>,
     /// As what it is printed
     #[arg(long, short, value_name = "FORMAT", default_value = "text")]
@@ -77,8 +78,8 @@ pub struct Stores {
 }
 
 /// What can be named: so a slip of the finger is told with what was meant, and shells complete it.
-fn names(catalogue: &Catalogue) -> PossibleValuesParser {
-    catalogue.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().into()
+fn fault_names() -> PossibleValuesParser {
+    CATALOGUE.iter().map(|listed| listed.name).collect::<Vec<_>>().into()
 }
 
 /// `seatrial schema`
@@ -88,7 +89,8 @@ Examples:
   seatrial schema > experiment.schema.json
   seatrial schema report | jq .required
 
-An editor with the YAML language server completes and checks an experiment that begins with
+An editor with the YAML language server completes and checks an experiment that
+begins with
   # yaml-language-server: $schema=experiment.schema.json")]
 pub struct Schema {
     /// Of which document
@@ -122,13 +124,14 @@ pub struct Man {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  seatrial init statefulset.yaml -o experiment.yaml         asks what is not clear, if it can
+  seatrial init statefulset.yaml -o experiment.yaml
   seatrial init statefulset.yaml --fault diskLatency > experiment.yaml
-  seatrial init web.yaml --container db --store postgres --fault podKill -o experiment.yaml --force
+  seatrial init web.yaml --container db --store postgres --fault podKill
   seatrial init --on kubernetes --namespace db etcd -o experiment.yaml
 
-What it writes is valid, is meant to be read, and says of each number what it means. `seatrial faults`
-lists what can be broken. See it before it runs: seatrial plan experiment.yaml statefulset.yaml")]
+What it writes is valid and meant to be read: it says of each number what it
+means. At a terminal it asks what it cannot find out; elsewhere it takes what is
+usual. `seatrial faults` lists what can be broken.")]
 pub struct Init {
     /// A file that holds the StatefulSet; `-` reads standard input; with `--on kubernetes` the StatefulSet's name
     #[arg(value_name = "MANIFEST")]
@@ -140,7 +143,7 @@ pub struct Init {
     #[arg(long, requires = "output")]
     pub force: bool,
     /// What is broken [default: what says most about the store, by its kind]
-    #[arg(long, value_name = "FAULT", value_parser = names(&catalogue::faults()), hide_possible_values = true)]
+    #[arg(long, value_name = "FAULT", value_parser = fault_names(), hide_possible_values = true)]
     pub fault: Option<String>,
     /// How members are asked; `none` where no store is known [default: found in the manifest]
     #[arg(long, value_name = "STORE", value_parser = stores_and_none())]
@@ -158,6 +161,5 @@ pub struct Init {
 
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 fn stores_and_none() -> PossibleValuesParser {
-    let stores = catalogue::stores();
-    stores.entries.iter().map(|entry| entry.name).chain(["none"]).collect::<Vec<_>>().into()
+    catalogue::store_names().into_iter().chain(["none"]).collect::<Vec<_>>().into()
 }
