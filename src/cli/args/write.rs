@@ -33,8 +33,8 @@ pub struct Validate {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  seatrial faults             every fault, what it does and where it works
-  seatrial faults diskLatency its parameters, what it needs, and a step to copy
+  seatrial faults              every fault, what it does and where it works
+  seatrial faults diskLatency  its parameters, what it needs, and a step to copy
   seatrial faults -o json | jq -r '.[].name'")]
 pub struct Faults {
     /// One fault, with everything that there is to know [default: a table of all]
@@ -49,8 +49,8 @@ pub struct Faults {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  seatrial slis               everything that can be measured
-  seatrial slis commitLatency how it is bounded, what it needs, and a claim to copy
+  seatrial slis                everything that can be measured
+  seatrial slis commitLatency  its bounds, what it needs, and a claim to copy
   seatrial slis durability -o yaml")]
 pub struct Slis {
     /// One SLI, with everything that there is to know [default: a table of all]
@@ -65,8 +65,8 @@ pub struct Slis {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  seatrial stores             every store that can be asked
-  seatrial stores postgres    what it needs, and a target to copy
+  seatrial stores              every store that can be asked
+  seatrial stores postgres     what it needs, and a target to copy
   seatrial stores -o json | jq '.[].name'")]
 pub struct Stores {
     /// One store, with everything that there is to know [default: a table of all]
