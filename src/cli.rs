@@ -5,6 +5,7 @@ mod agent;
 pub mod args;
 #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod bench;
+mod catalogue;
 #[cfg(feature = "kubernetes")]
 mod cluster;
 mod compare;
@@ -14,10 +15,13 @@ mod controller;
 pub mod exit;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod folder;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+mod init;
 pub mod input;
 #[cfg(feature = "kubernetes")]
 mod install;
 mod internal;
+mod man;
 #[cfg(feature = "sandbox")]
 mod plan;
 #[cfg(feature = "kubernetes")]
@@ -39,6 +43,7 @@ mod runtime;
 mod sandbox;
 #[cfg(feature = "sandbox")]
 mod scene;
+mod schema;
 #[cfg(any(feature = "kubernetes", all(feature = "sandbox", feature = "refkv")))]
 mod soak;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
@@ -103,6 +108,13 @@ fn dispatch(command: Command) -> Exit {
         Command::Report(args) if args.place.on == On::Kubernetes => cluster::report(&args),
         Command::Report(args) => recorded::report(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Faults(args) => catalogue::faults(&args),
+        Command::Slis(args) => catalogue::slis(&args),
+        Command::Stores(args) => catalogue::stores(&args),
+        #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+        Command::Init(args) => init::init(&args),
+        Command::Schema(args) => schema::schema(&args),
+        Command::Man(args) => man::man(&args),
         #[cfg(feature = "kubernetes")]
         Command::Status(args) => cluster::status(&args),
         #[cfg(feature = "kubernetes")]

@@ -14,6 +14,7 @@ mod guards;
 pub mod quantity;
 mod rate;
 mod repeat;
+mod scalar;
 mod selection;
 mod sli;
 mod step;

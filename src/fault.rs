@@ -3,6 +3,8 @@
 //! Each fault is one file with its parameters, its rules and what it does to whom, all pure: the same type serves YAML,
 //! the journal and the CRDs. What it does on a host lives beside it in `NAME/host.rs`. A new fault is those files
 //! and one line in the list below, with a variant of [`HostFault`] and one line in [`host`] where a node has a part in it.
+//! What the documentation of its type says is its page in `seatrial faults`: in a line what it does, then in a paragraph
+//! each what it changes, how that is undone, what is left if everything of ours dies, what it needs, and its proof.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use crate::api::{ApiFault, DeniedResource, DisruptionBudgets, HostFault, Ordinal
 use crate::experiment::Selection;
 
 pub mod api_deny;
+mod back_off;
 pub mod claim_delete;
 pub mod disk_driver;
 pub mod disk_error;
@@ -28,6 +31,7 @@ mod hold;
 pub mod host;
 pub mod io_stress;
 pub mod kubelet_stop;
+mod listed;
 pub mod mapped_disk;
 pub mod network_bandwidth;
 pub mod network_delay;
@@ -47,8 +51,12 @@ pub mod snapshot_block;
 pub mod volume_attach_block;
 pub mod volume_detach_stuck;
 pub mod write_stall;
+mod wrong;
 
+pub use back_off::{BackOff, Repeated};
 pub use hold::Hold;
+pub use listed::Listed;
+pub use wrong::Wrong;
 
 /// What every fault says of itself.
 pub trait Kind {
@@ -56,6 +64,8 @@ pub trait Kind {
     const NAME: &'static str;
     /// One line for catalogues.
     const SUMMARY: &'static str;
+    /// Its parameters as they are written for the first time, in lines of YAML.
+    const EXAMPLE: &'static str;
 
     /// Whether it stays until it is taken back, and so needs a duration.
     fn must_last(&self) -> bool;
@@ -131,6 +141,21 @@ pub trait Kind {
         None
     }
 
+    /// Whether it makes durable what was written and not fsynced, so that a missing fsync is not found by it.
+    fn writes_out(&self) -> bool {
+        false
+    }
+
+    /// The shortest time for which it can be proven and felt, and why. Proofs are renewed every second.
+    fn shortest(&self) -> (Duration, &'static str) {
+        (Duration::from_secs(1), "its proof is renewed once a second")
+    }
+
+    /// For how long Kubernetes may still wait when the last of it is over: it tries again later and later.
+    fn back_off(&self, _repeated: &Repeated) -> Option<BackOff> {
+        None
+    }
+
     /// The drivers by which a node may do it, the best first; empty where there is one way only.
     fn drivers(&self) -> Vec<&'static str> {
         Vec::new()
@@ -138,22 +163,6 @@ pub trait Kind {
 
     /// Decides who is hit and how. All choices come from `chooser`, all facts from it as well.
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String>;
-}
-
-/// A parameter that cannot be as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    /// Which.
-    pub field: &'static str,
-    /// Why, and what to write instead.
-    pub message: String,
-}
-
-impl Wrong {
-    /// One, where `is_wrong`.
-    fn when(is_wrong: bool, field: &'static str, message: impl Into<String>) -> Option<Self> {
-        is_wrong.then(|| Self { field, message: message.into() })
-    }
 }
 
 /// Facts about the target now, and the run's seeded choices. Implemented by [`crate::plan`].
@@ -340,8 +349,8 @@ macro_rules! faults {
             )*
         }
 
-        /// Every fault's name and summary, in the order of the list.
-        pub const CATALOGUE: &[(&str, &str)] = &[$((<$type as Kind>::NAME, <$type as Kind>::SUMMARY)),*];
+        /// Every fault, in the order of the list.
+        pub const CATALOGUE: &[Listed] = &[$(Listed::of::<$type>()),*];
 
         impl Fault {
             /// Its name in documents.
@@ -422,6 +431,21 @@ macro_rules! faults {
             /// See [`Kind::destroys`].
             pub fn destroys(&self) -> Option<&'static str> {
                 match self { $(Self::$variant(kind) => kind.destroys()),* }
+            }
+
+            /// See [`Kind::writes_out`].
+            pub fn writes_out(&self) -> bool {
+                match self { $(Self::$variant(kind) => kind.writes_out()),* }
+            }
+
+            /// See [`Kind::shortest`].
+            pub fn shortest(&self) -> (Duration, &'static str) {
+                match self { $(Self::$variant(kind) => kind.shortest()),* }
+            }
+
+            /// See [`Kind::back_off`].
+            pub fn back_off(&self, repeated: &Repeated) -> Option<BackOff> {
+                match self { $(Self::$variant(kind) => kind.back_off(repeated)),* }
             }
 
             /// See [`Kind::drivers`].

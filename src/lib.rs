@@ -18,9 +18,11 @@
 pub mod agent;
 pub mod api;
 pub mod bench;
+pub mod catalogue;
 pub mod cli;
 #[cfg(feature = "kubernetes")]
 pub mod controller;
+pub mod draft;
 pub mod engine;
 pub mod experiment;
 pub mod fault;

@@ -12,7 +12,6 @@ pub mod junit;
 pub mod live;
 pub mod markdown;
 pub mod repeated;
-#[cfg(test)]
-mod schema;
+pub mod schema;
 pub mod summary;
 pub mod wrap;

@@ -5,10 +5,12 @@
 
 mod decode;
 pub mod document;
+mod lints;
 pub mod problem;
 mod read;
 pub mod resource;
 mod rules;
+pub mod schema;
 mod secrets;
 
 #[cfg(test)]
@@ -16,9 +18,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::document::Document;
+pub use self::lints::{ACCEPT_ANNOTATION, Warning, lint};
 use self::problem::Problem;
 use crate::api::Ordinal;
 use crate::experiment::Experiment;
@@ -63,27 +67,35 @@ pub fn kind(document: &Document) -> Result<Kind, Problem> {
 }
 
 /// `metadata` of an Experiment.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "labels and annotations are allowed and mean nothing here")]
 struct Metadata {
+    /// Lower-case letters, digits and hyphens. The run's folder is named after it.
     name: String,
+    /// Where the target is, in a cluster.
     #[serde(default)]
     namespace: Option<String>,
+    /// Anything.
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// Anything. `seatrial.dev/accept` names lints that are meant, with commas between them.
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
 
-/// The whole document.
-#[derive(Debug, Deserialize)]
+/// An experiment: what is broken, when, for how long, and what must hold.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "apiVersion and kind are read by `kind` and only allowed here")]
 struct Envelope {
+    /// The version of this document.
     api_version: String,
+    /// What this document is.
     kind: String,
+    /// What it is called.
     metadata: Metadata,
+    /// What is broken, when, for how long, and what must hold.
     spec: Experiment,
 }
 

@@ -5,6 +5,7 @@ mod compare;
 mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 mod place;
+mod write;
 
 use std::ffi::OsString;
 #[cfg(feature = "sandbox")]
@@ -22,6 +23,9 @@ pub use self::operate::{
 pub use self::place::{Abort, Cluster, Consent, Status};
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 pub use self::place::{On, Place};
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+pub use self::write::Init;
+pub use self::write::{Documented, Faults, Man, Schema, Slis, Stores, Validate};
 
 /// A chaos-engineering fault injector for Kubernetes StatefulSets.
 ///
@@ -38,6 +42,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   seatrial run experiments/quickstart.yaml           run the StatefulSet of that file here and break it
+  seatrial init my-statefulset.yaml -o my-experiment.yaml
   seatrial run my-experiment.yaml my-statefulset.yaml
   seatrial plan experiments/etcd/leader-cut.yaml     who would be hit, when
   seatrial judge runs/NAME                           judge a recorded run again
@@ -52,12 +57,23 @@ pub enum Command {
     /// Run an experiment and answer with its verdict
     #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
     Run(Run),
+    /// Write a first experiment for a StatefulSet
+    #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+    Init(Init),
     /// Check files without running anything
     #[cfg(feature = "sandbox")]
-    Validate(Files),
+    Validate(Validate),
     /// Show who would be hit, when, and what a guard says
     #[cfg(feature = "sandbox")]
     Plan(Plan),
+    /// List the faults that an experiment can have, or explain one
+    Faults(Faults),
+    /// List what can be measured, or explain one of it
+    Slis(Slis),
+    /// List the stores that can be asked, or explain one
+    Stores(Stores),
+    /// Print the schema of a document, for editors and programs
+    Schema(Schema),
     /// Judge a recorded run again
     Judge(Recorded),
     /// Write the reports of a recorded run again
@@ -106,6 +122,8 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual, or write a page for each command
+    Man(Man),
     /// Break and mend the pods of one node, as a DaemonSet's pod
     #[cfg(feature = "kubernetes")]
     #[command(hide = true)]

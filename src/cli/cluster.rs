@@ -29,9 +29,9 @@ pub(super) use run::run;
 pub(super) use status::status;
 
 /// A cluster that answered, and the namespace that is meant.
-struct Seat {
-    access: Access,
-    namespace: String,
+pub(super) struct Seat {
+    pub(super) access: Access,
+    pub(super) namespace: String,
 }
 
 impl Seat {
@@ -61,7 +61,7 @@ impl Seat {
 }
 
 /// Says what went wrong between us and the API server.
-fn told(error: &PlatformError) -> Exit {
+pub(super) fn told(error: &PlatformError) -> Exit {
     let exit = match error {
         PlatformError::Unreachable(_) => Exit::Unreachable,
         PlatformError::Refused(_) => Exit::Unexpected,
@@ -75,16 +75,32 @@ fn act(
     preferred_namespace: Option<String>,
     work: impl AsyncFnOnce(Seat) -> Result<Exit, Exit>,
 ) -> Exit {
+    asked_in(cluster, preferred_namespace, work).unwrap_or_else(|exit| exit)
+}
+
+/// Reaches the cluster and asks it for something.
+pub(super) fn asked<T>(
+    cluster: &args::Cluster,
+    work: impl AsyncFnOnce(Seat) -> Result<T, Exit>,
+) -> Result<T, Exit> {
+    asked_in(cluster, None, work)
+}
+
+fn asked_in<T>(
+    cluster: &args::Cluster,
+    preferred_namespace: Option<String>,
+    work: impl AsyncFnOnce(Seat) -> Result<T, Exit>,
+) -> Result<T, Exit> {
     let done = block_on(async {
         let access = match access::connect(cluster.context.as_deref()).await {
             Ok(access) => access,
-            Err(error) => return Ok(unreached(&error)),
+            Err(error) => return Ok(Err(unreached(&error))),
         };
         let namespace = cluster.namespace.clone().or(preferred_namespace);
         let namespace = namespace.unwrap_or_else(|| access.namespace.clone());
-        Ok(work(Seat { access, namespace }).await.unwrap_or_else(|exit| exit))
+        Ok(work(Seat { access, namespace }).await)
     });
-    done.unwrap_or_else(|why| console::error(why, Exit::Unexpected))
+    done.unwrap_or_else(|why| Err(console::error(why, Exit::Unexpected)))
 }
 
 fn unreached(error: &AccessError) -> Exit {

@@ -10,6 +10,8 @@ use super::args::Format;
 use super::exit::Exit;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 use crate::spec::problem::Problem;
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+use crate::spec::{ACCEPT_ANNOTATION, Warning};
 
 /// Prints data.
 pub fn data(text: impl Display) {
@@ -64,6 +66,20 @@ pub fn problems(problems: &[Problem]) -> Exit {
         format_args!("{count} problem{} found, nothing was started", if count == 1 { "" } else { "s" }),
         Exit::Invalid,
     )
+}
+
+/// Says what is valid and probably not meant. It changes nothing else.
+#[cfg(any(feature = "kubernetes", feature = "sandbox"))]
+pub fn warnings(warnings: &[Warning]) {
+    for warning in warnings {
+        say(warning);
+    }
+    if !warnings.is_empty() {
+        hint(format_args!(
+            "what is meant is accepted by its name: metadata.annotations: {{{ACCEPT_ANNOTATION}: {}}}",
+            warnings[0].lint
+        ));
+    }
 }
 
 /// Gives advice.

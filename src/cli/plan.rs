@@ -8,9 +8,9 @@ use crate::api::Snapshot;
 use crate::platform::sandbox::pod_spec::SetSpec;
 
 /// `seatrial validate FILE…`
-pub(super) fn validate(files: &args::Files) -> Exit {
-    match scene::experiment(&files.files, None) {
-        Ok(Scene { experiment, set, .. }) => {
+pub(super) fn validate(args: &args::Validate) -> Exit {
+    match scene::experiment(&args.files.files, None) {
+        Ok(Scene { experiment, set, warnings, .. }) => {
             let beside = match &set {
                 Set::Manifest(accepted) => {
                     scene::tell_notes(accepted);
@@ -18,6 +18,10 @@ pub(super) fn validate(files: &args::Files) -> Exit {
                 }
                 Set::Absent => String::new(),
             };
+            console::warnings(&warnings);
+            if args.strict && !warnings.is_empty() {
+                return console::error("warnings are not allowed here", Exit::Invalid);
+            }
             console::data(format_args!("{} is valid{beside}\n", experiment.name));
             Exit::Pass
         }
@@ -27,7 +31,7 @@ pub(super) fn validate(files: &args::Files) -> Exit {
 
 /// `seatrial plan FILE…`
 pub(super) fn plan(args: &args::Plan) -> Exit {
-    let Scene { experiment, set, .. } = match scene::experiment(&args.files.files, None) {
+    let Scene { experiment, set, warnings, .. } = match scene::experiment(&args.files.files, None) {
         Ok(scene) => scene,
         Err(exit) => return exit,
     };
@@ -36,6 +40,7 @@ pub(super) fn plan(args: &args::Plan) -> Exit {
         console::hint("give the manifest as well: seatrial plan experiment.yaml statefulset.yaml");
         return exit;
     };
+    console::warnings(&warnings);
     let plan = crate::plan::preview(&experiment, &target(&accepted.set), None, args.seed);
     if let Err(exit) = console::formatted(&plan, args.output) {
         return exit;

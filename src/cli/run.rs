@@ -65,12 +65,16 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
     if let Some(name) = &args.sandbox {
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
-        let Scene { experiment, given, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
+        let Scene { experiment, given, warnings, .. } =
+            scene::experiment(&args.files.files, Some(&known.spec))?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
         torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
+        if !args.quiet {
+            console::warnings(&warnings);
+        }
         return Ok((experiment, given, sandbox));
     }
-    let Scene { experiment, set, given } = scene::experiment(&args.files.files, None)?;
+    let Scene { experiment, set, given, warnings } = scene::experiment(&args.files.files, None)?;
     let Set::Manifest(accepted) = set else {
         let exit = console::error("the files hold an Experiment but no StatefulSet to break", Exit::Usage);
         console::hint(format_args!(
@@ -82,6 +86,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
     refuse_what_needs_a_filesystem(&experiment, ClaimKind::here())?;
     let forgetful = torn::claims(&experiment, &accepted.set)?;
     if !args.quiet {
+        console::warnings(&warnings);
         scene::tell_notes(&accepted);
         sandbox::tell_claims(&accepted.set);
     }

@@ -11,7 +11,7 @@ use crate::platform::sandbox::manifest::{self, Accepted};
 use crate::platform::sandbox::pod_spec::{Secret, SetSpec};
 use crate::spec::document::Document;
 use crate::spec::problem::{Place, Problem};
-use crate::spec::{self, SecretKeys, TargetFacts};
+use crate::spec::{self, SecretKeys, TargetFacts, Warning};
 
 /// An experiment with its manifest, both valid and fitting each other.
 pub struct Scene {
@@ -21,6 +21,8 @@ pub struct Scene {
     pub set: Set,
     /// Both, as they were given.
     pub given: Given,
+    /// What is valid and probably not meant.
+    pub warnings: Vec<Warning>,
 }
 
 /// The StatefulSet of a command.
@@ -57,8 +59,13 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
         return Err(refuse(files, documents.problems));
     }
     if let Some((document, experiment)) = experiment {
+        let manifest = match &set {
+            Set::Manifest(accepted) => Some(&accepted.set),
+            Set::Absent => known,
+        };
+        let warnings = spec::lint(&document, &experiment, manifest.map(facts).as_ref());
         let given = Given { experiment: document, manifests: documents.manifests };
-        Ok(Scene { experiment, set, given })
+        Ok(Scene { experiment, set, given, warnings })
     } else {
         let exit = console::error("the files hold no Experiment", Exit::Usage);
         console::hint("give the experiment's file, for example experiments/quickstart.yaml");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Unit, duration};
+use super::{Unit, duration, scalar};
 
 /// A bound of a budget: a duration, a count, or a ratio in millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +154,7 @@ impl<T: FromStr<Err = String>> serde::de::Visitor<'_> for Scalar<T> {
 
 /// Makes a type a scalar of documents through its text.
 macro_rules! scalar {
-    ($($type:ty),*) => {$(
+    ($($type:ty = $words:literal),* $(,)?) => {$(
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -176,15 +176,21 @@ macro_rules! scalar {
                 stringify!($type).into()
             }
 
-            // A number or a text: a CRD's structural schema has no word for that, so `spec` alone checks it.
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let structural = json_schema!({ "x-kubernetes-preserve-unknown-fields": true });
+                scalar::number_or_text(generator, $words, structural)
             }
         }
     )*};
 }
 
-scalar!(Amount, Factor, super::Bytes, super::Count, super::Quantile);
+scalar!(
+    Amount = "duration, count or share, as 50ms, 3, 0.34 or 99.9%",
+    Factor = "factor, as 2x",
+    super::Bytes = "bytes, as 64Ki or 1Mi",
+    super::Count = "number, percentage, minority, majority or all",
+    super::Quantile = "quantile, as 0.5 or 0.99",
+);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer};
 
+use super::scalar;
+
 /// The longest duration a document may name: a year.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
@@ -95,8 +97,9 @@ impl JsonSchema for Text {
         "Duration".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+$" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = json_schema!({ "type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+$" });
+        scalar::titled(generator, "duration, as 500ms, 10s or 2m", schema)
     }
 }
 

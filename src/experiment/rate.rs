@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::amount::decimal;
+use super::scalar;
 
 /// The units, largest first; decimal, as on a network.
 const UNITS: [(&str, u64); 3] = [("gbit", 1_000_000_000), ("mbit", 1_000_000), ("kbit", 1_000)];
@@ -77,8 +78,9 @@ impl JsonSchema for Rate {
         "Rate".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(kbit|mbit|gbit)$" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = json_schema!({ "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(kbit|mbit|gbit)$" });
+        scalar::titled(generator, "rate, as 512kbit or 10mbit", schema)
     }
 }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::scalar;
 use crate::api::{Ordinal, Role};
 
 /// Members of the target. Decided on a fresh snapshot right before each injection.
@@ -114,8 +115,10 @@ impl JsonSchema for OrdinalSet {
         "OrdinalSet".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "array", "minItems": 1, "items": { "x-kubernetes-int-or-string": true } })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let structural = json_schema!({ "x-kubernetes-int-or-string": true });
+        let item = scalar::number_or_text(generator, "ordinal or range, as 2 or 0..2", structural);
+        json_schema!({ "type": "array", "minItems": 1, "items": item })
     }
 }
 

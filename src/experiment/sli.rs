@@ -243,6 +243,12 @@ impl Sli {
 pub struct Quantile(u32);
 
 impl Quantile {
+    /// A quantile of this many thousandths, from 1 to 1000.
+    pub const fn of_thousandths(thousandths: u32) -> Self {
+        assert!(thousandths > 0 && thousandths <= 1000, "a quantile is above 0 and at most 1");
+        Self(thousandths)
+    }
+
     /// As a fraction.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 1000.0

@@ -16,10 +16,25 @@ const LONGEST_DATABASE_NAME: usize = 63;
 #[serde(rename_all = "camelCase")]
 pub enum Store {
     /// etcd 3.4 and later, through its JSON gateway.
+    ///
+    /// Needs: the port of clients, which every member serves. Where etcd has users, one that may read and write below the
+    /// workload's scope: `etcdctl role grant-permission --prefix ROLE readwrite seatrial/`.
+    ///
+    /// Who has to be there: a majority of those that vote.
     Etcd(SecurePort<2379>),
     /// PostgreSQL 11 and later: a primary and its streaming standbys.
+    ///
+    /// Needs: a user with a schema of its own, for one table that is dropped in the end: `CREATE ROLE seatrial LOGIN
+    /// PASSWORD '…'; CREATE SCHEMA AUTHORIZATION seatrial`, and `GRANT pg_monitor TO seatrial` where somebody promotes
+    /// standbys; connections for all clients; standbys whose `application_name` is the name of their pod (`cluster_name`).
+    ///
+    /// Who has to be there: the primary, and as many standbys as `synchronous_standby_names` makes a write wait for.
     Postgres(Postgres),
     /// The built-in replicated key-value store.
+    ///
+    /// Needs: the image `seatrial.dev/refkv`, which a sandbox has built in.
+    ///
+    /// Who has to be there: a majority.
     Refkv(StorePort<7400>),
 }
 

@@ -35,6 +35,11 @@ pub struct Workload {
     pub timeout: Duration,
 }
 
+impl Workload {
+    /// How many of a hundred operations write: reads are the others.
+    pub const WRITE_PERCENT: u32 = 60;
+}
+
 /// The keys that belong to the workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,14 +1,5 @@
 //! `apiDeny`: the API server refuses to create what members need.
 //!
-//! Changes: a ValidatingAdmissionPolicy of our own denies CREATE of the named kinds in the target's namespace: of pods and
-//! claims by the names that members' have, of VolumeSnapshots by the claims that they are of. Where no members are named
-//! that is everybody's, also of members that a scale-up adds. It is `failurePolicy: Ignore`, and its expression compares the creation time of the object with
-//! a deadline, so that it stops denying by itself. Undone: the policy and its binding are deleted, and the StatefulSet
-//! is touched, because its controller backs off after denials (up to 1000 s). Left if everything of ours dies: an object
-//! that denies nothing after the deadline; the controller or the reaper deletes it. Needs: Kubernetes 1.30. Proof:
-//! creations that are tried without effect (dry run) are denied by this very policy, several times in a row, because
-//! each API server takes up to a second to learn of it; again every second.
-//!
 //! Scheduling (`pods/binding`) is not among the kinds: a Binding carries no creation time to compare with the deadline.
 //! `provisionBlock`, `snapshotBlock` and `schedulingBlock` are names of their own for one kind each.
 
@@ -22,6 +13,22 @@ use crate::api::{ApiFault, DeniedResource};
 use crate::experiment::Selection;
 
 /// Denies the creation of members' objects.
+///
+/// Changes: a ValidatingAdmissionPolicy of our own denies CREATE of the named kinds in the target's namespace: of pods
+/// and claims by the names that members' have, of VolumeSnapshots by the claims that they are of. Where no members are
+/// named that is everybody's, also of members that a scale-up adds. It is `failurePolicy: Ignore`, and its expression
+/// compares the creation time of the object with a deadline, so that it stops denying by itself.
+///
+/// Undone: the policy and its binding are deleted, and the StatefulSet is touched, because its controller backs off
+/// after denials (up to 1000 s).
+///
+/// Left if everything of ours dies: an object that denies nothing after the deadline; the controller or the reaper
+/// deletes it.
+///
+/// Needs: Kubernetes 1.30.
+///
+/// Proof: creations that are tried without effect (dry run) are denied by this very policy, several times in a row,
+/// because each API server takes up to a second to learn of it; again every second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiDeny {
@@ -36,6 +43,7 @@ pub struct ApiDeny {
 impl Kind for ApiDeny {
     const NAME: &'static str = "apiDeny";
     const SUMMARY: &'static str = "the API server denies the creation of pods, claims or snapshots";
+    const EXAMPLE: &'static str = "resources: [pods]\nmembers: {ordinals: [2]}";
 
     fn must_last(&self) -> bool {
         true

@@ -1,12 +1,4 @@
 //! `claimDelete`: a member's PersistentVolumeClaims are deleted, by a slip of the hand or by automation that cleans up.
-//!
-//! Changes: the claims are deleted through the API server. While their pod runs, Kubernetes keeps them (the finalizer
-//! `kubernetes.io/pvc-protection`), and they go when it ends, whenever that is; with `withPod` the pod is evicted right
-//! afterwards, so that the claims are gone and the StatefulSet makes new ones, with empty volumes. Undone: never, and that is
-//! why it has to be said: a deletion cannot be taken back, and a volume whose reclaim policy is Delete is destroyed with its
-//! claim. Left if everything of ours dies: what was deleted. Needs: Kubernetes, a StatefulSet with claim templates.
-//! Proof: the claims are terminating, gone, or there with a new UID; with `withPod` the pod is terminating or gone as well.
-//! Nothing is deleted where one of the claims or the pod may not go, or where another pod uses a claim.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +10,20 @@ use crate::experiment::Selection;
 const DESTROYS: &str = "deletes claims, and nothing brings them back: a volume whose reclaim policy is Delete goes with its claim";
 
 /// Deletes the claims of members, with what is on their volumes.
+///
+/// Changes: the claims are deleted through the API server. While their pod runs, Kubernetes keeps them (the finalizer
+/// `kubernetes.io/pvc-protection`), and they go when it ends, whenever that is; with `withPod` the pod is evicted right
+/// afterwards, so that the claims are gone and the StatefulSet makes new ones, with empty volumes.
+///
+/// Undone: never, and that is why it has to be said: a deletion cannot be taken back, and a volume whose reclaim policy
+/// is Delete is destroyed with its claim.
+///
+/// Left if everything of ours dies: what was deleted.
+///
+/// Needs: Kubernetes, a StatefulSet with claim templates.
+///
+/// Proof: the claims are terminating, gone, or there with a new UID; with `withPod` the pod is terminating or gone as
+/// well. Nothing is deleted where one of the claims or the pod may not go, or where another pod uses a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimDelete {
@@ -41,6 +47,8 @@ pub struct ClaimDelete {
 impl Kind for ClaimDelete {
     const NAME: &'static str = "claimDelete";
     const SUMMARY: &'static str = "delete members' claims, and with them what is on their volumes";
+    const EXAMPLE: &'static str =
+        "members: {ordinals: [1]}\nclaims: [data]\nwithPod: true\ndestroysData: true";
 
     fn must_last(&self) -> bool {
         false

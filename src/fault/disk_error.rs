@@ -25,11 +25,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::disk_latency::{all, only_sync, wrong_choice, wrong_driver};
-use super::{Action, Chooser, Damage, Hold, Kind, Resolved, Wrong};
+use super::{Action, BackOff, Chooser, Damage, Hold, Kind, Repeated, Resolved, Wrong};
 use crate::api::{DiskErrno, DiskOperation, ErrorDriver, FailingDisk, HostFault};
 use crate::experiment::Selection;
 
 /// Has calls on the volumes of members fail.
+///
+/// Changes: nothing on disk. By the driver `syscall`, a tracer has the member's calls on files of its volumes answered
+/// with the error instead of made; `fanotify` answers reads and writes of files that are opened from then on;
+/// `dmError`, which has to be named, exchanges the table of the volume's device for one that fails all its requests.
+/// Nothing of a call that fails has been done.
+///
+/// Undone: the tracer or the answering process ends; the device gets its table back.
+///
+/// Left if everything of ours dies: nothing: the calls of a dead tracer's processes are made, but one that was just
+/// under way is answered with the error; two guardians put a device's table back at the deadline. Of `dmError`: what
+/// was being written is dropped, and the filesystem may be read-only until it is mounted anew.
+///
+/// Needs: by driver. `syscall`: CAP_SYS_PTRACE, nobody else tracing the process, and no io_uring or libaio. `dmError`:
+/// volumes on a linear mapping of device mapper (LVM), and dm-flakey. `fanotify`: Linux 6.14, and a store that opens
+/// its files anew; it fails no syncs.
+///
+/// Proof: the driver's name, then calls answered with the error, or that the container has ended of it since. A store
+/// that ends at the first error, as many do, is hit again only with `follow: true`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiskError {
@@ -73,6 +91,8 @@ impl DiskError {
 impl Kind for DiskError {
     const NAME: &'static str = "diskError";
     const SUMMARY: &'static str = "have syncs, writes, reads or opens on the volumes fail";
+    const EXAMPLE: &'static str =
+        "members: {role: follower, count: 1}\nclaims: [data]\noperations: [sync]\nerror: EIO";
 
     fn must_last(&self) -> bool {
         true
@@ -115,6 +135,11 @@ impl Kind for DiskError {
             .chain(wrong_choice(&self.operations, &self.paths, self.percent))
             .chain(self.failing(0).misfit(self.driver).map(wrong_driver))
             .collect()
+    }
+
+    fn back_off(&self, repeated: &Repeated) -> Option<BackOff> {
+        // Followed is what ends of it.
+        repeated.follow.then(|| BackOff::of_restarts_during(repeated.lasting))
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

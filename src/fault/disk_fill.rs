@@ -1,11 +1,5 @@
 //! `diskFill`: a member's disk is full, of bytes or of inodes.
 //!
-//! Changes: a file without a name takes room on each volume, down to what shall be left; or a process of ours takes inodes
-//! without a name. Undone: the file gives the room back; that process is ended. Left if everything of ours dies: nothing, the
-//! kernel takes a nameless file back with its last descriptor: of room a guardian holds one, of inodes only that process, which
-//! ends with the last of node and guardian. Needs: volumes that are ext4 or xfs filesystems of their own which nobody else
-//! uses, and the right to write to their top folder. Proof: what the filesystem itself says is left (statvfs).
-//!
 //! Inodes can only run out where their number is fixed, which of the two is ext4. Each that is taken costs a descriptor and some
 //! two kilobytes of the kernel's memory, which count for nobody's container; more than half of the files that the machine can
 //! still open, or than a quarter of its available memory holds, is refused, and it is lost where that comes true meanwhile; where
@@ -22,6 +16,19 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Fills the volumes of members.
+///
+/// Changes: a file without a name takes room on each volume, down to what shall be left; or a process of ours takes
+/// inodes without a name.
+///
+/// Undone: the file gives the room back; that process is ended.
+///
+/// Left if everything of ours dies: nothing, the kernel takes a nameless file back with its last descriptor: of room a
+/// guardian holds one, of inodes only that process, which ends with the last of node and guardian.
+///
+/// Needs: volumes that are ext4 or xfs filesystems of their own which nobody else uses, and the right to write to their
+/// top folder.
+///
+/// Proof: what the filesystem itself says is left (statvfs).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiskFill {
@@ -37,6 +44,7 @@ pub struct DiskFill {
 impl Kind for DiskFill {
     const NAME: &'static str = "diskFill";
     const SUMMARY: &'static str = "take the room on the volumes, or their inodes";
+    const EXAMPLE: &'static str = "members: {role: follower, count: 1}\nclaims: [data]\nto: {percent: 100}";
 
     fn must_last(&self) -> bool {
         true

@@ -47,6 +47,23 @@ pub mod host;
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Slows down calls on the volumes of members.
+///
+/// Changes: nothing on disk. By the driver `syscall`, a tracer holds the member's calls on files of its volumes at
+/// their entry, on the live process and without a restart; `dmDelay` exchanges the table of the volume's device for one
+/// that holds its requests; `fanotify` has the kernel ask before reads and writes of files that are opened from then
+/// on.
+///
+/// Undone: the tracer or the answering process ends; the device gets its table back.
+///
+/// Left if everything of ours dies: nothing: the kernel lets the calls of a dead tracer's processes go on at once, and
+/// two guardians put a device's table back at the deadline.
+///
+/// Needs: by driver. `syscall`: CAP_SYS_PTRACE, nobody else tracing the process, and no io_uring or libaio. `dmDelay`:
+/// volumes on a linear mapping of device mapper (LVM), dm-delay, and fixed delays of whole milliseconds. `fanotify`:
+/// Linux 6.14, and a store that opens its files anew; it holds no syncs.
+///
+/// Proof: the driver's name, then calls held, how long they were held in the mean, and how late who holds them was. A
+/// step in which the store makes no such call is not proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiskLatency {
@@ -118,6 +135,8 @@ pub(super) fn wrong_driver((field, message): Misfit) -> Wrong {
 impl Kind for DiskLatency {
     const NAME: &'static str = "diskLatency";
     const SUMMARY: &'static str = "hold syncs, writes, reads or opens on the volumes for a while";
+    const EXAMPLE: &'static str =
+        "members: {role: leader}\nclaims: [data]\noperations: [sync]\ndelay: {fixed: 50ms}";
 
     fn must_last(&self) -> bool {
         true

@@ -1,10 +1,5 @@
 //! `diskStall`: a member's disk stops answering.
 //!
-//! Changes: the filesystem of each volume is frozen (FIFREEZE), so that every write and sync on it waits; reads go on. Undone:
-//! thawed. Left if the agent dies: nothing after the deadline; two guardians hold the volume and thaw it. Needs: CAP_SYS_ADMIN,
-//! and volumes that are ext4 or xfs filesystems of their own which nobody else uses. Proof: another freeze is answered
-//! EBUSY, which only a frozen filesystem does; threads that wait for the thaw are counted.
-//!
 //! A freeze first writes out what is dirty, so that unsynced data becomes durable: what `durability` says of such a step
 //! tells nothing about lost caches. Who waits for a frozen filesystem cannot even be killed; so the volume is thawed as soon
 //! as its pod is being ended. The fault is over at its deadline, or as long after it as a flush under way takes.
@@ -19,6 +14,17 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Freezes the volumes of members for the whole step.
+///
+/// Changes: the filesystem of each volume is frozen (FIFREEZE), so that every write and sync on it waits; reads go on.
+///
+/// Undone: thawed.
+///
+/// Left if everything of ours dies: nothing after the deadline; two guardians hold the volume and thaw it.
+///
+/// Needs: CAP_SYS_ADMIN, and volumes that are ext4 or xfs filesystems of their own which nobody else uses.
+///
+/// Proof: another freeze is answered EBUSY, which only a frozen filesystem does; threads that wait for the thaw are
+/// counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiskStall {
@@ -32,6 +38,7 @@ pub struct DiskStall {
 impl Kind for DiskStall {
     const NAME: &'static str = "diskStall";
     const SUMMARY: &'static str = "freeze the volumes' filesystems, so that every write waits";
+    const EXAMPLE: &'static str = "members: {role: leader}\nclaims: [data]";
 
     fn must_last(&self) -> bool {
         true
@@ -51,6 +58,10 @@ impl Kind for DiskStall {
 
     fn hold(&self) -> Option<Hold> {
         Some(Hold::Frozen)
+    }
+
+    fn writes_out(&self) -> bool {
+        true
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

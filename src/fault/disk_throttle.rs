@@ -1,18 +1,5 @@
 //! `diskThrottle`: a member's disk does so much in a second and no more.
 //!
-//! Changes: limits of the container's own cgroup for the disk below each volume: `io.max` in version 2
-//! (Documentation/admin-guide/cgroup-v2.rst), `blkio.throttle.*_device` in version 1
-//! (Documentation/admin-guide/cgroup-v1/blkio-controller.rst). Undone: each gets back what it was before, unless
-//! somebody has changed it since. Left if the agent dies: nothing after the deadline; the guardian takes everything back then,
-//! and as soon as one of the containers ends. That is a race with the runtime, which removes the cgroup: in version 2 what a
-//! removed cgroup has left to be written out stays limited until it is written, and nobody can reach that limit. Needs: the
-//! blkio controller of version 1 or the io controller of version 2, with throttling, a cgroup of the container's own there, and
-//! volumes that are ext4 or xfs filesystems of their own which nobody else uses, on disks that no folder of the node is on.
-//! Proof: the limits, read back, once the I/O that the kernel counts has come to nine tenths of one of them for each container
-//! on each disk, all within 10 s. After that it is proven for as long as the limits are there, as held calls are, also while
-//! nobody has anything to do: the measured rate is told beside each limit, and when something was near it last. A limit that
-//! nobody comes near slows nobody down, and is no fault. An agent that is started again has to see it anew.
-//!
 //! What waits is I/O that the container's processes send to the disk: reads that memory cannot answer, direct I/O, and what a
 //! sync writes. What the kernel writes out later by itself counts in version 2 where the memory controller is on as well, and is
 //! never limited in version 1; neither is the filesystem's journal. In version 2 what is written to a file counts for the cgroup
@@ -35,6 +22,26 @@ pub mod host;
 const SMALLEST: Bytes = Bytes(4 << 10);
 
 /// Limits the I/O on the volumes of members.
+///
+/// Changes: limits of the container's own cgroup for the disk below each volume: `io.max` in version 2
+/// (Documentation/admin-guide/cgroup-v2.rst), `blkio.throttle.*_device` in version 1
+/// (Documentation/admin-guide/cgroup-v1/blkio-controller.rst).
+///
+/// Undone: each gets back what it was before, unless somebody has changed it since.
+///
+/// Left if everything of ours dies: nothing after the deadline; the guardian takes everything back then, and as soon as
+/// one of the containers ends. That is a race with the runtime, which removes the cgroup: in version 2 what a removed
+/// cgroup has left to be written out stays limited until it is written, and nobody can reach that limit.
+///
+/// Needs: the blkio controller of version 1 or the io controller of version 2, with throttling, a cgroup of the
+/// container's own there, and volumes that are ext4 or xfs filesystems of their own which nobody else uses, on disks
+/// that no folder of the node is on.
+///
+/// Proof: the limits, read back, once the I/O that the kernel counts has come to nine tenths of one of them for each
+/// container on each disk, all within 10 s. After that it is proven for as long as the limits are there, as held calls
+/// are, also while nobody has anything to do: the measured rate is told beside each limit, and when something was near
+/// it last. A limit that nobody comes near slows nobody down, and is no fault. An agent that is started again has to
+/// see it anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DiskThrottle {
@@ -62,6 +69,7 @@ pub struct DiskThrottle {
 impl Kind for DiskThrottle {
     const NAME: &'static str = "diskThrottle";
     const SUMMARY: &'static str = "limit reads and writes on the volumes, by number or by bytes per second";
+    const EXAMPLE: &'static str = "members: {role: leader}\nclaims: [data]\nwriteIops: 20";
 
     fn must_last(&self) -> bool {
         true

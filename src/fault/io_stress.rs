@@ -1,12 +1,5 @@
 //! `ioStress`: a member shares its disk with a noisy neighbour.
 //!
-//! Changes: a process of ours in the container's own cgroup reads and writes a file without a name on each volume, past the
-//! kernel's memory. Undone: it is ended. Left if everything of ours dies: nothing, it ends when neither node nor guardian is there
-//! any more, or the container is not, and the kernel takes the room of a nameless file back. Needs: a cgroup of the container's
-//! own in which I/O is limited and counted, volumes that are ext4 or xfs filesystems of their own which nobody else uses, the
-//! right to write to their top folder, and room for the file. Proof: what the kernel says that this process has read from and
-//! written to a disk since the last look, with how many that were and how long they took.
-//!
 //! What a member feels of it is up to its disk: the load asks for as much as `workers` at a time can get, or for `rate`. Limits
 //! and weights of the container's cgroup hold for both together. In version 2 so do those of memory and of processes
 //! (`pids.max`): the load takes some 8 MiB, and for each worker on each volume a thread and a `blockSize`. Without so much memory
@@ -32,6 +25,20 @@ const LARGEST: Bytes = Bytes(1 << 30);
 const MOST_WORKERS: u32 = 32;
 
 /// Loads the volumes of members.
+///
+/// Changes: a process of ours in the container's own cgroup reads and writes a file without a name on each volume, past
+/// the kernel's memory.
+///
+/// Undone: it is ended.
+///
+/// Left if everything of ours dies: nothing, it ends when neither node nor guardian is there any more, or the container
+/// is not, and the kernel takes the room of a nameless file back.
+///
+/// Needs: a cgroup of the container's own in which I/O is limited and counted, volumes that are ext4 or xfs filesystems
+/// of their own which nobody else uses, the right to write to their top folder, and room for the file.
+///
+/// Proof: what the kernel says that this process has read from and written to a disk since the last look, with how many
+/// that were and how long they took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IoStress {
@@ -79,6 +86,7 @@ fn half() -> u8 {
 impl Kind for IoStress {
     const NAME: &'static str = "ioStress";
     const SUMMARY: &'static str = "load the volumes from the members' own cgroups, as a noisy neighbour does";
+    const EXAMPLE: &'static str = "members: {role: leader}\nclaims: [data]\nworkers: 4\nwritePercent: 50";
 
     fn must_last(&self) -> bool {
         true

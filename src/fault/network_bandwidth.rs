@@ -20,6 +20,23 @@ const SLOWEST: Rate = Rate::of_bits(8_000);
 const FASTEST: Rate = Rate::of_bits(10_000_000_000);
 
 /// Slows down what members send.
+///
+/// Changes: a queueing discipline of our own on every interface of the pod but the loopback device, and a table of our
+/// own that sends the packets that are meant through it: those that leave the pod, so that a round trip shows the
+/// effect once, and twice where its other end is hit as well. What comes faster waits for up to half a second's worth,
+/// and is lost beyond that.
+///
+/// Undone: the table and the discipline are removed. What waits in the discipline just then is lost, as on a link that
+/// comes down; while one is made or removed, the kernel may for a moment drop packets of everybody on that interface.
+///
+/// Left if everything of ours dies: a discipline that nothing goes through, until the agent is back or the pod ends;
+/// the kernel takes the table back with its owner, and nothing goes through it after the deadline in any case.
+///
+/// Needs: nftables with table ownership (Linux 5.12), sch_htb and sch_tbf in the kernel, and a pod with a network of
+/// its own and no queueing discipline of somebody else.
+///
+/// Proof: the settings of the queue as they are read back, and that no more than the rate went through it, once a
+/// packet has had to wait for it. A rate that nobody comes near slows nobody down, and is no fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkBandwidth {
@@ -38,6 +55,7 @@ pub struct NetworkBandwidth {
 impl Kind for NetworkBandwidth {
     const NAME: &'static str = "networkBandwidth";
     const SUMMARY: &'static str = "limit how fast members send";
+    const EXAMPLE: &'static str = "members: {role: leader}\nrate: 512kbit";
 
     fn must_last(&self) -> bool {
         true

@@ -24,6 +24,22 @@ const LONGEST: Duration = Duration::from_secs(5);
 const WIDEST: Duration = Duration::from_secs(2);
 
 /// Delays packets that members send.
+///
+/// Changes: a queueing discipline of our own on every interface of the pod but the loopback device, and a table of our
+/// own that sends the packets that are meant through it: those that leave the pod, so that a round trip shows the
+/// effect once, and twice where its other end is hit as well.
+///
+/// Undone: the table and the discipline are removed. What waits in the discipline just then is lost, as on a link that
+/// comes down; while one is made or removed, the kernel may for a moment drop packets of everybody on that interface.
+///
+/// Left if everything of ours dies: a discipline that nothing goes through, until the agent is back or the pod ends;
+/// the kernel takes the table back with its owner, and nothing goes through it after the deadline in any case.
+///
+/// Needs: nftables with table ownership (Linux 5.12), sch_htb and sch_netem in the kernel, and a pod with a network of
+/// its own and no queueing discipline of somebody else.
+///
+/// Proof: the kernel's own times of a probe between the queue's entry and the device, and the settings of the queue as
+/// they are read back; the settings alone where no probe can be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkDelay {
@@ -48,6 +64,7 @@ pub struct NetworkDelay {
 impl Kind for NetworkDelay {
     const NAME: &'static str = "networkDelay";
     const SUMMARY: &'static str = "let packets that members send wait";
+    const EXAMPLE: &'static str = "members: {role: leader}\ndelay: 50ms\njitter: 10ms";
 
     fn must_last(&self) -> bool {
         true

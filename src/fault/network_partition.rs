@@ -1,8 +1,4 @@
 //! `networkPartition`: packets between members are dropped, at both ends.
-//!
-//! Changes: a table of our own in the network namespace of each member, whose set elements expire by themselves.
-//! Undone: the table is deleted. Left if the agent dies: nothing after the deadline; nothing at all when the guardian
-//! dies too. Needs: nftables with table ownership (Linux 5.12). Proof: drop counters, and a probe that is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +12,16 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Cuts links between members.
+///
+/// Changes: a table of our own in the network namespace of each member, whose set elements expire by themselves.
+///
+/// Undone: the table is deleted.
+///
+/// Left if everything of ours dies: nothing after the deadline; nothing at all when the guardian dies too.
+///
+/// Needs: nftables with table ownership (Linux 5.12).
+///
+/// Proof: drop counters, and a probe that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct NetworkPartition {
@@ -185,6 +191,7 @@ impl Kind for NetworkPartition {
     const NAME: &'static str = "networkPartition";
     const SUMMARY: &'static str =
         "drop packets between members: isolate, halves, majorityMinority, ring, bridge";
+    const EXAMPLE: &'static str = "isolate: {role: leader}";
 
     fn must_last(&self) -> bool {
         true

@@ -1,12 +1,5 @@
 //! `nodeDown`: the nodes of members are taken away, as when a machine is drained or lost.
 //!
-//! Changes: the node is cordoned and tainted with `NoExecute`, so that every pod that does not tolerate it is deleted and
-//! none comes back; with `budgets: respect` its pods are evicted first, and the taint comes only when every budget agreed.
-//! The kubelet and its containers go on: a kubelet that hangs is `kubeletStop`. Undone: the taint is
-//! taken away and the node is uncordoned, if it was not cordoned before. Left if everything of ours dies: the taint,
-//! until the controller or the reaper takes it away by the annotation on the node. Needs: Kubernetes. Proof: the taint is
-//! there and none of the target's pods runs on the node.
-//!
 //! With `outOfService` the node is also given the taint by which an administrator says that a machine is off
 //! (`node.kubernetes.io/out-of-service`, KEP-2268): Kubernetes deletes what hangs on a node that is not Ready and detaches
 //! its volumes at once, without waiting until the node has unmounted them, which takes it six minutes otherwise. Where
@@ -24,6 +17,19 @@ use crate::api::{ApiFault, DisruptionBudgets};
 use crate::experiment::Selection;
 
 /// Takes away the nodes that members run on.
+///
+/// Changes: the node is cordoned and tainted with `NoExecute`, so that every pod that does not tolerate it is deleted
+/// and none comes back; with `budgets: respect` its pods are evicted first, and the taint comes only when every budget
+/// agreed. The kubelet and its containers go on: a kubelet that hangs is `kubeletStop`.
+///
+/// Undone: the taint is taken away and the node is uncordoned, if it was not cordoned before.
+///
+/// Left if everything of ours dies: the taint, until the controller or the reaper takes it away by the annotation on
+/// the node.
+///
+/// Needs: Kubernetes.
+///
+/// Proof: the taint is there and none of the target's pods runs on the node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeDown {
@@ -46,6 +52,7 @@ const DESTROYS: &str = "with outOfService detaches volumes by force, and what co
 impl Kind for NodeDown {
     const NAME: &'static str = "nodeDown";
     const SUMMARY: &'static str = "cordon and taint the nodes of members, so that every pod leaves them";
+    const EXAMPLE: &'static str = "members: {ordinals: [1]}";
 
     fn must_last(&self) -> bool {
         true

@@ -1,21 +1,28 @@
 //! `podKill`: ends members.
-//!
-//! Changes: a pod is deleted through the platform (`graceful`, `force`), or the processes of its container get SIGKILL
-//! (`sigkill`). Undone: by the platform, which brings the ordinal back; there is nothing to undo. Left if the agent
-//! dies: nothing. Needs: nothing of the kernel. Proof: a new pod UID, or a new start time of the container's process.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Chooser, Damage, Hold, Kind, Resolved};
+use super::{Action, BackOff, Chooser, Damage, Hold, Kind, Repeated, Resolved};
 use crate::api::HostFault;
 use crate::experiment::Selection;
 
 pub mod host;
 
 /// Ends members. With `follow: true` and `for`, each new pod or process is ended as well during that time.
+///
+/// Changes: a pod is deleted through the platform (`graceful`, `force`), or the processes of its container get SIGKILL
+/// (`sigkill`).
+///
+/// Undone: by the platform, which brings the ordinal back; there is nothing to undo.
+///
+/// Left if everything of ours dies: nothing.
+///
+/// Needs: nothing of the kernel.
+///
+/// Proof: a new pod UID, or a new start time of the container's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodKill {
@@ -56,6 +63,7 @@ pub enum Mode {
 impl Kind for PodKill {
     const NAME: &'static str = "podKill";
     const SUMMARY: &'static str = "delete a pod (graceful, force) or SIGKILL its processes";
+    const EXAMPLE: &'static str = "members: {role: leader}\nmode: sigkill";
 
     fn must_last(&self) -> bool {
         false
@@ -78,6 +86,15 @@ impl Kind for PodKill {
 
     fn hold(&self) -> Option<Hold> {
         Some(Hold::Killed)
+    }
+
+    fn back_off(&self, repeated: &Repeated) -> Option<BackOff> {
+        match (self.mode, repeated.follow) {
+            // A new pod starts afresh.
+            (Mode::Graceful | Mode::Force, _) => None,
+            (Mode::Sigkill, true) => Some(BackOff::of_restarts_during(repeated.lasting)),
+            (Mode::Sigkill, false) => BackOff::of_kills(repeated.times),
+        }
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

@@ -1,10 +1,5 @@
 //! `powerLoss`: members lose power: what was not fsynced is gone, or torn; what was is there.
 //!
-//! Changes: the member's processes get SIGKILL and the filesystem of each volume is shut down without flushing its log,
-//! unmounted and mounted again. Undone: by the platform, which mounts and starts again; nothing to undo. Left if the
-//! agent dies: nothing. Needs: root, and volumes that are ext4 or xfs filesystems of their own. Proof: an unsynced
-//! marker file is gone, a synced one is there.
-//!
 //! With `unsynced: torn` some of what was not fsynced is on the disk nevertheless, in pieces and in any order, as the
 //! run's seed decides. It needs a sandbox, which gives the claims that are meant a volume that can do it (`/dev/fuse`)
 //! instead of an ext4 image, and that writes out what is older than 30 seconds, as kernels do. Proof: the synced marker
@@ -38,6 +33,17 @@ impl Unsynced {
 }
 
 /// Cuts the power of members, all at the same moment.
+///
+/// Changes: the member's processes get SIGKILL and the filesystem of each volume is shut down without flushing its log,
+/// unmounted and mounted again.
+///
+/// Undone: by the platform, which mounts and starts again; nothing to undo.
+///
+/// Left if everything of ours dies: nothing.
+///
+/// Needs: root, and volumes that are ext4 or xfs filesystems of their own.
+///
+/// Proof: an unsynced marker file is gone, a synced one is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PowerLoss {
@@ -54,6 +60,7 @@ pub struct PowerLoss {
 impl Kind for PowerLoss {
     const NAME: &'static str = "powerLoss";
     const SUMMARY: &'static str = "SIGKILL, and forget what was not fsynced on the volumes";
+    const EXAMPLE: &'static str = "members: {count: all}\nclaims: [data]";
 
     fn must_last(&self) -> bool {
         false

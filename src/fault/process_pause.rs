@@ -1,8 +1,4 @@
 //! `processPause`: members stop running and go on later, as in a long garbage collection or a stalled virtual machine.
-//!
-//! Changes: the container's cgroup is frozen; SIGSTOP where it has no cgroup of its own. Undone: thawed, SIGCONT. Left
-//! if the agent dies: nothing after the deadline, the guardian thaws. Needs: cgroup v2, or nothing. Proof: the cgroup
-//! reads frozen and its CPU time stands still.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +10,16 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Pauses every process of the target's container.
+///
+/// Changes: the container's cgroup is frozen; SIGSTOP where it has no cgroup of its own.
+///
+/// Undone: thawed, SIGCONT.
+///
+/// Left if everything of ours dies: nothing after the deadline, the guardian thaws.
+///
+/// Needs: cgroup v2, or nothing.
+///
+/// Proof: the cgroup reads frozen and its CPU time stands still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProcessPause {
@@ -24,6 +30,7 @@ pub struct ProcessPause {
 impl Kind for ProcessPause {
     const NAME: &'static str = "processPause";
     const SUMMARY: &'static str = "stop a container's processes and let them go on later";
+    const EXAMPLE: &'static str = "members: {role: follower, count: 1}";
 
     fn must_last(&self) -> bool {
         true

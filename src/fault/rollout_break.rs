@@ -1,11 +1,4 @@
 //! `rolloutBreak`: a rolling update whose new pods cannot start.
-//!
-//! Changes: the StatefulSet gets a template with an image or a command that does not exist, under a partition, so that
-//! pods below it keep the good template. Undone: template and partition are set back, the pods of the broken revision
-//! are deleted where they are not Ready, because the controller waits for them for ever (a known limitation that
-//! Kubernetes calls "forced rollback"), and the StatefulSet is touched, so that its back-off is not mistaken for recovery.
-//! Left if everything of ours dies: the template, until the controller or the reaper sets it back by the annotation on the
-//! StatefulSet. Needs: Kubernetes, the update strategy RollingUpdate. Proof: a pod of the new revision that is not Ready.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +8,20 @@ use crate::api::{ApiFault, Breakage, Ordinal};
 use crate::experiment::Selection;
 
 /// Rolls out a template that does not work.
+///
+/// Changes: the StatefulSet gets a template with an image or a command that does not exist, under a partition, so that
+/// pods below it keep the good template.
+///
+/// Undone: template and partition are set back, the pods of the broken revision are deleted where they are not Ready,
+/// because the controller waits for them for ever (a known limitation that Kubernetes calls "forced rollback"), and the
+/// StatefulSet is touched, so that its back-off is not mistaken for recovery.
+///
+/// Left if everything of ours dies: the template, until the controller or the reaper sets it back by the annotation on
+/// the StatefulSet.
+///
+/// Needs: Kubernetes, the update strategy RollingUpdate.
+///
+/// Proof: a pod of the new revision that is not Ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutBreak {
@@ -29,6 +36,7 @@ pub struct RolloutBreak {
 impl Kind for RolloutBreak {
     const NAME: &'static str = "rolloutBreak";
     const SUMMARY: &'static str = "roll out a template that does not start, under a partition";
+    const EXAMPLE: &'static str = "partition: 2\nby: image";
 
     fn must_last(&self) -> bool {
         true

@@ -16,6 +16,21 @@ use crate::api::DeniedResource;
 use crate::experiment::Selection;
 
 /// Keeps members' pods from the scheduler.
+///
+/// Changes: a ValidatingAdmissionPolicy of our own denies CREATE of these members' pods, so that the scheduler never
+/// sees one that is lost. Pods that run stay; a person sees `FailedCreate` in the StatefulSet's events, and no Pending
+/// pod.
+///
+/// Undone: the policy and its binding are deleted, and the StatefulSet is touched, because its controller backs off
+/// after denials.
+///
+/// Left if everything of ours dies: an object that denies nothing after the deadline, which it carries; the controller
+/// or the reaper deletes it.
+///
+/// Needs: Kubernetes 1.30, and the ClusterRole `seatrial-runner-admission` for the runner.
+///
+/// Proof: creations that are tried without effect (dry run) are denied by this very policy, several times in a row, and
+/// again every second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SchedulingBlock {
@@ -28,6 +43,7 @@ impl Kind for SchedulingBlock {
     const NAME: &'static str = "schedulingBlock";
     const SUMMARY: &'static str =
         "members whose pods are lost are not scheduled again: their pods cannot be made";
+    const EXAMPLE: &'static str = "members: {ordinals: [2]}";
 
     fn must_last(&self) -> bool {
         true

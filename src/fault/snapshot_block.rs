@@ -14,6 +14,20 @@ use crate::api::DeniedResource;
 use crate::experiment::Selection;
 
 /// Denies the creation of VolumeSnapshots.
+///
+/// Changes: a ValidatingAdmissionPolicy of our own denies CREATE of VolumeSnapshots whose source is a claim of these
+/// members, whoever asks for it. Snapshots that exist stay, those of other claims in the namespace go on.
+///
+/// Undone: the policy and its binding are deleted, and the StatefulSet is touched, because its controller backs off
+/// after denials.
+///
+/// Left if everything of ours dies: an object that denies nothing after the deadline, which it carries; the controller
+/// or the reaper deletes it.
+///
+/// Needs: Kubernetes 1.30 that knows VolumeSnapshots, and the ClusterRole `seatrial-runner-admission` for the runner.
+///
+/// Proof: creations that are tried without effect (dry run) are denied by this very policy, several times in a row, and
+/// again every second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SnapshotBlock {
@@ -25,6 +39,7 @@ pub struct SnapshotBlock {
 impl Kind for SnapshotBlock {
     const NAME: &'static str = "snapshotBlock";
     const SUMMARY: &'static str = "no VolumeSnapshot can be taken of members' claims";
+    const EXAMPLE: &'static str = "members: {ordinals: [0]}";
 
     fn must_last(&self) -> bool {
         true

@@ -1,13 +1,5 @@
 //! `volumeDetachStuck`: a member's volume does not leave its node, as when an unmount hangs or a storage backend does not
 //! answer.
-//!
-//! Changes: nothing that runs. Where kubelet stages the volume, one level above the pod, its mount is held open, so that it
-//! cannot be unmounted when the pod is gone: the volume stays in use and attached, and a pod that is made on another node
-//! waits for it until Kubernetes gives the old node up. Undone: the descriptor is closed, and kubelet's next
-//! try succeeds. Left if everything of ours dies: nothing, the kernel closes descriptors with their holders. Needs:
-//! Kubernetes, an agent on the node, and a CSI driver that stages volumes (STAGE_UNSTAGE_VOLUME), so that the pod itself can
-//! end. It cannot: hold a volume of a driver that mounts straight into the pod. Proof: the descriptor's mount is there in
-//! the node's mount table, which a mount that is in use does not leave (umount(2): EBUSY).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +11,20 @@ use crate::experiment::Selection;
 pub mod host;
 
 /// Keeps the volumes of members on their nodes.
+///
+/// Changes: nothing that runs. Where kubelet stages the volume, one level above the pod, its mount is held open, so
+/// that it cannot be unmounted when the pod is gone: the volume stays in use and attached, and a pod that is made on
+/// another node waits for it until Kubernetes gives the old node up.
+///
+/// Undone: the descriptor is closed, and kubelet's next try succeeds.
+///
+/// Left if everything of ours dies: nothing, the kernel closes descriptors with their holders.
+///
+/// Needs: Kubernetes, an agent on the node, and a CSI driver that stages volumes (STAGE_UNSTAGE_VOLUME), so that the
+/// pod itself can end. It cannot: hold a volume of a driver that mounts straight into the pod.
+///
+/// Proof: the descriptor's mount is there in the node's mount table, which a mount that is in use does not leave
+/// (umount(2): EBUSY).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VolumeDetachStuck {
@@ -33,6 +39,7 @@ impl Kind for VolumeDetachStuck {
     const NAME: &'static str = "volumeDetachStuck";
     const SUMMARY: &'static str =
         "keep members' volumes mounted on their nodes, so that they cannot be detached";
+    const EXAMPLE: &'static str = "members: {ordinals: [1]}\nclaims: [data]";
 
     fn must_last(&self) -> bool {
         true

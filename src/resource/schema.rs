@@ -89,9 +89,9 @@ fn experiment(schema: &mut Value) {
         });
     }
     let faults = &mut step["properties"]["fault"]["properties"];
-    for (name, summary) in CATALOGUE {
-        if faults.get(name).is_some() {
-            describe(&mut faults[name], summary);
+    for listed in CATALOGUE {
+        if faults.get(listed.name).is_some() {
+            describe(&mut faults[listed.name], listed.summary);
         }
     }
     spec["properties"]["hypothesis"]["items"]["properties"]["during"]["properties"]["step"]["maxLength"] =

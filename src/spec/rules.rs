@@ -210,12 +210,12 @@ fn needs_claims(work: &Work) -> Option<&'static str> {
 }
 
 /// `LIST[INDEX].FIELD…` under `spec`.
-fn at(list: &str, index: usize, fields: &[&str]) -> Vec<Segment> {
+pub(super) fn at(list: &str, index: usize, fields: &[&str]) -> Vec<Segment> {
     within(&[list], index, fields)
 }
 
 /// `SECTION.LIST[INDEX].FIELD…` under `spec`.
-fn within(list: &[&str], index: usize, fields: &[&str]) -> Vec<Segment> {
+pub(super) fn within(list: &[&str], index: usize, fields: &[&str]) -> Vec<Segment> {
     let keys = |keys: &[&str]| keys.iter().map(|key| Segment::Key((*key).into())).collect::<Vec<_>>();
     [keys(&["spec"]), keys(list), vec![Segment::Item(index)], keys(fields)].concat()
 }

@@ -11,6 +11,10 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::record::{Action, Outcome};
+use crate::experiment::Workload;
+
+/// How many of a hundred operations read.
+const READS: u32 = 100 - Workload::WRITE_PERCENT;
 
 /// The newest value that anybody saw in each register; 0 for none. Only a hint: what is expected needs not be there.
 pub(super) struct Seen(Vec<AtomicU64>);
@@ -63,8 +67,8 @@ impl Mix {
     pub(super) fn next(&mut self) -> Choice {
         let register = self.random.random_range(0..self.seen.0.len());
         let action = match self.random.random_range(0..100) {
-            0..40 => Action::Read,
-            40..60 => Action::Write(self.unique.next()),
+            ..READS => Action::Read,
+            READS..60 => Action::Write(self.unique.next()),
             60..80 => Action::Cas { expect: self.seen.last(register), value: self.unique.next() },
             _ => return self.ledger(),
         };

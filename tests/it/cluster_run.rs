@@ -154,7 +154,7 @@ mod long {
         let scene = Scene::of(&cluster, "run-quorum", LEADER_CUT);
         let majority = ("isolate: {role: leader}", "isolate: {count: majority}");
         scene.run("refused", LEADER_CUT, &[majority]).exits(21).says("allowQuorumLoss");
-        let allowed = ("  target:\n", "  guards: {allowQuorumLoss: true}\n  target:\n");
+        let allowed = ("  guards:\n", "  guards:\n    allowQuorumLoss: true\n");
         let lost = scene.run("allowed", LEADER_CUT, &[majority, allowed]).exits(10);
         assert!(lost.out.contains("Fail          a majority keeps one leader"), "{}", lost.out);
         assert!(lost.out.contains("Pass          no acknowledged write is lost"), "{}", lost.out);

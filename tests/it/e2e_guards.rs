@@ -40,7 +40,7 @@ fn an_allowed_loss_of_quorum_is_red_for_as_long_as_it_lasts() {
     let text = patient_quickstart_with(&[
         MAJORITY,
         ("longestOutage: 5s", "longestOutage: 2s"),
-        ("  hypothesis:\n", "  guards: {allowQuorumLoss: true}\n  hypothesis:\n"),
+        ("  guards:\n", "  guards:\n    allowQuorumLoss: true\n"),
     ]);
     run(&desk, &text).exits(10);
     all_reverted(&desk.path("out"));
@@ -95,10 +95,7 @@ fn an_abort_condition_ends_the_run_and_takes_the_fault_back() {
             "networkPartition: {isolate: {role: leader}}",
             "processPause: {members: {role: follower, count: 1}}",
         ),
-        (
-            "  hypothesis:\n",
-            "  guards: {abortWhen: [{sli: {podAvailability: {}}, below: 0.9, for: 1s}]}\n  hypothesis:\n",
-        ),
+        ("below: 66%, for: 60s", "below: 0.9, for: 1s"),
     ]);
     let done = run(&desk, &text).exits(12);
     assert!(done.out.starts_with("ABORTED") && done.out.contains("podAvailability"), "{}", done.out);

@@ -19,8 +19,10 @@ fn help(arguments: &[&str]) -> String {
 #[test]
 fn every_command_explains_itself() {
     insta::assert_snapshot!("help", help(&[]));
-    let commands =
-        ["run", "validate", "plan", "judge", "report", "compare", "revert", "sandbox", "bench", "soak"];
+    let commands = [
+        "run", "init", "validate", "plan", "faults", "slis", "stores", "schema", "judge", "report",
+        "compare", "revert", "sandbox", "bench", "soak", "man",
+    ];
     for command in commands {
         insta::assert_snapshot!(format!("help_{command}"), help(&[command]));
     }

@@ -54,6 +54,7 @@ mod e2e_secure;
 mod e2e_texts;
 mod e2e_unseen;
 mod e2e_user;
+mod e2e_write;
 mod kill_host;
 mod kill_soak;
 mod node_detach;

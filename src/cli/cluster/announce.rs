@@ -40,7 +40,9 @@ pub(super) async fn look(
         }
     })?;
     spec::against_target(document, experiment, cluster.facts())
-        .map_err(|problems| console::problems(&problems))
+        .map_err(|problems| console::problems(&problems))?;
+    console::warnings(&spec::lint(document, experiment, Some(cluster.facts())));
+    Ok(())
 }
 
 /// Whether a person agrees, or has agreed by `--yes`.

@@ -77,7 +77,7 @@ pub(super) fn proven(step: &StepOutcome) -> String {
 
 /// What a fault does, in the words of the catalogue.
 pub(super) fn meaning(fault: &str) -> Option<&'static str> {
-    CATALOGUE.iter().find(|(name, _)| *name == fault).map(|&(_, meaning)| meaning)
+    CATALOGUE.iter().find(|listed| listed.name == fault).map(|listed| listed.summary)
 }
 
 /// A part of a run.

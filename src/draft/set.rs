@@ -1,0 +1,97 @@
+//! What a StatefulSet's manifest tells of it.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Container as Written;
+use serde_json::Value;
+
+use crate::api::Ordinal;
+
+/// A StatefulSet, as far as an experiment has to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Its first ordinal.
+    pub first: Ordinal,
+    /// How many members it has.
+    pub replicas: u32,
+    /// Its containers, without those that only run before them.
+    pub containers: Vec<Container>,
+    /// Its claim templates.
+    pub claims: Vec<String>,
+}
+
+/// One of its containers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Its image, with the tag.
+    pub image: String,
+    /// What it starts.
+    pub command: Vec<String>,
+    /// The ports that it says it has.
+    pub ports: Vec<u16>,
+    /// The claim templates that it mounts.
+    pub claims: Vec<String>,
+}
+
+impl Found {
+    /// Reads the text of a manifest. Says what is missing.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let value: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let set: StatefulSet = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Self::of(&set)
+    }
+
+    /// Reads an object.
+    pub fn of(set: &StatefulSet) -> Result<Self, String> {
+        let name = set.metadata.name.clone().ok_or("has no metadata.name")?;
+        let spec = set.spec.as_ref().ok_or("has no spec")?;
+        let claims: Vec<String> = spec
+            .volume_claim_templates
+            .iter()
+            .flatten()
+            .filter_map(|template| template.metadata.name.clone())
+            .collect();
+        let pod = spec.template.spec.as_ref().ok_or("has no spec.template.spec")?;
+        let containers: Vec<Container> =
+            pod.containers.iter().map(|container| Container::of(container, &claims)).collect();
+        if containers.is_empty() {
+            return Err("has no containers".into());
+        }
+        let number =
+            |number: Option<i32>, usual: u32| number.map_or(usual, |n| u32::try_from(n).unwrap_or_default());
+        let replicas = number(spec.replicas, 1);
+        if replicas == 0 {
+            return Err("has no replicas: nothing of it could be broken".into());
+        }
+        let first = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start);
+        Ok(Self { name, first: number(first, 0), replicas, containers, claims })
+    }
+
+    /// The container with this name.
+    pub fn container(&self, name: &str) -> Option<&Container> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+
+    /// Its last ordinal.
+    pub(super) fn last(&self) -> Ordinal {
+        self.first.saturating_add(self.replicas - 1)
+    }
+}
+
+impl Container {
+    fn of(written: &Written, templates: &[String]) -> Self {
+        let words = written.command.iter().chain(&written.args).flatten();
+        let ports = written.ports.iter().flatten();
+        let mounts = written.volume_mounts.iter().flatten().map(|mount| mount.name.clone());
+        Self {
+            name: written.name.clone(),
+            image: written.image.clone().unwrap_or_default(),
+            command: words.cloned().collect(),
+            ports: ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
+            claims: mounts.filter(|name| templates.contains(name)).collect(),
+        }
+    }
+}

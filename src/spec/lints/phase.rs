@@ -1,0 +1,67 @@
+//! A bound that is as long as the time that it is about cannot be broken.
+
+use std::time::Duration;
+
+use super::{Case, held};
+use crate::experiment::{Budget, duration};
+use crate::spec::rules::{Broken, at, within};
+
+pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
+    let experiment = case.experiment;
+    let mut found = Vec::new();
+    // The run watches for as long as the most patient claim asks for.
+    let watched = experiment
+        .hypothesis
+        .iter()
+        .filter_map(|claim| claim.recover_within)
+        .fold(experiment.recovery, Duration::max);
+    for (index, claim) in experiment.hypothesis.iter().enumerate() {
+        if let Some(budget) = &claim.during {
+            found.extend(outages(case, index, budget));
+        }
+        let stable = claim.after.as_ref().and_then(|after| after.stable_for);
+        if let Some(stable) = stable.filter(|&stable| stable >= watched) {
+            let message = format!(
+                "is never seen: after the last revert the run goes on for {} at most; write a shorter one, or recovery: {}",
+                duration::format(watched),
+                duration::format(stable * 2)
+            );
+            found.push((at("hypothesis", index, &["after", "stableFor"]), message));
+        }
+    }
+    let longest = experiment.guards.max_duration;
+    for (index, condition) in experiment.guards.abort_when.iter().enumerate() {
+        if condition.lasting >= longest {
+            let message = format!(
+                "never aborts: maxDuration ends the run after {} anyway; write a shorter one, for example for: 30s",
+                duration::format(longest)
+            );
+            found.push((within(&["guards", "abortWhen"], index, &["for"]), message));
+        }
+    }
+    found
+}
+
+/// Outages of `during` that may be as long as the faults are there.
+fn outages(case: &Case<'_>, index: usize, budget: &Budget) -> Vec<Broken> {
+    let meant =
+        || case.faults().filter(|(_, step, _)| budget.step.as_ref().is_none_or(|name| *name == step.name));
+    // What happens once is felt until the target has recovered. Steps that overlap are one time without a break.
+    let each: Option<Duration> = meant().map(|(_, step, _)| held(step)).sum();
+    let all: Option<Duration> = meant().map(|(_, step, _)| Some(held(step)? * step.repeat.times)).sum();
+    let bounds = [("longestOutage", budget.longest_outage, each), ("totalOutage", budget.total_outage, all)];
+    let never = bounds.into_iter().filter_map(|(field, bound, time)| {
+        let (bound, time) = (bound?, time.filter(|time| !time.is_zero())?);
+        if bound < time {
+            return None;
+        }
+        let message = format!(
+            "cannot be broken: an outage of {} is allowed while the fault is there, which is {}; write a shorter one, or \
+             bound what comes after it by recoverWithin alone",
+            duration::format(bound),
+            duration::format(time)
+        );
+        Some((at("hypothesis", index, &["during", field]), message))
+    });
+    never.collect()
+}
