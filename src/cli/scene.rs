@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::input::{Documents, refuse};
 use crate::experiment::Experiment;
 use crate::platform::sandbox::manifest::{self, Accepted};
-use crate::platform::sandbox::pod_spec::{Secret, SetSpec};
+use crate::platform::sandbox::pod_spec::{Keyed, SetSpec};
 use crate::spec::document::Document;
 use crate::spec::problem::{Place, Problem};
 use crate::spec::{self, SecretKeys, TargetFacts};
@@ -123,7 +123,7 @@ fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
 }
 
 fn secrets(set: &SetSpec) -> SecretKeys {
-    let keys = |secret: &Secret| secret.keys.iter().map(|key| key.name.clone()).collect();
+    let keys = |secret: &Keyed| secret.keys.iter().map(|key| key.name.clone()).collect();
     set.secrets.iter().map(|secret| (secret.name.clone(), keys(secret))).collect()
 }
 

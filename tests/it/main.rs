@@ -78,6 +78,7 @@ mod node_stall;
 mod node_throttle;
 mod node_writer;
 mod purity;
+mod sandbox_config;
 mod sandbox_containers;
 mod sandbox_end;
 mod sandbox_fixture;

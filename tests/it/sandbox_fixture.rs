@@ -197,7 +197,7 @@ pub fn shell_set(replicas: u32, script: &str) -> SetSpec {
             init_containers: Vec::new(),
             containers: vec![shell("main", script)],
             empty_dirs: Vec::new(),
-            secret_volumes: Vec::new(),
+            shown_volumes: Vec::new(),
             grace: Duration::from_secs(2),
             hostname_is_fqdn: false,
             fs_group: None,
@@ -205,6 +205,7 @@ pub fn shell_set(replicas: u32, script: &str) -> SetSpec {
         },
         claims: Vec::new(),
         secrets: Vec::new(),
+        config_maps: Vec::new(),
     }
 }
 

@@ -14,16 +14,16 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 
 use self::report::{Findings, Report};
-use super::pod_spec::SetSpec;
+use super::pod_spec::{KeyedKind, SetSpec};
 
 mod fields;
 mod find;
+mod keyed;
 mod kinds;
 mod names;
 mod pod;
 mod program;
 mod report;
-mod secret;
 mod service;
 mod set;
 mod treatments;
@@ -98,7 +98,7 @@ pub type FindProgram<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
 pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accepted, Vec<Problem>> {
     let mut findings = Findings::default();
     let trees = kinds::sort(documents, &mut findings);
-    let secrets = secrets(&trees, &mut findings);
+    let keyed = keyed(&trees, &mut findings);
     let set = match trees.sets.as_slice() {
         // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
         [] => {
@@ -118,7 +118,7 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
             let mut report = Report::new(**document, tree, &mut findings);
             let typed = typed::read::<StatefulSet>(&mut report);
             treatments::apply(&mut report, &fields::STATEFUL_SET);
-            typed.map(|typed| set::Set::read(&typed, &secrets, find, &mut report))
+            typed.map(|typed| set::Set::read(&typed, &keyed, find, &mut report))
         }
     };
     let spec = set.and_then(|set| {
@@ -133,18 +133,24 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
     }
 }
 
-/// Reads every Secret.
-fn secrets(trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Vec<secret::Found> {
-    let mut all: Vec<secret::Found> = Vec::new();
-    for (document, tree) in &trees.secrets {
+/// Reads every Secret and every ConfigMap.
+fn keyed(trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Vec<keyed::Found> {
+    let mut all: Vec<keyed::Found> = Vec::new();
+    for (kind, document, tree) in &trees.keyed {
         let mut report = Report::new(**document, tree, findings);
-        treatments::apply(&mut report, &fields::SECRET);
-        let found = secret::read(&mut report);
-        let is_there = |other: &secret::Found| {
-            other.namespace == found.namespace && other.secret.name == found.secret.name
+        treatments::apply(
+            &mut report,
+            match kind {
+                KeyedKind::Secret => &fields::SECRET,
+                KeyedKind::ConfigMap => &fields::CONFIG_MAP,
+            },
+        );
+        let found = keyed::read(*kind, &mut report);
+        let is_there = |other: &keyed::Found| {
+            (other.kind, &other.namespace, &other.keyed.name) == (*kind, &found.namespace, &found.keyed.name)
         };
         if all.iter().any(is_there) {
-            let message = format!("is the second Secret {}", found.secret.name);
+            let message = format!("is the second {kind} {}", found.keyed.name);
             report.refuse("metadata.name", message, "leave one of them out");
         }
         all.push(found);

@@ -24,6 +24,7 @@ mod environment;
 mod last_words;
 mod plan;
 mod probing;
+mod shown;
 mod status;
 mod supervise;
 mod volumes;
@@ -149,6 +150,7 @@ async fn run_with_volumes(
             host: GATEWAY,
             node: world.setup.options.name.clone(),
         };
+        shown::show(world, &facts)?;
         live(world, &facts, volumes, &holder, histories, deletion).await;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What the sandbox runs: a StatefulSet reduced to what is honoured, with every reference already resolved per pod.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,21 +34,58 @@ pub struct SetSpec {
     /// `volumeClaimTemplates`.
     pub claims: Vec<ClaimTemplate>,
     /// The Secrets of its namespace.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<Keyed>,
+    /// The ConfigMaps of its namespace.
+    pub config_maps: Vec<Keyed>,
 }
 
-/// A Secret.
+/// A Secret or a ConfigMap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret {
+pub struct Keyed {
     /// `metadata.name`.
     pub name: String,
-    /// `data` and `stringData`.
-    pub keys: Vec<SecretKey>,
+    /// `data`, `stringData` and `binaryData`.
+    pub keys: Vec<Key>,
 }
 
-/// A key of a Secret. Its content is never written along with the rest: the sandbox keeps it in files of its own.
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyedKind {
+    /// A Secret.
+    Secret,
+    /// A ConfigMap.
+    ConfigMap,
+}
+
+impl fmt::Display for KeyedKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        })
+    }
+}
+
+/// A key of one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRef {
+    /// What it is a key of.
+    pub kind: KeyedKind,
+    /// The name of that.
+    pub object: String,
+    /// The key.
+    pub key: String,
+}
+
+impl fmt::Display for KeyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} {}", self.key, self.kind, self.object)
+    }
+}
+
+/// A key with its content, which is never written along with the rest: the sandbox keeps it in files of its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SecretKey {
+pub struct Key {
     /// The key.
     pub name: String,
     /// What it holds; nothing once it has been written and read.
@@ -59,13 +97,13 @@ fn nothing() -> SecretSlice<u8> {
     Vec::new().into()
 }
 
-impl PartialEq for SecretKey {
+impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.content.expose_secret() == other.content.expose_secret()
     }
 }
 
-impl Eq for SecretKey {}
+impl Eq for Key {}
 
 /// A port of the governing Service, for SRV records. A headless Service translates no ports, so that clients reach a
 /// pod on `target`, whatever the Service's own number is.
@@ -112,8 +150,8 @@ pub struct PodTemplate {
     pub containers: Vec<Container>,
     /// `emptyDir` volumes by name.
     pub empty_dirs: Vec<EmptyDir>,
-    /// `secret` volumes by name.
-    pub secret_volumes: Vec<SecretVolume>,
+    /// Volumes by name that show Secrets, ConfigMaps and fields of the pod.
+    pub shown_volumes: Vec<ShownVolume>,
     /// `terminationGracePeriodSeconds`.
     pub grace: Duration,
     /// `setHostnameAsFQDN`: whether the pod's hostname is its whole name in the cluster.
@@ -167,13 +205,8 @@ pub enum EnvValue {
     Text(String),
     /// A `fieldRef`, by its path, for example `metadata.name` or `status.podIP`; only supported paths get here.
     Field(FieldPath),
-    /// A `secretKeyRef`: what the key holds, as it is.
-    Secret {
-        /// The Secret.
-        secret: String,
-        /// The key.
-        key: String,
-    },
+    /// A `secretKeyRef` or a `configMapKeyRef`: what the key holds, as it is.
+    Key(KeyRef),
 }
 
 /// The field paths that the sandbox can answer.
@@ -190,6 +223,10 @@ pub enum FieldPath {
     Label(String),
     /// `metadata.annotations['KEY']`
     Annotation(String),
+    /// `metadata.labels`, a line for each; in files only
+    Labels,
+    /// `metadata.annotations`; in files only
+    Annotations,
     /// `status.podIP`, `status.podIPs`
     PodIp,
     /// `status.hostIP`, `status.hostIPs`
@@ -203,7 +240,7 @@ pub enum FieldPath {
 /// A volume mount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// The emptyDir's, secret volume's or claim template's name.
+    /// The volume's or claim template's name.
     pub volume: String,
     /// Where, absolute.
     pub path: PathBuf,
@@ -224,26 +261,33 @@ pub struct EmptyDir {
     pub size: Option<u64>,
 }
 
-/// A `secret` volume.
+/// A `secret`, `configMap`, `downwardAPI` or `projected` volume: files that are made for the pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretVolume {
+pub struct ShownVolume {
     /// Its name.
     pub name: String,
-    /// The Secret.
-    pub secret: String,
-    /// What is seen of it.
-    pub files: Vec<SecretFile>,
+    /// What is in it.
+    pub files: Vec<ShownFile>,
 }
 
-/// A file of a `secret` volume.
+/// A file of such a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretFile {
-    /// The key whose content it has.
-    pub key: String,
+pub struct ShownFile {
     /// Where in the volume.
     pub path: PathBuf,
     /// Its permissions.
     pub mode: u32,
+    /// What it holds.
+    pub content: Shown,
+}
+
+/// What a file of such a volume holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shown {
+    /// What a key holds.
+    Key(KeyRef),
+    /// A field of the pod.
+    Field(FieldPath),
 }
 
 /// A claim of each ordinal.

@@ -35,7 +35,7 @@ fn set(publish_not_ready: bool) -> SetSpec {
             init_containers: Vec::new(),
             containers: Vec::new(),
             empty_dirs: Vec::new(),
-            secret_volumes: Vec::new(),
+            shown_volumes: Vec::new(),
             grace: Duration::ZERO,
             hostname_is_fqdn: false,
             fs_group: None,
@@ -43,6 +43,7 @@ fn set(publish_not_ready: bool) -> SetSpec {
         },
         claims: Vec::new(),
         secrets: Vec::new(),
+        config_maps: Vec::new(),
     }
 }
 

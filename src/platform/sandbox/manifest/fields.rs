@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 mod container;
+mod keyed;
 mod pod;
 mod probe;
-mod secret;
 mod service;
 mod set;
 
@@ -65,7 +65,11 @@ pub(super) static STATEFUL_SET: LazyLock<Table> =
 pub(super) static SERVICE: LazyLock<Table> = LazyLock::new(|| Table::new([service::SECTIONS]));
 
 /// The fields of a Secret.
-pub(super) static SECRET: LazyLock<Table> = LazyLock::new(|| Table::new([secret::SECTIONS]));
+pub(super) static SECRET: LazyLock<Table> = LazyLock::new(|| Table::new([keyed::SECRET, keyed::METADATA]));
+
+/// The fields of a ConfigMap.
+pub(super) static CONFIG_MAP: LazyLock<Table> =
+    LazyLock::new(|| Table::new([keyed::CONFIG_MAP, keyed::METADATA]));
 
 impl Table {
     fn new<const N: usize>(parts: [&[Section]; N]) -> Self {

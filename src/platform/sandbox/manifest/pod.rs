@@ -3,20 +3,21 @@
 use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
 
 use super::FindProgram;
+use super::keyed::Near;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::set::seconds;
 use crate::experiment::quantity;
-use crate::platform::sandbox::pod_spec::{
-    ClaimTemplate, Container, EmptyDir, PodTemplate, Secret, SecretVolume,
-};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, Container, EmptyDir, PodTemplate, ShownVolume};
 
 mod container;
 mod env;
+mod field;
 mod identity;
 mod mounts;
 mod probes;
-mod secret_volume;
+mod refer;
+mod shown;
 
 const SPEC: &str = "spec.template.spec";
 
@@ -29,26 +30,26 @@ struct Around<'a> {
     security: Option<&'a PodSecurityContext>,
     /// Names of volumes and claims that may be mounted.
     volumes: Vec<&'a str>,
-    secrets: &'a [Secret],
+    near: &'a Near,
 }
 
 /// Reads the template; what it refuses is in the report.
 pub(super) fn read(
     template: &PodTemplateSpec,
     claims: &[ClaimTemplate],
-    secrets: &[Secret],
+    near: &Near,
     find: &FindProgram<'_>,
     report: &mut Report<'_>,
 ) -> PodTemplate {
     let empty = PodSpec::default();
     let spec = template.spec.as_ref().unwrap_or(&empty);
     let volumes = spec.volumes.as_deref().unwrap_or_default();
-    let (empty_dirs, secret_volumes) = volumes_of(volumes, claims, secrets, report);
+    let (empty_dirs, shown_volumes) = volumes_of(volumes, claims, near, report);
     let claim_names = claims.iter().map(|claim| claim.name.as_str());
     // A volume that the table refuses is mounted by name all the same; one refusal says enough.
     let volume_names = volumes.iter().map(|volume| volume.name.as_str());
     let security = spec.security_context.as_ref();
-    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect(), secrets };
+    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect(), near };
 
     if spec.containers.is_empty() {
         report.refuse(&format!("{SPEC}.containers"), "a pod needs a container", "write at least one");
@@ -69,7 +70,7 @@ pub(super) fn read(
         init_containers,
         containers,
         empty_dirs,
-        secret_volumes,
+        shown_volumes,
         grace: seconds(
             &format!("{SPEC}.terminationGracePeriodSeconds"),
             spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE),
@@ -119,11 +120,11 @@ fn containers(
 fn volumes_of(
     volumes: &[Volume],
     claims: &[ClaimTemplate],
-    secrets: &[Secret],
+    near: &Near,
     report: &mut Report<'_>,
-) -> (Vec<EmptyDir>, Vec<SecretVolume>) {
+) -> (Vec<EmptyDir>, Vec<ShownVolume>) {
     let mut dirs: Vec<EmptyDir> = Vec::new();
-    let mut shown: Vec<SecretVolume> = Vec::new();
+    let mut shown: Vec<ShownVolume> = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let path = format!("{SPEC}.volumes[{index}]");
         if let Some(message) = refuse_label(&volume.name, 63) {
@@ -136,8 +137,8 @@ fn volumes_of(
             report.note(&path, "the claim template of the same name takes its place, as in a cluster");
             continue;
         }
-        if let Some(source) = &volume.secret {
-            shown.push(secret_volume::read(volume, source, &path, secrets, report));
+        if let Some(volume) = shown::read(volume, &path, near, report) {
+            shown.push(volume);
             continue;
         }
         // Without any source a volume is an emptyDir, as in a cluster; other sources are refused by the table.

@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::service::Governing;
-use super::{FindProgram, pod, secret};
+use super::{FindProgram, keyed, pod};
 use crate::experiment::quantity;
-use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, Secret, SetSpec, StartOrder};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.
 const MAX_REPLICAS: u32 = 100;
@@ -27,14 +27,14 @@ pub(super) struct Set {
     min_ready: Duration,
     pub pod: PodTemplate,
     claims: Vec<ClaimTemplate>,
-    secrets: Vec<Secret>,
+    near: keyed::Near,
 }
 
 impl Set {
     /// Reads `set`; what it refuses is in the report.
     pub(super) fn read(
         set: &StatefulSet,
-        secrets: &[secret::Found],
+        keyed: &[keyed::Found],
         find: &FindProgram<'_>,
         report: &mut Report<'_>,
     ) -> Self {
@@ -52,9 +52,8 @@ impl Set {
             &empty
         });
         let claims = claims(spec.volume_claim_templates.as_deref().unwrap_or_default(), report);
-        let near = secrets.iter().filter(|found| found.namespace == namespace);
-        let secrets: Vec<Secret> = near.map(|found| found.secret.clone()).collect();
-        let pod = pod::read(&spec.template, &claims, &secrets, find, report);
+        let near = keyed::Near::in_namespace(&namespace, keyed);
+        let pod = pod::read(&spec.template, &claims, &near, find, report);
         check_selector(spec, &pod.labels, report);
         let service = spec.service_name.clone().unwrap_or_default();
         if service.is_empty() {
@@ -79,7 +78,7 @@ impl Set {
             service,
             pod,
             claims,
-            secrets,
+            near,
         }
     }
 
@@ -97,7 +96,8 @@ impl Set {
             min_ready: self.min_ready,
             pod: self.pod,
             claims: self.claims,
-            secrets: self.secrets,
+            secrets: self.near.secrets,
+            config_maps: self.near.config_maps,
         }
     }
 }

@@ -6,8 +6,8 @@ use super::*;
 
 mod accepted;
 mod hostile;
+mod keyed;
 mod refused;
-mod secrets;
 
 /// A machine that has a few programs, whatever this one has.
 pub(super) fn machine(program: &str) -> Option<PathBuf> {

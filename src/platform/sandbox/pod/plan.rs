@@ -59,7 +59,7 @@ pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[Stri
 }
 
 fn resolved(world: &World, facts: &PodFacts, container: &Container) -> io::Result<Resolved> {
-    resolve(container, &world.setup.spec, facts, &|secret, key| world.dir.secret(secret, key))
+    resolve(container, &world.setup.spec, facts, &|of| world.dir.key(of))
 }
 
 fn process(
@@ -89,8 +89,8 @@ fn bind(mount: &Mount, volumes: &Volumes) -> io::Result<Bind> {
         None => volume.to_owned(),
         Some(sub_path) => make_sub_path(volume, sub_path)?,
     };
-    // A Secret is never written to, whatever the mount says.
-    let read_only = mount.read_only || volumes.is_secret(&mount.volume);
+    // What is made for the pod is never written to, whatever the mount says.
+    let read_only = mount.read_only || volumes.is_shown(&mount.volume);
     Ok(Bind { source, target: mount.path.clone(), read_only })
 }
 

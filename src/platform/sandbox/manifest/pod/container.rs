@@ -40,7 +40,7 @@ pub(super) fn read(given: &Given, path: &str, around: &Around<'_>, report: &mut 
         name: given.name.clone(),
         argv: program::argv(given, path, around.find, report).unwrap_or_default(),
         working_dir,
-        env: env::read(given, path, around.secrets, report),
+        env: env::read(given, path, around.near, report),
         mounts: mounts::read(
             given.volume_mounts.as_deref().unwrap_or_default(),
             path,

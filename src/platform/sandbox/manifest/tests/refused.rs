@@ -65,7 +65,24 @@ fn tells_all_problems_of_all_documents_at_once() {
 fn refuses_what_would_change_the_meaning_of_the_test() {
     for (set, path) in [
         (with_pod("hostNetwork: true"), "spec.template.spec.hostNetwork"),
-        (with_pod("volumes: [{name: a, configMap: {name: c}}]"), "spec.template.spec.volumes[0].configMap"),
+        (
+            with_pod("volumes: [{name: a, configMap: {name: c}}]"),
+            "spec.template.spec.volumes[0].configMap.name",
+        ),
+        (
+            with_pod("volumes: [{name: a, projected: {sources: [{serviceAccountToken: {path: t}}]}}]"),
+            "spec.template.spec.volumes[0].projected.sources[0].serviceAccountToken",
+        ),
+        (
+            with_pod("volumes: [{name: a, downwardAPI: {items: [{path: t}]}}]"),
+            "spec.template.spec.volumes[0].downwardAPI.items[0]",
+        ),
+        (
+            with_pod(
+                "volumes: [{name: a, downwardAPI: {items: [{path: t, fieldRef: {fieldPath: status.podIP}}]}}]",
+            ),
+            "spec.template.spec.volumes[0].downwardAPI.items[0].fieldRef.fieldPath",
+        ),
         (
             with_pod("volumes: [{name: a, persistentVolumeClaim: {claimName: c}}]"),
             "spec.template.spec.volumes[0].persistentVolumeClaim",
@@ -161,7 +178,7 @@ fn refuses_a_program_that_is_not_there_with_its_package() {
 #[test]
 fn refuses_kinds_that_the_pods_would_need() {
     for (kind, words) in [
-        ("ConfigMap", "ConfigMap is not supported in the sandbox yet"),
+        ("Configmap", "did you mean ConfigMap?"),
         ("Deployment", "Deployment is not run in the sandbox"),
         ("Statefulset", "did you mean StatefulSet?"),
         ("StatefulSet", "write apiVersion: apps/v1"),
