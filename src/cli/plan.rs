@@ -9,7 +9,7 @@ use crate::platform::sandbox::pod_spec::SetSpec;
 
 /// `seatrial validate FILE…`
 pub(super) fn validate(files: &args::Files) -> Exit {
-    match scene::experiment(&files.files, None) {
+    match scene::experiment(files, None) {
         Ok(Scene { experiment, set }) => {
             let beside = match &set {
                 Set::Manifest(accepted) => {
@@ -27,7 +27,7 @@ pub(super) fn validate(files: &args::Files) -> Exit {
 
 /// `seatrial plan FILE…`
 pub(super) fn plan(args: &args::Plan) -> Exit {
-    let Scene { experiment, set } = match scene::experiment(&args.files.files, None) {
+    let Scene { experiment, set } = match scene::experiment(&args.files, None) {
         Ok(scene) => scene,
         Err(exit) => return exit,
     };

@@ -60,14 +60,19 @@ pub(super) fn run(args: &args::Run) -> Exit {
 fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
     let unmet = |error| console::failure(&error, Exit::PreflightUnmet);
     if let Some(name) = &args.sandbox {
+        if !args.files.images.is_empty() {
+            let exit = console::error("a kept sandbox has its images already", Exit::Usage);
+            console::hint("leave --image out, or give the manifest instead of --sandbox");
+            return Err(exit);
+        }
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
-        let Scene { experiment, .. } = scene::experiment(&args.files.files, Some(&known.spec))?;
+        let Scene { experiment, .. } = scene::experiment(&args.files, Some(&known.spec))?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
         torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
         return Ok((experiment, sandbox));
     }
-    let Scene { experiment, set } = scene::experiment(&args.files.files, None)?;
+    let Scene { experiment, set } = scene::experiment(&args.files, None)?;
     let Set::Manifest(accepted) = set else {
         let exit = console::error("the files hold an Experiment but no StatefulSet to break", Exit::Usage);
         console::hint(format_args!(
@@ -81,6 +86,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Sandbox), Exit> {
     if !args.quiet {
         scene::tell_notes(&accepted);
         sandbox::tell_claims(&accepted.set);
+        sandbox::tell_limits(&accepted.set);
     }
     let name = format!("run-{}", std::process::id());
     let sandbox = sandbox::start(accepted.set, name, false, forgetful).map_err(unmet)?;

@@ -34,6 +34,10 @@ fn command(judgement: &Judgement, args: &args::Run) -> Vec<String> {
     let mut command: Vec<String> = vec!["seatrial".into(), "run".into()];
     command.extend(args.files.files.iter().map(|file| file.display().to_string()));
     #[cfg(feature = "sandbox")]
+    for image in &args.files.images {
+        command.extend(["--image".into(), image.to_argument().to_string_lossy().into_owned()]);
+    }
+    #[cfg(feature = "sandbox")]
     if let Some(sandbox) = &args.sandbox {
         command.extend(["--sandbox".into(), sandbox.clone()]);
     }

@@ -51,7 +51,7 @@ spec:
           args:
             - |
               echo "mode <$MODE> prefixed <$CFG_MODE> password <$PASSWORD>"
-              cat /config/app.conf; ls -ln /config/app.conf /access/tls.key
+              cat /config/app.conf; stat -c '%a %g %n' /config/app.conf /access/tls.key
               od -An -tx1 /config/blob; cat /access/tls.key; echo
               cat /etc/app/main.conf; ls /etc/app; cat /all/pod/labels; echo; cat /all/pod/annotations; echo
               cat /all/me /all/password; echo; cat /down/ns; echo; ls /none | wc -l
@@ -107,13 +107,13 @@ fn config_maps_secrets_and_fields_are_variables_and_files() {
     for expected in [
         // What a ConfigMap holds is not expanded.
         "mode <$(NAME) costs 5$> prefixed <fast> password <correct-horse>\nlisten = 80\n",
-        "-r--r-----    1 0        4242             7",
-        "-rw-r-----    1 0        4242            12",
+        "440 4242 /access/tls.key\n",
+        "640 4242 /config/app.conf\n",
         " fe fe fe fe\nbattery\nlisten = 80\nmain.conf\n",
         "app=\"app\"\napps.kubernetes.io/pod-index=\"1\"\nstatefulset.kubernetes.io/pod-name=\"app-1\"\n",
         "team=\"the \\\"blue\\\" one\"\napp-1correct-horse\ndefault\n0\n",
-        "touch: /config/new: Read-only file system",
-        "touch: /all/new: Read-only file system",
+        "cannot touch '/config/new': Read-only file system",
+        "cannot touch '/all/new': Read-only file system",
     ] {
         fixture.wait_log("app-1", "app", expected);
     }

@@ -14,6 +14,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 
 use self::report::{Findings, Report};
+use super::image;
 use super::pod_spec::{KeyedKind, SetSpec};
 
 mod fields;
@@ -26,6 +27,7 @@ mod program;
 mod report;
 mod service;
 mod set;
+mod signal;
 mod treatments;
 mod tree;
 mod typed;
@@ -91,11 +93,24 @@ pub struct Accepted {
 /// absolute path (itself, if it is there).
 pub type FindProgram<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
 
+/// Where the programs of containers come from.
+pub struct Programs<'a> {
+    /// Images from archives.
+    pub images: &'a [image::Given],
+    /// What this machine has, for all others; [`on_this_machine`] is the usual one.
+    pub find: &'a FindProgram<'a>,
+}
+
 /// Reads the manifest in `documents`, which must hold one StatefulSet and its governing headless Service. `find` says
 /// which programs there are; [`on_this_machine`] is the usual one.
 ///
 /// The error holds all problems of all documents, in their order.
 pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accepted, Vec<Problem>> {
+    read_with(documents, &Programs { images: &[], find })
+}
+
+/// The same, with images. Each of them must be that of a container.
+pub fn read_with(documents: &[Document<'_>], programs: &Programs<'_>) -> Result<Accepted, Vec<Problem>> {
     let mut findings = Findings::default();
     let trees = kinds::sort(documents, &mut findings);
     let keyed = keyed(&trees, &mut findings);
@@ -118,13 +133,16 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
             let mut report = Report::new(**document, tree, &mut findings);
             let typed = typed::read::<StatefulSet>(&mut report);
             treatments::apply(&mut report, &fields::STATEFUL_SET);
-            typed.map(|typed| set::Set::read(&typed, &keyed, find, &mut report))
+            typed.map(|typed| set::Set::read(&typed, &keyed, programs, &mut report))
         }
     };
     let spec = set.and_then(|set| {
         let service = govern(&set, &trees, &mut findings)?;
         Some(set.governed_by(service))
     });
+    if let Some(set) = &spec {
+        refuse_unused(programs.images, set, &mut findings);
+    }
     // Several documents are read one after the other and some twice; a person reads them from above.
     findings.sort(documents);
     match spec {
@@ -190,6 +208,25 @@ fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) ->
         );
     }
     governing
+}
+
+/// An image that no container has is given under a wrong name.
+fn refuse_unused(images: &[image::Given], set: &SetSpec, findings: &mut Findings) {
+    for image in images {
+        if !set.images.iter().any(|used| used.name == image.name) {
+            findings.push(Problem {
+                file: image.file.display().to_string(),
+                line: 1,
+                column: 1,
+                path: String::new(),
+                message: format!(
+                    "no container has the image {}, which this archive is given for",
+                    image.name
+                ),
+                hint: Some("write --image NAME=FILE with the name that the manifest has".to_owned()),
+            });
+        }
+    }
 }
 
 fn no_set(documents: &[Document<'_>]) -> Problem {

@@ -1,6 +1,6 @@
 //! What the sandbox runs: a StatefulSet reduced to what is honoured, with every reference already resolved per pod.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,10 +33,34 @@ pub struct SetSpec {
     pub pod: PodTemplate,
     /// `volumeClaimTemplates`.
     pub claims: Vec<ClaimTemplate>,
+    /// The images of its containers that come from archives.
+    pub images: Vec<ImageFile>,
     /// The Secrets of its namespace.
     pub secrets: Vec<Keyed>,
     /// The ConfigMaps of its namespace.
     pub config_maps: Vec<Keyed>,
+}
+
+/// An image in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFile {
+    /// As the manifest names it.
+    pub name: String,
+    /// The archive.
+    pub file: PathBuf,
+    /// Which image it is, in letters that can name a folder.
+    pub id: String,
+}
+
+/// What a container has from its image, besides what the manifest does not say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpacked {
+    /// Which of the images of the set.
+    pub id: String,
+    /// Its user, and its group behind a colon: names or numbers.
+    pub user: String,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A Secret or a ConfigMap.
@@ -144,7 +168,7 @@ pub struct PodTemplate {
     pub annotations: BTreeMap<String, String>,
     /// `serviceAccountName`, for field references.
     pub service_account: String,
-    /// `initContainers`, run to completion in order before `containers`.
+    /// `initContainers`, in order before `containers`: run to completion, or started where they are sidecars.
     pub init_containers: Vec<Container>,
     /// `containers`.
     pub containers: Vec<Container>,
@@ -158,8 +182,18 @@ pub struct PodTemplate {
     pub hostname_is_fqdn: bool,
     /// `securityContext.fsGroup`: volumes belong to this group, may be written by it, and every process is in it.
     pub fs_group: Option<u32>,
+    /// `securityContext.fsGroupChangePolicy: OnRootMismatch`: a volume whose root is the group's already is taken as it is.
+    pub fs_group_of_root: bool,
     /// `securityContext.supplementalGroups` of every process.
     pub supplemental_groups: Vec<u32>,
+}
+
+impl PodTemplate {
+    /// The containers that run as long as the pod, in the order of their statuses: the main ones, then sidecars.
+    pub fn lasting(&self) -> impl Iterator<Item = &Container> {
+        let sidecars = self.init_containers.iter().filter(|container| container.is_sidecar);
+        self.containers.iter().chain(sidecars)
+    }
 }
 
 /// One container.
@@ -167,6 +201,8 @@ pub struct PodTemplate {
 pub struct Container {
     /// Its name.
     pub name: String,
+    /// The image whose files are its root; without one its root is made of the host's.
+    pub image: Option<Unpacked>,
     /// The program and its arguments, before `$(NAME)` is expanded.
     pub argv: Vec<String>,
     /// `workingDir`.
@@ -187,6 +223,47 @@ pub struct Container {
     pub liveness: Option<Probe>,
     /// `startupProbe`: until it succeeds, the other two do not run.
     pub startup: Option<Probe>,
+    /// What its `securityContext` says about its rights.
+    pub rights: Rights,
+    /// `resources.limits`.
+    pub limits: Limits,
+    /// `restartPolicy: Always` of an init container: it runs as long as the pod.
+    pub is_sidecar: bool,
+    /// `lifecycle.postStart`: until it is done, the container is not ready; it ends where that fails.
+    pub post_start: Option<Hook>,
+    /// `lifecycle.preStop`, before it is asked to end.
+    pub pre_stop: Option<Hook>,
+    /// The number of the signal that asks it to end: `lifecycle.stopSignal`, SIGTERM otherwise.
+    pub stop_signal: Option<i32>,
+}
+
+/// What the processes of a container may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// `readOnlyRootFilesystem`: only volumes can be written to.
+    pub read_only_root: bool,
+    /// `allowPrivilegeEscalation: false`: no program gets more rights than who started it.
+    pub no_new_privileges: bool,
+    /// The capabilities of root by number, where `capabilities` says other ones than usual.
+    pub capabilities: Option<BTreeSet<u8>>,
+}
+
+/// As much as the processes of a container may take, together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `memory` in bytes.
+    pub memory: Option<u64>,
+    /// `cpu` in thousandths of a processor.
+    pub cpu: Option<u64>,
+}
+
+/// What is done at the start or the end of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hook {
+    /// `exec` or `httpGet`.
+    Check(ProbeCheck),
+    /// `sleep`.
+    Sleep(Duration),
 }
 
 /// An environment variable.
@@ -288,6 +365,8 @@ pub enum Shown {
     Key(KeyRef),
     /// A field of the pod.
     Field(FieldPath),
+    /// A text: a limit or a request of a container.
+    Text(String),
 }
 
 /// A claim of each ordinal.

@@ -43,6 +43,9 @@ pub struct Setup {
     pub cgroup: Option<PathBuf>,
     /// The folder of its cgroups in version 1's blkio, where that has the limits on I/O.
     pub blkio: Option<PathBuf>,
+    /// The folders of its cgroups in those of version 1's hierarchies in which memory and processors are limited, where the set
+    /// has limits.
+    pub limited: Vec<PathBuf>,
     /// Whether root outside is root inside.
     pub is_root: bool,
     /// What its claims are.
@@ -89,7 +92,7 @@ impl Setup {
     /// The folder of the sandbox's cgroups in each hierarchy.
     pub fn cgroups(&self) -> impl Iterator<Item = &Path> {
         // Version 2 first: there the kernel kills whoever is left.
-        self.cgroup.iter().chain(&self.blkio).map(PathBuf::as_path)
+        self.cgroup.iter().chain(&self.blkio).chain(&self.limited).map(PathBuf::as_path)
     }
 
     /// Removes the cgroups of a sandbox whose processes are gone.
@@ -294,6 +297,11 @@ impl StateDir {
     /// `POD/CONTAINER.log`, and `node.log`.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// The files of an image.
+    pub fn image(&self, id: &str) -> PathBuf {
+        self.path.join("images").join(id)
     }
 
     /// Where each container mounts its root before it moves in; nothing is ever written here.

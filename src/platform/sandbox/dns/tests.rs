@@ -39,9 +39,11 @@ fn set(publish_not_ready: bool) -> SetSpec {
             grace: Duration::ZERO,
             hostname_is_fqdn: false,
             fs_group: None,
+            fs_group_of_root: false,
             supplemental_groups: Vec::new(),
         },
         claims: Vec::new(),
+        images: Vec::new(),
         secrets: Vec::new(),
         config_maps: Vec::new(),
     }

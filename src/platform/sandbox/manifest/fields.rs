@@ -58,8 +58,9 @@ struct Section {
 pub(super) struct Table(HashMap<String, Treatment>);
 
 /// The fields of a StatefulSet.
-pub(super) static STATEFUL_SET: LazyLock<Table> =
-    LazyLock::new(|| Table::new([set::SECTIONS, pod::SECTIONS, container::SECTIONS, probe::SECTIONS]));
+pub(super) static STATEFUL_SET: LazyLock<Table> = LazyLock::new(|| {
+    Table::new([set::SECTIONS, pod::SECTIONS, container::SECTIONS, container::CAPABILITIES, probe::SECTIONS])
+});
 
 /// The fields of the governing Service.
 pub(super) static SERVICE: LazyLock<Table> = LazyLock::new(|| Table::new([service::SECTIONS]));

@@ -1,8 +1,8 @@
 //! The pod template.
 
-use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::api::core::v1::{Container as Given, PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
 
-use super::FindProgram;
+use super::Programs;
 use super::keyed::Near;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
@@ -13,10 +13,12 @@ use crate::platform::sandbox::pod_spec::{ClaimTemplate, Container, EmptyDir, Pod
 mod container;
 mod env;
 mod field;
+mod hooks;
 mod identity;
 mod mounts;
 mod probes;
 mod refer;
+mod resources;
 mod shown;
 
 const SPEC: &str = "spec.template.spec";
@@ -26,11 +28,13 @@ const DEFAULT_GRACE: i64 = 30;
 
 /// What the containers of a pod need to know of the pod and the manifest.
 struct Around<'a> {
-    find: &'a FindProgram<'a>,
+    programs: &'a Programs<'a>,
     security: Option<&'a PodSecurityContext>,
     /// Names of volumes and claims that may be mounted.
     volumes: Vec<&'a str>,
     near: &'a Near,
+    /// All containers, which references to resources name.
+    containers: Vec<&'a Given>,
 }
 
 /// Reads the template; what it refuses is in the report.
@@ -38,26 +42,33 @@ pub(super) fn read(
     template: &PodTemplateSpec,
     claims: &[ClaimTemplate],
     near: &Near,
-    find: &FindProgram<'_>,
+    programs: &Programs<'_>,
     report: &mut Report<'_>,
 ) -> PodTemplate {
     let empty = PodSpec::default();
     let spec = template.spec.as_ref().unwrap_or(&empty);
     let volumes = spec.volumes.as_deref().unwrap_or_default();
-    let (empty_dirs, shown_volumes) = volumes_of(volumes, claims, near, report);
+    let init = spec.init_containers.as_deref().unwrap_or_default();
+    let all: Vec<&Given> = init.iter().chain(&spec.containers).collect();
+    let (empty_dirs, shown_volumes) = volumes_of(volumes, claims, near, &all, report);
     let claim_names = claims.iter().map(|claim| claim.name.as_str());
     // A volume that the table refuses is mounted by name all the same; one refusal says enough.
     let volume_names = volumes.iter().map(|volume| volume.name.as_str());
     let security = spec.security_context.as_ref();
-    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect(), near };
+    let around = Around {
+        programs,
+        security,
+        volumes: claim_names.chain(volume_names).collect(),
+        near,
+        containers: all,
+    };
 
     if spec.containers.is_empty() {
         report.refuse(&format!("{SPEC}.containers"), "a pod needs a container", "write at least one");
     }
     let mut names = Vec::new();
-    let init = spec.init_containers.as_deref().unwrap_or_default();
-    let init_containers = containers(init, "initContainers", &around, &mut names, report);
-    let containers = containers(&spec.containers, "containers", &around, &mut names, report);
+    let init_containers = containers(init, container::Kind::Init, &around, &mut names, report);
+    let containers = containers(&spec.containers, container::Kind::Main, &around, &mut names, report);
     let metadata = template.metadata.clone().unwrap_or_default();
     PodTemplate {
         labels: metadata.labels.unwrap_or_default(),
@@ -81,6 +92,8 @@ pub(super) fn read(
         fs_group: security
             .and_then(|security| security.fs_group)
             .and_then(|id| identity::id(id, &format!("{SPEC}.securityContext.fsGroup"), report)),
+        fs_group_of_root: security.and_then(|security| security.fs_group_change_policy.as_deref())
+            == Some("OnRootMismatch"),
         supplemental_groups: security
             .and_then(|security| security.supplemental_groups.as_deref())
             .unwrap_or_default()
@@ -95,12 +108,16 @@ pub(super) fn read(
 
 /// The containers of one list; `names` holds those of both lists, because they share one space of names.
 fn containers(
-    list: &[k8s_openapi::api::core::v1::Container],
-    field: &str,
+    list: &[Given],
+    kind: container::Kind,
     around: &Around<'_>,
     names: &mut Vec<String>,
     report: &mut Report<'_>,
 ) -> Vec<Container> {
+    let field = match kind {
+        container::Kind::Init => "initContainers",
+        container::Kind::Main => "containers",
+    };
     let mut read = Vec::new();
     for (index, container) in list.iter().enumerate() {
         let path = format!("{SPEC}.{field}[{index}]");
@@ -112,7 +129,7 @@ fn containers(
             report.refuse(&format!("{path}.name"), message, "give it another name");
         }
         names.push(name.clone());
-        read.push(container::read(container, &path, around, report));
+        read.push(container::read(container, kind, &path, around, report));
     }
     read
 }
@@ -121,6 +138,7 @@ fn volumes_of(
     volumes: &[Volume],
     claims: &[ClaimTemplate],
     near: &Near,
+    containers: &[&Given],
     report: &mut Report<'_>,
 ) -> (Vec<EmptyDir>, Vec<ShownVolume>) {
     let mut dirs: Vec<EmptyDir> = Vec::new();
@@ -137,7 +155,7 @@ fn volumes_of(
             report.note(&path, "the claim template of the same name takes its place, as in a cluster");
             continue;
         }
-        if let Some(volume) = shown::read(volume, &path, near, report) {
+        if let Some(volume) = shown::read(volume, &path, near, containers, report) {
             shown.push(volume);
             continue;
         }

@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::service::Governing;
-use super::{FindProgram, keyed, pod};
+use super::{Programs, keyed, pod};
 use crate::experiment::quantity;
-use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, SetSpec, StartOrder};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, ImageFile, PodTemplate, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.
 const MAX_REPLICAS: u32 = 100;
@@ -28,6 +28,7 @@ pub(super) struct Set {
     pub pod: PodTemplate,
     claims: Vec<ClaimTemplate>,
     near: keyed::Near,
+    images: Vec<ImageFile>,
 }
 
 impl Set {
@@ -35,7 +36,7 @@ impl Set {
     pub(super) fn read(
         set: &StatefulSet,
         keyed: &[keyed::Found],
-        find: &FindProgram<'_>,
+        programs: &Programs<'_>,
         report: &mut Report<'_>,
     ) -> Self {
         let name = set.metadata.name.clone().unwrap_or_default();
@@ -53,7 +54,8 @@ impl Set {
         });
         let claims = claims(spec.volume_claim_templates.as_deref().unwrap_or_default(), report);
         let near = keyed::Near::in_namespace(&namespace, keyed);
-        let pod = pod::read(&spec.template, &claims, &near, find, report);
+        let pod = pod::read(&spec.template, &claims, &near, programs, report);
+        let images = images(&pod, programs);
         check_selector(spec, &pod.labels, report);
         let service = spec.service_name.clone().unwrap_or_default();
         if service.is_empty() {
@@ -79,6 +81,7 @@ impl Set {
             pod,
             claims,
             near,
+            images,
         }
     }
 
@@ -96,10 +99,27 @@ impl Set {
             min_ready: self.min_ready,
             pod: self.pod,
             claims: self.claims,
+            images: self.images,
             secrets: self.near.secrets,
             config_maps: self.near.config_maps,
         }
     }
+}
+
+/// The images that the containers of `pod` have, each once.
+fn images(pod: &PodTemplate, programs: &Programs<'_>) -> Vec<ImageFile> {
+    let used = |id: &str| {
+        let mut all = pod.init_containers.iter().chain(&pod.containers);
+        all.any(|container| container.image.as_ref().is_some_and(|image| image.id == id))
+    };
+    let mut images: Vec<ImageFile> = Vec::new();
+    for given in programs.images {
+        let id = given.id.hex();
+        if used(&id) {
+            images.push(ImageFile { name: given.name.clone(), file: given.file.clone(), id });
+        }
+    }
+    images
 }
 
 /// A count from 0 to `highest`.

@@ -53,12 +53,20 @@ pub fn resolve(
         env.push((variable.name.clone(), value));
     }
     let argv = container.argv.iter().map(|argument| expand(argument, &env)).collect();
+    // What the image says counts less than the manifest, and is not seen by its references.
+    for (name, value) in container.image.iter().flat_map(|image| &image.env) {
+        if !env.iter().any(|(known, _)| known == name) {
+            env.push((name.clone(), value.clone()));
+        }
+    }
+    let home = if container.run_as_user.unwrap_or(0) == 0 { "/root" } else { "/" };
+    // The home of an image's user is in the image.
+    let home = container.image.is_none().then_some(("HOME", home));
     let defaults = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOSTNAME", facts.name.as_str()),
-        ("HOME", if container.run_as_user.unwrap_or(0) == 0 { "/root" } else { "/" }),
     ];
-    for (name, value) in defaults {
+    for (name, value) in defaults.into_iter().chain(home) {
         if !env.iter().any(|(known, _)| known == name) {
             env.push((name.to_owned(), value.to_owned()));
         }

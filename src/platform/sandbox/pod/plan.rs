@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::environment::{PodFacts, Resolved, resolve};
 use super::volumes::Volumes;
+use crate::host::capabilities;
 use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, HEADLINE, ProcessPlan, RootPlan};
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::network::GATEWAY;
@@ -27,7 +28,10 @@ pub fn container(
     let mut binds =
         container.mounts.iter().map(|mount| bind(mount, volumes)).collect::<io::Result<Vec<_>>>()?;
     binds.sort_by_key(|bind| bind.target.components().count());
-    binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
+    let image = container.image.as_ref().map(|image| world.dir.image(&image.id));
+    if image.is_none() {
+        binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
+    }
     Ok(ContainerPlan {
         headline: format!(
             "{HEADLINE}{start} of {} in {} at {}",
@@ -38,9 +42,11 @@ pub fn container(
         log,
         root: RootPlan {
             scratch: world.dir.scratch(),
+            image,
             hidden: vec![world.dir.root().to_owned()],
             files: files(world, facts),
             binds,
+            read_only: container.rights.read_only_root,
             is_root: world.setup.is_root,
         },
         process: process(world, facts, container, resolved(world, facts, container)?),
@@ -75,9 +81,24 @@ fn process(
         argv,
         env,
         working_dir: container.working_dir.clone().unwrap_or_else(|| PathBuf::from("/")),
+        user: user(container),
         uid: container.run_as_user.unwrap_or(0),
         gid: container.run_as_group.unwrap_or(0),
         groups: world.setup.is_root.then_some(groups),
+        capabilities: container.rights.capabilities.clone().unwrap_or_else(capabilities::usual),
+        no_new_privileges: container.rights.no_new_privileges,
+    }
+}
+
+/// Whom a container of an image runs as: the manifest's numbers count more than what the image says.
+fn user(container: &Container) -> Option<String> {
+    let image = container.image.as_ref()?;
+    let own_user = image.user.split(':').next().unwrap_or_default();
+    match (container.run_as_user, container.run_as_group) {
+        (None, None) => Some(image.user.clone()),
+        (Some(user), None) => Some(user.to_string()),
+        (Some(user), Some(group)) => Some(format!("{user}:{group}")),
+        (None, Some(group)) => Some(format!("{own_user}:{group}")),
     }
 }
 

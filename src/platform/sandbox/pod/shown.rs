@@ -29,8 +29,9 @@ fn show_volume(world: &World, facts: &PodFacts, volume: &ShownVolume, folder: &P
         let content: SecretSlice<u8> = match &file.content {
             Shown::Key(of) => world.dir.key(of)?,
             Shown::Field(path) => field(path, &world.setup.spec, facts).into_bytes().into(),
+            Shown::Text(text) => text.as_bytes().to_vec().into(),
         };
-        write(&at, content.expose_secret(), file, world.fs_group())?;
+        write(&at, content.expose_secret(), file, world.fs_group().map(|group| group.id))?;
     }
     Ok(())
 }

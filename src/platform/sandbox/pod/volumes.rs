@@ -8,7 +8,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::mount::MsFlags;
 
+use super::owner;
 use crate::host::loop_device::{self, LoopDevice};
 use crate::host::mount;
 use crate::node::LocatedVolume;
@@ -176,7 +176,7 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
     match world.setup.claims {
         ClaimKind::Filesystem => {}
         ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {
-            open_to_all(&path, is_new, world.fs_group())?;
+            owner::open(&path, is_new, world.fs_group())?;
             return Ok(Claim { located, keeper: Keeper::Folder });
         }
     }
@@ -200,7 +200,7 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
         let device = LoopDevice::attach(&attached)?;
         mount::device(device.path(), "ext4", &mounted)?;
         let _ = fs::remove_dir(mounted.join("lost+found"));
-        open_to_all(&mounted, is_new, group)?;
+        owner::open(&mounted, is_new, group)?;
         Ok::<_, io::Error>(device.path().to_owned())
     };
     located.device = Some(tokio::task::spawn_blocking(mount).await.map_err(io::Error::other)??);
@@ -214,7 +214,7 @@ async fn mount_forgetful(world: &World, located: LocatedVolume, size: u64) -> io
     let is_new = mounted.is_new();
     let group = world.fs_group();
     let open = move || {
-        open_to_all(&path, is_new, group)?;
+        owner::open(&path, is_new, group)?;
         fs::File::open(&path)?.sync_all()
     };
     let opened = tokio::task::spawn_blocking(open).await;
@@ -245,24 +245,14 @@ async fn format_image(world: &World, image: &Path, size: u64) -> io::Result<()> 
     fs::rename(unfinished, image)
 }
 
-/// Any user may write to a new volume, as with the provisioners of local clusters; with an fsGroup its group may.
-fn open_to_all(path: &Path, is_new: bool, group: Option<u32>) -> io::Result<()> {
-    if let Some(group) = group {
-        chown(path, None, Some(group))?;
-        let mode = fs::metadata(path)?.permissions().mode();
-        return fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o2770));
-    }
-    if is_new { fs::set_permissions(path, fs::Permissions::from_mode(0o777)) } else { Ok(()) }
-}
-
-fn make_empty_dir(template: &EmptyDir, path: &Path, group: Option<u32>) -> io::Result<()> {
+fn make_empty_dir(template: &EmptyDir, path: &Path, group: Option<owner::Group>) -> io::Result<()> {
     let is_new = !path.exists();
     fs::create_dir_all(path)?;
     if template.in_memory && !is_mount_point(path)? {
         let size = template.size.map_or(String::new(), |size| format!("size={size},"));
         mount::filesystem("tmpfs", path, MsFlags::MS_NODEV, &format!("{size}mode=777"))?;
     }
-    open_to_all(path, is_new, group)
+    owner::open(path, is_new, group)
 }
 
 fn is_mount_point(path: &Path) -> io::Result<bool> {

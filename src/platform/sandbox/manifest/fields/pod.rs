@@ -102,7 +102,10 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[
             ("appArmorProfile", NO_CONFINEMENT),
             ("fsGroup", Honoured),
-            ("fsGroupChangePolicy", Noted("the owner of a volume is set when it is made")),
+            (
+                "fsGroupChangePolicy",
+                Only { values: &["Always", "OnRootMismatch"], hint: "write Always or OnRootMismatch" },
+            ),
             ("runAsGroup", Honoured),
             ("runAsNonRoot", Honoured),
             ("runAsUser", Honoured),
@@ -235,18 +238,7 @@ pub(super) const SECTIONS: &[Section] = &[
             "spec.template.spec.volumes[].downwardAPI.items[]",
             "spec.template.spec.volumes[].projected.sources[].downwardAPI.items[]",
         ],
-        fields: &[
-            ("fieldRef", Within),
-            ("mode", Honoured),
-            ("path", Honoured),
-            (
-                "resourceFieldRef",
-                Refused {
-                    why: "resources are not shown to pods of the sandbox",
-                    hint: "write the value itself",
-                },
-            ),
-        ],
+        fields: &[("fieldRef", Within), ("mode", Honoured), ("path", Honoured), ("resourceFieldRef", Within)],
     },
     Section {
         at: &[

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 
 mod every_field;
+mod page;
 
 use every_field::Shape;
 

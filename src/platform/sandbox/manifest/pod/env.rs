@@ -5,13 +5,20 @@ use secrecy::ExposeSecret;
 
 use super::field::{self, Use};
 use super::refer::Reference;
+use super::{Around, resources};
 use crate::platform::sandbox::manifest::keyed::Near;
 use crate::platform::sandbox::manifest::report::Report;
 use crate::platform::sandbox::manifest::tree::shortened;
 use crate::platform::sandbox::pod_spec::{EnvValue, EnvVar, Key, KeyRef, Keyed, KeyedKind};
 
 /// The variables of the container at `path`, in order.
-pub(super) fn read(container: &Container, path: &str, near: &Near, report: &mut Report<'_>) -> Vec<EnvVar> {
+pub(super) fn read(
+    container: &Container,
+    path: &str,
+    around: &Around<'_>,
+    report: &mut Report<'_>,
+) -> Vec<EnvVar> {
+    let near = around.near;
     let mut variables = Vec::new();
     for (index, source) in container.env_from.iter().flatten().enumerate() {
         variables.extend(all_of(source, &format!("{path}.envFrom[{index}]"), near, report));
@@ -29,14 +36,21 @@ pub(super) fn read(container: &Container, path: &str, near: &Near, report: &mut 
                 report.refuse(&path, "has both value and valueFrom", "leave one of them out");
                 None
             }
-            Some(source) => from(source, &format!("{path}.valueFrom"), near, report),
+            Some(source) => from(source, container, &format!("{path}.valueFrom"), around, report),
         };
         variables.extend(value.map(|value| EnvVar { name: variable.name.clone(), value }));
     }
     variables
 }
 
-fn from(source: &EnvVarSource, path: &str, near: &Near, report: &mut Report<'_>) -> Option<EnvValue> {
+fn from(
+    source: &EnvVarSource,
+    container: &Container,
+    path: &str,
+    around: &Around<'_>,
+    report: &mut Report<'_>,
+) -> Option<EnvValue> {
+    let near = around.near;
     let (config, secret) = (&source.config_map_key_ref, &source.secret_key_ref);
     let count =
         [config.is_some(), secret.is_some(), source.field_ref.is_some(), source.resource_field_ref.is_some()]
@@ -59,7 +73,10 @@ fn from(source: &EnvVarSource, path: &str, near: &Near, report: &mut Report<'_>)
             Reference { kind: KeyedKind::Secret, name: &of.name, optional: of.optional, path: &path };
         return key_of(&reference, &of.key, near, report);
     }
-    // A resourceFieldRef is refused by the table.
+    if let Some(of) = &source.resource_field_ref {
+        let path = format!("{path}.resourceFieldRef");
+        return resources::field(of, Some(container), &around.containers, &path, report).map(EnvValue::Text);
+    }
     let field = source.field_ref.as_ref()?;
     field::read(field, Use::Variable, &format!("{path}.fieldRef"), report).map(EnvValue::Field)
 }

@@ -2,10 +2,11 @@
 
 use std::path::{Component, PathBuf};
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::{Container, DownwardAPIVolumeFile, KeyToPath, Volume, VolumeProjection};
 
 use super::field::{self, Use};
 use super::refer::Reference;
+use super::resources;
 use crate::platform::sandbox::manifest::keyed::Near;
 use crate::platform::sandbox::manifest::report::Report;
 use crate::platform::sandbox::pod_spec::{KeyRef, KeyedKind, Shown, ShownFile, ShownVolume};
@@ -14,8 +15,14 @@ use crate::platform::sandbox::pod_spec::{KeyRef, KeyedKind, Shown, ShownFile, Sh
 const USUAL_MODE: i32 = 0o644;
 
 /// Reads `volume`, which is at `path`; `None` where it is of another kind.
-pub(super) fn read(volume: &Volume, path: &str, near: &Near, report: &mut Report<'_>) -> Option<ShownVolume> {
-    let mut maker = Maker { near, report, usual: 0, files: Vec::new() };
+pub(super) fn read(
+    volume: &Volume,
+    path: &str,
+    near: &Near,
+    containers: &[&Container],
+    report: &mut Report<'_>,
+) -> Option<ShownVolume> {
+    let mut maker = Maker { near, containers, report, usual: 0, files: Vec::new() };
     if let Some(source) = &volume.secret {
         let path = format!("{path}.secret");
         maker.usual =
@@ -58,6 +65,7 @@ pub(super) fn read(volume: &Volume, path: &str, near: &Near, report: &mut Report
 
 struct Maker<'m, 'r> {
     near: &'m Near,
+    containers: &'m [&'m Container],
     report: &'m mut Report<'r>,
     usual: u32,
     files: Vec<ShownFile>,
@@ -124,19 +132,25 @@ impl Maker<'_, '_> {
     fn fields(&mut self, items: Option<&[DownwardAPIVolumeFile]>, path: &str) {
         for (index, item) in items.unwrap_or_default().iter().enumerate() {
             let path = format!("{path}.items[{index}]");
-            // A resourceFieldRef is refused by the table.
-            let Some(field) = &item.field_ref else {
-                if item.resource_field_ref.is_none() {
-                    self.report.refuse(&path, "names no field", "write fieldRef: {fieldPath: metadata.name}");
+            let content = match (&item.field_ref, &item.resource_field_ref) {
+                (Some(field), None) => {
+                    field::read(field, Use::File, &format!("{path}.fieldRef"), self.report).map(Shown::Field)
                 }
-                continue;
+                (None, Some(of)) => {
+                    let path = format!("{path}.resourceFieldRef");
+                    resources::field(of, None, self.containers, &path, self.report).map(Shown::Text)
+                }
+                (Some(_), Some(_)) | (None, None) => {
+                    let hint = "write either fieldRef: {fieldPath: metadata.name} or resourceFieldRef";
+                    self.report.refuse(&path, "must name one field", hint);
+                    None
+                }
             };
-            let field = field::read(field, Use::File, &format!("{path}.fieldRef"), self.report);
-            if let Some(field) = field
+            if let Some(content) = content
                 && let Some(at) = self.path(&item.path, &path)
             {
                 let mode = self.mode(item.mode, self.usual, &format!("{path}.mode"));
-                self.add(at, mode, Shown::Field(field), &format!("{path}.path"));
+                self.add(at, mode, content, &format!("{path}.path"));
             }
         }
     }

@@ -90,8 +90,24 @@ fn refuses_what_would_change_the_meaning_of_the_test() {
         (with_pod("volumes: [{name: a, hostPath: {path: /}}]"), "spec.template.spec.volumes[0].hostPath"),
         (with_pod("restartPolicy: Never"), "spec.template.spec.restartPolicy"),
         (
-            with_container("lifecycle: {preStop: {sleep: {seconds: 3}}}"),
-            "spec.template.spec.containers[0].lifecycle",
+            with_container("securityContext: {capabilities: {add: [CHOWN, SYS_ADMIN]}}"),
+            "spec.template.spec.containers[0].securityContext.capabilities.add[1]",
+        ),
+        (
+            with_pod("securityContext: {fsGroupChangePolicy: Never}"),
+            "spec.template.spec.securityContext.fsGroupChangePolicy",
+        ),
+        (
+            with_container("resources: {limits: {memory: 1GiB}}"),
+            "spec.template.spec.containers[0].resources.limits.memory",
+        ),
+        (
+            with_container("resources: {limits: {cpu: 0}}"),
+            "spec.template.spec.containers[0].resources.limits.cpu",
+        ),
+        (
+            with_container("resources: {claims: [{name: gpu}]}"),
+            "spec.template.spec.containers[0].resources.claims",
         ),
         (
             with_container("securityContext: {privileged: true}"),
@@ -107,7 +123,7 @@ fn refuses_what_would_change_the_meaning_of_the_test() {
         ),
         (
             with_container("env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}]"),
-            "spec.template.spec.containers[0].env[0].valueFrom.resourceFieldRef",
+            "spec.template.spec.containers[0].env[0].valueFrom.resourceFieldRef.resource",
         ),
         (
             with_container("env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]"),
@@ -164,7 +180,7 @@ fn refuses_a_program_that_is_not_there_with_its_package() {
     let told = only_problem(&set);
     assert!(told.contains("there is no program redis on this machine"), "{told}");
     assert!(
-        told.contains("(install the Debian package redis-server and set command: [redis-server])"),
+        told.contains("(install the Debian package redis-server and set command: [redis-server], or give its archive: --image NAME=FILE)"),
         "{told}"
     );
     let told = only_problem(&SET.replace("[etcd]", "[postgres]"));
