@@ -13,6 +13,9 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 
+/// As many links to nothing in a row as are followed; the kernel's own limit (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
 /// How often the kernel may be unsure.
 const UNSURE: usize = 1000;
 
@@ -38,25 +41,44 @@ impl Rooted {
         self.open(path, OFlag::O_RDONLY).map(File::from)
     }
 
-    /// A handle on the folder at `path`, which is made, with those above it, where it is missing.
+    /// A handle on the folder at `path`, which is made, with those above it, where it is missing. Links to nothing lead to
+    /// folders that are made.
     pub fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.folder_behind(path, MOST_LINKS)
+    }
+
+    fn folder_behind(&self, path: &Path, links: usize) -> io::Result<OwnedFd> {
         let open = |path: &Path| self.open(path, OFlag::O_PATH | OFlag::O_DIRECTORY);
-        match open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            done => return done,
+        let is_missing = |opened: &io::Result<OwnedFd>| {
+            opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let opened = open(path);
+        if !is_missing(&opened) {
+            return opened;
         }
         let mut reached = PathBuf::new();
         let mut folder = open(&reached)?;
         for part in path.components() {
-            let Component::Normal(name) = part else { continue };
-            reached.push(name);
-            folder = match open(&reached) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    mkdirat(&folder, name, Mode::from_bits_truncate(0o755))?;
-                    open(&reached)?
-                }
-                done => done?,
+            let name = match part {
+                Component::Normal(name) => name,
+                Component::ParentDir => OsStr::new(".."),
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
             };
+            let above = reached.clone();
+            reached.push(name);
+            let mut opened = open(&reached);
+            if is_missing(&opened) {
+                opened = match mkdirat(&folder, name, Mode::from_bits_truncate(0o755)) {
+                    Ok(()) => open(&reached),
+                    Err(Errno::EEXIST) => {
+                        let left = links.checked_sub(1).ok_or(Errno::ELOOP)?;
+                        let target = fs::read_link(path_of(&folder).join(name))?;
+                        self.folder_behind(&above.join(target), left)
+                    }
+                    Err(errno) => Err(errno.into()),
+                };
+            }
+            folder = opened?;
         }
         Ok(folder)
     }
@@ -135,10 +157,15 @@ mod tests {
         let root = folder.path().join("root");
         fs::create_dir_all(root.join("real")).expect("writable");
         symlink("/real", root.join("link")).expect("writable");
+        symlink("../../nothing/yet", root.join("real/dangling")).expect("writable");
+        symlink("loop", root.join("loop")).expect("writable");
         let rooted = Rooted::at(&root).expect("there");
         let made = rooted.folder(Path::new("link/a/b")).expect("it can be made");
         fs::write(path_of(&made).join("file"), "x").expect("writable");
         assert!(root.join("real/a/b/file").exists());
+        rooted.folder(Path::new("link/dangling/more")).expect("it can be made");
+        assert!(root.join("nothing/yet/more").is_dir());
+        assert!(rooted.folder(Path::new("loop/x")).is_err());
         let (parent, name) = rooted.parent(Path::new("link")).expect("there");
         remove(&parent, name).expect("it can be removed");
         assert!(!root.join("link").exists() && root.join("real/a").exists());
