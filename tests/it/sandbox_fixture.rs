@@ -202,6 +202,7 @@ pub fn shell_set(replicas: u32, script: &str) -> SetSpec {
             hostname_is_fqdn: false,
             fs_group: None,
             fs_group_of_root: false,
+            strict_groups: false,
             supplemental_groups: Vec::new(),
         },
         claims: Vec::new(),

@@ -138,6 +138,11 @@ fn manifest_counts_more_than_the_image() {
     fixture.wait_log("shop-0", "web", "given in /srv/new, home /srv, greeting hello, mode image\n");
     fixture.wait_log("shop-0", "web", "Uid:\t1234\t1234\t1234\t1234\nGid:\t77\t77\t77\t77\n");
     fixture.wait_log("shop-0", "web", "touch: /srv/mine: Read-only file system");
+    drop(fixture);
+    let mut strict = accepted(&set(1, "{name: web, image: 'shop/web:1'}"), &given);
+    strict.pod.strict_groups = true;
+    let fixture = Fixture::up("image-strict", strict);
+    fixture.wait_log("shop-0", "web", "Gid:\t2345\t2345\t2345\t2345\nGroups:\t \n");
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub struct ProcessPlan {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Whether it is in the groups that list its user in the root, too.
+    pub merges_groups: bool,
     /// Its other groups; none can be set by an ordinary user.
     pub groups: Option<Vec<u32>>,
     /// The capabilities that root has, by number.

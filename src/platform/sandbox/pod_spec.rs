@@ -113,6 +113,8 @@ pub struct PodTemplate {
     pub fs_group: Option<u32>,
     /// `securityContext.fsGroupChangePolicy: OnRootMismatch`: a volume whose root is the group's already is taken as it is.
     pub fs_group_of_root: bool,
+    /// `securityContext.supplementalGroupsPolicy: Strict`: what the image says about the groups of its user does not count.
+    pub strict_groups: bool,
     /// `securityContext.supplementalGroups` of every process.
     pub supplemental_groups: Vec<u32>,
 }

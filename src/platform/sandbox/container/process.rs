@@ -47,7 +47,8 @@ pub fn become_user(plan: &ProcessPlan) -> io::Result<Option<String>> {
     capabilities::drop_for_container(&plan.capabilities)
         .map_err(|error| named("cannot drop capabilities", &error))?;
     if let Some(groups) = &plan.groups {
-        let groups: Vec<Gid> = groups.iter().chain(&identity.groups).copied().map(Gid::from_raw).collect();
+        let of_image = identity.groups.iter().filter(|_| plan.merges_groups);
+        let groups: Vec<Gid> = groups.iter().chain(of_image).copied().map(Gid::from_raw).collect();
         setgroups(&groups).map_err(|errno| named("cannot set groups", &errno.into()))?;
     }
     setgid(Gid::from_raw(identity.gid)).map_err(|errno| named("cannot become group", &errno.into()))?;

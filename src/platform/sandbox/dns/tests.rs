@@ -40,6 +40,7 @@ fn set(publish_not_ready: bool) -> SetSpec {
             hostname_is_fqdn: false,
             fs_group: None,
             fs_group_of_root: false,
+            strict_groups: false,
             supplemental_groups: Vec::new(),
         },
         claims: Vec::new(),

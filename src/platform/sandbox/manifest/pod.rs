@@ -94,6 +94,8 @@ pub(super) fn read(
             .and_then(|id| identity::id(id, &format!("{SPEC}.securityContext.fsGroup"), report)),
         fs_group_of_root: security.and_then(|security| security.fs_group_change_policy.as_deref())
             == Some("OnRootMismatch"),
+        strict_groups: security.and_then(|security| security.supplemental_groups_policy.as_deref())
+            == Some("Strict"),
         supplemental_groups: security
             .and_then(|security| security.supplemental_groups.as_deref())
             .unwrap_or_default()

@@ -84,6 +84,7 @@ fn process(
         user: user(container),
         uid: container.run_as_user.unwrap_or(0),
         gid: container.run_as_group.unwrap_or(0),
+        merges_groups: !template.strict_groups,
         groups: world.setup.is_root.then_some(groups),
         capabilities: container.rights.capabilities.clone().unwrap_or_else(capabilities::usual),
         no_new_privileges: container.rights.no_new_privileges,

@@ -115,7 +115,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("supplementalGroups", Honoured),
             (
                 "supplementalGroupsPolicy",
-                Usual { values: &["Strict"], note: "without an image there are no other groups to merge" },
+                Only { values: &["Merge", "Strict"], hint: "write Merge or Strict" },
             ),
             (
                 "sysctls",
