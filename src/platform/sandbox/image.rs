@@ -155,7 +155,7 @@ impl<R: Read + Seek> Image<R> {
         let layers = chosen.layers.into_iter().zip(contents);
         let layers = layers.map(|((place, digest), content)| Layer { place, digest, content }).collect();
         let id = Digest::of(&chosen.config);
-        Ok(Self { archive, id, config: described.config.unwrap_or_default(), layers })
+        Ok(Self { archive, id, config: described.run.unwrap_or_default(), layers })
     }
 
     /// Unpacks all layers into `folder`, which must be empty. As an ordinary user everything belongs to that user.

@@ -74,8 +74,8 @@ pub struct Config {
     #[serde(default)]
     pub os: String,
     /// How its program is run.
-    #[serde(default)]
-    pub config: Option<RunConfig>,
+    #[serde(default, rename = "config")]
+    pub run: Option<RunConfig>,
     /// What is in it.
     pub rootfs: RootFs,
 }
@@ -130,7 +130,7 @@ pub fn read<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, ImageErr
 /// Reads the configuration.
 pub fn config(bytes: &[u8]) -> Result<Config, ImageError> {
     let config: Config = read("its configuration", bytes)?;
-    let texts = config.config.iter().flat_map(|run| run.env.iter().chain(&run.entrypoint).chain(&run.cmd));
+    let texts = config.run.iter().flat_map(|run| run.env.iter().chain(&run.entrypoint).chain(&run.cmd));
     let has_zero = texts.into_iter().any(|text| text.contains('\0'));
     if has_zero {
         let why = "it has a zero byte in a text for the kernel".to_owned();

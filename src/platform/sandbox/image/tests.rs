@@ -300,7 +300,7 @@ fn refuses_what_is_damaged() {
         );
     }
     let (good, other) = (Maker::new().file("a", "1").done(), Maker::new().file("a", "2").done());
-    let mut archive = docker(&[good.clone()], &json!({}));
+    let mut archive = docker(std::slice::from_ref(&good), &json!({}));
     let at = archive.windows(good.len()).position(|window| window == good).expect("it is in there");
     archive[at..at + good.len()].copy_from_slice(&other);
     let refused = unpacked(archive).expect_err("another content").to_string();
@@ -310,7 +310,7 @@ fn refuses_what_is_damaged() {
 #[test]
 fn an_image_has_bounds() {
     let layer = Maker::new().file("a", &"x".repeat(5000)).file("b", &"x".repeat(5000)).done();
-    let archive = || oci(&[layer.clone()], &json!({}), unchanged);
+    let archive = || oci(std::slice::from_ref(&layer), &json!({}), unchanged);
     let bounds = |bytes, entries| Bounds { bytes, entries };
     let refused = unpacked_with(archive(), bounds(9_000, 10)).expect_err("too large").to_string();
     assert!(refused.starts_with("layer 1 cannot be read"), "{refused}");

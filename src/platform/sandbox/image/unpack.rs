@@ -132,7 +132,6 @@ impl Unpacking {
             self.entry(&mut entry, Path::new(OsStr::from_bytes(&path)))?;
             io::copy(&mut entry, &mut io::sink()).map_err(unreadable)?;
         }
-        drop(entries);
         let mut rest = layer.into_inner();
         allowance.set(self.left.bytes.saturating_add(LARGEST_HEADERS));
         io::copy(&mut rest, &mut io::sink()).map_err(unreadable)?;
