@@ -7,6 +7,7 @@ use std::path::Path;
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
@@ -395,5 +396,44 @@ fn names_are_compared_as_registries_know_them() {
     ] {
         assert_eq!(full_name(name), whole, "{name}");
         assert_eq!(full_name(&full_name(name)), whole, "{name}");
+    }
+}
+
+/// What fuzzing begins with.
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds/image");
+    ["docker.tar", "oci.tar"].map(|name| fs::read(folder.join(name)).expect(name)).to_vec()
+}
+
+#[test]
+fn seeds_of_fuzzing_are_images() {
+    for seed in seeds() {
+        let folder = unpacked(seed).expect("an image");
+        assert_eq!(all(folder.path()), ["bin", "etc", "etc/new", "link"]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_archives_are_read_or_refused_and_lead_nowhere(
+        which in 0..2_usize,
+        changes in prop::collection::vec((0..20_000_usize, any::<u8>()), 1..12),
+        cut in prop::option::of(0..20_000_usize),
+    ) {
+        let mut bytes = seeds()[which].clone();
+        for (at, value) in changes {
+            let length = bytes.len();
+            bytes[at % length] = value;
+        }
+        bytes.truncate(cut.unwrap_or(usize::MAX));
+        if let Ok(mut image) = read(bytes) {
+            let folder = TempDir::new().expect("a temporary folder can be made");
+            let root = folder.path().join("root");
+            fs::create_dir(&root).expect("writable");
+            let _damaged = image.unpack(&root, is_root(), Bounds { bytes: 1 << 20, entries: 100 });
+            prop_assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+        }
     }
 }
