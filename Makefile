@@ -122,7 +122,8 @@ kernel: install
 # Rust and cargo-fuzz.
 FUZZ_SECONDS ?= 60
 fuzz:
-	for target in spec:yaml:experiments manifest:yaml:experiments journal:journal:tests/fuzz/seeds/journal; do \
+	for target in spec:yaml:experiments manifest:yaml:experiments journal:journal:tests/fuzz/seeds/journal \
+	    image:image:tests/fuzz/seeds/image; do \
 	  name=$${target%%:*}; words=$${target#*:}; seeds=$${words#*:}; words=$${words%%:*}; \
 	  mkdir -p tests/fuzz/corpus/$$name; \
 	  cargo +nightly fuzz run --fuzz-dir tests/fuzz $$name tests/fuzz/corpus/$$name $$seeds -- \

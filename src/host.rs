@@ -18,6 +18,7 @@ pub mod network_namespace;
 pub mod nftables;
 pub mod process;
 pub mod room;
+pub mod rooted;
 pub mod shutdown;
 pub mod signals;
 pub mod tally;

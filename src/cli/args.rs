@@ -1,6 +1,8 @@
 //! What can be typed.
 
 mod compare;
+#[cfg(feature = "sandbox")]
+mod image;
 #[cfg(feature = "kubernetes")]
 mod operate;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
@@ -15,6 +17,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::compare::{Compare, Format};
+#[cfg(feature = "sandbox")]
+pub use self::image::ImageArchive;
 #[cfg(feature = "kubernetes")]
 pub use self::operate::{
     BenchCluster, Context, Controller, Install, Operated, Preflight, Reap, SoakCluster, Uninstall,
@@ -144,6 +148,11 @@ pub struct Files {
     /// YAML files: one Experiment, and the StatefulSet and Service that it breaks; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Run the containers with the image NAME from this archive, as `docker save` or `skopeo copy` makes one, and not with
+    /// programs of this machine; may be given for each image
+    #[cfg(feature = "sandbox")]
+    #[arg(long = "image", value_name = "NAME=FILE")]
+    pub images: Vec<ImageArchive>,
 }
 
 /// `seatrial run`
@@ -154,6 +163,7 @@ Examples:
   seatrial run experiment.yaml statefulset.yaml --seed 7 --out runs/try-7
   seatrial run experiment.yaml statefulset.yaml --seed 1 --repeat 20 --out runs/twenty
   seatrial sandbox up statefulset.yaml --name dev && seatrial run experiment.yaml --sandbox dev
+  docker save postgres:17 -o postgres.tar && seatrial run experiment.yaml statefulset.yaml --image postgres:17=postgres.tar
   seatrial run experiment.yaml --on kubernetes --context staging --namespace db")]
 pub struct Run {
     /// The files.

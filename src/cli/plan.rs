@@ -9,7 +9,7 @@ use crate::platform::sandbox::pod_spec::SetSpec;
 
 /// `seatrial validate FILE…`
 pub(super) fn validate(args: &args::Validate) -> Exit {
-    match scene::experiment(&args.files.files, None) {
+    match scene::experiment(&args.files, None) {
         Ok(Scene { experiment, set, warnings, .. }) => {
             let beside = match &set {
                 Set::Manifest(accepted) => {
@@ -31,7 +31,7 @@ pub(super) fn validate(args: &args::Validate) -> Exit {
 
 /// `seatrial plan FILE…`
 pub(super) fn plan(args: &args::Plan) -> Exit {
-    let Scene { experiment, set, warnings, .. } = match scene::experiment(&args.files.files, None) {
+    let Scene { experiment, set, warnings, .. } = match scene::experiment(&args.files, None) {
         Ok(scene) => scene,
         Err(exit) => return exit,
     };

@@ -63,10 +63,15 @@ pub(super) fn run(args: &args::Run) -> Exit {
 fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
     let unmet = |error| console::failure(&error, Exit::PreflightUnmet);
     if let Some(name) = &args.sandbox {
+        if !args.files.images.is_empty() {
+            let exit = console::error("a kept sandbox has its images already", Exit::Usage);
+            console::hint("leave --image out, or give the manifest instead of --sandbox");
+            return Err(exit);
+        }
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
         let Scene { experiment, given, warnings, .. } =
-            scene::experiment(&args.files.files, Some(&known.spec))?;
+            scene::experiment(&args.files, Some(&known.spec))?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
         torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
         if !args.quiet {
@@ -74,7 +79,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
         }
         return Ok((experiment, given, sandbox));
     }
-    let Scene { experiment, set, given, warnings } = scene::experiment(&args.files.files, None)?;
+    let Scene { experiment, set, given, warnings } = scene::experiment(&args.files, None)?;
     let Set::Manifest(accepted) = set else {
         let exit = console::error("the files hold an Experiment but no StatefulSet to break", Exit::Usage);
         console::hint(format_args!(
@@ -89,6 +94,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
         console::warnings(&warnings);
         scene::tell_notes(&accepted);
         sandbox::tell_claims(&accepted.set);
+        sandbox::tell_limits(&accepted.set);
     }
     let name = format!("run-{}", std::process::id());
     let sandbox = sandbox::start(accepted.set, name, false, forgetful).map_err(unmet)?;
@@ -194,7 +200,12 @@ fn experiment_in(
     match recorded::read(&journal) {
         Ok((journal, judgement)) => {
             recorded::write(&journal, &judgement, folder);
-            let place = args.sandbox.iter().flat_map(|name| ["--sandbox".into(), name.clone()]).collect();
+            let images = args.files.images.iter().map(|image| ("--image", image.to_argument()));
+            let kept = args.sandbox.iter().map(|name| ("--sandbox", name.into()));
+            let place = images.chain(kept).flat_map(|(option, value)| {
+                [option.to_owned(), value.to_string_lossy().into_owned()]
+            });
+            let place = place.collect();
             step_summary::append(&judgement, args, folder, place);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {

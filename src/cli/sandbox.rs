@@ -10,6 +10,8 @@ use super::exit::Exit;
 use super::internal::NODE;
 use super::runtime::block_on;
 use super::scene;
+use crate::host::cgroup::limits::Available;
+use crate::host::user_namespace::is_root_of_machine;
 use crate::node;
 use crate::platform::sandbox::client::Client;
 use crate::platform::sandbox::pod_spec::SetSpec;
@@ -25,7 +27,7 @@ const ADOPT_WITHIN: Duration = Duration::from_secs(2);
 /// `seatrial sandbox …`
 pub(super) fn main(command: args::Sandbox) -> Exit {
     let done = match command {
-        args::Sandbox::Up { files, name } => up(&files.files, name),
+        args::Sandbox::Up { files, name } => up(&files, name),
         args::Sandbox::Down(named) => down(&named.name),
         args::Sandbox::Ls => ls(),
     };
@@ -60,13 +62,33 @@ pub(super) fn tell_claims(set: &SetSpec) {
     }
 }
 
-fn up(files: &[PathBuf], name: Option<String>) -> Result<Exit, SandboxError> {
+/// Says which limits of containers nothing enforces here.
+pub(super) fn tell_limits(set: &SetSpec) {
+    let available = Available::here();
+    let mut containers = set.pod.init_containers.iter().chain(&set.pod.containers);
+    for (what, is_asked, is_there) in [
+        ("memory", containers.clone().any(|container| container.limits.memory.is_some()), available.memory),
+        ("cpu", containers.any(|container| container.limits.cpu.is_some()), available.cpu),
+    ] {
+        if is_asked && !is_there {
+            let why = if is_root_of_machine() {
+                "this machine's cgroups have no controller for them"
+            } else {
+                "only root can set them"
+            };
+            console::say(format_args!("note: limits of {what} are not enforced: {why}"));
+        }
+    }
+}
+
+fn up(files: &args::Files, name: Option<String>) -> Result<Exit, SandboxError> {
     let accepted = match scene::manifest(files) {
         Ok(accepted) => accepted,
         Err(exit) => return Ok(exit),
     };
     scene::tell_notes(&accepted);
     tell_claims(&accepted.set);
+    tell_limits(&accepted.set);
     let name = name.unwrap_or_else(|| accepted.set.name.clone());
     let sandbox = start(accepted.set, name, true, BTreeSet::new())?;
     let waited = block_on(async {

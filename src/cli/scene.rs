@@ -1,14 +1,14 @@
 //! What the files of a command mean together: an experiment and the StatefulSet that it meets here.
 
-use std::path::PathBuf;
-
+use super::args::{Files, ImageArchive};
 use super::console;
 use super::exit::Exit;
 use super::folder::Given;
 use super::input::{Documents, refuse};
 use crate::experiment::Experiment;
-use crate::platform::sandbox::manifest::{self, Accepted};
-use crate::platform::sandbox::pod_spec::{Secret, SetSpec};
+use crate::platform::sandbox::image;
+use crate::platform::sandbox::manifest::{self, Accepted, Programs};
+use crate::platform::sandbox::pod_spec::{Keyed, SetSpec};
 use crate::spec::document::Document;
 use crate::spec::problem::{Place, Problem};
 use crate::spec::{self, SecretKeys, TargetFacts, Warning};
@@ -35,10 +35,11 @@ pub enum Set {
 
 /// Reads an experiment and, if the files hold one, its StatefulSet. `known` is a StatefulSet that runs already. All
 /// problems of all files are told at once.
-pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, Exit> {
+pub fn experiment(files: &Files, known: Option<&SetSpec>) -> Result<Scene, Exit> {
+    let Files { files, images } = files;
     let mut documents = Documents::read(files);
     let experiment = documents.experiment();
-    let set = manifest_of(&mut documents);
+    let set = manifest_of(&mut documents, images);
     if let Some((document, experiment)) = &experiment {
         let manifest = match &set {
             Set::Manifest(accepted) => Some(&accepted.set),
@@ -74,9 +75,10 @@ pub fn experiment(files: &[PathBuf], known: Option<&SetSpec>) -> Result<Scene, E
 }
 
 /// Reads a StatefulSet alone; an experiment beside it is ignored.
-pub fn manifest(files: &[PathBuf]) -> Result<Accepted, Exit> {
+pub fn manifest(files: &Files) -> Result<Accepted, Exit> {
+    let Files { files, images } = files;
     let mut documents = Documents::read(files);
-    let set = manifest_of(&mut documents);
+    let set = manifest_of(&mut documents, images);
     if !documents.problems.is_empty() {
         return Err(refuse(files, documents.problems));
     }
@@ -93,12 +95,17 @@ pub fn tell_notes(accepted: &Accepted) {
     }
 }
 
-fn manifest_of(documents: &mut Documents) -> Set {
+fn manifest_of(documents: &mut Documents, images: &[ImageArchive]) -> Set {
     if documents.manifests.is_empty() {
         return Set::Absent;
     }
+    let mut unreadable = Vec::new();
     let borrowed: Vec<_> = documents.manifests.iter().map(borrow).collect();
-    match manifest::read(&borrowed, &manifest::on_this_machine) {
+    let given = given(images, &mut unreadable);
+    let programs = Programs { images: &given, find: &manifest::on_this_machine };
+    let read = manifest::read_with(&borrowed, &programs);
+    documents.problems.append(&mut unreadable);
+    match read {
         Ok(accepted) => Set::Manifest(Box::new(accepted)),
         Err(problems) => {
             let problems =
@@ -107,6 +114,25 @@ fn manifest_of(documents: &mut Documents) -> Set {
             Set::Absent
         }
     }
+}
+
+/// The images of a command line; an archive that is none is told as a file that cannot be read.
+fn given(images: &[ImageArchive], problems: &mut Vec<Problem>) -> Vec<image::Given> {
+    let mut all: Vec<image::Given> = Vec::new();
+    for ImageArchive { name, file } in images {
+        match image::Given::read(name, file) {
+            Ok(_) if all.iter().any(|known| known.name == *name) => {
+                let message = format!("is a second archive for the image {name}: give one of them");
+                problems.push(Problem::of_file(file.display().to_string(), message));
+            }
+            Ok(image) => all.push(image),
+            Err(error) => {
+                let message = format!("image {name}: {error}");
+                problems.push(Problem::of_file(file.display().to_string(), message));
+            }
+        }
+    }
+    all
 }
 
 fn borrow(document: &Document) -> manifest::Document<'_> {
@@ -134,7 +160,7 @@ fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
 }
 
 fn secrets(set: &SetSpec) -> SecretKeys {
-    let keys = |secret: &Secret| secret.keys.iter().map(|key| key.name.clone()).collect();
+    let keys = |secret: &Keyed| secret.keys.iter().map(|key| key.name.clone()).collect();
     set.secrets.iter().map(|secret| (secret.name.clone(), keys(secret))).collect()
 }
 

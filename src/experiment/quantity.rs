@@ -52,6 +52,16 @@ const MAX_DIGITS: usize = 20;
 
 /// The bytes of a quantity; a part of a byte counts as a whole one, as in Kubernetes.
 pub fn bytes(text: &str) -> Result<u64, NoBytes> {
+    scaled(text, 0)
+}
+
+/// The thousandths of a quantity, as processors are counted; a part of one counts as a whole one.
+pub fn thousandths(text: &str) -> Result<u64, NoBytes> {
+    scaled(text, 3)
+}
+
+/// A quantity times ten to the power of `more`, rounded up.
+fn scaled(text: &str, more: i32) -> Result<u64, NoBytes> {
     let (is_negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -83,7 +93,7 @@ pub fn bytes(text: &str) -> Result<u64, NoBytes> {
     // The value is digits · 10^exponent · 2^binary, and 10^20 · 2^60 fits 128 bits.
     let number: u128 = digits.parse().map_err(|_| NoBytes::Malformed)?;
     let number = number << binary;
-    let exponent = decimal - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+    let exponent = decimal + more - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
     let value = match (u32::try_from(exponent), exponent.unsigned_abs()) {
         (Ok(exponent), _) => 10_u128.checked_pow(exponent).and_then(|power| number.checked_mul(power)),
         (Err(_), below) => Some(10_u128.checked_pow(below).map_or(1, |power| number.div_ceil(power))),
@@ -120,7 +130,7 @@ fn scale(suffix: &str) -> Option<(u32, i32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, NoBytes, bytes};
+    use super::{Bytes, NoBytes, bytes, thousandths};
 
     #[test]
     fn writes_what_it_reads_back_in_the_largest_whole_unit() {
@@ -154,6 +164,16 @@ mod tests {
         ] {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn counts_processors_in_thousandths() {
+        for (text, expected) in
+            [("1", 1000), ("500m", 500), ("0.1", 100), ("1.5", 1500), ("2500u", 3), ("1k", 1_000_000)]
+        {
+            assert_eq!(thousandths(text), Ok(expected), "{text}");
+        }
+        assert_eq!(thousandths("many"), Err(NoBytes::Malformed));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::geteuid;
 
 pub mod hierarchies;
+pub mod limits;
 pub mod memory;
 
 use hierarchies::Hierarchies;
@@ -43,10 +44,12 @@ pub fn create_fresh(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Has cgroups below `path` get version 2's io controller, with the limits on I/O, where `path` has it and holds no process
-/// itself. Where it cannot, whoever needs the limits finds none.
-pub fn pass_on_io(path: &Path) {
-    let _ = fs::write(path.join("cgroup.subtree_control"), "+io");
+/// Has cgroups below `path` get version 2's controllers that limit I/O, memory and processors, where `path` has them and
+/// holds no process itself. Where it cannot, whoever needs the limits finds none.
+pub fn pass_on(path: &Path) {
+    for controller in ["+io", "+memory", "+cpu"] {
+        let _ = fs::write(path.join("cgroup.subtree_control"), controller);
+    }
 }
 
 /// Moves the calling process into it.

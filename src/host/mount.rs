@@ -67,14 +67,16 @@ pub fn bind_tree(source: &Path, target: &Path, access: Access) -> io::Result<()>
 fn bind_with(source: &Path, target: &Path, access: Access, depth: MsFlags) -> io::Result<()> {
     let result = mount(Some(source), target, NONE, MsFlags::MS_BIND | depth, NONE);
     named(&format!("cannot bind {}", source.display()), target, result)?;
-    if access == Access::ReadOnly {
-        // A bind ignores other flags until it is mounted again; flags that were on it and are locked in a user
-        // namespace must be repeated (mount_namespaces(7)).
-        let kept = locked_flags(target)?;
-        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
-        named("cannot make read-only what is", target, mount(NONE, target, NONE, flags, NONE))?;
-    }
-    Ok(())
+    // A bind ignores other flags until it is mounted again.
+    if access == Access::ReadOnly { make_read_only(target) } else { Ok(()) }
+}
+
+/// Makes what is mounted there read-only, there alone.
+pub fn make_read_only(target: &Path) -> io::Result<()> {
+    // Flags that were on it and are locked in a user namespace must be repeated (mount_namespaces(7)).
+    let kept = locked_flags(target)?;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
+    named("cannot make read-only what is", target, mount(NONE, target, NONE, flags, NONE))
 }
 
 fn locked_flags(target: &Path) -> io::Result<MsFlags> {

@@ -27,7 +27,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::host::cgroup;
+use crate::host::cgroup::{self, limits::Available};
 use crate::host::namespace::{self, Spawn, spawn};
 use crate::host::user_namespace::is_root_of_machine;
 
@@ -42,6 +42,7 @@ pub mod dns;
 mod error;
 pub mod forgetful;
 mod holder;
+pub mod image;
 mod init;
 mod injections;
 pub mod manifest;
@@ -63,7 +64,8 @@ pub use claim_kind::ClaimKind;
 pub use error::SandboxError;
 pub use state_dir::{StateDir, state_root};
 
-use pod_spec::SetSpec;
+use image::Bounds;
+use pod_spec::{ImageFile, Limits, SetSpec};
 use state_dir::Setup;
 use sweeper::LOCK_DESCRIPTOR;
 
@@ -130,6 +132,10 @@ impl Sandbox {
             .map_err(|source| dir.error(source))?
             .ok_or_else(|| SandboxError::Exists(options.name.clone()))?;
         drop(alone);
+        if let Err(error) = unpack_images(&spec, &dir, is_root) {
+            let _ = dir.remove();
+            return Err(error);
+        }
         let cgroup = cgroup::delegated_root().map(|root| root.join("seatrial"));
         let own = dir.unique_name().map_err(|source| dir.error(source))?;
         let cgroup = cgroup.map(|ours| ours.join(&own));
@@ -137,12 +143,16 @@ impl Sandbox {
         cgroup
             .iter()
             .flat_map(|own| own.parent().into_iter().chain([own.as_path()]))
-            .for_each(cgroup::pass_on_io);
-        let blkio = cgroup::old_blkio().filter(|_| is_root).map(|root| root.join("seatrial").join(own));
+            .for_each(cgroup::pass_on);
+        let blkio = cgroup::old_blkio().filter(|_| is_root).map(|root| root.join("seatrial").join(&own));
         let blkio = blkio.filter(|path| cgroup::create_fresh(path).is_ok());
+        let limited = if has_limits(&spec) { Available::here().legacy } else { Vec::new() };
+        let limited: Vec<PathBuf> =
+            limited.into_iter().map(|root| root.join("seatrial").join(&own)).collect();
+        let limited = limited.into_iter().filter(|path| cgroup::create_fresh(path).is_ok()).collect();
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup { spec, options, cgroup, blkio, is_root, claims: ClaimKind::here() })?;
+        dir.fill(&Setup { spec, options, cgroup, blkio, limited, is_root, claims: ClaimKind::here() })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {
@@ -245,6 +255,26 @@ pub fn hidden_main(name: &str, arguments: impl IntoIterator<Item = std::ffi::OsS
     }
 }
 
+/// Unpacks each image once, for all pods.
+fn unpack_images(spec: &SetSpec, dir: &StateDir, is_root: bool) -> Result<(), SandboxError> {
+    for ImageFile { name, file, id } in &spec.images {
+        let failed = |source| SandboxError::Image { name: name.clone(), file: file.clone(), source };
+        let folder = dir.image(id);
+        fs::create_dir_all(&folder).map_err(|source| dir.error(source))?;
+        let mut image = image::open(file, name, Bounds::default()).map_err(failed)?;
+        if image.id.hex() != *id {
+            return Err(failed(image::ImageError::Changed));
+        }
+        image.unpack(&folder, is_root, Bounds::default()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn has_limits(spec: &SetSpec) -> bool {
+    let mut containers = spec.pod.init_containers.iter().chain(&spec.pod.containers);
+    containers.any(|container| container.limits != Limits::default())
+}
+
 fn refuse_foreign_users(spec: &SetSpec, is_root: bool) -> Result<(), SandboxError> {
     if is_root {
         return Ok(());
@@ -254,6 +284,10 @@ fn refuse_foreign_users(spec: &SetSpec, is_root: bool) -> Result<(), SandboxErro
             if let Some(id) = id.filter(|&id| id != 0) {
                 return Err(SandboxError::RunAs { container: container.name.clone(), field, id });
             }
+        }
+        let user = container.image.as_ref().map_or("", |image| image.user.as_str());
+        if container.run_as_user.is_none() && !["", "0", "root", "0:0", "root:root"].contains(&user) {
+            return Err(SandboxError::ImageUser { container: container.name.clone(), user: user.to_owned() });
         }
     }
     Ok(())

@@ -117,18 +117,20 @@ fn unknown(document: &Document, tree: &Node, accepted: &[&str]) -> Vec<Warning> 
 }
 
 impl Case<'_> {
-    /// Every step with a fault, by its place in the list.
-    fn faults(&self) -> impl Iterator<Item = (usize, &Step, &Fault)> {
-        self.experiment.steps.iter().enumerate().filter_map(|(index, step)| match &step.work {
-            Work::Fault(fault) => Some((index, step, fault)),
+    /// Every fault that a step may do, by the step's place in the list.
+    fn faults(&self) -> impl Iterator<Item = (usize, &Step, &Alternative, &Fault)> {
+        let all = self.experiment.steps.iter().enumerate();
+        let all = all.flat_map(|(index, step)| step.alternatives().iter().map(move |one| (index, step, one)));
+        all.filter_map(|(index, step, one)| match &one.work {
+            Work::Fault(fault) => Some((index, step, one, fault)),
             Work::Action(_) => None,
         })
     }
 }
 
-/// For how long each occurrence of a step is there, where it is one that stays for a time.
-fn held(step: &Step) -> Option<Duration> {
-    match step.extent() {
+/// For how long it is there each time, where it is something that stays for a time.
+fn held(one: &Alternative) -> Option<Duration> {
+    match one.extent() {
         Extent::For(lasting) => Some(lasting),
         Extent::Once | Extent::UntilDone(_) | Extent::ToTheEnd => None,
     }

@@ -11,8 +11,8 @@ use seatrial::node::{Locate, LocatedPod};
 use seatrial::platform::Cluster;
 use seatrial::platform::sandbox::client::Client;
 use seatrial::platform::sandbox::pod_spec::{
-    ClaimTemplate, Container, EnvValue, EnvVar, FieldPath, Mount, PodTemplate, Probe, ProbeCheck, SetSpec,
-    StartOrder,
+    ClaimTemplate, Container, EnvValue, EnvVar, FieldPath, Limits, Mount, PodTemplate, Probe, ProbeCheck,
+    Rights, SetSpec, StartOrder,
 };
 use seatrial::platform::sandbox::{Options, Sandbox};
 use tempfile::TempDir;
@@ -197,20 +197,25 @@ pub fn shell_set(replicas: u32, script: &str) -> SetSpec {
             init_containers: Vec::new(),
             containers: vec![shell("main", script)],
             empty_dirs: Vec::new(),
-            secret_volumes: Vec::new(),
+            shown_volumes: Vec::new(),
             grace: Duration::from_secs(2),
             hostname_is_fqdn: false,
             fs_group: None,
+            fs_group_of_root: false,
+            strict_groups: false,
             supplemental_groups: Vec::new(),
         },
         claims: Vec::new(),
+        images: Vec::new(),
         secrets: Vec::new(),
+        config_maps: Vec::new(),
     }
 }
 
 pub fn shell(name: &str, script: &str) -> Container {
     Container {
         name: name.to_owned(),
+        image: None,
         argv: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
         working_dir: None,
         env: vec![EnvVar { name: "POD_IP".to_owned(), value: EnvValue::Field(FieldPath::PodIp) }],
@@ -221,6 +226,12 @@ pub fn shell(name: &str, script: &str) -> Container {
         readiness: None,
         liveness: None,
         startup: None,
+        rights: Rights::default(),
+        limits: Limits::default(),
+        is_sidecar: false,
+        post_start: None,
+        pre_stop: None,
+        stop_signal: None,
     }
 }
 

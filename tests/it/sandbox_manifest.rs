@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::again::{again, passed};
 use crate::sandbox_fixture::Fixture;
 
-fn accepted(texts: &[&str]) -> SetSpec {
+/// What a manifest of these documents asks for.
+pub fn accepted(texts: &[&str]) -> SetSpec {
     let documents: Vec<Document<'_>> =
         texts.iter().map(|&text| Document { file: "test.yaml", first_line: 1, text }).collect();
     let read = read(&documents, &on_this_machine);

@@ -30,6 +30,12 @@ pub(in crate::cli) fn run(args: &args::Run) -> Exit {
     {
         return console::error(why, Exit::Usage);
     }
+    #[cfg(feature = "sandbox")]
+    if !args.files.images.is_empty() {
+        let exit = console::error("--image is for a sandbox: a cluster pulls its images", Exit::Usage);
+        console::hint("leave --image out, or --on kubernetes");
+        return exit;
+    }
     let files = &args.files.files;
     let mut documents = Documents::read(files);
     let read = documents.experiment();

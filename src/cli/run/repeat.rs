@@ -76,7 +76,7 @@ pub(super) fn run(args: &args::Run, times: NonZero<u32>) -> Exit {
 
 /// A folder for each run, none of which holds one. The mistakes of an experiment are told here, once.
 fn folders(args: &args::Run, times: NonZero<u32>) -> Result<Vec<PathBuf>, Exit> {
-    let experiment = scene::experiment(&args.files.files, None)?.experiment;
+    let experiment = scene::experiment(&args.files, None)?.experiment;
     let above = args.out.clone().unwrap_or_else(|| Path::new("runs").join(name_of(&experiment.name)));
     let width = times.to_string().len();
     let folders: Vec<PathBuf> =
@@ -132,6 +132,9 @@ async fn one(
 fn start(args: &args::Run, seed: u64, folder: &Path) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("run").args(&args.files.files).args(["--seed", &seed.to_string()]).arg("--out").arg(folder);
+    for image in &args.files.images {
+        command.arg("--image").arg(image.to_argument());
+    }
     if args.quiet {
         command.arg("--quiet");
     }

@@ -3,6 +3,7 @@
 //! The child reads a plan from one descriptor and says on another one why it failed; that one is closed by a successful
 //! exec. Everything here runs in a process with one thread, in the container's own pid and mount namespaces.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -15,9 +16,11 @@ use crate::host::cgroup;
 use crate::host::namespace::inherited;
 
 mod exec;
+mod image_root;
 mod process;
 mod root;
 mod stage;
+mod user;
 
 pub use exec::exec_main;
 
@@ -47,12 +50,16 @@ pub struct ContainerPlan {
 pub struct RootPlan {
     /// An empty folder; the root is mounted there before it becomes the root.
     pub scratch: PathBuf,
+    /// The files of an image; without one the root is made of the host's.
+    pub image: Option<PathBuf>,
     /// Folders of the host that are hidden.
     pub hidden: Vec<PathBuf>,
     /// Files with their content.
     pub files: Vec<(PathBuf, String)>,
     /// Volumes and the program, in the order in which they are mounted.
     pub binds: Vec<Bind>,
+    /// Whether only what is bound can be written to.
+    pub read_only: bool,
     /// Whether root outside is root inside.
     pub is_root: bool,
 }
@@ -79,12 +86,20 @@ pub struct ProcessPlan {
     pub env: Vec<(String, String)>,
     /// Its working folder.
     pub working_dir: PathBuf,
+    /// Its user, and its group behind a colon, where that is to be looked up in the root.
+    pub user: Option<String>,
     /// Its user.
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Whether it is in the groups that list its user in the root, too.
+    pub merges_groups: bool,
     /// Its other groups; none can be set by an ordinary user.
     pub groups: Option<Vec<u32>>,
+    /// The capabilities that root has, by number.
+    pub capabilities: BTreeSet<u8>,
+    /// Whether no program that it starts gets more rights than it has.
+    pub no_new_privileges: bool,
 }
 
 /// A program to run in a container that runs.
@@ -103,7 +118,8 @@ pub fn container_main() -> i32 {
             cgroup::join(cgroup).map_err(|error| named("cannot join the container's cgroup", &error))?;
         }
         redirect_output(&plan)?;
-        root::enter(&plan.root).map_err(|error| named("cannot make the container's root", &error))?;
+        root::enter(&plan.root, &plan.process.working_dir)
+            .map_err(|error| named("cannot make the container's root", &error))?;
         process::become_program(&plan.process)
     })
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::image::ImageError;
+
 /// A sandbox that could not be made, found or left.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -48,6 +50,27 @@ pub enum SandboxError {
         field: &'static str,
         /// What it asks for.
         id: u32,
+    },
+    /// An image says another user and we may not become one.
+    #[error(
+        "container `{container}` runs as the user `{user}` of its image, which needs root: an ordinary user can be nobody \
+         else; run with sudo"
+    )]
+    ImageUser {
+        /// The container.
+        container: String,
+        /// The user.
+        user: String,
+    },
+    /// An image could not be unpacked.
+    #[error("cannot unpack image {name}: {file} {source}")]
+    Image {
+        /// As the manifest names it.
+        name: String,
+        /// The archive.
+        file: PathBuf,
+        /// Why.
+        source: ImageError,
     },
     /// The sandbox's first process could not be started, or ended before it was ready.
     #[error("the sandbox did not start: {0}")]

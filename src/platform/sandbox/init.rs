@@ -18,6 +18,7 @@ use super::attach_block::Held;
 use super::board::Board;
 use super::injections::Injections;
 use super::network::{GATEWAY, Network};
+use super::pod::Group;
 use super::reaper::Reaper;
 use super::state_dir::{Setup, StateDir};
 use super::sweeper::{LOCK_DESCRIPTOR, explain};
@@ -64,8 +65,10 @@ impl World {
     }
 
     /// The group that volumes belong to, where we may give them to a group.
-    pub fn fs_group(&self) -> Option<u32> {
-        self.setup.spec.pod.fs_group.filter(|_| self.setup.is_root)
+    pub fn fs_group(&self) -> Option<Group> {
+        let pod = &self.setup.spec.pod;
+        let id = pod.fs_group.filter(|_| self.setup.is_root)?;
+        Some(Group { id, trusts_root: pod.fs_group_of_root })
     }
 
     /// The cgroups of a pod, one in each hierarchy; its containers' are below them.

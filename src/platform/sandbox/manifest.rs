@@ -14,18 +14,20 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Service;
 
 use self::report::{Findings, Report};
-use super::pod_spec::SetSpec;
+use super::image;
+use super::pod_spec::{KeyedKind, SetSpec};
 
 mod fields;
 mod find;
+mod keyed;
 mod kinds;
 mod names;
 mod pod;
 mod program;
 mod report;
-mod secret;
 mod service;
 mod set;
+mod signal;
 mod treatments;
 mod tree;
 mod typed;
@@ -91,14 +93,27 @@ pub struct Accepted {
 /// absolute path (itself, if it is there).
 pub type FindProgram<'a> = dyn Fn(&str) -> Option<PathBuf> + 'a;
 
+/// Where the programs of containers come from.
+pub struct Programs<'a> {
+    /// Images from archives.
+    pub images: &'a [image::Given],
+    /// What this machine has, for all others; [`on_this_machine`] is the usual one.
+    pub find: &'a FindProgram<'a>,
+}
+
 /// Reads the manifest in `documents`, which must hold one StatefulSet and its governing headless Service. `find` says
 /// which programs there are; [`on_this_machine`] is the usual one.
 ///
 /// The error holds all problems of all documents, in their order.
 pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accepted, Vec<Problem>> {
+    read_with(documents, &Programs { images: &[], find })
+}
+
+/// The same, with images. Each of them must be that of a container.
+pub fn read_with(documents: &[Document<'_>], programs: &Programs<'_>) -> Result<Accepted, Vec<Problem>> {
     let mut findings = Findings::default();
     let trees = kinds::sort(documents, &mut findings);
-    let secrets = secrets(&trees, &mut findings);
+    let keyed = keyed(&trees, &mut findings);
     let set = match trees.sets.as_slice() {
         // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
         [] => {
@@ -118,13 +133,16 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
             let mut report = Report::new(**document, tree, &mut findings);
             let typed = typed::read::<StatefulSet>(&mut report);
             treatments::apply(&mut report, &fields::STATEFUL_SET);
-            typed.map(|typed| set::Set::read(&typed, &secrets, find, &mut report))
+            typed.map(|typed| set::Set::read(&typed, &keyed, programs, &mut report))
         }
     };
     let spec = set.and_then(|set| {
         let service = govern(&set, &trees, &mut findings)?;
         Some(set.governed_by(service))
     });
+    if let Some(set) = &spec {
+        refuse_unused(programs.images, set, &mut findings);
+    }
     // Several documents are read one after the other and some twice; a person reads them from above.
     findings.sort(documents);
     match spec {
@@ -133,18 +151,24 @@ pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accept
     }
 }
 
-/// Reads every Secret.
-fn secrets(trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Vec<secret::Found> {
-    let mut all: Vec<secret::Found> = Vec::new();
-    for (document, tree) in &trees.secrets {
+/// Reads every Secret and every ConfigMap.
+fn keyed(trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Vec<keyed::Found> {
+    let mut all: Vec<keyed::Found> = Vec::new();
+    for (kind, document, tree) in &trees.keyed {
         let mut report = Report::new(**document, tree, findings);
-        treatments::apply(&mut report, &fields::SECRET);
-        let found = secret::read(&mut report);
-        let is_there = |other: &secret::Found| {
-            other.namespace == found.namespace && other.secret.name == found.secret.name
+        treatments::apply(
+            &mut report,
+            match kind {
+                KeyedKind::Secret => &fields::SECRET,
+                KeyedKind::ConfigMap => &fields::CONFIG_MAP,
+            },
+        );
+        let found = keyed::read(*kind, &mut report);
+        let is_there = |other: &keyed::Found| {
+            (other.kind, &other.namespace, &other.keyed.name) == (*kind, &found.namespace, &found.keyed.name)
         };
         if all.iter().any(is_there) {
-            let message = format!("is the second Secret {}", found.secret.name);
+            let message = format!("is the second {kind} {}", found.keyed.name);
             report.refuse("metadata.name", message, "leave one of them out");
         }
         all.push(found);
@@ -184,6 +208,25 @@ fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) ->
         );
     }
     governing
+}
+
+/// An image that no container has is given under a wrong name.
+fn refuse_unused(images: &[image::Given], set: &SetSpec, findings: &mut Findings) {
+    for image in images {
+        if !set.images.iter().any(|used| used.name == image.name) {
+            findings.push(Problem {
+                file: image.file.display().to_string(),
+                line: 1,
+                column: 1,
+                path: String::new(),
+                message: format!(
+                    "no container has the image {}, which this archive is given for",
+                    image.name
+                ),
+                hint: Some("write --image NAME=FILE with the name that the manifest has".to_owned()),
+            });
+        }
+    }
 }
 
 fn no_set(documents: &[Document<'_>]) -> Problem {

@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::holder::Holder;
@@ -22,12 +21,18 @@ use crate::node::LocatedPod;
 
 mod backoff;
 mod environment;
+mod hooks;
 mod last_words;
+mod order;
+mod owner;
 mod plan;
 mod probing;
+mod shown;
 mod status;
 mod supervise;
 mod volumes;
+
+pub use owner::Group;
 
 use environment::PodFacts;
 use supervise::History;
@@ -41,14 +46,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When a deleted pod's grace ends; `None` while it is not deleted.
 pub type Deadline = Option<Instant>;
 
+/// How long containers have after their grace where a hook took it, as with a kubelet.
+const AFTER_HOOKS: Duration = Duration::from_secs(2);
+
+/// Whether a pod is going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    /// It is not.
+    No,
+    /// It has been deleted.
+    Asked,
+    /// Its grace is over, which hooks must not outlast.
+    Overdue,
+}
+
 /// A pod sandbox that is up, as its containers' supervisors see it.
+#[derive(Clone)]
 struct PodSandbox<'a> {
     world: &'a World,
     facts: &'a PodFacts,
     volumes: &'a Volumes,
     holder: &'a Holder,
     /// Whether the pod is going.
-    stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<Going>,
+    /// Told once a container has started: its hook is done, and its startup probe has succeeded.
+    has_started: watch::Sender<bool>,
 }
 
 /// Who a pod is from its creation to its end.
@@ -160,6 +182,7 @@ async fn run_with_volumes(
             node: world.setup.options.name.clone(),
             env: env.clone(),
         };
+        shown::show(world, &facts)?;
         live(world, &facts, volumes, &holder, histories, deletion).await;
         Ok(())
     }
@@ -182,23 +205,17 @@ async fn live(
     histories: &mut Histories,
     deletion: &mut watch::Receiver<Deadline>,
 ) {
-    let (stop, stopping) = watch::channel(false);
-    let pod = PodSandbox { world, facts, volumes, holder, stopping };
-    let containers = async {
-        for (place, history) in histories.init.iter_mut().enumerate() {
-            if !pod.complete(place, history).await {
-                return;
-            }
-        }
-        let main = histories.main.iter_mut().enumerate();
-        join_all(main.map(|(place, history)| pod.keep_running(place, history))).await;
-    };
+    let (stop, stopping) = watch::channel(Going::No);
+    let has_started = watch::Sender::new(false);
+    let pod = PodSandbox { world, facts, volumes, holder, stopping, has_started };
+    let has_hooks = world.setup.spec.pod.lasting().any(|container| container.pre_stop.is_some());
+    let containers = order::run(&pod, histories);
     tokio::pin!(containers);
     loop {
         let deadline = *deletion.borrow_and_update();
         if deadline.is_some() {
             world.board.update(facts.ordinal, |entry| entry.pod.phase = PodPhase::Terminating);
-            stop.send_replace(true);
+            stop.send_replace(Going::Asked);
         }
         let grace_ends = async {
             match deadline {
@@ -219,13 +236,19 @@ async fn live(
                 return holder.ended().await;
             }
             _ = deletion.changed() => {}
-            () = grace_ends => return,
+            () = grace_ends => {
+                if has_hooks {
+                    stop.send_replace(Going::Overdue);
+                    let _ = tokio::time::timeout(AFTER_HOOKS, &mut containers).await;
+                }
+                return;
+            }
         }
     }
 }
 
 fn pending(world: &World, name: &str, ordinal: Ordinal, uid: &str) -> Pod {
-    let containers = world.setup.spec.pod.containers.iter();
+    let containers = world.setup.spec.pod.lasting();
     Pod {
         name: name.to_owned(),
         ordinal,

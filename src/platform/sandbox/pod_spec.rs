@@ -4,8 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Serialize};
+
+mod container;
+mod keyed;
+
+pub use container::{
+    Container, EnvValue, EnvVar, FieldPath, Hook, Limits, Mount, Probe, ProbeCheck, Rights, Unpacked,
+};
+pub use keyed::{Key, KeyRef, Keyed, KeyedKind, Shown, ShownFile, ShownVolume};
 
 /// A StatefulSet with its headless Service, as the sandbox runs it. Made by `manifest` from YAML; sent as JSON to init.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,40 +39,24 @@ pub struct SetSpec {
     pub pod: PodTemplate,
     /// `volumeClaimTemplates`.
     pub claims: Vec<ClaimTemplate>,
+    /// The images of its containers that come from archives.
+    pub images: Vec<ImageFile>,
     /// The Secrets of its namespace.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<Keyed>,
+    /// The ConfigMaps of its namespace.
+    pub config_maps: Vec<Keyed>,
 }
 
-/// A Secret.
+/// An image in an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret {
-    /// `metadata.name`.
+pub struct ImageFile {
+    /// As the manifest names it.
     pub name: String,
-    /// `data` and `stringData`.
-    pub keys: Vec<SecretKey>,
+    /// The archive.
+    pub file: PathBuf,
+    /// Which image it is, in letters that can name a folder.
+    pub id: String,
 }
-
-/// A key of a Secret. Its content is never written along with the rest: the sandbox keeps it in files of its own.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SecretKey {
-    /// The key.
-    pub name: String,
-    /// What it holds; nothing once it has been written and read.
-    #[serde(skip, default = "nothing")]
-    pub content: SecretSlice<u8>,
-}
-
-fn nothing() -> SecretSlice<u8> {
-    Vec::new().into()
-}
-
-impl PartialEq for SecretKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.content.expose_secret() == other.content.expose_secret()
-    }
-}
-
-impl Eq for SecretKey {}
 
 /// A port of the governing Service, for SRV records. A headless Service translates no ports, so that clients reach a
 /// pod on `target`, whatever the Service's own number is.
@@ -106,111 +97,34 @@ pub struct PodTemplate {
     pub annotations: BTreeMap<String, String>,
     /// `serviceAccountName`, for field references.
     pub service_account: String,
-    /// `initContainers`, run to completion in order before `containers`.
+    /// `initContainers`, in order before `containers`: run to completion, or started where they are sidecars.
     pub init_containers: Vec<Container>,
     /// `containers`.
     pub containers: Vec<Container>,
     /// `emptyDir` volumes by name.
     pub empty_dirs: Vec<EmptyDir>,
-    /// `secret` volumes by name.
-    pub secret_volumes: Vec<SecretVolume>,
+    /// Volumes by name that show Secrets, ConfigMaps and fields of the pod.
+    pub shown_volumes: Vec<ShownVolume>,
     /// `terminationGracePeriodSeconds`.
     pub grace: Duration,
     /// `setHostnameAsFQDN`: whether the pod's hostname is its whole name in the cluster.
     pub hostname_is_fqdn: bool,
     /// `securityContext.fsGroup`: volumes belong to this group, may be written by it, and every process is in it.
     pub fs_group: Option<u32>,
+    /// `securityContext.fsGroupChangePolicy: OnRootMismatch`: a volume whose root is the group's already is taken as it is.
+    pub fs_group_of_root: bool,
+    /// `securityContext.supplementalGroupsPolicy: Strict`: what the image says about the groups of its user does not count.
+    pub strict_groups: bool,
     /// `securityContext.supplementalGroups` of every process.
     pub supplemental_groups: Vec<u32>,
 }
 
-/// One container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Container {
-    /// Its name.
-    pub name: String,
-    /// The program and its arguments, before `$(NAME)` is expanded.
-    pub argv: Vec<String>,
-    /// `workingDir`.
-    pub working_dir: Option<PathBuf>,
-    /// Environment, in order; later ones may refer to earlier ones by `$(NAME)`.
-    pub env: Vec<EnvVar>,
-    /// Where volumes are mounted.
-    pub mounts: Vec<Mount>,
-    /// `securityContext.runAsUser`, of the container or else of the pod.
-    pub run_as_user: Option<u32>,
-    /// `securityContext.runAsGroup`.
-    pub run_as_group: Option<u32>,
-    /// Named ports, for probes: name → port.
-    pub ports: BTreeMap<String, u16>,
-    /// `readinessProbe`.
-    pub readiness: Option<Probe>,
-    /// `livenessProbe`.
-    pub liveness: Option<Probe>,
-    /// `startupProbe`: until it succeeds, the other two do not run.
-    pub startup: Option<Probe>,
-}
-
-/// An environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnvVar {
-    /// Its name.
-    pub name: String,
-    /// Where its value comes from.
-    pub value: EnvValue,
-}
-
-/// The value of an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EnvValue {
-    /// A text in which `$(NAME)` is expanded.
-    Text(String),
-    /// A `fieldRef`, by its path, for example `metadata.name` or `status.podIP`; only supported paths get here.
-    Field(FieldPath),
-    /// A `secretKeyRef`: what the key holds, as it is.
-    Secret {
-        /// The Secret.
-        secret: String,
-        /// The key.
-        key: String,
-    },
-}
-
-/// The field paths that the sandbox can answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FieldPath {
-    /// `metadata.name`
-    PodName,
-    /// `metadata.namespace`
-    Namespace,
-    /// `metadata.uid`
-    PodUid,
-    /// `metadata.labels['KEY']` (also the labels that the StatefulSet controller adds:
-    /// `statefulset.kubernetes.io/pod-name`, `apps.kubernetes.io/pod-index`)
-    Label(String),
-    /// `metadata.annotations['KEY']`
-    Annotation(String),
-    /// `status.podIP`, `status.podIPs`
-    PodIp,
-    /// `status.hostIP`, `status.hostIPs`
-    HostIp,
-    /// `spec.nodeName`
-    NodeName,
-    /// `spec.serviceAccountName`
-    ServiceAccount,
-}
-
-/// A volume mount.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
-    /// The emptyDir's, secret volume's or claim template's name.
-    pub volume: String,
-    /// Where, absolute.
-    pub path: PathBuf,
-    /// A folder inside the volume.
-    pub sub_path: Option<PathBuf>,
-    /// Whether it may only be read.
-    pub read_only: bool,
+impl PodTemplate {
+    /// The containers that run as long as the pod, in the order of their statuses: the main ones, then sidecars.
+    pub fn lasting(&self) -> impl Iterator<Item = &Container> {
+        let sidecars = self.init_containers.iter().filter(|container| container.is_sidecar);
+        self.containers.iter().chain(sidecars)
+    }
 }
 
 /// An `emptyDir` volume.
@@ -224,28 +138,6 @@ pub struct EmptyDir {
     pub size: Option<u64>,
 }
 
-/// A `secret` volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretVolume {
-    /// Its name.
-    pub name: String,
-    /// The Secret.
-    pub secret: String,
-    /// What is seen of it.
-    pub files: Vec<SecretFile>,
-}
-
-/// A file of a `secret` volume.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretFile {
-    /// The key whose content it has.
-    pub key: String,
-    /// Where in the volume.
-    pub path: PathBuf,
-    /// Its permissions.
-    pub mode: u32,
-}
-
 /// A claim of each ordinal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimTemplate {
@@ -253,49 +145,4 @@ pub struct ClaimTemplate {
     pub name: String,
     /// The requested size in bytes.
     pub size: u64,
-}
-
-/// A probe with its timing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probe {
-    /// What is done.
-    pub check: ProbeCheck,
-    /// `initialDelaySeconds`.
-    pub initial_delay: Duration,
-    /// `periodSeconds`.
-    pub period: Duration,
-    /// `timeoutSeconds`.
-    pub timeout: Duration,
-    /// `successThreshold`.
-    pub success_threshold: u32,
-    /// `failureThreshold`.
-    pub failure_threshold: u32,
-}
-
-/// What a probe does. Ports are numbers here: names are resolved by `manifest`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ProbeCheck {
-    /// `httpGet` by plain HTTP: 200 to 399 is success.
-    Http {
-        /// `host`, the pod's address where none is given.
-        host: Option<String>,
-        /// The port.
-        port: u16,
-        /// The path.
-        path: String,
-        /// `httpHeaders`.
-        headers: Vec<(String, String)>,
-    },
-    /// `tcpSocket`: a connection is success.
-    Tcp {
-        /// `host`, the pod's address where none is given.
-        host: Option<String>,
-        /// The port.
-        port: u16,
-    },
-    /// `exec`: exit code 0 is success.
-    Exec {
-        /// The program and its arguments.
-        argv: Vec<String>,
-    },
 }

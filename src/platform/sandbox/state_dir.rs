@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::claim_kind::ClaimKind;
-use super::pod_spec::{Secret, SetSpec};
+use super::pod_spec::{KeyRef, Keyed, KeyedKind, SetSpec};
 use super::{Options, SandboxError};
 use crate::host::cgroup;
 use crate::host::process::ProcessId;
@@ -43,6 +43,9 @@ pub struct Setup {
     pub cgroup: Option<PathBuf>,
     /// The folder of its cgroups in version 1's blkio, where that has the limits on I/O.
     pub blkio: Option<PathBuf>,
+    /// The folders of its cgroups in those of version 1's hierarchies in which memory and processors are limited, where the set
+    /// has limits.
+    pub limited: Vec<PathBuf>,
     /// Whether root outside is root inside.
     pub is_root: bool,
     /// What its claims are.
@@ -89,7 +92,7 @@ impl Setup {
     /// The folder of the sandbox's cgroups in each hierarchy.
     pub fn cgroups(&self) -> impl Iterator<Item = &Path> {
         // Version 2 first: there the kernel kills whoever is left.
-        self.cgroup.iter().chain(&self.blkio).map(PathBuf::as_path)
+        self.cgroup.iter().chain(&self.blkio).chain(&self.limited).map(PathBuf::as_path)
     }
 
     /// Removes the cgroups of a sandbox whose processes are gone.
@@ -154,20 +157,21 @@ impl StateDir {
             for folder in [self.volumes(), self.undo(), self.logs(), self.scratch()] {
                 fs::create_dir_all(folder)?;
             }
-            self.keep_secrets(&setup.spec.secrets)?;
+            self.keep_keyed(KeyedKind::Secret, &setup.spec.secrets)?;
+            self.keep_keyed(KeyedKind::ConfigMap, &setup.spec.config_maps)?;
             fs::write(self.path.join("setup.json"), serde_json::to_vec(setup)?)
         };
         make().map_err(|source| self.error(source))
     }
 
-    /// Writes what Secrets hold into files of their own, which nobody but their owner can read.
-    fn keep_secrets(&self, secrets: &[Secret]) -> io::Result<()> {
+    /// Writes what Secrets or ConfigMaps hold into files of their own, which nobody but their owner can read.
+    fn keep_keyed(&self, kind: KeyedKind, all: &[Keyed]) -> io::Result<()> {
         let mut folder = fs::DirBuilder::new();
         folder.recursive(true).mode(0o700);
-        for secret in secrets {
-            let path = self.secrets_folder().join(&secret.name);
+        for keyed in all {
+            let path = self.keyed_folder(kind).join(&keyed.name);
             folder.create(&path)?;
-            for key in &secret.keys {
+            for key in &keyed.keys {
                 let mut file = OpenOptions::new();
                 let mut file = file.create_new(true).write(true).mode(0o600).open(path.join(&key.name))?;
                 file.write_all(key.content.expose_secret())?;
@@ -176,21 +180,24 @@ impl StateDir {
         Ok(())
     }
 
-    fn secrets_folder(&self) -> PathBuf {
-        self.path.join("secrets")
+    fn keyed_folder(&self, kind: KeyedKind) -> PathBuf {
+        self.path.join(match kind {
+            KeyedKind::Secret => "secrets",
+            KeyedKind::ConfigMap => "configmaps",
+        })
     }
 
     /// The Secrets of the manifest.
     pub fn secrets(&self) -> Secrets {
-        Secrets::at(self.secrets_folder())
+        Secrets::at(self.keyed_folder(KeyedKind::Secret))
     }
 
-    /// What a key of a Secret holds.
-    pub fn secret(&self, secret: &str, key: &str) -> io::Result<SecretSlice<u8>> {
-        let path = self.secrets_folder().join(secret).join(key);
-        fs::read(path).map(Into::into).map_err(|error| {
-            io::Error::new(error.kind(), format!("{key} of Secret {secret} cannot be read: {error}"))
-        })
+    /// What a key of a Secret or a ConfigMap holds.
+    pub fn key(&self, of: &KeyRef) -> io::Result<SecretSlice<u8>> {
+        let path = self.keyed_folder(of.kind).join(&of.object).join(&of.key);
+        fs::read(path)
+            .map(Into::into)
+            .map_err(|error| io::Error::new(error.kind(), format!("{of} cannot be read: {error}")))
     }
 
     /// An error about this folder.
@@ -290,6 +297,11 @@ impl StateDir {
     /// `POD/CONTAINER.log`, and `node.log`.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// The files of an image.
+    pub fn image(&self, id: &str) -> PathBuf {
+        self.path.join("images").join(id)
     }
 
     /// Where each container mounts its root before it moves in; nothing is ever written here.

@@ -6,8 +6,8 @@ use crate::fault::Repeated;
 use crate::spec::rules::{Broken, at};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
-    let waits = case.faults().filter_map(|(_, step, fault)| {
-        let repeated = Repeated { lasting: step.lasting, times: step.repeat.times, follow: step.follow };
+    let waits = case.faults().filter_map(|(_, step, one, fault)| {
+        let repeated = Repeated { lasting: one.lasting, times: step.repeat.times, follow: step.follow };
         Some((step, fault, fault.back_off(&repeated)?))
     });
     let Some((step, fault, longest)) = waits.max_by_key(|(_, _, back_off)| back_off.wait) else {

@@ -7,9 +7,9 @@ use crate::spec::rules::{Broken, at};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
     // A power cut beside it shows what was not synced.
-    let shows_it = case.faults().any(|(_, _, fault)| matches!(fault, Fault::PowerLoss(_)));
-    let writing = case.faults().find(|(_, _, fault)| fault.writes_out());
-    let Some((_, step, fault)) = writing.filter(|_| !shows_it) else { return Vec::new() };
+    let shows_it = case.faults().any(|(_, _, _, fault)| matches!(fault, Fault::PowerLoss(_)));
+    let writing = case.faults().find(|(_, _, _, fault)| fault.writes_out());
+    let Some((_, step, _, fault)) = writing.filter(|_| !shows_it) else { return Vec::new() };
     let claims = case.experiment.hypothesis.iter().enumerate();
     claims
         .filter(|(_, claim)| matches!(claim.sli, Sli::Durability {}))

@@ -45,10 +45,10 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
 /// Outages of `during` that may be as long as the faults are there.
 fn outages(case: &Case<'_>, index: usize, budget: &Budget) -> Vec<Broken> {
     let meant =
-        || case.faults().filter(|(_, step, _)| budget.step.as_ref().is_none_or(|name| *name == step.name));
+        || case.faults().filter(|(_, step, ..)| budget.step.as_ref().is_none_or(|name| *name == step.name));
     // What happens once is felt until the target has recovered. Steps that overlap are one time without a break.
-    let each: Option<Duration> = meant().map(|(_, step, _)| held(step)).sum();
-    let all: Option<Duration> = meant().map(|(_, step, _)| Some(held(step)? * step.repeat.times)).sum();
+    let each: Option<Duration> = meant().map(|(_, _, one, _)| held(one)).sum();
+    let all: Option<Duration> = meant().map(|(_, step, one, _)| Some(held(one)? * step.repeat.times)).sum();
     let bounds = [("longestOutage", budget.longest_outage, each), ("totalOutage", budget.total_outage, all)];
     let never = bounds.into_iter().filter_map(|(field, bound, time)| {
         let (bound, time) = (bound?, time.filter(|time| !time.is_zero())?);

@@ -6,9 +6,9 @@ use crate::spec::rules::{Broken, at};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
     case.faults()
-        .filter_map(|(index, step, fault)| {
+        .filter_map(|(index, _, one, fault)| {
             let (shortest, why) = fault.shortest();
-            let lasting = held(step).filter(|&lasting| lasting < shortest)?;
+            let lasting = held(one).filter(|&lasting| lasting < shortest)?;
             let message = format!(
                 "{} is too short for `{}`: {why}; write for: {} or more",
                 duration::format(lasting),

@@ -52,10 +52,10 @@ fn fewest(quantile: Quantile) -> Option<u128> {
 /// For how long the faults are there that a budget is about, where that is known before the run.
 fn time_of_faults(case: &Case<'_>, budget: &Budget) -> Option<Duration> {
     let meant =
-        case.faults().filter(|(_, step, _)| budget.step.as_ref().is_none_or(|name| *name == step.name));
+        case.faults().filter(|(_, step, ..)| budget.step.as_ref().is_none_or(|name| *name == step.name));
     // What happens once is felt until the target has recovered, for as long as that takes.
     meant
-        .map(|(_, step, _)| Some(held(step)? * step.repeat.times))
+        .map(|(_, step, one, _)| Some(held(one)? * step.repeat.times))
         .sum::<Option<Duration>>()
         .filter(|time| !time.is_zero())
 }

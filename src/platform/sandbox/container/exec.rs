@@ -21,15 +21,14 @@ pub fn exec_main() -> i32 {
         }
         let null: OwnedFd = std::fs::File::open("/dev/null")?.into();
         enter(&container, CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)?;
-        process::become_user(&plan.process)?;
+        let home = process::become_user(&plan.process)?;
         let Some((program, arguments)) = plan.process.argv.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no program to run"));
         };
-        let environment = plan.process.env.iter().map(|(name, value)| (name, value));
         let mut child = Command::new(program)
             .args(arguments)
             .env_clear()
-            .envs(environment)
+            .envs(process::with_home(&plan.process.env, home))
             .current_dir(&plan.process.working_dir)
             .stdin(Stdio::from(null))
             .spawn()?;

@@ -9,17 +9,22 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
 
-use super::{RootPlan, stage};
+use super::{Bind, RootPlan, image_root, stage};
 use crate::host::mount::{self, Access};
+use crate::host::rooted::Rooted;
 
 /// As much as a container may write outside of its volumes.
-const OVERLAY_LIMIT: &str = "size=1g,mode=755";
+pub(super) const OVERLAY_LIMIT: &str = "size=1g,mode=755";
 /// What the container gets afresh, and nothing of the host's.
 pub(super) const OWN: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 /// Builds the root and moves the process into it.
-pub fn enter(plan: &RootPlan) -> io::Result<()> {
+/// The process works in `working_dir`, which is made where it is missing.
+pub fn enter(plan: &RootPlan, working_dir: &Path) -> io::Result<()> {
+    if let Some(image) = &plan.image {
+        return image_root::enter(plan, image, working_dir);
+    }
     mount::make_private()?;
     mount::filesystem("tmpfs", &plan.scratch, MsFlags::MS_NODEV, OVERLAY_LIMIT)?;
     let [upper, work, root] = ["upper", "work", "root"].map(|name| plan.scratch.join(name));
@@ -53,7 +58,27 @@ pub fn enter(plan: &RootPlan) -> io::Result<()> {
         let access = if bind.read_only { Access::ReadOnly } else { Access::ReadWrite };
         mount::bind(&bind.source, &target, access)?;
     }
+    if plan.read_only {
+        Rooted::at(&root)?.folder(working_dir)?;
+        make_read_only(&root, &points.binds)?;
+    }
     mount::become_root(&root)
+}
+
+/// Everything but what is bound: the root, the overlays on it, and the folders that are its own. Only what is the kernel's
+/// stays as it is, as with other runtimes.
+fn make_read_only(root: &Path, binds: &[Bind]) -> io::Result<()> {
+    let is_bound = |place: &Path| binds.iter().any(|bind| inside(root, &bind.target) == place);
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
+    let own: Vec<PathBuf> = mount_points(&mountinfo).collect();
+    for entry in fs::read_dir(root)? {
+        let place = entry?.path();
+        let is_kernels = ["dev", "proc", "sys"].iter().any(|name| place == root.join(name));
+        if own.contains(&place) && !is_kernels && !is_bound(&place) {
+            mount::make_read_only(&place)?;
+        }
+    }
+    mount::make_read_only(root)
 }
 
 /// An overlay over each folder of the host's `/`: over `/` as a whole the kernel allows none in a user namespace, where
@@ -80,20 +105,20 @@ fn overlay_folder(plan: &RootPlan, lower: &Path, layers: &[PathBuf; 2], place: &
     stage::make_folder_like(lower, upper, plan.is_root)?;
     fs::create_dir_all(work)?;
     fs::create_dir(place)?;
-    // Trusted attributes need root outside (overlayfs documentation, "User extended attributes").
-    let attributes = if plan.is_root { "" } else { ",userxattr" };
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={}{attributes}",
-        escaped(lower),
-        escaped(upper),
-        escaped(work)
-    );
+    let options = overlay_options(lower, upper, work, plan.is_root);
     let mounted = mount::filesystem("overlay", place, MsFlags::MS_NODEV, &options);
     if plan.is_root {
         return mounted;
     }
     // A folder in which the host has mounted something is shown as it is.
     mounted.or_else(|_| mount::bind_tree(lower, place, Access::ReadOnly))
+}
+
+/// What mount(2) is told of an overlay.
+pub(super) fn overlay_options(lower: &Path, upper: &Path, work: &Path, is_root: bool) -> String {
+    // Trusted attributes need root outside (overlayfs documentation, "User extended attributes").
+    let attributes = if is_root { "" } else { ",userxattr" };
+    format!("lowerdir={},upperdir={},workdir={}{attributes}", escaped(lower), escaped(upper), escaped(work))
 }
 
 /// Colons separate lower folders, commas options; a backslash takes their meaning away.
@@ -136,14 +161,24 @@ fn mount_own(root: &Path) -> io::Result<()> {
         let path = root.join(name);
         fs::create_dir_all(&path).map(|()| path)
     };
+    mount_devices(&place)?;
+    for (name, mode) in [("run", "mode=755"), ("tmp", "mode=1777")] {
+        mount::filesystem("tmpfs", &place(name)?, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, mode)?;
+    }
+    Ok(())
+}
+
+/// Mounts `/proc`, `/sys` and `/dev` in their places, which `place` makes where they are missing.
+pub(super) fn mount_devices(place: &dyn Fn(&str) -> io::Result<PathBuf>) -> io::Result<()> {
     let hardened = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount::filesystem("proc", &place("proc")?, hardened, "")?;
     let sys = place("sys")?;
     if mount::filesystem("sysfs", &sys, hardened | MsFlags::MS_RDONLY, "").is_err() {
         mount::bind_tree(Path::new("/sys"), &sys, Access::ReadOnly)?;
     }
+    mount::filesystem("tmpfs", &place("dev")?, MsFlags::MS_NOSUID, "mode=755,size=64k")?;
+    // What is below the mount has had its place until now.
     let dev = place("dev")?;
-    mount::filesystem("tmpfs", &dev, MsFlags::MS_NOSUID, "mode=755,size=64k")?;
     for device in DEVICES {
         let (source, target) = (Path::new("/dev").join(device), dev.join(device));
         if source.exists() {
@@ -165,9 +200,6 @@ fn mount_own(root: &Path) -> io::Result<()> {
         ("stderr", "/proc/self/fd/2"),
     ] {
         symlink(target, dev.join(link))?;
-    }
-    for (name, mode) in [("run", "mode=755"), ("tmp", "mode=1777")] {
-        mount::filesystem("tmpfs", &place(name)?, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, mode)?;
     }
     Ok(())
 }

@@ -35,14 +35,18 @@ fn set(publish_not_ready: bool) -> SetSpec {
             init_containers: Vec::new(),
             containers: Vec::new(),
             empty_dirs: Vec::new(),
-            secret_volumes: Vec::new(),
+            shown_volumes: Vec::new(),
             grace: Duration::ZERO,
             hostname_is_fqdn: false,
             fs_group: None,
+            fs_group_of_root: false,
+            strict_groups: false,
             supplemental_groups: Vec::new(),
         },
         claims: Vec::new(),
+        images: Vec::new(),
         secrets: Vec::new(),
+        config_maps: Vec::new(),
     }
 }
 

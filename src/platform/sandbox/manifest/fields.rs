@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 mod container;
+mod keyed;
 mod pod;
 mod probe;
-mod secret;
 mod service;
 mod set;
 
@@ -58,14 +58,19 @@ struct Section {
 pub(super) struct Table(HashMap<String, Treatment>);
 
 /// The fields of a StatefulSet.
-pub(super) static STATEFUL_SET: LazyLock<Table> =
-    LazyLock::new(|| Table::new([set::SECTIONS, pod::SECTIONS, container::SECTIONS, probe::SECTIONS]));
+pub(super) static STATEFUL_SET: LazyLock<Table> = LazyLock::new(|| {
+    Table::new([set::SECTIONS, pod::SECTIONS, container::SECTIONS, container::CAPABILITIES, probe::SECTIONS])
+});
 
 /// The fields of the governing Service.
 pub(super) static SERVICE: LazyLock<Table> = LazyLock::new(|| Table::new([service::SECTIONS]));
 
 /// The fields of a Secret.
-pub(super) static SECRET: LazyLock<Table> = LazyLock::new(|| Table::new([secret::SECTIONS]));
+pub(super) static SECRET: LazyLock<Table> = LazyLock::new(|| Table::new([keyed::SECRET, keyed::METADATA]));
+
+/// The fields of a ConfigMap.
+pub(super) static CONFIG_MAP: LazyLock<Table> =
+    LazyLock::new(|| Table::new([keyed::CONFIG_MAP, keyed::METADATA]));
 
 impl Table {
     fn new<const N: usize>(parts: [&[Section]; N]) -> Self {

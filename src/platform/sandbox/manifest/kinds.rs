@@ -3,13 +3,14 @@
 use super::Document;
 use super::report::{Findings, Report};
 use super::tree::{Node, Value, shortened};
+use crate::platform::sandbox::pod_spec::KeyedKind;
 use crate::yaml::nearest;
 
 /// The documents that are read further.
 pub(super) struct Sorted<'a> {
     pub sets: Vec<(&'a Document<'a>, Node)>,
     pub services: Vec<(&'a Document<'a>, Node)>,
-    pub secrets: Vec<(&'a Document<'a>, Node)>,
+    pub keyed: Vec<(KeyedKind, &'a Document<'a>, Node)>,
 }
 
 /// Kinds whose absence changes nothing that a test in the sandbox can tell.
@@ -33,7 +34,6 @@ const NOTED: &[(&str, &str)] = &[
 ];
 
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("ConfigMap", "is not supported in the sandbox yet", "use arguments, env, a Secret or an init container"),
     ("CronJob", NOT_RUN, LEAVE_OUT),
     ("DaemonSet", NOT_RUN, LEAVE_OUT),
     ("Deployment", NOT_RUN, LEAVE_OUT),
@@ -51,7 +51,7 @@ const LEAVE_OUT: &str = "leave it out in the sandbox, or make it a container of 
 
 /// Reads the documents and sorts them by kind; empty ones say nothing.
 pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -> Sorted<'a> {
-    let mut sorted = Sorted { sets: Vec::new(), services: Vec::new(), secrets: Vec::new() };
+    let mut sorted = Sorted { sets: Vec::new(), services: Vec::new(), keyed: Vec::new() };
     for document in documents {
         if document.text.trim().is_empty() {
             continue;
@@ -67,7 +67,7 @@ pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -
         match kind(&mut Report::new(*document, &tree, findings)) {
             Some(Kind::Set) => sorted.sets.push((document, tree)),
             Some(Kind::Service) => sorted.services.push((document, tree)),
-            Some(Kind::Secret) => sorted.secrets.push((document, tree)),
+            Some(Kind::Keyed(kind)) => sorted.keyed.push((kind, document, tree)),
             None => {}
         }
     }
@@ -77,7 +77,7 @@ pub(super) fn sort<'a>(documents: &'a [Document<'a>], findings: &mut Findings) -
 enum Kind {
     Set,
     Service,
-    Secret,
+    Keyed(KeyedKind),
 }
 
 fn kind(report: &mut Report<'_>) -> Option<Kind> {
@@ -95,7 +95,8 @@ fn kind(report: &mut Report<'_>) -> Option<Kind> {
     let (read, wanted) = match kind {
         "StatefulSet" => (Kind::Set, "apps/v1"),
         "Service" => (Kind::Service, "v1"),
-        "Secret" => (Kind::Secret, "v1"),
+        "Secret" => (Kind::Keyed(KeyedKind::Secret), "v1"),
+        "ConfigMap" => (Kind::Keyed(KeyedKind::ConfigMap), "v1"),
         _ => {
             other(kind, report);
             return None;
@@ -121,7 +122,7 @@ fn other(kind: &str, report: &mut Report<'_>) {
     } else if kind.is_empty() {
         report.refuse("kind", "is no Kubernetes object: there is no kind", "begin with apiVersion and kind");
     } else {
-        let hint = nearest(kind, ["StatefulSet", "Service", "Secret"])
+        let hint = nearest(kind, ["StatefulSet", "Service", "Secret", "ConfigMap"])
             .map_or_else(|| "leave it out in the sandbox".to_owned(), |near| format!("did you mean {near}?"));
         report.refuse("kind", format!("{} is not known to the sandbox", shortened(kind)), hint);
     }

@@ -1,22 +1,25 @@
 //! The pod template.
 
-use k8s_openapi::api::core::v1::{PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::api::core::v1::{Container as Given, PodSecurityContext, PodSpec, PodTemplateSpec, Volume};
 
-use super::FindProgram;
+use super::Programs;
+use super::keyed::Near;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::set::seconds;
 use crate::experiment::quantity;
-use crate::platform::sandbox::pod_spec::{
-    ClaimTemplate, Container, EmptyDir, PodTemplate, Secret, SecretVolume,
-};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, Container, EmptyDir, PodTemplate, ShownVolume};
 
 mod container;
 mod env;
+mod field;
+mod hooks;
 mod identity;
 mod mounts;
 mod probes;
-mod secret_volume;
+mod refer;
+mod resources;
+mod shown;
 
 const SPEC: &str = "spec.template.spec";
 
@@ -25,38 +28,47 @@ const DEFAULT_GRACE: i64 = 30;
 
 /// What the containers of a pod need to know of the pod and the manifest.
 struct Around<'a> {
-    find: &'a FindProgram<'a>,
+    programs: &'a Programs<'a>,
     security: Option<&'a PodSecurityContext>,
     /// Names of volumes and claims that may be mounted.
     volumes: Vec<&'a str>,
-    secrets: &'a [Secret],
+    near: &'a Near,
+    /// All containers, which references to resources name.
+    containers: Vec<&'a Given>,
 }
 
 /// Reads the template; what it refuses is in the report.
 pub(super) fn read(
     template: &PodTemplateSpec,
     claims: &[ClaimTemplate],
-    secrets: &[Secret],
-    find: &FindProgram<'_>,
+    near: &Near,
+    programs: &Programs<'_>,
     report: &mut Report<'_>,
 ) -> PodTemplate {
     let empty = PodSpec::default();
     let spec = template.spec.as_ref().unwrap_or(&empty);
     let volumes = spec.volumes.as_deref().unwrap_or_default();
-    let (empty_dirs, secret_volumes) = volumes_of(volumes, claims, secrets, report);
+    let init = spec.init_containers.as_deref().unwrap_or_default();
+    let all: Vec<&Given> = init.iter().chain(&spec.containers).collect();
+    let (empty_dirs, shown_volumes) = volumes_of(volumes, claims, near, &all, report);
     let claim_names = claims.iter().map(|claim| claim.name.as_str());
     // A volume that the table refuses is mounted by name all the same; one refusal says enough.
     let volume_names = volumes.iter().map(|volume| volume.name.as_str());
     let security = spec.security_context.as_ref();
-    let around = Around { find, security, volumes: claim_names.chain(volume_names).collect(), secrets };
+    let around = Around {
+        programs,
+        security,
+        volumes: claim_names.chain(volume_names).collect(),
+        near,
+        containers: all,
+    };
 
     if spec.containers.is_empty() {
         report.refuse(&format!("{SPEC}.containers"), "a pod needs a container", "write at least one");
     }
     let mut names = Vec::new();
-    let init = spec.init_containers.as_deref().unwrap_or_default();
-    let init_containers = containers(init, "initContainers", &around, &mut names, report);
-    let containers = containers(&spec.containers, "containers", &around, &mut names, report);
+    let init_containers = containers(init, container::Kind::Init, &around, &mut names, report);
+    let containers = containers(&spec.containers, container::Kind::Main, &around, &mut names, report);
     let metadata = template.metadata.clone().unwrap_or_default();
     PodTemplate {
         labels: metadata.labels.unwrap_or_default(),
@@ -69,7 +81,7 @@ pub(super) fn read(
         init_containers,
         containers,
         empty_dirs,
-        secret_volumes,
+        shown_volumes,
         grace: seconds(
             &format!("{SPEC}.terminationGracePeriodSeconds"),
             spec.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE),
@@ -80,6 +92,10 @@ pub(super) fn read(
         fs_group: security
             .and_then(|security| security.fs_group)
             .and_then(|id| identity::id(id, &format!("{SPEC}.securityContext.fsGroup"), report)),
+        fs_group_of_root: security.and_then(|security| security.fs_group_change_policy.as_deref())
+            == Some("OnRootMismatch"),
+        strict_groups: security.and_then(|security| security.supplemental_groups_policy.as_deref())
+            == Some("Strict"),
         supplemental_groups: security
             .and_then(|security| security.supplemental_groups.as_deref())
             .unwrap_or_default()
@@ -94,12 +110,16 @@ pub(super) fn read(
 
 /// The containers of one list; `names` holds those of both lists, because they share one space of names.
 fn containers(
-    list: &[k8s_openapi::api::core::v1::Container],
-    field: &str,
+    list: &[Given],
+    kind: container::Kind,
     around: &Around<'_>,
     names: &mut Vec<String>,
     report: &mut Report<'_>,
 ) -> Vec<Container> {
+    let field = match kind {
+        container::Kind::Init => "initContainers",
+        container::Kind::Main => "containers",
+    };
     let mut read = Vec::new();
     for (index, container) in list.iter().enumerate() {
         let path = format!("{SPEC}.{field}[{index}]");
@@ -111,7 +131,7 @@ fn containers(
             report.refuse(&format!("{path}.name"), message, "give it another name");
         }
         names.push(name.clone());
-        read.push(container::read(container, &path, around, report));
+        read.push(container::read(container, kind, &path, around, report));
     }
     read
 }
@@ -119,11 +139,12 @@ fn containers(
 fn volumes_of(
     volumes: &[Volume],
     claims: &[ClaimTemplate],
-    secrets: &[Secret],
+    near: &Near,
+    containers: &[&Given],
     report: &mut Report<'_>,
-) -> (Vec<EmptyDir>, Vec<SecretVolume>) {
+) -> (Vec<EmptyDir>, Vec<ShownVolume>) {
     let mut dirs: Vec<EmptyDir> = Vec::new();
-    let mut shown: Vec<SecretVolume> = Vec::new();
+    let mut shown: Vec<ShownVolume> = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let path = format!("{SPEC}.volumes[{index}]");
         if let Some(message) = refuse_label(&volume.name, 63) {
@@ -136,8 +157,8 @@ fn volumes_of(
             report.note(&path, "the claim template of the same name takes its place, as in a cluster");
             continue;
         }
-        if let Some(source) = &volume.secret {
-            shown.push(secret_volume::read(volume, source, &path, secrets, report));
+        if let Some(volume) = shown::read(volume, &path, near, containers, report) {
+            shown.push(volume);
             continue;
         }
         // Without any source a volume is an emptyDir, as in a cluster; other sources are refused by the table.

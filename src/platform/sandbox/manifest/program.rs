@@ -1,15 +1,16 @@
 //! From an image and a command to a program that this machine has.
 //!
-//! Images are not unpacked: the program of a container is one of the host, found as the user's own shell would find it,
-//! or, for the image `seatrial.dev/refkv`, Seatrial itself.
+//! Images that come as archives have their own programs. Of all others the program of a container is one of the host, found
+//! as the user's own shell would find it, or, for the image `seatrial.dev/refkv`, Seatrial itself.
 
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::FindProgram;
 use super::report::Report;
 use super::tree::shortened;
+use super::{FindProgram, Programs};
+use crate::platform::sandbox::image::{Given, full_name};
 
 /// Where a sandbox has Seatrial's own executable.
 const SEATRIAL: &str = "/usr/local/bin/seatrial";
@@ -49,13 +50,66 @@ const IMAGE_PROGRAMS: &[(&str, &str)] = &[
     ("valkey", "valkey-server"),
 ];
 
+/// Where the programs of a container are.
+#[derive(Clone, Copy)]
+pub(super) enum Where<'a> {
+    /// In an image.
+    Image(&'a Given),
+    /// On this machine.
+    Machine(&'a FindProgram<'a>),
+}
+
+impl<'a> Where<'a> {
+    /// Those of `container`.
+    pub(super) fn of(container: &Container, programs: &Programs<'a>) -> Self {
+        let name = container.image.as_deref().map(full_name);
+        let given = programs.images.iter().find(|given| name.as_ref() == Some(&full_name(&given.name)));
+        given.map_or(Self::Machine(programs.find), Self::Image)
+    }
+
+    /// The image that they are in.
+    pub(super) fn image(self) -> Option<&'a Given> {
+        match self {
+            Self::Image(given) => Some(given),
+            Self::Machine(_) => None,
+        }
+    }
+}
+
+/// What an image runs: `command` takes the place of its entrypoint and of its arguments, `args` that of its arguments.
+fn argv_of_image(
+    container: &Container,
+    given: &Given,
+    path: &str,
+    report: &mut Report<'_>,
+) -> Option<Vec<String>> {
+    let said = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
+    let (command, arguments) = (said(&container.command), said(&container.args));
+    let image = &given.config;
+    let argv = match (command, arguments) {
+        (Some(command), arguments) => [command, arguments.unwrap_or_default()].concat(),
+        (None, Some(arguments)) => [image.entrypoint.clone(), arguments].concat(),
+        (None, None) => [image.entrypoint.clone(), image.cmd.clone()].concat(),
+    };
+    if argv.is_empty() {
+        let message = format!("image {} does not say what it runs", shortened(&given.name));
+        report.refuse(&format!("{path}.image"), message, "write command");
+        return None;
+    }
+    Some(argv)
+}
+
 /// The program and the arguments of `container`, which is at `path`; `None` where that has been refused.
 pub(super) fn argv(
     container: &Container,
     path: &str,
-    find: &FindProgram<'_>,
+    programs: Where<'_>,
     report: &mut Report<'_>,
 ) -> Option<Vec<String>> {
+    let find = match programs {
+        Where::Image(given) => return argv_of_image(container, given, path, report),
+        Where::Machine(find) => find,
+    };
     let image_path = format!("{path}.image");
     let image = container.image.as_deref().unwrap_or_default();
     if image.is_empty() {
@@ -95,17 +149,21 @@ pub(super) fn argv(
     Some([vec![found], argv].concat())
 }
 
-/// The program of an `exec` probe at `path`, with its arguments.
+/// The program of an `exec` probe or hook at `path`, with its arguments.
 pub(super) fn probe_argv(
     command: &[String],
     working_dir: Option<&str>,
     path: &str,
-    find: &FindProgram<'_>,
+    programs: Where<'_>,
     report: &mut Report<'_>,
 ) -> Option<Vec<String>> {
     let Some((program, rest)) = command.split_first() else {
-        report.refuse(path, "an exec probe needs a command", "write command: [PROGRAM, ARGUMENT…]");
+        report.refuse(path, "there is no command", "write command: [PROGRAM, ARGUMENT…]");
         return None;
+    };
+    let find = match programs {
+        Where::Image(_) => return Some(command.to_vec()),
+        Where::Machine(find) => find,
     };
     if is_seatrial(program) {
         return Some([&[SEATRIAL.to_owned()], rest].concat());
@@ -183,13 +241,16 @@ fn no_program_of_image(image: &str, name: &str) -> String {
     )
 }
 
+/// What else can be done about an image.
+const GIVE_IT: &str = "give its archive: --image NAME=FILE";
+
 fn hint_for_image(name: &str) -> String {
     let program = IMAGE_PROGRAMS.iter().find(|(image, _)| *image == name).map(|(_, program)| *program);
     match (program, package(program.unwrap_or(name))) {
         (Some(program), Some(package)) => {
-            format!("install the Debian package {package} and set command: [{program}]")
+            format!("install the Debian package {package} and set command: [{program}], or {GIVE_IT}")
         }
-        (None, Some(package)) => format!("install the Debian package {package}, or set command"),
-        (_, None) => "set command to a program that this machine has".to_owned(),
+        (None, Some(package)) => format!("install the Debian package {package}, set command, or {GIVE_IT}"),
+        (_, None) => format!("set command to a program that this machine has, or {GIVE_IT}"),
     }
 }

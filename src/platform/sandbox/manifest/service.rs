@@ -80,7 +80,7 @@ fn read_port(
         None => own,
         Some(IntOrString::Int(number)) => port_number(&target_path, *number, report)?,
         Some(IntOrString::String(name)) => {
-            let named = set.pod.containers.iter().find_map(|container| container.ports.get(name));
+            let named = set.pod.lasting().find_map(|container| container.ports.get(name));
             if named.is_none() {
                 report.refuse(
                     &target_path,

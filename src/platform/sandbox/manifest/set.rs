@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::service::Governing;
-use super::{FindProgram, pod, secret};
+use super::{Programs, keyed, pod};
 use crate::experiment::quantity;
-use crate::platform::sandbox::pod_spec::{ClaimTemplate, PodTemplate, Secret, SetSpec, StartOrder};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, ImageFile, PodTemplate, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.
 const MAX_REPLICAS: u32 = crate::experiment::MOST_IN_SANDBOX;
@@ -27,15 +27,16 @@ pub(super) struct Set {
     min_ready: Duration,
     pub pod: PodTemplate,
     claims: Vec<ClaimTemplate>,
-    secrets: Vec<Secret>,
+    near: keyed::Near,
+    images: Vec<ImageFile>,
 }
 
 impl Set {
     /// Reads `set`; what it refuses is in the report.
     pub(super) fn read(
         set: &StatefulSet,
-        secrets: &[secret::Found],
-        find: &FindProgram<'_>,
+        keyed: &[keyed::Found],
+        programs: &Programs<'_>,
         report: &mut Report<'_>,
     ) -> Self {
         let name = set.metadata.name.clone().unwrap_or_default();
@@ -52,9 +53,9 @@ impl Set {
             &empty
         });
         let claims = claims(spec.volume_claim_templates.as_deref().unwrap_or_default(), report);
-        let near = secrets.iter().filter(|found| found.namespace == namespace);
-        let secrets: Vec<Secret> = near.map(|found| found.secret.clone()).collect();
-        let pod = pod::read(&spec.template, &claims, &secrets, find, report);
+        let near = keyed::Near::in_namespace(&namespace, keyed);
+        let pod = pod::read(&spec.template, &claims, &near, programs, report);
+        let images = images(&pod, programs);
         check_selector(spec, &pod.labels, report);
         let service = spec.service_name.clone().unwrap_or_default();
         if service.is_empty() {
@@ -79,7 +80,8 @@ impl Set {
             service,
             pod,
             claims,
-            secrets,
+            near,
+            images,
         }
     }
 
@@ -97,9 +99,27 @@ impl Set {
             min_ready: self.min_ready,
             pod: self.pod,
             claims: self.claims,
-            secrets: self.secrets,
+            images: self.images,
+            secrets: self.near.secrets,
+            config_maps: self.near.config_maps,
         }
     }
+}
+
+/// The images that the containers of `pod` have, each once.
+fn images(pod: &PodTemplate, programs: &Programs<'_>) -> Vec<ImageFile> {
+    let used = |id: &str| {
+        let mut all = pod.init_containers.iter().chain(&pod.containers);
+        all.any(|container| container.image.as_ref().is_some_and(|image| image.id == id))
+    };
+    let mut images: Vec<ImageFile> = Vec::new();
+    for given in programs.images {
+        let id = given.id.hex();
+        if used(&id) {
+            images.push(ImageFile { name: given.name.clone(), file: given.file.clone(), id });
+        }
+    }
+    images
 }
 
 /// A count from 0 to `highest`.

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use super::*;
 
 mod accepted;
+mod hooks;
 mod hostile;
+mod keyed;
 mod refused;
-mod secrets;
+mod resources;
 
 /// A machine that has a few programs, whatever this one has.
 pub(super) fn machine(program: &str) -> Option<PathBuf> {

@@ -3,12 +3,13 @@
 //! `$(NAME)` is replaced by a variable that comes earlier in the list, `$$` is a dollar sign, and what cannot be
 //! replaced stays as it is written.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::platform::sandbox::pod_spec::{Container, EnvValue, EnvVar, FieldPath, SetSpec};
+use crate::platform::sandbox::pod_spec::{Container, EnvValue, EnvVar, FieldPath, KeyRef, SetSpec};
 use crate::platform::sandbox::wanted::EnvChange;
 
 /// What a pod knows about itself.
@@ -33,12 +34,12 @@ pub struct PodFacts {
 /// Arguments, and variables with their values.
 pub type Resolved = (Vec<String>, Vec<(String, String)>);
 
-/// Arguments and environment of `container`; `secret` reads a key of a Secret.
+/// Arguments and environment of `container`; `key` reads one of a Secret or a ConfigMap.
 pub fn resolve(
     container: &Container,
     spec: &SetSpec,
     facts: &PodFacts,
-    secret: &dyn Fn(&str, &str) -> io::Result<SecretSlice<u8>>,
+    key: &dyn Fn(&KeyRef) -> io::Result<SecretSlice<u8>>,
 ) -> io::Result<Resolved> {
     let mut env: Vec<(String, String)> = Vec::new();
     let changes: Vec<&EnvChange> =
@@ -48,10 +49,10 @@ pub fn resolve(
         let value = match &variable.value {
             EnvValue::Text(text) => expand(text, &env),
             EnvValue::Field(path) => field(path, spec, facts),
-            EnvValue::Secret { secret: name, key } => {
-                let content = secret(name, key)?;
+            EnvValue::Key(of) => {
+                let content = key(of)?;
                 let text = std::str::from_utf8(content.expose_secret());
-                text.map_err(|_| io::Error::other(format!("{key} of Secret {name} is no text")))?.to_owned()
+                text.map_err(|_| io::Error::other(format!("{of} is no text")))?.to_owned()
             }
         };
         env.retain(|(name, _)| *name != variable.name);
@@ -62,12 +63,20 @@ pub fn resolve(
         env.push((change.name.clone(), value));
     }
     let argv = container.argv.iter().map(|argument| expand(argument, &env)).collect();
+    // What the image says counts less than the manifest, and is not seen by its references.
+    for (name, value) in container.image.iter().flat_map(|image| &image.env) {
+        if !env.iter().any(|(known, _)| known == name) {
+            env.push((name.clone(), value.clone()));
+        }
+    }
+    let home = if container.run_as_user.unwrap_or(0) == 0 { "/root" } else { "/" };
+    // The home of an image's user is in the image.
+    let home = container.image.is_none().then_some(("HOME", home));
     let defaults = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOSTNAME", facts.name.as_str()),
-        ("HOME", if container.run_as_user.unwrap_or(0) == 0 { "/root" } else { "/" }),
     ];
-    for (name, value) in defaults {
+    for (name, value) in defaults.into_iter().chain(home) {
         if !env.iter().any(|(known, _)| known == name) {
             env.push((name.to_owned(), value.to_owned()));
         }
@@ -75,7 +84,8 @@ pub fn resolve(
     Ok((argv, env))
 }
 
-fn field(path: &FieldPath, spec: &SetSpec, facts: &PodFacts) -> String {
+/// What a field of the pod holds.
+pub fn field(path: &FieldPath, spec: &SetSpec, facts: &PodFacts) -> String {
     match path {
         FieldPath::PodName => facts.name.clone(),
         FieldPath::Namespace => spec.namespace.clone(),
@@ -86,11 +96,24 @@ fn field(path: &FieldPath, spec: &SetSpec, facts: &PodFacts) -> String {
             _ => spec.pod.labels.get(key).cloned().unwrap_or_default(),
         },
         FieldPath::Annotation(key) => spec.pod.annotations.get(key).cloned().unwrap_or_default(),
+        FieldPath::Labels => {
+            let mut labels = spec.pod.labels.clone();
+            labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), facts.name.clone());
+            labels.insert("apps.kubernetes.io/pod-index".to_owned(), facts.ordinal.to_string());
+            lines(&labels)
+        }
+        FieldPath::Annotations => lines(&spec.pod.annotations),
         FieldPath::PodIp => facts.address.to_string(),
         FieldPath::HostIp => facts.host.to_string(),
         FieldPath::NodeName => facts.node.clone(),
         FieldPath::ServiceAccount => spec.pod.service_account.clone(),
     }
+}
+
+/// `KEY="VALUE"` in the order of keys, as a kubelet writes labels and annotations.
+fn lines(of: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = of.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
+    lines.join("\n")
 }
 
 fn expand(text: &str, env: &[(String, String)]) -> String {

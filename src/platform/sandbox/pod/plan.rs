@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::environment::{PodFacts, Resolved, resolve};
 use super::volumes::Volumes;
+use crate::host::capabilities;
 use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, HEADLINE, ProcessPlan, RootPlan};
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::network::GATEWAY;
@@ -27,7 +28,10 @@ pub fn container(
     let mut binds =
         container.mounts.iter().map(|mount| bind(mount, volumes)).collect::<io::Result<Vec<_>>>()?;
     binds.sort_by_key(|bind| bind.target.components().count());
-    binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
+    let image = container.image.as_ref().map(|image| world.dir.image(&image.id));
+    if image.is_none() {
+        binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
+    }
     Ok(ContainerPlan {
         headline: format!(
             "{HEADLINE}{start} of {} in {} at {}",
@@ -38,9 +42,11 @@ pub fn container(
         log,
         root: RootPlan {
             scratch: world.dir.scratch(),
+            image,
             hidden: vec![world.dir.root().to_owned()],
             files: files(world, facts),
             binds,
+            read_only: container.rights.read_only_root,
             is_root: world.setup.is_root,
         },
         process: process(world, facts, container, resolved(world, facts, container)?),
@@ -59,7 +65,7 @@ pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[Stri
 }
 
 fn resolved(world: &World, facts: &PodFacts, container: &Container) -> io::Result<Resolved> {
-    resolve(container, &world.setup.spec, facts, &|secret, key| world.dir.secret(secret, key))
+    resolve(container, &world.setup.spec, facts, &|of| world.dir.key(of))
 }
 
 fn process(
@@ -75,9 +81,25 @@ fn process(
         argv,
         env,
         working_dir: container.working_dir.clone().unwrap_or_else(|| PathBuf::from("/")),
+        user: user(container),
         uid: container.run_as_user.unwrap_or(0),
         gid: container.run_as_group.unwrap_or(0),
+        merges_groups: !template.strict_groups,
         groups: world.setup.is_root.then_some(groups),
+        capabilities: container.rights.capabilities.clone().unwrap_or_else(capabilities::usual),
+        no_new_privileges: container.rights.no_new_privileges,
+    }
+}
+
+/// Whom a container of an image runs as: the manifest's numbers count more than what the image says.
+fn user(container: &Container) -> Option<String> {
+    let image = container.image.as_ref()?;
+    let own_user = image.user.split(':').next().unwrap_or_default();
+    match (container.run_as_user, container.run_as_group) {
+        (None, None) => Some(image.user.clone()),
+        (Some(user), None) => Some(user.to_string()),
+        (Some(user), Some(group)) => Some(format!("{user}:{group}")),
+        (None, Some(group)) => Some(format!("{own_user}:{group}")),
     }
 }
 
@@ -89,8 +111,8 @@ fn bind(mount: &Mount, volumes: &Volumes) -> io::Result<Bind> {
         None => volume.to_owned(),
         Some(sub_path) => make_sub_path(volume, sub_path)?,
     };
-    // A Secret is never written to, whatever the mount says.
-    let read_only = mount.read_only || volumes.is_secret(&mount.volume);
+    // What is made for the pod is never written to, whatever the mount says.
+    let read_only = mount.read_only || volumes.is_shown(&mount.volume);
     Ok(Bind { source, target: mount.path.clone(), read_only })
 }
 

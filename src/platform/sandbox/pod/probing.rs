@@ -44,7 +44,10 @@ pub async fn watch(pod: &PodSandbox<'_>, container: &Container, place: Place, id
                 }
                 match probes.observe(kind, &answer, Instant::now()) {
                     Some(Change::Restart) => return,
-                    Some(Change::Started | Change::Ready | Change::NotReady) => {
+                    Some(change @ (Change::Started | Change::Ready | Change::NotReady)) => {
+                        if change == Change::Started {
+                            pod.has_started.send_replace(true);
+                        }
                         pod.show_ready(place, probes.is_ready());
                     }
                     None => {}
@@ -55,11 +58,14 @@ pub async fn watch(pod: &PodSandbox<'_>, container: &Container, place: Place, id
     }
 }
 
-/// A container that runs, for exec probes.
-struct Inside<'a> {
-    pod: &'a PodSandbox<'a>,
-    container: &'a Container,
-    id: u64,
+/// A container that runs, for programs that are run beside its own.
+pub(super) struct Inside<'a> {
+    /// Its pod.
+    pub pod: &'a PodSandbox<'a>,
+    /// Its part of the template.
+    pub container: &'a Container,
+    /// What the holder knows it by.
+    pub id: u64,
 }
 
 #[async_trait]

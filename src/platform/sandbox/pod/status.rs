@@ -10,11 +10,11 @@ use crate::platform::sandbox::holder::Running;
 use crate::platform::sandbox::pod_spec::Container;
 
 impl PodSandbox<'_> {
-    /// A container, or all of them where it is an init container, waits.
+    /// A container, or all that do not run yet where it is an init container, waits.
     pub(super) fn show_waiting(&self, place: Place, reason: &str) {
         self.world.board.update(self.facts.ordinal, |entry| {
             for (index, status) in entry.pod.containers.iter_mut().enumerate() {
-                if matches!(place, Place::Init(_)) || place == Place::Main(index) {
+                if (matches!(place, Place::Init(_)) && !status.running) || place == Place::Main(index) {
                     status.waiting = Some(reason.to_owned());
                 }
             }
@@ -35,7 +35,7 @@ impl PodSandbox<'_> {
             }
             match place {
                 Place::Init(_) => {
-                    for status in &mut entry.pod.containers {
+                    for status in entry.pod.containers.iter_mut().filter(|status| !status.running) {
                         status.waiting = Some(format!("PodInitializing ({})", container.name));
                     }
                 }
@@ -43,12 +43,25 @@ impl PodSandbox<'_> {
                     entry.started.insert(index);
                     let status = &mut entry.pod.containers[index];
                     status.running = true;
-                    status.ready = container.readiness.is_none() && container.startup.is_none();
+                    status.ready = is_ready_at_once(container) && container.post_start.is_none();
                     status.restarts = starts - 1;
                     status.waiting = None;
                 }
             }
         });
+        if container.startup.is_none() && container.post_start.is_none() {
+            self.has_started.send_replace(true);
+        }
+    }
+
+    /// The hook after a container's start is done.
+    pub(super) fn show_hooked(&self, container: &Container, place: Place) {
+        if container.startup.is_none() {
+            self.has_started.send_replace(true);
+        }
+        if is_ready_at_once(container) {
+            self.show_ready(place, true);
+        }
     }
 
     /// A container's readiness changed.
@@ -74,6 +87,11 @@ impl PodSandbox<'_> {
             }
         });
     }
+}
+
+/// Whether no probe has to succeed first.
+fn is_ready_at_once(container: &Container) -> bool {
+    container.readiness.is_none() && container.startup.is_none()
 }
 
 /// The pid in our own namespace of a holder's child that has `pid_in_pod` in the holder's.

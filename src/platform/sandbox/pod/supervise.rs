@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::PodSandbox;
 use super::backoff::Backoff;
-use super::{last_words, plan, probing};
+use super::{AFTER_HOOKS, Going, PodSandbox, hooks, last_words, plan, probing};
 use crate::host::cgroup;
 use crate::platform::sandbox::holder::{Ended, NotStarted, Running};
 use crate::platform::sandbox::pod_spec::Container;
@@ -59,13 +58,12 @@ impl PodSandbox<'_> {
     }
 
     /// Runs a container and starts it again whenever it ends, until the pod is going.
-    pub(super) async fn keep_running(&self, place: usize, history: &mut History) {
-        let container = &self.world.setup.spec.pod.containers[place];
+    pub(super) async fn keep_running(&self, container: &Container, place: Place, history: &mut History) {
         loop {
-            if !self.wait_for_turn(container, Place::Main(place), history).await {
+            if !self.wait_for_turn(container, place, history).await {
                 return;
             }
-            match self.run_once(container, Place::Main(place), history).await {
+            match self.run_once(container, place, history).await {
                 Outcome::Over => return,
                 other => history.note(other),
             }
@@ -75,7 +73,7 @@ impl PodSandbox<'_> {
     /// Waits as long as earlier crashes demand; whether to start then.
     async fn wait_for_turn(&self, container: &Container, place: Place, history: &History) -> bool {
         let Some((why, wait)) = &history.last else {
-            return !*self.stopping.borrow();
+            return *self.stopping.borrow() == Going::No;
         };
         if !wait.is_zero() {
             let reason = match place {
@@ -91,10 +89,16 @@ impl PodSandbox<'_> {
     }
 
     /// Waits until the pod is going.
-    async fn stopped(&self) {
+    pub(super) async fn stopped(&self) {
         let mut stopping = self.stopping.clone();
         // It cannot close: the pod holds the other end for as long as this is polled.
-        let _ = stopping.wait_for(|&stopping| stopping).await;
+        let _ = stopping.wait_for(|&going| going != Going::No).await;
+    }
+
+    /// Waits until the pod's grace is over.
+    pub(super) async fn overdue(&self) {
+        let mut stopping = self.stopping.clone();
+        let _ = stopping.wait_for(|&going| going == Going::Overdue).await;
     }
 
     async fn run_once(&self, container: &Container, place: Place, history: &mut History) -> Outcome {
@@ -107,10 +111,14 @@ impl PodSandbox<'_> {
             Err(StartError::Holder(NotStarted::HolderDied)) => return Outcome::Over,
         };
         self.show_running(container, place, &running, history.starts);
-        let ended = self.watch(container, place, &mut running).await;
+        let (ended, reason) = self.watch(container, place, &mut running).await;
         let ran = since.elapsed();
         let ended = ended.map(|Ended { exit_code, .. }| {
-            (exit_code, last_words::of(exit_code, &plan::log(self.world, self.facts, container)))
+            let why = last_words::of(exit_code, &plan::log(self.world, self.facts, container));
+            let cgroups = self.world.container_cgroups(&self.facts.uid, &container.name);
+            let was_killed = cgroups.iter().any(|path| cgroup::limits::killed_for_memory(path) > 0);
+            let reason = reason.or_else(|| was_killed.then(|| "OOMKilled".to_owned()));
+            (exit_code, reason.map_or(why.clone(), |reason| format!("{reason}; {why}")))
         });
         self.show_ended(container, place, ended.as_ref().map(|(_, why)| why.as_str()));
         match ended {
@@ -122,10 +130,12 @@ impl PodSandbox<'_> {
     async fn start(&self, container: &Container, start: u32) -> Result<Running, StartError> {
         let paths = self.world.container_cgroups(&self.facts.uid, &container.name);
         // A new folder for each start: nothing that was frozen, limited or left over holds the new process.
+        let limits = container.limits;
         let made = tokio::task::spawn_blocking(move || {
             for path in &paths {
                 cgroup::create_fresh(path)?;
-                path.parent().into_iter().for_each(cgroup::pass_on_io);
+                path.parent().into_iter().for_each(cgroup::pass_on);
+                cgroup::limits::set(path, limits.memory, limits.cpu)?;
             }
             io::Result::Ok(())
         });
@@ -134,26 +144,87 @@ impl PodSandbox<'_> {
         Ok(self.holder.start_container(plan).await?)
     }
 
-    /// Waits for the end of a start, and brings it about where a probe or the pod's deletion demands it.
-    async fn watch(&self, container: &Container, place: Place, running: &mut Running) -> Option<Ended> {
+    /// Waits for the end of a start, and brings it about where a hook, a probe or the pod's deletion demands it. Tells what
+    /// its last words do not.
+    async fn watch(
+        &self,
+        container: &Container,
+        place: Place,
+        running: &mut Running,
+    ) -> (Option<Ended>, Option<String>) {
         let id = running.id;
-        tokio::select! {
-            ended = running.ended() => return ended,
+        let reason = tokio::select! {
+            ended = running.ended() => return (ended, None),
             () = self.stopped() => {
                 // The pod's own deadline ends what does not end by itself.
-                self.holder.signal(id, Signal::SIGTERM);
-                return running.ended().await;
+                return (self.ask_to_end(container, running, Duration::MAX).await, None);
             }
-            () = probing::watch(self, container, place, id) => {}
-        }
-        self.holder.signal(id, Signal::SIGTERM);
-        let ended = tokio::time::timeout(self.world.setup.spec.pod.grace, running.ended()).await;
+            reason = self.lead(container, place, id) => reason,
+        };
+        let grace = self.world.setup.spec.pod.grace;
+        // A hook may take all of the grace; the program has a moment of its own then, as with a kubelet.
+        let limit = if container.pre_stop.is_some() { grace + AFTER_HOOKS } else { grace };
+        let ended = tokio::time::timeout(limit, self.ask_to_end(container, running, grace)).await;
         if let Ok(ended) = ended {
-            return ended;
+            return (ended, reason);
         }
         self.holder.signal(id, Signal::SIGKILL);
+        (running.ended().await, reason)
+    }
+
+    /// Runs the hook of a container that was started and then asks its probes; returns when it must be started again, with
+    /// the reason where that is the hook.
+    async fn lead(&self, container: &Container, place: Place, id: u64) -> Option<String> {
+        if let Some(hook) = &container.post_start {
+            if let Err(error) = hooks::run(self, container, id, hook, LONGEST_HOOK).await {
+                return Some(format!("postStart hook failed: {}", whole(&error)));
+            }
+            self.show_hooked(container, place);
+        }
+        probing::watch(self, container, place, id).await;
+        None
+    }
+
+    /// Runs the hook before the end, for at most `limit`, and sends the signal; waits for the end.
+    async fn ask_to_end(
+        &self,
+        container: &Container,
+        running: &mut Running,
+        limit: Duration,
+    ) -> Option<Ended> {
+        let id = running.id;
+        if let Some(hook) = &container.pre_stop {
+            let limit = limit.min(LONGEST_HOOK);
+            tokio::select! {
+                biased;
+                ended = running.ended() => return ended,
+                done = hooks::run(self, container, id, hook, limit) => {
+                    if let Err(error) = done {
+                        let (pod, container, why) = (&self.facts.name, &container.name, whole(&error));
+                        tracing::warn!(pod, container, why, "a preStop hook failed");
+                    }
+                }
+                () = self.overdue() => {}
+            }
+        }
+        let signal = container.stop_signal.and_then(|number| Signal::try_from(number).ok());
+        self.holder.signal(id, signal.unwrap_or(Signal::SIGTERM));
         running.ended().await
     }
+}
+
+/// A day: a kubelet sets no limit, and the pod's grace ends what must end.
+const LONGEST_HOOK: Duration = Duration::from_hours(24);
+
+/// An error with what is behind it.
+fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(behind) = cause {
+        text = format!("{text}: {behind}");
+        cause = behind.source();
+    }
+    text
 }
 
 impl History {

@@ -1,4 +1,4 @@
-//! A pod's volumes: claims, which outlive it, emptyDirs and Secrets, which do not.
+//! A pod's volumes: claims, which outlive it, emptyDirs and folders for files that are made for it, which do not.
 //!
 //! As root a claim is an image file with an ext4 filesystem on a loop device, mounted once in init's mount namespace
 //! and bound from there into containers. It is attached anew for every pod sandbox, and only when no device has the
@@ -8,22 +8,21 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::mount::MsFlags;
-use secrecy::ExposeSecret;
 
+use super::owner;
 use crate::host::loop_device::{self, LoopDevice};
 use crate::host::mount;
 use crate::node::LocatedVolume;
 use crate::platform::sandbox::claim_kind::{ClaimKind, FORMAT, PROGRAMS};
 use crate::platform::sandbox::forgetful;
 use crate::platform::sandbox::init::World;
-use crate::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir, SecretVolume};
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir};
 
 /// How long the last users of a volume may take to go.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
@@ -35,7 +34,8 @@ const SMALLEST_IMAGE: u64 = 16 << 20;
 pub struct Volumes {
     claims: Vec<Claim>,
     empty_dirs: Vec<(String, PathBuf)>,
-    secrets: Vec<(String, PathBuf)>,
+    /// Filled once the pod has its address.
+    shown: Vec<(String, PathBuf)>,
 }
 
 struct Claim {
@@ -75,10 +75,10 @@ impl Volumes {
             make_empty_dir(template, &path, world.fs_group())?;
             self.empty_dirs.push((template.name.clone(), path));
         }
-        for volume in &world.setup.spec.pod.secret_volumes {
+        for volume in &world.setup.spec.pod.shown_volumes {
             let path = world.dir.pod_volumes(uid).join(&volume.name);
-            show_secret(world, volume, &path)?;
-            self.secrets.push((volume.name.clone(), path));
+            fs::create_dir_all(&path)?;
+            self.shown.push((volume.name.clone(), path));
         }
         Ok(())
     }
@@ -88,14 +88,14 @@ impl Volumes {
         let claim = self.claims.iter().find(|claim| claim.located.claim == name);
         let claim = claim.map(|claim| claim.located.path.as_path());
         claim.or_else(|| {
-            let mut folders = self.empty_dirs.iter().chain(&self.secrets);
+            let mut folders = self.empty_dirs.iter().chain(&self.shown);
             folders.find(|(known, _)| known == name).map(|(_, path)| path.as_path())
         })
     }
 
-    /// Whether a volume is a Secret.
-    pub fn is_secret(&self, name: &str) -> bool {
-        self.secrets.iter().any(|(known, _)| known == name)
+    /// Whether the files of a volume are made for the pod, which never writes to them.
+    pub fn is_shown(&self, name: &str) -> bool {
+        self.shown.iter().any(|(known, _)| known == name)
     }
 
     /// The claims, for the node.
@@ -152,7 +152,7 @@ impl Claim {
     }
 }
 
-/// Forgets the emptyDirs and Secrets of a pod that is gone for good.
+/// Forgets the emptyDirs and the files of a pod that is gone for good.
 pub async fn remove_empty_dirs(world: &World, uid: &str) -> io::Result<()> {
     let folder = world.dir.pod_volumes(uid);
     let in_memory = world.setup.spec.pod.empty_dirs.iter().filter(|template| template.in_memory);
@@ -176,7 +176,7 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
     match world.setup.claims {
         ClaimKind::Filesystem => {}
         ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {
-            open_to_all(&path, is_new, world.fs_group())?;
+            owner::open(&path, is_new, world.fs_group())?;
             return Ok(Claim { located, keeper: Keeper::Folder });
         }
     }
@@ -200,7 +200,7 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
         let device = LoopDevice::attach(&attached)?;
         mount::device(device.path(), "ext4", &mounted)?;
         let _ = fs::remove_dir(mounted.join("lost+found"));
-        open_to_all(&mounted, is_new, group)?;
+        owner::open(&mounted, is_new, group)?;
         Ok::<_, io::Error>(device.path().to_owned())
     };
     located.device = Some(tokio::task::spawn_blocking(mount).await.map_err(io::Error::other)??);
@@ -214,7 +214,7 @@ async fn mount_forgetful(world: &World, located: LocatedVolume, size: u64) -> io
     let is_new = mounted.is_new();
     let group = world.fs_group();
     let open = move || {
-        open_to_all(&path, is_new, group)?;
+        owner::open(&path, is_new, group)?;
         fs::File::open(&path)?.sync_all()
     };
     let opened = tokio::task::spawn_blocking(open).await;
@@ -245,43 +245,14 @@ async fn format_image(world: &World, image: &Path, size: u64) -> io::Result<()> 
     fs::rename(unfinished, image)
 }
 
-/// Any user may write to a new volume, as with the provisioners of local clusters; with an fsGroup its group may.
-fn open_to_all(path: &Path, is_new: bool, group: Option<u32>) -> io::Result<()> {
-    if let Some(group) = group {
-        chown(path, None, Some(group))?;
-        let mode = fs::metadata(path)?.permissions().mode();
-        return fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o2770));
-    }
-    if is_new { fs::set_permissions(path, fs::Permissions::from_mode(0o777)) } else { Ok(()) }
-}
-
-fn make_empty_dir(template: &EmptyDir, path: &Path, group: Option<u32>) -> io::Result<()> {
+fn make_empty_dir(template: &EmptyDir, path: &Path, group: Option<owner::Group>) -> io::Result<()> {
     let is_new = !path.exists();
     fs::create_dir_all(path)?;
     if template.in_memory && !is_mount_point(path)? {
         let size = template.size.map_or(String::new(), |size| format!("size={size},"));
         mount::filesystem("tmpfs", path, MsFlags::MS_NODEV, &format!("{size}mode=777"))?;
     }
-    open_to_all(path, is_new, group)
-}
-
-/// The files of a Secret, readable for the pod's group where it has one, as a kubelet makes them.
-fn show_secret(world: &World, volume: &SecretVolume, path: &Path) -> io::Result<()> {
-    let group = world.fs_group();
-    fs::create_dir_all(path)?;
-    for file in &volume.files {
-        let at = path.join(&file.path);
-        at.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let content = world.dir.secret(&volume.secret, &file.key)?;
-        fs::write(&at, content.expose_secret())?;
-        let mut mode = file.mode;
-        if group.is_some() {
-            chown(&at, None, group)?;
-            mode |= 0o440;
-        }
-        fs::set_permissions(&at, fs::Permissions::from_mode(mode))?;
-    }
-    Ok(())
+    owner::open(path, is_new, group)
 }
 
 fn is_mount_point(path: &Path) -> io::Result<bool> {

@@ -1,6 +1,6 @@
 //! Containers and init containers, without their probes.
 
-use super::pod::{NO_CONFINEMENT, NO_LIMITS};
+use super::pod::NO_CONFINEMENT;
 use super::{Section, Treatment};
 use Treatment::{Honoured, Noted, Only, Refused, Usual, Within};
 
@@ -14,11 +14,15 @@ pub(super) const SECTIONS: &[Section] = &[
             ("envFrom", Within),
             ("image", Honoured),
             ("imagePullPolicy", Noted("no image is pulled")),
+            ("lifecycle", Within),
+            ("livenessProbe", Within),
             ("name", Honoured),
             ("ports", Within),
-            ("resizePolicy", NO_LIMITS),
-            ("resources", NO_LIMITS),
+            ("readinessProbe", Within),
+            ("resizePolicy", Noted("limits do not change in the sandbox")),
+            ("resources", Within),
             ("securityContext", Within),
+            ("startupProbe", Within),
             ("stdin", NO_TERMINAL),
             ("stdinOnce", NO_TERMINAL),
             ("tty", NO_TERMINAL),
@@ -37,25 +41,24 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         at: &["spec.template.spec.containers[]"],
-        fields: &[
-            ("lifecycle", NO_HOOKS),
-            ("livenessProbe", Within),
-            ("readinessProbe", Within),
-            ("startupProbe", Within),
-            (
-                "restartPolicy",
-                Only { values: &["Always"], hint: "a StatefulSet restarts its containers always" },
-            ),
-        ],
+        fields: &[(
+            "restartPolicy",
+            Only { values: &["Always"], hint: "a StatefulSet restarts its containers always" },
+        )],
     },
     Section {
         at: &["spec.template.spec.initContainers[]"],
+        fields: &[(
+            "restartPolicy",
+            Only { values: &["Always"], hint: "write Always, which makes it a sidecar, or leave it out" },
+        )],
+    },
+    Section {
+        at: &["spec.template.spec.containers[].resources", "spec.template.spec.initContainers[].resources"],
         fields: &[
-            ("lifecycle", NO_HOOKS),
-            ("livenessProbe", NO_SIDECAR),
-            ("readinessProbe", NO_SIDECAR),
-            ("startupProbe", NO_SIDECAR),
-            ("restartPolicy", NO_SIDECAR),
+            ("claims", Refused { why: "the sandbox has no devices to give", hint: "leave it out" }),
+            ("limits", Honoured),
+            ("requests", Noted("nothing is scheduled in the sandbox, so nothing is reserved")),
         ],
     },
     Section {
@@ -71,10 +74,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("configMapKeyRef", Within),
             ("secretKeyRef", Within),
             ("fieldRef", Within),
-            (
-                "resourceFieldRef",
-                Refused { why: "resources are not enforced in the sandbox", hint: "write the value itself" },
-            ),
+            ("resourceFieldRef", Within),
         ],
     },
     Section {
@@ -92,6 +92,15 @@ pub(super) const SECTIONS: &[Section] = &[
             "spec.template.spec.initContainers[].env[].valueFrom.fieldRef",
         ],
         fields: &[("apiVersion", Only { values: &["v1"], hint: "leave it out" }), ("fieldPath", Honoured)],
+    },
+    Section {
+        at: &[
+            "spec.template.spec.containers[].env[].valueFrom.resourceFieldRef",
+            "spec.template.spec.initContainers[].env[].valueFrom.resourceFieldRef",
+            "spec.template.spec.volumes[].downwardAPI.items[].resourceFieldRef",
+            "spec.template.spec.volumes[].projected.sources[].downwardAPI.items[].resourceFieldRef",
+        ],
+        fields: &[("containerName", Honoured), ("divisor", Honoured), ("resource", Honoured)],
     },
     Section {
         at: &["spec.template.spec.containers[].envFrom[]", "spec.template.spec.initContainers[].envFrom[]"],
@@ -152,9 +161,9 @@ pub(super) const SECTIONS: &[Section] = &[
             "spec.template.spec.initContainers[].securityContext",
         ],
         fields: &[
-            ("allowPrivilegeEscalation", NO_CONFINEMENT),
+            ("allowPrivilegeEscalation", Honoured),
             ("appArmorProfile", NO_CONFINEMENT),
-            ("capabilities", Noted("processes have the capabilities that the sandbox has")),
+            ("capabilities", Within),
             (
                 "privileged",
                 Only {
@@ -163,10 +172,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 },
             ),
             ("procMount", Usual { values: &["Default"], note: "/proc is mounted as usual" }),
-            (
-                "readOnlyRootFilesystem",
-                Usual { values: &["false"], note: "the root can be written, and is forgotten with the pod" },
-            ),
+            ("readOnlyRootFilesystem", Honoured),
             ("runAsGroup", Honoured),
             ("runAsNonRoot", Honoured),
             ("runAsUser", Honoured),
@@ -177,20 +183,19 @@ pub(super) const SECTIONS: &[Section] = &[
     },
 ];
 
+/// Of each container's `securityContext`.
+pub(super) const CAPABILITIES: &[Section] = &[Section {
+    at: &[
+        "spec.template.spec.containers[].securityContext.capabilities",
+        "spec.template.spec.initContainers[].securityContext.capabilities",
+    ],
+    fields: &[("add", Honoured), ("drop", Honoured)],
+}];
+
 const NO_TERMINAL: Treatment =
     Only { values: &["false"], hint: "processes of the sandbox have no input and no terminal: leave it out" };
 
 const NO_LAST_WORDS: Treatment = Noted("the pod's log is kept instead");
-
-const NO_HOOKS: Treatment = Refused {
-    why: "hooks are not run in the sandbox yet, and a member that leaves without its hook leaves in another way",
-    hint: "leave it out in the sandbox, or do its work in the container's own program",
-};
-
-const NO_SIDECAR: Treatment = Refused {
-    why: "an init container of the sandbox runs once, to its end",
-    hint: "make a container of what runs for ever",
-};
 
 const NO_HOST_PORT: Treatment = Refused {
     why: "pods of the sandbox have addresses of their own, and no port of this machine",

@@ -102,7 +102,10 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[
             ("appArmorProfile", NO_CONFINEMENT),
             ("fsGroup", Honoured),
-            ("fsGroupChangePolicy", Noted("the owner of a volume is set when it is made")),
+            (
+                "fsGroupChangePolicy",
+                Only { values: &["Always", "OnRootMismatch"], hint: "write Always or OnRootMismatch" },
+            ),
             ("runAsGroup", Honoured),
             ("runAsNonRoot", Honoured),
             ("runAsUser", Honoured),
@@ -112,7 +115,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("supplementalGroups", Honoured),
             (
                 "supplementalGroupsPolicy",
-                Usual { values: &["Strict"], note: "without an image there are no other groups to merge" },
+                Only { values: &["Merge", "Strict"], hint: "write Merge or Strict" },
             ),
             (
                 "sysctls",
@@ -129,22 +132,10 @@ pub(super) const SECTIONS: &[Section] = &[
         fields: &[
             ("name", Honoured),
             ("emptyDir", Within),
-            ("configMap", NO_CONFIG),
+            ("configMap", Within),
             ("secret", Within),
-            (
-                "projected",
-                Refused {
-                    why: "several sources in one volume are not supported in the sandbox yet",
-                    hint: "write a secret volume for each Secret",
-                },
-            ),
-            (
-                "downwardAPI",
-                Refused {
-                    why: "files with fields of the pod are not made in the sandbox yet",
-                    hint: "use an environment variable with a fieldRef",
-                },
-            ),
+            ("projected", Within),
+            ("downwardAPI", Within),
             (
                 "persistentVolumeClaim",
                 Refused {
@@ -200,7 +191,69 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
-        at: &["spec.template.spec.volumes[].secret.items[]"],
+        at: &[
+            "spec.template.spec.volumes[].configMap",
+            "spec.template.spec.volumes[].projected.sources[].configMap",
+            "spec.template.spec.volumes[].projected.sources[].secret",
+        ],
+        fields: &[("items", Within), ("name", Honoured), ("optional", Honoured)],
+    },
+    Section { at: &["spec.template.spec.volumes[].configMap"], fields: &[("defaultMode", Honoured)] },
+    Section {
+        at: &["spec.template.spec.volumes[].projected"],
+        fields: &[("defaultMode", Honoured), ("sources", Within)],
+    },
+    Section {
+        at: &["spec.template.spec.volumes[].projected.sources[]"],
+        fields: &[
+            (
+                "clusterTrustBundle",
+                Refused {
+                    why: "the sandbox has no API server that keeps such bundles",
+                    hint: "put the certificates into a ConfigMap",
+                },
+            ),
+            ("configMap", Within),
+            ("downwardAPI", Within),
+            ("secret", Within),
+            (
+                "serviceAccountToken",
+                Refused {
+                    why: "the sandbox has no API server that would issue or take a token",
+                    hint: "leave it out in the sandbox",
+                },
+            ),
+        ],
+    },
+    Section { at: &["spec.template.spec.volumes[].downwardAPI"], fields: &[("defaultMode", Honoured)] },
+    Section {
+        at: &[
+            "spec.template.spec.volumes[].downwardAPI",
+            "spec.template.spec.volumes[].projected.sources[].downwardAPI",
+        ],
+        fields: &[("items", Within)],
+    },
+    Section {
+        at: &[
+            "spec.template.spec.volumes[].downwardAPI.items[]",
+            "spec.template.spec.volumes[].projected.sources[].downwardAPI.items[]",
+        ],
+        fields: &[("fieldRef", Within), ("mode", Honoured), ("path", Honoured), ("resourceFieldRef", Within)],
+    },
+    Section {
+        at: &[
+            "spec.template.spec.volumes[].downwardAPI.items[].fieldRef",
+            "spec.template.spec.volumes[].projected.sources[].downwardAPI.items[].fieldRef",
+        ],
+        fields: &[("apiVersion", Only { values: &["v1"], hint: "leave it out" }), ("fieldPath", Honoured)],
+    },
+    Section {
+        at: &[
+            "spec.template.spec.volumes[].secret.items[]",
+            "spec.template.spec.volumes[].configMap.items[]",
+            "spec.template.spec.volumes[].projected.sources[].secret.items[]",
+            "spec.template.spec.volumes[].projected.sources[].configMap.items[]",
+        ],
         fields: &[("key", Honoured), ("mode", Honoured), ("path", Honoured)],
     },
     Section {
@@ -223,11 +276,6 @@ const NAMED_BY_THE_SET: Treatment = Noted("a StatefulSet replaces it by the pod'
 const NO_HOST_NAMESPACE: Treatment = Only {
     values: &["false"],
     hint: "each pod of the sandbox has namespaces of its own, or faults could not reach it alone: leave it out",
-};
-
-const NO_CONFIG: Treatment = Refused {
-    why: "ConfigMaps are not supported in the sandbox yet",
-    hint: "use a Secret, write the file into an emptyDir in an init container, or use arguments and env",
 };
 
 const NO_FOREIGN_STORAGE: Treatment =

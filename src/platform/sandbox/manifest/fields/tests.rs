@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use serde::de::DeserializeOwned;
 
 use super::*;
 
 mod every_field;
+mod page;
 
 use every_field::Shape;
 
@@ -49,8 +50,9 @@ fn every_field_of_a_service_has_a_treatment() {
 }
 
 #[test]
-fn every_field_of_a_secret_has_a_treatment() {
+fn every_field_of_a_secret_and_of_a_config_map_has_a_treatment() {
     complete::<Secret>(&SECRET, 20);
+    complete::<ConfigMap>(&CONFIG_MAP, 20);
 }
 
 fn complete<T: DeserializeOwned>(table: &Table, at_least: usize) {

@@ -2,32 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Probe as Given};
+use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, Probe as Given};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::platform::sandbox::manifest::FindProgram;
-use crate::platform::sandbox::manifest::program::probe_argv;
+use crate::platform::sandbox::manifest::program::{self, probe_argv};
 use crate::platform::sandbox::manifest::report::Report;
 use crate::platform::sandbox::manifest::service::port_number;
 use crate::platform::sandbox::manifest::set::seconds;
 use crate::platform::sandbox::manifest::tree::shortened;
 use crate::platform::sandbox::pod_spec::{Probe, ProbeCheck};
 
-/// Where a probe stands.
+/// Where a probe or a hook stands.
 pub(super) struct Place<'a> {
     pub path: String,
     /// The container's named ports.
     pub ports: &'a BTreeMap<String, u16>,
     pub container: &'a Container,
+    /// Where its programs are.
+    pub programs: program::Where<'a>,
 }
 
 /// Reads one probe; `None` where it has been refused.
-pub(super) fn read(
-    given: &Given,
-    at: &Place<'_>,
-    find: &FindProgram<'_>,
-    report: &mut Report<'_>,
-) -> Option<Probe> {
+pub(super) fn read(given: &Given, at: &Place<'_>, report: &mut Report<'_>) -> Option<Probe> {
     let path = &at.path;
     let mut time = |field: &str, value: Option<i32>, default: i64, lowest| {
         seconds(&format!("{path}.{field}"), value.map_or(default, i64::from), lowest, report)
@@ -39,7 +35,7 @@ pub(super) fn read(
         threshold(&format!("{path}.successThreshold"), given.success_threshold.unwrap_or(1), report);
     let failure_threshold =
         threshold(&format!("{path}.failureThreshold"), given.failure_threshold.unwrap_or(3), report);
-    let check = check(given, at, find, report)?;
+    let check = check(given, at, report)?;
     Some(Probe { check, initial_delay, period, timeout, success_threshold, failure_threshold })
 }
 
@@ -50,12 +46,7 @@ fn threshold(path: &str, value: i32, report: &mut Report<'_>) -> u32 {
     })
 }
 
-fn check(
-    given: &Given,
-    at: &Place<'_>,
-    find: &FindProgram<'_>,
-    report: &mut Report<'_>,
-) -> Option<ProbeCheck> {
+fn check(given: &Given, at: &Place<'_>, report: &mut Report<'_>) -> Option<ProbeCheck> {
     let path = &at.path;
     let kinds =
         [given.exec.is_some(), given.http_get.is_some(), given.tcp_socket.is_some(), given.grpc.is_some()];
@@ -63,11 +54,8 @@ fn check(
         report.refuse(path, "must do exactly one thing", "write one of httpGet, tcpSocket and exec");
         return None;
     }
-    if let Some(exec) = &given.exec {
-        let command = exec.command.as_deref().unwrap_or_default();
-        let working_dir = at.container.working_dir.as_deref();
-        let argv = probe_argv(command, working_dir, &format!("{path}.exec.command"), find, report)?;
-        return Some(ProbeCheck::Exec { argv });
+    if let Some(action) = &given.exec {
+        return exec(action, at, report);
     }
     if let Some(socket) = &given.tcp_socket {
         let port = port(&socket.port, &format!("{path}.tcpSocket.port"), at, report)?;
@@ -77,7 +65,16 @@ fn check(
     http(given.http_get.as_ref()?, at, report)
 }
 
-fn http(get: &HTTPGetAction, at: &Place<'_>, report: &mut Report<'_>) -> Option<ProbeCheck> {
+/// A program to run in the container.
+pub(super) fn exec(action: &ExecAction, at: &Place<'_>, report: &mut Report<'_>) -> Option<ProbeCheck> {
+    let command = action.command.as_deref().unwrap_or_default();
+    let working_dir = at.container.working_dir.as_deref();
+    let argv = probe_argv(command, working_dir, &format!("{}.exec.command", at.path), at.programs, report)?;
+    Some(ProbeCheck::Exec { argv })
+}
+
+/// A page to get.
+pub(super) fn http(get: &HTTPGetAction, at: &Place<'_>, report: &mut Report<'_>) -> Option<ProbeCheck> {
     let path = format!("{}.httpGet", at.path);
     let port = port(&get.port, &format!("{path}.port"), at, report)?;
     let target = get.path.as_deref().filter(|target| !target.is_empty()).unwrap_or("/");

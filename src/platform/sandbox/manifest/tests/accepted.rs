@@ -129,12 +129,12 @@ fn reads_claims_volumes_users_and_mounts() {
 
 #[test]
 fn notes_what_is_left_out_with_its_place() {
-    let set = with_container("resources: {limits: {cpu: 1, memory: 1Gi}}\nimagePullPolicy: Always");
+    let set = with_container("resources: {requests: {cpu: 1, memory: 1Gi}}\nimagePullPolicy: Always");
     let accepted = accepted(&set);
-    let note = accepted.notes.iter().find(|note| note.path.ends_with("resources")).expect("noted");
-    assert_eq!((note.file.as_str(), note.line, note.column), ("set.yaml", 16, 11));
-    assert_eq!(note.path, "spec.template.spec.containers[0].resources");
-    assert_eq!(note.message, "not enforced in the sandbox");
+    let note = accepted.notes.iter().find(|note| note.path.ends_with("requests")).expect("noted");
+    assert_eq!((note.file.as_str(), note.line, note.column), ("set.yaml", 16, 23));
+    assert_eq!(note.path, "spec.template.spec.containers[0].resources.requests");
+    assert_eq!(note.message, "nothing is scheduled in the sandbox, so nothing is reserved");
     assert!(accepted.notes.iter().any(|note| note.path.ends_with("imagePullPolicy")));
 }
 

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crate::platform::sandbox::pod_spec::{Container, Probe, ProbeCheck};
+use crate::platform::sandbox::pod_spec::{Container, Limits, Probe, ProbeCheck, Rights};
 use crate::platform::sandbox::probe::{Change, Kind, ProbeState, Probes};
 
 const YES: Result<(), ()> = Ok(());
@@ -20,6 +20,7 @@ fn probe(success_threshold: u32, failure_threshold: u32) -> Probe {
 fn container() -> Container {
     Container {
         name: "db".into(),
+        image: None,
         argv: vec!["/bin/true".into()],
         working_dir: None,
         env: Vec::new(),
@@ -30,6 +31,12 @@ fn container() -> Container {
         readiness: None,
         liveness: None,
         startup: None,
+        rights: Rights::default(),
+        limits: Limits::default(),
+        is_sidecar: false,
+        post_start: None,
+        pre_stop: None,
+        stop_signal: None,
     }
 }
 

@@ -134,7 +134,7 @@ impl<'de> SeqAccess<'de> for One<Asker<'_>> {
 }
 
 /// The types that are objects of their own.
-const OBJECTS: [&str; 4] = ["StatefulSet", "Service", "Secret", "PersistentVolumeClaim"];
+const OBJECTS: [&str; 5] = ["StatefulSet", "Service", "Secret", "ConfigMap", "PersistentVolumeClaim"];
 
 struct Fields<'f> {
     of: Asker<'f>,
