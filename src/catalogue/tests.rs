@@ -71,7 +71,7 @@ fn all<'a>(path: &str, parameters: &'a [Parameter], found: &mut Vec<(String, &'a
 fn every_parameter_is_explained_and_no_type_is_unknown() {
     for entry in everything().iter().flat_map(|catalogue| &catalogue.entries) {
         let mut found = Vec::new();
-        all(&entry.name, &entry.parameters, &mut found);
+        all(entry.name, &entry.parameters, &mut found);
         for (path, parameter) in found {
             assert!(!parameter.meaning.is_empty(), "{path} has no meaning");
             assert!(!parameter.kind.contains("value"), "{path}: {}", parameter.kind);

@@ -116,14 +116,14 @@ fn members<'a>(args: &Init, found: &'a Found) -> Result<(&'a Container, Option<G
     let store = match args.store.as_deref() {
         Some("none") => None,
         Some(name) => draft::named(name, container),
-        None => match draft::guess(&Found { containers: vec![container.clone()], ..found.clone() }) {
-            Some((_, guess)) => Some(guess),
-            None => {
+        None => {
+            let alone = Found { containers: vec![container.clone()], ..found.clone() };
+            draft::guess(&alone).map(|(_, guess)| guess).or_else(|| {
                 let mut known = crate::catalogue::store_names();
                 known.push("none");
                 draft::named(&ask::one_of("Which store is it?", &known, "none"), container)
-            }
-        },
+            })
+        }
     };
     Ok((container, store))
 }

@@ -12,17 +12,12 @@ use super::exit::Exit;
 
 /// `seatrial man [DIR]`
 pub(super) fn man(args: &Man) -> Exit {
-    let told = match &args.folder {
-        Some(folder) => {
-            pages(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))
-        }
-        None => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-            rendered
-                .map(|()| console::data(String::from_utf8_lossy(&page)))
-                .map_err(|error| error.to_string())
-        }
+    let told = if let Some(folder) = &args.folder {
+        pages(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))
+    } else {
+        let mut page = Vec::new();
+        let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+        rendered.map(|()| console::data(String::from_utf8_lossy(&page))).map_err(|error| error.to_string())
     };
     match told {
         Ok(()) => Exit::Pass,

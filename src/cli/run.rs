@@ -70,8 +70,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
         }
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
-        let Scene { experiment, given, warnings, .. } =
-            scene::experiment(&args.files, Some(&known.spec))?;
+        let Scene { experiment, given, warnings, .. } = scene::experiment(&args.files, Some(&known.spec))?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
         torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
         if !args.quiet {
@@ -202,9 +201,9 @@ fn experiment_in(
             recorded::write(&journal, &judgement, folder);
             let images = args.files.images.iter().map(|image| ("--image", image.to_argument()));
             let kept = args.sandbox.iter().map(|name| ("--sandbox", name.into()));
-            let place = images.chain(kept).flat_map(|(option, value)| {
-                [option.to_owned(), value.to_string_lossy().into_owned()]
-            });
+            let place = images
+                .chain(kept)
+                .flat_map(|(option, value)| [option.to_owned(), value.to_string_lossy().into_owned()]);
             let place = place.collect();
             step_summary::append(&judgement, args, folder, place);
             recorded::tell(&judgement, args.quiet);

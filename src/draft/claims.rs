@@ -8,7 +8,7 @@ use crate::experiment::duration::format;
 use crate::fault::Repeated;
 
 /// How long a target may take to come back where nothing of Kubernetes waits longer.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// How long clients may be without a leader where an election is all that has to happen.
 const OUTAGE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use crate::spec::API_VERSION;
 /// For how long a fault stays that does not need longer to be felt.
 const LASTING: Duration = Duration::from_secs(20);
 /// For how long a target may be beyond what ends the run, where nobody means it to be.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whether the group may lose its majority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

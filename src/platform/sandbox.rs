@@ -258,7 +258,8 @@ pub fn hidden_main(name: &str, arguments: impl IntoIterator<Item = std::ffi::OsS
 /// Unpacks each image once, for all pods.
 fn unpack_images(spec: &SetSpec, dir: &StateDir, is_root: bool) -> Result<(), SandboxError> {
     for ImageFile { name, file, id } in &spec.images {
-        let failed = |source| SandboxError::Image { name: name.clone(), file: file.clone(), source };
+        let failed =
+            |source| SandboxError::Image { name: name.clone(), file: file.clone(), source: Box::new(source) };
         let folder = dir.image(id);
         fs::create_dir_all(&folder).map_err(|source| dir.error(source))?;
         let mut image = image::open(file, name, Bounds::default()).map_err(failed)?;

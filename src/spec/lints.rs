@@ -23,7 +23,7 @@ use super::document::Document;
 use super::problem::Problem;
 use super::rules::Broken;
 use super::{TargetFacts, told, tree_of};
-use crate::experiment::{Experiment, Extent, Step, Work};
+use crate::experiment::{Alternative, Experiment, Extent, Step, Work};
 use crate::fault::Fault;
 use crate::yaml::nearest;
 use crate::yaml::tree::{Node, Segment};

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use seatrial::platform::Cluster as _;
 use seatrial::platform::sandbox::Sandbox;
 use seatrial::platform::sandbox::image::{Given, full_name};
 use seatrial::platform::sandbox::manifest::{Document, Programs, on_this_machine, read_with};

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use seatrial::platform::Cluster as _;
 use seatrial::platform::sandbox::pod_spec::{EmptyDir, Hook, Mount, ProbeCheck, SetSpec};
 
 use crate::sandbox_fixture::{Fixture, mount, probe, shell, shell_set};

@@ -1,6 +1,7 @@
 //! What the processes of a pod may do, and how much they may take.
 
 use seatrial::host::cgroup::limits::Available;
+use seatrial::platform::Cluster as _;
 use seatrial::platform::sandbox::pod_spec::{EmptyDir, Limits, Rights};
 
 use crate::sandbox_fixture::{Fixture, mount, shell_set, with_claim};

@@ -70,7 +70,7 @@ pub enum SandboxError {
         /// The archive.
         file: PathBuf,
         /// Why.
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// The sandbox's first process could not be started, or ended before it was ready.
     #[error("the sandbox did not start: {0}")]
