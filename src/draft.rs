@@ -12,7 +12,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use crate::api::Snapshot;
+use crate::api::{Ordinal, Pod, PodPhase, Snapshot};
 use crate::experiment::Store;
 use crate::fault::Listed;
 use crate::plan;
@@ -98,9 +98,25 @@ fn refusals(text: &str, found: &Found) -> Result<Vec<String>, String> {
         namespace: "default".into(),
         replicas: found.replicas,
         first_ordinal: found.first,
+        pods: (found.first..found.first + found.replicas).map(|ordinal| pod(found, ordinal)).collect(),
         ..Snapshot::default()
     };
     Ok(plan::preview(&experiment, &snapshot, None, 0).refusals)
+}
+
+/// A member as it is when all is well, on a node of its own.
+fn pod(found: &Found, ordinal: Ordinal) -> Pod {
+    Pod {
+        name: format!("{}-{ordinal}", found.name),
+        ordinal,
+        uid: String::new(),
+        ip: None,
+        node: format!("node-{ordinal}"),
+        phase: PodPhase::Running,
+        ready: true,
+        revision: None,
+        containers: Vec::new(),
+    }
 }
 
 impl Found {

@@ -45,7 +45,7 @@ fn example(store: &Store) -> String {
     let name = store.name();
     let secrets = if written_secrets(name) {
         format!(
-            "      # Secrets of the target's namespace, where it wants TLS or a user: one with\n\
+            "      # Secrets of the target's namespace, for TLS or for a user: one with\n\
              \x20     # ca.crt, and tls.crt and tls.key where it wants a client's certificate;\n\
              \x20     # one with username and password.\n\
              \x20     # tls: {{secret: {name}-client-tls}}\n\

@@ -190,7 +190,7 @@ seatrial run experiment.yaml statefulset.yaml --seed 7
             let mut run = judgement(vec![claim(hostile, "durability", "Fail")]);
             run.experiment = hostile.into();
             run.headline = hostile.into();
-            run.environment = hostile.into();
+            run.environment = format!("sandbox, {hostile}");
             run.claims[0].sentence = hostile.into();
             run.steps[0].step = hostile.into();
             run.steps[0].proof = Some(hostile.into());

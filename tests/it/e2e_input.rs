@@ -40,7 +40,7 @@ const IN_CLUSTERS: [(&str, usize, usize); 10] = [
     ("experiments/workers/claim-lost.yaml", 1, 2),
     ("experiments/workers/detach-stuck.yaml", 2, 2),
     ("experiments/workers/node-off.yaml", 1, 2),
-    ("experiments/workers/provision-block.yaml", 2, 0),
+    ("experiments/workers/provision-block.yaml", 1, 0),
 ];
 
 #[test]

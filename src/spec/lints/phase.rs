@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Case, held};
-use crate::experiment::{Budget, duration};
+use crate::experiment::{Budget, Work, duration};
 use crate::spec::rules::{Broken, at, within};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
@@ -46,6 +46,14 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
 fn outages(case: &Case<'_>, index: usize, budget: &Budget) -> Vec<Broken> {
     let meant =
         || case.faults().filter(|(_, step, ..)| budget.step.as_ref().is_none_or(|name| *name == step.name));
+    let acts = case.experiment.steps.iter().any(|step| {
+        let is_meant = budget.step.as_ref().is_none_or(|name| *name == step.name);
+        is_meant && step.works().any(|work| matches!(work, Work::Action(_)))
+    });
+    // Nobody knows how long an action takes.
+    if acts {
+        return Vec::new();
+    }
     // What happens once is felt until the target has recovered. Steps that overlap are one time without a break.
     let each: Option<Duration> = meant().map(|(_, _, one, _)| held(one)).sum();
     let all: Option<Duration> = meant().map(|(_, step, one, _)| Some(held(one)? * step.repeat.times)).sum();
