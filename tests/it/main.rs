@@ -52,6 +52,7 @@ mod e2e_secure;
 mod e2e_texts;
 mod e2e_unseen;
 mod e2e_user;
+mod gallery;
 mod kill_host;
 mod kill_soak;
 mod node_detach;
