@@ -1,16 +1,16 @@
 # `make test` installs what the tests need and runs them, as continuous integration does.
 
-.PHONY: build test test-long test-cluster scale lint install kernel fuzz
+.PHONY: build test test-long test-cluster gallery gallery-pages scale lint install kernel fuzz
 
 # Tests make namespaces and filesystems, which takes root: of `cargo test`, only the test programs get it.
 ifneq ($(shell id -u),0)
 sudo := sudo
 host := $(shell rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-test test-long test-cluster scale: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
+test test-long test-cluster gallery gallery-pages scale: export CARGO_TARGET_$(host)_RUNNER := sudo --preserve-env
 endif
 
 # A test says where it failed; how it got there through the test framework is the same each time.
-test test-long test-cluster: export RUST_BACKTRACE = 0
+test test-long test-cluster gallery gallery-pages: export RUST_BACKTRACE = 0
 
 include tests/cluster/cluster.mk
 export SEATRIAL_CACHE
@@ -43,6 +43,15 @@ test-long: kernel
 test-cluster: install
 	$(call with_cluster,$(call cluster_tests,3) cluster_)
 
+# Makes reports/ anew from every shipped experiment: here, in a Kubernetes, and in the virtual machine. Two hours. The journals
+# are kept in the cache: `make gallery-pages` makes the pages of them anew, after a change of what these look like.
+gallery gallery-pages: export SEATRIAL_GALLERY = $(SEATRIAL_CACHE)/gallery
+gallery-pages: install
+	$(call cluster_tests,1) gallery::
+gallery: kernel
+	$(call with_cluster,$(call cluster_tests,2) e2e_experiments:: && \
+	  $(call cluster_tests,2) $(shown_cluster_tests) && $(call cluster_tests,1) vm_experiments:: && $(call cluster_tests,1) gallery::)
+
 # Prints what a fault on 1,000 of 5,000 simulated pods on 1,000 nodes takes; an optimised program does it.
 SCALE ?= 1000,5000,1000
 scale: install cluster-build
@@ -53,6 +62,9 @@ scale: install cluster-build
 cluster_tests = cargo test --all-features --test it -- --test-threads=$(1)
 short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluster_pods:: cluster_rights:: cluster_run:: \
   cluster_secure:: cluster_soak::
+shown_cluster_tests = cluster_attach::etcd_ cluster_attach::workers_ cluster_claims::a_claim_is_lost_with \
+  cluster_nodes::a_volume_that cluster_nodes::a_machine_that_is_off_is_given_up cluster_stores::long::a_standby \
+  cluster_stores::long::a_member
 comparison = cluster_run::the_same_experiments
 long = ::long::
 

@@ -10,8 +10,9 @@ use crate::cluster_faults::{LONG, Runner, spec, words};
 use crate::cluster_fixture::{Cluster, Held, Namespace, PATIENCE, eventually};
 use crate::cluster_nodes::Agreement;
 use crate::cluster_rig::{allow, breaker_of_pods, experiment, install};
-use crate::cluster_run_fixture::Scene;
+use crate::cluster_run_fixture::{Scene, shipped_name};
 use crate::e2e_fixture::text_of;
+use crate::gallery;
 
 /// Three members with two volumes each.
 const SET: &str = r"
@@ -306,10 +307,12 @@ spec:
 fn passes(cluster: &Held, purpose: &str, file: &str) -> String {
     let scene = Scene::of(cluster, purpose, file);
     let _agreed = Agreement::give(&scene, "seatrial-runner-admission");
-    scene.run("blocked", file, &[]).exits(0);
+    let name = shipped_name(file);
+    scene.run(&name, file, &[]).exits(0);
+    gallery::show(file, &scene.path(&name));
     assert_eq!(policies(cluster, &scene.namespace), Vec::<String>::new());
     scene.nothing_is_left();
-    text_of(&scene.path("blocked").join("journal.jsonl"))
+    text_of(&scene.path(&name).join("journal.jsonl"))
 }
 
 /// The shipped experiment of volumes.

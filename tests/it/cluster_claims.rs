@@ -5,8 +5,9 @@ use seatrial::api::{ApiFault, DisruptionBudgets, InjectionSpec, InjectionState, 
 use crate::cluster_attach::{backup, set_up};
 use crate::cluster_faults::{LONG, Runner, spec, words};
 use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
-use crate::cluster_run_fixture::Scene;
+use crate::cluster_run_fixture::{Scene, shipped_name};
 use crate::e2e_fixture::text_of;
+use crate::gallery;
 
 const CLAIM_LOST: &str = "experiments/workers/claim-lost.yaml";
 const ROLE: &str = "seatrial-runner-claims";
@@ -40,12 +41,14 @@ fn a_claim_is_lost_with_its_pod_where_that_is_allowed_and_the_member_comes_back_
     assert_eq!([0, 1, 2].map(|ordinal| uids(&scene, ordinal)), before, "nothing is deleted");
 
     agree(&scene);
-    let done = scene.run("agreed", CLAIM_LOST, &[]).exits(0);
+    let name = shipped_name(CLAIM_LOST);
+    let done = scene.run(&name, CLAIM_LOST, &[]).exits(0);
     done.says("warning: step lose-claim destroys data: claimDelete deletes claims");
     let after = [0, 1, 2].map(|ordinal| uids(&scene, ordinal));
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]), "nobody else is touched");
     assert!(after[1].iter().zip(&before[1]).all(|(after, before)| after != before), "{after:?}");
-    let journal = text_of(&scene.path("agreed").join("journal.jsonl"));
+    gallery::show(CLAIM_LOST, &scene.path(&name));
+    let journal = text_of(&scene.path(&name).join("journal.jsonl"));
     assert!(journal.contains("pod workers-1 is terminating or gone"), "the proof");
     scene.nothing_is_left();
 }

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use crate::cluster_fixture::{Cluster, Held, PATIENCE, eventually};
-use crate::cluster_run_fixture::{LEADER_CUT, Scene};
+use crate::cluster_run_fixture::{LEADER_CUT, Scene, shipped_name};
+use crate::gallery;
 
 /// Agrees for the runners of a namespace; taken back at the end.
 pub struct Agreement<'a> {
@@ -60,12 +61,13 @@ fn a_stopped_kubelet_makes_its_node_not_ready_and_goes_on() {
 fn a_volume_that_does_not_leave_a_node_keeps_its_member_waiting_on_another_one() {
     let cluster = Cluster::installed_alone();
     let file = "experiments/workers/detach-stuck.yaml";
+    let name = shipped_name(file);
     let scene = Scene::of(&cluster, "nodes-stuck", file);
     let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
     let node = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
     let volume =
         scene.namespace.kubectl(["get", "pvc", "data-workers-1", "--output=jsonpath={.spec.volumeName}"]);
-    scene.create("stuck", file, &[]);
+    scene.create(&name, file, &[]);
     eventually("the new pod waits for its volume", PATIENCE * 2, || {
         let events =
             ["get", "events", "--field-selector=involvedObject.name=workers-1,reason=FailedAttachVolume"];
@@ -76,9 +78,10 @@ fn a_volume_that_does_not_leave_a_node_keeps_its_member_waiting_on_another_one()
          {{.status.attached}}{{end}}"
     );
     assert_eq!(cluster.kubectl(["get", "volumeattachments", &attached]), format!("{node} true"));
-    let status = scene.wait_over("stuck");
+    let status = scene.wait_over(&name);
     assert_eq!(status["verdict"], "Pass", "{status}");
-    let journal = scene.journal("stuck");
+    let journal = scene.journal(&name);
+    gallery::show(file, &scene.report(&name));
     assert!(journal.contains("umount is answered EBUSY"), "the proof is on record");
     scene.nothing_is_left();
 }
@@ -89,18 +92,22 @@ const NODE_OFF: &str = "experiments/workers/node-off.yaml";
 /// waited for at most.
 fn with_a_machine_that_is_off(purpose: &str, changes: &[(&str, &str)]) -> u64 {
     let cluster = Cluster::installed_alone();
+    let name = shipped_name(NODE_OFF);
     let scene = Scene::of(&cluster, purpose, NODE_OFF);
     let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
     let node = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
-    scene.create("powerless", NODE_OFF, changes);
+    scene.create(&name, NODE_OFF, changes);
     eventually("the baseline is over", PATIENCE, || {
-        (scene.status("powerless")["phase"] == "Faulting").then_some(())
+        (scene.status(&name)["phase"] == "Faulting").then_some(())
     });
     cluster.power_off(&node);
     let status = eventually("the run is over", PATIENCE * 8, || {
-        Some(scene.status("powerless")).filter(|status| status["phase"] == "Judged")
+        Some(scene.status(&name)).filter(|status| status["phase"] == "Judged")
     });
-    let judgement = scene.judgement("powerless");
+    let judgement = scene.judgement(&name);
+    if changes.is_empty() {
+        gallery::show(NODE_OFF, &scene.report(&name));
+    }
     assert_eq!(status["verdict"], "Pass", "{:#}", judgement["steps"]);
     let there = scene.namespace.kubectl(["get", "pod", "workers-1", "--output=jsonpath={.spec.nodeName}"]);
     assert_ne!(there, node, "the member runs on another machine");

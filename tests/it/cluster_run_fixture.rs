@@ -22,6 +22,13 @@ pub struct Scene<'a> {
     pub desk: Desk,
 }
 
+/// The name of a shipped experiment: its store and what happens to it.
+pub fn shipped_name(file: &str) -> String {
+    let path = Path::new(file);
+    let folder = path.parent().and_then(Path::file_name).expect("a folder of one store").display();
+    format!("{folder}-{}", path.file_stem().expect("a name").display())
+}
+
 impl<'a> Scene<'a> {
     /// Applies the StatefulSet of a shipped experiment as it is and waits until it is Ready.
     pub fn of(cluster: &'a Held, purpose: &str, file: &str) -> Self {
@@ -42,9 +49,7 @@ impl<'a> Scene<'a> {
         let text = text_of(&shipped(file));
         let (experiment, _) = text.split_once("\n---\n").expect("the experiment is the first document");
         let mut experiment = experiment.to_owned();
-        let file_of = Path::new(file);
-        let folder = file_of.parent().and_then(Path::file_name).expect("a folder of one store").display();
-        let shipped_name = format!("name: {folder}-{}", file_of.file_stem().expect("a name").display());
+        let shipped_name = format!("name: {}", shipped_name(file));
         for (from, to) in changes.iter().chain(&[(shipped_name.as_str(), format!("name: {name}").as_str())]) {
             assert!(experiment.contains(from), "{file} has no `{from}`");
             experiment = experiment.replace(from, to);
@@ -104,7 +109,8 @@ impl<'a> Scene<'a> {
         serde_json::from_str(&text_of(&self.report(name).join("report.json"))).expect("the report is JSON")
     }
 
-    fn report(&self, name: &str) -> PathBuf {
+    /// The folder with the kept journal of the Experiment `name` and the reports on it.
+    pub fn report(&self, name: &str) -> PathBuf {
         let out = self.desk.path(&format!("kept-{name}"));
         let folder = out.to_str().expect("a plain path");
         self.seatrial(&["report", name, "--on", "kubernetes", "--quiet", "--out", folder]);

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster_fixture::{Cluster, Held};
 use crate::cluster_nodes::Agreement;
-use crate::cluster_run_fixture::Scene;
+use crate::cluster_run_fixture::{Scene, shipped_name};
 use crate::e2e_fixture::text_of;
 use crate::e2e_recorded::{claim, report_in};
+use crate::gallery;
 
 /// The name that the experiments ask for.
 const IMAGE: &str = "docker.io/library/postgres:15";
@@ -107,12 +108,14 @@ mod long {
         let _agreed = Agreement::give(&scene, "seatrial-runner-nodes");
         let node = || scene.namespace.kubectl(["get", "pod", pod, "--output=jsonpath={.spec.nodeName}"]);
         let before = node();
-        scene.run("lost", file, &[]).exits(0);
+        let name = shipped_name(file);
+        scene.run(&name, file, &[]).exits(0);
+        gallery::show(file, &scene.path(&name));
         assert_ne!(node(), before, "it runs on another node");
-        let report = report_in(&scene.path("lost"));
+        let report = report_in(&scene.path(&name));
         let waited = claim(&report, "attachLatency")["phases"].to_string();
         assert!(waited.contains("highest"), "how long it waited for its volume is told: {waited}");
-        let journal = text_of(&scene.path("lost").join("journal.jsonl"));
+        let journal = text_of(&scene.path(&name).join("journal.jsonl"));
         assert!(journal.contains("umount is answered EBUSY"), "the proof is on record");
         scene.nothing_is_left();
     }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::e2e_fixture::{Desk, Done, Seat, experiments_in, shipped, text_of};
+use crate::e2e_fixture::{Desk, Done, Seat, experiments_in, inside, shipped, text_of};
 use crate::e2e_recorded::{all_reverted, recorded, report_in};
+use crate::gallery;
 use crate::node_shaping::kernel_has_netem;
 use crate::vm;
 
@@ -29,6 +30,7 @@ fn passes(file: &str) -> Desk {
     assert!(done.out.starts_with("PASS  ") && !done.out.contains(" on no member"), "{}", done.out);
     let report = report_in(&desk.path("out"));
     assert!(report["workload"]["ok"].as_u64() > Some(500), "clients were served: {}", report["workload"]);
+    gallery::show(file, &desk.path("out"));
     desk
 }
 
@@ -54,21 +56,12 @@ fn quickstart_passes() {
     let run = recorded();
     assert!(run.done.out.starts_with("PASS  quickstart"), "{}", run.done.out);
     all_reverted(&run.folder);
+    gallery::show("experiments/quickstart.yaml", &run.folder);
 }
 
 #[test]
 fn etcd_leader_cut_passes() {
     passes("experiments/etcd/leader-cut.yaml");
-}
-
-#[test]
-fn etcd_slow_fsync_passes() {
-    passes("experiments/etcd/slow-fsync.yaml");
-}
-
-#[test]
-fn etcd_disk_stall_passes() {
-    passes("experiments/etcd/disk-stall.yaml");
 }
 
 /// Where the kernel lacks netem, which tc is asked for, nothing is broken and the command says what to do.
@@ -83,14 +76,27 @@ fn is_refused_without_netem(file: &str, step: &str, fault: &str) {
 }
 
 #[test]
-fn etcd_slow_and_lossy_networks_are_refused_by_a_kernel_without_netem() {
-    if kernel_has_netem() {
-        passes("experiments/etcd/slow-network.yaml");
-        passes("experiments/etcd/lossy-network.yaml");
-        return;
+fn etcd_slow_network_passes_or_is_refused_by_a_kernel_without_netem() {
+    if !kernel_has_netem() {
+        return is_refused_without_netem("experiments/etcd/slow-network.yaml", "slow-leader", "networkDelay");
     }
-    is_refused_without_netem("experiments/etcd/slow-network.yaml", "slow-leader", "networkDelay");
-    is_refused_without_netem("experiments/etcd/lossy-network.yaml", "lossy-leader", "networkLoss");
+    let proof = proof_in(&passes("experiments/etcd/slow-network.yaml"));
+    let shortest = number_before(" to ", &proof);
+    assert!(proof.starts_with("netem on eth0: ") && shortest > 39.0, "{proof}");
+}
+
+#[test]
+fn etcd_lossy_network_passes_or_is_refused_by_a_kernel_without_netem() {
+    if !kernel_has_netem() {
+        return is_refused_without_netem(
+            "experiments/etcd/lossy-network.yaml",
+            "lossy-leader",
+            "networkLoss",
+        );
+    }
+    let proof = proof_in(&passes("experiments/etcd/lossy-network.yaml"));
+    let [came, lost] = [" packets came", " lost"].map(|words| number_before(words, &proof));
+    assert!(proof.starts_with("netem on eth0: ") && (0.05..0.2).contains(&(lost / came)), "{proof}");
 }
 
 /// What the report of a run says to prove its only step, which was in force for all of its time and is taken back.
@@ -163,15 +169,6 @@ fn etcd_power_cut_passes() {
 }
 
 #[test]
-fn postgres_slow_fsync_passes() {
-    let run = passes("experiments/postgres/slow-fsync.yaml");
-    let budgets = [(r#""max":"1s""#, r#""max":"51ms""#), (r#""max":"3s""#, r#""max":"1ms""#)];
-    let claims =
-        ["half of the commits take that long, and no longer than a user waits", "standbys are not late"];
-    fails_with(&run, &budgets, &claims);
-}
-
-#[test]
 fn postgres_power_cut_passes() {
     let run = passes("experiments/postgres/power-cut.yaml");
     let budgets = [(r#""recoverWithin":"25s""#, r#""recoverWithin":"100ms""#)];
@@ -211,11 +208,7 @@ fn every_shipped_experiment_is_run_by_a_test() {
     let in_cluster = ["attach", "claims", "nodes", "stores"]
         .map(|name| text_of(&shipped(&format!("tests/it/cluster_{name}.rs"))));
     for file in experiments_in("experiments") {
-        let name = file
-            .strip_prefix(env!("CARGO_MANIFEST_DIR"))
-            .expect("it is in the repository")
-            .display()
-            .to_string();
+        let name = inside(&file);
         let is_run = here.contains(&format!("passes(\"{name}\")"))
             || name == "experiments/quickstart.yaml"
             || in_cluster.iter().any(|tests| tests.contains(&format!("\"{name}\"")))
@@ -248,6 +241,7 @@ fn every_bug_is_caught_by_the_check_meant_for_it() {
             .collect();
         // What is lost is often read stale as well: others may fail beside it.
         assert!(failed.contains(&sli), "{} is caught by {failed:?}", file.display());
+        gallery::show(&inside(&file), &desk.path("out"));
     }
 }
 
@@ -268,6 +262,25 @@ fn without_its_bug_every_experiment_passes() {
 /// Those that take longer than continuous integration has: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn etcd_slow_fsync_passes() {
+        passes("experiments/etcd/slow-fsync.yaml");
+    }
+
+    #[test]
+    fn etcd_disk_stall_passes() {
+        passes("experiments/etcd/disk-stall.yaml");
+    }
+
+    #[test]
+    fn postgres_slow_fsync_passes() {
+        let run = passes("experiments/postgres/slow-fsync.yaml");
+        let budgets = [(r#""max":"1s""#, r#""max":"51ms""#), (r#""max":"3s""#, r#""max":"1ms""#)];
+        let claims =
+            ["half of the commits take that long, and no longer than a user waits", "standbys are not late"];
+        fails_with(&run, &budgets, &claims);
+    }
 
     #[test]
     fn etcd_disk_throttle_passes() {

@@ -144,6 +144,12 @@ pub fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// The path of a file within the repository.
+pub fn inside(file: &Path) -> String {
+    let path = file.strip_prefix(env!("CARGO_MANIFEST_DIR")).expect("it is in the repository");
+    path.to_str().expect("a plain name").to_owned()
+}
+
 /// Its text.
 pub fn text_of(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -55,7 +55,7 @@ mod e2e_texts;
 mod e2e_unseen;
 mod e2e_user;
 mod e2e_write;
-mod image_fixture;
+mod gallery;
 mod kill_host;
 mod kill_soak;
 mod node_detach;

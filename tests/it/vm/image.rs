@@ -100,8 +100,8 @@ impl Kernel {
     }
 }
 
-/// Makes it, in a file without a name.
-pub fn make(kernel: &Kernel) -> File {
+/// Makes it, in a file without a name; with a real store besides the built-in one where whole experiments are run.
+pub fn make(kernel: &Kernel, with_etcd: bool) -> File {
     let mut image =
         Image { archive: BufWriter::new(tempfile::tempfile().expect("a file")), seen: BTreeSet::new() };
     image.text("/init", include_str!("init.sh"));
@@ -114,6 +114,13 @@ pub fn make(kernel: &Kernel) -> File {
     }
     for file in experiments_in("experiments/refkv") {
         image.file(&file, &file);
+    }
+    if with_etcd {
+        let path = find("etcd");
+        image.program(&path, &path);
+        for file in experiments_in("experiments/etcd") {
+            image.file(&file, &file);
+        }
     }
     let stripped = tempfile::tempdir().expect("a temporary folder");
     let own = std::env::current_exe().expect("this is a program");
