@@ -30,8 +30,10 @@ pub(super) fn of(found: &Found, choice: &Choice<'_>, parameters: &Parameters, lo
     let mut text = format!(
         "# {name}: {}.\n\
          #\n\
-         # Hits {} of StatefulSet {set}, which has {replicas} replica{}. Written by `seatrial init` to be changed: each number\n\
-         # below is a promise, and only you know which ones your users were given.\n\
+         # Hits {} of StatefulSet {set}, which has {replicas} replica{}.\n\
+         #\n\
+         # Written by `seatrial init` to be changed: each number below is a promise, and only you know which ones your users\n\
+         # were given.\n\
          #\n",
         listed.summary,
         parameters.whom,

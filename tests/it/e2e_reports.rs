@@ -211,6 +211,7 @@ fn quiet_prints_the_verdict_only() {
 /// The quickstart with a short pause of one member in place of its cut.
 fn short() -> String {
     patient_quickstart_with(&[
+        ("  name: quickstart\n", "  name: quickstart\n  annotations: {seatrial.dev/accept: never-broken}\n"),
         ("      for: 8s\n", "      for: 2s\n"),
         ("- name: cut-leader", "- name: pause"),
         ("networkPartition: {isolate: {role: leader}}", "processPause: {members: {ordinals: [2]}}"),

@@ -87,12 +87,15 @@ impl Layer {
     }
 }
 
-/// busybox, as the image of that name has it, with a user `web`.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:1234:2345:web:/srv:/bin/sh\n\
+                      postgres:x:999:999::/var/lib/postgresql:/bin/sh\n";
+
+/// busybox, as the image of that name has it, with two users.
 pub fn busybox() -> Layer {
     let mut layer = Layer::new()
         .folder("tmp", 0, 0o1777)
         .folder("srv", 1234, 0o755)
-        .file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\nweb:x:1234:2345:web:/srv:/bin/sh\n")
+        .file("etc/passwd", 0o644, PASSWD)
         .file("etc/group", 0o644, "root:x:0:\nweb:x:2345:\nlogs:x:77:web\n")
         .of_host(Path::new("/bin/busybox"), Path::new("/bin/busybox"));
     for applet in [

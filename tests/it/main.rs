@@ -56,6 +56,7 @@ mod e2e_unseen;
 mod e2e_user;
 mod e2e_write;
 mod gallery;
+mod image_fixture;
 mod kill_host;
 mod kill_soak;
 mod node_detach;

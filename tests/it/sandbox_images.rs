@@ -211,11 +211,6 @@ fn postgres_runs_from_an_image_as_its_own_user() {
     let version = newest.file_name().and_then(|name| name.to_str()).expect("a number").to_owned();
     let start = "#!/bin/sh\nset -e\ntest -e /data/base || initdb --pgdata=/data/base --username=postgres --auth=trust --no-sync\nexec postgres -D /data/base -c listen_addresses='*' -c unix_socket_directories=/tmp -c dynamic_shared_memory_type=mmap \"$@\"\n";
     let mut layer = busybox()
-        .file(
-            "etc/passwd",
-            0o644,
-            "root:x:0:0::/root:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n",
-        )
         .folder("var/lib/postgresql", 999, 0o755)
         .file("start.sh", 0o755, start)
         .tree(&Path::new("/usr/share/postgresql").join(&version));
