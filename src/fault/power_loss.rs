@@ -83,12 +83,12 @@ impl Kind for PowerLoss {
     }
 
     fn needs_sandbox(&self) -> Option<&'static str> {
-        match self.unsynced {
-            Unsynced::Lost => None,
-            Unsynced::Torn => Some(
-                "writes are torn only on volumes that a sandbox makes for it: write unsynced: lost, or run it in a sandbox",
-            ),
-        }
+        Some(match self.unsynced {
+            Unsynced::Lost => "an agent does not find the block devices of volumes: run it in a sandbox",
+            Unsynced::Torn => {
+                "writes are torn only on volumes that a sandbox makes for it: run it in a sandbox"
+            }
+        })
     }
 
     fn resolve(&self, chooser: &mut dyn Chooser) -> Result<Resolved, String> {

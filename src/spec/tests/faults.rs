@@ -203,14 +203,16 @@ fn destroys_nothing_unless_the_document_says_that_it_is_meant_and_warns_then() {
 }
 
 #[test]
-fn says_that_torn_writes_need_a_sandbox() {
+fn says_that_a_power_loss_needs_a_sandbox() {
     let step = |said: &str| {
         let fault = format!("powerLoss: {{members: {{ordinals: [1]}}{said}}}");
         let step = format!("    - {{name: power, at: 9m, fault: {{{fault}}}}}\n  hypothesis:");
         experiment(&document(&GOOD.replace("  hypothesis:", &step))).unwrap().needs_sandbox()
     };
-    assert_eq!(step(""), None);
-    assert_eq!(step(", unsynced: lost"), None);
+    for said in ["", ", unsynced: lost"] {
+        let why = step(said).expect("no agent finds the devices");
+        assert!(why.starts_with("step power: powerLoss: an agent does not find the block devices"), "{why}");
+    }
     let why = step(", unsynced: torn").expect("no cluster has such volumes");
     assert!(
         why.starts_with("step power: powerLoss: writes are torn only on volumes that a sandbox makes"),
