@@ -28,14 +28,6 @@ pub const HANDED_OUT: &str = "handed out: ";
 /// Names the folder in which journals are kept, where the gallery is made of them.
 const MAKE: &str = "SEATRIAL_GALLERY";
 
-/// Those that need a kernel with netem: an emulated machine takes a quarter of an hour and more for each.
-const NOT_YET: [&str; 4] = [
-    "experiments/etcd/lossy-network.yaml",
-    "experiments/etcd/slow-network.yaml",
-    "experiments/refkv/lossy-network.yaml",
-    "experiments/refkv/slow-network.yaml",
-];
-
 /// How much it may be for git to carry.
 const MOST_BYTES: u64 = 12 << 20;
 
@@ -49,7 +41,7 @@ pub fn show(file: &str, run: &Path) {
     } else if let Some(kept) = kept(file) {
         fs::create_dir_all(&kept).expect("the folder can be made");
         fs::copy(run.join(JOURNAL), kept.join(JOURNAL)).expect("every run has it");
-    } else if !NOT_YET.contains(&file) {
+    } else {
         assert_eq!(outline(run), outline(&place(file)), "{file} is not what reports/ shows: make gallery");
     }
 }
@@ -152,8 +144,7 @@ fn index() -> String {
 
 /// The shipped experiments, by their paths in the repository.
 fn shown() -> Vec<String> {
-    let all = experiments_in("experiments");
-    all.iter().map(|file| inside(file)).filter(|file| !NOT_YET.contains(&file.as_str())).collect()
+    experiments_in("experiments").iter().map(|file| inside(file)).collect()
 }
 
 /// It is the last that `make gallery` does.
