@@ -98,7 +98,7 @@ lint:
 # PostgreSQL's own programs come into /usr/lib/postgresql/VERSION/bin, where tests look for them. Its package would make a
 # database and run it as a service, unless it finds this setting, which is there for as long as the installation takes.
 no_database = /etc/postgresql-common/createcluster.d/seatrial-tests.conf
-packages = etcd-server postgresql nftables busybox-static e2fsprogs iproute2 \
+packages = etcd-server postgresql nftables busybox-static e2fsprogs xfsprogs iproute2 \
   etcd-client containerd runc containernetworking-plugins qemu-system-x86 kmod dmsetup
 install:
 	@missing=""; \

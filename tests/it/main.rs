@@ -82,6 +82,7 @@ mod node_slow;
 mod node_stall;
 mod node_throttle;
 mod node_writer;
+mod node_xfs;
 mod purity;
 mod sandbox_change;
 mod sandbox_config;

@@ -18,7 +18,7 @@ fn must(program: &str, arguments: &[&str]) {
     assert!(status.success(), "{program} {arguments:?}");
 }
 
-/// An ext4 image, mounted through a loop device.
+/// An ext4 or xfs image, mounted through a loop device.
 pub struct Disk {
     pub image: PathBuf,
     pub mount: PathBuf,
@@ -34,13 +34,21 @@ impl Disk {
         Self::made(folder, size, &[])
     }
 
-    /// One that is made with these options.
+    /// An ext4 that is made with these options.
     pub fn made(folder: &Path, size: u64, options: &[&str]) -> Self {
+        Self::by("mkfs.ext4", folder, size, &[options, &["-q", "-F"]].concat())
+    }
+
+    /// An xfs of the smallest size that its programs make.
+    pub fn xfs(folder: &Path) -> Self {
+        Self::by("mkfs.xfs", folder, 300 << 20, &["-q", "-f"])
+    }
+
+    fn by(program: &str, folder: &Path, size: u64, options: &[&str]) -> Self {
         let disk = Self { image: folder.join("disk.img"), mount: folder.join("disk") };
         File::create(&disk.image).expect("writable").set_len(size).expect("writable");
         fs::create_dir(&disk.mount).expect("writable");
-        let image = ["-q", "-F", disk.image.to_str().expect("text")];
-        must("mkfs.ext4", &[options, &image].concat());
+        must(program, &[options, &[disk.image.to_str().expect("text")]].concat());
         disk.mount();
         disk
     }
@@ -52,7 +60,7 @@ impl Disk {
         );
     }
 
-    fn unmount(&self) {
+    pub fn unmount(&self) {
         must("umount", &[self.mount.to_str().expect("text")]);
     }
 
@@ -128,7 +136,7 @@ fn a_power_loss_forgets_what_was_not_synced_and_is_proven_by_markers() {
 }
 
 /// Markers of power cuts that are on a volume now.
-fn markers(disk: &Disk) -> Vec<String> {
+pub fn markers(disk: &Disk) -> Vec<String> {
     let entries = fs::read_dir(&disk.mount).expect("readable").flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with(".seatrial")).collect()
