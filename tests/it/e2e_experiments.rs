@@ -164,11 +164,6 @@ fn refkv_lossy_network_passes_or_is_refused_by_a_kernel_without_netem() {
 }
 
 #[test]
-fn etcd_power_cut_passes() {
-    passes("experiments/etcd/power-cut.yaml");
-}
-
-#[test]
 fn postgres_power_cut_passes() {
     let run = passes("experiments/postgres/power-cut.yaml");
     let budgets = [(r#""recoverWithin":"25s""#, r#""recoverWithin":"100ms""#)];
@@ -192,14 +187,6 @@ fn told_of_tears(run: &Path, members: u32) -> bool {
     let journal = text_of(&run.join("journal.jsonl"));
     let proofs: Vec<_> = journal.lines().filter(|line| line.contains("; unsynced writes: ")).collect();
     (0..members).all(|member| proofs.iter().any(|line| line.contains(&format!(".power-cut.1.{member}\""))))
-}
-
-#[test]
-fn refkv_rolling_restart_meets_a_pause_and_passes() {
-    let file = "experiments/refkv/rolling-restart.yaml";
-    passes("experiments/refkv/rolling-restart.yaml");
-    let text = text_of(&shipped(file));
-    assert!(text.contains("when: {pod: {any: {}, is: Terminating}"), "the pause waits for the restart");
 }
 
 #[test]
@@ -262,6 +249,19 @@ fn without_its_bug_every_experiment_passes() {
 /// Those that take longer than continuous integration has: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn refkv_rolling_restart_meets_a_pause_and_passes() {
+        let file = "experiments/refkv/rolling-restart.yaml";
+        passes("experiments/refkv/rolling-restart.yaml");
+        let text = text_of(&shipped(file));
+        assert!(text.contains("when: {pod: {any: {}, is: Terminating}"), "the pause waits for the restart");
+    }
+
+    #[test]
+    fn etcd_power_cut_passes() {
+        passes("experiments/etcd/power-cut.yaml");
+    }
 
     #[test]
     fn etcd_slow_fsync_passes() {

@@ -574,28 +574,38 @@ mod vm_netem {
 
     #[test]
     fn as_many_packets_are_lost_as_asked_for() {
-        inside("node_shaping::vm_netem::as_many_packets_are_lost_as_asked_for", || {
-            // Packets that are lost in bursts are a smaller sample.
-            for (burst, expected) in [(None, 20..=40), (Some(4), 10..=55)] {
-                let mut scene = Scene::new();
-                let (spec, observed) =
-                    scene.inject("loss", shaped(&BOTH, Shape::Loss { millionths: 300_000, burst }));
-                assert!(observed.starts_with("netem on eth0: "), "{observed}");
-                let told =
-                    scene.pod.run(&["busybox", "ping", "-c", "400", "-i", "0.005", "-W", "1", "10.99.0.2"]);
-                let told = String::from_utf8_lossy(&told.stdout).into_owned();
-                // 400 packets transmitted, 281 packets received, 29% packet loss
-                let lost = told.split(", ").find_map(|part| part.split('%').next()?.parse::<u32>().ok());
-                let lost = lost.unwrap_or_else(|| panic!("{told}"));
-                assert!(expected.contains(&lost), "{lost} % with {burst:?}");
-                eventually("the losses are counted", Duration::from_secs(3), || {
-                    let observed = scene.folder.status("loss")?.proof?.observed;
-                    (!observed.contains(" 0 lost")).then_some(())
-                });
-                scene.revert(&spec);
-                scene.nothing_is_left();
-            }
+        inside("node_shaping::vm_netem::as_many_packets_are_lost_as_asked_for", || loses(None, 20..=40));
+    }
+
+    fn loses(burst: Option<u32>, expected: std::ops::RangeInclusive<u32>) {
+        let mut scene = Scene::new();
+        let (spec, observed) =
+            scene.inject("loss", shaped(&BOTH, Shape::Loss { millionths: 300_000, burst }));
+        assert!(observed.starts_with("netem on eth0: "), "{observed}");
+        let told = scene.pod.run(&["busybox", "ping", "-c", "400", "-i", "0.005", "-W", "1", "10.99.0.2"]);
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        // 400 packets transmitted, 281 packets received, 29% packet loss
+        let lost = told.split(", ").find_map(|part| part.split('%').next()?.parse::<u32>().ok());
+        let lost = lost.expect(&told);
+        assert!(expected.contains(&lost), "{lost} % with {burst:?}");
+        eventually("the losses are counted", Duration::from_secs(3), || {
+            let observed = scene.folder.status("loss")?.proof?.observed;
+            (!observed.contains(" 0 lost")).then_some(())
         });
+        scene.revert(&spec);
+        scene.nothing_is_left();
+    }
+
+    /// A minute and more where the machine is emulated: `make test-long`.
+    mod long {
+        use super::{inside, loses};
+
+        #[test]
+        fn as_many_packets_are_lost_in_bursts_as_asked_for() {
+            let test = "node_shaping::vm_netem::long::as_many_packets_are_lost_in_bursts_as_asked_for";
+            // They are a smaller sample.
+            inside(test, || loses(Some(4), 10..=55));
+        }
     }
 
     #[test]

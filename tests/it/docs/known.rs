@@ -55,7 +55,7 @@ pub const KNOWN: &[(&str, How)] = &[
     ("seatrial plan two-of-three.yaml statefulset.yaml", Run(21)),
     (
         "sudo seatrial/target/release/seatrial run experiment.yaml statefulset.yaml --out chaos --summary \"$GITHUB_STEP_SUMMARY\"",
-        As("seatrial run experiment.yaml statefulset.yaml --seed 7 --out chaos --summary summary.md", 0),
+        By("e2e_reports.rs", "GITHUB_STEP_SUMMARY"),
     ),
     // In a cluster.
     ("seatrial install | kubectl apply --server-side -f -", Cluster),
