@@ -1,16 +1,16 @@
 //! Volumes that are xfs filesystems: what their faults do to them, and that nothing of it is left.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use seatrial::api::{Fill, HostFault, InjectionState};
+use seatrial::api::{Fill, InjectionState};
 use seatrial::host::room::Room;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_frozen::is_frozen;
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::{Disk, markers};
+use crate::node_power::{Disk, forgets_what_was_not_synced};
 use crate::node_read_only::{is_read_only, read_only};
 use crate::node_room::fill;
 use crate::node_stall::stall;
@@ -89,28 +89,5 @@ fn an_xfs_is_read_only_at_once_and_writable_afterwards() {
 #[test]
 fn an_xfs_that_loses_power_forgets_what_was_not_synced() {
     let folder = Folder::new();
-    let (mut pod, disk) = at_rest(&folder);
-    let mut synced = File::create(disk.mount.join("synced")).expect("writable");
-    synced.write_all(b"kept").and_then(|()| synced.sync_all()).expect("writable");
-    File::open(&disk.mount).and_then(|root| root.sync_all()).expect("writable");
-    let mut node = Node::start(&folder);
-    fs::write(disk.mount.join("unsynced"), "lost").expect("writable");
-    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new(), torn: None }, LONG));
-    eventually("the container is dead", SOON, || (!pod.container_is_alive()).then_some(()));
-    drop(synced);
-    // What a platform does: mount again, start again.
-    pod.remove();
-    disk.unmount();
-    disk.mount();
-    let mut next = Pod::new(Grouping::OwnCgroup);
-    next.located.volumes = vec![disk.volume()];
-    folder.show(0, &next.located);
-    let observed = folder.await_state("power", InjectionState::Injected).proof.expect("proven").observed;
-    assert!(observed.contains("synced marker there, unsynced gone"), "{observed}");
-    assert_eq!(fs::read_to_string(disk.mount.join("synced")).expect("kept"), "kept");
-    assert_ne!(fs::read_to_string(disk.mount.join("unsynced")).unwrap_or_default(), "lost");
-    node.gone("power");
-    eventually("no record", SOON, || folder.records().is_empty().then_some(()));
-    assert_eq!(markers(&disk), Vec::<String>::new());
-    node.end();
+    forgets_what_was_not_synced(&folder, &Disk::xfs(folder.path()));
 }
