@@ -25,10 +25,12 @@ fn sharing(mut spec: SetSpec) -> SetSpec {
     spec
 }
 
-/// Says in the pod's order what happens to a container: that it starts, and that it is asked to end.
+/// Says in the pod's order what happens to a container: that it starts, and that it is asked to end. There is a file
+/// `/tmp/up` from when it listens to that: the kernel keeps from a container's first process what it has no handler for.
 fn told(name: &str) -> String {
     format!(
-        "trap 'echo {name} ends >> /shared/order; exit 0' TERM; echo {name} >> /shared/order; while :; do sleep 0.05; done"
+        "trap 'echo {name} ends >> /shared/order; exit 0' TERM; echo {name} >> /shared/order; touch /tmp/up; \
+         while :; do sleep 0.05; done"
     )
 }
 
@@ -45,9 +47,9 @@ fn init_container_that_fails_is_started_again_before_the_next() {
 #[test]
 fn sidecar_starts_before_what_comes_after_it_and_ends_after_the_others() {
     let mut spec = shell_set(1, &told("main"));
+    spec.pod.containers[0].readiness = Some(probe(exec("test -e /tmp/up")));
     let sidecar = |name: &str| {
-        let script = format!("sleep 0.5; {}", told(name).replace("while", "touch /tmp/up; while"));
-        let mut sidecar = shell(name, &script);
+        let mut sidecar = shell(name, &format!("sleep 0.5; {}", told(name)));
         sidecar.is_sidecar = true;
         sidecar.startup = Some(probe(exec("test -e /tmp/up")));
         sidecar
@@ -105,6 +107,7 @@ fn hooks_run_after_the_start_and_before_the_end() {
     container.pre_stop = Some(Hook::Check(exec("echo leaving >> /proc/1/fd/1; sleep 0.3")));
     let fixture = Fixture::up("hooks", spec);
     fixture.wait_ready();
+    fixture.wait_log("web-0", "main", "up\n");
     assert!(fixture.log("web-0", "main").contains("hooked"), "ready only after the hook");
     let before = fixture.pod(0);
     fixture.runtime.block_on(fixture.client.delete_pod(0, None)).expect("there is such a pod");
@@ -129,11 +132,12 @@ fn start_whose_hook_fails_is_ended_and_made_again() {
 
 #[test]
 fn hook_that_takes_longer_than_the_grace_leaves_the_program_a_moment() {
-    let mut spec = shell_set(1, "trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done");
+    let mut spec = shell_set(1, "trap 'echo asked; exit 0' TERM; echo up; while :; do sleep 0.05; done");
     spec.pod.grace = Duration::from_secs(1);
     spec.pod.containers[0].pre_stop = Some(Hook::Sleep(Duration::from_secs(1000)));
     let fixture = Fixture::up("hook-long", spec);
     fixture.wait_ready();
+    fixture.wait_log("web-0", "main", "up\n");
     let before = fixture.pod(0);
     let asked = Instant::now();
     fixture.runtime.block_on(fixture.client.delete_pod(0, None)).expect("there is such a pod");
