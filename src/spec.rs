@@ -23,7 +23,7 @@ use serde::Deserialize;
 
 use self::document::Document;
 pub use self::lints::{ACCEPT_ANNOTATION, Warning, lint};
-use self::problem::Problem;
+use self::problem::{Place, Problem};
 use crate::api::Ordinal;
 use crate::experiment::Experiment;
 use crate::yaml::Unreadable;
@@ -64,6 +64,18 @@ pub fn kind(document: &Document) -> Result<Kind, Problem> {
         })
     };
     Ok(Kind { api_version: field("apiVersion")?, kind: field("kind")? })
+}
+
+/// What is wrong with a document that is one of ours and no Experiment.
+pub fn no_experiment(document: &Document, found: &Kind) -> Problem {
+    let (field, word, instead) = if found.api_version == API_VERSION {
+        ("kind", &found.kind, "Experiment")
+    } else {
+        ("apiVersion", &found.api_version, API_VERSION)
+    };
+    let place = tree_of(document).ok().and_then(|tree| tree.get(field).map(|node| node.place));
+    let message = format!("`{word}` is nothing that this version runs: write `{instead}`");
+    Problem::new(document, place.unwrap_or(Place::START), field.into(), message)
 }
 
 /// `metadata` of an Experiment.

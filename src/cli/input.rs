@@ -46,11 +46,7 @@ impl Documents {
             Ok(Kind { api_version, kind }) if api_version == spec::API_VERSION && kind == "Experiment" => {
                 self.experiments.push(document);
             }
-            Ok(Kind { api_version, kind }) => {
-                let known = format!("this version reads {} Experiment", spec::API_VERSION);
-                self.problems
-                    .push(Problem::of_file(&document.file, format!("has a {api_version} {kind}: {known}")));
-            }
+            Ok(kind) => self.problems.push(spec::no_experiment(&document, &kind)),
             Err(problem) => self.problems.push(problem),
         }
     }
@@ -65,10 +61,8 @@ impl Documents {
             }
         }
         if let [first, second, ..] = &self.experiments[..] {
-            self.problems.push(Problem::of_file(
-                &second.file,
-                format!("is a second Experiment beside the one in {}: run one at a time", first.file),
-            ));
+            let told = format!("is a second Experiment beside the one in {}: run one at a time", first.file);
+            self.problems.push(Problem::of_document(second, told));
         }
         (self.experiments.len() == 1).then(|| read.pop()).flatten()
     }

@@ -35,7 +35,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         let (number, tail) = rest.split_at(digits);
         let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
-        if number.is_empty() {
+        let is_followed = tail.starts_with(|next: char| next != '.' && !next.is_ascii_digit());
+        if number.is_empty() || unit.is_empty() && is_followed {
             return Err(refuse("is not a duration"));
         }
         if unit.is_empty() {
@@ -176,5 +177,6 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("10").expect_err("no unit").contains("has no unit: write a number with a unit"));
+        assert!(parse("2 seconds").expect_err("a space").contains("is not a duration: write a number"));
     }
 }

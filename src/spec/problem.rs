@@ -28,6 +28,13 @@ impl Problem {
         Self { file: document.file.clone(), place: Some(place), field, message, excerpt }
     }
 
+    /// A problem with a whole document, told where it begins.
+    pub fn of_document(document: &Document, message: impl Into<String>) -> Self {
+        let lines = document.text.lines().map(str::trim);
+        let before = lines.take_while(|line| line.is_empty() || line.starts_with('#')).count();
+        Self::new(document, Place { line: before + 1, column: 1 }, String::new(), message.into())
+    }
+
     /// A problem with a whole file.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self { file: file.into(), place: None, field: String::new(), message: message.into(), excerpt: None }

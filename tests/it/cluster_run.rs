@@ -49,6 +49,17 @@ fn an_experiment_that_does_not_fit_its_target_breaks_nothing() {
         .exits(22)
         .says("has no StatefulSet `etce`");
     scene.nothing_is_left();
+    init_writes_what_fits(&scene);
+}
+
+/// `seatrial init` for a StatefulSet that runs, and what it wrote held against that.
+fn init_writes_what_fits(scene: &Scene<'_>) {
+    scene.seatrial(&["init", "etce", "--on", "kubernetes"]).exits(2).says("has no StatefulSet `etce`");
+    let written = scene.seatrial(&["init", "etcd", "--on", "kubernetes"]).exits(0).out;
+    assert!(written.contains("statefulSet: etcd\n") && written.contains("{etcd: {"), "{written}");
+    scene.desk.write("first.yaml", written);
+    scene.desk.run(&["validate", "--strict", "first.yaml"]).exits(0);
+    scene.seatrial(&["preflight", "first.yaml"]).exits(0);
 }
 
 #[test]

@@ -248,7 +248,19 @@ fn what_does_not_fit_together_is_a_mistake_of_the_command_line() {
     desk.run(&["run", "manifest.yaml"]).exits(2).says("the files hold no Experiment");
     desk.run(&["run", "experiment.yaml", "manifest.yaml", "experiment.yaml"])
         .exits(20)
+        .says("experiment.yaml:")
         .says("is a second Experiment beside the one in experiment.yaml");
+    for (line, word, right) in [
+        ("kind: Experiment", "Experimnt", "Experiment"),
+        ("apiVersion: seatrial.dev/v1alpha1", "seatrial.dev/v1", "seatrial.dev/v1alpha1"),
+    ] {
+        let (field, _) = line.split_once(": ").expect("a field and its value");
+        desk.write("another.yaml", experiment.replace(line, &format!("{field}: {word}")));
+        let place = format!("{}:{}", line_of(experiment, line), field.len() + 3);
+        desk.run(&["validate", "another.yaml"]).exits(20).says(&format!(
+            "another.yaml:{place}: {field}: `{word}` is nothing that this version runs: write `{right}`"
+        ));
+    }
     desk.run(&["run", "experiment.yaml", "--sandbox", "none"]).exits(22).says("none");
     desk.run(&["run", "experiment.yaml", "--sead", "7"]).exits(2);
     desk.run(&["judge", "nowhere"]).exits(1).says("cannot read the journal nowhere");
