@@ -26,7 +26,11 @@ use crate::vm::patient;
 /// The folder of a node, in the environment of its process.
 const NODE: &str = "SEATRIAL_TEST_NODE";
 
-/// Waits for a condition, and says which when it does not come.
+/// What a machine that does much besides is given at least. It is less than the faults of tests last that are to be taken back
+/// before their deadline.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for a condition for `limit`, or somewhat longer, and says which when it does not come.
 pub fn eventually<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
     eventually_each(Duration::from_millis(5), what, limit, condition)
 }
@@ -38,7 +42,8 @@ pub fn eventually_each<T>(
     limit: Duration,
     mut condition: impl FnMut() -> Option<T>,
 ) -> T {
-    let until = Instant::now() + patient(limit);
+    let limit = patient(limit.max(PATIENCE));
+    let until = Instant::now() + limit;
     loop {
         if let Some(value) = condition() {
             return value;
@@ -90,7 +95,7 @@ impl Folder {
     }
 
     pub fn await_state(&self, name: &str, state: InjectionState) -> InjectionStatus {
-        let until = Instant::now() + patient(Duration::from_secs(10));
+        let until = Instant::now() + patient(PATIENCE);
         loop {
             let status = self.status(name);
             if let Some(status) = status.clone().filter(|status| status.state == state) {

@@ -402,7 +402,7 @@ fn dies_at<'a>(points: impl Iterator<Item = &'a &'static str>, scene: &Scene, al
 #[test]
 fn a_node_killed_with_its_guardians_leaves_no_table_after_the_next_start() {
     inside("vm_mapped::a_node_killed_with_its_guardians_leaves_no_table_after_the_next_start", || {
-        dies_at(POINTS.iter().chain(TABLE_POINTS), &Scene::new("all-killed"), true);
+        dies_at(["acted"].iter().chain(TABLE_POINTS), &Scene::new("all-killed"), true);
     });
 }
 
@@ -444,6 +444,13 @@ fn a_table_outlives_a_node_that_is_killed_and_is_taken_over_by_the_next() {
 /// What takes minutes in an emulated machine: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn a_node_killed_elsewhere_with_its_guardians_leaves_nothing() {
+        inside("vm_mapped::long::a_node_killed_elsewhere_with_its_guardians_leaves_nothing", || {
+            dies_at(POINTS.iter(), &Scene::new("others-killed"), true);
+        });
+    }
 
     #[test]
     fn a_node_killed_at_any_point_leaves_no_table_and_nothing_suspended() {
