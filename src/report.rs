@@ -11,6 +11,7 @@ pub mod html;
 pub mod junit;
 pub mod live;
 pub mod markdown;
+pub mod paint;
 pub mod repeated;
 pub mod schema;
 pub mod summary;

@@ -1,13 +1,10 @@
 //! `seatrial compare`: two recorded runs, judged again from their journals and held against each other.
 
-use std::io::IsTerminal;
-
 use super::args::{self, Format};
 use super::console;
 use super::exit::Exit;
 use super::recorded;
 use crate::report;
-use crate::report::wrap::{width, wrap};
 
 /// `seatrial compare RUN OTHER`
 pub(super) fn compare(args: &args::Compare) -> Exit {
@@ -16,8 +13,8 @@ pub(super) fn compare(args: &args::Compare) -> Exit {
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };
     let compared = report::compare::compare(&first, &second, args.tolerance);
-    if args.output == Format::Text && std::io::stdout().is_terminal() {
-        console::data(wrap(&compared.to_string(), width()));
+    if args.output == Format::Text {
+        console::report(&compared.to_string());
     } else if let Err(exit) = console::formatted(&compared, args.output) {
         return exit;
     }

@@ -2,12 +2,14 @@
 //! problem.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
 use super::args::Format;
 use super::exit::Exit;
+use crate::report::paint;
+use crate::report::wrap::{width, wrap};
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 use crate::spec::problem::Problem;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
@@ -16,6 +18,13 @@ use crate::spec::{ACCEPT_ANNOTATION, Warning};
 /// Prints data.
 pub fn data(text: impl Display) {
     let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints data for a person: within the width of a terminal, and with its colours.
+pub fn report(text: &str) {
+    let stdout = std::io::stdout();
+    let shown = if stdout.is_terminal() { wrap(text, width()) } else { text.to_owned() };
+    data(if paint::is_wanted(&stdout) { paint::beginnings(&shown) } else { shown });
 }
 
 /// Prints data as the person asked for it.
@@ -32,7 +41,10 @@ pub fn formatted(what: &(impl Display + Serialize), format: Format) -> Result<()
 
 /// Says something to the person.
 pub fn say(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let stderr = std::io::stderr();
+    let text = text.to_string();
+    let shown = if paint::is_wanted(&stderr) { paint::beginnings(&text) } else { text };
+    let _ = writeln!(stderr.lock(), "{shown}");
 }
 
 /// Says what went wrong, and how the command ends for it.

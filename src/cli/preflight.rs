@@ -47,31 +47,31 @@ struct Findings {
 impl Findings {
     #[expect(clippy::unused_self, reason = "it is one of the findings, though nothing depends on it")]
     fn good(&mut self, what: impl Display) {
-        console::data(format_args!("ok    {what}\n"));
+        console::report(&format!("ok    {what}\n"));
     }
 
     /// Worth knowing, and no reason to stop.
     #[expect(clippy::unused_self, reason = "it is one of the findings, though nothing depends on it")]
     fn note(&mut self, what: impl Display) {
-        console::data(format_args!("note  {what}\n"));
+        console::report(&format!("note  {what}\n"));
     }
 
     /// Something that is needed is not there; with what to do.
     fn unmet(&mut self, what: impl Display, instead: impl Display) {
         self.unmet += 1;
-        console::data(format_args!("no    {what}\n      {instead}\n"));
+        console::report(&format!("no    {what}\n      {instead}\n"));
     }
 
     /// A guard would say no.
     fn refused(&mut self, what: impl Display) {
         self.refused = true;
-        console::data(format_args!("no    would be refused: {what}\n"));
+        console::report(&format!("no    would be refused: {what}\n"));
     }
 
     /// The experiment itself is wrong.
     fn invalid(&mut self, what: impl Display) {
         self.invalid = true;
-        console::data(format_args!("no    invalid: {what}\n"));
+        console::report(&format!("no    invalid: {what}\n"));
     }
 
     fn exit(&self) -> Exit {

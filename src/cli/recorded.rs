@@ -1,7 +1,6 @@
 //! `seatrial judge` and `seatrial report`: a recorded run, judged again from its journal alone.
 
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::args::Recorded;
@@ -11,7 +10,6 @@ use crate::experiment::Verdict;
 use crate::journal::entry::Phase;
 use crate::journal::read::Journal;
 use crate::judge::judgement::Judgement;
-use crate::report::wrap::{width, wrap};
 use crate::report::{command, html, junit, markdown, summary};
 
 /// The journal's name in a run's folder.
@@ -96,12 +94,7 @@ pub(super) fn tell(judgement: &Judgement, is_quiet: bool) {
     if is_quiet {
         console::data(format_args!("{}\n", judgement.verdict));
     } else {
-        let text = summary::render(judgement);
-        if std::io::stdout().is_terminal() {
-            console::data(wrap(&text, width()));
-        } else {
-            console::data(text);
-        }
+        console::report(&summary::render(judgement));
     }
 }
 

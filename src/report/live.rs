@@ -15,6 +15,7 @@ use crate::judge::judgement::name_of;
 use crate::judge::words;
 use crate::workload::Rates;
 
+use super::paint;
 use super::wrap::{width, wrap};
 
 /// How a run is shown.
@@ -45,6 +46,7 @@ const PATIENCE: Nanos = 5_000_000_000;
 /// The live view of one run.
 pub struct Live {
     style: Style,
+    has_colours: bool,
     out: Box<dyn Write + Send>,
     state: State,
     drawn: u16,
@@ -69,13 +71,14 @@ struct State {
 impl Live {
     /// A view on standard error.
     pub fn new(experiment: &str, style: Style) -> Self {
-        Self::writing_to(experiment, style, Box::new(std::io::stderr()))
+        let has_colours = paint::is_wanted(&std::io::stderr());
+        Self { has_colours, ..Self::writing_to(experiment, style, Box::new(std::io::stderr())) }
     }
 
-    /// A view on anything.
+    /// A view on anything, without colours.
     pub fn writing_to(experiment: &str, style: Style, out: Box<dyn Write + Send>) -> Self {
         let state = State { experiment: experiment.into(), ..State::default() };
-        Self { style, out, state, drawn: 0, waiting_since: 0, waiting_told: false }
+        Self { style, has_colours: false, out, state, drawn: 0, waiting_since: 0, waiting_told: false }
     }
 
     /// Takes notice of a journal entry.
@@ -86,7 +89,7 @@ impl Live {
             self.erase();
             let line = format!("{:>8}  {}\n", stamp(now), words::plain(&text));
             let line = match self.style {
-                Style::Screen => wrap(&line, width()),
+                Style::Screen => self.coloured(&wrap(&line, width())),
                 Style::Quiet | Style::Lines => line,
             };
             let _ = self.out.write_all(line.as_bytes());
@@ -123,6 +126,10 @@ impl Live {
         let _ = self.out.flush();
     }
 
+    fn coloured(&self, line: &str) -> String {
+        if self.has_colours { paint::states(line) } else { line.to_owned() }
+    }
+
     fn erase(&mut self) {
         if self.drawn > 0 {
             let _ = crossterm::queue!(
@@ -138,7 +145,8 @@ impl Live {
         if self.style == Style::Screen {
             let block = screen::block(&self.state, now, width());
             for line in &block {
-                let _ = writeln!(self.out, "{}", words::plain(line));
+                let line = self.coloured(&words::plain(line));
+                let _ = writeln!(self.out, "{line}");
             }
             self.drawn = u16::try_from(block.len()).unwrap_or(0);
         }

@@ -30,10 +30,8 @@ fn break_line(wrapped: &mut String, line: &str, width: usize) {
     let mut room = width;
     while rest.len() > room {
         // A space right after the last character that fits is a break as well.
-        let at = rest[..=room]
-            .iter()
-            .rposition(|&c| c == ' ')
-            .filter(|&at| at > if room == width { indent } else { 0 });
+        let first = if room == width { indent + 1 } else { 1 };
+        let at = (first..=room).rev().find(|&at| rest[at] == ' ' && !is_before_unit(&rest[at + 1..]));
         let (end, next) = at.map_or((room, room), |at| (at, at + 1));
         wrapped.extend(&rest[..end]);
         wrapped.push('\n');
@@ -42,6 +40,12 @@ fn break_line(wrapped: &mut String, line: &str, width: usize) {
         room = width - indent;
     }
     wrapped.extend(rest);
+}
+
+/// Whether what follows is the unit of the number before.
+fn is_before_unit(rest: &[char]) -> bool {
+    let end = rest.iter().position(|c| !c.is_alphabetic() && *c != '%').unwrap_or(rest.len());
+    ["s", "ms", "µs", "%"].iter().any(|unit| unit.chars().eq(rest[..end].iter().copied()))
 }
 
 /// Where a line's first column begins, in characters.
@@ -65,6 +69,12 @@ mod tests {
             wrap(text, 24),
             "  Pass      one two\n            three four\n            five six\n            seven eight\nshort\n"
         );
+    }
+
+    #[test]
+    fn a_number_and_its_unit_stay_together() {
+        assert_eq!(wrap("allowed are 5 s at most", 14), "allowed are\n5 s at most");
+        assert_eq!(wrap("allowed are 10 ms", 14), "allowed are\n10 ms");
     }
 
     #[test]

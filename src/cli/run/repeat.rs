@@ -24,7 +24,6 @@ use super::super::scene;
 use crate::experiment::Verdict;
 use crate::judge::judgement::Judgement;
 use crate::report::repeated::Repeated;
-use crate::report::wrap::{width, wrap};
 use crate::run::Stop;
 
 /// What came of all runs that were made.
@@ -170,12 +169,8 @@ impl Made {
     /// Prints what came of all of them.
     fn tell(&self, is_quiet: bool) -> Exit {
         if !is_quiet {
-            let text = Repeated { runs: &self.runs, asked: self.asked.get() as usize }.to_string();
-            if io::IsTerminal::is_terminal(&io::stdout()) {
-                console::data(wrap(&text, width()));
-            } else {
-                console::data(text);
-            }
+            let runs = Repeated { runs: &self.runs, asked: self.asked.get() as usize };
+            console::report(&runs.to_string());
         }
         self.exit()
     }
