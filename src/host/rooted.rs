@@ -36,6 +36,21 @@ impl Rooted {
         self.open(path, OFlag::O_PATH)
     }
 
+    /// The same, but a link that leads out is refused instead (`RESOLVE_BENEATH`).
+    pub fn beneath(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.resolve(path, OFlag::O_PATH, ResolveFlag::RESOLVE_BENEATH)
+    }
+
+    /// A handle on the folder at `path`, with all links followed, if there is one.
+    pub fn find_folder(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
+        match self.open(path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
     /// Opens the file at `path` for reading.
     pub fn read(&self, path: &Path) -> io::Result<File> {
         self.open(path, OFlag::O_RDONLY).map(File::from)
@@ -92,8 +107,12 @@ impl Rooted {
     }
 
     fn open(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
+        self.resolve(path, flags, ResolveFlag::RESOLVE_IN_ROOT)
+    }
+
+    fn resolve(&self, path: &Path, flags: OFlag, links: ResolveFlag) -> io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(links);
         // Whoever mounts or renames something elsewhere in the meantime makes the kernel unsure of `..`.
         for _ in 0..UNSURE {
             match openat2(&self.root, path, how) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use seatrial::api::{Deadline, Desired, HostFault, InjectionSpec, InjectionState, PodRef};
+use seatrial::platform::sandbox::pod_spec::EmptyDir;
 use seatrial::platform::{Cluster, Nodes};
 use tempfile::TempDir;
 
-use crate::sandbox_fixture::{Fixture, LIMIT, options, shell_set, with_claim};
+use crate::sandbox_fixture::{Fixture, LIMIT, mount, options, shell_set, with_claim};
 
 const COUNT: &str = "echo x >> /data/starts; sync; wc -l < /data/starts; mount | grep /data; exec sleep 1000";
 
@@ -54,6 +55,23 @@ fn sub_path_is_made_and_shown_alone() {
     let volume = fixture.locate(0).volumes[0].path.clone();
     let seen = PathBuf::from(format!("/proc/{init}/root")).join(volume.strip_prefix("/").expect("absolute"));
     assert!(seen.join("a/b/inside").exists());
+}
+
+#[test]
+fn links_that_a_container_makes_in_its_volume_lead_nowhere_outside_of_it() {
+    let outside = TempDir::new().expect("a temporary folder can be made");
+    let at = outside.path().display();
+    let script = format!(
+        "if [ -L /data/sub ]; then touch /data/sub/place/new; echo again; exec sleep 1000; fi; \
+         mv /data/sub /data/old && ln -s {at} /data/sub; exit 1"
+    );
+    let mut spec = with_claim(shell_set(1, &script));
+    let scratch = EmptyDir { name: "scratch".to_owned(), in_memory: false, size: None };
+    spec.pod.empty_dirs = vec![scratch];
+    spec.pod.containers[0].mounts.push(mount("scratch", "/data/sub/place"));
+    let fixture = Fixture::up("volume-links", spec);
+    fixture.wait_log("web-0", "main", "again\n");
+    assert_eq!(std::fs::read_dir(outside.path()).expect("readable").count(), 0);
 }
 
 /// How often the filesystem in `image` was mounted, by its own count.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::host::cgroup;
 use crate::host::namespace::inherited;
 
+mod bind;
 mod exec;
 mod image_root;
 mod process;
@@ -69,6 +70,8 @@ pub struct RootPlan {
 pub struct Bind {
     /// Where it is.
     pub source: PathBuf,
+    /// Which part of it is shown, where that is not all: no link leads out of it.
+    pub sub_path: Option<PathBuf>,
     /// Where it is shown.
     pub target: PathBuf,
     /// Whether it may only be read.

@@ -6,16 +6,15 @@
 use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::libc;
 use nix::mount::MsFlags;
 
 use super::root::{OVERLAY_LIMIT, mount_devices, overlay_options};
-use super::{Bind, RootPlan, stage};
-use crate::host::mount::{self, Access};
+use super::{RootPlan, bind, stage};
+use crate::host::mount;
 use crate::host::rooted::{Rooted, path_of, remove};
 
 /// Builds the root over `image` and moves the process into it. The process works in `working_dir`, which is made where it is
@@ -40,11 +39,7 @@ pub fn enter(plan: &RootPlan, image: &Path, working_dir: &Path) -> io::Result<()
     for (path, content) in &plan.files {
         write(&rooted, path, content)?;
     }
-    for bind in &plan.binds {
-        bind_in(&rooted, bind).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot make the place {}: {error}", bind.target.display()))
-        })?;
-    }
+    bind::all(&rooted, &plan.binds)?;
     rooted.folder(working_dir)?;
     drop(held);
     if plan.read_only {
@@ -66,26 +61,4 @@ fn write(rooted: &Rooted, path: &Path, content: &str) -> io::Result<()> {
     file.write_all(content.as_bytes())?;
     // Whatever the mask is.
     file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-fn bind_in(rooted: &Rooted, bind: &Bind) -> io::Result<()> {
-    let place = if bind.source.is_dir() { rooted.folder(&bind.target)? } else { file(rooted, &bind.target)? };
-    mount::bind(&bind.source, &path_of(&place), Access::ReadWrite)?;
-    if bind.read_only {
-        // The handle is on what is below the mount.
-        mount::make_read_only(&path_of(&rooted.find(&bind.target)?))?;
-    }
-    Ok(())
-}
-
-/// A handle on the file at `path`, which is made where it is missing.
-fn file(rooted: &Rooted, path: &Path) -> io::Result<OwnedFd> {
-    match rooted.find(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        found => return found,
-    }
-    let (folder, name) = rooted.parent(path)?;
-    let place: PathBuf = path_of(&folder).join(name);
-    OpenOptions::new().write(true).create_new(true).mode(0o644).custom_flags(libc::O_NOFOLLOW).open(place)?;
-    rooted.find(path)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
 
-use super::{Bind, RootPlan, image_root, stage};
+use super::{Bind, RootPlan, bind, image_root, stage};
 use crate::host::mount::{self, Access};
 use crate::host::rooted::Rooted;
 
@@ -50,16 +50,10 @@ pub fn enter(plan: &RootPlan, working_dir: &Path) -> io::Result<()> {
             mount::bind(&inside(&upper, path), &place, Access::ReadWrite)?;
         }
     }
-    for bind in &points.binds {
-        let target = inside(&root, &bind.target);
-        mount::make_point(&bind.source, &target).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot make the place {}: {error}", bind.target.display()))
-        })?;
-        let access = if bind.read_only { Access::ReadOnly } else { Access::ReadWrite };
-        mount::bind(&bind.source, &target, access)?;
-    }
+    let rooted = Rooted::at(&root)?;
+    bind::all(&rooted, &points.binds)?;
     if plan.read_only {
-        Rooted::at(&root)?.folder(working_dir)?;
+        rooted.folder(working_dir)?;
         make_read_only(&root, &points.binds)?;
     }
     mount::become_root(&root)

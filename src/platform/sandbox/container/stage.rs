@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::root::{OWN, inside};
-use super::{Bind, RootPlan};
+use super::{Bind, RootPlan, bind};
 
 /// The plan's places with the host's symbolic links resolved, because the container's root mirrors them: a path
 /// through `/var/run` must not lead out of the container.
@@ -30,18 +30,18 @@ pub fn stage(plan: &RootPlan, upper: &Path) -> io::Result<Points> {
         fs::set_permissions(&place, fs::Permissions::from_mode(0o644))?;
         points.files.push((path, content.clone()));
     }
-    for bind in &plan.binds {
-        let target = settle(&bind.target);
+    for shown in &plan.binds {
+        let target = settle(&shown.target);
         if is_covered(&target) && !target.exists() {
             make_parents(upper, &target, plan.is_root)?;
             let place = inside(upper, &target);
-            if bind.source.is_dir() {
+            if bind::is_folder(&shown.open()?)? {
                 fs::create_dir_all(place)?;
             } else {
                 fs::write(place, "")?;
             }
         }
-        points.binds.push(Bind { target, ..bind.clone() });
+        points.binds.push(Bind { target, ..shown.clone() });
     }
     Ok(points)
 }

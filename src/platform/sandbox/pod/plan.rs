@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
 
 use super::environment::{PodFacts, Resolved, resolve};
 use super::volumes::Volumes;
 use crate::host::capabilities;
+use crate::host::rooted::{Rooted, path_of};
 use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, HEADLINE, ProcessPlan, RootPlan};
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::network::GATEWAY;
@@ -30,7 +32,12 @@ pub fn container(
     binds.sort_by_key(|bind| bind.target.components().count());
     let image = container.image.as_ref().map(|image| world.dir.image(&image.id));
     if image.is_none() {
-        binds.push(Bind { source: world.dir.program(), target: PathBuf::from(PROGRAM), read_only: true });
+        binds.push(Bind {
+            source: world.dir.program(),
+            sub_path: None,
+            target: PathBuf::from(PROGRAM),
+            read_only: true,
+        });
     }
     Ok(ContainerPlan {
         headline: format!(
@@ -107,32 +114,43 @@ fn bind(mount: &Mount, volumes: &Volumes) -> io::Result<Bind> {
     let volume = volumes.path(&mount.volume).ok_or_else(|| {
         io::Error::new(io::ErrorKind::NotFound, format!("there is no volume named {}", mount.volume))
     })?;
-    let source = match &mount.sub_path {
-        None => volume.to_owned(),
-        Some(sub_path) => make_sub_path(volume, sub_path)?,
-    };
+    if let Some(sub_path) = &mount.sub_path {
+        make_sub_path(volume, sub_path).map_err(|error| {
+            let why = match error.kind() {
+                io::ErrorKind::CrossesDevices => "it leads out of the volume".to_owned(),
+                _ => error.to_string(),
+            };
+            let (path, volume) = (sub_path.display(), &mount.volume);
+            io::Error::new(error.kind(), format!("cannot show subPath {path} of volume {volume}: {why}"))
+        })?;
+    }
     // What is made for the pod is never written to, whatever the mount says.
     let read_only = mount.read_only || volumes.is_shown(&mount.volume);
-    Ok(Bind { source, target: mount.path.clone(), read_only })
+    let (sub_path, target) = (mount.sub_path.clone(), mount.path.clone());
+    Ok(Bind { source: volume.to_owned(), sub_path, target, read_only })
 }
 
-/// The folder inside the volume, never one outside of it.
-fn make_sub_path(volume: &Path, sub_path: &Path) -> io::Result<PathBuf> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    let is_below = sub_path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let folder = volume.join(sub_path);
-    if is_below && folder.exists() && fs::canonicalize(&folder)?.starts_with(fs::canonicalize(volume)?) {
-        return Ok(folder);
+/// Makes the folders on the way that are missing, like the volume itself, and none outside of it: a container may have put links
+/// there.
+fn make_sub_path(volume: &Path, sub_path: &Path) -> io::Result<()> {
+    let rooted = Rooted::at(volume)?;
+    let like = fs::metadata(volume)?;
+    let mut reached = PathBuf::new();
+    let mut folder = rooted.beneath(&reached)?;
+    for part in sub_path.components() {
+        reached.push(part);
+        folder = match rooted.beneath(&reached) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir(path_of(&folder).join(part))?;
+                let made = rooted.beneath(&reached)?;
+                chown(path_of(&made), None, Some(like.gid()))?;
+                fs::set_permissions(path_of(&made), like.permissions())?;
+                made
+            }
+            found => found?,
+        };
     }
-    if !is_below || folder.symlink_metadata().is_ok() {
-        let text = format!("subPath {} leads out of its volume", sub_path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    fs::create_dir_all(&folder)?;
-    let volume = fs::metadata(volume)?;
-    chown(&folder, None, Some(volume.gid()))?;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(volume.permissions().mode()))?;
-    Ok(folder)
+    Ok(())
 }
 
 fn files(world: &World, facts: &PodFacts) -> Vec<(PathBuf, String)> {
@@ -150,4 +168,37 @@ fn files(world: &World, facts: &PodFacts) -> Vec<(PathBuf, String)> {
         (PathBuf::from("/etc/hostname"), format!("{}\n", world.hostname(pod))),
         (PathBuf::from("/etc/resolv.conf"), resolver),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::make_sub_path;
+
+    #[test]
+    fn sub_paths_are_made_like_their_volume_and_never_outside_of_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (volume, outside) = (folder.path().join("volume"), folder.path().join("outside"));
+        fs::create_dir(&volume).and_then(|()| fs::create_dir(&outside)).expect("writable");
+        fs::set_permissions(&volume, fs::Permissions::from_mode(0o777)).expect("writable");
+        for (link, target) in [("up", "../outside"), ("absolute", "/tmp"), ("nothing", "b"), ("inside", "a")]
+        {
+            symlink(target, volume.join(link)).expect("writable");
+        }
+        let make = |path: &str| make_sub_path(&volume, Path::new(path)).map_err(|error| error.kind());
+        assert_eq!((make("a/b"), make("a/b"), make("inside/c")), (Ok(()), Ok(()), Ok(())));
+        for path in ["a", "a/b", "a/c"] {
+            let mode = fs::metadata(volume.join(path)).expect(path).permissions().mode();
+            assert_eq!(mode & 0o7777, 0o777, "{path}");
+        }
+        for path in ["up", "up/new", "up/new/deep", "absolute/new"] {
+            assert_eq!(make(path), Err(ErrorKind::CrossesDevices), "{path}");
+        }
+        assert_eq!(make("nothing/new"), Err(ErrorKind::AlreadyExists));
+        assert_eq!(fs::read_dir(&outside).expect("readable").count(), 0);
+    }
 }
