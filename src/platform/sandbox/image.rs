@@ -2,7 +2,8 @@
 //!
 //! Guarantees: every blob that has a digest is held against it, every layer also against the one of its content; nothing
 //! that an archive says leads out of the folder that it is unpacked into; how much is unpacked, and how much of an archive
-//! is read at once, is bounded. What cannot be unpacked as it is meant is refused, but devices, which no container sees.
+//! is read at once, is bounded. What cannot be unpacked as it is meant is refused, but devices, which no container sees, and
+//! extended attributes other than capabilities, which are left out.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -249,9 +249,8 @@ fn nothing_is_written_outside_of_the_folder() {
     for (layer, why) in [
         (Maker::new().file("../escaped", "x"), "leads out of the image"),
         (Maker::new().file("a/../../escaped", "x"), "leads out of the image"),
-        (Maker::new().file("/escaped", "x"), "is an absolute path"),
         (Maker::new().entry(EntryType::Link, "a", "", "../../etc/passwd", 0o644), "leads out of the image"),
-        (Maker::new().entry(EntryType::Link, "a", "", "/etc/passwd", 0o644), "is an absolute path"),
+        (Maker::new().entry(EntryType::Link, "a", "", "/etc/passwd", 0o644), "cannot be unpacked"),
         (Maker::new().entry(EntryType::Link, "a", "", "nothing", 0o644), "cannot be unpacked"),
         (Maker::new().folder("a").entry(EntryType::Link, "b", "", "a", 0o644), "a second name of a folder"),
         (Maker::new().file("a/.wh...", "x"), "takes away no file"),
@@ -261,6 +260,43 @@ fn nothing_is_written_outside_of_the_folder() {
         let refused = unpacked(docker(&[layer.done()], &json!({}))).expect_err(why).to_string();
         assert!(refused.starts_with("layer 1 has") && refused.contains(why), "{refused}");
     }
+}
+
+#[test]
+fn paths_may_begin_at_the_root_of_the_image() {
+    let layer = Maker::new()
+        .folder("/opt")
+        .file("/opt/tool", "x")
+        .entry(EntryType::Link, "/same", "", "/opt/tool", 0o644)
+        .done();
+    let folder = unpacked(docker(&[layer], &json!({}))).expect("unpacked");
+    assert_eq!(all(folder.path()), ["opt", "opt/tool", "same"]);
+}
+
+#[test]
+fn file_with_holes_of_the_newer_format_is_refused() {
+    let mut layer = Builder::new(Vec::new());
+    layer.append_pax_extensions([("GNU.sparse.major", b"1".as_slice())]).expect("it is in memory");
+    append(&mut layer, "GNUSparseFile.1/file", b"1\n0\n1\n");
+    let layer = layer.into_inner().expect("it is in memory");
+    let refused = unpacked(docker(&[layer], &json!({}))).expect_err("it is not that file").to_string();
+    assert!(refused.contains("it has holes that are written in a way that is not read"), "{refused}");
+}
+
+#[test]
+fn whiteout_beside_a_new_folder_takes_what_was_in_the_old_one() {
+    let one = Maker::new().file("a/old", "1").link("b", "/keep").file("keep/x", "1").done();
+    let two = Maker::new()
+        .file("a/new", "2")
+        .file(".wh.a", "")
+        .link("b", "/keep")
+        .file(".wh.b", "")
+        .file("nothing/here/.wh.x", "")
+        .file("nothing/there/.wh..wh..opq", "")
+        .file("keep/x/.wh.y", "")
+        .done();
+    let folder = unpacked(docker(&[one, two], &json!({}))).expect("unpacked");
+    assert_eq!(all(folder.path()), ["a", "a/new", "b", "keep", "keep/x"]);
 }
 
 #[test]
@@ -317,6 +353,15 @@ fn an_image_has_bounds() {
     assert!(refused.starts_with("layer 1 cannot be read"), "{refused}");
     assert!(unpacked_with(archive(), bounds(1 << 20, 1)).is_err());
     unpacked_with(archive(), bounds(1 << 20, 2)).expect("as much as may be");
+    let deep = || docker(&[Maker::new().file("a/b/c", "").file("a/b/d", "").done()], &json!({}));
+    let refused = unpacked_with(deep(), bounds(1 << 20, 3)).expect_err("folders count").to_string();
+    assert!(refused.contains("the image has more than 3 files"), "{refused}");
+    unpacked_with(deep(), bounds(1 << 20, 4)).expect("as much as may be");
+    let mut long = Builder::new(Vec::new());
+    append(&mut long, &"a/".repeat(2500), b"");
+    let long = long.into_inner().expect("it is in memory");
+    let refused = unpacked(docker(&[long], &json!({}))).expect_err("too long").to_string();
+    assert!(refused.contains("is longer than a path can be"), "{refused}");
     // A name of a gigabyte, of zeros, takes a megabyte in the archive.
     let mut header = Header::new_gnu();
     header.set_entry_type(EntryType::GNULongName);

@@ -33,6 +33,10 @@ const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 /// More than the headers of an entry take, long names and attributes included.
 const LARGEST_HEADERS: u64 = 8 << 20;
+/// As long as the kernel takes a path (path_resolution(7)), without the zero at its end.
+const LONGEST_PATH: usize = 4095;
+/// How the attributes begin by which GNU tar tells where a file has holes, in its newer formats.
+const SPARSE: &[u8] = b"GNU.sparse.";
 /// The rights that a program has when it is started, whoever starts it (capabilities(7)).
 const CAPABILITIES: &str = "security.capability";
 
@@ -120,9 +124,7 @@ impl Unpacking {
             allowance.set(LARGEST_HEADERS);
             let Some(entry) = entries.next() else { break };
             let mut entry = entry.map_err(unreadable)?;
-            self.left.entries = self.left.entries.checked_sub(1).ok_or_else(|| {
-                unreadable(io::Error::other(format!("the image has more than {} files", self.bounds.entries)))
-            })?;
+            self.count().map_err(unreadable)?;
             // What the header says is not what is there: a file may have holes.
             self.left.bytes = self.left.bytes.checked_sub(entry.size()).ok_or_else(|| {
                 unreadable(io::Error::new(io::ErrorKind::FileTooLarge, too_large(self.bounds)))
@@ -138,6 +140,26 @@ impl Unpacking {
         rest.inner.finish().map_err(unreadable)
     }
 
+    /// One more file, folder or link.
+    fn count(&mut self) -> io::Result<()> {
+        let left = self.left.entries.checked_sub(1);
+        let too_many = || io::Error::other(format!("the image has more than {} files", self.bounds.entries));
+        self.left.entries = left.ok_or_else(too_many)?;
+        Ok(())
+    }
+
+    /// This layer has something at `path`. A folder above it that no entry has spoken of may have to be made, and counts.
+    fn see(&mut self, path: &Path) -> io::Result<()> {
+        self.seen.insert(path.to_owned());
+        for folder in path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
+            if !self.seen.insert(folder.to_owned()) {
+                break;
+            }
+            self.count()?;
+        }
+        Ok(())
+    }
+
     fn entry(&mut self, entry: &mut Entry<'_, impl Read>, path: &Path) -> Result<(), ImageError> {
         let shown: String = path.to_string_lossy().chars().take(200).collect();
         let layer = self.layer;
@@ -148,10 +170,7 @@ impl Unpacking {
             None => self.settle_folder(entry, &plain),
             Some(name) if name == OPAQUE => self.clear(plain.parent().unwrap_or(Path::new(""))),
             Some(name) => match name.as_bytes().strip_prefix(WHITEOUT.as_bytes()) {
-                None => {
-                    self.seen.extend(plain.ancestors().map(Path::to_owned));
-                    self.make(entry, &plain)
-                }
+                None => self.see(&plain).and_then(|()| self.make(entry, &plain)),
                 // What aufs kept for itself.
                 Some(hidden) if hidden.starts_with(WHITEOUT.as_bytes()) => Ok(()),
                 Some(b"" | b"." | b"..") => return Err(refused("takes away no file".to_owned())),
@@ -163,16 +182,23 @@ impl Unpacking {
 
     /// Takes away what lower layers have at `path`.
     fn whiteout(&mut self, path: &Path) -> io::Result<()> {
-        if self.seen.contains(path) {
+        let (above, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+        let Some(folder) = self.root.find_folder(above)? else {
             return Ok(());
+        };
+        if !self.seen.contains(path) {
+            return remove(&folder, name);
         }
-        let (folder, name) = self.root.parent(path)?;
-        remove(&folder, name)
+        // This layer has something there itself, in which lower layers have nothing any more.
+        let is_folder = fs::symlink_metadata(path_of(&folder).join(name)).is_ok_and(|found| found.is_dir());
+        if is_folder { self.clear(path) } else { Ok(()) }
     }
 
     /// Takes away what lower layers have below `path`.
     fn clear(&mut self, path: &Path) -> io::Result<()> {
-        let folder = self.root.folder(path)?;
+        let Some(folder) = self.root.find_folder(path)? else {
+            return Ok(());
+        };
         for child in fs::read_dir(path_of(&folder))? {
             let child = child?;
             let path = path.join(child.file_name());
@@ -268,15 +294,17 @@ impl Unpacking {
     }
 }
 
-/// The path below the root, without dots; or why it is none.
+/// The path below the root, without dots; or why it is none. One that begins with a slash begins at the image's own root.
 fn below(path: &Path) -> Result<PathBuf, &'static str> {
+    if path.as_os_str().len() > LONGEST_PATH {
+        return Err("is longer than a path can be");
+    }
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {
             Component::Normal(name) => plain.push(name),
-            Component::CurDir => {}
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
             Component::ParentDir => return Err("leads out of the image"),
-            Component::RootDir | Component::Prefix(_) => return Err("is an absolute path"),
         }
     }
     Ok(plain)
@@ -307,16 +335,20 @@ fn id(id: u64) -> io::Result<u32> {
         .ok_or_else(|| io::Error::other(format!("it belongs to {id}, which is no user or group")))
 }
 
-/// What gives the program rights of its own.
+/// What gives the program rights of its own. A file whose holes are told beside it is another one than it seems.
 fn capabilities(entry: &mut Entry<'_, impl Read>) -> io::Result<Option<Vec<u8>>> {
     let key = format!("SCHILY.xattr.{CAPABILITIES}");
+    let mut found = None;
     for extension in entry.pax_extensions()?.into_iter().flatten() {
         let extension = extension?;
+        if extension.key_bytes().starts_with(SPARSE) {
+            return Err(io::Error::other("it has holes that are written in a way that is not read"));
+        }
         if extension.key_bytes() == key.as_bytes() {
-            return Ok(Some(extension.value_bytes().to_vec()));
+            found = Some(extension.value_bytes().to_vec());
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Programs compare the times of their files.
