@@ -92,12 +92,26 @@ fn of_index<'i>(index: &'i Index, wanted: &str) -> Result<&'i Descriptor, ImageE
     if let [only] = images.as_slice() {
         return Ok(*only);
     }
-    let here = |descriptor: &&&Descriptor| {
+    let is_for_here = |descriptor: &&Descriptor| {
         descriptor.platform.as_ref().is_some_and(|platform| is_here(&platform.os, &platform.architecture))
     };
-    let named = |descriptor: &&&Descriptor| names(descriptor).any(|name| is_named(name, wanted));
-    if let Some(found) = images.iter().find(named).or_else(|| images.iter().find(here)) {
-        return Ok(*found);
+    let full = full_name(wanted);
+    let those = |is_meant: &dyn Fn(&Descriptor) -> bool| -> Vec<&'i Descriptor> {
+        images.iter().copied().filter(|descriptor| is_meant(descriptor)).collect()
+    };
+    let named = those(&|image| names(image).any(|name| full_name(name) == full));
+    if let Some(found) = named.iter().copied().find(is_for_here).or(named.first().copied()) {
+        return Ok(found);
+    }
+    // Other images may have the same tag.
+    let tag = full.rsplit_once(':').map(|(_, tag)| tag);
+    let tagged = those(&|image| name_of(image, FULL).is_none() && name_of(image, OWN) == tag);
+    if let [only] = tagged.as_slice() {
+        return Ok(*only);
+    }
+    let nameless = those(&|image| names(image).next().is_none());
+    if let Some(found) = nameless.into_iter().find(is_for_here) {
+        return Ok(found);
     }
     let told = images.iter().map(|descriptor| {
         let platform = descriptor.platform.as_ref().map(Platform::to_string);
@@ -110,16 +124,18 @@ fn of_index<'i>(index: &'i Index, wanted: &str) -> Result<&'i Descriptor, ImageE
     Err(ImageError::Ambiguous { wanted: wanted.to_owned(), names: told.collect() })
 }
 
-/// The names that tools give to a descriptor; the second may be no more than a tag.
+/// Where a descriptor has its whole name.
+const FULL: &str = "io.containerd.image.name";
+/// Where it has a name, which may be no more than a tag.
+const OWN: &str = "org.opencontainers.image.ref.name";
+
+/// The names that tools give to a descriptor.
 fn names(descriptor: &Descriptor) -> impl Iterator<Item = &str> {
-    ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
-        .into_iter()
-        .filter_map(|key| descriptor.annotations.get(key).map(String::as_str))
+    [FULL, OWN].into_iter().filter_map(|key| name_of(descriptor, key))
 }
 
-fn is_named(name: &str, wanted: &str) -> bool {
-    let wanted = full_name(wanted);
-    full_name(name) == wanted || wanted.rsplit_once(':').is_some_and(|(_, tag)| tag == name)
+fn name_of<'d>(descriptor: &'d Descriptor, key: &str) -> Option<&'d str> {
+    descriptor.annotations.get(key).map(String::as_str)
 }
 
 fn blob_name(digest: Digest) -> String {

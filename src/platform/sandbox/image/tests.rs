@@ -429,6 +429,48 @@ fn of_several_images_the_named_one_is_taken() {
     assert_eq!(read(archive.done()).expect("an image").config.user, "2");
 }
 
+/// An image without layers in the OCI's layout, for each user with the annotations that its descriptor has.
+fn layout(images: &[(&str, Value)]) -> Vec<u8> {
+    let mut archive = Builder::new(Vec::new());
+    let mut blob = |bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        append(&mut archive, &format!("blobs/sha256/{}", digest.hex()), bytes);
+        digest
+    };
+    let mut described = Vec::new();
+    for (user, annotations) in images {
+        let of_config = blob(&config(&[], &json!({"User": user})));
+        let manifest = json!({"config": {"digest": of_config}, "layers": []}).to_string();
+        let platform = json!({"os": "linux", "architecture": here()});
+        described.push(json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": blob(manifest.as_bytes()),
+            "annotations": annotations, "platform": platform,
+        }));
+    }
+    append(&mut archive, "index.json", json!({"manifests": described}).to_string().as_bytes());
+    archive.into_inner().expect("it is in memory")
+}
+
+#[test]
+fn of_several_images_with_one_tag_the_named_one_is_taken() {
+    let full =
+        |name: &str| json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1"});
+    let (api, web) = (full("docker.io/shop/api:1"), full("docker.io/shop/web:1"));
+    let user = |images: &[(&str, Value)]| read(layout(images)).map(|image| image.config.user);
+    assert_eq!(user(&[("1", api.clone()), ("2", web)]).expect("an image"), "2");
+    let other = full("docker.io/shop/other:2");
+    let refused = user(&[("1", api.clone()), ("2", other)]).expect_err("none of them").to_string();
+    assert_eq!(
+        refused,
+        "has the images docker.io/shop/api:1, docker.io/shop/other:2 and none named shop/web:1"
+    );
+    let tag = |tag: &str| json!({"org.opencontainers.image.ref.name": tag});
+    assert_eq!(user(&[("1", api), ("2", tag("1"))]).expect("one has no more than its tag"), "2");
+    assert!(user(&[("1", tag("1")), ("2", tag("1"))]).is_err(), "either may be meant");
+    assert_eq!(user(&[("1", tag("2")), ("2", tag("1"))]).expect("an image"), "2");
+    assert_eq!(user(&[("1", json!({})), ("2", tag("2"))]).expect("for this machine"), "1");
+}
+
 #[test]
 fn names_are_compared_as_registries_know_them() {
     for (name, whole) in [
