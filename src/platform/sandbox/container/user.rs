@@ -39,8 +39,8 @@ fn read(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The user `named`, which is `USER` or `USER:GROUP`, each a name or a number. Without a group it has its own, and is in all
-/// that list it.
+/// The user `named`, which is `USER` or `USER:GROUP`, each a name or a number. Without a group it has its own. Either way it
+/// is in all that list it, as container runtimes of Kubernetes see to it (`supplementalGroupsPolicy: Merge`).
 fn identify(named: &str, passwd: &str, group: &str) -> io::Result<Identity> {
     let (user, own_group) = named.split_once(':').map_or((named, None), |(user, group)| (user, Some(group)));
     let user = if user.is_empty() { "0" } else { user };
@@ -67,15 +67,11 @@ fn identify(named: &str, passwd: &str, group: &str) -> io::Result<Identity> {
             .as_ref()
             .map_or(Ok(0), |entry| entry[3].parse().map_err(|_| missing("number for the group of", user)))?,
     };
-    let others = match (&entry, own_group) {
-        (Some(of), None) => groups
-            .iter()
-            .filter(|group| group.get(3).is_some_and(|members| members.split(',').any(|name| name == of[0])))
-            .filter_map(|group| group[2].parse().ok())
-            .filter(|id| *id != gid)
-            .collect(),
-        (Some(_), Some(_)) | (None, _) => Vec::new(),
+    let lists = |group: &[String], user: &str| {
+        group.get(3).is_some_and(|all| all.split(',').any(|name| name == user))
     };
+    let others = entry.iter().flat_map(|of| groups.iter().filter(move |group| lists(group, &of[0])));
+    let others = others.filter_map(|group| group[2].parse().ok()).filter(|id| *id != gid).collect();
     let home = entry.map(|entry| entry[5].clone()).filter(|home| !home.is_empty());
     Ok(Identity { uid, gid, groups: others, home })
 }
@@ -100,7 +96,7 @@ mod tests {
             ("postgres", who(999, 998, &[101], home)),
             ("999", who(999, 998, &[101], home)),
             ("postgres:ssl-cert", who(999, 101, &[], home)),
-            ("postgres:5", who(999, 5, &[], home)),
+            ("postgres:5", who(999, 5, &[101], home)),
             ("1234", who(1234, 0, &[], None)),
             ("1234:postgres", who(1234, 998, &[], None)),
             ("", who(0, 0, &[10], Some("/root"))),
