@@ -69,7 +69,11 @@ pub fn set(folder: &Path, memory: Option<u64>, cpu: Option<u64>) -> io::Result<(
         // The kernel takes nothing below a millisecond.
         let quota = (thousandths * PERIOD / 1000).max(1000);
         write(&folder.join("cpu.cfs_period_us"), PERIOD)?;
-        write(&folder.join("cpu.cfs_quota_us"), quota)?;
+        match write(&folder.join("cpu.cfs_quota_us"), quota) {
+            // Version 1 takes no more than a group above has, and that one's limit holds anyway.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            done => done?,
+        }
         write(&folder.join("cpu.max"), format_args!("{quota} {PERIOD}"))?;
     }
     Ok(())
@@ -98,7 +102,10 @@ fn write(file: &Path, value: impl std::fmt::Display) -> io::Result<()> {
 mod tests {
     use std::fs;
 
+    use nix::unistd::geteuid;
+
     use super::{killed_for_memory, set};
+    use crate::host::cgroup::hierarchies::Hierarchies;
 
     #[test]
     fn writes_what_each_version_reads() {
@@ -113,6 +120,21 @@ mod tests {
         assert!(!folder.path().join("memory.limit_in_bytes").exists());
         set(folder.path(), None, Some(1)).expect("writable");
         assert_eq!(read("cpu.max"), "1000 100000");
+    }
+
+    #[test]
+    fn limit_that_is_above_that_of_all_is_that_of_all() {
+        let top = Hierarchies::of_this_process().ok().and_then(|found| found.legacy_top("cpu"));
+        let Some(top) = top.filter(|_| geteuid().is_root()) else { return };
+        let above = top.join(format!("seatrial-test-{}", std::process::id()));
+        let below = above.join("below");
+        fs::create_dir_all(&below).expect("root may");
+        let results =
+            [set(&above, None, Some(1000)), set(&below, None, Some(4000)), set(&below, None, Some(500))];
+        let quota = fs::read_to_string(below.join("cpu.cfs_quota_us"));
+        fs::remove_dir(&below).and_then(|()| fs::remove_dir(&above)).expect("nobody is in there");
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert_eq!(quota.expect("readable").trim(), "50000");
     }
 
     #[test]
