@@ -122,7 +122,8 @@ fn a_variable_is_in_every_process_while_it_is_asked_for_and_what_was_there_befor
     let mut spec = set(2, StartOrder::Ordered, "exec sleep 1000");
     let text =
         |name: &str, value: &str| EnvVar { name: name.to_owned(), value: EnvValue::Text(value.to_owned()) };
-    spec.pod.containers[0].env.extend([text("COLOUR", "blue"), text("SHAPE", "round")]);
+    let words = text("WORDS", "$(COLOUR) it is");
+    spec.pod.containers[0].env.extend([text("SHAPE", "round"), text("COLOUR", "blue"), words]);
     let fixture = Fixture::up("set-env", spec);
     fixture.wait_ready();
     let has = |colour: &str| {
@@ -147,7 +148,12 @@ fn a_variable_is_in_every_process_while_it_is_asked_for_and_what_was_there_befor
     };
     fixture.wait_for("all have the new template", is_rolled("web-2"));
     assert!(has("green and round")(&fixture), "{:?}", environment(&fixture, 0));
-    assert!(environment(&fixture, 1).contains(&"SHAPE=round".to_owned()), "the others are what they were");
+    let whole = environment(&fixture, 1);
+    assert!(whole.contains(&"SHAPE=round".to_owned()), "the others are what they were");
+    assert!(
+        whole.contains(&"WORDS=green and round it is".to_owned()),
+        "but those that refer to it: {whole:?}"
+    );
     assert_ne!(fixture.pod(0).uid, before, "it is another pod");
     // A container that is started again in its pod has what the pod's template says.
     let ended = process(&fixture, 0);

@@ -27,8 +27,11 @@ pub(super) fn change(set: &StatefulSet, fault: &ApiFault, container: Option<&str
         }),
         ApiFault::SetEnv { container, name, value } => containers(set, Some(container), |found| {
             let mut all: Vec<Value> = found.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-            all.retain(|variable| variable.get("name").and_then(Value::as_str) != Some(name));
-            all.push(json!({ "name": name, "value": value }));
+            let is_it = |variable: &Value| variable.get("name").and_then(Value::as_str) == Some(name);
+            // In its own place, so that later ones may refer to it.
+            let at = all.iter().position(is_it).unwrap_or(all.len());
+            all.retain(|variable| !is_it(variable));
+            all.insert(at, json!({ "name": name, "value": value }));
             found.insert("env".into(), Value::Array(all));
         }),
         ApiFault::BreakRollout { partition, by } => {
@@ -103,7 +106,9 @@ mod tests {
                 "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 1 } },
                 "template": { "spec": { "containers": [
                     { "name": "sidecar", "image": "s:1" },
-                    { "name": "db", "image": "db:1", "env": [{ "name": "A", "value": "1" }] },
+                    { "name": "db", "image": "db:1", "env": [
+                        { "name": "A", "value": "1" }, { "name": "B", "value": "$(A)" },
+                    ] },
                 ] } },
             },
         });
@@ -117,18 +122,23 @@ mod tests {
         let containers = |patch: &Value| patch["spec"]["template"]["spec"]["containers"].clone();
         assert_eq!(containers(&patch)[0]["image"], "s:1");
         assert_eq!(containers(&patch)[1]["image"], "db:2");
-        assert_eq!(containers(&patch)[1]["env"], json!([{ "name": "A", "value": "1" }]));
+        assert_eq!(containers(&patch)[1]["env"][0], json!({ "name": "A", "value": "1" }));
         assert_eq!(containers(&undo)[1]["image"], "db:1");
         let fault = ApiFault::SetImage { container: "web".into(), image: "db:2".into() };
         assert_eq!(change(&set(), &fault, None), Err("it has no container `web`".into()));
     }
 
     #[test]
-    fn a_variable_that_is_set_replaces_its_namesake() {
-        let fault = ApiFault::SetEnv { container: "db".into(), name: "A".into(), value: "2".into() };
-        let Change { patch, .. } = change(&set(), &fault, None).expect("possible");
-        let env = &patch["spec"]["template"]["spec"]["containers"][1]["env"];
-        assert_eq!(*env, json!([{ "name": "A", "value": "2" }]));
+    fn a_variable_that_is_set_takes_the_place_of_its_namesake() {
+        let env = |name: &str| {
+            let fault = ApiFault::SetEnv { container: "db".into(), name: name.into(), value: "2".into() };
+            let Change { patch, .. } = change(&set(), &fault, None).expect("possible");
+            patch["spec"]["template"]["spec"]["containers"][1]["env"].clone()
+        };
+        let named = |name: &str, value: &str| json!({ "name": name, "value": value });
+        // What refers to it comes after it.
+        assert_eq!(env("A"), json!([named("A", "2"), named("B", "$(A)")]));
+        assert_eq!(env("C"), json!([named("A", "1"), named("B", "$(A)"), named("C", "2")]));
     }
 
     #[test]

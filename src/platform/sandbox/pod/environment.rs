@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::platform::sandbox::pod_spec::{Container, EnvValue, EnvVar, FieldPath, KeyRef, SetSpec};
+use crate::platform::sandbox::pod_spec::{Container, EnvValue, FieldPath, KeyRef, SetSpec};
 use crate::platform::sandbox::wanted::EnvChange;
 
 /// What a pod knows about itself.
@@ -44,12 +44,14 @@ pub fn resolve(
     let mut env: Vec<(String, String)> = Vec::new();
     let changes: Vec<&EnvChange> =
         facts.env.iter().filter(|change| change.container == container.name).collect();
-    let is_kept = |variable: &&EnvVar| changes.iter().all(|change| change.name != variable.name);
-    for variable in container.env.iter().filter(is_kept) {
-        let value = match &variable.value {
-            EnvValue::Text(text) => expand(text, &env),
-            EnvValue::Field(path) => field(path, spec, facts),
-            EnvValue::Key(of) => {
+    for variable in &container.env {
+        // In its own place, so that later ones may refer to it.
+        let change = changes.iter().find(|change| change.name == variable.name);
+        let value = match (change, &variable.value) {
+            (Some(change), _) => expand(&change.value, &env),
+            (None, EnvValue::Text(text)) => expand(text, &env),
+            (None, EnvValue::Field(path)) => field(path, spec, facts),
+            (None, EnvValue::Key(of)) => {
                 let content = key(of)?;
                 let text = std::str::from_utf8(content.expose_secret());
                 text.map_err(|_| io::Error::other(format!("{of} is no text")))?.to_owned()
@@ -58,7 +60,8 @@ pub fn resolve(
         env.retain(|(name, _)| *name != variable.name);
         env.push((variable.name.clone(), value));
     }
-    for change in changes {
+    let is_new = |change: &&&EnvChange| container.env.iter().all(|known| known.name != change.name);
+    for change in changes.iter().filter(is_new) {
         let value = expand(&change.value, &env);
         env.push((change.name.clone(), value));
     }
