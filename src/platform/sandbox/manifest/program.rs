@@ -85,11 +85,12 @@ fn argv_of_image(
 ) -> Option<Vec<String>> {
     let said = |list: &Option<Vec<String>>| list.clone().filter(|list| !list.is_empty());
     let (command, arguments) = (said(&container.command), said(&container.args));
-    let image = &given.config;
+    let own = |list: &[String]| list.iter().map(|text| literal(text)).collect::<Vec<_>>();
+    let (entrypoint, cmd) = (own(&given.config.entrypoint), own(&given.config.cmd));
     let argv = match (command, arguments) {
         (Some(command), arguments) => [command, arguments.unwrap_or_default()].concat(),
-        (None, Some(arguments)) => [image.entrypoint.clone(), arguments].concat(),
-        (None, None) => [image.entrypoint.clone(), image.cmd.clone()].concat(),
+        (None, Some(arguments)) => [entrypoint, arguments].concat(),
+        (None, None) => [entrypoint, cmd].concat(),
     };
     if argv.is_empty() {
         let message = format!("image {} does not say what it runs", shortened(&given.name));
@@ -97,6 +98,11 @@ fn argv_of_image(
         return None;
     }
     Some(argv)
+}
+
+/// What an image says, as the manifest would have to write it: there alone `$(NAME)` and `$$` are expanded.
+fn literal(text: &str) -> String {
+    text.replace('$', "$$")
 }
 
 /// The program and the arguments of `container`, which is at `path`; `None` where that has been refused.

@@ -144,10 +144,80 @@ fn expand(text: &str, env: &[(String, String)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::expand;
+    use std::io;
+    use std::net::Ipv4Addr;
+
+    use super::{KeyRef, PodFacts, expand, resolve};
+    use crate::platform::sandbox::image::{Digest, Given, RunConfig};
+    use crate::platform::sandbox::manifest::{Document, Programs, read_with};
+    use crate::platform::sandbox::wanted::EnvChange;
 
     fn env() -> Vec<(String, String)> {
         vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "two".to_owned())]
+    }
+
+    const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: None, selector: {app: a}, ports: [{port: 1}]}}";
+    const SET: &str = "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: a}
+spec:
+  serviceName: a
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec:
+      containers:
+        - name: main
+          image: shop/web:1
+          env: [{name: A, value: '1'}, {name: B, value: $(A)}]
+";
+
+    /// Arguments and environment of a pod's container with `more` in it, after these changes.
+    fn resolved(more: &str, env: Vec<EnvChange>) -> super::Resolved {
+        let list = |texts: &[&str]| texts.iter().copied().map(str::to_owned).collect();
+        let config = RunConfig {
+            entrypoint: list(&["sh", "-c", "echo $$ $(A) $HOME"]),
+            env: list(&["A=of the image", "PATH=/own"]),
+            ..RunConfig::default()
+        };
+        let images = [Given { name: "shop/web:1".into(), file: "x".into(), id: Digest::of(b"x"), config }];
+        let set = format!("{SET}{more}");
+        let documents = [SERVICE, &set].map(|text| Document { file: "all.yaml", first_line: 1, text });
+        let programs = Programs { images: &images, find: &|_: &str| None };
+        let set = read_with(&documents, &programs).expect("accepted").set;
+        let facts = PodFacts {
+            name: "a-0".into(),
+            ordinal: 0,
+            uid: "0".into(),
+            address: Ipv4Addr::LOCALHOST,
+            host: Ipv4Addr::LOCALHOST,
+            node: "node".into(),
+            env,
+        };
+        let none = |_: &KeyRef| Err(io::Error::other("there is no key"));
+        resolve(&set.pod.containers[0], &set, &facts, &none).expect("nothing is missing")
+    }
+
+    #[test]
+    fn what_an_image_says_is_not_expanded() {
+        assert_eq!(resolved("", Vec::new()).0, ["sh", "-c", "echo $$ $(A) $HOME"]);
+        let (argv, env) = resolved("          args: [$$ $(A) $(PATH)]\n", Vec::new());
+        assert_eq!(argv[3], "$ 1 $(PATH)");
+        assert!(env.contains(&("PATH".to_owned(), "/own".to_owned())), "{env:?}");
+    }
+
+    #[test]
+    fn what_refers_to_a_changed_variable_changes_with_it() {
+        let change =
+            |name: &str| EnvChange { container: "main".into(), name: name.into(), value: "2".into() };
+        let value = |changed: &str, name: &str| {
+            let (_, env) = resolved("", vec![change(changed)]);
+            env.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        };
+        let two = || Some("2".to_owned());
+        assert_eq!((value("A", "A"), value("A", "B"), value("C", "C")), (two(), two(), two()));
+        assert_eq!(value("C", "B"), Some("1".to_owned()));
     }
 
     #[test]
