@@ -36,10 +36,11 @@ pub fn usual() -> BTreeSet<u8> {
     USUAL.into()
 }
 
-/// The capability of this name, with or without `CAP_`, if a container may have it: one of its own namespaces and its own
-/// processes, and none over the machine.
+/// The capability of this name, with or without `CAP_`, in letters of either size, if a container may have it: one of its
+/// own namespaces and its own processes, and none over the machine.
 pub fn grantable(name: &str) -> Option<u8> {
-    let name = name.strip_prefix("CAP_").unwrap_or(name);
+    let name = name.to_ascii_uppercase();
+    let name = name.strip_prefix("CAP_").unwrap_or(&name);
     KNOWN.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
 }
 
@@ -65,7 +66,7 @@ mod tests {
     #[test]
     fn names_what_a_container_may_have() {
         assert_eq!((grantable("IPC_LOCK"), grantable("CAP_CHOWN")), (Some(14), Some(0)));
-        assert_eq!((grantable("SYS_ADMIN"), grantable("")), (None, None));
+        assert_eq!((grantable("net_raw"), grantable("SYS_ADMIN"), grantable("")), (Some(13), None, None));
         assert!(usual().contains(&10) && !usual().contains(&12));
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn rights(container: &Container, path: &str, report: &mut Report<'_>)
 fn kept(given: &Capabilities, path: &str, report: &mut Report<'_>) -> BTreeSet<u8> {
     let mut kept = capabilities::usual();
     for name in given.drop.iter().flatten() {
-        if name == "ALL" {
+        if name.eq_ignore_ascii_case("ALL") {
             kept.clear();
         } else if let Some(number) = capabilities::grantable(name) {
             kept.remove(&number);

@@ -78,6 +78,9 @@ fn reads_the_rights_of_a_container() {
     let expected =
         Rights { read_only_root: true, no_new_privileges: true, capabilities: Some([10, 14].into()) };
     assert_eq!(pod(&set).containers[0].rights, expected);
+    // Container runtimes take names in small letters, too.
+    let none = pod(&with_container("securityContext: {capabilities: {drop: [all], add: [net_raw]}}"));
+    assert_eq!(none.containers[0].rights.capabilities, Some([13].into()));
     let some = pod(&with_container("securityContext: {capabilities: {drop: [CHOWN, SYS_ADMIN]}}"));
     let kept = some.containers[0].rights.capabilities.clone().expect("given");
     assert!(!kept.contains(&0) && kept.contains(&1), "{kept:?}");
