@@ -80,7 +80,10 @@ pub(super) fn read(kind: KeyedKind, report: &mut Report<'_>) -> Found {
                         report.refuse_at(entry.place, &path, "is in data as well", hint);
                     }
                 }
-                Ok(content) => keys.push(Key { name: entry.key.clone(), content }),
+                Ok(content) => {
+                    let is_binary = field == "binaryData";
+                    keys.push(Key { name: entry.key.clone(), is_binary, content });
+                }
                 Err((message, hint)) => report.refuse_at(entry.place, &path, message, hint),
             }
         }

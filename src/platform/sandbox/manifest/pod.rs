@@ -157,6 +157,16 @@ fn volumes_of(
             report.note(&path, "the claim template of the same name takes its place, as in a cluster");
             continue;
         }
+        let sources = [
+            volume.config_map.is_some(),
+            volume.downward_api.is_some(),
+            volume.empty_dir.is_some(),
+            volume.projected.is_some(),
+            volume.secret.is_some(),
+        ];
+        if sources.into_iter().filter(|is_there| *is_there).count() > 1 {
+            report.refuse(&path, "has several sources", "make a volume of each, or one that is projected");
+        }
         if let Some(volume) = shown::read(volume, &path, near, containers, report) {
             shown.push(volume);
             continue;

@@ -57,6 +57,8 @@ impl fmt::Display for KeyRef {
 pub struct Key {
     /// The key.
     pub name: String,
+    /// Whether it is of `binaryData`, which no variable has.
+    pub is_binary: bool,
     /// What it holds; nothing once it has been written and read.
     #[serde(skip, default = "nothing")]
     pub content: SecretSlice<u8>,

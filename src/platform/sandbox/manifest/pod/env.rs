@@ -25,9 +25,8 @@ pub(super) fn read(
     }
     for (index, variable) in container.env.iter().flatten().enumerate() {
         let path = format!("{path}.env[{index}]");
-        if variable.name.is_empty() || variable.name.contains('=') {
-            let message = format!("{:?} is no name of a variable", shortened(&variable.name));
-            report.refuse(&format!("{path}.name"), message, "use letters, digits and underscores");
+        if variable.name.is_empty() || !is_name(&variable.name) {
+            refuse_name(&variable.name, &format!("{path}.name"), report);
         }
         let text = variable.value.clone().unwrap_or_default();
         let value = match &variable.value_from {
@@ -91,6 +90,9 @@ fn key_of(reference: &Reference<'_>, key: &str, near: &Near, report: &mut Report
 /// Every key.
 fn all_of(source: &EnvFromSource, path: &str, near: &Near, report: &mut Report<'_>) -> Vec<EnvVar> {
     let prefix = source.prefix.as_deref().unwrap_or_default();
+    if !is_name(prefix) {
+        refuse_name(prefix, &format!("{path}.prefix"), report);
+    }
     let (field, kind, name, optional) = match (&source.config_map_ref, &source.secret_ref) {
         (Some(of), None) => ("configMapRef", KeyedKind::ConfigMap, &of.name, of.optional),
         (None, Some(of)) => ("secretRef", KeyedKind::Secret, &of.name, of.optional),
@@ -112,7 +114,17 @@ fn all_of(source: &EnvFromSource, path: &str, near: &Near, report: &mut Report<'
         let value = variable(&reference, keyed, key, report)?;
         Some(EnvVar { name: format!("{prefix}{}", key.name), value })
     };
-    keyed.keys.iter().filter_map(variable_of).collect()
+    keyed.keys.iter().filter(|key| !key.is_binary).filter_map(variable_of).collect()
+}
+
+/// Whether a name of a variable may have these letters, as a cluster takes them.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|letter| matches!(letter, ' '..='~') && letter != '=')
+}
+
+fn refuse_name(name: &str, path: &str, report: &mut Report<'_>) {
+    let message = format!("{:?} is no name of a variable", shortened(name));
+    report.refuse(path, message, "use letters, digits and underscores");
 }
 
 /// The value of a variable, which the kernel wants to be a text without a zero byte.
@@ -123,7 +135,7 @@ fn variable(
     report: &mut Report<'_>,
 ) -> Option<EnvValue> {
     let content = key.content.expose_secret();
-    if std::str::from_utf8(content).is_err() || content.contains(&0) {
+    if key.is_binary || std::str::from_utf8(content).is_err() || content.contains(&0) {
         let message = format!("{:?} of {} {} is no text", shortened(&key.name), reference.kind, keyed.name);
         report.refuse(reference.path, message, "mount it as a file");
         return None;

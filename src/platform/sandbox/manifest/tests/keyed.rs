@@ -173,6 +173,22 @@ fn config_maps_are_variables_as_they_are_and_files() {
 }
 
 #[test]
+fn variables_are_made_of_data_alone_and_have_names() {
+    let from = |prefix: &str| {
+        with_container(&format!("envFrom: [{{configMapRef: {{name: config}}, prefix: '{prefix}'}}]"))
+    };
+    let text = CONFIG.replace("/w==", "dGV4dA==");
+    let accepted = with_secret(&text, &from("A_")).expect("accepted");
+    let env = &accepted.set.pod.containers[0].env;
+    let names: Vec<_> = env.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["A_MODE", "A_app.conf"]);
+    let told = refused(&text, &from("A="));
+    assert!(told.contains("envFrom[0].prefix: \"A=\" is no name of a variable (use letters"), "{told}");
+    let one = with_container("env: [{name: A, valueFrom: {configMapKeyRef: {name: config, key: logo}}}]");
+    assert!(refused(&text, &one).contains("\"logo\" of ConfigMap config is no text (mount it as a file)"));
+}
+
+#[test]
 fn refuses_what_is_wrong_with_a_config_map_with_what_to_write() {
     let from = |source: &str| {
         with_container(&format!("env: [{{name: A, valueFrom: {{configMapKeyRef: {{{source}}}}}}}]"))

@@ -88,6 +88,11 @@ fn refuses_what_would_change_the_meaning_of_the_test() {
             "spec.template.spec.volumes[0].persistentVolumeClaim",
         ),
         (with_pod("volumes: [{name: a, hostPath: {path: /}}]"), "spec.template.spec.volumes[0].hostPath"),
+        (
+            with_pod("volumes: [{name: a, emptyDir: {}, downwardAPI: {items: []}}]"),
+            "spec.template.spec.volumes[0]",
+        ),
+        (with_container("env: [{name: Ü, value: x}]"), "spec.template.spec.containers[0].env[0].name"),
         (with_pod("restartPolicy: Never"), "spec.template.spec.restartPolicy"),
         (
             with_container("securityContext: {privileged: true}"),
