@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
 
 /// As many links to nothing in a row as are followed; the kernel's own limit (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -83,8 +83,12 @@ impl Rooted {
             reached.push(name);
             let mut opened = open(&reached);
             if is_missing(&opened) {
-                opened = match mkdirat(&folder, name, Mode::from_bits_truncate(0o755)) {
-                    Ok(()) => open(&reached),
+                let mode = Mode::from_bits_truncate(0o755);
+                opened = match mkdirat(&folder, name, mode) {
+                    // Whatever the mask is.
+                    Ok(()) => fchmodat(&folder, name, mode, FchmodatFlags::FollowSymlink)
+                        .map_err(io::Error::from)
+                        .and_then(|()| open(&reached)),
                     Err(Errno::EEXIST) => {
                         let left = links.checked_sub(1).ok_or(Errno::ELOOP)?;
                         let target = fs::read_link(path_of(&folder).join(name))?;

@@ -14,10 +14,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -261,7 +262,13 @@ fn unpack_images(spec: &SetSpec, dir: &StateDir, is_root: bool) -> Result<(), Sa
         let failed =
             |source| SandboxError::Image { name: name.clone(), file: file.clone(), source: Box::new(source) };
         let folder = dir.image(id);
-        fs::create_dir_all(&folder).map_err(|source| dir.error(source))?;
+        // Under another name.
+        if folder.exists() {
+            continue;
+        }
+        fs::create_dir_all(&folder)
+            .and_then(|()| fs::set_permissions(&folder, Permissions::from_mode(0o755)))
+            .map_err(|source| dir.error(source))?;
         let mut image = image::open(file, name, Bounds::default()).map_err(failed)?;
         if image.id.hex() != *id {
             return Err(failed(image::ImageError::Changed));

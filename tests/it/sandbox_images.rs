@@ -11,7 +11,7 @@ use seatrial::platform::sandbox::pod_spec::SetSpec;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::e2e_fixture::{Desk, Seat, patient_quickstart_with};
+use crate::e2e_fixture::{Desk, Done, Seat, patient_quickstart_with};
 use crate::image_fixture::{Layer, busybox, save};
 use crate::sandbox_fixture::{Fixture, options, wait_until};
 
@@ -144,6 +144,33 @@ fn manifest_counts_more_than_the_image() {
     strict.pod.strict_groups = true;
     let fixture = Fixture::up("image-strict", strict);
     fixture.wait_log("shop-0", "web", "Gid:\t2345\t2345\t2345\t2345\nGroups:\t \n");
+}
+
+/// A person may keep what they make from others; pods do not.
+#[test]
+fn mask_of_whoever_starts_a_sandbox_is_not_that_of_its_pods() {
+    let desk = Desk::new();
+    let layer = busybox().file(
+        "opt/deep/start.sh",
+        0o755,
+        "cat /config/MODE /opt/deep/start.sh && umask && exec sleep 1000",
+    );
+    let run = json!({"User": "web", "Entrypoint": ["/bin/sh", "/opt/deep/start.sh"]});
+    save(&desk.path("web.tar"), "shop/web:1", vec![layer], &run);
+    let container = "{name: web, image: 'shop/web:1', volumeMounts: [{name: config, mountPath: /config}]}";
+    let volume = "      volumes: [{name: config, configMap: {name: settings}}]\n";
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {MODE: fast}\n";
+    desk.write("set.yaml", format!("{SERVICE}---\n{config}---{}{volume}", set(1, container)));
+    let arguments = ["sandbox", "up", "set.yaml", "--image", "shop/web:1=web.tar", "--name", "mask"];
+    let command = desk.command(&arguments);
+    let mut masked = Command::new("sh");
+    masked.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+    masked.current_dir(desk.path("")).env("SEATRIAL_STATE", desk.state());
+    Done::of(masked.output().expect("sh runs")).exits(0);
+    let log = desk.state().join("sandboxes/mask/logs/shop-0/web.log");
+    wait_until("it reads its files", || {
+        std::fs::read_to_string(&log).is_ok_and(|log| log.contains("fastcat /config") && log.contains("0022"))
+    });
 }
 
 #[test]

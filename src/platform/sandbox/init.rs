@@ -10,6 +10,7 @@ use std::sync::Arc;
 use nix::mount::MsFlags;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stdin, dup2_stdout, sethostname};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
@@ -116,6 +117,8 @@ pub fn init_main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
 
 fn start(dir: StateDir) -> io::Result<std::convert::Infallible> {
     set_pdeathsig(Signal::SIGKILL)?;
+    // What pods make and see is the same, whoever starts the sandbox.
+    umask(Mode::from_bits_truncate(0o022));
     tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).init();
     let _alive = inherited(LOCK_DESCRIPTOR)?;
     dup2_stdin(OpenOptions::new().read(true).open("/dev/null")?)?;
