@@ -51,7 +51,7 @@ pub(super) fn start(
     Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node), forgetful })
 }
 
-/// Says when volumes are less than root could expect.
+/// Says when volumes, and the groups that may use them, are less than root could expect.
 pub(super) fn tell_claims(set: &SetSpec) {
     match ClaimKind::here() {
         ClaimKind::FolderWithoutFormat if !set.claims.is_empty() => console::say(
@@ -59,6 +59,10 @@ pub(super) fn tell_claims(set: &SetSpec) {
              e2fsprogs)",
         ),
         ClaimKind::Filesystem | ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {}
+    }
+    let has_groups = set.pod.fs_group.is_some() || !set.pod.supplemental_groups.is_empty();
+    if has_groups && !is_root_of_machine() {
+        console::say("note: fsGroup and supplementalGroups are left out: only root can set groups");
     }
 }
 
