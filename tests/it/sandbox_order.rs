@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use seatrial::platform::Cluster as _;
-use seatrial::platform::sandbox::pod_spec::{EmptyDir, Hook, Mount, ProbeCheck, SetSpec};
+use seatrial::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir, Hook, Mount, ProbeCheck, SetSpec};
 
 use crate::sandbox_fixture::{Fixture, mount, probe, shell, shell_set};
 
@@ -23,6 +23,24 @@ fn sharing(mut spec: SetSpec) -> SetSpec {
         container.mounts = vec![shared()];
     }
     spec
+}
+
+/// With a long grace. The next pod has another emptyDir; what one leaves is read from a volume that stays.
+fn lasting(mut spec: SetSpec) -> SetSpec {
+    spec.pod.empty_dirs.clear();
+    spec.claims.push(ClaimTemplate { name: "shared".to_owned(), size: 64 << 20 });
+    spec.pod.grace = Duration::from_secs(20);
+    spec
+}
+
+/// Deletes the pod, and reads in the next one what was written.
+fn order_of_the_pod_before(fixture: &Fixture) -> String {
+    let before = fixture.pod(0);
+    fixture.runtime.block_on(fixture.client.delete_pod(0, None)).expect("there is such a pod");
+    fixture.wait_for("another pod", |now| now.pod(0).is_some_and(|pod| pod.uid != before.uid && pod.ready));
+    let read = fixture.locate(0);
+    let pid = fixture.pid_outside(read.containers[0].pid);
+    std::fs::read_to_string(format!("/proc/{pid}/root/shared/order")).expect("root may look")
 }
 
 /// Says in the pod's order what happens to a container: that it starts, and that it is asked to end. There is a file
@@ -56,30 +74,38 @@ fn sidecar_starts_before_what_comes_after_it_and_ends_after_the_others() {
     };
     spec.pod.init_containers =
         vec![sidecar("sidecar"), shell("once", "echo once >> /shared/order"), sidecar("second")];
-    let mut spec = sharing(spec);
-    // The next pod has another emptyDir; what one leaves is read from a volume that stays.
-    spec.pod.empty_dirs.clear();
-    spec.claims.push(seatrial::platform::sandbox::pod_spec::ClaimTemplate {
-        name: "shared".to_owned(),
-        size: 64 << 20,
-    });
-    spec.pod.grace = Duration::from_secs(20);
-    let fixture = Fixture::up("order-sidecar", spec);
+    let fixture = Fixture::up("order-sidecar", lasting(sharing(spec)));
     fixture.wait_ready();
     let before = fixture.pod(0);
     let names: Vec<_> = before.containers.iter().map(|container| container.name.as_str()).collect();
     assert_eq!(names, ["main", "sidecar", "second"]);
-    fixture.runtime.block_on(fixture.client.delete_pod(0, None)).expect("there is such a pod");
-    fixture.wait_for("another pod", |now| now.pod(0).is_some_and(|pod| pod.uid != before.uid && pod.ready));
-    let read = fixture.locate(0);
-    let pid = fixture.pid_outside(read.containers[0].pid);
-    let told = std::fs::read_to_string(format!("/proc/{pid}/root/shared/order")).expect("root may look");
+    let told = order_of_the_pod_before(&fixture);
     let first: Vec<_> = told.lines().take(7).collect();
     assert_eq!(
         first,
         ["sidecar", "once", "second", "main", "main ends", "second ends", "sidecar ends"],
         "{told}"
     );
+}
+
+#[test]
+fn hook_of_a_sidecar_runs_as_soon_as_its_pod_is_going() {
+    let mut spec = shell_set(
+        1,
+        "trap 'until test -e /shared/left; do sleep 0.05; done; echo main ends >> /shared/order; exit 0' TERM; \
+         touch /tmp/up; while :; do sleep 0.05; done",
+    );
+    spec.pod.containers[0].readiness = Some(probe(exec("test -e /tmp/up")));
+    let mut sidecar = shell("sidecar", &told("sidecar"));
+    sidecar.is_sidecar = true;
+    sidecar.startup = Some(probe(exec("test -e /tmp/up")));
+    sidecar.pre_stop = Some(Hook::Check(exec("echo sidecar leaves >> /shared/order; touch /shared/left")));
+    spec.pod.init_containers = vec![sidecar];
+    let fixture = Fixture::up("order-leaves", lasting(sharing(spec)));
+    fixture.wait_ready();
+    let told = order_of_the_pod_before(&fixture);
+    let first: Vec<_> = told.lines().take(4).collect();
+    assert_eq!(first, ["sidecar", "sidecar leaves", "main ends", "sidecar ends"], "{told}");
 }
 
 #[test]

@@ -69,6 +69,8 @@ struct PodSandbox<'a> {
     holder: &'a Holder,
     /// Whether the pod is going.
     stopping: watch::Receiver<Going>,
+    /// Whether its containers may be asked to end then; sidecars have turns of their own.
+    turn: watch::Receiver<order::Turn>,
     /// Told once a container has started: its hook is done, and its startup probe has succeeded.
     has_started: watch::Sender<bool>,
 }
@@ -206,8 +208,9 @@ async fn live(
     deletion: &mut watch::Receiver<Deadline>,
 ) {
     let (stop, stopping) = watch::channel(Going::No);
+    let (_, turn) = watch::channel(order::Turn::Ends);
     let has_started = watch::Sender::new(false);
-    let pod = PodSandbox { world, facts, volumes, holder, stopping, has_started };
+    let pod = PodSandbox { world, facts, volumes, holder, stopping, turn, has_started };
     let has_hooks = world.setup.spec.pod.lasting().any(|container| container.pre_stop.is_some());
     let containers = order::run(&pod, histories);
     tokio::pin!(containers);

@@ -1,20 +1,24 @@
 //! In which order the containers of a pod start and end.
 //!
 //! Init containers run one after the other. A sidecar, which is one that is restarted always, is only waited for until it
-//! has started, and runs on; it ends after the main containers have, the last one that was started first.
+//! has started, and runs on. Of a pod that is going it runs its hook at once, as all do, and is asked to end after the main
+//! containers have ended, the last one that was started first.
 
 use futures::future::{join, join_all};
 use tokio::sync::watch;
 
 use super::supervise::{History, Place};
-use super::{Going, Histories, PodSandbox};
+use super::{Histories, PodSandbox};
 
 /// What a sidecar is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+pub enum Turn {
+    /// It is not started yet.
     Waits,
+    /// It runs, as long as others need it.
     Runs,
-    IsOver,
+    /// Nobody needs it.
+    Ends,
 }
 
 /// A sidecar, as the others see it.
@@ -22,7 +26,6 @@ struct Sidecar {
     /// Where its status is.
     status: usize,
     turn: watch::Sender<Turn>,
-    going: watch::Sender<Going>,
     has_started: watch::Sender<bool>,
     has_ended: watch::Sender<bool>,
 }
@@ -63,7 +66,7 @@ pub async fn run(pod: &PodSandbox<'_>, histories: &mut Histories) {
             .await;
         }
         for sidecar in sidecars.iter().flatten().rev() {
-            sidecar.end(pod).await;
+            sidecar.end().await;
         }
     };
     join(sequence, join_all(beside)).await;
@@ -93,7 +96,6 @@ impl Sidecar {
         Self {
             status,
             turn: watch::Sender::new(Turn::Waits),
-            going: watch::Sender::new(Going::No),
             has_started: watch::Sender::new(false),
             has_ended: watch::Sender::new(false),
         }
@@ -103,14 +105,9 @@ impl Sidecar {
     async fn run(&self, pod: &PodSandbox<'_>, place: usize, history: &mut History) {
         let mut turn = self.turn.subscribe();
         // It cannot close: this is its sender.
-        let is_over =
-            turn.wait_for(|turn| *turn != Turn::Waits).await.is_ok_and(|turn| *turn == Turn::IsOver);
-        if !is_over {
-            let own = PodSandbox {
-                stopping: self.going.subscribe(),
-                has_started: self.has_started.clone(),
-                ..pod.clone()
-            };
+        let runs = turn.wait_for(|turn| *turn != Turn::Waits).await.is_ok_and(|turn| *turn == Turn::Runs);
+        if runs {
+            let own = PodSandbox { turn, has_started: self.has_started.clone(), ..pod.clone() };
             let container = &pod.world.setup.spec.pod.init_containers[place];
             own.keep_running(container, Place::Main(self.status), history).await;
         }
@@ -128,22 +125,8 @@ impl Sidecar {
     }
 
     /// Ends it, and waits until it has ended.
-    async fn end(&self, pod: &PodSandbox<'_>) {
-        self.turn.send_if_modified(|turn| {
-            let waits = *turn == Turn::Waits;
-            if waits {
-                *turn = Turn::IsOver;
-            }
-            waits
-        });
-        let now = *pod.stopping.borrow();
-        self.going.send_replace(if now == Going::No { Going::Asked } else { now });
-        let mut ended = self.has_ended.subscribe();
-        tokio::select! {
-            _ = ended.wait_for(|&ended| ended) => return,
-            () = pod.overdue() => {}
-        }
-        self.going.send_replace(Going::Overdue);
-        let _ = ended.wait_for(|&ended| ended).await;
+    async fn end(&self) {
+        self.turn.send_replace(Turn::Ends);
+        let _ = self.has_ended.subscribe().wait_for(|&ended| ended).await;
     }
 }

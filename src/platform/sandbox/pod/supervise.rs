@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::backoff::Backoff;
+use super::order::Turn;
 use super::{AFTER_HOOKS, Going, PodSandbox, hooks, last_words, plan, probing};
 use crate::host::cgroup;
 use crate::platform::sandbox::holder::{Ended, NotStarted, Running};
@@ -83,8 +84,9 @@ impl PodSandbox<'_> {
             self.show_waiting(place, &reason);
         }
         tokio::select! {
-            () = tokio::time::sleep(*wait) => true,
+            biased;
             () = self.stopped() => false,
+            () = tokio::time::sleep(*wait) => true,
         }
     }
 
@@ -185,7 +187,14 @@ impl PodSandbox<'_> {
         None
     }
 
-    /// Runs the hook before the end, for at most `limit`, and sends the signal; waits for the end.
+    /// Waits until the container may be asked to end.
+    async fn its_turn(&self) {
+        let mut turn = self.turn.clone();
+        let _ = turn.wait_for(|&turn| turn == Turn::Ends).await;
+    }
+
+    /// Runs the hook before the end, for at most `limit`, and sends the signal, of a pod that is going once it is the container's
+    /// turn; waits for the end.
     async fn ask_to_end(
         &self,
         container: &Container,
@@ -204,6 +213,14 @@ impl PodSandbox<'_> {
                         tracing::warn!(pod, container, why, "a preStop hook failed");
                     }
                 }
+                () = self.overdue() => {}
+            }
+        }
+        if *self.stopping.borrow() != Going::No {
+            tokio::select! {
+                biased;
+                ended = running.ended() => return ended,
+                () = self.its_turn() => {}
                 () = self.overdue() => {}
             }
         }
