@@ -79,7 +79,7 @@ const SHORTEST_WINDOW: Duration = Duration::from_secs(1);
 
 impl Budget {
     /// Whether it says by itself which values are good.
-    fn has_limits(&self) -> bool {
+    pub fn has_limits(&self) -> bool {
         self.min.is_some() || self.max.is_some() || self.max_increase.is_some()
     }
 }
@@ -248,6 +248,10 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
         if budget.min.is_none() && budget.max.is_none() {
             return Err("bounds nothing: write for example max: 1".into());
         }
+    }
+    // Every other latency has a usual value, which tells good from bad where nothing is written.
+    if unit == Unit::Latency && sli.counts_attempts() && !budget.has_limits() {
+        return Err("bounds nothing: write for example max: 1m".into());
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What holds where a hypothesis says nothing, so that a claim without numbers is still a claim.
 //!
 //! A hypothesis that bounds no phase at all gets every default bound of its SLI. One that bounds some phase is taken at
-//! its word for the others, except that *recovered* always means something: the `after` bound, or the default one.
+//! its word for the others, except that *recovered* always means something: the `after` bound, or the default one, of
+//! which an `after` that names no value has its values.
 
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
     let own = Bounds {
         before: hypothesis.before.clone(),
         during: hypothesis.during.clone(),
-        after: hypothesis.after.clone(),
+        after: hypothesis.after.clone().map(|after| with_values(after, &hypothesis.sli)),
         always: hypothesis.always.clone(),
         recovered: None,
     };
@@ -90,6 +91,15 @@ pub fn bounds(hypothesis: &Hypothesis) -> Bounds {
         }
     } else {
         Bounds { recovered, ..own }
+    }
+}
+
+/// With the values of the default where it names none: for how long something must be good says nothing as long as
+/// everything is.
+fn with_values(budget: Budget, sli: &Sli) -> Budget {
+    match after(sli) {
+        Some(usual) if !budget.has_limits() => Budget { min: usual.min, max: usual.max, ..budget },
+        Some(_) | None => budget,
     }
 }
 

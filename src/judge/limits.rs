@@ -44,8 +44,7 @@ impl Limits {
         baseline: Option<u64>,
     ) -> Result<Self, NoBaseline> {
         let unit = sli.unit();
-        let has_own = budget.min.is_some() || budget.max.is_some() || budget.max_increase.is_some();
-        let source = if has_own { budget } else { else_from.unwrap_or(budget) };
+        let source = if budget.has_limits() { budget } else { else_from.unwrap_or(budget) };
         let mut limits = Self {
             min: source.min.map(|amount| amount.in_unit(unit)),
             max: source.max.map(|amount| amount.in_unit(unit)),

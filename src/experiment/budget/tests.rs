@@ -24,6 +24,10 @@ fn a_rate_is_bounded_where_something_tells_good_from_bad() {
 fn refuses_bounds_that_would_be_passed_over_in_silence() {
     for (bounds, words) in [
         (r#""sli":{"leaderElections":{}},"during":{}"#, "bounds nothing: write for example max: 1"),
+        (
+            r#""sli":{"restoreTime":{}},"always":{"minSamples":2}"#,
+            "bounds nothing: write for example max: 1m",
+        ),
         (r#""sli":{"leaderElections":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
         (r#""sli":{"claimsReclaimed":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
         (

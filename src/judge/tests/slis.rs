@@ -456,6 +456,26 @@ fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
 }
 
 #[test]
+fn for_how_long_something_is_good_says_nothing_where_everything_is() {
+    for bounds in [
+        json!({"after": {"stableFor": "3s"}}),
+        json!({"after": {"minSamples": 10}, "recoverWithin": "4s"}),
+        json!({"after": {"longestOutage": "1s"}}),
+    ] {
+        let mut claim = json!({"name": "c", "sli": {"commitLatency": {}}});
+        claim.as_object_mut().expect("a claim").extend(bounds.as_object().expect("bounds").clone());
+        let mut story = Story::claiming(claim);
+        says(&story, Verdict::Pass, "commitLatency p99: ");
+        story.writes = |at| Answer::Ok(if at > 7 * S { 900 * MS } else { 5 * MS });
+        says(&story, Verdict::Fail, "commitLatency p99: not recovered");
+    }
+    let mut story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}},
+        "during": {"longestOutage": "1s"}, "after": {"stableFor": "1s"}}));
+    story.writes = |at| Answer::Ok(if (8 * S..10 * S).contains(&at) { 900 * MS } else { 5 * MS });
+    says(&story, Verdict::Fail, "commitLatency p99: above 50 ms for 2 s while faults were there");
+}
+
+#[test]
 fn too_few_samples_are_inconclusive_whatever_they_say() {
     let story = |bounds: serde_json::Value| {
         let mut story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}, "during": bounds}));
