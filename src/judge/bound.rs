@@ -96,16 +96,20 @@ impl Bound<'_> {
         }
     }
 
-    /// That there are too few samples, if so.
+    /// That there are too few samples, if so. Writes that provably did not happen have no latency, and are no samples of
+    /// one unless there is nothing else.
     fn too_few(&self, measure: &Measure) -> Option<String> {
         let wanted = self.budget.min_samples?;
-        let there = measure.samples.saturating_sub(measure.not_sampled);
+        let refused = if measure.value == Some(u64::MAX) { 0 } else { measure.refused };
+        let there = measure.samples.saturating_sub(measure.not_sampled + refused);
         (there < wanted).then(|| format!("{there} samples, at least {wanted} are needed,"))
     }
 
-    /// Judges the worst of all windows of this length.
+    /// Judges the worst of all windows of this length. One of which nothing is known may have been worse than all others,
+    /// unless one of those is bad enough.
     fn worst_window(&self, signals: &Signals, limits: Limits, length: Nanos, now: Nanos) -> Finding {
         let mut worst: Option<(u64, Window)> = None;
+        let mut unknown: Option<String> = None;
         for window in sliding(self.windows, length) {
             let measure = signals.measure_of(self.sli, self.whose(), &[window], now);
             let place =
@@ -114,13 +118,18 @@ impl Bound<'_> {
                 let text = format!("{}: {text} {} {}", subject(self.sli), place(), self.when());
                 return self.finding(Verdict::Inconclusive, text);
             }
-            let Some(value) = self.value_of(&measure, limits) else { continue };
+            let Some(value) = self.value_of(&measure, limits) else {
+                unknown.get_or_insert_with(place);
+                continue;
+            };
             if worst.is_none_or(|(known, _)| limits.excess(value) > limits.excess(known)) {
                 worst = Some((value, window));
             }
         }
-        let Some((value, window)) = worst else {
-            let text = format!("{}: {} {}", subject(self.sli), nothing(self.sli), self.when());
+        let unknown = unknown.filter(|_| worst.is_none_or(|(value, _)| limits.allow(value)));
+        let Some((value, window)) = worst.filter(|_| unknown.is_none()) else {
+            let place = unknown.map(|place| format!("{place} ")).unwrap_or_default();
+            let text = format!("{}: {} {place}{}", subject(self.sli), nothing(self.sli), self.when());
             return self.finding(Verdict::Inconclusive, text);
         };
         let when = format!(

@@ -88,6 +88,8 @@ pub struct Measure {
     pub unreachable: u64,
     /// Those that were not taken.
     pub not_sampled: u64,
+    /// Of operations, those that provably did not happen.
+    pub refused: u64,
     /// For how long of the window nothing is known.
     pub unknown_time: Nanos,
     /// All together: averaged over the time that is known, where an unreachable target counts as 0; what an SLI makes

@@ -152,6 +152,7 @@ impl Commits {
             samples: acknowledged + unknown + failed + waiting,
             unreachable: unknown + failed,
             not_sampled: waiting,
+            refused: failed,
             unknown_time: 0,
             value,
             lowest: took.iter().min().copied(),

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::story::{Answer, MS, S, Story, healthy, led_by, member, not_ready, pods, silent};
+use super::story::{Answer, MS, S, Story, healthy, led_by, member, not_ready, pods, read, silent};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
+use crate::judge::judge;
 use crate::judge::judgement::{Numbers, Scope};
 
 #[track_caller]
@@ -456,6 +457,36 @@ fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
 }
 
 #[test]
+fn a_window_of_which_nothing_is_known_may_be_the_worst_one() {
+    let told = |max: &str| {
+        let story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}},
+            "during": {"max": max, "window": "1s"}}));
+        // Nobody writes for a second and a half.
+        let silent = (8 * S..9_500 * MS).step_by(10 * MS as usize).map(|at| format!("\"intended\":{at}}}"));
+        let silent: std::collections::BTreeSet<String> = silent.collect();
+        let is_there = |line: &String| {
+            let intended = line.find("\"intended\":").map(|place| &line[place..]);
+            intended.is_none_or(|intended| !silent.contains(intended))
+        };
+        let mut next = 0..;
+        let mut numbered = |line: String| match line.split_once(',') {
+            Some((head, rest)) if head.starts_with("{\"index\":") => {
+                format!("{{\"index\":{},{rest}", next.next().unwrap_or(0))
+            }
+            Some(_) | None => line,
+        };
+        let lines: Vec<String> = story.lines().into_iter().filter(is_there).map(&mut numbered).collect();
+        judge(&read(&lines)).claims.swap_remove(0)
+    };
+    let claim = told("50ms");
+    assert_eq!(claim.verdict, Verdict::Inconclusive, "{:#?}", claim.findings);
+    let words = "commitLatency p99: nothing was measured in 1 s from 8.0 s on while faults were there";
+    assert_eq!(claim.sentence, words);
+    // What is known is bad enough.
+    assert_eq!(told("1ms").verdict, Verdict::Fail);
+}
+
+#[test]
 fn for_how_long_something_is_good_says_nothing_where_everything_is() {
     for bounds in [
         json!({"after": {"stableFor": "3s"}}),
@@ -473,6 +504,21 @@ fn for_how_long_something_is_good_says_nothing_where_everything_is() {
         "during": {"longestOutage": "1s"}, "after": {"stableFor": "1s"}}));
     story.writes = |at| Answer::Ok(if (8 * S..10 * S).contains(&at) { 900 * MS } else { 5 * MS });
     says(&story, Verdict::Fail, "commitLatency p99: above 50 ms for 2 s while faults were there");
+}
+
+#[test]
+fn writes_that_did_not_happen_are_no_samples_of_how_long_they_took() {
+    let mut story = Story::claiming(
+        json!({"name": "c", "sli": {"commitLatency": {}}, "during": {"max": "50ms", "minSamples": 100}}),
+    );
+    says(&story, Verdict::Pass, "5 ms while faults were there");
+    story.writes = |at| {
+        if (7_500 * MS..11 * S).contains(&at) { Answer::Fail(MS) } else { Answer::Ok(5 * MS) }
+    };
+    says(&story, Verdict::Inconclusive, "samples, at least 100 are needed, while faults were there");
+    // Where none is acknowledged there is no need of many.
+    story.writes = |at| if (7 * S..12 * S).contains(&at) { Answer::Fail(MS) } else { Answer::Ok(5 * MS) };
+    says(&story, Verdict::Fail, "commitLatency p99: no end while faults were there");
 }
 
 #[test]
