@@ -159,6 +159,22 @@ fn elections_are_counted_against_their_bound() {
 }
 
 #[test]
+fn requests_that_failed_are_counted_and_those_that_nobody_made_prove_nothing() {
+    let mut story = Story::claiming(json!({"name": "api", "sli": {"apiErrors": {}}, "during": {"max": 1}}));
+    let request = |at: Nanos, error: Option<&str>| (at, json!({"request": {"error": error}}));
+    let seconds = |failed: u64| {
+        let made = (0..17).map(|n| (n, (8..8 + failed).contains(&n).then_some("refused")));
+        made.map(|(n, error)| request(n * S + 100 * MS, error)).collect::<Vec<_>>()
+    };
+    story.heard = seconds(1);
+    says(&story, Verdict::Pass, "apiErrors: 1 while faults were there, allowed 1");
+    story.heard = seconds(2);
+    says(&story, Verdict::Fail, "apiErrors: 2 while faults were there, allowed 1");
+    story.heard = vec![request(7_100 * MS, None)];
+    says(&story, Verdict::Inconclusive, "apiErrors: not sampled for 1 s of 4 s while faults were there");
+}
+
+#[test]
 fn two_leaders_in_one_term_fail_whatever_the_bound() {
     let claim = json!({"name": "e", "sli": {"leaderElections": {}}, "during": {"max": 9}});
     let mut story = Story::claiming(claim);
