@@ -1,6 +1,7 @@
 //! One hypothesis against the whole run.
 
 use super::bound::{Bound, subject};
+use super::comeback::Comeback;
 use super::data;
 use super::defaults::{self, Bounds};
 use super::facts::Facts;
@@ -21,6 +22,8 @@ pub(super) struct Evidence<'a> {
     pub facts: &'a Facts,
     pub windows: &'a Windows,
     pub signals: &'a Signals,
+    /// How the target came back, where that is on record.
+    pub comeback: Option<Comeback>,
 }
 
 impl Evidence<'_> {
@@ -44,7 +47,10 @@ impl Evidence<'_> {
         let baseline = limits::baseline(sli, &self.signals.measure(sli, &before, self.facts.end));
         let recovery =
             bounds.recovered.as_ref().and_then(|budget| self.recovery(sli, budget, baseline, hypothesis));
-        let recovered = recovery.as_ref().and_then(|recovery| recovery.recovered);
+        let recovered = match bounds.recovered {
+            Some(_) => recovery.as_ref().and_then(|recovery| recovery.recovered),
+            None => self.back(sli),
+        };
         let during = bounds.during.as_ref();
         let during_windows = self.windows.during(during.and_then(|during| during.step.as_deref()), recovered);
         let after = self.after(&bounds, recovered);
@@ -101,11 +107,25 @@ impl Evidence<'_> {
         concluded(hypothesis, findings, phases, recovery)
     }
 
-    /// From recovery on; from the last revert on for what cannot recover.
+    /// When what cannot recover by itself has had its consequences: once everybody is back of whom it is told, if there is
+    /// time left to judge. The look that shows them back shows as well what happened until then.
+    fn back(&self, sli: &Sli) -> Option<Nanos> {
+        let comeback = self.comeback?;
+        let back = if sli.needs_store() { comeback.rejoined } else { comeback.ready };
+        let latest = self.windows.until.saturating_sub(nanos(defaults::STABLE_FOR));
+        back.map(|back| back.saturating_add(1)).filter(|&back| back <= latest)
+    }
+
+    /// From recovery on. What cannot recover is judged from the last revert on, and from when everybody is back where that
+    /// is what a fault's own time goes on to: nothing happens in both.
     fn after(&self, bounds: &Bounds, recovered: Option<Nanos>) -> Option<Vec<Window>> {
-        let from = match bounds.recovered {
-            Some(_) => recovered,
-            None => self.windows.last_end,
+        let from = match (&bounds.recovered, recovered) {
+            (Some(_), recovered) => recovered,
+            (None, None) => self.windows.last_end,
+            (None, Some(_)) => self.windows.last_end.map(|end| {
+                let faults = self.windows.during(None, recovered);
+                faults.last().map_or(end, |last| last.to.max(end))
+            }),
         };
         from.map(|from| self.windows.after(from))
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::claim::Evidence;
+use super::comeback::Comeback;
 use super::facts::{Facts, Occurrence};
 use super::judgement::{Claim, Judgement, PhaseSpan, Reason, StepOutcome};
 use super::proof;
@@ -27,7 +28,8 @@ pub fn judge(journal: &Journal) -> Judgement {
     let signals = signals(journal);
     let steps: Vec<StepOutcome> =
         facts.occurrences.iter().map(|occurrence| proof::outcome(experiment, occurrence, &facts)).collect();
-    let evidence = Evidence { journal, facts: &facts, windows: &windows, signals: &signals };
+    let comeback = Comeback::of(journal, &facts);
+    let evidence = Evidence { journal, facts: &facts, windows: &windows, signals: &signals, comeback };
     let claims: Vec<Claim> =
         experiment.hypothesis.iter().map(|hypothesis| evidence.judge(hypothesis)).collect();
     let reasons = reasons::of(&evidence, &steps);

@@ -175,6 +175,34 @@ fn requests_that_failed_are_counted_and_those_that_nobody_made_prove_nothing() {
 }
 
 #[test]
+fn an_election_is_counted_in_one_part_of_the_run() {
+    let claim =
+        json!({"name": "e", "sli": {"leaderElections": {}}, "during": {"max": 1}, "after": {"max": 0}});
+    let mut story = Story::claiming(claim);
+    story.steps[0] =
+        json!({"name": "pause", "at": "1s", "fault": {"podKill": {"members": {"ordinals": [0]}}}});
+    let counted = |story: &Story| {
+        let phases = story.judged().claims.swap_remove(0).phases;
+        phases.into_iter().map(|numbers| (numbers.scope, numbers.value)).collect::<Vec<_>>()
+    };
+    // What happened once is over at 11.05 s, and has its consequences.
+    story.members = |now| match now {
+        0..11_200_000_000 => healthy(now),
+        11_200_000_000..12_000_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => led_by(1, 2, now),
+    };
+    says(&story, Verdict::Pass, "leaderElections: 1 while faults were there, allowed 1");
+    let once = [(Scope::Before, Some(0)), (Scope::During, Some(1)), (Scope::After, Some(0))];
+    assert_eq!(counted(&story), once);
+    // What was there for a time has had them then.
+    story.steps[0] = json!({"name": "pause", "at": "1s", "for": "4s",
+        "fault": {"processPause": {"members": {"ordinals": [0]}}}});
+    says(&story, Verdict::Fail, "leaderElections: 1 after recovery, allowed 0");
+    let lasting = [(Scope::Before, Some(0)), (Scope::During, Some(0)), (Scope::After, Some(1))];
+    assert_eq!(counted(&story), lasting);
+}
+
+#[test]
 fn two_leaders_in_one_term_fail_whatever_the_bound() {
     let claim = json!({"name": "e", "sli": {"leaderElections": {}}, "during": {"max": 9}});
     let mut story = Story::claiming(claim);

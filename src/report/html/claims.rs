@@ -22,7 +22,7 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                     p { (claim.sentence) }
                     (others(claim))
                     @if let Some(hypothesis) = hypotheses.get(place).filter(|it| words::plain(&it.name) == claim.name) {
-                        (table(claim, hypothesis))
+                        (table(story, claim, hypothesis))
                     }
                 }
             }
@@ -43,11 +43,16 @@ fn others(claim: &Claim) -> Markup {
     }
 }
 
-fn table(claim: &Claim, hypothesis: &Hypothesis) -> Markup {
+fn table(story: &Story<'_>, claim: &Claim, hypothesis: &Hypothesis) -> Markup {
     if hypothesis.sli.unit() == Unit::Property {
         return html! {};
     }
     let bounds = defaults::bounds(hypothesis);
+    // What cannot recover is judged from the last revert on, or from when everybody was back.
+    let last_end = story.judgement.steps.iter().filter_map(|step| step.ended).max();
+    let after = claim.phases.iter().find(|numbers| numbers.scope == Scope::After);
+    let is_from_revert =
+        claim.recovery.is_none() && after.is_none_or(|numbers| Some(numbers.from) == last_end);
     let scopes = [Scope::Before, Scope::During, Scope::Recovery, Scope::After, Scope::Always];
     let rows: Vec<Line> =
         scopes.into_iter().filter_map(|scope| Line::of(claim, hypothesis, &bounds, scope)).collect();
@@ -66,8 +71,7 @@ fn table(claim: &Claim, hypothesis: &Hypothesis) -> Markup {
                     @for row in &rows {
                         tr {
                             th scope="row" {
-                                // What cannot recover is judged from the last revert on.
-                                @if row.scope == Scope::After && claim.recovery.is_none() { "after the last revert" }
+                                @if row.scope == Scope::After && is_from_revert { "after the last revert" }
                                 @else { (tell::scope(row.scope)) }
                             }
                             td { (row.allowed) }
