@@ -28,7 +28,7 @@ pub fn render(judgement: &Judgement) -> String {
     if load.ok + load.failed + load.unknown > 0 {
         let _ = writeln!(
             text,
-            "  {} operations: {} ok, {} failed, {} unknown, {} per second",
+            "  {} operations: {} ok, {} refused or failed, {} unknown, {} per second",
             load.ok + load.failed + load.unknown,
             load.ok,
             load.failed,

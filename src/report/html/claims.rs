@@ -125,10 +125,7 @@ impl Line {
         };
         if let Some(numbers) = numbers {
             line.fill(sli, numbers);
-            let is_of_one_step = bounds.during.as_ref().is_some_and(|during| during.step.is_some());
-            if scope == Scope::During && is_of_one_step {
-                line.measured.push_str(" (with all faults)");
-            }
+            line.measured.push_str(&wider(budget_of(bounds, scope)));
         }
         if let (Scope::Recovery, Some(recovery)) = (scope, &claim.recovery) {
             line.measured = match recovery.recovered {
@@ -177,19 +174,36 @@ impl Line {
     }
 }
 
-/// What a part of the run is bounded by, as the experiment or a default says.
-fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
-    let budget = match scope {
+/// The budget of a part of the run.
+fn budget_of(bounds: &Bounds, scope: Scope) -> Option<&Budget> {
+    match scope {
         Scope::Before => bounds.before.as_ref(),
         Scope::During => bounds.during.as_ref(),
         Scope::After => bounds.after.as_ref(),
         Scope::Always => bounds.always.as_ref(),
-        Scope::Recovery => {
-            let within = hypothesis.recover_within.map(|within| format!("good within {}", time(within)));
-            return within.unwrap_or_else(|| "–".into());
-        }
-    };
-    let Some(budget) = budget else { return "–".into() };
+        Scope::Recovery => None,
+    }
+}
+
+/// By what the numbers of a part are about more than its budget, in brackets.
+fn wider(budget: Option<&Budget>) -> String {
+    let Some(budget) = budget else { return String::new() };
+    let more = [
+        budget.step.as_ref().map(|_| "with all faults"),
+        budget.exclude_faulted.then_some("of all members"),
+        budget.window.map(|_| "over all of it"),
+    ];
+    let more: Vec<&str> = more.into_iter().flatten().collect();
+    if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) }
+}
+
+/// What a part of the run is bounded by, as the experiment or a default says.
+fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
+    if scope == Scope::Recovery {
+        let within = hypothesis.recover_within.map(|within| format!("good within {}", time(within)));
+        return within.unwrap_or_else(|| "–".into());
+    }
+    let Some(budget) = budget_of(bounds, scope) else { return "–".into() };
     let Budget {
         step,
         min,

@@ -11,7 +11,7 @@ use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::judge;
 use crate::judge::judgement::{Reason, StepOutcome};
-use crate::judge::tests::story::{Answer, MS, S, Story, healthy, read, silent, with_ids};
+use crate::judge::tests::story::{Answer, MS, S, Story, healthy, not_ready, read, silent, with_ids};
 
 fn quorum() -> Value {
     json!({"name": "a majority leads", "sli": {"quorum": {}}, "during": {"longestOutage": "1s"}, "recoverWithin": "3s"})
@@ -198,6 +198,13 @@ fn numbers_that_are_not_those_of_the_verdict_say_so() {
     let always = text.split_once("the whole run").expect("it is judged").1;
     let row = always.chars().take(120).collect::<String>();
     assert!(row.contains("held 100 % of the time"), "{text}");
+    let mut story = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}},
+        "during": {"min": "100%", "excludeFaulted": true}, "always": {"min": "50%", "window": "2s"}}));
+    story.heard = vec![not_ready(7_500 * MS, &[0]), not_ready(10 * S, &[])];
+    let judgement = judge(&read(&story.lines()));
+    assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.claims);
+    let text = self::page(&story.lines()).text_of("table");
+    assert!(text.contains(" % (of all members)") && text.contains(" % (over all of it)"), "{text}");
 }
 
 #[test]
