@@ -2,7 +2,7 @@
 //! store or the target cannot do.
 
 mod contradictions;
-mod disks;
+mod slis;
 mod works;
 
 use std::collections::BTreeSet;
@@ -121,7 +121,7 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             broken.push((at("steps", index, &["when"]), message));
         }
     }
-    disks::against_target(experiment, target, &mut broken);
+    slis::against_target(experiment, target, &mut broken);
     broken
 }
 
@@ -134,12 +134,7 @@ fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
         let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", deed.work().name());
         broken.push((deed.at(&[]), message));
     }
-    let rollout = experiment.hypothesis.iter().position(|claim| matches!(claim.sli, Sli::RolloutSuccess {}));
-    if let Some(index) = rollout {
-        let message =
-            "`rolloutSuccess` is told by a StatefulSet's revisions: spec.target names pods instead".into();
-        broken.push((at("hypothesis", index, &["sli"]), message));
-    }
+    slis::against_pods(experiment, broken);
 }
 
 /// Parameters that a type alone does not refuse.
@@ -184,15 +179,7 @@ pub(super) fn against_sandbox(experiment: &Experiment) -> Vec<Broken> {
             broken.push((deed.at(&["scale", "replicas"]), message));
         }
     }
-    for (index, claim) in
-        experiment.hypothesis.iter().enumerate().filter(|(_, claim)| claim.sli.needs_kubernetes())
-    {
-        let message = format!(
-            "`{}` asks an API server, which a sandbox does not have: run it with --on kubernetes",
-            claim.sli.name()
-        );
-        broken.push((at("hypothesis", index, &["sli"]), message));
-    }
+    slis::against_sandbox(experiment, &mut broken);
     broken
 }
 
@@ -379,28 +366,7 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
             broken.push((place, why));
         }
     }
-    let claims = experiment.hypothesis.iter().map(|hypothesis| &hypothesis.sli).enumerate();
-    let conditions = experiment.guards.abort_when.iter().map(|condition| &condition.sli).enumerate();
-    let measured = claims
-        .map(|(index, sli)| (at("hypothesis", index, &["sli"]), sli))
-        .chain(conditions.map(|(index, sli)| (within(&["guards", "abortWhen"], index, &["sli"]), sli)));
-    for (place, sli) in measured {
-        if sli.needs_store() && store.is_none() {
-            broken.push((
-                place.clone(),
-                format!(
-                    "`{}` is asked of a store: name it, for example spec.target.store: {{etcd: {{}}}}",
-                    sli.name()
-                ),
-            ));
-        }
-        if sli.needs_workload() && experiment.workload.is_none() {
-            broken.push((
-                place,
-                format!("`{}` needs clients that read and write: add spec.workload: {{}}", sli.name()),
-            ));
-        }
-    }
+    slis::needs(experiment, broken);
     if experiment.workload.is_some() && store.is_none() {
         broken.push((
             vec![Segment::Key("spec".into()), Segment::Key("workload".into())],

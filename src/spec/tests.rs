@@ -4,6 +4,7 @@
 use super::*;
 
 mod against_target;
+mod conditions;
 mod faults;
 
 const GOOD: &str = "\
