@@ -1,9 +1,10 @@
-//! A bound that is as long as the time that it is about cannot be broken.
+//! A bound that is as long as the time that it is about cannot be broken, nor one that every value keeps.
 
 use std::time::Duration;
 
 use super::{Case, held};
-use crate::experiment::{Budget, Work, duration};
+use crate::experiment::{Amount, Budget, Hypothesis, Unit, Work, duration};
+use crate::judge::signals::ALL;
 use crate::spec::rules::{Broken, at, within};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
@@ -16,6 +17,7 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
         .filter_map(|claim| claim.recover_within)
         .fold(experiment.recovery, Duration::max);
     for (index, claim) in experiment.hypothesis.iter().enumerate() {
+        found.extend(values(index, claim));
         if let Some(budget) = &claim.during {
             found.extend(outages(case, index, budget));
         }
@@ -31,6 +33,11 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
     }
     let longest = experiment.guards.max_duration;
     for (index, condition) in experiment.guards.abort_when.iter().enumerate() {
+        let unit = condition.sli.unit();
+        for side in extremes(unit, ("below", condition.below), ("above", condition.above)) {
+            let message = format!("never aborts: no value is {side} that; write another one");
+            found.push((within(&["guards", "abortWhen"], index, &[side]), message));
+        }
         if condition.lasting >= longest {
             let message = format!(
                 "never aborts: maxDuration ends the run after {} anyway; write a shorter one, for example for: 30s",
@@ -40,6 +47,38 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
         }
     }
     found
+}
+
+/// Values of which there is none beyond them.
+fn values(index: usize, claim: &Hypothesis) -> Vec<Broken> {
+    let unit = claim.sli.unit();
+    let phases = [
+        ("before", &claim.before),
+        ("during", &claim.during),
+        ("after", &claim.after),
+        ("always", &claim.always),
+    ];
+    let budgets = phases.into_iter().filter_map(|(phase, budget)| Some((phase, budget.as_ref()?)));
+    let kept = budgets.flat_map(|(phase, budget)| {
+        extremes(unit, ("min", budget.min), ("max", budget.max)).map(move |field| {
+            let message =
+                "cannot be broken: every value keeps it; write what you have promised, or leave it out";
+            (at("hypothesis", index, &[phase, field]), message.to_owned())
+        })
+    });
+    kept.collect()
+}
+
+/// Those of a lower and an upper bound that there is nothing beyond.
+fn extremes(
+    unit: Unit,
+    (lower, least): (&'static str, Option<Amount>),
+    (upper, most): (&'static str, Option<Amount>),
+) -> impl Iterator<Item = &'static str> {
+    let is_share = matches!(unit, Unit::Availability | Unit::Usage);
+    let is_least = least.is_some_and(|least| least.in_unit(unit) == 0);
+    let is_most = most.is_some_and(|most| is_share && most.in_unit(unit) >= ALL);
+    is_least.then_some(lower).into_iter().chain(is_most.then_some(upper))
 }
 
 /// Outages of `during` that may be as long as the faults are there.

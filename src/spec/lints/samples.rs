@@ -1,4 +1,5 @@
-//! A quantile of fewer values than it has parts is simply the greatest of them: one slow commit breaks the claim.
+//! A quantile of fewer values than it has parts is simply the greatest of them: one slow commit breaks the claim. And where
+//! there can be fewer than a budget asks for, nothing ever comes of it.
 
 use std::time::Duration;
 
@@ -18,29 +19,60 @@ pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
 
 fn of_claim(case: &Case<'_>, workload: &Workload, index: usize, claim: &Hypothesis) -> Vec<Broken> {
     let Sli::CommitLatency { quantile } = claim.sli else { return Vec::new() };
-    let Some(fewest) = fewest(quantile) else { return Vec::new() };
-    let spans = [
-        ("before", claim.before.is_some().then_some(case.experiment.baseline)),
-        ("during", claim.during.as_ref().and_then(|during| time_of_faults(case, during))),
-        ("after", claim.after.as_ref().map(|after| after.stable_for.unwrap_or(STABLE_FOR))),
+    let stable = |after: &Budget| after.stable_for.unwrap_or(STABLE_FOR);
+    let phases = [
+        ("before", &claim.before, Some(case.experiment.baseline)),
+        ("during", &claim.during, claim.during.as_ref().and_then(|during| time_of_faults(case, during))),
+        ("after", &claim.after, claim.after.as_ref().map(stable)),
+        ("always", &claim.always, None),
     ];
-    let few = spans.into_iter().filter_map(|(phase, span)| {
-        let span = span?;
+    let few = phases.into_iter().filter_map(|(phase, budget, length)| {
+        let budget = budget.as_ref()?;
+        // A window is longer than its phase, or all that is looked at of it at a time.
+        let span = [length, budget.window].into_iter().flatten().min()?;
         let (rate, share) = (u64::from(workload.rate), u64::from(Workload::WRITE_PERCENT));
         let most = u128::from(rate * share) * span.as_millis() / 100_000;
+        let wanted = [of_quantile(quantile), budget.min_samples.map(of_budget)].into_iter().flatten();
+        let Wanted { fewest, why, instead } = wanted.max_by_key(|wanted| wanted.fewest)?;
         if most >= fewest {
             return None;
         }
         let needed = (fewest * 100_000).div_ceil(u128::from(share) * span.as_millis().max(1));
-        let slower = Quantile::of_thousandths(USUAL);
         let message = format!(
-            "in {} there are {most} commits at most (rate {rate}, of which {share} in 100 write), and the quantile {quantile} \
-             needs {fewest} to be more than the slowest one: write rate: {needed} or more, or quantile: {slower}",
+            "in {} there are {most} commits at most (rate {rate}, of which {share} in 100 write), and {why}: write rate: \
+             {needed} or more, or {instead}",
             duration::format(span)
         );
         Some((at("hypothesis", index, &[phase]), message))
     });
     few.collect()
+}
+
+/// How many values somebody asks for.
+struct Wanted {
+    fewest: u128,
+    why: String,
+    /// What can be written, so that fewer are enough.
+    instead: String,
+}
+
+/// Those of which a quantile leaves one out; none for the greatest one itself.
+fn of_quantile(quantile: Quantile) -> Option<Wanted> {
+    let fewest = fewest(quantile)?;
+    Some(Wanted {
+        fewest,
+        why: format!("the quantile {quantile} needs {fewest} to be more than the slowest one"),
+        instead: format!("quantile: {}", Quantile::of_thousandths(USUAL)),
+    })
+}
+
+/// Those without which a budget says nothing.
+fn of_budget(samples: u64) -> Wanted {
+    Wanted {
+        fewest: samples.into(),
+        why: format!("with fewer than {samples} the claim is Inconclusive"),
+        instead: "a smaller minSamples".into(),
+    }
 }
 
 /// How many values there have to be for a quantile to leave one out; none for the greatest one itself.

@@ -147,6 +147,46 @@ fn a_quantile_has_more_values_than_parts() {
         "write rate: 28 or more, or quantile: 0.5",
     );
     silent(&[("quantile: 0.9", "quantile: 1"), ("rate: 200", "rate: 10")]);
+    // All that is looked at at a time is a window.
+    let window = |bounds| ("after: {max: 1s}", bounds);
+    silent(&[window("always: {max: 1s, window: 1s}"), ("0.9}", "0.99}")]);
+    warned(
+        &[window("always: {max: 1s, window: 1s}"), ("0.9}", "0.995}")],
+        "too-few-samples",
+        "21:15: spec.hypothesis[1].always",
+        "in 1s there are 120 commits at most",
+    );
+    silent(&[window("during: {max: 1s, minSamples: 1200}")]);
+    warned(
+        &[window("during: {max: 1s, minSamples: 1201}")],
+        "too-few-samples",
+        "21:15: spec.hypothesis[1].during",
+        "with fewer than 1201 the claim is Inconclusive: write rate: 201 or more, or a smaller minSamples",
+    );
+    warned(
+        &[window("during: {max: 1s, minSamples: 121, window: 1s}")],
+        "too-few-samples",
+        "21:15: spec.hypothesis[1].during",
+        "in 1s there are 120 commits at most",
+    );
+}
+
+#[test]
+fn a_bound_is_not_kept_by_every_value() {
+    warned(
+        &[("after: {max: 1s}", "after: {max: 1s, min: 0ms}")],
+        "never-broken",
+        "21:29: spec.hypothesis[1].after.min",
+        "cannot be broken: every value keeps it",
+    );
+    let up = ("sli: {linearizability: {}}", "sli: {podAvailability: {}}\n      always: {max: 100%}");
+    warned(&[up], "never-broken", "26:21: spec.hypothesis[3].always.max", "every value keeps it");
+    warned(
+        &[("below: 34%", "below: 0")],
+        "never-broken",
+        "27:53: spec.guards.abortWhen[0].below",
+        "never aborts: no value is below that",
+    );
 }
 
 #[test]
