@@ -10,8 +10,9 @@ use super::select::{Choice, View};
 use super::settings::settings;
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot, WriteNeeds};
-use crate::experiment::{Experiment, Hypothesis, Start, duration};
+use crate::experiment::{Experiment, Hypothesis, Start, Step, duration};
 use crate::fault::{Chooser, Damage};
+use crate::judge::defaults::{self, Bounds};
 
 /// What would happen if the target stayed as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +35,7 @@ pub struct Plan {
     /// When the last fault ends, from the end of the baseline.
     #[serde(with = "duration")]
     pub faults_end: Duration,
-    /// What must hold, in the words of the experiment, with its budgets.
+    /// What must hold, in the words of the experiment, with its budgets and those that hold by default.
     pub claims: Vec<String>,
     /// Why a run would be refused or could not do a step; nothing where it can go as planned.
     pub refusals: Vec<String>,
@@ -160,10 +161,7 @@ fn plan_one(
     let planned = Planned {
         step: step.name.clone(),
         fault: work.name().into(),
-        when: match &step.start {
-            Start::When(when) => Some(when.condition.to_string()),
-            Start::At(_) | Start::After(_) => None,
-        },
+        when: waits_for(&experiment.steps, step),
         occurrence: slot.occurrence,
         times: step.repeat.times,
         start: slot.start,
@@ -174,6 +172,20 @@ fn plan_one(
         guard,
     };
     (planned, refusal)
+}
+
+/// What a step waits for: a condition of its own, or that of the step that it comes after.
+fn waits_for(steps: &[Step], step: &Step) -> Option<String> {
+    let mut first = step;
+    for _ in steps {
+        match &first.start {
+            Start::At(_) => return None,
+            Start::When(when) if first.name == step.name => return Some(when.condition.to_string()),
+            Start::When(when) => return Some(format!("{}, which {} waits for", when.condition, first.name)),
+            Start::After(name) => first = steps.iter().find(|other| &other.name == name)?,
+        }
+    }
+    None
 }
 
 /// Alternatives that a guard refuses on their own, whether this seed chooses them or not: another seed would.
@@ -234,17 +246,35 @@ fn assumption(snapshot: &Snapshot, assumed: &Members) -> String {
     format!("no member was asked: planned as if {who}{leader}; decided again right before each injection")
 }
 
-/// `NAME (SLI): budgets`.
+/// `NAME (SLI): budgets`, with everything that holds where nothing is written.
 fn claim(hypothesis: &Hypothesis) -> String {
-    let mut text = format!("{} ({})", hypothesis.name, hypothesis.sli.name());
-    let written = serde_json::to_value(hypothesis).unwrap_or_default();
-    let budgets: Vec<_> = ["before", "during", "after", "always", "recoverWithin"]
+    let Bounds { before, during, after, always, recovered } = defaults::bounds(hypothesis);
+    // What is good while it may be bad for a time, and when it has recovered, is told where no phase tells it.
+    let good = recovered.filter(|good| after.is_none() && good.has_limits());
+    let all = Hypothesis { before, during, after, always, ..hypothesis.clone() };
+    let budgets = [&all.before, &all.during, &all.after, &all.always];
+    let needs_values = budgets.into_iter().flatten().any(|budget| !budget.has_limits());
+    let good = good.filter(|_| needs_values || hypothesis.recover_within.is_some());
+
+    let written = serde_json::to_value(&all).unwrap_or_default();
+    let sli = hypothesis.sli.name();
+    let mut text = match plain(&written["sli"][sli]) {
+        parameters if parameters.is_empty() => format!("{} ({sli})", hypothesis.name),
+        parameters => format!("{} ({sli} {parameters})", hypothesis.name),
+    };
+    let mut told: Vec<_> = ["before", "during", "after", "always", "recoverWithin"]
         .into_iter()
-        .filter_map(|field| Some(format!("{field} {}", plain(written.get(field)?))))
+        .filter_map(|field| Some((field, plain(written.get(field)?))))
         .collect();
-    if !budgets.is_empty() {
+    told.extend(good.map(|good| ("good is", plain(&serde_json::to_value(good).unwrap_or_default()))));
+    let shown = |(field, text): (&str, String)| match text.as_str() {
+        "" => format!("{field} all good"),
+        text => format!("{field} {text}"),
+    };
+    let told: Vec<_> = told.into_iter().map(shown).collect();
+    if !told.is_empty() {
         text.push_str(": ");
-        text.push_str(&budgets.join("; "));
+        text.push_str(&told.join("; "));
     }
     text
 }

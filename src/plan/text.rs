@@ -11,8 +11,8 @@ use crate::fault::Damage;
 /// The widest line.
 const WIDTH: usize = 80;
 
-/// The column in which the particulars of an occurrence start.
-const INDENT: &str = "                     ";
+/// The narrowest column of times.
+const TIMES: usize = 18;
 
 /// The most occurrences that are listed one by one.
 const MOST_LISTED: usize = 24;
@@ -39,11 +39,18 @@ impl fmt::Display for Plan {
             writeln!(f, "  nothing is broken")?;
         }
         let set = self.target.rsplit('/').next().unwrap_or_default();
-        for planned in self.occurrences.iter().take(MOST_LISTED) {
-            occurrence(f, set, planned)?;
+        let listed = &self.occurrences[..self.occurrences.len().min(MOST_LISTED)];
+        let widest = listed.iter().map(|planned| when(planned).len()).max().unwrap_or(0).max(TIMES);
+        for planned in listed {
+            occurrence(f, set, planned, widest)?;
         }
         if let Some(more) = self.occurrences.len().checked_sub(MOST_LISTED).filter(|&more| more > 0) {
-            writeln!(f, "  … and {more} more, the last one ends at +{}", duration::format(self.faults_end))?;
+            let end = duration::format(self.faults_end);
+            line(
+                f,
+                "  … ",
+                &format!("and {more} more, which --output json lists; the last one ends at +{end}"),
+            )?;
         }
         writeln!(f, "\nmust hold")?;
         for claim in &self.claims {
@@ -64,37 +71,43 @@ impl fmt::Display for Plan {
     }
 }
 
-/// One occurrence: when and what, then whom, what is lost, and the guard's word.
-fn occurrence(f: &mut fmt::Formatter<'_>, set: &str, planned: &Planned) -> fmt::Result {
-    let when = if planned.when.is_some() {
-        "when".into()
-    } else if planned.start == planned.end {
-        format!("+{}", duration::format(planned.start))
-    } else {
-        format!("+{} to +{}", duration::format(planned.start), duration::format(planned.end))
-    };
+/// When it happens: from the end of the baseline, or from the moment at which what it waits for is so.
+fn when(planned: &Planned) -> String {
+    let (start, end) = (duration::format(planned.start), duration::format(planned.end));
+    let time = if start == end { format!("+{start}") } else { format!("+{start} to +{end}") };
+    match planned.when {
+        Some(_) if planned.end.is_zero() => "when".into(),
+        Some(_) => format!("when, {time}"),
+        None => time,
+    }
+}
+
+/// One occurrence: when and what, then whom, what is lost, and the guard's word. Times have a column of this width.
+fn occurrence(f: &mut fmt::Formatter<'_>, set: &str, planned: &Planned, widest: usize) -> fmt::Result {
+    let when = when(planned);
+    let indent = " ".repeat(widest + 3);
     let which = match planned.times {
         1 => String::new(),
         times => format!(", {} of {times}", planned.occurrence + 1),
     };
     let follow = if planned.follow { ", follows re-created pods" } else { "" };
-    line(f, &format!("  {when:<18} "), &format!("{} ({}{which}{follow})", planned.step, planned.fault))?;
+    line(f, &format!("  {when:<widest$} "), &format!("{} ({}{which}{follow})", planned.step, planned.fault))?;
 
     if let Some(when) = &planned.when {
-        line(f, &format!("{INDENT}when   "), when)?;
+        line(f, &format!("{indent}when   "), when)?;
     }
     match &planned.hits {
-        Ok(hits) if hits.is_empty() => line(f, &format!("{INDENT}hits   "), &format!("{set} as a whole"))?,
-        Ok(hits) => line(f, &format!("{INDENT}hits   "), &names(set, hits))?,
-        Err(why) => line(f, &format!("{INDENT}hits   "), &format!("nobody: {why}"))?,
+        Ok(hits) if hits.is_empty() => line(f, &format!("{indent}hits   "), &format!("{set} as a whole"))?,
+        Ok(hits) => line(f, &format!("{indent}hits   "), &names(set, hits))?,
+        Err(why) => line(f, &format!("{indent}hits   "), &format!("nobody: {why}"))?,
     }
     let losses = losses(set, &planned.damage);
     if !losses.is_empty() {
-        line(f, &format!("{INDENT}takes  "), &losses)?;
+        line(f, &format!("{indent}takes  "), &losses)?;
     }
     if let Some(guard) = &planned.guard {
         let word = if guard.holds { "holds" } else { "breaks" };
-        line(f, &format!("{INDENT}quorum "), &format!("{word}: {}", guard.arithmetic))?;
+        line(f, &format!("{indent}quorum "), &format!("{word}: {}", guard.arithmetic))?;
     }
     Ok(())
 }

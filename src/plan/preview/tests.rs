@@ -184,3 +184,51 @@ fn starts_that_are_drawn_are_planned_and_a_run_that_would_be_too_long_is_told() 
     assert!(plan.settings.contains(&told), "{:?}", plan.settings);
     assert!(plan.notes.iter().any(|note| note.contains("aborted after 10m: spec.guards.maxDuration")));
 }
+
+#[test]
+fn claims_are_told_with_what_holds_where_nothing_is_written() {
+    let told = |claim: &str| {
+        let mut experiment = experiment("[]", "{}");
+        experiment.hypothesis = vec![serde_json::from_str(claim).expect("a valid hypothesis")];
+        preview(&experiment, &snapshot(3), None, 1).claims.swap_remove(0)
+    };
+    for (claim, words) in [
+        (r#"{"name":"c","sli":{"commitLatency":{}}}"#, "c (commitLatency quantile 0.99): after max 50ms"),
+        (r#"{"name":"q","sli":{"quorum":{}}}"#, "q (quorum): before all good; after all good"),
+        (
+            r#"{"name":"c","sli":{"commitLatency":{}},"during":{"longestOutage":"5s"},"recoverWithin":"10s"}"#,
+            "c (commitLatency quantile 0.99): during longestOutage 5s; recoverWithin 10s; good is max 50ms",
+        ),
+        (
+            r#"{"name":"lag","sli":{"replicationLag":{}},"after":{"stableFor":"5s"}}"#,
+            "lag (replicationLag): after max 200ms, stableFor 5s",
+        ),
+        (
+            r#"{"name":"up","sli":{"podAvailability":{}},"during":{"min":"60%"}}"#,
+            "up (podAvailability): during min 60%",
+        ),
+        (r#"{"name":"d","sli":{"durability":{}}}"#, "d (durability)"),
+    ] {
+        assert_eq!(told(claim), words);
+    }
+}
+
+#[test]
+fn times_have_a_column_that_holds_them_and_those_of_a_wait_count_from_its_end() {
+    let steps = r#"[
+        {"name":"a","at":"1m2s345ms","for":"4s5ms","fault":{"processPause":{"members":{"ordinals":[0]}}}},
+        {"name":"b","when":{"pod":{"any":{},"is":"Terminating"}},"for":"2s","every":"10s","times":2,
+         "fault":{"processPause":{"members":{"ordinals":[1]}}}},
+        {"name":"c","after":"b","for":"1s","fault":{"processPause":{"members":{"ordinals":[2]}}}}]"#;
+    let text = preview(&experiment(steps, "{}"), &snapshot(3), None, 1).to_string();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for line in [
+        "\n  +1m2s345ms to +1m6s350ms a (processPause)\n                           hits   etcd-0\n",
+        "\n  when, +0s to +2s         b (processPause, 1 of 2)\n                           when   any pod is Terminating\n",
+        "\n  when, +10s to +12s       b (processPause, 2 of 2)\n",
+        "\n  when, +12s to +13s       c (processPause)\n",
+        " when   any pod is Terminating, which b waits for\n",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+}
