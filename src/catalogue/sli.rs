@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::entry::{Entry, Fact, Place};
 use super::{parameter, prose};
 use crate::experiment::{Sli, Unit};
+use crate::judge::defaults::{self, Bounds};
 
 pub(super) fn entries() -> Vec<Entry> {
     let schema = schema();
@@ -30,6 +31,7 @@ fn entry(name: &str, schema: &Value, said: &str) -> Entry {
     let description = without_number(&description);
     facts.push(Fact::new("What it needs", needs(&sli)));
     facts.push(Fact::new("How it is bounded", bounds(&sli)));
+    facts.extend(usual(&sli).map(|usual| Fact::new("Where nothing is said", usual)));
     Entry {
         name: sli.name(),
         summary: prose::first_sentence(description),
@@ -72,9 +74,7 @@ fn bounds(sli: &Sli) -> &'static str {
         Unit::Condition => {
             "It holds or not: by `longestOutage` and `totalOutage` of a phase, and by `recoverWithin`. As a guard: `for`."
         }
-        Unit::Usage => {
-            "By `max` of a phase, and by `recoverWithin`; 80% where nothing is said. As a guard: `above`."
-        }
+        Unit::Usage => "By `max` of a phase, and by `recoverWithin`. As a guard: `above`.",
         Unit::Rate => "By `min` or `max` of a phase, which it has to have. As a guard: `below` or `above`.",
         Unit::Events => "By `max` of a phase: how many there may be. As a guard: `above`.",
         Unit::Latency if sli.counts_attempts() => "By `max`, as in `always: {max: 1m}`.",
@@ -83,6 +83,26 @@ fn bounds(sli: &Sli) -> &'static str {
         }
         Unit::Property => "It holds over the whole run or is violated: it takes no budget, and is no guard.",
     }
+}
+
+/// What a claim means that bounds no phase, where there is such a claim.
+fn usual(sli: &Sli) -> Option<String> {
+    let written = json!({ "name": "a claim", "sli": { sli.name(): {} } });
+    let hypothesis = serde_json::from_value(written).ok()?;
+    let Bounds { before, during, after, always, recovered: _ } = defaults::bounds(&hypothesis);
+    let phases = [("before", before), ("during", during), ("after", after), ("always", always)];
+    let told: Vec<_> = phases
+        .into_iter()
+        .filter_map(|(phase, budget)| {
+            let written = serde_json::to_value(budget?).expect("a budget is JSON");
+            let fields = written.as_object().into_iter().flatten();
+            let fields: Vec<_> = fields
+                .map(|(name, value)| format!("{name}: {}", value.as_str().unwrap_or_default()))
+                .collect();
+            Some(format!("`{phase}: {{{}}}`", fields.join(", ")))
+        })
+        .collect();
+    (!told.is_empty()).then(|| format!("It is judged by {}.", told.join(" and ")))
 }
 
 /// A claim about it.

@@ -25,6 +25,7 @@ pub const KNOWN: &[(&str, How)] = &[
     ("seatrial sandbox ls", Run(0)),
     ("seatrial faults", Run(0)),
     ("seatrial faults diskLatency", Run(0)),
+    ("seatrial slis commitLatency", Run(0)),
     ("seatrial schema", Run(0)),
     ("seatrial man", Run(0)),
     ("seatrial init statefulset.yaml -o experiment.yaml", By("e2e_write.rs", "init")),
