@@ -62,16 +62,17 @@ impl Jitter {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Drawn {
-    #[serde(with = "duration")]
-    mean: Duration,
-    jitter: Jitter,
+    #[serde(default, with = "duration::optional")]
+    mean: Option<Duration>,
+    #[serde(default)]
+    jitter: Option<Jitter>,
 }
 
 impl Serialize for Every {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.jitter {
             None => duration::serialize(&self.mean, serializer),
-            Some(jitter) => Drawn { mean: self.mean, jitter }.serialize(serializer),
+            jitter @ Some(_) => Drawn { mean: Some(self.mean), jitter }.serialize(serializer),
         }
     }
 }
@@ -97,6 +98,12 @@ impl<'de> Deserialize<'de> for Every {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Every, A::Error> {
                 let Drawn { mean, jitter } = Drawn::deserialize(MapAccessDeserializer::new(map))?;
+                let (Some(mean), Some(jitter)) = (mean, jitter) else {
+                    return Err(A::Error::custom(
+                        "needs both `mean` and `jitter`: write for example {mean: 10m, jitter: exponential}, or 10m alone \
+                         for always the same",
+                    ));
+                };
                 if mean.is_zero() {
                     return Err(A::Error::custom(
                         "`mean` must be longer than 0s: write for example mean: 10m",

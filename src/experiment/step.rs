@@ -166,9 +166,13 @@ impl TryFrom<Wire> for Step {
                 Repeat { every, times, recover_between }
             }
             (Some(every), Some(1..=MOST_TIMES)) => {
-                let lasting = duration::format(lasting);
-                let what = if every.jitter.is_some() { "`mean` of `every`" } else { "`every`" };
-                return Err(format!("{what} must be longer than `for`, which is {lasting}"));
+                let (what, field) =
+                    if every.jitter.is_some() { ("`mean` of `every`", "mean") } else { ("`every`", "every") };
+                return Err(format!(
+                    "{what} must be longer than `for`, which is {}: write for example {field}: {}",
+                    duration::format(lasting),
+                    duration::format(lasting * 2)
+                ));
             }
             (_, Some(_)) => {
                 return Err(format!(

@@ -109,6 +109,7 @@ fn wanted(expected: &dyn de::Expected) -> String {
     match expected.as_str() {
         "u16" => format!("a whole number from 0 to {}", u16::MAX),
         "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "u64" => "a whole number from 0 on".into(),
         "a string" => TEXT.into(),
         "a boolean" => "true or false".into(),
         "a sequence" => "a list".into(),

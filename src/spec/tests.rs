@@ -137,7 +137,11 @@ fn says_how_the_time_between_starts_is_written() {
         "14: spec.steps[0].every:",
         "a list is not a duration such as 20s, or {mean: 10m, jitter: exponential}",
     );
-    every("{mean: 20s}", "14: spec.steps[0].every:", "`jitter` is missing");
+    every(
+        "{mean: 20s}",
+        "14: spec.steps[0].every:",
+        "needs both `mean` and `jitter`: write for example {mean: 10m",
+    );
     every("{mean: 20, jitter: uniform}", "21: spec.steps[0].every.mean:", "`20` has no unit");
     every("{mean: 20s, jitter: uniformly}", "", "did you mean `uniform`?");
     every("{mean: 20s, jitter: uniform, width: 5s}", "", "unknown field `width`: known are `mean`, `jitter`");
@@ -145,7 +149,7 @@ fn says_how_the_time_between_starts_is_written() {
         "at: 1s",
         "every: {mean: 5s, jitter: uniform}\n      times: 3",
         "x.yaml:10:7: spec.steps[0]:",
-        "`mean` of `every` must be longer than `for`, which is 10s",
+        "`mean` of `every` must be longer than `for`, which is 10s: write for example mean: 20s",
     );
 }
 
@@ -178,6 +182,12 @@ fn says_how_a_name_and_its_parameters_are_written() {
         "store: {etcd: {port: 70000}}",
         "x.yaml:7:26: spec.target.store.etcd.port:",
         "the number 70000 is not a whole number from 0 to 65535",
+    );
+    refused(
+        "longestOutage: 5s",
+        "minSamples: -1",
+        "x.yaml:17:39: spec.hypothesis[0].during.minSamples:",
+        "the number -1 is not a whole number from 0 on",
     );
     refused(
         "name: good",

@@ -30,7 +30,11 @@ fn the_time_between_starts_is_written_as_one_or_as_a_mean() {
     assert_eq!(repeat(r#"{"mean":"10m","jitter":"exponential"}"#), drawn(Jitter::Exponential));
     assert_eq!(repeat(r#"{"mean":"10m","jitter":"uniform"}"#), drawn(Jitter::Uniform));
     for (every, words) in [
-        (r#"{"mean":"10m"}"#, "missing field `jitter`"),
+        (
+            r#"{"mean":"10m"}"#,
+            "needs both `mean` and `jitter`: write for example {mean: 10m, jitter: exponential}",
+        ),
+        (r#"{"jitter":"uniform"}"#, "needs both `mean` and `jitter`"),
         (r#"{"mean":"10m","jitter":"gaussian"}"#, "unknown variant `gaussian`"),
         (r#"{"mean":"0s","jitter":"uniform"}"#, "must be longer than 0s"),
         (r#"{"mean":"10m","jitter":"uniform","width":"1m"}"#, "unknown field `width`"),
@@ -42,7 +46,12 @@ fn the_time_between_starts_is_written_as_one_or_as_a_mean() {
     }
     let short = r#""for":"9s","every":{"mean":"8s","jitter":"uniform"},"times":2"#;
     let found = read(&format!(r#"{short},"oneOf":[{KILL},{PAUSE}]"#)).expect_err(short);
-    assert!(found.contains("`mean` of `every` must be longer than `for`, which is 9s"), "{found}");
+    assert!(
+        found.contains(
+            "`mean` of `every` must be longer than `for`, which is 9s: write for example mean: 18s"
+        ),
+        "{found}"
+    );
 }
 
 const PAUSE: &str = r#"{"fault":{"processPause":{"members":{"count":1}}}}"#;
