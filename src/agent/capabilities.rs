@@ -29,7 +29,7 @@ use crate::fault::write_stall::WriteStall;
 use crate::fault::{Kind, by};
 use crate::host::freeze::panics_when_somebody_waits;
 use crate::host::freezer::CgroupId;
-use crate::host::gate;
+use crate::host::gate::{self, Unasked};
 use crate::host::load;
 use crate::host::nftables;
 use crate::host::process::ProcessId;
@@ -139,7 +139,11 @@ impl Capabilities {
 fn may_be_asked(folder: &Path) -> Result<(), String> {
     let folder =
         fs::File::open(folder).map_err(|error| format!("cannot open {}: {error}", folder.display()))?;
-    gate::obstacle(&folder).map_or(Ok(()), Err)
+    match gate::is_possible_on(&folder) {
+        // The kernel knows what is meant, and volumes are on other filesystems.
+        Ok(()) | Err(Unasked::Filesystem) => Ok(()),
+        Err(why @ (Unasked::Kernel | Unasked::Right | Unasked::Other(_))) => Err(why.to_string()),
+    }
 }
 
 /// Whether processes of others may be traced (ptrace(2)).

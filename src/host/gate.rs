@@ -29,7 +29,7 @@ mod group;
 mod launch;
 
 use group::Group;
-pub use group::{is_possible_on, obstacle};
+pub use group::{Unasked, is_possible_on};
 pub use launch::Gate;
 
 use super::freezer::CgroupId;

@@ -14,7 +14,7 @@ use crate::fault::disk_latency::host::errno;
 use crate::fault::host;
 use crate::fault::host::volumes::{VolumeError, find};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, Unseen};
-use crate::host::gate::{Gate, Rules, Whose, is_possible_on};
+use crate::host::gate::{Gate, Rules, Unasked, Whose, is_possible_on};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::tally::Tally;
@@ -44,14 +44,12 @@ pub enum Error {
     #[error(transparent)]
     Volume(#[from] VolumeError),
     /// An old kernel, or a filesystem that it does not ask about.
-    #[error(
-        "the kernel asks nobody before reads and writes on volume {claim}: {source}; this needs Linux 6.14, CONFIG_FANOTIFY_ACCESS_PERMISSIONS and CAP_SYS_ADMIN"
-    )]
+    #[error("volume {claim}: {source}")]
     Unasked {
         /// Which.
         claim: String,
-        /// The answer.
-        source: io::Error,
+        /// Why.
+        source: Unasked,
     },
     /// The kernel does not say what is going on.
     #[error(

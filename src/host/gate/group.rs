@@ -33,7 +33,7 @@ impl Group {
 
     /// From now on the kernel asks about files on this filesystem.
     pub(super) fn mark(&self, path: &Path, device: u64) -> io::Result<()> {
-        let root = volume::open_on(path, device)?.ok_or(io::ErrorKind::NotFound)?;
+        let root = volume::open_on(path, device)?.ok_or(Errno::ENOENT)?;
         let flags = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_FILESYSTEM;
         Ok(self.0.mark(flags, PRE_ACCESS, &root, None::<&Path>)?)
     }
@@ -73,22 +73,54 @@ impl AsFd for Group {
     }
 }
 
-/// Whether the kernel would ask about files of the filesystem of this folder.
-pub fn is_possible_on(folder: &File) -> io::Result<()> {
-    // The folder's own mark goes with the group at the end of this function.
-    Ok(Group::new()?.0.mark(MarkFlags::FAN_MARK_ADD, PRE_ACCESS, folder, None::<&Path>)?)
+/// Why the kernel asks nobody before reads and writes.
+#[derive(Debug, thiserror::Error)]
+pub enum Unasked {
+    /// On no filesystem.
+    #[error(
+        "this kernel asks nobody before reads and writes: it must be 6.14 or later, with CONFIG_FANOTIFY_ACCESS_PERMISSIONS"
+    )]
+    Kernel,
+    /// Not on this one.
+    #[error("this kernel asks nobody before reads and writes on a filesystem of this type")]
+    Filesystem,
+    /// Not this process.
+    #[error("fanotify needs CAP_SYS_ADMIN")]
+    Right,
+    /// Anything else.
+    #[error("fanotify cannot be used: {0}")]
+    Other(#[source] io::Error),
 }
 
-/// Why the kernel asks nobody here, if so, whatever the filesystem is; `folder` is any.
-pub fn obstacle(folder: &File) -> Option<String> {
-    let error = is_possible_on(folder).err()?;
-    match error.raw_os_error().map(Errno::from_raw) {
-        // Not on this filesystem, but the kernel knows what is meant.
-        Some(Errno::EOPNOTSUPP) => None,
-        Some(Errno::EINVAL | Errno::ENOSYS) => Some(
-            "this kernel asks nobody before reads and writes: it must be 6.14 or later, with CONFIG_FANOTIFY_ACCESS_PERMISSIONS".to_owned(),
-        ),
-        Some(Errno::EPERM) => Some("fanotify needs CAP_SYS_ADMIN".to_owned()),
-        _ => Some(format!("fanotify cannot be used: {error}")),
+impl From<io::Error> for Unasked {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EOPNOTSUPP) => Self::Filesystem,
+            Some(Errno::EINVAL | Errno::ENOSYS) => Self::Kernel,
+            Some(Errno::EPERM) => Self::Right,
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// Whether the kernel would ask about files of the filesystem of this folder.
+pub fn is_possible_on(folder: &File) -> Result<(), Unasked> {
+    // The folder's own mark goes with the group at the end of this function.
+    let marked = Group::new()?.0.mark(MarkFlags::FAN_MARK_ADD, PRE_ACCESS, folder, None::<&Path>);
+    Ok(marked.map_err(io::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_told_from_what_is_not() {
+        let told = |errno: Errno| Unasked::from(io::Error::from(errno)).to_string();
+        assert!(told(Errno::EINVAL).contains("6.14 or later"));
+        assert!(told(Errno::EOPNOTSUPP).contains("a filesystem of this type"));
+        assert!(told(Errno::EPERM).contains("CAP_SYS_ADMIN"));
+        let groups = told(Errno::EMFILE);
+        assert!(groups.contains("Too many open files") && !groups.contains("6.14"), "{groups}");
     }
 }

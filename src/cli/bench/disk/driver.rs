@@ -61,10 +61,7 @@ impl Driver {
         let mut drivers = vec![Self::Syscall];
         match gate::is_possible_on(&open) {
             Ok(()) => drivers.push(Self::Fanotify),
-            Err(error) => without(
-                Self::Fanotify,
-                gate::obstacle(&open).unwrap_or_else(|| format!("not on this filesystem ({error})")),
-            ),
+            Err(why) => without(Self::Fanotify, why.to_string()),
         }
         let device = Device::of(open.metadata().map_err(failed)?.dev());
         if device.read("dm/name").is_err() {
