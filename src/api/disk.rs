@@ -14,9 +14,10 @@ use crate::experiment::duration;
 pub enum DiskOperation {
     /// Makes what was written durable: fsync, fdatasync, sync_file_range, syncfs.
     Sync,
-    /// Writes: write, pwrite, writev and their kin.
+    /// Writes: write, pwrite, writev and their kin, and copies to a file: sendfile, splice, copy_file_range.
     Write,
-    /// Reads: read, pread, readv and their kin. What is read by way of a memory mapping is no call.
+    /// Reads: read, pread, readv and their kin, and copies from a file: sendfile, splice, copy_file_range. What is read by
+    /// way of a memory mapping is no call.
     Read,
     /// Opens: open, openat, openat2, creat, of files and folders.
     Open,

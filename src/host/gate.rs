@@ -3,8 +3,9 @@
 //!
 //! The kernel asks about files that are opened after the filesystem was marked, and about no others; not about syncs, but also
 //! about memory maps and what io_uring and libaio submit. It does not say what is going on: where only reads or only writes
-//! are meant, the call of the thread that waits is read from `/proc/TID/syscall`, and what is no call of either kind passes. Only
-//! the processes that [`Rules`] name are held up; everybody else is answered at once.
+//! are meant, the call of the thread that waits is read from `/proc/TID/syscall`, and what is no call of either kind passes. Of a
+//! call that reads one file and writes another, the thread's descriptors tell which of them the kernel asks about. Only the
+//! processes that [`Rules`] name are held up; everybody else is answered at once.
 //!
 //! Many wait at the same time, each until its own moment, and all stay killable. When the process ends, however it ends,
 //! the kernel lets everybody go on at once. It ends when its standard input does, so with whoever started it.
@@ -25,9 +26,11 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
 use serde::{Deserialize, Serialize};
 
+mod call;
 mod group;
 mod launch;
 
+use call::Known;
 use group::Group;
 pub use group::{Unasked, is_possible_on};
 pub use launch::Gate;
@@ -165,7 +168,7 @@ impl Loop {
     }
 
     fn meet(&mut self, event: FanotifyEvent, since: Instant) -> io::Result<()> {
-        let is_meant = match self.is_meant(event.pid()) {
+        let is_meant = match self.is_meant(&event) {
             Some(true) => delay::is_chosen(self.rules.percent, &mut self.random),
             Some(false) => false,
             None => {
@@ -188,8 +191,9 @@ impl Loop {
         }
     }
 
-    /// Whether a thread does what is meant; nothing where that cannot be told yet.
-    fn is_meant(&mut self, thread: i32) -> Option<bool> {
+    /// Whether the thread that waits does what is meant; nothing where that cannot be told yet.
+    fn is_meant(&mut self, event: &FanotifyEvent) -> Option<bool> {
+        let thread = event.pid();
         if !self.is_a_members(thread) {
             return Some(false);
         }
@@ -197,14 +201,10 @@ impl Loop {
         if means(Operation::Read) && means(Operation::Write) {
             return Some(true);
         }
-        // `NUMBER ARGUMENT…` of a thread that waits, in a call or outside of any, and a word of one that runs: it is still on its
-        // way to wait for the answer (proc_pid_syscall(5)).
-        let call = fs::read_to_string(format!("/proc/{thread}/syscall")).unwrap_or_default();
-        let word = call.split_ascii_whitespace().next().unwrap_or_default();
-        if word == "running" {
-            return None;
+        match Known::of(thread) {
+            Known::Nothing => None,
+            Known::Call(call) => Some(event.fd().is_some_and(|file| call.does(&self.rules.operations, file))),
         }
-        Some(word.parse().ok().and_then(Operation::of).is_some_and(means))
     }
 
     /// Whether it is a thread of a process that is meant. All are listed again for one that is not known.

@@ -49,6 +49,7 @@ pub use patterns::Patterns;
 
 use super::process::{ProcessId, asked};
 use super::tally::Tally;
+use calls::Use;
 use divert::Diverted;
 use files::Files;
 use orders::{Answer, Orders, Refused};
@@ -319,16 +320,19 @@ impl Loop {
 
     /// Which argument says what the call is about at whose entry a thread stands, where that call is meant.
     fn meant(&mut self, thread: i32) -> Option<usize> {
-        let call = calls::entered(thread)?;
-        if !self.rules.operations.contains(&call.operation) {
-            return None;
+        let used = calls::entered(thread).into_iter().find(|used| self.means(thread, used))?;
+        delay::is_chosen(self.rules.percent, &mut self.random).then_some(used.argument)
+    }
+
+    fn means(&mut self, thread: i32, used: &Use) -> bool {
+        if !self.rules.operations.contains(&used.operation) {
+            return false;
         }
-        let wants = self.files.wanted(thread, &call.file)?;
-        let can_be = match &self.rules.then {
+        let Some(wants) = self.files.wanted(thread, &used.file) else { return false };
+        match &self.rules.then {
             Then::Fail(errno) => wants.may_fail_with(*errno),
             Then::Wait(_) => true,
-        };
-        (can_be && delay::is_chosen(self.rules.percent, &mut self.random)).then_some(call.argument)
+        }
     }
 
     fn hold(&mut self, thread: i32, asked: Duration) {

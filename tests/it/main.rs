@@ -36,6 +36,7 @@ mod cluster_survival;
 mod cluster_traces;
 mod cluster_turn;
 mod cluster_whole_fixture;
+mod copied_files;
 mod docs;
 mod e2e_attach;
 mod e2e_compare;

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -241,6 +242,16 @@ fn obey(words: &[&str], open: &mut HashMap<String, i32>) -> nix::Result<()> {
             }
             ["write", name] => libc::syscall(libc::SYS_write, open[*name], pointer, 1),
             ["read", name] => libc::syscall(libc::SYS_pread64, open[*name], pointer, 1, 0),
+            ["sendfile", from, to] => {
+                libc::syscall(libc::SYS_sendfile, open[*to], open[*from], null::<i64>(), 1)
+            }
+            ["splice", from, to] => {
+                libc::syscall(libc::SYS_splice, open[*from], null::<i64>(), open[*to], null::<i64>(), 1, 0)
+            }
+            ["copy", from, to] => {
+                let (none, from, to) = (null::<i64>(), open[*from], open[*to]);
+                libc::syscall(libc::SYS_copy_file_range, from, none, to, none, 1, 0)
+            }
             ["sync", name] => libc::syscall(libc::SYS_fdatasync, open[*name]),
             ["rename", from, to] => i64::from(libc::rename(text(from).as_ptr(), text(to).as_ptr())),
             ["io_uring"] => {

@@ -18,6 +18,8 @@ use super::table::Mounted;
 pub struct Seen {
     /// Its filesystem (`st_dev`).
     pub device: u64,
+    /// Which file it is there (`st_ino`).
+    pub inode: u64,
     /// The mount by which it was reached; not told by kernels before Linux 5.8.
     pub mount: Option<u64>,
 }
@@ -26,16 +28,17 @@ pub struct Seen {
 pub fn look(path: &Path) -> io::Result<Seen> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let flags = libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
+    let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the path ends in a zero byte, and the kernel writes one structure, for which there is room.
-    let result =
-        unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, libc::STATX_MNT_ID, found.as_mut_ptr()) };
+    let result = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, wanted, found.as_mut_ptr()) };
     Errno::result(result)?;
     // SAFETY: the kernel has written it, and it was zero before.
     let found = unsafe { found.assume_init() };
     let is_told = found.stx_mask & libc::STATX_MNT_ID != 0;
     Ok(Seen {
         device: libc::makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
         mount: is_told.then_some(found.stx_mnt_id),
     })
 }

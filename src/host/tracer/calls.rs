@@ -12,38 +12,40 @@ use super::stops;
 pub enum Operation {
     /// Makes what was written durable: fsync(2), fdatasync(2), sync_file_range(2), syncfs(2).
     Sync,
-    /// Writes: write(2) and its kin.
+    /// Writes: write(2) and its kin, and copies to a file: sendfile(2), splice(2), copy_file_range(2).
     Write,
-    /// Reads: read(2) and its kin.
+    /// Reads: read(2) and its kin, and copies from a file.
     Read,
     /// Opens: open(2), openat(2), openat2(2), creat(2).
     Open,
 }
 
 impl Operation {
-    /// What the call of this number does to the descriptor that is its first argument.
-    pub(in crate::host) fn of(number: i64) -> Option<Self> {
-        Some(match number {
+    /// What the call of this number does, and to the descriptor that is which of its arguments.
+    pub(in crate::host) fn of(number: i64) -> &'static [(Self, usize)] {
+        match number {
             libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range | libc::SYS_syncfs => {
-                Self::Sync
+                &[(Self::Sync, 0)]
             }
             libc::SYS_write
             | libc::SYS_pwrite64
             | libc::SYS_writev
             | libc::SYS_pwritev
-            | libc::SYS_pwritev2 => Self::Write,
+            | libc::SYS_pwritev2 => &[(Self::Write, 0)],
             libc::SYS_read | libc::SYS_pread64 | libc::SYS_readv | libc::SYS_preadv | libc::SYS_preadv2 => {
-                Self::Read
+                &[(Self::Read, 0)]
             }
-            _ => return None,
-        })
+            libc::SYS_sendfile => &[(Self::Read, 1), (Self::Write, 0)],
+            libc::SYS_splice | libc::SYS_copy_file_range => &[(Self::Read, 0), (Self::Write, 2)],
+            _ => &[],
+        }
     }
 }
 
-/// A call on a file, at whose entry a thread stands.
-pub(super) struct Call {
+/// What a call does to a file, at whose entry a thread stands.
+pub(super) struct Use {
     pub(super) operation: Operation,
-    /// Which of its arguments says which file it is about.
+    /// Which of the call's arguments says which file it is.
     pub(super) argument: usize,
     pub(super) file: File,
 }
@@ -56,14 +58,18 @@ pub(super) enum File {
     Named(Open),
 }
 
-/// The call at whose entry a thread stands. Nothing where it stands at an exit, where the call is about no file, or where it is
-/// of a foreign ABI, whose numbers mean something else.
-pub(super) fn entered(thread: i32) -> Option<Call> {
-    let stops::Entry { number, arguments } = stops::entry(thread)?;
-    let number = i64::try_from(number).ok()?;
-    let Some(operation) = Operation::of(number) else {
-        let (argument, open) = Open::of(thread, number, arguments)?;
-        return Some(Call { operation: Operation::Open, argument, file: File::Named(open) });
-    };
-    Some(Call { operation, argument: 0, file: File::Descriptor(arguments[0] as i32) })
+/// What the call does at whose entry a thread stands. Nothing where it stands at an exit, where the call is about no file, or
+/// where it is of a foreign ABI, whose numbers mean something else.
+pub(super) fn entered(thread: i32) -> Vec<Use> {
+    let Some(stops::Entry { number, arguments }) = stops::entry(thread) else { return Vec::new() };
+    let Ok(number) = i64::try_from(number) else { return Vec::new() };
+    let of_descriptors = Operation::of(number).iter().map(|&(operation, argument)| Use {
+        operation,
+        argument,
+        file: File::Descriptor(arguments[argument] as i32),
+    });
+    let open = Open::of(thread, number, arguments);
+    let of_open =
+        open.map(|(argument, open)| Use { operation: Operation::Open, argument, file: File::Named(open) });
+    of_descriptors.chain(of_open).collect()
 }

@@ -98,9 +98,13 @@ mod machine {
         })
     }
 
-    /// Calls are about their first argument or their second.
+    /// Calls are about one of their first three arguments.
     pub(super) fn argument(registers: &mut user_regs_struct, number: usize) -> &mut u64 {
-        if number == 0 { &mut registers.rdi } else { &mut registers.rsi }
+        match number {
+            0 => &mut registers.rdi,
+            1 => &mut registers.rsi,
+            _ => &mut registers.rdx,
+        }
     }
 
     pub(super) fn result(registers: &mut user_regs_struct) -> &mut u64 {
