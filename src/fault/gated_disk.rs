@@ -9,8 +9,9 @@
 //!
 //! Files that were open before are not seen: a store that opens its files once at its start is not slowed down, and then the
 //! fault is not proven. Syncs are not seen either. Reads and writes together are all that there is, also by io_uring, libaio
-//! and memory maps; where only one of both is meant, those three pass, and a process that has io_uring or libaio open is
-//! refused. A copy that the kernel makes (sendfile, splice, copy_file_range) is a read of one file and a write of the other.
-//! An error is EIO or ENOSPC. Other calls of the member's processes cost nothing.
+//! and memory maps; where only one of both is meant, those three pass, a process that has io_uring or libaio open is refused,
+//! and the proof ends with an io_uring that is opened later (a libaio that is, is not noticed). A copy that the kernel makes
+//! (sendfile, splice, copy_file_range) is a read of one file and a write of the other. An error is EIO or ENOSPC. Other calls
+//! of the member's processes cost nothing.
 
 pub mod host;

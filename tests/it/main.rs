@@ -67,6 +67,7 @@ mod node_fixture;
 mod node_freezer;
 mod node_frozen;
 mod node_gate;
+mod node_gate_unseen;
 mod node_kill;
 mod node_latency;
 mod node_load;

@@ -19,7 +19,6 @@ use crate::again::again;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
-use crate::tracer_caller::Caller;
 
 const LONG: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_secs(3);
@@ -119,7 +118,7 @@ fn micros(told: &str) -> u64 {
     told.parse().map_err(|_| told).expect("a time")
 }
 
-fn slow(operations: &[DiskOperation], millis: u64) -> HostFault {
+pub fn slow(operations: &[DiskOperation], millis: u64) -> HostFault {
     HostFault::DiskLatency(Box::new(SlowDisk {
         claims: Vec::new(),
         paths: Vec::new(),
@@ -131,7 +130,7 @@ fn slow(operations: &[DiskOperation], millis: u64) -> HostFault {
     }))
 }
 
-fn failing(operation: DiskOperation, error: DiskErrno) -> HostFault {
+pub fn failing(operation: DiskOperation, error: DiskErrno) -> HostFault {
     HostFault::DiskError(FailingDisk {
         claims: Vec::new(),
         paths: Vec::new(),
@@ -215,24 +214,6 @@ fn reads_and_writes_are_answered_with_the_error_and_no_other() {
             visit.iter().map(|told| micros(told)).for_each(drop);
         }
     }
-    node.end();
-}
-
-#[test]
-fn it_does_not_stand_in_for_a_tracer_where_the_kernel_tells_it_no_more() {
-    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
-    let disk = Disk::new(folder.path());
-    pod.located.volumes = vec![disk.volume()];
-    let mut caller = Caller::start();
-    caller.must("libaio");
-    caller.be_in(&mut pod);
-    folder.show(0, &pod.located);
-    let mut node = Node::start(&folder);
-    let HostFault::DiskError(failing) = failing(DiskOperation::Write, DiskErrno::Eio) else { unreachable!() };
-    let by_any = FailingDisk { driver: ErrorDriver::Auto, ..failing };
-    node.put(&injection("unseen", &pod, HostFault::DiskError(by_any), LONG));
-    let why = folder.await_state("unseen", InjectionState::Failed).error.expect("why");
-    assert!(why.contains("fanotify: ") && why.contains("write operations: [read, write]"), "{why}");
     node.end();
 }
 

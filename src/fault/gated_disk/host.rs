@@ -71,6 +71,8 @@ pub enum Error {
 pub struct Idle {
     target: Target,
     gate: Gate,
+    /// Whether only reads are meant, or only writes.
+    is_of_one_kind: bool,
 }
 
 /// Finds what is to be slowed down.
@@ -120,9 +122,9 @@ fn prepare(
         is_possible_on(&root).map_err(|source| Error::Unasked { claim: volume.claim, source })?;
         rules.filesystems.push((volume.path, volume.device));
     }
-    if [Operation::Read, Operation::Write].iter().any(|operation| !rules.operations.contains(operation))
-        && let Some(unseen) = Unseen::find(&containers)?
-    {
+    let both = [Operation::Read, Operation::Write];
+    let is_of_one_kind = !both.iter().all(|operation| rules.operations.contains(operation));
+    if is_of_one_kind && let Some(unseen) = Unseen::find(&containers)? {
         return Err(Error::Unseen(unseen));
     }
     let whose = containers.iter().map(|running| match &running.cgroup {
@@ -132,7 +134,7 @@ fn prepare(
     rules.whose = whose.collect();
     let gate = Gate::start(&rules, |words| own.launch.companion(words).map_err(io::Error::other))
         .map_err(Error::Gate)?;
-    Ok(Idle { target: Target { gate: gate.process(), containers }, gate })
+    Ok(Idle { target: Target { gate: gate.process(), containers }, gate, is_of_one_kind })
 }
 
 impl Prepared for Idle {
@@ -141,9 +143,10 @@ impl Prepared for Idle {
     }
 
     fn inject(self: Box<Self>, _: &InjectionSpec, _: Duration) -> Result<Box<dyn Effect>, HostError> {
-        let mut gate = self.gate;
+        let Self { target, mut gate, is_of_one_kind } = *self;
         let seen = gate.tally().map_err(Error::Gate)?;
-        Ok(Box::new(Gated { gate, seen }))
+        let told_apart = if is_of_one_kind { target.containers } else { Vec::new() };
+        Ok(Box::new(Gated { gate, seen, told_apart }))
     }
 }
 
@@ -181,17 +184,24 @@ struct Gated {
     gate: Gate,
     /// What had been done at the last look.
     seen: Tally,
+    /// The containers of whose calls it must be known whether they read or write; none where both are meant.
+    told_apart: Vec<Running>,
 }
 
 impl Effect for Gated {
     /// Before the first read or write that was asked about there is no proof; after it there is one for as long as the kernel
-    /// asks.
+    /// asks, and says as much as is needed.
     fn look(&mut self, _: Option<&LocatedPod>) -> Look {
         let tally = match self.gate.tally() {
             Ok(tally) => tally,
             Err(error) => return Look::Fails(Error::Gate(error).to_string()),
         };
         let before = std::mem::replace(&mut self.seen, tally.clone());
+        match Unseen::find_again(&self.told_apart) {
+            Ok(None) => {}
+            Ok(Some(unseen)) => return Look::Fails(Error::Unseen(unseen).to_string()),
+            Err(error) => return Look::Fails(error.to_string()),
+        }
         match tally.told(&before, "reads and writes") {
             Some(done) => Look::Holds(format!("fanotify: {done}")),
             None => Look::NotYet,
