@@ -43,8 +43,9 @@ use crate::experiment::Selection;
 /// was being written is dropped, and the filesystem may be read-only until it is mounted anew.
 ///
 /// Needs: by driver. `syscall`: CAP_SYS_PTRACE, nobody else tracing the process, and no io_uring or libaio. `dmError`:
-/// volumes on a linear mapping of device mapper (LVM), and dm-flakey. `fanotify`: Linux 6.14, and a store that opens
-/// its files anew; it fails no syncs.
+/// volumes on a linear mapping of device mapper (LVM), and dm-flakey. `fanotify`: Linux 6.14 with
+/// CONFIG_FANOTIFY_ACCESS_PERMISSIONS, volumes that are an ext4 or xfs of their own, and a store that opens its files
+/// anew; it fails no syncs.
 ///
 /// Proof: the driver's name, then calls answered with the error, or that the container has ended of it since. A store
 /// that ends at the first error, as many do, is hit again only with `follow: true`.

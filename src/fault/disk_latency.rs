@@ -60,7 +60,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 ///
 /// Needs: by driver. `syscall`: CAP_SYS_PTRACE, nobody else tracing the process, and no io_uring or libaio. `dmDelay`:
 /// volumes on a linear mapping of device mapper (LVM), dm-delay, and fixed delays of whole milliseconds. `fanotify`:
-/// Linux 6.14, and a store that opens its files anew; it holds no syncs.
+/// Linux 6.14 with CONFIG_FANOTIFY_ACCESS_PERMISSIONS, volumes that are an ext4 or xfs of their own, and a store that
+/// opens its files anew; it holds no syncs.
 ///
 /// Proof: the driver's name, then calls held, how long they were held in the mean, and how late who holds them was. A
 /// step in which the store makes no such call is not proven.
