@@ -17,6 +17,7 @@ mod cluster_docs;
 mod cluster_faults;
 mod cluster_fixture;
 mod cluster_following;
+mod cluster_gate;
 mod cluster_guards;
 mod cluster_installation;
 mod cluster_machines;
