@@ -31,6 +31,7 @@ mod group;
 mod launch;
 
 use call::Known;
+pub use call::is_told_of;
 use group::Group;
 pub use group::{Unasked, is_possible_on};
 pub use launch::Gate;

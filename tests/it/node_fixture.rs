@@ -6,12 +6,15 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use nix::errno::Errno;
+use nix::libc;
 use seatrial::api::{
     Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal, Peer, PodRef,
 };
@@ -117,6 +120,20 @@ impl Node {
         Self::start_with(folder, &[])
     }
 
+    /// One that lacks a capability (capabilities(7)).
+    pub fn without(capability: u8, folder: &Folder) -> Self {
+        let drop = move || {
+            // SAFETY: prctl(2) with plain numbers.
+            let dropped =
+                unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
+            Errno::result(dropped).map(|_| ()).map_err(io::Error::from)
+        };
+        let mut command = Self::command(folder, &[]);
+        // SAFETY: between fork and exec it makes one system call and allocates nothing.
+        unsafe { command.pre_exec(drop) };
+        Self { child: command.spawn().expect("this test binary can be started") }
+    }
+
     /// One that dies at a named point.
     pub fn dies_at(folder: &Folder, point: &str) -> Self {
         Self::start_with(folder, &[("SEATRIAL_KILL_AT", point)])
@@ -124,6 +141,11 @@ impl Node {
 
     /// One that stops and dies at named points, by the variables for that.
     pub fn start_with(folder: &Folder, points: &[(&str, &str)]) -> Self {
+        let mut command = Self::command(folder, points);
+        Self { child: command.spawn().expect("this test binary can be started") }
+    }
+
+    fn command(folder: &Folder, points: &[(&str, &str)]) -> Command {
         let mut command = again("node_fixture::a_node_that_nobody_gives_orders_ends_and_leaves_nothing");
         command
             .env(NODE, folder.path())
@@ -131,7 +153,7 @@ impl Node {
             .envs(points.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null());
-        Self { child: command.spawn().expect("this test binary can be started") }
+        command
     }
 
     pub fn put(&mut self, spec: &InjectionSpec) {

@@ -31,6 +31,25 @@ fn it_does_not_stand_in_for_a_tracer_where_the_kernel_tells_it_no_more() {
     node.end();
 }
 
+/// CAP_SYS_PTRACE (capabilities(7)).
+const PTRACE: u8 = 19;
+
+#[test]
+fn reads_alone_are_refused_where_it_is_not_told_what_processes_call() {
+    let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
+    let disk = Disk::new(folder.path());
+    pod.located.volumes = vec![disk.volume()];
+    let caller = Caller::start();
+    caller.be_in(&mut pod);
+    folder.show(0, &pod.located);
+    let mut node = Node::without(PTRACE, &folder);
+    node.put(&injection("reads", &pod, slow(&[DiskOperation::Read], 5), LONG));
+    let why = folder.await_state("reads", InjectionState::Failed).error.expect("why");
+    let who = format!("which calls process {} of container main makes", caller.process().pid);
+    assert!(why.contains(&who) && why.contains("CAP_SYS_PTRACE"), "{why}");
+    node.end();
+}
+
 #[test]
 fn the_proof_of_writes_alone_ends_with_a_ring_that_is_opened_later_and_that_of_both_does_not() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));

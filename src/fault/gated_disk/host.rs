@@ -14,7 +14,7 @@ use crate::fault::disk_latency::host::errno;
 use crate::fault::host;
 use crate::fault::host::volumes::{VolumeError, find};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo, Unseen};
-use crate::host::gate::{Gate, Rules, Unasked, Whose, is_possible_on};
+use crate::host::gate::{Gate, Rules, Unasked, Whose, is_possible_on, is_told_of};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::host::tally::Tally;
@@ -50,6 +50,18 @@ pub enum Error {
         claim: String,
         /// Why.
         source: Unasked,
+    },
+    /// The kernel does not say what anybody does.
+    #[error(
+        "the kernel does not say which calls process {pid} of container {container} makes ({source}), so that reads cannot be told from writes: this needs CAP_SYS_PTRACE and kernel.yama.ptrace_scope below 3, or operations: [read, write]"
+    )]
+    Untold {
+        /// Who.
+        pid: i32,
+        /// Of which container.
+        container: String,
+        /// The answer.
+        source: io::Error,
     },
     /// The kernel does not say what is going on.
     #[error(
@@ -124,8 +136,8 @@ fn prepare(
     }
     let both = [Operation::Read, Operation::Write];
     let is_of_one_kind = !both.iter().all(|operation| rules.operations.contains(operation));
-    if is_of_one_kind && let Some(unseen) = Unseen::find(&containers)? {
-        return Err(Error::Unseen(unseen));
+    if is_of_one_kind {
+        can_be_told_apart(&containers)?;
     }
     let whose = containers.iter().map(|running| match &running.cgroup {
         Some(cgroup) => Whose::In(cgroup.clone()),
@@ -135,6 +147,20 @@ fn prepare(
     let gate = Gate::start(&rules, |words| own.launch.companion(words).map_err(io::Error::other))
         .map_err(Error::Gate)?;
     Ok(Idle { target: Target { gate: gate.process(), containers }, gate, is_of_one_kind })
+}
+
+/// Whether it is known of every call of these containers what it does.
+fn can_be_told_apart(containers: &[Running]) -> Result<(), Error> {
+    for container in containers {
+        for ProcessId { pid, .. } in container.processes()? {
+            is_told_of(pid).map_err(|source| Error::Untold {
+                pid,
+                container: container.name.clone(),
+                source,
+            })?;
+        }
+    }
+    Unseen::find(containers)?.map_or(Ok(()), |unseen| Err(Error::Unseen(unseen)))
 }
 
 impl Prepared for Idle {

@@ -1,10 +1,12 @@
 //! The call that a thread makes about whose file the kernel asks.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use crate::host::mount::place::look;
+use crate::host::process::is_gone;
 use crate::host::tracer::Operation;
 
 /// What a call does to files.
@@ -22,12 +24,23 @@ pub(super) enum Known {
     Call(Call),
 }
 
+/// Whether the kernel tells which calls a process makes; of one that is gone there is nothing to tell.
+pub fn is_told_of(pid: i32) -> io::Result<()> {
+    match text(pid) {
+        Err(error) if !is_gone(&error) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn text(thread: i32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{thread}/syscall"))
+}
+
 impl Known {
     /// What is known now of a thread about whose file the kernel asks.
     pub(super) fn of(thread: i32) -> Self {
-        // Of a thread that is gone there is nothing to tell, and nobody to answer.
-        let text = fs::read_to_string(format!("/proc/{thread}/syscall")).unwrap_or_default();
-        match uses(&text) {
+        // One that is gone waits for no answer.
+        match uses(&text(thread).unwrap_or_default()) {
             None => Self::Nothing,
             Some(uses) => Self::Call(Call { thread, uses }),
         }
