@@ -225,14 +225,14 @@ fn everybody_goes_on_when_the_one_who_answers_or_the_node_is_killed_and_waiters_
     let long = slow(&[DiskOperation::Read, DiskOperation::Write], 20_000);
     let in_the_middle = |name: &str, node: &mut Node| {
         node.put(&injection(name, &pod, long.clone(), LONG));
-        eventually("somebody answers", SOON, || gates(&folder).first().copied());
-        // Each thread may have been past its last call.
-        std::thread::sleep(Duration::from_millis(100));
+        eventually("both wait for an answer", Duration::from_secs(30), || {
+            let visits = || ["one", "two"].map(|thread| visitor.lines(thread).len());
+            let before = visits();
+            std::thread::sleep(Duration::from_millis(200));
+            (before == visits() && !gates(&folder).is_empty()).then_some(())
+        });
     };
     in_the_middle("listener", &mut node);
-    let held = ["one", "two"].map(|thread| visitor.lines(thread).len());
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(held, ["one", "two"].map(|thread| visitor.lines(thread).len()), "both wait");
     let since = Instant::now();
     std::fs::read(visitor.disk.mount.join("one")).expect("readable");
     assert!(since.elapsed() < Duration::from_secs(10), "others are not held up");
