@@ -5,10 +5,10 @@
 //! running process. Undone: by the table that was there before, which lets everything that is held go on at once; a table that
 //! somebody else has put there meanwhile is theirs and stays. Left if the agent dies: nothing after the deadline; two
 //! guardians put the table back then, when the pod has ended, or when one of them is left alone. A container that ends, as of
-//! an error, is started again on the same device. Needs:
-//! CAP_SYS_ADMIN, `/dev/mapper/control`, the target's module (dm-delay or dm-flakey), and volumes that are ext4 or xfs
-//! filesystems of their own, which nobody else uses, on linear mappings such as LVM makes; no thin, encrypted or mirrored
-//! ones. Proof: the live table read back, once a request that it delays has taken as long as asked, or one that it fails has
+//! an error, is started again on the same device. Needs: CAP_SYS_ADMIN, `/dev/mapper/control`, the target's module (dm-delay
+//! or dm-flakey), and volumes that are ext4 or xfs filesystems of their own, which nobody else uses, on linear mappings such as
+//! LVM makes; no thin, encrypted or mirrored ones. In a container that keeps devices from its processes it needs CAP_SYS_PTRACE,
+//! to have them opened outside of it, and for syncs that are tried on volumes of other users CAP_DAC_OVERRIDE. Proof: the live table read back, once a request that it delays has taken as long as asked, or one that it fails has
 //! been completed; where reads fail, once a read of the device itself has.
 //!
 //! It is about requests to the device and not about calls: what memory answers is never held, and a call that comes to
