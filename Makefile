@@ -99,7 +99,7 @@ lint:
 # database and run it as a service, unless it finds this setting, which is there for as long as the installation takes.
 no_database = /etc/postgresql-common/createcluster.d/seatrial-tests.conf
 packages = etcd-server postgresql nftables busybox-static e2fsprogs xfsprogs iproute2 \
-  etcd-client containerd runc containernetworking-plugins qemu-system-x86 kmod dmsetup
+  etcd-client containerd runc containernetworking-plugins qemu-system-x86 kmod dmsetup lvm2
 install:
 	@missing=""; \
 	for package in $(packages); do \

@@ -111,6 +111,7 @@ mod store_workload;
 mod tracer_caller;
 mod tracer_files;
 mod vm;
+mod vm_agent;
 mod vm_experiments;
 mod vm_kernel;
 mod vm_machine;

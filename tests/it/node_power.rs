@@ -91,7 +91,7 @@ pub fn workers(disk: &Disk) -> Vec<i32> {
 impl Drop for Disk {
     fn drop(&mut self) {
         // Of a test that failed, a guardian may hold it still.
-        let _ = Command::new("umount").arg("-l").arg(&self.mount).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.mount).output();
     }
 }
 

@@ -16,7 +16,10 @@ use crate::node_pod::Pod;
 use crate::node_power::Disk;
 
 /// Tells the program that it is a writer, and where.
-const WRITER: &str = "SEATRIAL_TEST_WRITER";
+pub const WRITER: &str = "SEATRIAL_TEST_WRITER";
+
+/// The test that becomes one then.
+pub const TEST: &str = "node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed";
 
 /// Tells the writer to be killed by seccomp(2) at any call without a name, as runtimes' profiles would deny one.
 const STRICT: &str = "SEATRIAL_TEST_WRITER_STRICT";
@@ -157,14 +160,19 @@ impl Writer {
 
     /// The shortest of the next twenty syncs of each thread.
     pub fn shortest(&self) -> [u64; 2] {
+        self.shortest_of(20)
+    }
+
+    /// The shortest of so many.
+    pub fn shortest_of(&self, count: usize) -> [u64; 2] {
         ["one", "two"].map(|thread| {
             let before = self.times(thread).len();
             // The one that was under way may have begun before.
-            let new = eventually("twenty more syncs", Duration::from_secs(20), || {
+            let new = eventually("more syncs", Duration::from_secs(20), || {
                 let all = self.times(thread);
-                (all.len() >= before + 21).then(|| all[before + 1..].to_vec())
+                (all.len() > before + count).then(|| all[before + 1..].to_vec())
             });
-            new.into_iter().min().expect("twenty")
+            new.into_iter().min().expect("more than none")
         })
     }
 
@@ -181,7 +189,7 @@ impl Writer {
 }
 
 fn spawn(folder: &Folder, pod: &mut Pod, disk: &Disk, variables: &[(&str, &OsStr)]) -> Child {
-    let child = again("node_writer::a_writer_is_slowed_down_by_nobody_and_ends_when_it_is_killed")
+    let child = again(TEST)
         .env(WRITER, &disk.mount)
         .envs(variables.iter().copied())
         .stdin(Stdio::null())

@@ -25,13 +25,13 @@ use crate::vm::inside;
 const LONG: Duration = Duration::from_mins(2);
 const SOON: Duration = Duration::from_secs(5);
 /// Long enough to be told from what an emulated machine takes by itself.
-const MILLIS: u64 = 400;
+pub const MILLIS: u64 = 400;
 
-fn shell(line: &str) -> Output {
+pub fn shell(line: &str) -> Output {
     Command::new("sh").args(["-c", line]).output().expect("there is a shell")
 }
 
-fn must(line: &str) -> String {
+pub fn must(line: &str) -> String {
     let output = shell(line);
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
@@ -103,7 +103,7 @@ fn slow(operations: &[DiskOperation], millis: u64, driver: LatencyDriver) -> Hos
     }))
 }
 
-fn failing(operations: &[DiskOperation]) -> HostFault {
+pub fn failing(operations: &[DiskOperation]) -> HostFault {
     HostFault::DiskError(FailingDisk {
         claims: Vec::new(),
         paths: Vec::new(),
@@ -122,7 +122,7 @@ fn knows_error_reads() -> bool {
     (numbers.next(), numbers.next()) >= (Some(6), Some(5))
 }
 
-fn slow_syncs() -> HostFault {
+pub fn slow_syncs() -> HostFault {
     slow(&[DiskOperation::Sync], MILLIS, LatencyDriver::DmDelay)
 }
 

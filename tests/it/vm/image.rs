@@ -12,17 +12,19 @@ use cpio::newc::Builder;
 use crate::e2e_fixture::experiments_in;
 
 /// Programs that tests run; busybox has the rest.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 17] = [
     "dd",
     "dmsetup",
     "fsfreeze",
     "insmod",
     "ip",
     "losetup",
+    "lvm",
     "mkfs.ext4",
     "mount",
     "nft",
     "nsenter",
+    "runc",
     "sh",
     "sleep",
     "tc",
