@@ -163,6 +163,17 @@ fn against(
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// Checks that an experiment means one of several StatefulSets.
+pub fn against_names(
+    document: &Document,
+    experiment: &Experiment,
+    sets: &[&str],
+) -> Result<(), Vec<Problem>> {
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
+    let problems = told(document, &tree, rules::against_names(experiment, sets));
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 /// The keys of each Secret that there is.
 pub type SecretKeys = BTreeMap<String, BTreeSet<String>>;
 

@@ -9,12 +9,18 @@ use crate::platform::sandbox::pod_spec::SetSpec;
 
 /// `seatrial validate FILE…`
 pub(super) fn validate(args: &args::Validate) -> Exit {
-    match scene::experiment(&args.files, None) {
+    match scene::experiment(&args.files, &[]) {
         Ok(Scene { experiment, set, warnings, .. }) => {
             let beside = match &set {
                 Set::Manifest(accepted) => {
                     scene::tell_notes(accepted);
-                    format!(" against StatefulSet {}", accepted.set.name)
+                    let others: Vec<&str> = accepted.others.iter().map(|other| other.name.as_str()).collect();
+                    let beside = if others.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", beside {}", others.join(", "))
+                    };
+                    format!(" against StatefulSet {}{beside}", accepted.set.name)
                 }
                 Set::Absent => String::new(),
             };
@@ -31,7 +37,7 @@ pub(super) fn validate(args: &args::Validate) -> Exit {
 
 /// `seatrial plan FILE…`
 pub(super) fn plan(args: &args::Plan) -> Exit {
-    let Scene { experiment, set, warnings, .. } = match scene::experiment(&args.files, None) {
+    let Scene { experiment, set, warnings, .. } = match scene::experiment(&args.files, &[]) {
         Ok(scene) => scene,
         Err(exit) => return exit,
     };

@@ -19,11 +19,13 @@ use crate::fault::Fault;
 use crate::fault::network_shaping::host::obstacle;
 use crate::platform::Cluster;
 use crate::platform::sandbox::client::Client;
+use crate::platform::sandbox::pod_spec::SetSpec;
 use crate::platform::sandbox::{ClaimKind, Sandbox, state_root};
 use crate::report::live::{Live, Style};
 use crate::run::{Platform, RunError, Setup};
 use crate::store;
 
+mod beside;
 mod repeat;
 mod torn;
 
@@ -70,15 +72,18 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
         }
         let sandbox = state_root().and_then(|root| Sandbox::attach(&root, name)).map_err(unmet)?;
         let known = sandbox.dir().setup().map_err(|error| console::failure(&error, Exit::PreflightUnmet))?;
-        let Scene { experiment, given, warnings, .. } = scene::experiment(&args.files, Some(&known.spec))?;
+        let sets: Vec<&SetSpec> = known.sets().collect();
+        let Scene { experiment, given, warnings, .. } = scene::experiment(&args.files, &sets)?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
-        torn::refuse_there(&experiment, &known.spec, &known.options.forgetful)?;
+        if let Some(target) = scene::target(&experiment, &sets) {
+            torn::refuse_there(&experiment, target, &known.options.forgetful)?;
+        }
         if !args.quiet {
             console::warnings(&warnings);
         }
         return Ok((experiment, given, sandbox));
     }
-    let Scene { experiment, set, given, warnings } = scene::experiment(&args.files, None)?;
+    let Scene { experiment, set, given, warnings } = scene::experiment(&args.files, &[])?;
     let Set::Manifest(accepted) = set else {
         let exit = console::error("the files hold an Experiment but no StatefulSet to break", Exit::Usage);
         console::hint(format_args!(
@@ -92,11 +97,11 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
     if !args.quiet {
         console::warnings(&warnings);
         scene::tell_notes(&accepted);
-        sandbox::tell_claims(&accepted.set);
-        sandbox::tell_limits(&accepted.set);
+        sandbox::tell_claims(&accepted);
+        sandbox::tell_limits(&accepted);
     }
     let name = format!("run-{}", std::process::id());
-    let sandbox = sandbox::start(accepted.set, name, false, forgetful).map_err(unmet)?;
+    let sandbox = sandbox::start(accepted.set, accepted.others, name, false, forgetful).map_err(unmet)?;
     Ok((experiment, given, sandbox))
 }
 
@@ -157,8 +162,12 @@ fn experiment_in(
     let view = Live::new(&experiment.name, Style::detect(args.quiet));
     let journal = folder.join(JOURNAL);
     let done = block_on(async {
-        let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
+        let set = experiment.target.name();
+        let client = Client::connect_to(sandbox.dir(), &set).await.map_err(|error| error.to_string())?;
         let client = Arc::new(client);
+        if let Err(why) = beside::ready(sandbox.dir(), &set, args.quiet).await {
+            return Ok(Err(why));
+        }
         let named = experiment.target.store.as_ref();
         let opened =
             named.map(|named| store::open(named, Arc::clone(&client) as _, &sandbox.dir().secrets()));

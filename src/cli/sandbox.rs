@@ -1,4 +1,4 @@
-//! `seatrial sandbox`: a StatefulSet that keeps running on this machine; and the node process of every sandbox.
+//! `seatrial sandbox`: StatefulSets that keep running on this machine; and the node process of every sandbox.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,8 +14,9 @@ use crate::host::cgroup::limits::Available;
 use crate::host::user_namespace::is_root_of_machine;
 use crate::node;
 use crate::platform::sandbox::client::Client;
+use crate::platform::sandbox::manifest::Accepted;
 use crate::platform::sandbox::pod_spec::SetSpec;
-use crate::platform::sandbox::{ClaimKind, Options, Sandbox, SandboxError, StateDir, state_root};
+use crate::platform::sandbox::{ClaimKind, ClaimsOf, Options, Sandbox, SandboxError, StateDir, state_root};
 use crate::undo::guardian::Launch;
 
 /// How long pods may take to be Ready before `up` says that they are not.
@@ -40,39 +41,42 @@ pub(super) fn main(command: args::Sandbox) -> Exit {
 /// Starts a sandbox with a node in it, in which the volumes of some claim templates are forgetful ones.
 pub(super) fn start(
     set: SetSpec,
+    others: Vec<SetSpec>,
     name: String,
     keep: bool,
-    forgetful: BTreeSet<String>,
+    forgetful: BTreeSet<ClaimsOf>,
 ) -> Result<Sandbox, SandboxError> {
     let state_root = state_root()?;
     let folder = StateDir::of(&state_root, &name)?.path().to_owned();
     let node = vec![NODE.to_owned(), folder.display().to_string()];
     let program = PathBuf::from("/proc/self/exe");
-    Sandbox::up(set, Options { name, state_root, keep, program, node: Some(node), forgetful })
+    Sandbox::up(set, others, Options { name, state_root, keep, program, node: Some(node), forgetful })
 }
 
 /// Says when volumes, and the groups that may use them, are less than root could expect.
-pub(super) fn tell_claims(set: &SetSpec) {
+pub(super) fn tell_claims(accepted: &Accepted) {
     match ClaimKind::here() {
-        ClaimKind::FolderWithoutFormat if !set.claims.is_empty() => console::say(
+        ClaimKind::FolderWithoutFormat if accepted.sets().any(|set| !set.claims.is_empty()) => console::say(
             "note: volumes are folders, and powerLoss cannot be done, because mkfs.ext4 is not installed (apt install \
              e2fsprogs)",
         ),
         ClaimKind::Filesystem | ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {}
     }
-    let has_groups = set.pod.fs_group.is_some() || !set.pod.supplemental_groups.is_empty();
+    let has_groups =
+        accepted.sets().any(|set| set.pod.fs_group.is_some() || !set.pod.supplemental_groups.is_empty());
     if has_groups && !is_root_of_machine() {
         console::say("note: fsGroup and supplementalGroups are left out: only root can set groups");
     }
 }
 
 /// Says which limits of containers nothing enforces here.
-pub(super) fn tell_limits(set: &SetSpec) {
+pub(super) fn tell_limits(accepted: &Accepted) {
     let available = Available::here();
-    let mut containers = set.pod.init_containers.iter().chain(&set.pod.containers);
+    let pods = accepted.sets().map(|set| &set.pod);
+    let containers: Vec<_> = pods.flat_map(|pod| pod.init_containers.iter().chain(&pod.containers)).collect();
     for (what, is_asked, is_there) in [
-        ("memory", containers.clone().any(|container| container.limits.memory.is_some()), available.memory),
-        ("cpu", containers.any(|container| container.limits.cpu.is_some()), available.cpu),
+        ("memory", containers.iter().any(|container| container.limits.memory.is_some()), available.memory),
+        ("cpu", containers.iter().any(|container| container.limits.cpu.is_some()), available.cpu),
     ] {
         if is_asked && !is_there {
             let why = if is_root_of_machine() {
@@ -91,10 +95,10 @@ fn up(files: &args::Files, name: Option<String>) -> Result<Exit, SandboxError> {
         Err(exit) => return Ok(exit),
     };
     scene::tell_notes(&accepted);
-    tell_claims(&accepted.set);
-    tell_limits(&accepted.set);
+    tell_claims(&accepted);
+    tell_limits(&accepted);
     let name = name.unwrap_or_else(|| accepted.set.name.clone());
-    let sandbox = start(accepted.set, name, true, BTreeSet::new())?;
+    let sandbox = start(accepted.set, accepted.others, name, true, BTreeSet::new())?;
     let waited = block_on(async {
         let client = Client::connect(sandbox.dir()).await.map_err(|error| error.to_string())?;
         client.wait_ready(READY_LIMIT).await.map_err(|error| error.to_string())
@@ -129,7 +133,11 @@ fn ls() -> Result<Exit, SandboxError> {
     console::data(format_args!("{:<widest$}  {:<7}  STATEFULSET\n", "NAME", "STATE"));
     for listed in sandboxes {
         let state = if listed.is_alive { "running" } else { "dead" };
-        console::data(format_args!("{:<widest$}  {state:<7}  {}\n", listed.name, listed.stateful_set));
+        console::data(format_args!(
+            "{:<widest$}  {state:<7}  {}\n",
+            listed.name,
+            listed.stateful_sets.join(", ")
+        ));
     }
     Ok(Exit::Pass)
 }

@@ -1,4 +1,4 @@
-//! What the files of a command mean together: an experiment and the StatefulSet that it meets here.
+//! What the files of a command mean together: an experiment and the StatefulSets that it meets here.
 
 use super::args::{Files, ImageArchive};
 use super::console;
@@ -25,46 +25,39 @@ pub struct Scene {
     pub warnings: Vec<Warning>,
 }
 
-/// The StatefulSet of a command.
+/// The StatefulSets of a command.
 pub enum Set {
-    /// One that the files hold, with notes for the person.
+    /// Those that the files hold, with notes for the person; the target of an experiment is the first one.
     Manifest(Box<Accepted>),
     /// The files hold none.
     Absent,
 }
 
-/// Reads an experiment and, if the files hold one, its StatefulSet. `known` is a StatefulSet that runs already. All
+/// Reads an experiment and, if the files hold some, its StatefulSets. `known` are StatefulSets that run already. All
 /// problems of all files are told at once.
-pub fn experiment(files: &Files, known: Option<&SetSpec>) -> Result<Scene, Exit> {
+pub fn experiment(files: &Files, known: &[&SetSpec]) -> Result<Scene, Exit> {
     let Files { files, images } = files;
     let mut documents = Documents::read(files);
     let experiment = documents.experiment();
-    let set = manifest_of(&mut documents, images);
-    if let Some((document, experiment)) = &experiment {
-        let manifest = match &set {
-            Set::Manifest(accepted) => Some(&accepted.set),
-            Set::Absent => known,
-        };
-        if let Some(manifest) = manifest
-            && let Err(problems) = spec::against_target(document, experiment, &facts(manifest))
-        {
-            documents.problems.extend(problems);
-        }
-        if let Some(manifest) = manifest
-            && let Err(problems) = spec::against_sandbox(document, experiment, &secrets(manifest))
-        {
-            documents.problems.extend(problems);
-        }
+    let mut set = manifest_of(&mut documents, images);
+    if let (Set::Manifest(accepted), Some((_, experiment))) = (&mut set, &experiment) {
+        accepted.put_first(&experiment.target.name());
+    }
+    let sets: Vec<&SetSpec> = match &set {
+        Set::Manifest(accepted) => accepted.sets().collect(),
+        Set::Absent => known.to_vec(),
+    };
+    if let Some((document, experiment)) = &experiment
+        && let Err(problems) = against(document, experiment, &sets)
+    {
+        documents.problems.extend(problems);
     }
     if !documents.problems.is_empty() {
         return Err(refuse(files, documents.problems));
     }
     if let Some((document, experiment)) = experiment {
-        let manifest = match &set {
-            Set::Manifest(accepted) => Some(&accepted.set),
-            Set::Absent => known,
-        };
-        let warnings = spec::lint(&document, &experiment, manifest.map(facts).as_ref());
+        let target = target(&experiment, &sets).map(facts);
+        let warnings = spec::lint(&document, &experiment, target.as_ref());
         let given = Given { experiment: document, manifests: documents.manifests };
         Ok(Scene { experiment, set, given, warnings })
     } else {
@@ -74,7 +67,31 @@ pub fn experiment(files: &Files, known: Option<&SetSpec>) -> Result<Scene, Exit>
     }
 }
 
-/// Reads a StatefulSet alone; an experiment beside it is ignored.
+/// The set of `sets` that the experiment is about. One alone is it whatever its name is, so that whoever has mistaken the
+/// name is told what else does not fit.
+pub fn target<'a>(experiment: &Experiment, sets: &[&'a SetSpec]) -> Option<&'a SetSpec> {
+    match sets {
+        [one] => Some(one),
+        several => several.iter().find(|set| set.name == experiment.target.name()).copied(),
+    }
+}
+
+/// Holds an experiment against the sets that there are, if there are any.
+fn against(document: &Document, experiment: &Experiment, sets: &[&SetSpec]) -> Result<(), Vec<Problem>> {
+    let Some(any) = sets.first() else { return Ok(()) };
+    let fits = if let Some(set) = target(experiment, sets) {
+        spec::against_target(document, experiment, &facts(set))
+    } else {
+        let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+        spec::against_names(document, experiment, &names)
+    };
+    // Secrets are those of the namespace, which all sets have together.
+    let can_be = spec::against_sandbox(document, experiment, &secrets(any));
+    let problems: Vec<Problem> = [fits, can_be].into_iter().filter_map(Result::err).flatten().collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Reads StatefulSets alone; an experiment beside them is ignored.
 pub fn manifest(files: &Files) -> Result<Accepted, Exit> {
     let Files { files, images } = files;
     let mut documents = Documents::read(files);

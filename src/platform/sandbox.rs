@@ -1,14 +1,14 @@
-//! A StatefulSet on this machine, without Kubernetes: one process tree under an init of its own.
+//! StatefulSets on this machine, without Kubernetes: one process tree under an init of its own.
 //!
 //! ```text
 //! up ──▶ sweeper (outside) ──▶ init (own pid, mount, net, ipc, uts, cgroup and, unless root, user namespace)
-//!                               ├─ pod holder of each ordinal (own pid, net, ipc, uts namespaces)
+//!                               ├─ pod holder of each pod (own pid, net, ipc, uts namespaces)
 //!                               │   └─ containers (own pid and mount namespaces, an overlay over `/` as root)
 //!                               ├─ server of each volume that is a forgetful one (init's own namespaces)
 //!                               └─ node process (init's own namespaces)
 //! ```
 //!
-//! Init is API server, kubelet and StatefulSet controller in one. Nothing outside the state folder and the cgroups of
+//! Init is API server, kubelet and controller of every StatefulSet in one. Nothing outside the state folder and the cgroups of
 //! the sandbox changes on the host, and one SIGKILL of init ends all of it: the kernel kills what is in its pid namespace,
 //! drops its mounts and networks and frees its loop devices; the [`sweeper`] removes cgroups and folder.
 
@@ -55,6 +55,7 @@ pub mod probe;
 mod protocol;
 mod reaper;
 mod rollout;
+mod set;
 mod set_change;
 mod set_faults;
 mod state_dir;
@@ -87,7 +88,16 @@ pub struct Options {
     /// The node process's arguments after the program, run in init's namespaces and started again when it dies.
     pub node: Option<Vec<String>>,
     /// The claim templates whose volumes forget what nobody has synced; see [`forgetful`].
-    pub forgetful: BTreeSet<String>,
+    pub forgetful: BTreeSet<ClaimsOf>,
+}
+
+/// The claims that a StatefulSet has by one of its templates. Another set may have a template of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClaimsOf {
+    /// The StatefulSet's name.
+    pub set: String,
+    /// The template's name.
+    pub template: String,
 }
 
 /// A sandbox that is there.
@@ -106,16 +116,25 @@ pub struct Listed {
     pub name: String,
     /// Whether it runs; a dead one was kept and still has its volumes and logs.
     pub is_alive: bool,
-    /// The StatefulSet in it.
-    pub stateful_set: String,
+    /// The StatefulSets in it.
+    pub stateful_sets: Vec<String>,
+}
+
+impl Options {
+    /// Whether a claim template of a set has forgetful volumes.
+    fn is_forgetful(&self, set: &str, template: &str) -> bool {
+        self.forgetful.iter().any(|claims| claims.set == set && claims.template == template)
+    }
 }
 
 impl Sandbox {
-    /// Makes a sandbox and starts the StatefulSet in it; returns when its init answers, which is before the pods are
-    /// ready. What dead sandboxes left is swept first.
-    pub fn up(spec: SetSpec, mut options: Options) -> Result<Self, SandboxError> {
+    /// Makes a sandbox and starts a StatefulSet in it, and `others` beside it; returns when its init answers, which is
+    /// before the pods are ready. All must have names of their own and one namespace. What dead sandboxes left is swept
+    /// first.
+    pub fn up(spec: SetSpec, others: Vec<SetSpec>, mut options: Options) -> Result<Self, SandboxError> {
         let is_root = is_root_of_machine();
-        refuse_foreign_users(&spec, is_root)?;
+        let sets: Vec<&SetSpec> = std::iter::once(&spec).chain(&others).collect();
+        sets.iter().try_for_each(|set| refuse_foreign_users(set, is_root))?;
         StateDir::of(&options.state_root, &options.name)?;
         let alone = state_dir::lock_root(&options.state_root)?;
         // The kernel tells loop devices' images by their real paths.
@@ -133,7 +152,7 @@ impl Sandbox {
             .map_err(|source| dir.error(source))?
             .ok_or_else(|| SandboxError::Exists(options.name.clone()))?;
         drop(alone);
-        if let Err(error) = unpack_images(&spec, &dir, is_root) {
+        if let Err(error) = unpack_images(&sets, &dir, is_root) {
             let _ = dir.remove();
             return Err(error);
         }
@@ -147,13 +166,23 @@ impl Sandbox {
             .for_each(cgroup::pass_on);
         let blkio = cgroup::old_blkio().filter(|_| is_root).map(|root| root.join("seatrial").join(&own));
         let blkio = blkio.filter(|path| cgroup::create_fresh(path).is_ok());
-        let limited = if has_limits(&spec) { Available::here().legacy } else { Vec::new() };
+        let limited =
+            if sets.iter().any(|set| has_limits(set)) { Available::here().legacy } else { Vec::new() };
         let limited: Vec<PathBuf> =
             limited.into_iter().map(|root| root.join("seatrial").join(&own)).collect();
         let limited = limited.into_iter().filter(|path| cgroup::create_fresh(path).is_ok()).collect();
         let keep = options.keep;
         place_program(&options.program, &dir)?;
-        dir.fill(&Setup { spec, options, cgroup, blkio, limited, is_root, claims: ClaimKind::here() })?;
+        dir.fill(&Setup {
+            spec,
+            others,
+            options,
+            cgroup,
+            blkio,
+            limited,
+            is_root,
+            claims: ClaimKind::here(),
+        })?;
         match start(&dir, lock, keep) {
             Ok(sandbox) => Ok(sandbox),
             Err(error) => {
@@ -181,7 +210,8 @@ impl Sandbox {
             .into_iter()
             .filter_map(|dir| {
                 let setup = dir.setup().ok()?;
-                Some(Listed { name: dir.name(), is_alive: dir.is_alive(), stateful_set: setup.spec.name })
+                let stateful_sets = setup.sets().map(|set| set.name.clone()).collect();
+                Some(Listed { name: dir.name(), is_alive: dir.is_alive(), stateful_sets })
             })
             .collect()
     }
@@ -256,9 +286,13 @@ pub fn hidden_main(name: &str, arguments: impl IntoIterator<Item = std::ffi::OsS
     }
 }
 
-/// Unpacks each image once, for all pods.
-fn unpack_images(spec: &SetSpec, dir: &StateDir, is_root: bool) -> Result<(), SandboxError> {
-    for ImageFile { name, file, id } in &spec.images {
+/// Unpacks each image once, for all pods of all sets.
+fn unpack_images(sets: &[&SetSpec], dir: &StateDir, is_root: bool) -> Result<(), SandboxError> {
+    let mut unpacked = BTreeSet::new();
+    for ImageFile { name, file, id } in sets.iter().flat_map(|set| &set.images) {
+        if !unpacked.insert(id) {
+            continue;
+        }
         let failed =
             |source| SandboxError::Image { name: name.clone(), file: file.clone(), source: Box::new(source) };
         let folder = dir.image(id);

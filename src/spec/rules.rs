@@ -125,6 +125,16 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
     broken
 }
 
+/// The StatefulSet that an experiment names must be among those that there are.
+pub(super) fn against_names(experiment: &Experiment, sets: &[&str]) -> Vec<Broken> {
+    let absent = experiment.target.stateful_set().filter(|asked| !sets.contains(asked));
+    let broken = absent.map(|asked| {
+        let path = ["spec", "target", "statefulSet"].map(|key| Segment::Key(key.into())).to_vec();
+        (path, format!("there is no StatefulSet `{asked}`: the manifest has `{}`", sets.join("`, `")))
+    });
+    broken.into_iter().collect()
+}
+
 /// What only a StatefulSet has.
 fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     if experiment.target.stateful_set().is_some() {

@@ -129,8 +129,8 @@ fn files_of_a_pod_are_for_its_owner_alone_on_the_host_and_go_with_it() {
     use std::os::unix::fs::PermissionsExt;
     let state = tempfile::TempDir::new().expect("a temporary folder can be made");
     let options = options("config-end", state.path());
-    let sandbox =
-        Sandbox::up(accepted(&[SERVICE, CONFIG, SECRET, PLAIN, SET]), options).expect("the sandbox starts");
+    let sandbox = Sandbox::up(accepted(&[SERVICE, CONFIG, SECRET, PLAIN, SET]), Vec::new(), options)
+        .expect("the sandbox starts");
     let folder = sandbox.dir().path().to_owned();
     let mode = std::fs::metadata(&folder).expect("there").permissions().mode();
     assert_eq!(mode & 0o077, 0, "{mode:o}");

@@ -99,7 +99,8 @@ fn has_held() -> bool {
     let mut options = options(&name, &state);
     options.keep = std::env::var_os("HOLD_KEEP").is_some();
     let keep = options.keep;
-    let _sandbox = Sandbox::up(with_claim(shell_set(1, "exec sleep 1000")), options).expect("it starts");
+    let _sandbox =
+        Sandbox::up(with_claim(shell_set(1, "exec sleep 1000")), Vec::new(), options).expect("it starts");
     if !keep {
         std::thread::sleep(std::time::Duration::from_mins(10));
     }
@@ -136,7 +137,7 @@ fn kept_sandbox_outlives_its_maker_until_it_is_taken_down() {
     let listed = Sandbox::list(state.path());
     assert_eq!((listed.len(), listed[0].is_alive), (1, true));
     Sandbox::attach(state.path(), "end-kept").expect("it runs");
-    let again = Sandbox::up(shell_set(1, "exec sleep 1"), options("end-kept", state.path()));
+    let again = Sandbox::up(shell_set(1, "exec sleep 1"), Vec::new(), options("end-kept", state.path()));
     assert!(matches!(again, Err(SandboxError::Exists(name)) if name == "end-kept"));
     Sandbox::down(state.path(), "end-kept").expect("it can be taken down");
     assert_eq!(leftovers("end-kept", state.path()), Vec::<String>::new());
@@ -155,7 +156,7 @@ fn kept_sandbox_that_died_keeps_its_volumes_until_it_is_taken_down() {
     let listed = Sandbox::list(state.path());
     assert_eq!((listed.len(), listed[0].is_alive), (1, false));
     assert!(image.exists());
-    let again = Sandbox::up(shell_set(1, "exec sleep 1"), options("end-dead", state.path()));
+    let again = Sandbox::up(shell_set(1, "exec sleep 1"), Vec::new(), options("end-dead", state.path()));
     assert!(matches!(again, Err(SandboxError::Dead(_))));
     Sandbox::down(state.path(), "end-dead").expect("it can be taken down");
     assert_eq!(leftovers("end-dead", state.path()), Vec::<String>::new());
@@ -177,7 +178,7 @@ fn two_sandboxes_do_not_disturb_each_other() {
 fn refuses_a_name_that_is_no_host_name() {
     let state = TempDir::new().expect("a temporary folder can be made");
     for name in ["", "Upper", "a/b", "..", "-a", "a-", "under_score"] {
-        let refused = Sandbox::up(shell_set(1, "exec sleep 1"), options(name, state.path()));
+        let refused = Sandbox::up(shell_set(1, "exec sleep 1"), Vec::new(), options(name, state.path()));
         assert!(matches!(refused, Err(SandboxError::Name(_))), "{name}");
     }
 }

@@ -37,7 +37,12 @@ impl Fixture {
     }
 
     pub fn with(state: TempDir, spec: SetSpec, options: Options) -> Self {
-        let sandbox = Sandbox::up(spec, options).expect("the sandbox starts");
+        Self::with_others(state, spec, Vec::new(), options)
+    }
+
+    /// A sandbox of several StatefulSets, whose client is of the first one.
+    pub fn with_others(state: TempDir, spec: SetSpec, others: Vec<SetSpec>, options: Options) -> Self {
+        let sandbox = Sandbox::up(spec, others, options).expect("the sandbox starts");
         let runtime = Runtime::new().expect("a runtime can be made");
         let client = runtime.block_on(Client::connect(sandbox.dir())).expect("its init answers");
         Self { state, sandbox: Some(sandbox), client, runtime }
@@ -94,6 +99,7 @@ impl Fixture {
 
     pub fn locate(&self, ordinal: Ordinal) -> LocatedPod {
         let mut wanted = crate::sandbox_platform::injection("located");
+        wanted.pod.name = format!("{}-{ordinal}", self.client.snapshots().borrow().name);
         wanted.pod.ordinal = ordinal;
         let found = self.runtime.block_on(Locate::pod(&self.client, &wanted));
         found.expect("init answers").expect("the pod is there")

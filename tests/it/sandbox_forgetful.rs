@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Deadline, HostFault, InjectionState};
 use seatrial::platform::Nodes;
+use seatrial::platform::sandbox::ClaimsOf;
 use seatrial::platform::sandbox::pod_spec::EmptyDir;
 use tempfile::TempDir;
 
@@ -25,7 +26,7 @@ fn sandbox(name: &str) -> Fixture {
     let mut options = options(name, state.path());
     let folder = state.path().join("sandboxes").join(name);
     options.node = Some(vec!["__node".to_owned(), folder.display().to_string()]);
-    options.forgetful = BTreeSet::from(["data".to_owned()]);
+    options.forgetful = BTreeSet::from([ClaimsOf { set: "web".to_owned(), template: "data".to_owned() }]);
     let fixture = Fixture::with(state, with_claim(shell_set(1, SCRIPT)), options);
     fixture.wait_ready();
     fixture.wait_log("web-0", "main", "wrote 20\n");
@@ -135,7 +136,7 @@ fn a_volume_whose_server_dies_is_mounted_again_with_what_was_synced() {
 fn a_pod_that_cannot_have_another_volume_keeps_no_claim_mounted() {
     let state = TempDir::new().expect("a temporary folder can be made");
     let mut options = options("half", state.path());
-    options.forgetful = BTreeSet::from(["data".to_owned()]);
+    options.forgetful = BTreeSet::from([ClaimsOf { set: "web".to_owned(), template: "data".to_owned() }]);
     let mut spec = with_claim(shell_set(1, SCRIPT));
     // No folder has such a name.
     let impossible = EmptyDir { name: "zero\0byte".to_owned(), in_memory: false, size: None };

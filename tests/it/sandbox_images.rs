@@ -220,7 +220,8 @@ fn image_that_is_damaged_leaves_no_sandbox() {
     bytes[page] = b'N';
     std::fs::write(image.file(), bytes).expect("writable");
     let state = TempDir::new().expect("a temporary folder can be made");
-    let refused = Sandbox::up(spec, options("image-bad", state.path())).expect_err("it is damaged");
+    let refused =
+        Sandbox::up(spec, Vec::new(), options("image-bad", state.path())).expect_err("it is damaged");
     let mut told = refused.to_string();
     let mut cause = std::error::Error::source(&refused);
     while let Some(behind) = cause {

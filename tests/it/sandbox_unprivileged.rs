@@ -65,7 +65,8 @@ fn another_user_is_refused_with_what_to_do() {
         let state = TempDir::new().expect("a temporary folder can be made");
         let mut spec = shell_set(1, "exec sleep 1");
         spec.pod.containers[0].run_as_user = Some(1000);
-        let refused = Sandbox::up(spec, options("user", state.path())).expect_err("nobody can become 1000");
+        let refused =
+            Sandbox::up(spec, Vec::new(), options("user", state.path())).expect_err("nobody can become 1000");
         assert!(matches!(refused, SandboxError::RunAs { id: 1000, .. }));
         assert!(refused.to_string().contains("sudo"), "{refused}");
         assert!(!state.path().join("sandboxes/user").exists());

@@ -17,7 +17,7 @@ pub(super) fn inject(rounds: u32) -> Exit {
         return console::error("nothing can be measured in 0 rounds", Exit::Usage);
     }
     let name = format!("bench-{}", std::process::id());
-    let sandbox = match sandbox::start(quickstart::stateful_set(), name, false, BTreeSet::new()) {
+    let sandbox = match sandbox::start(quickstart::stateful_set(), Vec::new(), name, false, BTreeSet::new()) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };

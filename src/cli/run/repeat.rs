@@ -75,7 +75,7 @@ pub(super) fn run(args: &args::Run, times: NonZero<u32>) -> Exit {
 
 /// A folder for each run, none of which holds one. The mistakes of an experiment are told here, once.
 fn folders(args: &args::Run, times: NonZero<u32>) -> Result<Vec<PathBuf>, Exit> {
-    let experiment = scene::experiment(&args.files, None)?.experiment;
+    let experiment = scene::experiment(&args.files, &[])?.experiment;
     let above = args.out.clone().unwrap_or_else(|| Path::new("runs").join(name_of(&experiment.name)));
     let width = times.to_string().len();
     let folders: Vec<PathBuf> =

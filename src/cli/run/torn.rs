@@ -10,8 +10,8 @@ use crate::fault::Fault;
 use crate::fault::disk_error::DiskError;
 use crate::fault::disk_latency::DiskLatency;
 use crate::fault::power_loss::{PowerLoss, Unsynced};
-use crate::platform::sandbox::forgetful;
 use crate::platform::sandbox::pod_spec::SetSpec;
+use crate::platform::sandbox::{ClaimsOf, forgetful};
 
 /// Says why a step cannot be done, and what to do.
 fn refuse((step, fault): (&Step, &Fault), why: impl std::fmt::Display, hint: &str) -> Exit {
@@ -22,13 +22,14 @@ fn refuse((step, fault): (&Step, &Fault), why: impl std::fmt::Display, hint: &st
 }
 
 /// The first step that tears writes with its fault, and the claim templates of all.
-type Tearing<'a> = ((&'a Step, &'a Fault), BTreeSet<String>);
+type Tearing<'a> = ((&'a Step, &'a Fault), BTreeSet<ClaimsOf>);
 
 /// The first step that tears writes, and the claim templates whose volumes must be made for it; or what stands in the way
 /// of any of it.
 fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing<'a>>, Exit> {
     let mut found: Option<Tearing<'_>> = None;
-    let all = || set.claims.iter().map(|claim| claim.name.clone()).collect::<BTreeSet<_>>();
+    let of = |template: &String| ClaimsOf { set: set.name.clone(), template: template.clone() };
+    let all = || set.claims.iter().map(|claim| of(&claim.name)).collect::<BTreeSet<_>>();
     let faults = || {
         experiment.works().filter_map(|(step, work)| match work {
             Work::Fault(fault) => Some((step, fault)),
@@ -37,7 +38,7 @@ fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing
     };
     for (step, fault) in faults() {
         if let Fault::PowerLoss(PowerLoss { claims, unsynced: Unsynced::Torn, .. }) = fault {
-            let named = if claims.is_empty() { all() } else { claims.iter().cloned().collect() };
+            let named = if claims.is_empty() { all() } else { claims.iter().map(of).collect() };
             found.get_or_insert_with(|| ((step, fault), BTreeSet::new())).1.extend(named);
         }
     }
@@ -54,7 +55,7 @@ fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing
                 | Fault::DiskError(DiskError { driver: ErrorDriver::DmError, .. })
         );
         let claims = fault.claims();
-        if needs_a_disk && (claims.is_empty() || claims.iter().any(|claim| forgetful.contains(claim))) {
+        if needs_a_disk && (claims.is_empty() || claims.iter().any(|claim| forgetful.contains(&of(claim)))) {
             let why = format_args!(
                 "it takes a volume on a disk, and step {} takes one that tears writes, which is on none",
                 tearing.name
@@ -70,7 +71,7 @@ fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing
 }
 
 /// The claim templates whose volumes must be able to tear writes.
-pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<String>, Exit> {
+pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<ClaimsOf>, Exit> {
     let Some((tearing, claims)) = meant(experiment, set)? else {
         return Ok(BTreeSet::new());
     };
@@ -87,7 +88,7 @@ pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<
 pub(super) fn refuse_there(
     experiment: &Experiment,
     set: &SetSpec,
-    there: &BTreeSet<String>,
+    there: &BTreeSet<ClaimsOf>,
 ) -> Result<(), Exit> {
     match meant(experiment, set)? {
         Some((tearing, claims)) if !claims.is_subset(there) => {

@@ -53,7 +53,7 @@ pub(super) fn soak(count: u32, seed: u64) -> Exit {
     let mut set = quickstart::stateful_set();
     // A member that comes back stands for election, and the group has one second to agree again: let it be quick.
     set.pod.containers[0].argv.extend(["--election-min=200ms", "--election-max=400ms"].map(String::from));
-    let sandbox = match sandbox::start(set, name, false, BTreeSet::new()) {
+    let sandbox = match sandbox::start(set, Vec::new(), name, false, BTreeSet::new()) {
         Ok(sandbox) => sandbox,
         Err(error) => return console::failure(&error, Exit::PreflightUnmet),
     };

@@ -9,13 +9,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
-use super::controller::Deletion;
-use super::init::World;
+use super::board::Board;
 use super::pod::Deadline;
 use super::pod_spec::StartOrder;
+use super::set::Set;
 use crate::api::{InjectionSpec, Ordinal, Snapshot};
 use crate::platform::proving::Proving;
 
@@ -36,7 +36,7 @@ impl Held {
     /// Waits until nobody holds the volumes of this pod, or it is deleted.
     pub async fn wait(
         &self,
-        world: &World,
+        board: &Board,
         ordinal: Ordinal,
         uid: &str,
         deletion: &mut watch::Receiver<Deadline>,
@@ -44,7 +44,7 @@ impl Held {
         let mut blocks = self.blocks.subscribe();
         let holder = blocks.borrow_and_update().iter().find(|(_, held)| held.contains(&ordinal)).map(name);
         let Some(holder) = holder else { return };
-        world.board.update(ordinal, |entry| {
+        board.update(ordinal, |entry| {
             for status in &mut entry.pod.containers {
                 status.waiting = Some(format!("ContainerCreating (FailedAttachVolume: held by {holder})"));
             }
@@ -71,29 +71,27 @@ fn name((injection, _): (&String, &BTreeSet<Ordinal>)) -> String {
 
 /// Holds the volumes of these ordinals until it is asked back or over, and says what it sees.
 pub async fn hold(
-    world: Arc<World>,
-    deletions: mpsc::Sender<Deletion>,
+    set: Arc<Set>,
     spec: InjectionSpec,
     ordinals: BTreeSet<Ordinal>,
     mut asked_back: oneshot::Receiver<()>,
 ) {
     let mut proving = Proving::default();
     let ends = Instant::now() + spec.deadline.within;
-    let held = &world.held;
-    let before = world.board.snapshots().borrow().clone();
+    let held = &set.held;
+    let before = set.board.snapshots().borrow().clone();
     held.blocks.send_modify(|blocks| {
         blocks.insert(spec.name.clone(), ordinals.clone());
     });
     for &ordinal in &ordinals {
-        let (deletion, _taken) = Deletion::new(ordinal, None);
-        let _ = deletions.send(deletion).await;
+        let _taken = set.delete(ordinal, None).await;
     }
     let mut waiting = held.waiting.subscribe();
     let mut away: Option<Instant> = None;
     loop {
         let missing = {
-            let now = world.board.snapshots().borrow().clone();
-            missing(&ordinals, &before, &now, world.setup.spec.start, &waiting.borrow_and_update())
+            let now = set.board.snapshots().borrow().clone();
+            missing(&ordinals, &before, &now, set.spec.start, &waiting.borrow_and_update())
         };
         if missing.is_empty() {
             away.get_or_insert_with(Instant::now);
@@ -103,7 +101,7 @@ pub async fn hold(
         } else {
             proving.misses(told(&missing, &before.name, "does not wait for its volume yet"));
         }
-        world.injections.report(&spec.name, proving.status());
+        set.world.injections.report(&spec.name, proving.status());
         tokio::select! {
             biased;
             _ = &mut asked_back => break,
@@ -115,9 +113,9 @@ pub async fn hold(
         blocks.remove(&spec.name);
     });
     let freed = Instant::now();
-    let mut snapshots = world.board.snapshots();
+    let mut snapshots = set.board.snapshots();
     let are_back = |now: &Snapshot| {
-        let has_volumes = |ordinal: &Ordinal| world.board.located(*ordinal).is_some();
+        let has_volumes = |ordinal: &Ordinal| set.board.located(*ordinal).is_some();
         now.ordinals().filter(|ordinal| ordinals.contains(ordinal)).all(|ordinal| has_volumes(&ordinal))
     };
     let is_mounted = timeout(MOUNT, snapshots.wait_for(are_back)).await.is_ok();
@@ -130,7 +128,7 @@ pub async fn hold(
         )
     });
     proving.taken_back(outcome);
-    world.injections.report(&spec.name, proving.status());
+    set.world.injections.report(&spec.name, proving.status());
 }
 
 /// Who has the pod of before, or one that does not wait. In order a pod is made when the one before it is Ready: one that

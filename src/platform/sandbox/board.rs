@@ -13,7 +13,7 @@ use super::wanted::{EnvChange, Wanted};
 use crate::api::{ApiFault, Ordinal, Pod, PodPhase, Rollout, Snapshot};
 use crate::node::LocatedPod;
 
-/// The pods of the StatefulSet.
+/// The pods of a StatefulSet.
 pub struct Board {
     spec: SetSpec,
     pods: Mutex<BTreeMap<Ordinal, Entry>>,

@@ -1,36 +1,43 @@
 //! How a run and a node talk to a sandbox: the platform's traits over the control socket.
 
 use std::io;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 
-use super::StateDir;
 use super::dns;
 use super::network::GATEWAY;
+use super::pod_spec::SetSpec;
 use super::protocol::{InjectionEvent, Reply, Request, short_path};
+use super::state_dir::StateDir;
 use crate::api::{HostFault, Injection, InjectionSpec, InjectionStatus, Ordinal, Snapshot};
 use crate::node::{Channel, Locate, LocatedPod, Order};
 use crate::platform::names::names;
 use crate::platform::{Cluster, Dial, Endpoint, Nodes, PlatformError};
+
+mod ready;
 
 /// How long init may take to answer a request that only changes its memory.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How many events a slow reader may be behind before its watch waits.
 const BACKLOG: usize = 1024;
 
-/// A client of one sandbox.
+/// A client of one sandbox, and of one StatefulSet in it. What nodes do it tells and hears of all sets.
 #[derive(Clone)]
 pub struct Client {
     socket: PathBuf,
+    set: String,
+    beside: Vec<String>,
     snapshots: watch::Receiver<Snapshot>,
     service: String,
     domain: String,
@@ -38,37 +45,41 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a sandbox that runs and follows its snapshots; the first one is there already.
+    /// Connects to a sandbox that runs and follows the snapshots of its first StatefulSet; one is there already.
     pub async fn connect(dir: &StateDir) -> io::Result<Self> {
-        let socket = dir.socket();
-        let mut lines = open_watch(&socket, &Request::WatchSnapshots {}).await?;
-        let first: Snapshot = next(&mut lines).await?.ok_or_else(gone)?;
-        let setup = dir.setup()?;
-        let service = setup.spec.service;
-        let domain = format!("{service}.{}.svc.cluster.local", setup.spec.namespace);
-        let (sender, snapshots) = watch::channel(first);
-        tokio::spawn(async move {
-            while let Ok(Some(snapshot)) = next(&mut lines).await {
-                if sender.send(snapshot).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self { socket, snapshots, service, domain, turn: Arc::default() })
+        Self::connect_to(dir, &dir.setup()?.spec.name).await
     }
 
-    /// Waits until every ordinal is ready; otherwise says which containers wait for what.
+    /// The same with the StatefulSet of this name.
+    pub async fn connect_to(dir: &StateDir, set: &str) -> io::Result<Self> {
+        let setup = dir.setup()?;
+        let Some(SetSpec { service, namespace, .. }) = setup.sets().find(|known| known.name == set) else {
+            let text = format!("there is no StatefulSet {set} in this sandbox");
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        };
+        let socket = dir.socket();
+        let beside = setup.sets().map(|known| known.name.clone()).filter(|name| name != set).collect();
+        Ok(Self {
+            snapshots: follow(&socket, set).await?,
+            socket,
+            set: set.to_owned(),
+            beside,
+            domain: format!("{service}.{namespace}.svc.cluster.local"),
+            service: service.clone(),
+            turn: Arc::default(),
+        })
+    }
+
+    /// Waits until every ordinal of every set of the sandbox is ready; otherwise says which containers wait for what.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), PlatformError> {
-        let mut snapshots = self.snapshots.clone();
-        let all_ready = snapshots.wait_for(|now| now.ready() == now.replicas as usize);
-        match tokio::time::timeout(limit, all_ready).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(PlatformError::Unreachable(gone().to_string())),
-            Err(_) => {
-                let waiting = describe(&self.snapshots.borrow());
-                Err(PlatformError::Refused(format!("not ready within {} s: {waiting}", limit.as_secs())))
-            }
-        }
+        let beside = try_join_all(self.beside.iter().map(|set| follow(&self.socket, set))).await;
+        let beside = beside.map_err(|error| PlatformError::Unreachable(error.to_string()))?;
+        ready::wait(iter::once(self.snapshots.clone()).chain(beside).collect(), limit).await
+    }
+
+    /// The same of its own set alone.
+    pub async fn wait_set_ready(&self, limit: Duration) -> Result<(), PlatformError> {
+        ready::wait(vec![self.snapshots.clone()], limit).await
     }
 
     /// Every Injection that there is now, of whatever run.
@@ -141,7 +152,8 @@ impl Cluster for Client {
     }
 
     async fn delete_pod(&self, ordinal: Ordinal, grace: Option<Duration>) -> Result<(), PlatformError> {
-        self.ask(&Request::DeletePod { ordinal, grace }).await.map(drop)
+        let set = self.set.clone();
+        self.ask(&Request::DeletePod { set, ordinal, grace }).await.map(drop)
     }
 }
 
@@ -200,7 +212,7 @@ impl Channel for Client {
 #[async_trait]
 impl Locate for Client {
     async fn pod(&self, injection: &InjectionSpec) -> io::Result<Option<LocatedPod>> {
-        match self.ask(&Request::Locate(injection.pod.ordinal)).await.map_err(io::Error::other)? {
+        match self.ask(&Request::Locate(injection.pod.name.clone())).await.map_err(io::Error::other)? {
             Reply::Located(pod) => Ok(pod),
             Reply::Ok {} | Reply::Injections(_) | Reply::Refused(_) => {
                 Err(io::Error::other(another_answer()))
@@ -209,7 +221,25 @@ impl Locate for Client {
     }
 }
 
-async fn send(socket: &std::path::Path, request: &Request) -> io::Result<Lines<BufReader<UnixStream>>> {
+/// The snapshots of a set as they come, of which the first one is there; until nobody listens or init is gone.
+async fn follow(socket: &Path, set: &str) -> io::Result<watch::Receiver<Snapshot>> {
+    let mut lines = open_watch(socket, &Request::WatchSnapshots { set: set.to_owned() }).await?;
+    let first: Snapshot = next(&mut lines).await?.ok_or_else(gone)?;
+    let (sender, snapshots) = watch::channel(first);
+    tokio::spawn(async move {
+        loop {
+            let snapshot = tokio::select! {
+                snapshot = next(&mut lines) => snapshot,
+                () = sender.closed() => return,
+            };
+            let Ok(Some(snapshot)) = snapshot else { return };
+            sender.send_replace(snapshot);
+        }
+    });
+    Ok(snapshots)
+}
+
+async fn send(socket: &Path, request: &Request) -> io::Result<Lines<BufReader<UnixStream>>> {
     let (_folder, short) = short_path(socket)?;
     let mut stream = UnixStream::connect(short).await?;
     let mut line = serde_json::to_vec(request)?;
@@ -218,7 +248,7 @@ async fn send(socket: &std::path::Path, request: &Request) -> io::Result<Lines<B
     Ok(BufReader::new(stream).lines())
 }
 
-async fn open_watch(socket: &std::path::Path, request: &Request) -> io::Result<Lines<BufReader<UnixStream>>> {
+async fn open_watch(socket: &Path, request: &Request) -> io::Result<Lines<BufReader<UnixStream>>> {
     let mut lines = send(socket, request).await?;
     match next(&mut lines).await? {
         Some(Reply::Ok {}) => Ok(lines),
@@ -240,20 +270,4 @@ fn another_answer() -> PlatformError {
 
 fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the sandbox's init is gone")
-}
-
-fn describe(snapshot: &Snapshot) -> String {
-    let missing = snapshot.ordinals().filter(|&ordinal| !snapshot.pod(ordinal).is_some_and(|pod| pod.ready));
-    let described = missing.map(|ordinal| {
-        let Some(pod) = snapshot.pod(ordinal) else {
-            return format!("{}-{ordinal} does not exist yet", snapshot.name);
-        };
-        let containers = pod.containers.iter().filter(|container| !container.ready);
-        let waits = containers.map(|container| {
-            let why = container.waiting.as_deref().unwrap_or("runs, its readiness probe fails");
-            format!("{}: {why}", container.name)
-        });
-        format!("{} ({})", pod.name, waits.collect::<Vec<_>>().join(", "))
-    });
-    described.collect::<Vec<_>>().join("; ")
 }

@@ -7,11 +7,10 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
 
-use super::controller::Deletion;
 use super::init::World;
 use super::protocol::{Reply, Request, short_path};
+use super::set::{Set, Sets};
 
 /// Listens; only the owner of the folder gets in.
 pub fn listen(world: &World) -> io::Result<UnixListener> {
@@ -25,13 +24,13 @@ pub fn listen(world: &World) -> io::Result<UnixListener> {
 }
 
 /// Answers every connection, for ever.
-pub async fn serve(listener: UnixListener, world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
+pub async fn serve(listener: UnixListener, world: Arc<World>, sets: Sets) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (world, deletions) = (Arc::clone(&world), deletions.clone());
+                let (world, sets) = (Arc::clone(&world), sets.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = answer(stream, &world, &deletions).await
+                    if let Err(error) = answer(stream, &world, &sets).await
                         && error.kind() != io::ErrorKind::BrokenPipe
                     {
                         tracing::warn!(%error, "a control connection broke");
@@ -46,7 +45,7 @@ pub async fn serve(listener: UnixListener, world: Arc<World>, deletions: mpsc::S
     }
 }
 
-async fn answer(stream: UnixStream, world: &World, deletions: &mpsc::Sender<Deletion>) -> io::Result<()> {
+async fn answer(stream: UnixStream, world: &World, sets: &Sets) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = String::new();
@@ -58,13 +57,16 @@ async fn answer(stream: UnixStream, world: &World, deletions: &mpsc::Sender<Dele
         Err(error) => return send(&mut write, &Reply::Refused(format!("not a request: {error}"))).await,
     };
     let reply = match request {
-        Request::WatchSnapshots {} => {
+        Request::WatchSnapshots { set } => match sets.named(&set) {
             // Whoever watches never writes: a readable socket is a closed one.
-            return tokio::select! {
-                result = send_snapshots(&mut write, world) => result,
-                _ = read.read_line(&mut line) => Ok(()),
-            };
-        }
+            Some(set) => {
+                return tokio::select! {
+                    result = send_snapshots(&mut write, set) => result,
+                    _ = read.read_line(&mut line) => Ok(()),
+                };
+            }
+            None => Reply::Refused(absent(&set)),
+        },
         Request::WatchInjections {} => {
             return tokio::select! {
                 result = send_injections(&mut write, world) => result,
@@ -72,14 +74,13 @@ async fn answer(stream: UnixStream, world: &World, deletions: &mpsc::Sender<Dele
             };
         }
         Request::ListInjections {} => Reply::Injections(world.injections.list()),
-        Request::DeletePod { ordinal, grace } => {
-            let (deletion, taken) = Deletion::new(ordinal, grace);
-            let _ = deletions.send(deletion).await;
-            match taken.await {
+        Request::DeletePod { set, ordinal, grace } => match sets.named(&set) {
+            Some(set) => match set.delete(ordinal, grace).await.await {
                 Ok(true) => Reply::Ok {},
                 Ok(false) | Err(_) => Reply::Refused(format!("there is no pod with ordinal {ordinal}")),
-            }
-        }
+            },
+            None => Reply::Refused(absent(&set)),
+        },
         Request::PutInjection(spec) => {
             world.injections.put(*spec);
             Reply::Ok {}
@@ -95,13 +96,19 @@ async fn answer(stream: UnixStream, world: &World, deletions: &mpsc::Sender<Dele
                 Reply::Refused(format!("there is no Injection named {name}"))
             }
         }
-        Request::Locate(ordinal) => Reply::Located(world.board.located(ordinal)),
+        Request::Locate(pod) => {
+            Reply::Located(sets.of_pod(&pod).and_then(|(set, ordinal)| set.board.located(ordinal)))
+        }
     };
     send(&mut write, &reply).await
 }
 
-async fn send_snapshots(write: &mut OwnedWriteHalf, world: &World) -> io::Result<()> {
-    let mut snapshots = world.board.snapshots();
+fn absent(set: &str) -> String {
+    format!("there is no StatefulSet {set} in this sandbox")
+}
+
+async fn send_snapshots(write: &mut OwnedWriteHalf, set: &Set) -> io::Result<()> {
+    let mut snapshots = set.board.snapshots();
     send(write, &Reply::Ok {}).await?;
     loop {
         let snapshot = snapshots.borrow_and_update().clone();

@@ -14,9 +14,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::board::Availability;
-use super::init::World;
 use super::pod;
 use super::pod_spec::StartOrder;
+use super::set::Set;
 use crate::api::Ordinal;
 
 /// A wish to delete the pod of an ordinal.
@@ -36,18 +36,18 @@ impl Deletion {
 
 /// Ends pods that are not asked for any more: in order the highest one, and the next one when that is gone; else all.
 fn scale_down(
-    world: &World,
+    set: &Set,
     pods: &BTreeMap<Ordinal, watch::Sender<pod::Deadline>>,
     wanted: &Range<Ordinal>,
     now: Instant,
 ) {
     let surplus = pods.iter().rev().filter(|(ordinal, _)| !wanted.contains(ordinal));
-    let at_once = match world.setup.spec.start {
+    let at_once = match set.spec.start {
         StartOrder::Ordered => 1,
         StartOrder::Parallel => usize::MAX,
     };
     for (_, pod) in surplus.take(at_once) {
-        let ends = now + world.setup.spec.pod.grace;
+        let ends = now + set.spec.pod.grace;
         pod.send_if_modified(|deadline| {
             let is_new = deadline.is_none();
             deadline.get_or_insert(ends);
@@ -57,30 +57,30 @@ fn scale_down(
 }
 
 /// Keeps the StatefulSet as it is asked for, for ever.
-pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
+pub async fn run(set: Arc<Set>, mut deletions: mpsc::Receiver<Deletion>) {
     let mut pods: BTreeMap<Ordinal, watch::Sender<pod::Deadline>> = BTreeMap::new();
     let mut tasks = JoinSet::new();
-    let mut snapshots = world.board.snapshots();
+    let mut snapshots = set.board.snapshots();
     loop {
         snapshots.mark_unchanged();
         let now = Instant::now();
         let mut wake = None;
-        let wanted = world.ordinals();
+        let wanted = set.ordinals();
         let mut are_all_available = true;
         for ordinal in wanted.clone() {
             pods.entry(ordinal).or_insert_with(|| {
                 let (deletion, deleted) = watch::channel(None);
-                let world = Arc::clone(&world);
+                let set = Arc::clone(&set);
                 tasks.spawn(async move {
-                    pod::run(world, ordinal, deleted).await;
+                    pod::run(set, ordinal, deleted).await;
                     ordinal
                 });
                 deletion
             });
-            if world.setup.spec.start == StartOrder::Parallel {
+            if set.spec.start == StartOrder::Parallel {
                 continue;
             }
-            match world.board.availability(ordinal, now) {
+            match set.board.availability(ordinal, now) {
                 Availability::Now => {}
                 Availability::At(time) => {
                     wake = Some(time);
@@ -94,7 +94,7 @@ pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
             }
         }
         if are_all_available {
-            scale_down(&world, &pods, &wanted, now);
+            scale_down(&set, &pods, &wanted, now);
         }
         let woken = async {
             match wake {
@@ -112,7 +112,7 @@ pub async fn run(world: Arc<World>, mut deletions: mpsc::Receiver<Deletion>) {
             Some(Deletion { ordinal, grace, taken }) = deletions.recv() => {
                 let pod = pods.get(&ordinal);
                 if let Some(pod) = pod {
-                    let ends = now + grace.unwrap_or(world.setup.spec.pod.grace);
+                    let ends = now + grace.unwrap_or(set.spec.pod.grace);
                     // A later wish can only shorten the grace.
                     pod.send_modify(|deadline| *deadline = Some(deadline.map_or(ends, |known| known.min(ends))));
                 }

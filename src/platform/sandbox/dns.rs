@@ -1,6 +1,6 @@
-//! The cluster's DNS, as far as a headless Service needs it.
+//! The cluster's DNS, as far as headless Services need it.
 //!
-//! An authoritative responder for the names that Kubernetes gives to the pods of a StatefulSet, over UDP and TCP:
+//! An authoritative responder for the names that Kubernetes gives to the pods of StatefulSets, over UDP and TCP:
 //!
 //! - `pod.service.namespace.svc.cluster.local`: the pod's A record, if it is ready or the Service publishes all,
 //! - `service.namespace.svc.cluster.local`: the A records of all such pods, beginning with another one each time,

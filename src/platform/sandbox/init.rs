@@ -7,42 +7,35 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::future::join_all;
 use nix::mount::MsFlags;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stdin, dup2_stdout, sethostname};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::mpsc;
 
-use super::attach_block::Held;
-use super::board::Board;
 use super::injections::Injections;
 use super::network::{GATEWAY, Network};
-use super::pod::Group;
 use super::reaper::Reaper;
+use super::set::{Set, Sets};
 use super::state_dir::{Setup, StateDir};
 use super::sweeper::{LOCK_DESCRIPTOR, explain};
 use super::{control, controller, dns, node_process, set_faults};
-use crate::api::Ordinal;
 use crate::host::mount;
 use crate::host::namespace::inherited;
 
 /// What init says on stdout when it answers on its socket.
 pub const READY: &str = "ready";
 
-/// Everything that init's tasks share.
+/// Everything that init's tasks share, whatever StatefulSet they are about.
 pub struct World {
     /// What runs, and how.
     pub setup: Setup,
     /// Where files are.
     pub dir: StateDir,
-    /// The pods.
-    pub board: Board,
     /// The Injections.
     pub injections: Injections,
-    /// Whose volumes are held.
-    pub held: Held,
     /// Init's children.
     pub reaper: Reaper,
     /// Addresses and cables.
@@ -50,28 +43,6 @@ pub struct World {
 }
 
 impl World {
-    /// Every ordinal that the StatefulSet asks for.
-    pub fn ordinals(&self) -> std::ops::Range<Ordinal> {
-        self.board.ordinals()
-    }
-
-    /// The hostname of a pod.
-    pub fn hostname(&self, pod: &str) -> String {
-        let spec = &self.setup.spec;
-        if spec.pod.hostname_is_fqdn {
-            format!("{pod}.{}.{}.svc.cluster.local", spec.service, spec.namespace)
-        } else {
-            pod.to_owned()
-        }
-    }
-
-    /// The group that volumes belong to, where we may give them to a group.
-    pub fn fs_group(&self) -> Option<Group> {
-        let pod = &self.setup.spec.pod;
-        let id = pod.fs_group.filter(|_| self.setup.is_root)?;
-        Some(Group { id, trusts_root: pod.fs_group_of_root })
-    }
-
     /// The cgroups of a pod, one in each hierarchy; its containers' are below them.
     pub fn pod_cgroups(&self, uid: &str) -> Vec<PathBuf> {
         self.setup.cgroups().map(|sandbox| pod_cgroup(sandbox, uid)).collect()
@@ -145,28 +116,23 @@ fn isolate(setup: &Setup) -> io::Result<Network> {
 }
 
 async fn serve(setup: Setup, dir: StateDir, network: Network) -> io::Result<std::convert::Infallible> {
-    let world = Arc::new(World {
-        board: Board::new(&setup.spec),
-        injections: Injections::new(),
-        held: Held::default(),
-        reaper: Reaper::start()?,
-        setup,
-        dir,
-        network,
-    });
+    let world =
+        Arc::new(World { injections: Injections::new(), reaper: Reaper::start()?, setup, dir, network });
+    let (sets, wishes): (Vec<_>, Vec<_>) = world.setup.sets().map(|spec| Set::new(spec, &world)).unzip();
+    let sets = Sets(sets.into());
     let server = SocketAddr::from((GATEWAY, 53));
     let (udp, tcp) = (UdpSocket::bind(server).await?, TcpListener::bind(server).await?);
-    tokio::spawn(dns::serve(udp, tcp, world.board.records()));
+    tokio::spawn(dns::serve(udp, tcp, sets.0.iter().map(|set| set.board.records()).collect()));
     let listener = control::listen(&world)?;
-    let (deletions, wishes) = mpsc::channel(16);
-    tokio::spawn(set_faults::serve(Arc::clone(&world), deletions.clone()));
-    tokio::spawn(control::serve(listener, Arc::clone(&world), deletions));
+    tokio::spawn(set_faults::serve(Arc::clone(&world), sets.clone()));
+    tokio::spawn(control::serve(listener, Arc::clone(&world), sets.clone()));
     if let Some(arguments) = world.setup.options.node.clone() {
         tokio::spawn(node_process::keep_running(Arc::clone(&world), arguments));
     }
     report_ready()?;
-    controller::run(world, wishes).await;
-    Err(io::Error::other("the controller ended"))
+    let controllers = sets.0.iter().zip(wishes).map(|(set, wishes)| controller::run(Arc::clone(set), wishes));
+    join_all(controllers).await;
+    Err(io::Error::other("the controllers ended"))
 }
 
 fn report_ready() -> io::Result<()> {

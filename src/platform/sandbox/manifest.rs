@@ -1,4 +1,4 @@
-//! From an ordinary StatefulSet manifest to what the sandbox runs.
+//! From ordinary StatefulSet manifests to what the sandbox runs.
 //!
 //! Every field of a StatefulSet, its pods, claims and governing Service is **honoured**, **noted** (its absence changes
 //! nothing that a test of this set can tell, and the user is told so) or **refused** (leaving it out would change what
@@ -9,9 +9,7 @@
 //! makes this module panic or work for long.
 
 use std::path::PathBuf;
-
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Service;
+use std::{iter, mem};
 
 use self::report::{Findings, Report};
 use super::image;
@@ -27,6 +25,7 @@ mod program;
 mod report;
 mod service;
 mod set;
+mod sets;
 mod signal;
 mod treatments;
 mod tree;
@@ -83,10 +82,26 @@ pub struct Note {
 /// A manifest that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// What to run.
+    /// What to run: the first StatefulSet.
     pub set: SetSpec,
+    /// What to run beside it: the others.
+    pub others: Vec<SetSpec>,
     /// What the user has to know about it.
     pub notes: Vec<Note>,
+}
+
+impl Accepted {
+    /// Every StatefulSet.
+    pub fn sets(&self) -> impl Iterator<Item = &SetSpec> {
+        iter::once(&self.set).chain(&self.others)
+    }
+
+    /// Makes the set of this name the first one, if there is one.
+    pub fn put_first(&mut self, name: &str) {
+        if let Some(other) = self.others.iter_mut().find(|other| other.name == name) {
+            mem::swap(&mut self.set, other);
+        }
+    }
 }
 
 /// How a program is found on this machine: the absolute path of an executable file, from a name (by `PATH`) or from an
@@ -101,8 +116,8 @@ pub struct Programs<'a> {
     pub find: &'a FindProgram<'a>,
 }
 
-/// Reads the manifest in `documents`, which must hold one StatefulSet and its governing headless Service. `find` says
-/// which programs there are; [`on_this_machine`] is the usual one.
+/// Reads the manifest in `documents`, which must hold a StatefulSet and its governing headless Service, and may hold
+/// several. `find` says which programs there are; [`on_this_machine`] is the usual one.
 ///
 /// The error holds all problems of all documents, in their order.
 pub fn read(documents: &[Document<'_>], find: &FindProgram<'_>) -> Result<Accepted, Vec<Problem>> {
@@ -114,39 +129,23 @@ pub fn read_with(documents: &[Document<'_>], programs: &Programs<'_>) -> Result<
     let mut findings = Findings::default();
     let trees = kinds::sort(documents, &mut findings);
     let keyed = keyed(&trees, &mut findings);
-    let set = match trees.sets.as_slice() {
-        // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
-        [] => {
-            if findings.problems.is_empty() {
-                findings.push(no_set(documents));
-            }
-            None
-        }
-        [(document, tree), others @ ..] => {
-            for (document, tree) in others {
-                Report::new(**document, tree, &mut findings).refuse(
-                    "kind",
-                    "is the second StatefulSet",
-                    "run one StatefulSet at a time",
-                );
-            }
-            let mut report = Report::new(**document, tree, &mut findings);
-            let typed = typed::read::<StatefulSet>(&mut report);
-            treatments::apply(&mut report, &fields::STATEFUL_SET);
-            typed.map(|typed| set::Set::read(&typed, &keyed, programs, &mut report))
-        }
-    };
-    let spec = set.and_then(|set| {
-        let service = govern(&set, &trees, &mut findings)?;
-        Some(set.governed_by(service))
-    });
-    if let Some(set) = &spec {
-        refuse_unused(programs.images, set, &mut findings);
+    // A document that cannot be read, or is of another kind by mistake, may be the one that is missing.
+    if trees.sets.is_empty() && findings.problems.is_empty() {
+        findings.push(no_set(documents));
+    }
+    let sets = sets::read(&trees.sets, &keyed, programs, &mut findings);
+    let is_complete = !sets.is_empty() && sets.len() == trees.sets.len();
+    let governed = sets::govern(sets, &trees.services, &mut findings);
+    if is_complete && governed.len() == trees.sets.len() {
+        refuse_unused(programs.images, &governed, &mut findings);
     }
     // Several documents are read one after the other and some twice; a person reads them from above.
     findings.sort(documents);
-    match spec {
-        Some(set) if findings.problems.is_empty() => Ok(Accepted { set, notes: findings.notes }),
+    let mut governed = governed.into_iter();
+    match governed.next() {
+        Some(set) if findings.problems.is_empty() => {
+            Ok(Accepted { set, others: governed.collect(), notes: findings.notes })
+        }
         Some(_) | None => Err(findings.into_problems()),
     }
 }
@@ -176,44 +175,10 @@ fn keyed(trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Vec<keyed::Found
     all
 }
 
-/// Finds the Service that `set` names and says what becomes of the others.
-fn govern(set: &set::Set, trees: &kinds::Sorted<'_>, findings: &mut Findings) -> Option<service::Governing> {
-    let mut governing = None;
-    for (document, tree) in &trees.services {
-        let mut report = Report::new(**document, tree, findings);
-        let typed = typed::read::<Service>(&mut report);
-        let Some(typed) = typed else { continue };
-        let namespace = typed.metadata.namespace.as_deref().unwrap_or("default");
-        let name = typed.metadata.name.as_deref().unwrap_or_default();
-        if name != set.service || namespace != set.namespace {
-            let message = format!("Service {name} is left out: only the governing Service has a name");
-            report.note("metadata.name", message);
-            continue;
-        }
-        if governing.is_some() {
-            report.refuse("metadata.name", format!("is the second Service {name}"), "leave one of them out");
-            continue;
-        }
-        treatments::apply(&mut report, &fields::SERVICE);
-        governing = Some(service::read(&typed, set, &mut report));
-    }
-    if governing.is_none()
-        && !set.service.is_empty()
-        && let [(document, tree), ..] = trees.sets.as_slice()
-    {
-        Report::new(**document, tree, findings).refuse(
-            "spec.serviceName",
-            format!("there is no Service {} in namespace {}", set.service, set.namespace),
-            "add a headless Service of that name to the manifest (clusterIP: None)",
-        );
-    }
-    governing
-}
-
 /// An image that no container has is given under a wrong name.
-fn refuse_unused(images: &[image::Given], set: &SetSpec, findings: &mut Findings) {
+fn refuse_unused(images: &[image::Given], sets: &[SetSpec], findings: &mut Findings) {
     for image in images {
-        if !set.images.iter().any(|used| used.name == image.name) {
+        if !sets.iter().flat_map(|set| &set.images).any(|used| used.name == image.name) {
             findings.push(Problem {
                 file: image.file.display().to_string(),
                 line: 1,

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::holder::Holder;
-use super::init::World;
 use super::network::{GATEWAY, Network};
+use super::set::Set;
 use super::wanted::EnvChange;
 use crate::api::{ContainerStatus, Ordinal, Pod, PodPhase};
 use crate::host::cgroup;
@@ -63,7 +63,7 @@ enum Going {
 /// A pod sandbox that is up, as its containers' supervisors see it.
 #[derive(Clone)]
 struct PodSandbox<'a> {
-    world: &'a World,
+    set: &'a Set,
     facts: &'a PodFacts,
     volumes: &'a Volumes,
     holder: &'a Holder,
@@ -91,25 +91,25 @@ struct Histories {
 }
 
 /// Runs the pod of `ordinal` to its end.
-pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Receiver<Deadline>) {
+pub async fn run(set: Arc<Set>, ordinal: Ordinal, mut deletion: watch::Receiver<Deadline>) {
     let uid = new_uid();
-    let name = format!("{}-{ordinal}", world.setup.spec.name);
-    let env = world.board.insert(pending(&world, &name, ordinal, &uid));
+    let name = format!("{}-{ordinal}", set.spec.name);
+    let env = set.board.insert(pending(&set, &name, ordinal, &uid));
     let pod = Identity { ordinal, name, uid, env };
     let Identity { name, uid, .. } = &pod;
-    let template = &world.setup.spec.pod;
+    let template = &set.spec.pod;
     let mut histories = Histories {
         init: vec![History::default(); template.init_containers.len()],
         main: vec![History::default(); template.containers.len()],
     };
     while deletion.borrow().is_none() {
-        world.held.wait(&world, ordinal, uid, &mut deletion).await;
+        set.held.wait(&set.board, ordinal, uid, &mut deletion).await;
         if deletion.borrow().is_some() {
             break;
         }
-        if let Err(error) = run_sandbox(&world, &pod, &mut histories, &mut deletion).await {
+        if let Err(error) = run_sandbox(&set, &pod, &mut histories, &mut deletion).await {
             tracing::warn!(pod = name, %error, "the pod sandbox failed");
-            world.board.update(ordinal, |entry| {
+            set.board.update(ordinal, |entry| {
                 for status in &mut entry.pod.containers {
                     status.waiting = Some(format!("ContainerCreating ({error})"));
                 }
@@ -117,23 +117,23 @@ pub async fn run(world: Arc<World>, ordinal: Ordinal, mut deletion: watch::Recei
             let _ = tokio::time::timeout(RETRY, deletion.wait_for(Option::is_some)).await;
         }
     }
-    if let Err(error) = volumes::remove_empty_dirs(&world, uid).await {
+    if let Err(error) = volumes::remove_empty_dirs(&set, uid).await {
         tracing::warn!(pod = name, %error, "cannot remove the pod's emptyDirs");
     }
-    world.board.remove(ordinal);
+    set.board.remove(ordinal);
 }
 
 /// Makes a pod sandbox and runs the pod in it, until one of them ends; nothing of it is left then.
 async fn run_sandbox(
-    world: &Arc<World>,
+    set: &Set,
     pod: &Identity,
     histories: &mut Histories,
     deletion: &mut watch::Receiver<Deadline>,
 ) -> io::Result<()> {
     let Identity { name, uid, .. } = pod;
-    let mut volumes = Volumes::mount(world, name, uid).await?;
-    let result = run_with_volumes(world, pod, &volumes, histories, deletion).await;
-    world.board.update(pod.ordinal, |entry| {
+    let mut volumes = Volumes::mount(set, name, uid).await?;
+    let result = run_with_volumes(set, pod, &volumes, histories, deletion).await;
+    set.board.update(pod.ordinal, |entry| {
         entry.located = None;
         entry.pod.ip = None;
         for status in &mut entry.pod.containers {
@@ -141,7 +141,7 @@ async fn run_sandbox(
             status.ready = false;
         }
     });
-    for path in world.pod_cgroups(uid) {
+    for path in set.world.pod_cgroups(uid) {
         let removed =
             tokio::task::spawn_blocking(move || cgroup::remove(&path, Duration::from_secs(5))).await;
         if let Ok(Err(error)) = removed {
@@ -152,19 +152,19 @@ async fn run_sandbox(
 }
 
 async fn run_with_volumes(
-    world: &Arc<World>,
+    set: &Set,
     pod: &Identity,
     volumes: &Volumes,
     histories: &mut Histories,
     deletion: &mut watch::Receiver<Deadline>,
 ) -> io::Result<()> {
     let Identity { ordinal, name, uid, env } = pod;
-    let holder = Holder::start(world, &world.hostname(name))?;
+    let holder = Holder::start(&set.world, &set.hostname(name))?;
     let result = async {
-        let lease = world.network.lease();
+        let lease = set.world.network.lease();
         Network::connect(lease, holder.pid())?;
         holder.configure_network(lease.address).await?;
-        world.board.update(*ordinal, |entry| {
+        set.board.update(*ordinal, |entry| {
             entry.pod.ip = Some(IpAddr::V4(lease.address));
             entry.located = Some(LocatedPod {
                 uid: uid.clone(),
@@ -181,11 +181,11 @@ async fn run_with_volumes(
             uid: uid.clone(),
             address: lease.address,
             host: GATEWAY,
-            node: world.setup.options.name.clone(),
+            node: set.world.setup.options.name.clone(),
             env: env.clone(),
         };
-        shown::show(world, &facts)?;
-        live(world, &facts, volumes, &holder, histories, deletion).await;
+        shown::show(set, &facts)?;
+        live(set, &facts, volumes, &holder, histories, deletion).await;
         Ok(())
     }
     .await;
@@ -200,7 +200,7 @@ async fn run_with_volumes(
 /// Runs the containers until the pod's first process dies, or the pod is deleted and its containers have ended or its
 /// grace has.
 async fn live(
-    world: &World,
+    set: &Set,
     facts: &PodFacts,
     volumes: &Volumes,
     holder: &Holder,
@@ -210,14 +210,14 @@ async fn live(
     let (stop, stopping) = watch::channel(Going::No);
     let (_, turn) = watch::channel(order::Turn::Ends);
     let has_started = watch::Sender::new(false);
-    let pod = PodSandbox { world, facts, volumes, holder, stopping, turn, has_started };
-    let has_hooks = world.setup.spec.pod.lasting().any(|container| container.pre_stop.is_some());
+    let pod = PodSandbox { set, facts, volumes, holder, stopping, turn, has_started };
+    let has_hooks = set.spec.pod.lasting().any(|container| container.pre_stop.is_some());
     let containers = order::run(&pod, histories);
     tokio::pin!(containers);
     loop {
         let deadline = *deletion.borrow_and_update();
         if deadline.is_some() {
-            world.board.update(facts.ordinal, |entry| entry.pod.phase = PodPhase::Terminating);
+            set.board.update(facts.ordinal, |entry| entry.pod.phase = PodPhase::Terminating);
             stop.send_replace(Going::Asked);
         }
         let grace_ends = async {
@@ -250,14 +250,14 @@ async fn live(
     }
 }
 
-fn pending(world: &World, name: &str, ordinal: Ordinal, uid: &str) -> Pod {
-    let containers = world.setup.spec.pod.lasting();
+fn pending(set: &Set, name: &str, ordinal: Ordinal, uid: &str) -> Pod {
+    let containers = set.spec.pod.lasting();
     Pod {
         name: name.to_owned(),
         ordinal,
         uid: uid.to_owned(),
         ip: None,
-        node: world.setup.options.name.clone(),
+        node: set.world.setup.options.name.clone(),
         phase: PodPhase::Pending,
         ready: false,
         revision: None,

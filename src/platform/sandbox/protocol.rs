@@ -18,10 +18,15 @@ use crate::node::LocatedPod;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Request {
-    /// The newest snapshot, then every change: lines of [`crate::api::Snapshot`].
-    WatchSnapshots {},
+    /// The newest snapshot of a StatefulSet, then every change: lines of [`crate::api::Snapshot`].
+    WatchSnapshots {
+        /// Its name.
+        set: String,
+    },
     /// Delete the pod of an ordinal.
     DeletePod {
+        /// The StatefulSet's name.
+        set: String,
         /// Whose.
         ordinal: Ordinal,
         /// The grace period; the pod's own where there is none.
@@ -42,8 +47,8 @@ pub enum Request {
         /// Its new status.
         status: Box<InjectionStatus>,
     },
-    /// Where the pod of an ordinal is.
-    Locate(Ordinal),
+    /// Where the pod of this name is.
+    Locate(String),
 }
 
 /// What init answers.

@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::controller::Deletion;
-use super::init::World;
 use super::pod_spec::StartOrder;
+use super::set::Set;
 use crate::api::{InjectionSpec, Ordinal, PodPhase, Snapshot};
 use crate::platform::proving::Proving;
 
@@ -19,15 +18,10 @@ use crate::platform::proving::Proving;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Replaces every pod, and says how far it is.
-pub async fn restart(
-    world: Arc<World>,
-    deletions: mpsc::Sender<Deletion>,
-    spec: InjectionSpec,
-    mut asked_back: oneshot::Receiver<()>,
-) {
+pub async fn restart(set: Arc<Set>, spec: InjectionSpec, mut asked_back: oneshot::Receiver<()>) {
     let mut proving = Proving::default();
-    let mut snapshots = world.board.snapshots();
-    world.board.begin_rollout();
+    let mut snapshots = set.board.snapshots();
+    set.board.begin_rollout();
     let ends = Instant::now() + spec.deadline.within;
     let mut told = Instant::now();
     let mut rolling = Rolling::default();
@@ -39,25 +33,25 @@ pub async fn restart(
             first = false;
             told = Instant::now();
             proving.holds(progress(&now, &behind));
-            world.injections.report(&spec.name, proving.status());
+            set.world.injections.report(&spec.name, proving.status());
         }
         if behind.is_empty() {
             proving.reverted();
-            world.injections.report(&spec.name, proving.status());
+            set.world.injections.report(&spec.name, proving.status());
             return;
         }
-        rolling.go_on(&world, &deletions, &now).await;
+        rolling.go_on(&set, &now).await;
         tokio::select! {
             _ = &mut asked_back => {
                 proving.reverted();
-                world.injections.report(&spec.name, proving.status());
+                set.world.injections.report(&spec.name, proving.status());
                 return;
             }
             _ = tokio::time::timeout(LOOK, snapshots.changed()) => {}
         }
     }
     proving.misses(format!("the rollout was not complete within {} s", spec.deadline.within.as_secs()));
-    world.injections.report(&spec.name, proving.status());
+    set.world.injections.report(&spec.name, proving.status());
 }
 
 /// Pods that are replaced one after the other.
@@ -69,13 +63,12 @@ pub struct Rolling {
 
 impl Rolling {
     /// Deletes the next pod, if it is time.
-    pub async fn go_on(&mut self, world: &World, deletions: &mpsc::Sender<Deletion>, now: &Snapshot) {
-        if let Some((ordinal, uid)) = next(now, world.setup.spec.start)
+    pub async fn go_on(&mut self, set: &Set, now: &Snapshot) {
+        if let Some((ordinal, uid)) = next(now, set.spec.start)
             && self.asked.as_ref() != Some(&(ordinal, uid.clone()))
         {
             self.asked = Some((ordinal, uid));
-            let (deletion, _taken) = Deletion::new(ordinal, None);
-            let _ = deletions.send(deletion).await;
+            let _taken = set.delete(ordinal, None).await;
         }
     }
 }

@@ -7,12 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{sleep_until, timeout};
 
-use super::controller::Deletion;
-use super::init::World;
 use super::rollout::{Rolling, progress};
+use super::set::Set;
 use crate::api::{ApiFault, InjectionSpec, Snapshot};
 use crate::platform::proving::Proving;
 
@@ -21,20 +20,19 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Changes the StatefulSet until it is asked back or over, and says what it sees.
 pub async fn hold(
-    world: Arc<World>,
-    deletions: mpsc::Sender<Deletion>,
+    set: Arc<Set>,
     spec: InjectionSpec,
     fault: ApiFault,
     mut asked_back: oneshot::Receiver<()>,
 ) {
     let mut proving = Proving::default();
     let ends = Instant::now() + spec.deadline.within;
-    if let Err(why) = world.board.change_set(&spec.name, &fault) {
+    if let Err(why) = set.board.change_set(&spec.name, &fault) {
         proving.failed(why);
-        world.injections.report(&spec.name, proving.status());
+        set.world.injections.report(&spec.name, proving.status());
         return;
     }
-    let mut snapshots = world.board.snapshots();
+    let mut snapshots = set.board.snapshots();
     let mut rolling = Rolling::default();
     let mut told: Option<Instant> = None;
     loop {
@@ -42,9 +40,9 @@ pub async fn hold(
         if told.is_none_or(|told| told.elapsed() >= LOOK) {
             told = Some(Instant::now());
             proving.holds(seen(&fault, &now));
-            world.injections.report(&spec.name, proving.status());
+            set.world.injections.report(&spec.name, proving.status());
         }
-        rolling.go_on(&world, &deletions, &now).await;
+        rolling.go_on(&set, &now).await;
         tokio::select! {
             biased;
             _ = &mut asked_back => break,
@@ -52,15 +50,15 @@ pub async fn hold(
             _ = timeout(LOOK, snapshots.changed()) => {}
         }
     }
-    world.board.put_set_back(&spec.name);
+    set.board.put_set_back(&spec.name);
     proving.taken_back(Some(seen(&fault, &snapshots.borrow())));
-    world.injections.report(&spec.name, proving.status());
+    set.world.injections.report(&spec.name, proving.status());
     loop {
         let now = snapshots.borrow_and_update().clone();
         if now.behind().unwrap_or_default().is_empty() {
             return;
         }
-        rolling.go_on(&world, &deletions, &now).await;
+        rolling.go_on(&set, &now).await;
         let _ = timeout(LOOK, snapshots.changed()).await;
     }
 }

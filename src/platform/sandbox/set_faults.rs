@@ -1,14 +1,14 @@
-//! What Injections ask of the StatefulSet itself: no node has a part in it.
+//! What Injections ask of a StatefulSet itself: no node has a part in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::controller::Deletion;
 use super::init::World;
 use super::protocol::InjectionEvent;
+use super::set::Sets;
 use super::{attach_block, rollout, set_change};
 use crate::api::{ApiFault, Desired, HostFault, Injection};
 use crate::platform::proving::Proving;
@@ -22,7 +22,7 @@ struct Going {
 
 /// Does it, for ever. Whatever is begun hears on a channel of its own that it is asked back, and says itself when that is
 /// done.
-pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
+pub async fn serve(world: Arc<World>, sets: Sets) {
     let mut injections = world.injections.watch();
     let mut going: HashMap<String, Going> = HashMap::new();
     while let Some(events) = injections.next().await {
@@ -32,9 +32,10 @@ pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
                     let HostFault::Api(fault) = &injection.spec.fault else { continue };
                     let name = &injection.spec.name;
                     match injection.spec.desired {
-                        Desired::Injected if going.contains_key(name) => {}
+                        // What has a status was begun, or refused.
+                        Desired::Injected if going.contains_key(name) || injection.status.is_some() => {}
                         Desired::Injected => {
-                            going.extend(begin(&world, &deletions, &injection, fault));
+                            going.extend(begin(&world, &sets, &injection, fault));
                         }
                         Desired::Reverted => {
                             match going.get_mut(name).filter(|going| !going.task.is_finished()) {
@@ -54,31 +55,33 @@ pub async fn serve(world: Arc<World>, deletions: mpsc::Sender<Deletion>) {
 }
 
 /// Begins what the Injection asks for, and tells by which name it goes.
-fn begin(
-    world: &Arc<World>,
-    deletions: &mpsc::Sender<Deletion>,
-    injection: &Injection,
-    fault: &ApiFault,
-) -> Option<(String, Going)> {
+fn begin(world: &World, sets: &Sets, injection: &Injection, fault: &ApiFault) -> Option<(String, Going)> {
     let spec = injection.spec.clone();
-    let (name, world, deletions) = (spec.name.clone(), Arc::clone(world), deletions.clone());
+    let name = spec.name.clone();
+    let refuse = |why: String| {
+        let mut proving = Proving::default();
+        proving.failed(why);
+        world.injections.report(&name, proving.status());
+    };
+    let Some(set) = sets.of(&spec).cloned() else {
+        refuse(format!("this sandbox has no StatefulSet that {} is or belongs to", spec.pod.name));
+        return None;
+    };
     let (ask, asked_back) = oneshot::channel();
     let task = match fault {
-        ApiFault::Restart {} => tokio::spawn(rollout::restart(world, deletions, spec, asked_back)),
+        ApiFault::Restart {} => tokio::spawn(rollout::restart(set, spec, asked_back)),
         ApiFault::BlockAttach { ordinals, .. } => {
             let ordinals = ordinals.iter().copied().collect();
-            tokio::spawn(attach_block::hold(world, deletions, spec, ordinals, asked_back))
+            tokio::spawn(attach_block::hold(set, spec, ordinals, asked_back))
         }
         ApiFault::Scale { .. } | ApiFault::SetEnv { .. } => {
-            tokio::spawn(set_change::hold(world, deletions, spec, fault.clone(), asked_back))
+            tokio::spawn(set_change::hold(set, spec, fault.clone(), asked_back))
         }
         _ => {
-            let mut proving = Proving::default();
-            proving.failed(
+            refuse(
                 "a sandbox can restart, scale and change its StatefulSet and hold volumes, nothing else: run it in a cluster"
                     .into(),
             );
-            world.injections.report(&name, proving.status());
             return None;
         }
     };

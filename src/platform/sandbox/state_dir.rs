@@ -35,15 +35,18 @@ pub struct StateDir {
 /// What init needs to know; written before it starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Setup {
-    /// What to run.
+    /// What to run: the first StatefulSet of the manifest.
     pub spec: SetSpec,
+    /// What runs beside it: the others.
+    #[serde(default)]
+    pub others: Vec<SetSpec>,
     /// How to run it.
     pub options: Options,
     /// The folder of the sandbox's cgroups, where there can be one.
     pub cgroup: Option<PathBuf>,
     /// The folder of its cgroups in version 1's blkio, where that has the limits on I/O.
     pub blkio: Option<PathBuf>,
-    /// The folders of its cgroups in those of version 1's hierarchies in which memory and processors are limited, where the set
+    /// The folders of its cgroups in those of version 1's hierarchies in which memory and processors are limited, where a set
     /// has limits.
     pub limited: Vec<PathBuf>,
     /// Whether root outside is root inside.
@@ -79,6 +82,11 @@ pub fn lock_root(root: &Path) -> Result<File, SandboxError> {
 }
 
 impl Setup {
+    /// Every StatefulSet.
+    pub fn sets(&self) -> impl Iterator<Item = &SetSpec> {
+        std::iter::once(&self.spec).chain(&self.others)
+    }
+
     /// The cgroup of the guardians, made where it is missing: what stops the node's own cgroup (a session that is frozen,
     /// a limit of its memory) must not stop those who end its faults.
     pub fn guardian_cgroup(&self) -> Option<PathBuf> {
@@ -157,6 +165,7 @@ impl StateDir {
             for folder in [self.volumes(), self.undo(), self.logs(), self.scratch()] {
                 fs::create_dir_all(folder)?;
             }
+            // They are those of the namespace, which all sets have together.
             self.keep_keyed(KeyedKind::Secret, &setup.spec.secrets)?;
             self.keep_keyed(KeyedKind::ConfigMap, &setup.spec.config_maps)?;
             fs::write(self.path.join("setup.json"), serde_json::to_vec(setup)?)

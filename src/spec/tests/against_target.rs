@@ -71,3 +71,14 @@ fn refuses_snapshots_of_nothing_and_restores_of_what_was_not_taken() {
     assert!(found.len() == 1 && found[0].contains(told), "{found:#?}");
     assert_eq!(problems(&steps("takeSnapshot: {}")), Vec::<String>::new());
 }
+
+#[test]
+fn refuses_a_target_that_is_none_of_several_sets() {
+    let document = document(GOOD);
+    let experiment = experiment(&document).unwrap();
+    assert!(against_names(&document, &experiment, &["zoo", "etcd"]).is_ok());
+    let found = against_names(&document, &experiment, &["zoo", "kafka"]).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let told = "x.yaml:6:18: spec.target.statefulSet: there is no StatefulSet `etcd`: the manifest has `zoo`, `kafka`";
+    assert!(found.len() == 1 && found[0].starts_with(told), "{found:#?}");
+}

@@ -1,6 +1,7 @@
 //! What the names mean: from a question to an answer, without a socket.
 
 use std::net::Ipv4Addr;
+use std::ops::Deref;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, PTR, SOA, SRV};
@@ -55,57 +56,6 @@ impl Records {
             publish_not_ready: set.publish_not_ready,
             ports: set.service_ports.clone(),
             pods,
-        }
-    }
-
-    /// The answer to `request`; `turn` says which pod comes first. `None` for what is no question, which must not be
-    /// answered, lest two responders answer each other for ever.
-    pub fn answer(&self, request: &Message, turn: usize) -> Option<Message> {
-        let head = &request.metadata;
-        if head.message_type != MessageType::Query {
-            return None;
-        }
-        let mut response = Message::response(head.id, head.op_code);
-        response.metadata.recursion_desired = head.recursion_desired;
-        response.add_queries(request.queries.iter().cloned());
-        if request.edns.is_some() {
-            let mut edns = Edns::new();
-            edns.set_max_payload(MAX_UDP_PAYLOAD);
-            response.set_edns(edns);
-        }
-        let code = if head.op_code != OpCode::Query {
-            ResponseCode::NotImp
-        } else if let [query] = request.queries.as_slice() {
-            self.fill(query, turn, &mut response)
-        } else {
-            ResponseCode::FormErr
-        };
-        response.metadata.response_code = code;
-        Some(response)
-    }
-
-    /// How long an answer over UDP may be for this request (RFC 6891, section 6.2.3).
-    pub(super) fn udp_limit(request: &Message) -> usize {
-        usize::from(request.max_payload().clamp(512, MAX_UDP_PAYLOAD))
-    }
-
-    fn fill(&self, query: &Query, turn: usize, response: &mut Message) -> ResponseCode {
-        if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
-            return ResponseCode::Refused;
-        }
-        response.metadata.authoritative = true;
-        match self.find(query.name(), query.query_type(), turn) {
-            Known::Nothing => {
-                response.add_authority(authority());
-                ResponseCode::NXDomain
-            }
-            Known::Name { answers, additionals } => {
-                if answers.is_empty() {
-                    response.add_authority(authority());
-                }
-                response.add_answers(answers).add_additionals(additionals);
-                ResponseCode::NoError
-            }
         }
     }
 
@@ -169,6 +119,91 @@ impl Records {
 
     fn pod_name(&self, pod: &PodRecord) -> String {
         format!("{}.{}", pod.name, self.service_name())
+    }
+}
+
+/// The answer to `request` by the names of all `sets`; `turn` says which pod comes first. `None` for what is no question,
+/// which must not be answered, lest two responders answer each other for ever.
+pub(super) fn answer(
+    sets: &[impl Deref<Target = Records>],
+    request: &Message,
+    turn: usize,
+) -> Option<Message> {
+    let head = &request.metadata;
+    if head.message_type != MessageType::Query {
+        return None;
+    }
+    let mut response = Message::response(head.id, head.op_code);
+    response.metadata.recursion_desired = head.recursion_desired;
+    response.add_queries(request.queries.iter().cloned());
+    if request.edns.is_some() {
+        let mut edns = Edns::new();
+        edns.set_max_payload(MAX_UDP_PAYLOAD);
+        response.set_edns(edns);
+    }
+    let code = if head.op_code != OpCode::Query {
+        ResponseCode::NotImp
+    } else if let [query] = request.queries.as_slice() {
+        fill(sets, query, turn, &mut response)
+    } else {
+        ResponseCode::FormErr
+    };
+    response.metadata.response_code = code;
+    Some(response)
+}
+
+/// How long an answer over UDP may be for this request (RFC 6891, section 6.2.3).
+pub(super) fn udp_limit(request: &Message) -> usize {
+    usize::from(request.max_payload().clamp(512, MAX_UDP_PAYLOAD))
+}
+
+fn fill(
+    sets: &[impl Deref<Target = Records>],
+    query: &Query,
+    turn: usize,
+    response: &mut Message,
+) -> ResponseCode {
+    if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
+        return ResponseCode::Refused;
+    }
+    response.metadata.authoritative = true;
+    // Sets may have one Service: its name stands for the pods of all of them, another set's first each time.
+    let count = sets.len();
+    let begin = turn.checked_rem(count).unwrap_or(0);
+    let inner = turn.checked_div(count).unwrap_or(0);
+    let in_turn = sets.iter().cycle().skip(begin).take(count);
+    let known = in_turn
+        .map(|set| set.find(query.name(), query.query_type(), inner))
+        .fold(Known::Nothing, Known::or_more);
+    match known {
+        Known::Nothing => {
+            response.add_authority(authority());
+            ResponseCode::NXDomain
+        }
+        Known::Name { answers, additionals } => {
+            if answers.is_empty() {
+                response.add_authority(authority());
+            }
+            response.add_answers(answers).add_additionals(additionals);
+            ResponseCode::NoError
+        }
+    }
+}
+
+impl Known {
+    /// What two sets know of a name.
+    fn or_more(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, known) | (known, Self::Nothing) => known,
+            (
+                Self::Name { mut answers, mut additionals },
+                Self::Name { answers: more_answers, additionals: more_additionals },
+            ) => {
+                answers.extend(more_answers);
+                additionals.extend(more_additionals);
+                Self::Name { answers, additionals }
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Records;
+use super::records::{answer, udp_limit};
 
 /// How long a client may keep a TCP connection without asking.
 const IDLE: Duration = Duration::from_secs(5);
@@ -21,14 +22,14 @@ const MAX_CONNECTIONS: usize = 64;
 /// After an error of a socket itself, which would else be retried without end at full speed.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Answers on both sockets with the newest `records` until it is dropped.
-pub async fn serve(udp: UdpSocket, tcp: TcpListener, records: watch::Receiver<Records>) {
+/// Answers on both sockets with the newest `records` of each set until it is dropped.
+pub async fn serve(udp: UdpSocket, tcp: TcpListener, records: Vec<watch::Receiver<Records>>) {
     let responder = Arc::new(Responder { records, turn: AtomicUsize::new(0) });
     tokio::join!(serve_udp(&udp, &responder), serve_tcp(&tcp, &responder));
 }
 
 struct Responder {
-    records: watch::Receiver<Records>,
+    records: Vec<watch::Receiver<Records>>,
     turn: AtomicUsize,
 }
 
@@ -44,12 +45,11 @@ impl Responder {
             return malformed(bytes);
         };
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let response = self.records.borrow().answer(&request, turn)?;
+        let sets: Vec<_> = self.records.iter().map(watch::Receiver::borrow).collect();
+        let response = answer(&sets, &request, turn)?;
         let encoded = response.to_vec().ok()?;
         match transport {
-            Transport::Udp if encoded.len() > Records::udp_limit(&request) => {
-                response.truncate().to_vec().ok()
-            }
+            Transport::Udp if encoded.len() > udp_limit(&request) => response.truncate().to_vec().ok(),
             Transport::Udp | Transport::Tcp => Some(encoded),
         }
     }

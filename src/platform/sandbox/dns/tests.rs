@@ -8,6 +8,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 
+use super::records::answer;
 use super::{PodRecord, Records};
 use crate::platform::sandbox::pod_spec::{PodTemplate, Protocol, ServicePort, SetSpec, StartOrder};
 

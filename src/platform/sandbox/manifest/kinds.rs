@@ -45,7 +45,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("List", "is not taken apart", "write its items as documents of their own, with --- between them"),
 ];
 
-const NOT_RUN: &str = "is not run in the sandbox, which runs one StatefulSet";
+const NOT_RUN: &str = "is not run in the sandbox, which runs StatefulSets";
 
 const LEAVE_OUT: &str = "leave it out in the sandbox, or make it a container of the set";
 

@@ -55,6 +55,8 @@ impl Findings {
         let rank = |file: &str| order.get(file).copied();
         self.problems.sort_by_key(|problem| (rank(&problem.file), problem.line, problem.column));
         self.notes.sort_by_key(|note| (rank(&note.file), note.line, note.column));
+        // A Service is read for each set that it governs.
+        self.notes.dedup();
     }
 
     /// All problems, with a last one that says how many are left out.

@@ -14,14 +14,14 @@ use crate::experiment::quantity;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, ImageFile, PodTemplate, SetSpec, StartOrder};
 
 /// More pods than one machine runs in a useful way.
-const MAX_REPLICAS: u32 = crate::experiment::MOST_IN_SANDBOX;
+pub(super) const MAX_REPLICAS: u32 = crate::experiment::MOST_IN_SANDBOX;
 
 /// A StatefulSet whose Service is still to be found.
 pub(super) struct Set {
     pub name: String,
     pub namespace: String,
     pub service: String,
-    replicas: u32,
+    pub replicas: u32,
     first_ordinal: u32,
     start: StartOrder,
     min_ready: Duration,
@@ -83,6 +83,11 @@ impl Set {
             near,
             images,
         }
+    }
+
+    /// What the names of its claims begin with, before the pod's ordinal.
+    pub(super) fn claim_names(&self) -> impl Iterator<Item = String> {
+        self.claims.iter().map(|claim| format!("{}-{}", claim.name, self.name))
     }
 
     /// The set with its Service.

@@ -10,6 +10,7 @@ mod hostile;
 mod keyed;
 mod refused;
 mod resources;
+mod several;
 
 /// A machine that has a few programs, whatever this one has.
 pub(super) fn machine(program: &str) -> Option<PathBuf> {

@@ -33,7 +33,7 @@ struct Sidecar {
 /// Runs all containers, until the pod is going and they have ended.
 pub async fn run(pod: &PodSandbox<'_>, histories: &mut Histories) {
     let Histories { init, main } = histories;
-    let template = &pod.world.setup.spec.pod;
+    let template = &pod.set.spec.pod;
     let mut status = template.containers.len();
     let sidecars: Vec<Option<Sidecar>> = template
         .init_containers
@@ -108,7 +108,7 @@ impl Sidecar {
         let runs = turn.wait_for(|turn| *turn != Turn::Waits).await.is_ok_and(|turn| *turn == Turn::Runs);
         if runs {
             let own = PodSandbox { turn, has_started: self.has_started.clone(), ..pod.clone() };
-            let container = &pod.world.setup.spec.pod.init_containers[place];
+            let container = &pod.set.spec.pod.init_containers[place];
             own.keep_running(container, Place::Main(self.status), history).await;
         }
         self.has_ended.send_replace(true);

@@ -13,18 +13,20 @@ use crate::platform::sandbox::container::{Bind, ContainerPlan, ExecPlan, HEADLIN
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::network::GATEWAY;
 use crate::platform::sandbox::pod_spec::{Container, Mount};
+use crate::platform::sandbox::set::Set;
 
 /// Where every container finds our own program, for images that are built into it.
 const PROGRAM: &str = "/usr/local/bin/seatrial";
 
 /// The plan of `container`'s start number `start`, from 1.
 pub fn container(
-    world: &World,
+    set: &Set,
     facts: &PodFacts,
     volumes: &Volumes,
     container: &Container,
     start: u32,
 ) -> io::Result<ContainerPlan> {
+    let world = &set.world;
     let log = log(world, facts, container);
     log.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut binds =
@@ -51,12 +53,12 @@ pub fn container(
             scratch: world.dir.scratch(),
             image,
             hidden: vec![world.dir.root().to_owned()],
-            files: files(world, facts),
+            files: files(set, facts),
             binds,
             read_only: container.rights.read_only_root,
             is_root: world.setup.is_root,
         },
-        process: process(world, facts, container, resolved(world, facts, container)?),
+        process: process(set, facts, container, resolved(set, facts, container)?),
     })
 }
 
@@ -66,25 +68,25 @@ pub fn log(world: &World, facts: &PodFacts, container: &Container) -> PathBuf {
 }
 
 /// The plan of running `argv` in `container`.
-pub fn exec(world: &World, facts: &PodFacts, container: &Container, argv: &[String]) -> io::Result<ExecPlan> {
-    let (_, env) = resolved(world, facts, container)?;
-    Ok(ExecPlan { container: 0, process: process(world, facts, container, (argv.to_vec(), env)) })
+pub fn exec(set: &Set, facts: &PodFacts, container: &Container, argv: &[String]) -> io::Result<ExecPlan> {
+    let (_, env) = resolved(set, facts, container)?;
+    Ok(ExecPlan { container: 0, process: process(set, facts, container, (argv.to_vec(), env)) })
 }
 
-fn resolved(world: &World, facts: &PodFacts, container: &Container) -> io::Result<Resolved> {
-    resolve(container, &world.setup.spec, facts, &|of| world.dir.key(of))
+fn resolved(set: &Set, facts: &PodFacts, container: &Container) -> io::Result<Resolved> {
+    resolve(container, &set.spec, facts, &|of| set.world.dir.key(of))
 }
 
 fn process(
-    world: &World,
+    set: &Set,
     facts: &PodFacts,
     container: &Container,
     (argv, env): (Vec<String>, Vec<(String, String)>),
 ) -> ProcessPlan {
-    let template = &world.setup.spec.pod;
+    let template = &set.spec.pod;
     let groups = template.supplemental_groups.iter().copied().chain(template.fs_group).collect();
     ProcessPlan {
-        cgroups: world.container_cgroups(&facts.uid, &container.name),
+        cgroups: set.world.container_cgroups(&facts.uid, &container.name),
         argv,
         env,
         working_dir: container.working_dir.clone().unwrap_or_else(|| PathBuf::from("/")),
@@ -92,7 +94,7 @@ fn process(
         uid: container.run_as_user.unwrap_or(0),
         gid: container.run_as_group.unwrap_or(0),
         merges_groups: !template.strict_groups,
-        groups: world.setup.is_root.then_some(groups),
+        groups: set.world.setup.is_root.then_some(groups),
         capabilities: container.rights.capabilities.clone().unwrap_or_else(capabilities::usual),
         no_new_privileges: container.rights.no_new_privileges,
     }
@@ -153,8 +155,8 @@ fn make_sub_path(volume: &Path, sub_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn files(world: &World, facts: &PodFacts) -> Vec<(PathBuf, String)> {
-    let spec = &world.setup.spec;
+fn files(set: &Set, facts: &PodFacts) -> Vec<(PathBuf, String)> {
+    let spec = &set.spec;
     let (pod, namespace) = (&facts.name, &spec.namespace);
     let domain = format!("{namespace}.svc.cluster.local");
     let hosts = format!(
@@ -165,7 +167,7 @@ fn files(world: &World, facts: &PodFacts) -> Vec<(PathBuf, String)> {
         format!("search {domain} svc.cluster.local cluster.local\nnameserver {GATEWAY}\noptions ndots:5\n");
     vec![
         (PathBuf::from("/etc/hosts"), hosts),
-        (PathBuf::from("/etc/hostname"), format!("{}\n", world.hostname(pod))),
+        (PathBuf::from("/etc/hostname"), format!("{}\n", set.hostname(pod))),
         (PathBuf::from("/etc/resolv.conf"), resolver),
     ]
 }

@@ -71,7 +71,7 @@ pub(super) struct Inside<'a> {
 #[async_trait]
 impl Exec for Inside<'_> {
     async fn exec(&self, argv: &[String], limit: Duration) -> io::Result<ExecOutcome> {
-        let plan = plan::exec(self.pod.world, self.pod.facts, self.container, argv)?;
+        let plan = plan::exec(self.pod.set, self.pod.facts, self.container, argv)?;
         let mut running = self.pod.holder.exec(self.id, plan).await.map_err(io::Error::other)?;
         let id = running.id;
         match tokio::time::timeout(limit, running.ended()).await {

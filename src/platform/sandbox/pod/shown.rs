@@ -8,30 +8,30 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::environment::{PodFacts, field};
-use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::pod_spec::{Shown, ShownFile, ShownVolume};
+use crate::platform::sandbox::set::Set;
 
 /// Writes the files of every such volume, readable for the pod's group where it has one, as a kubelet makes them.
-pub fn show(world: &World, facts: &PodFacts) -> io::Result<()> {
-    for volume in &world.setup.spec.pod.shown_volumes {
-        let folder = world.dir.pod_volumes(&facts.uid).join(&volume.name);
-        show_volume(world, facts, volume, &folder).map_err(|error| {
+pub fn show(set: &Set, facts: &PodFacts) -> io::Result<()> {
+    for volume in &set.spec.pod.shown_volumes {
+        let folder = set.world.dir.pod_volumes(&facts.uid).join(&volume.name);
+        show_volume(set, facts, volume, &folder).map_err(|error| {
             io::Error::new(error.kind(), format!("volume {} cannot be filled: {error}", volume.name))
         })?;
     }
     Ok(())
 }
 
-fn show_volume(world: &World, facts: &PodFacts, volume: &ShownVolume, folder: &Path) -> io::Result<()> {
+fn show_volume(set: &Set, facts: &PodFacts, volume: &ShownVolume, folder: &Path) -> io::Result<()> {
     for file in &volume.files {
         let at = folder.join(&file.path);
         at.parent().map_or(Ok(()), fs::create_dir_all)?;
         let content: SecretSlice<u8> = match &file.content {
-            Shown::Key(of) => world.dir.key(of)?,
-            Shown::Field(path) => field(path, &world.setup.spec, facts).into_bytes().into(),
+            Shown::Key(of) => set.world.dir.key(of)?,
+            Shown::Field(path) => field(path, &set.spec, facts).into_bytes().into(),
             Shown::Text(text) => text.as_bytes().to_vec().into(),
         };
-        write(&at, content.expose_secret(), file, world.fs_group().map(|group| group.id))?;
+        write(&at, content.expose_secret(), file, set.fs_group().map(|group| group.id))?;
     }
     Ok(())
 }

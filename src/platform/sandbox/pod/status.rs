@@ -12,7 +12,7 @@ use crate::platform::sandbox::pod_spec::Container;
 impl PodSandbox<'_> {
     /// A container, or all that do not run yet where it is an init container, waits.
     pub(super) fn show_waiting(&self, place: Place, reason: &str) {
-        self.world.board.update(self.facts.ordinal, |entry| {
+        self.set.board.update(self.facts.ordinal, |entry| {
             for (index, status) in entry.pod.containers.iter_mut().enumerate() {
                 if (matches!(place, Place::Init(_)) && !status.running) || place == Place::Main(index) {
                     status.waiting = Some(reason.to_owned());
@@ -24,13 +24,13 @@ impl PodSandbox<'_> {
     /// A container runs.
     pub(super) fn show_running(&self, container: &Container, place: Place, running: &Running, starts: u32) {
         let pid = pid_outside(self.holder.pid().as_raw(), running.pid_in_pod);
-        self.world.board.update(self.facts.ordinal, |entry| {
+        self.set.board.update(self.facts.ordinal, |entry| {
             if let (Some(located), Ok(pid)) = (&mut entry.located, pid) {
                 located.containers.push(LocatedContainer {
                     name: container.name.clone(),
                     pid,
-                    cgroup: self.world.container_cgroup(&self.facts.uid, &container.name),
-                    throttle: self.world.container_throttle(&self.facts.uid, &container.name),
+                    cgroup: self.set.world.container_cgroup(&self.facts.uid, &container.name),
+                    throttle: self.set.world.container_throttle(&self.facts.uid, &container.name),
                 });
             }
             match place {
@@ -66,7 +66,7 @@ impl PodSandbox<'_> {
 
     /// A container's readiness changed.
     pub(super) fn show_ready(&self, place: Place, is_ready: bool) {
-        self.world.board.update(self.facts.ordinal, |entry| {
+        self.set.board.update(self.facts.ordinal, |entry| {
             if let Place::Main(index) = place {
                 entry.pod.containers[index].ready = is_ready;
             }
@@ -75,7 +75,7 @@ impl PodSandbox<'_> {
 
     /// A container does not run any more, for this reason, or because its whole pod has ended.
     pub(super) fn show_ended(&self, container: &Container, place: Place, why: Option<&str>) {
-        self.world.board.update(self.facts.ordinal, |entry| {
+        self.set.board.update(self.facts.ordinal, |entry| {
             if let Some(located) = &mut entry.located {
                 located.containers.retain(|known| known.name != container.name);
             }

@@ -45,7 +45,7 @@ enum Outcome {
 impl PodSandbox<'_> {
     /// Runs an init container until it succeeds; whether to go on.
     pub(super) async fn complete(&self, place: usize, history: &mut History) -> bool {
-        let container = &self.world.setup.spec.pod.init_containers[place];
+        let container = &self.set.spec.pod.init_containers[place];
         loop {
             if !self.wait_for_turn(container, Place::Init(place), history).await {
                 return false;
@@ -116,8 +116,8 @@ impl PodSandbox<'_> {
         let (ended, reason) = self.watch(container, place, &mut running).await;
         let ran = since.elapsed();
         let ended = ended.map(|Ended { exit_code, .. }| {
-            let why = last_words::of(exit_code, &plan::log(self.world, self.facts, container));
-            let cgroups = self.world.container_cgroups(&self.facts.uid, &container.name);
+            let why = last_words::of(exit_code, &plan::log(&self.set.world, self.facts, container));
+            let cgroups = self.set.world.container_cgroups(&self.facts.uid, &container.name);
             let was_killed = cgroups.iter().any(|path| cgroup::limits::killed_for_memory(path) > 0);
             let reason = reason.or_else(|| was_killed.then(|| "OOMKilled".to_owned()));
             (exit_code, reason.map_or(why.clone(), |reason| format!("{reason}; {why}")))
@@ -130,7 +130,7 @@ impl PodSandbox<'_> {
     }
 
     async fn start(&self, container: &Container, start: u32) -> Result<Running, StartError> {
-        let paths = self.world.container_cgroups(&self.facts.uid, &container.name);
+        let paths = self.set.world.container_cgroups(&self.facts.uid, &container.name);
         // A new folder for each start: nothing that was frozen, limited or left over holds the new process.
         let limits = container.limits;
         let made = tokio::task::spawn_blocking(move || {
@@ -142,7 +142,7 @@ impl PodSandbox<'_> {
             io::Result::Ok(())
         });
         made.await.map_err(io::Error::other)??;
-        let plan = plan::container(self.world, self.facts, self.volumes, container, start)?;
+        let plan = plan::container(self.set, self.facts, self.volumes, container, start)?;
         Ok(self.holder.start_container(plan).await?)
     }
 
@@ -163,7 +163,7 @@ impl PodSandbox<'_> {
             }
             reason = self.lead(container, place, id) => reason,
         };
-        let grace = self.world.setup.spec.pod.grace;
+        let grace = self.set.spec.pod.grace;
         // A hook may take all of the grace; the program has a moment of its own then, as with a kubelet.
         let limit = if container.pre_stop.is_some() { grace + AFTER_HOOKS } else { grace };
         let ended = tokio::time::timeout(limit, self.ask_to_end(container, running, grace)).await;

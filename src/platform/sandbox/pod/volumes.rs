@@ -10,7 +10,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::mount::MsFlags;
@@ -23,6 +22,7 @@ use crate::platform::sandbox::claim_kind::{ClaimKind, FORMAT, PROGRAMS};
 use crate::platform::sandbox::forgetful;
 use crate::platform::sandbox::init::World;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, EmptyDir};
+use crate::platform::sandbox::set::Set;
 
 /// How long the last users of a volume may take to go.
 const RELEASE_LIMIT: Duration = Duration::from_secs(10);
@@ -52,9 +52,9 @@ enum Keeper {
 
 impl Volumes {
     /// Makes what is not there yet and mounts it.
-    pub async fn mount(world: &Arc<World>, pod: &str, uid: &str) -> io::Result<Self> {
+    pub async fn mount(set: &Set, pod: &str, uid: &str) -> io::Result<Self> {
         let mut volumes = Self::default();
-        match volumes.fill(world, pod, uid).await {
+        match volumes.fill(set, pod, uid).await {
             Ok(()) => Ok(volumes),
             Err(error) => {
                 let _ = volumes.unmount().await;
@@ -63,20 +63,20 @@ impl Volumes {
         }
     }
 
-    async fn fill(&mut self, world: &Arc<World>, pod: &str, uid: &str) -> io::Result<()> {
-        for template in &world.setup.spec.claims {
-            let claim = mount_claim(world, pod, template).await;
+    async fn fill(&mut self, set: &Set, pod: &str, uid: &str) -> io::Result<()> {
+        for template in &set.spec.claims {
+            let claim = mount_claim(set, pod, template).await;
             self.claims.push(claim.map_err(|error| {
                 io::Error::new(error.kind(), format!("claim {}: {error}", template.name))
             })?);
         }
-        for template in &world.setup.spec.pod.empty_dirs {
-            let path = world.dir.pod_volumes(uid).join(&template.name);
-            make_empty_dir(template, &path, world.fs_group())?;
+        for template in &set.spec.pod.empty_dirs {
+            let path = set.world.dir.pod_volumes(uid).join(&template.name);
+            make_empty_dir(template, &path, set.fs_group())?;
             self.empty_dirs.push((template.name.clone(), path));
         }
-        for volume in &world.setup.spec.pod.shown_volumes {
-            let path = world.dir.pod_volumes(uid).join(&volume.name);
+        for volume in &set.spec.pod.shown_volumes {
+            let path = set.world.dir.pod_volumes(uid).join(&volume.name);
             fs::create_dir_all(&path)?;
             self.shown.push((volume.name.clone(), path));
         }
@@ -153,9 +153,9 @@ impl Claim {
 }
 
 /// Forgets the emptyDirs and the files of a pod that is gone for good.
-pub async fn remove_empty_dirs(world: &World, uid: &str) -> io::Result<()> {
-    let folder = world.dir.pod_volumes(uid);
-    let in_memory = world.setup.spec.pod.empty_dirs.iter().filter(|template| template.in_memory);
+pub async fn remove_empty_dirs(set: &Set, uid: &str) -> io::Result<()> {
+    let folder = set.world.dir.pod_volumes(uid);
+    let in_memory = set.spec.pod.empty_dirs.iter().filter(|template| template.in_memory);
     let in_memory: Vec<PathBuf> = in_memory.map(|template| folder.join(&template.name)).collect();
     let remove = move || {
         for path in in_memory {
@@ -168,7 +168,8 @@ pub async fn remove_empty_dirs(world: &World, uid: &str) -> io::Result<()> {
     tokio::task::spawn_blocking(remove).await.map_err(io::Error::other)?
 }
 
-async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::Result<Claim> {
+async fn mount_claim(set: &Set, pod: &str, template: &ClaimTemplate) -> io::Result<Claim> {
+    let world = &set.world;
     let path = world.dir.volumes().join(format!("{}-{pod}", template.name));
     let is_new = !path.exists();
     fs::create_dir_all(&path)?;
@@ -176,12 +177,12 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
     match world.setup.claims {
         ClaimKind::Filesystem => {}
         ClaimKind::FolderOfUser | ClaimKind::FolderWithoutFormat => {
-            owner::open(&path, is_new, world.fs_group())?;
+            owner::open(&path, is_new, set.fs_group())?;
             return Ok(Claim { located, keeper: Keeper::Folder });
         }
     }
-    if world.setup.options.forgetful.contains(&template.name) {
-        return mount_forgetful(world, located, template.size).await;
+    if world.setup.options.is_forgetful(&set.spec.name, &template.name) {
+        return mount_forgetful(set, located, template.size).await;
     }
     let image = path.with_extension("img");
     let is_new = !image.exists();
@@ -190,7 +191,7 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
     }
     let mounted = path.clone();
     let attached = image.clone();
-    let group = world.fs_group();
+    let group = set.fs_group();
     let mount = move || {
         // An earlier attempt may have failed half-way.
         if is_mount_point(&mounted)? {
@@ -207,12 +208,12 @@ async fn mount_claim(world: &World, pod: &str, template: &ClaimTemplate) -> io::
     Ok(Claim { located, keeper: Keeper::Image(image) })
 }
 
-async fn mount_forgetful(world: &World, located: LocatedVolume, size: u64) -> io::Result<Claim> {
+async fn mount_forgetful(set: &Set, located: LocatedVolume, size: u64) -> io::Result<Claim> {
     let path = located.path.clone();
     let disk = path.with_extension("disk");
-    let mounted = forgetful::Mounted::mount(world, &disk, size, &path)?;
+    let mounted = forgetful::Mounted::mount(&set.world, &disk, size, &path)?;
     let is_new = mounted.is_new();
-    let group = world.fs_group();
+    let group = set.fs_group();
     let open = move || {
         owner::open(&path, is_new, group)?;
         fs::File::open(&path)?.sync_all()

@@ -1,7 +1,7 @@
 use super::*;
 
 fn ask(records: &Records, name: &str, kind: RecordType) -> Message {
-    records.answer(&question(name, kind), 0).expect("a question is answered")
+    answer(&[records], &question(name, kind), 0).expect("a question is answered")
 }
 
 fn addresses(response: &Message) -> Vec<Ipv4Addr> {
@@ -42,10 +42,10 @@ fn begins_with_another_pod_each_time() {
     let records = records(true);
     let question = question(DOMAIN, RecordType::A);
     let firsts: Vec<_> =
-        (0..4).map(|turn| addresses(&records.answer(&question, turn).expect("answered"))[0]).collect();
+        (0..4).map(|turn| addresses(&answer(&[&records], &question, turn).expect("answered"))[0]).collect();
     assert_eq!(firsts, [address(0), address(1), address(2), address(0)]);
     // The counter may run for years.
-    assert!(records.answer(&question, usize::MAX).is_some());
+    assert!(answer(&[&records], &question, usize::MAX).is_some());
 }
 
 #[test]
@@ -132,10 +132,61 @@ fn answers_no_answers_and_does_nothing_but_answer() {
     let records = records(false);
     let mut response = question(DOMAIN, RecordType::A);
     response.metadata.message_type = MessageType::Response;
-    assert!(records.answer(&response, 0).is_none());
+    assert!(answer(&[&records], &response, 0).is_none());
     let mut update = question(DOMAIN, RecordType::A);
     update.metadata.op_code = OpCode::Update;
-    assert_eq!(records.answer(&update, 0).map(|answer| code(&answer)), Some(ResponseCode::NotImp));
+    assert_eq!(answer(&[&records], &update, 0).map(|answer| code(&answer)), Some(ResponseCode::NotImp));
     let none = Message::query();
-    assert_eq!(records.answer(&none, 0).map(|answer| code(&answer)), Some(ResponseCode::FormErr));
+    assert_eq!(answer(&[&records], &none, 0).map(|answer| code(&answer)), Some(ResponseCode::FormErr));
+}
+
+/// The usual records, and those of a set `cache` in a Service of its own or in the same one.
+fn two_sets(service: &str) -> [Records; 2] {
+    let cache = SetSpec { name: "cache".into(), service: service.into(), ..set(false) };
+    let pod = PodRecord { name: "cache-0".into(), address: address(50), is_ready: true };
+    [records(false), Records::new(&cache, vec![pod])]
+}
+
+fn ask_both(sets: &[Records], name: &str, kind: RecordType, turn: usize) -> Message {
+    let sets: Vec<&Records> = sets.iter().collect();
+    answer(&sets, &question(name, kind), turn).expect("a question is answered")
+}
+
+#[test]
+fn knows_the_names_of_every_set() {
+    let sets = two_sets("cache");
+    let domain = "cache.shop.svc.cluster.local";
+    for (name, expected) in [
+        (format!("cache-0.{domain}"), vec![address(50)]),
+        (domain.to_owned(), vec![address(50)]),
+        (format!("db-1.{DOMAIN}"), vec![address(1)]),
+        ("shop.svc.cluster.local".to_owned(), Vec::new()),
+    ] {
+        for turn in 0..2 {
+            let response = ask_both(&sets, &name, RecordType::A, turn);
+            assert_eq!((code(&response), addresses(&response)), (ResponseCode::NoError, expected.clone()));
+        }
+    }
+    for name in [format!("db-1.{domain}"), format!("cache-0.{DOMAIN}")] {
+        assert_eq!(code(&ask_both(&sets, &name, RecordType::A, 0)), ResponseCode::NXDomain, "{name}");
+    }
+    let reverse = ask_both(&sets, "60.0.1.10.in-addr.arpa", RecordType::PTR, 0);
+    assert_eq!((code(&reverse), reverse.answers.len()), (ResponseCode::NoError, 1));
+}
+
+#[test]
+fn a_service_of_two_sets_stands_for_the_pods_of_both_and_begins_with_each_in_turn() {
+    let sets = two_sets("db");
+    let mut first: Vec<Ipv4Addr> = (0..4)
+        .map(|turn| {
+            let found = addresses(&ask_both(&sets, DOMAIN, RecordType::A, turn));
+            assert_eq!(found.len(), 3, "{found:?}");
+            found[0]
+        })
+        .collect();
+    first.sort_unstable();
+    first.dedup();
+    assert_eq!(first, [address(0), address(1), address(50)]);
+    let ports = ask_both(&sets, &format!("_peer._tcp.{DOMAIN}"), RecordType::SRV, 0);
+    assert_eq!(ports.answers.len(), 3);
 }

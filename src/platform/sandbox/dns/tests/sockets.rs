@@ -21,7 +21,7 @@ async fn responder(records: Records) -> (SocketAddr, watch::Sender<Records>) {
     };
     let address = tcp.local_addr().expect("bound");
     let (sender, receiver) = watch::channel(records);
-    tokio::spawn(serve(udp, tcp, receiver));
+    tokio::spawn(serve(udp, tcp, vec![receiver]));
     (address, sender)
 }
 

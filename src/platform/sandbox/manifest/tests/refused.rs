@@ -226,13 +226,11 @@ fn refuses_kinds_that_the_pods_would_need() {
 }
 
 #[test]
-fn refuses_none_or_several_sets() {
+fn refuses_a_manifest_without_a_set() {
     let problems = read(&[document(SERVICE)], &machine).expect_err("no set");
     assert_eq!(problems[0].message, "there is no StatefulSet to run");
     let problems = read(&[], &machine).expect_err("nothing");
     assert_eq!(problems[0].message, "there is no StatefulSet to run");
-    let problems = read(&[document(SET), document(SERVICE), document(SET)], &machine).expect_err("two sets");
-    assert_eq!(problems[0].message, "is the second StatefulSet");
 }
 
 #[test]

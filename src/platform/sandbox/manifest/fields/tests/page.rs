@@ -16,6 +16,8 @@ Every field of a StatefulSet, of its governing Service, and of the Secrets and C
 the test means, and the command says where it is and what to write instead). A field that is not listed is refused. This page
 is made from the table that the program goes by.
 
+A manifest may hold several StatefulSets of one namespace, with different names. All of them run in one sandbox.
+
 ";
 
 /// In a word, and why.
