@@ -78,21 +78,33 @@ fn found(args: &Init) -> Result<Found, Exit> {
         spec::kind(document)
             .is_ok_and(|kind| kind.kind == "StatefulSet" && kind.api_version.starts_with("apps/"))
     };
-    let mut sets = documents.manifests.iter().filter(is_set);
-    let Some(set) = sets.next() else {
+    let sets: Vec<&spec::document::Document> = documents.manifests.iter().filter(is_set).collect();
+    if sets.is_empty() {
         let exit =
             console::error(format_args!("{} holds no StatefulSet", args.manifest.display()), Exit::Usage);
         console::hint("give its manifest, or its name with --on kubernetes");
         return Err(exit);
-    };
-    if let Some(other) = sets.next() {
-        let told = format!("is a second StatefulSet, from line {}: give a file with one", other.first_line);
-        return Err(refuse(files, vec![Problem::of_file(&other.file, told)]));
     }
-    Found::read(&set.text).map_err(|why| {
-        let told = format!("its StatefulSet, from line {}, cannot be read: {why}", set.first_line);
-        refuse(files, vec![Problem::of_file(&set.file, told)])
-    })
+    let mut found = Vec::new();
+    for set in &sets {
+        found.push(Found::read(&set.text).map_err(|why| {
+            let told = format!("its StatefulSet, from line {}, cannot be read: {why}", set.first_line);
+            refuse(files, vec![Problem::of_file(&set.file, told)])
+        })?);
+    }
+    let names: Vec<&str> = found.iter().map(|set| set.name.as_str()).collect();
+    let meant = match &args.set {
+        Some(name) => name.clone(),
+        None if names.len() > 1 => ask::one_of("Which StatefulSet is to be judged?", &names, names[0]),
+        None => names[0].to_owned(),
+    };
+    let Some(place) = names.iter().position(|name| *name == meant) else {
+        let known = names.join("`, `");
+        let (file, meant) = (args.manifest.display(), &meant);
+        let told = format_args!("{file} holds no StatefulSet `{meant}`: it has `{known}`");
+        return Err(console::error(told, Exit::Usage));
+    };
+    Ok(found.swap_remove(place))
 }
 
 /// The container that is meant and the store in it: as they were named, as they are found, or as somebody says.

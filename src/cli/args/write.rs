@@ -148,6 +148,9 @@ pub struct Init {
     /// How members are asked; `none` where no store is known [default: found in the manifest]
     #[arg(long, value_name = "STORE", value_parser = stores_and_none())]
     pub store: Option<String>,
+    /// Which StatefulSet is meant, where the file holds several [default: the first one]
+    #[arg(long, value_name = "NAME")]
+    pub set: Option<String>,
     /// The store's container [default: found in the manifest]
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
