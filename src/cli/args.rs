@@ -93,7 +93,7 @@ pub enum Command {
     /// Take back every fault in a kept sandbox, or of a run in a cluster
     #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
     Revert(Revert),
-    /// Keep a StatefulSet running on this machine
+    /// Keep StatefulSets running on this machine
     #[cfg(feature = "sandbox")]
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -145,7 +145,8 @@ pub enum Command {
 /// Experiment and manifest files.
 #[derive(Debug, Args)]
 pub struct Files {
-    /// YAML files: one Experiment, and the StatefulSet and Service that it breaks; `-` reads standard input
+    /// YAML files: one Experiment, the StatefulSet and Service that it breaks, and those beside them; `-` reads standard
+    /// input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Run the containers with the image NAME from this archive, as `docker save` or `skopeo copy` makes one, and not with
@@ -261,13 +262,13 @@ pub struct Named {
 /// `seatrial sandbox`
 #[derive(Debug, Subcommand)]
 pub enum Sandbox {
-    /// Start a StatefulSet here and keep it running
+    /// Start StatefulSets here and keep them running
     #[command(after_help = "Example:\n  seatrial sandbox up statefulset.yaml --name dev")]
     Up {
         /// The files.
         #[command(flatten)]
         files: Files,
-        /// Its name [default: the StatefulSet's]
+        /// Its name [default: that of the first StatefulSet]
         #[arg(long)]
         name: Option<String>,
     },
