@@ -99,7 +99,7 @@ impl Both {
 
     fn locate(&self, pod: &str) -> LocatedPod {
         let mut wanted = injection("located");
-        wanted.pod.name = pod.to_owned();
+        pod.clone_into(&mut wanted.pod.name);
         let found = self.fixture.runtime.block_on(Locate::pod(&self.fixture.client, &wanted));
         found.expect("init answers").expect("the pod is there")
     }

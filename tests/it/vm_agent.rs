@@ -285,49 +285,52 @@ impl Agent {
     }
 }
 
-#[test]
-fn an_agent_in_its_container_slows_a_logical_volume_down_and_has_it_fail() {
-    inside("vm_agent::an_agent_in_its_container_slows_a_logical_volume_down_and_has_it_fail", || {
-        let scene = Scene::new();
-        let before = scene.logical.table();
-        assert_eq!(before.matches(" linear ").count(), 2, "{before}");
-        let agent = scene.start_agent();
-        agent.can(&scene);
-        let syncs = scene.spec("slow", slow_syncs(), LONG);
-        let observed = scene.inject(&syncs);
-        assert!(observed.starts_with("dmDelay: volume data (device "), "{observed}");
-        for slow in scene.writer.shortest_of(3) {
-            assert!(slow >= MILLIS * 1000, "{slow} µs where {MILLIS} ms were asked for");
-        }
-        assert_eq!(scene.logical.table().matches(" delay ").count(), 2);
-        scene.revert(&syncs);
-        scene.is_clean(&before);
-        for after in scene.writer.shortest_of(3) {
-            assert!(after < MILLIS * 1000, "{after} µs after the revert");
-        }
-        // The proof is a read of the device itself, which the container may not open either.
-        let all = scene.spec(
-            "all",
-            failing(&[DiskOperation::Read, DiskOperation::Write, DiskOperation::Sync]),
-            LONG,
-        );
-        let observed = scene.inject(&all);
-        assert!(
-            observed.starts_with("dmError: ") && observed.contains("a read was answered with EIO"),
-            "{observed}"
-        );
-        eventually("both threads hear of it", SOON, || {
-            scene.writer.errors(libc::EIO).iter().all(|&errors| errors > 0).then_some(())
-        });
-        scene.revert(&all);
-        scene.is_clean(&before);
-        agent.end();
-    });
-}
-
 /// What takes a minute in an emulated machine: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn an_agent_in_its_container_slows_a_logical_volume_down_and_has_it_fail() {
+        inside(
+            "vm_agent::long::an_agent_in_its_container_slows_a_logical_volume_down_and_has_it_fail",
+            || {
+                let scene = Scene::new();
+                let before = scene.logical.table();
+                assert_eq!(before.matches(" linear ").count(), 2, "{before}");
+                let agent = scene.start_agent();
+                agent.can(&scene);
+                let syncs = scene.spec("slow", slow_syncs(), LONG);
+                let observed = scene.inject(&syncs);
+                assert!(observed.starts_with("dmDelay: volume data (device "), "{observed}");
+                for slow in scene.writer.shortest_of(3) {
+                    assert!(slow >= MILLIS * 1000, "{slow} µs where {MILLIS} ms were asked for");
+                }
+                assert_eq!(scene.logical.table().matches(" delay ").count(), 2);
+                scene.revert(&syncs);
+                scene.is_clean(&before);
+                for after in scene.writer.shortest_of(3) {
+                    assert!(after < MILLIS * 1000, "{after} µs after the revert");
+                }
+                // The proof is a read of the device itself, which the container may not open either.
+                let all = scene.spec(
+                    "all",
+                    failing(&[DiskOperation::Read, DiskOperation::Write, DiskOperation::Sync]),
+                    LONG,
+                );
+                let observed = scene.inject(&all);
+                assert!(
+                    observed.starts_with("dmError: ") && observed.contains("a read was answered with EIO"),
+                    "{observed}"
+                );
+                eventually("both threads hear of it", SOON, || {
+                    scene.writer.errors(libc::EIO).iter().all(|&errors| errors > 0).then_some(())
+                });
+                scene.revert(&all);
+                scene.is_clean(&before);
+                agent.end();
+            },
+        );
+    }
 
     #[test]
     fn what_kills_the_agents_container_leaves_guardians_who_put_the_table_back_at_the_deadline() {

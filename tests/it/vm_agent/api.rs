@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, Collected, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -192,7 +192,7 @@ async fn accept(listener: TcpListener, kept: Arc<Kept>) {
             let kept = Arc::clone(&kept);
             async move {
                 let (head, body) = request.into_parts();
-                let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
                 let query = head.uri.query().unwrap_or_default();
                 Ok::<_, Infallible>(kept.answer(&head.method, head.uri.path(), query, &body))
             }

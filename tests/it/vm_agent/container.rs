@@ -170,7 +170,7 @@ impl Drop for Container {
 
 /// What containerd tells runc.
 fn config(spec: &PodSpec, sandbox: &Sandbox, surroundings: &Surroundings<'_>, cgroup: &Path) -> Value {
-    let [wanted] = spec.containers.as_slice() else { panic!("one container is all that is made here") };
+    let [wanted] = spec.containers.as_slice() else { unreachable!("one container is all that is made here") };
     let (pod, own) = (
         spec.security_context.clone().unwrap_or_default(),
         wanted.security_context.clone().unwrap_or_default(),
@@ -218,7 +218,7 @@ fn variable(wanted: &EnvVar) -> String {
     let value = match (&wanted.value, field.map(String::as_str)) {
         (Some(value), None) => value,
         (None, Some("spec.nodeName")) => NODE,
-        _ => panic!("nobody here knows {wanted:?}"),
+        _ => unreachable!("nobody here knows {wanted:?}"),
     };
     format!("{}={value}", wanted.name)
 }

@@ -19,11 +19,11 @@ pub fn lvm(words: &str) -> String {
 
 /// A logical volume over two disks, with an ext4.
 pub struct Logical {
+    group: &'static str,
     disks: Vec<(String, NamedTempFile)>,
 }
 
-/// Its group, and its own name.
-const GROUP: &str = "it";
+/// Its own name.
 const NAME: &str = "db";
 
 impl Logical {
@@ -33,32 +33,34 @@ impl Logical {
             image.as_file().set_len(32 << 20).expect("writable");
             (must(&format!("losetup --find --show {}", image.path().display())), image)
         };
-        let logical = Self { disks: (0..2).map(disk).collect() };
+        let logical = Self { group: "it", disks: (0..2).map(disk).collect() };
+        let group = logical.group;
         let disks = logical.disks.iter().map(|(disk, _)| disk.as_str()).collect::<Vec<_>>().join(" ");
         lvm(&format!("pvcreate {disks}"));
-        lvm(&format!("vgcreate {GROUP} {disks}"));
-        lvm(&format!("lvcreate --yes --size 40m --name {NAME} {GROUP}"));
+        lvm(&format!("vgcreate {group} {disks}"));
+        lvm(&format!("lvcreate --yes --size 40m --name {NAME} {group}"));
         must(&format!("mkfs.ext4 -q -F {}", logical.device().display()));
         logical
     }
 
     /// As LVM names it.
     pub fn name(&self) -> String {
-        format!("{GROUP}/{NAME}")
+        format!("{}/{NAME}", self.group)
     }
 
     pub fn device(&self) -> PathBuf {
-        PathBuf::from(format!("/dev/mapper/{GROUP}-{NAME}"))
+        PathBuf::from(format!("/dev/mapper/{}-{NAME}", self.group))
     }
 
     pub fn table(&self) -> String {
-        must(&format!("dmsetup table {GROUP}-{NAME}"))
+        must(&format!("dmsetup table {}-{NAME}", self.group))
     }
 }
 
 impl Drop for Logical {
     fn drop(&mut self) {
-        let _ = shell(&format!("lvm vgremove --force --force --yes {GROUP} --config '{SETTINGS}'"));
+        let group = self.group;
+        let _ = shell(&format!("lvm vgremove --force --force --yes {group} --config '{SETTINGS}'"));
         for (disk, _) in &self.disks {
             let _ = shell(&format!("losetup --detach {disk}"));
         }
