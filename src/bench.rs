@@ -116,6 +116,7 @@ fn whole_journal(operations: &str) -> Vec<u8> {
         seed: 0,
         environment: String::new(),
         target: Snapshot { name: "bench".into(), replicas: 3, ..Snapshot::default() },
+        others: Vec::new(),
     };
     let line = |entry| {
         let line = Line { time: 0, entry };

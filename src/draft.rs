@@ -92,7 +92,7 @@ fn refusals(text: &str, found: &Found) -> Result<Vec<String>, String> {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let experiment = spec::experiment(&document).map_err(told)?;
-    spec::against_target(&document, &experiment, &found.facts()).map_err(told)?;
+    spec::against_target(&document, &experiment, &found.facts(), None).map_err(told)?;
     let snapshot = Snapshot {
         name: found.name.clone(),
         namespace: "default".into(),
@@ -101,7 +101,7 @@ fn refusals(text: &str, found: &Found) -> Result<Vec<String>, String> {
         pods: (found.first..found.first + found.replicas).map(|ordinal| pod(found, ordinal)).collect(),
         ..Snapshot::default()
     };
-    Ok(plan::preview(&experiment, &snapshot, None, 0).refusals)
+    Ok(plan::preview(&experiment, &snapshot, &[], None, 0).refusals)
 }
 
 /// A member as it is when all is well, on a node of its own.

@@ -7,7 +7,7 @@
 //!
 //! - nothing is broken before the steady state has held for the whole baseline,
 //! - every `Apply` that injects is followed by one that reverts, which is repeated until it is verified,
-//! - no fault leaves the voters without a possible leader unless the experiment allows it; when the target loses more
+//! - no fault leaves the voters of a StatefulSet without a possible leader unless the experiment allows it; when the target loses more
 //!   by itself meanwhile, everything is reverted,
 //! - what was not proven is told: by [`Effect::Doubt`], or as the reason of [`Effect::Ended`],
 //! - [`Effect::Finish`] comes within bounded time; nothing comes after it.
@@ -27,17 +27,18 @@ mod outbox;
 mod progress;
 mod scene;
 mod sequence;
+mod sets;
 mod state;
 mod transitions;
 
 use jiff::Timestamp;
 
 use self::faults::{Faults, Outcome};
-use self::known::Known;
 pub use self::limits::Limits;
 use self::limits::after;
 use self::outbox::Outbox;
 use self::scene::{Brief, Scene};
+use self::sets::Sets;
 use self::state::{Claims, State};
 use crate::api::Nanos;
 use crate::experiment::Experiment;
@@ -48,7 +49,7 @@ use crate::journal::entry::{Effect, Input, Phase};
 pub struct Engine {
     brief: Brief,
     now: Nanos,
-    known: Known,
+    sets: Sets,
     claims: Claims,
     outbox: Outbox,
     faults: Faults,
@@ -66,13 +67,13 @@ impl Engine {
         started_at: Timestamp,
         limits: Limits,
     ) -> Self {
-        let known = Known::new(experiment.target.store.is_some());
+        let sets = Sets::of(&experiment);
         let mut outbox = Outbox::default();
         outbox.say(Effect::Phase(Phase::Preflight));
         Self {
             brief: Brief { experiment, run, seed, started_at, limits },
             now: 0,
-            known,
+            sets,
             claims: Claims::default(),
             outbox,
             faults: Faults::default(),
@@ -91,7 +92,7 @@ impl Engine {
         self.is_only_answered = matches!(input, Input::Injection { .. } | Input::Answer { .. });
         self.hear(input);
         self.outbox.expire(self.now);
-        self.known.notice_healed(self.now, self.brief.limits.stale);
+        self.sets.notice_healed(self.now, self.brief.limits.stale);
         while self.advance() {}
         self.outbox.drain()
     }
@@ -100,7 +101,7 @@ impl Engine {
     pub fn wake_at(&self) -> Option<Nanos> {
         let limits = &self.brief.limits;
         let mut timers: Vec<Nanos> = self.outbox.timers().collect();
-        timers.extend(self.known.timers(limits.stale));
+        timers.extend(self.sets.timers(limits.stale));
         let mut outbox = Outbox::default();
         let scene = self.seen_with(&mut outbox);
         timers.extend(self.faults.timers(&scene));
@@ -135,13 +136,13 @@ impl Engine {
         let mut outbox = Outbox::default();
         let scene = self.seen_with(&mut outbox);
         match self.state {
-            State::Preflight { .. } => self.known.healthy().err(),
+            State::Preflight { .. } => self.sets.healthy().err(),
             State::Baseline { .. } => Some(match self.claims.broken() {
                 Some(broken) => format!("the steady state: {broken}"),
                 None => "the end of the baseline".into(),
             }),
             State::Faulting { .. } | State::Reverting => self.faults.waiting_for(&scene),
-            State::Recovering { .. } => self.claims.broken().or(self.known.healthy().err()),
+            State::Recovering { .. } => self.claims.broken().or(self.sets.healthy().err()),
             State::Stopping { .. } => Some("the clients to finish".into()),
             State::Settling { .. } => Some("the ledger to be read from every member".into()),
             State::Over => None,
@@ -150,14 +151,15 @@ impl Engine {
 
     fn hear(&mut self, input: &Input) {
         match input {
-            Input::Pods(snapshot) => self.known.hear_pods(snapshot),
-            Input::Members(members) => self.known.hear_members(members, self.now),
+            Input::Pods(snapshot) => self.sets.own_mut().hear_pods(snapshot),
+            Input::OtherPods(snapshot) => self.sets.hear_other(snapshot),
+            Input::Members(members) => self.sets.own_mut().hear_members(members, self.now),
             Input::Injection { name, status } => {
                 let (faults, scene) = self.split();
                 faults.hear(name, status, &scene);
             }
             Input::Unmet(unmet) => self.claims.hear(unmet, self.now),
-            Input::Conditions(steps) => self.known.hear_conditions(steps),
+            Input::Conditions(steps) => self.sets.own_mut().hear_conditions(steps),
             Input::AbortCondition(words) => self.stop(words.clone()),
             Input::Interrupted {} => self.interrupt(),
             Input::Stopped { reason } => self.stop(reason.clone()),
@@ -172,8 +174,8 @@ impl Engine {
             let (faults, mut scene) = self.split();
             faults.carry_on(&mut scene)
         };
-        for (ordinal, step) in self.faults.take_down() {
-            self.known.took_down(ordinal, &step, self.now);
+        for (set, ordinal, step) in self.faults.take_down() {
+            self.sets.took_down(&set, ordinal, &step, self.now);
         }
         self.transit() || carried == Outcome::Moved
     }
@@ -184,7 +186,8 @@ impl Engine {
             &mut self.faults,
             Scene {
                 brief: &self.brief,
-                known: &self.known,
+                sets: &self.sets,
+                known: self.sets.own(),
                 claims: &self.claims,
                 outbox: &mut self.outbox,
                 now: self.now,
@@ -194,7 +197,8 @@ impl Engine {
 
     /// What there is to see, without a way out.
     fn seen_with<'a>(&'a self, outbox: &'a mut Outbox) -> Scene<'a> {
-        Scene { brief: &self.brief, known: &self.known, claims: &self.claims, outbox, now: self.now }
+        let (brief, sets, claims) = (&self.brief, &self.sets, &self.claims);
+        Scene { brief, sets, known: sets.own(), claims, outbox, now: self.now }
     }
 
     /// Whether `wait` has passed since.

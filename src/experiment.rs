@@ -18,12 +18,14 @@ mod scalar;
 mod selection;
 mod sli;
 mod step;
+mod step_target;
 mod store;
 mod target;
 mod verdict;
 mod work;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -41,6 +43,7 @@ pub use repeat::{Every, Jitter, Repeat};
 pub use selection::{Count, OrdinalSet, Selection};
 pub use sli::{Quantile, Sli, Unit};
 pub use step::{Start, Step};
+pub use step_target::StepTarget;
 pub use store::{Auth, DatabaseName, Postgres, SecretName, SecurePort, ServerName, Store, StorePort, Tls};
 pub use target::{Group, OrdinalFrom, Pods, Selector, Target};
 pub use verdict::Verdict;
@@ -80,6 +83,35 @@ impl Experiment {
     /// Everything that a step may do, with the step.
     pub fn works(&self) -> impl Iterator<Item = (&Step, &Work)> {
         self.steps.iter().flat_map(|step| step.works().map(move |work| (step, work)))
+    }
+
+    /// The further StatefulSet that a step acts on; none where it acts on the experiment's own target.
+    pub fn other_set<'a>(&self, step: &'a Step) -> Option<&'a str> {
+        let named = step.target.as_ref()?.stateful_set.as_deref()?;
+        (self.target.stateful_set() != Some(named)).then_some(named)
+    }
+
+    /// Every further StatefulSet that steps act on.
+    pub fn other_sets(&self) -> BTreeSet<&str> {
+        self.steps.iter().filter_map(|step| self.other_set(step)).collect()
+    }
+
+    /// The container that a step's faults on processes mean; all containers where there is none.
+    pub fn container_of<'a>(&'a self, step: &'a Step) -> Option<&'a str> {
+        let own = if self.other_set(step).is_some() { None } else { self.target.container.as_deref() };
+        step.target.as_ref().and_then(|target| target.container.as_deref()).or(own)
+    }
+
+    /// What a run of it has for itself, one word for each: its target, and every further StatefulSet.
+    pub fn keys(&self) -> BTreeSet<String> {
+        self.other_sets().into_iter().map(str::to_owned).chain([self.target.key()]).collect()
+    }
+
+    /// What it breaks, for a person: its target, and every further StatefulSet.
+    pub fn breaks(&self) -> String {
+        let others = self.other_sets().into_iter().map(str::to_owned);
+        let all: Vec<String> = std::iter::once(self.target.name()).chain(others).collect();
+        all.join(" and ")
     }
 
     /// What it destroys for good, or may, one sentence for each way.

@@ -282,6 +282,11 @@ impl Action {
         matches!(self, Self::DeletePod { grace: Some(grace) } if grace.is_zero())
     }
 
+    /// Whether the node that its pod runs on goes with it, whoever else has pods there.
+    pub fn takes_the_node(&self) -> bool {
+        matches!(self, Self::Api(ApiFault::NodeDown { .. }) | Self::Host(HostFault::StopKubelet {}))
+    }
+
     /// Whether it is about packets, so that whom it hits needs an address.
     pub fn needs_an_address(&self) -> bool {
         match self {

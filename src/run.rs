@@ -7,8 +7,10 @@
 
 mod clock;
 mod hands;
+mod others;
 mod record;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 
 use self::clock::Clock;
 use self::hands::Hands;
+use self::others::Others;
 use self::record::Recorder;
 use crate::api::{Injection, Members, Nanos, Ordinal, Snapshot};
 use crate::engine::{Engine, Limits};
@@ -37,6 +40,8 @@ const GLANCE: Duration = Duration::from_millis(200);
 pub struct Platform {
     /// Pods.
     pub cluster: Arc<dyn Cluster>,
+    /// Those of the further StatefulSets that steps act on, by name.
+    pub others: BTreeMap<String, Arc<dyn Cluster>>,
     /// Injections.
     pub nodes: Arc<dyn Nodes>,
     /// Members and their data, where the experiment names a store.
@@ -103,6 +108,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     let clock = Clock::start();
     let mut pods = setup.platform.cluster.snapshots();
     let target = pods.borrow_and_update().clone();
+    let mut others = Others::follow(&setup.platform.others);
     let header = Header {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -112,6 +118,7 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
         seed: setup.seed,
         environment: setup.environment.clone(),
         target: target.clone(),
+        others: others.first.clone(),
     };
     let writer = Writer::create(&setup.journal, &header).map_err(RunError::NoJournal)?;
     let recorder = Arc::new(Recorder::new(writer, clock, &setup.experiment));
@@ -141,6 +148,9 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
     };
     course.view.observe(0, &Entry::Header(Box::new(header)));
     course.hear(&Input::Pods(target));
+    for other in std::mem::take(&mut others.first) {
+        course.hear(&Input::OtherPods(other));
+    }
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut told = Told::default();
@@ -156,12 +166,14 @@ pub async fn run(setup: Setup, mut stops: mpsc::Receiver<Stop>, view: Live) -> R
             Some(injection) = statuses.recv() => status(&setup.run, injection),
             changed = pods.changed() => {
                 if changed.is_err() {
-                    course.view.finish();
-                    course.recorder.sync();
-                    return Err(RunError::Gone);
+                    return Err(course.lost());
                 }
                 Some(Input::Pods(pods.borrow_and_update().clone()))
             }
+            Some(changed) = others.changed() => match changed {
+                Some(snapshot) => Some(Input::OtherPods(snapshot)),
+                None => return Err(course.lost()),
+            },
             Some(now) = next(&mut volumes) => Some(Input::Volumes(now)),
             Some(member) = absent(&mut disks) => Some(Input::Disks { member, measured: None }),
             Some(round) = next(&mut members) => Some(Input::Members(round)),
@@ -246,6 +258,13 @@ impl Course {
         if let Err(error) = self.recorder.entry(line) {
             self.broken.get_or_insert(error);
         }
+    }
+
+    /// The platform is gone: nothing more can be done or heard.
+    fn lost(&mut self) -> RunError {
+        self.view.finish();
+        self.recorder.sync();
+        RunError::Gone
     }
 
     /// Looks at the budgets and draws.

@@ -5,7 +5,7 @@
 //! - A run is done once. A runner that finds the journal of an earlier process takes back every Injection, ends that
 //!   journal with the reason and judges it: at least Aborted, never a Pass.
 //! - It stops, and takes everything back first, when the Experiment is deleted or has the annotation
-//!   `seatrial.dev/abort`, when its StatefulSet is deleted, when a Halt exists, and on SIGTERM.
+//!   `seatrial.dev/abort`, when a StatefulSet that it acts on is deleted, when a Halt exists, and on SIGTERM.
 //! - Standard output carries the journal's lines, each of which begins with `{`; everything else goes to standard error.
 //! - Secrets are read from files, once, at the beginning; their content is written nowhere.
 //! - The verdict in the status is that of `seatrial judge` for the journal that is kept.
@@ -26,6 +26,7 @@ mod status;
 mod stops;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +34,10 @@ use std::time::Duration;
 use kube::{Api, ResourceExt};
 use tokio::sync::watch;
 
+use self::preflight::NeedsAgents;
 use self::status::{Reporter, Standing};
 use crate::engine::Limits;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Group};
 use crate::platform::PlatformError;
 use crate::platform::kubernetes::access::{self, Access, AccessError};
 use crate::platform::kubernetes::api_faults::Site;
@@ -127,6 +129,7 @@ impl Course {
             client: access.client.clone(),
             namespace: options.namespace.clone(),
             set: experiment.target.stateful_set().map(str::to_owned),
+            others: experiment.other_sets().into_iter().map(str::to_owned).collect(),
             allow_quorum_loss: experiment.guards.allow_quorum_loss,
             own_pod: Some(options.run.clone()),
             owner: keep::owner(object),
@@ -161,42 +164,23 @@ impl Course {
         let Self { access, object, options, .. } = self;
         let seed = seed(object);
         let environment = format!("Kubernetes {}, namespace {}", access.version, options.namespace);
-        let stops = stops::listen(&access.client, object, experiment.target.stateful_set(), options);
-        let cluster = match Cluster::follow(
-            &access.client,
-            &options.namespace,
-            &experiment.target.group,
-            Some(&options.run),
-        )
-        .await
-        {
+        let broken: Vec<&str> =
+            experiment.target.stateful_set().into_iter().chain(experiment.other_sets()).collect();
+        let stops = stops::listen(&access.client, object, &broken, options);
+        let cluster = match self.follow(&experiment.target.group).await? {
             Ok(cluster) => cluster,
-            Err(FollowError::Platform(error)) => return Err(error.into()),
-            Err(
-                error @ (FollowError::Absent { .. }
-                | FollowError::NoPods { .. }
-                | FollowError::Selector { .. }),
-            ) => {
-                let reason = error.to_string();
+            Err(reason) => {
                 return Ok(preflight::refuse(experiment, options, seed, environment, None, &reason)?);
             }
         };
         let snapshots = crate::platform::Cluster::snapshots(&cluster);
         let first = snapshots.borrow().clone();
-        let needs = preflight::needs(&experiment, &object.spec.written, &cluster);
-        let needs = match needs {
-            Ok(faults) => preflight::fits(&access.client, &options.namespace, &experiment, &first)
-                .await
-                .map(|()| faults),
-            Err(reason) => Err(reason),
+        let others = match self.prepare(&experiment, &cluster).await? {
+            Ok(others) => others,
+            Err(reason) => {
+                return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
+            }
         };
-        let needs = match needs {
-            Ok(faults) => preflight::agents(&access.client, faults.as_ref(), snapshots.clone()).await,
-            Err(reason) => Err(reason),
-        };
-        if let Err(reason) = needs {
-            return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
-        }
         let service = experiment.target.service.as_deref().unwrap_or(cluster.service());
         let ways = Arc::new(Ways::new(&access.client, &options.namespace, service, snapshots));
         let named = experiment.target.store.as_ref();
@@ -210,7 +194,9 @@ impl Course {
         if let Err(reason) = crate::run::lets_in(&experiment, store.as_deref(), &first).await {
             return Ok(preflight::refuse(experiment, options, seed, environment, Some(first), &reason)?);
         }
-        let platform = Platform { cluster: Arc::new(cluster), nodes: Arc::new(injections.clone()), store };
+        let others = others.into_iter().map(|(name, other)| (name, Arc::new(other) as Arc<_>)).collect();
+        let nodes = Arc::new(injections.clone());
+        let platform = Platform { cluster: Arc::new(cluster), others, nodes, store };
         let view = Live::new(&experiment.name, Style::Quiet);
         let setup = Setup {
             experiment,
@@ -231,6 +217,56 @@ impl Course {
             Err(RunError::Platform(error)) => Err(error.into()),
             Err(RunError::NoJournal(error)) => Err(error.into()),
         }
+    }
+}
+
+impl Course {
+    /// Follows what the run acts on, or says why there is nothing to follow.
+    async fn follow(&self, group: &Group) -> Result<Result<Cluster, String>, RunnerError> {
+        let Options { namespace, run, .. } = &self.options;
+        match Cluster::follow(&self.access.client, namespace, group, Some(run)).await {
+            Ok(cluster) => Ok(Ok(cluster)),
+            Err(FollowError::Platform(error)) => Err(error.into()),
+            Err(
+                error @ (FollowError::Absent { .. }
+                | FollowError::NoPods { .. }
+                | FollowError::Selector { .. }),
+            ) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// Makes sure that everything is there that the experiment names, and follows the further StatefulSets that its steps act
+    /// on; or says what is missing.
+    async fn prepare(
+        &self,
+        experiment: &Experiment,
+        target: &Cluster,
+    ) -> Result<Result<BTreeMap<String, Cluster>, String>, RunnerError> {
+        let (client, namespace) = (&self.access.client, &self.options.namespace);
+        let others = Cluster::others_of(client, namespace, experiment).await?;
+        let written = &self.object.spec.written;
+        if let Err(reason) = preflight::fits_sets(experiment, written, target.facts(), &others) {
+            return Ok(Err(reason));
+        }
+        let mut clusters = BTreeMap::new();
+        for name in experiment.other_sets() {
+            match self.follow(&Group::StatefulSet(name.to_owned())).await? {
+                Ok(cluster) => drop(clusters.insert(name.to_owned(), cluster)),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
+        let snapshots = crate::platform::Cluster::snapshots;
+        let shown = |cluster: &Cluster| snapshots(cluster).borrow().clone();
+        let others: Vec<_> = clusters.values().map(shown).collect();
+        if let Err(reason) = preflight::fits(client, namespace, experiment, &shown(target), &others).await {
+            return Ok(Err(reason));
+        }
+        let all = clusters.iter().map(|(name, cluster)| (Some(name.as_str()), cluster));
+        let needs: Vec<_> = std::iter::once((None, target))
+            .chain(all)
+            .filter_map(|(set, cluster)| NeedsAgents::of(experiment, set, snapshots(cluster)))
+            .collect();
+        Ok(preflight::agents(client, &needs).await.map(|()| clusters))
     }
 }
 

@@ -143,14 +143,16 @@ pub struct TargetFacts {
     pub claims: Vec<String>,
 }
 
-/// Checks an experiment against the StatefulSet that it will meet.
+/// Checks an experiment against the StatefulSet that it will meet, and against all others that are there with it, where
+/// those are known: steps may act on one of them.
 pub fn against_target(
     document: &Document,
     experiment: &Experiment,
     target: &TargetFacts,
+    others: Option<&[TargetFacts]>,
 ) -> Result<(), Vec<Problem>> {
     let tree = tree_of(document).map_err(|problem| vec![problem])?;
-    against(document, &tree, experiment, target)
+    against(document, &tree, experiment, target, others)
 }
 
 fn against(
@@ -158,8 +160,9 @@ fn against(
     tree: &Node,
     experiment: &Experiment,
     target: &TargetFacts,
+    others: Option<&[TargetFacts]>,
 ) -> Result<(), Vec<Problem>> {
-    let problems = told(document, tree, rules::against_target(experiment, target));
+    let problems = told(document, tree, rules::against_target(experiment, target, others));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 

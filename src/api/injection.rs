@@ -65,6 +65,15 @@ pub struct PodRef {
     pub node: String,
 }
 
+impl PodRef {
+    /// The StatefulSet that it belongs to, or the group of pods by the beginning of its name.
+    pub fn set(&self) -> &str {
+        let of_pod = || self.name.strip_suffix(&self.ordinal.to_string())?.strip_suffix('-');
+        // What has no UID is the StatefulSet itself.
+        if self.uid.is_empty() { &self.name } else { of_pod().unwrap_or(&self.name) }
+    }
+}
+
 /// Whether a fault shall be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Desired {

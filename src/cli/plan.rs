@@ -47,7 +47,8 @@ pub(super) fn plan(args: &args::Plan) -> Exit {
         return exit;
     };
     console::warnings(&warnings);
-    let plan = crate::plan::preview(&experiment, &target(&accepted.set), None, args.seed);
+    let others: Vec<_> = accepted.others.iter().map(target).collect();
+    let plan = crate::plan::preview(&experiment, &target(&accepted.set), &others, None, args.seed);
     if let Err(exit) = console::formatted(&plan, args.output) {
         return exit;
     }

@@ -75,9 +75,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
         let sets: Vec<&SetSpec> = known.sets().collect();
         let Scene { experiment, given, warnings, .. } = scene::experiment(&args.files, &sets)?;
         refuse_what_needs_a_filesystem(&experiment, known.claims)?;
-        if let Some(target) = scene::target(&experiment, &sets) {
-            torn::refuse_there(&experiment, target, &known.options.forgetful)?;
-        }
+        torn::refuse_there(&experiment, &sets, &known.options.forgetful)?;
         if !args.quiet {
             console::warnings(&warnings);
         }
@@ -93,7 +91,7 @@ fn prepare(args: &args::Run) -> Result<(Experiment, Given, Sandbox), Exit> {
         return Err(exit);
     };
     refuse_what_needs_a_filesystem(&experiment, ClaimKind::here())?;
-    let forgetful = torn::claims(&experiment, &accepted.set)?;
+    let forgetful = torn::claims(&experiment, &accepted.sets().collect::<Vec<_>>())?;
     if !args.quiet {
         console::warnings(&warnings);
         scene::tell_notes(&accepted);
@@ -165,9 +163,12 @@ fn experiment_in(
         let set = experiment.target.name();
         let client = Client::connect_to(sandbox.dir(), &set).await.map_err(|error| error.to_string())?;
         let client = Arc::new(client);
-        if let Err(why) = beside::ready(sandbox.dir(), &set, args.quiet).await {
-            return Ok(Err(why));
-        }
+        let mut others = match beside::ready(sandbox.dir(), &set, args.quiet).await {
+            Ok(others) => others,
+            Err(why) => return Ok(Err(why)),
+        };
+        let acted_on = experiment.other_sets();
+        others.retain(|name, _| acted_on.contains(name.as_str()));
         let named = experiment.target.store.as_ref();
         let opened =
             named.map(|named| store::open(named, Arc::clone(&client) as _, &sandbox.dir().secrets()));
@@ -179,7 +180,7 @@ fn experiment_in(
         if let Err(why) = crate::run::lets_in(&experiment, store.as_deref(), &target).await {
             return Ok(Err(why));
         }
-        let platform = Platform { cluster: Arc::clone(&client) as _, nodes: client, store };
+        let platform = Platform { cluster: Arc::clone(&client) as _, others, nodes: client, store };
         let setup = Setup {
             experiment,
             run: name,

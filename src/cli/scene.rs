@@ -80,7 +80,9 @@ pub fn target<'a>(experiment: &Experiment, sets: &[&'a SetSpec]) -> Option<&'a S
 fn against(document: &Document, experiment: &Experiment, sets: &[&SetSpec]) -> Result<(), Vec<Problem>> {
     let Some(any) = sets.first() else { return Ok(()) };
     let fits = if let Some(set) = target(experiment, sets) {
-        spec::against_target(document, experiment, &facts(set))
+        let others: Vec<_> =
+            sets.iter().filter(|other| other.name != set.name).map(|other| facts(other)).collect();
+        spec::against_target(document, experiment, &facts(set), Some(&others))
     } else {
         let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
         spec::against_names(document, experiment, &names)

@@ -18,10 +18,10 @@ use super::agents::{self, Wanted};
 use super::context::Context;
 use super::identity::Identity;
 use super::status::{Aspect, Update};
-use super::target::{self, Holder};
+use super::target::{self, Held};
 use super::trouble::{Answer, Doing, Trouble};
 use super::{SOON, follow, rights, runner_pod, validate};
-use crate::experiment::{Experiment as Valid, Group, Selection, Step, Store, Work};
+use crate::experiment::{Experiment as Valid, Group, Selection, Store, Work};
 use crate::fault::Fault;
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
 use crate::spec;
@@ -110,20 +110,18 @@ async fn prepare(
     if let Some(message) = halted(context).await? {
         return Ok(Err(Obstacle::Refused("Halted", message)));
     }
-    if let Some(name) = valid.target.stateful_set()
-        && let Err(obstacle) = fits_set(context, experiment, identity, &valid, name, now).await?
-    {
+    if let Err(obstacle) = fits_sets(context, experiment, identity, &valid, now).await? {
         return Ok(Err(obstacle));
     }
-    let target = valid.target.key();
-    if let Some(first) = ahead(context, experiment, identity, &target) {
+    let targets = valid.keys();
+    if let Some((first, target)) = ahead(context, experiment, identity, &targets) {
         let message =
             format!("{target} is being broken; Experiment {first} waits for it too, and for longer");
         return Ok(Err(Obstacle::Waiting(TAKEN, message)));
     }
-    Ok(match target::take(&context.client, identity, &target).await? {
-        Holder::Us => Ok(valid),
-        Holder::Other { run, experiment } => Err(Obstacle::Waiting(
+    Ok(match target::take(&context.client, identity, &targets).await? {
+        None => Ok(valid),
+        Some(Held { target, run, experiment }) => Err(Obstacle::Waiting(
             TAKEN,
             format!(
                 "{target} is being broken by Experiment {experiment} (run {run}); this one begins when that one has ended"
@@ -132,45 +130,72 @@ async fn prepare(
     })
 }
 
-/// Whether the StatefulSet is there and has what the Experiment names.
-async fn fits_set(
+/// Whether the StatefulSets are there and have what the Experiment names.
+async fn fits_sets(
     context: &Context,
     experiment: &Experiment,
     identity: &Identity,
     valid: &Valid,
-    name: &str,
     now: Timestamp,
 ) -> Result<Result<(), Obstacle>, Trouble> {
-    let Some(set) = stateful_set(context, identity, name).await? else {
-        let message = format!("there is no StatefulSet {name} in namespace {}", identity.namespace);
-        let age =
-            experiment.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
-        return Ok(Err(if age < PATIENCE {
-            Obstacle::Waiting("NoTarget", message)
-        } else {
-            Obstacle::Refused("NoTarget", message)
-        }));
+    let age = experiment.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
+    let absent = |name: &str| format!("there is no StatefulSet {name} in namespace {}", identity.namespace);
+    let own = match valid.target.stateful_set() {
+        Some(name) => match stateful_set(context, identity, name).await? {
+            Some(set) => Some(facts(&set)),
+            None if age < PATIENCE => return Ok(Err(Obstacle::Waiting("NoTarget", absent(name)))),
+            None => return Ok(Err(Obstacle::Refused("NoTarget", absent(name)))),
+        },
+        None => None,
     };
-    if let Err(problems) = validate::fits(experiment, valid, &facts(&set)) {
+    let others = other_sets(context, identity, valid).await?;
+    let missing = valid.other_sets().into_iter().find(|name| others.iter().all(|other| other.name != *name));
+    if let Some(missing) = missing.filter(|_| age < PATIENCE) {
+        return Ok(Err(Obstacle::Waiting("NoTarget", absent(missing))));
+    }
+    if let Some(own) = own
+        && let Err(problems) = validate::fits(experiment, valid, &own, &others)
+    {
         return Ok(Err(Obstacle::Refused("DoesNotFitTarget", problems)));
     }
     Ok(Ok(()))
 }
 
-/// Who waits for the same target and was there before: the oldest is served first.
-fn ahead(context: &Context, experiment: &Experiment, identity: &Identity, target: &str) -> Option<String> {
+/// The StatefulSets that there are beside the target, where a step acts on one.
+async fn other_sets(
+    context: &Context,
+    identity: &Identity,
+    valid: &Valid,
+) -> Result<Vec<spec::TargetFacts>, Trouble> {
+    if valid.other_sets().is_empty() {
+        return Ok(Vec::new());
+    }
+    let sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let all = sets.list(&ListParams::default()).await.doing("list StatefulSets")?;
+    let others = all.items.iter().filter(|set| Some(set.name_any().as_str()) != valid.target.stateful_set());
+    Ok(others.map(facts).collect())
+}
+
+/// Who waits for one of the same targets and was there before, and for which: the oldest is served first.
+fn ahead(
+    context: &Context,
+    experiment: &Experiment,
+    identity: &Identity,
+    targets: &BTreeSet<String>,
+) -> Option<(String, String)> {
     let place = |of: &Experiment| (of.creation_timestamp().map(|time| time.0), of.name_any());
     let waits = |other: &Experiment| {
         let is_waiting = other.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Waiting));
         is_waiting && Aspect::Running.find(other).is_some_and(|condition| condition.reason == TAKEN)
     };
+    let shared = |other: &Experiment| follow::targets(other).intersection(targets).next().cloned();
     let before = context.experiments.find(|other| {
         other.namespace().as_deref() == Some(&identity.namespace)
             && waits(other)
             && place(other) < place(experiment)
-            && follow::target_name(other).as_deref() == Some(target)
+            && shared(other).is_some()
     })?;
-    Some(before.name_any())
+    Some((before.name_any(), shared(&before)?))
 }
 
 /// Makes what the runner needs, and the runner.
@@ -192,28 +217,26 @@ async fn start(
         .write(&context.client, experiment)
         .await?;
     create_runner(context, identity, valid).await?;
-    let target = &valid.target.key();
     let note = format!("{message} in namespace {}", identity.namespace);
-    context.news.of_both(experiment, identity, target, EventType::Normal, "Started", &note).await;
+    context.news.of_all(experiment, identity, &valid.keys(), EventType::Normal, "Started", &note).await;
     Ok(Action::requeue(SOON))
 }
 
 /// Makes the runner's pod where it is missing.
 pub async fn create_runner(context: &Context, identity: &Identity, valid: &Valid) -> Result<(), Trouble> {
-    let members = match &valid.target.group {
-        Group::StatefulSet(name) => {
-            let set = stateful_set(context, identity, name).await?;
-            set.and_then(|set| set.spec).map(|spec| spec.selector)
-        }
-        Group::Pods(pods) => Some(LabelSelector {
-            match_labels: Some(pods.selector.match_labels.clone()),
-            ..LabelSelector::default()
-        }),
-    };
+    let mut members = Vec::new();
+    if let Group::Pods(pods) = &valid.target.group {
+        let match_labels = Some(pods.selector.match_labels.clone());
+        members.push(LabelSelector { match_labels, ..LabelSelector::default() });
+    }
+    for name in valid.target.stateful_set().into_iter().chain(valid.other_sets()) {
+        let set = stateful_set(context, identity, name).await?;
+        members.extend(set.and_then(|set| set.spec).map(|spec| spec.selector));
+    }
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
     let secrets = valid.target.store.as_ref().map(Store::secrets).unwrap_or_default();
     let doomed = pods_of_lost_nodes(valid);
-    let pod = runner_pod::runner_pod(identity, &context.image, members.as_ref(), &doomed, &secrets);
+    let pod = runner_pod::runner_pod(identity, &context.image, &members, &doomed, &secrets);
     match pods.create(&PostParams::default(), &pod).await {
         Err(error) if !error.is_there() => Err(error).doing("create the runner's pod"),
         Ok(_) | Err(_) => Ok(()),
@@ -223,18 +246,19 @@ pub async fn create_runner(context: &Context, identity: &Identity, valid: &Valid
 /// The members of a StatefulSet whose nodes the run names to take away, by their pods' names. Who leads by then, or is
 /// chosen by the seed, is not known yet.
 fn pods_of_lost_nodes(valid: &Valid) -> BTreeSet<String> {
-    let Group::StatefulSet(set) = &valid.target.group else {
-        return BTreeSet::new();
-    };
-    let takes_a_node = |work: &&Work| matches!(work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
-    let chosen = valid.steps.iter().flat_map(Step::works).filter(takes_a_node).filter_map(Work::selection);
+    let takes_a_node = |work: &Work| matches!(work, Work::Fault(Fault::NodeDown(_) | Fault::KubeletStop(_)));
+    let chosen = valid.works().filter(|(_, work)| takes_a_node(work));
     chosen
-        .filter_map(|selection| match selection {
-            Selection::Ordinals(ordinals) => Some(ordinals.iter()),
-            Selection::Role { .. } | Selection::Count(_) => None,
+        .filter_map(|(step, work)| {
+            let set = valid.other_set(step).or(valid.target.stateful_set())?;
+            match work.selection()? {
+                Selection::Ordinals(ordinals) => {
+                    Some(ordinals.iter().map(move |ordinal| format!("{set}-{ordinal}")))
+                }
+                Selection::Role { .. } | Selection::Count(_) => None,
+            }
         })
         .flatten()
-        .map(|ordinal| format!("{set}-{ordinal}"))
         .collect()
 }
 

@@ -68,8 +68,9 @@ pub async fn finish(
         Some(said) => format!("{message}: {said}"),
         None => message,
     };
-    if let Some(target) = follow::target_name(experiment) {
-        context.news.of_both(experiment, identity, &target, kind, "Judged", &note).await;
+    let targets = follow::targets(experiment);
+    if !targets.is_empty() {
+        context.news.of_all(experiment, identity, &targets, kind, "Judged", &note).await;
     }
     Ok(Action::await_change())
 }

@@ -1,5 +1,6 @@
 //! Looks after an Experiment whose runner was started: lets it be while it lives, and takes over when it is gone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -207,9 +208,9 @@ async fn never_ran(context: &Context, experiment: &Experiment, identity: &Identi
     Ok(injections.list_metadata(&ours).await.doing("look for the run's Injections")?.items.is_empty())
 }
 
-/// The target of a valid Experiment, in one word.
-pub fn target_name(experiment: &Experiment) -> Option<String> {
-    Some(validate::read(experiment).ok()?.target.key())
+/// What a valid Experiment has for itself while it runs, one word for each; nothing of one that is not valid.
+pub fn targets(experiment: &Experiment) -> BTreeSet<String> {
+    validate::read(experiment).map(|valid| valid.keys()).unwrap_or_default()
 }
 
 /// The node of a pod, if it is on one.

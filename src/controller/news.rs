@@ -1,5 +1,7 @@
 //! Events: what people see with `kubectl describe`, on the Experiment and on its target.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -30,8 +32,23 @@ impl News {
         self.tell(&experiment.object_ref(&()), None, kind, reason, note).await;
     }
 
-    /// On the Experiment and on the StatefulSet that it breaks.
-    pub async fn of_both(
+    /// On the Experiment and on every StatefulSet that it breaks.
+    pub async fn of_all(
+        &self,
+        experiment: &Experiment,
+        identity: &Identity,
+        targets: &BTreeSet<String>,
+        kind: EventType,
+        reason: &str,
+        note: &str,
+    ) {
+        self.of_experiment(experiment, kind, reason, note).await;
+        for target in targets {
+            self.of_set(experiment, identity, target, kind, reason, note).await;
+        }
+    }
+
+    async fn of_set(
         &self,
         experiment: &Experiment,
         identity: &Identity,
@@ -40,7 +57,6 @@ impl News {
         reason: &str,
         note: &str,
     ) {
-        self.of_experiment(experiment, kind, reason, note).await;
         // `kubectl describe` shows the events of this very object, by its UID. Pods by selector have no such object.
         let sets: Api<StatefulSet> = Api::namespaced(self.client.clone(), &identity.namespace);
         let Ok(Some(set)) = sets.get_metadata_opt(target).await else {

@@ -40,12 +40,12 @@ pub const SECRETS_FOLDER: &str = "/secrets";
 /// The permissions of their files: they belong to root and to the pod's group.
 const SECRET_MODE: i32 = 0o440;
 
-/// The runner of one run, with the Secrets that its Experiment names. `members` selects the target's pods, where that is
-/// known; `doomed` are the pods whose nodes the run takes away for certain.
+/// The runner of one run, with the Secrets that its Experiment names. `members` select the pods that the run acts on, as far as
+/// that is known; `doomed` are the pods whose nodes the run takes away for certain.
 pub fn runner_pod(
     identity: &Identity,
     image: &Image,
-    members: Option<&LabelSelector>,
+    members: &[LabelSelector],
     doomed: &BTreeSet<String>,
     secrets: &BTreeSet<&SecretName>,
 ) -> Pod {
@@ -120,12 +120,14 @@ fn shown(index: usize, secret: &SecretName) -> (Value, Value) {
 
 /// Prefers nodes without the target's pods, and never takes one that the run itself takes away: a fault on a node must not
 /// hit the one who watches it. Pods of a StatefulSet carry their name as a label.
-fn away_from(selector: Option<&LabelSelector>, doomed: &BTreeSet<String>) -> serde_json::Value {
+fn away_from(members: &[LabelSelector], doomed: &BTreeSet<String>) -> serde_json::Value {
     let term =
         |selector: Value| json!({ "topologyKey": "kubernetes.io/hostname", "labelSelector": selector });
-    let mut affinity = json!({ "preferredDuringSchedulingIgnoredDuringExecution": [
-        { "weight": 100, "podAffinityTerm": term(json!(selector)) },
-    ] });
+    let preferred: Vec<Value> = members
+        .iter()
+        .map(|selector| json!({ "weight": 100, "podAffinityTerm": term(json!(selector)) }))
+        .collect();
+    let mut affinity = json!({ "preferredDuringSchedulingIgnoredDuringExecution": preferred });
     if !doomed.is_empty() {
         let named = json!({ "key": POD_NAME_LABEL, "operator": "In", "values": doomed });
         affinity["requiredDuringSchedulingIgnoredDuringExecution"] =
@@ -148,7 +150,7 @@ mod tests {
         let image = Image { name: "i".into(), pull_policy: "Never".into() };
         let secrets: Vec<SecretName> =
             secrets.iter().map(|name| SecretName::try_from((*name).to_owned()).expect("a name")).collect();
-        let pod = runner_pod(&identity, &image, None, &doomed(&["db-1"]), &secrets.iter().collect());
+        let pod = runner_pod(&identity, &image, &[], &doomed(&["db-1"]), &secrets.iter().collect());
         serde_json::to_value(pod).expect("a pod is JSON")
     }
 
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn it_never_runs_where_the_run_takes_the_node_away() {
         let required = |doomed| {
-            let affinity = away_from(None, &doomed);
+            let affinity = away_from(&[], &doomed);
             affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].clone()
         };
         assert_eq!(

@@ -1,8 +1,10 @@
-//! One run per target at a time: a Lease that its run holds from before the runner starts until nothing of the run is
-//! left.
+//! One run at a time per target, and per further StatefulSet that a run acts on: a Lease that its run holds from before the
+//! runner starts until nothing of the run is left.
 //!
 //! It is not renewed. Whether its holder still counts is asked of the holder's Experiment, runner and Injections, so
 //! that a controller that was away for an hour neither loses a Lease nor leaves one behind.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -22,32 +24,67 @@ const EXPERIMENT_ANNOTATION: &str = "seatrial.dev/experiment";
 /// Which one of that name.
 const UID_ANNOTATION: &str = "seatrial.dev/experiment-uid";
 
-/// Who has a target.
+/// A target that another run has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// The run that asked.
-    Us,
-    /// Another one.
-    Other {
-        /// Its run.
-        run: String,
-        /// Its Experiment.
-        experiment: String,
-    },
+pub struct Held {
+    /// The target.
+    pub target: String,
+    /// That run.
+    pub run: String,
+    /// Its Experiment.
+    pub experiment: String,
 }
 
 fn lease_name(target: &str) -> String {
     format!("seatrial-target-{target}")
 }
 
+/// Takes the Leases of all these targets for a run, or none of them and says who has one: a run that waits for one target
+/// keeps nobody from another. They are taken in order, so that of two runs which want the same ones the first gets all.
+pub async fn take(
+    client: &Client,
+    identity: &Identity,
+    targets: &BTreeSet<String>,
+) -> Result<Option<Held>, Trouble> {
+    let held = take_in_order(client, identity, targets).await?;
+    if held.is_some() && targets.len() > 1 {
+        release(client, identity).await?;
+    }
+    Ok(held)
+}
+
+async fn take_in_order(
+    client: &Client,
+    identity: &Identity,
+    targets: &BTreeSet<String>,
+) -> Result<Option<Held>, Trouble> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
+    // Looked at before any is taken: one that is taken and given back is news to everybody who waits.
+    for target in targets.iter().filter(|_| targets.len() > 1) {
+        let found = leases.get_opt(&lease_name(target)).await.doing("read the Lease of a target")?;
+        let others = found.filter(|found| held_by(found) != identity.run);
+        if let Some(others) = others
+            && !is_left_over(client, &others).await?
+        {
+            return Ok(Some(held(target, &others)));
+        }
+    }
+    for target in targets {
+        if let Some(held) = take_one(client, identity, target).await? {
+            return Ok(Some(held));
+        }
+    }
+    Ok(None)
+}
+
 /// Takes the Lease of `target` for a run, or says who has it.
-pub async fn take(client: &Client, identity: &Identity, target: &str) -> Result<Holder, Trouble> {
+async fn take_one(client: &Client, identity: &Identity, target: &str) -> Result<Option<Held>, Trouble> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
     // A holder that is found to be over is removed, and then there is one more try. Losing that one too means that a
     // third run was faster.
     for _ in 0..2 {
         match leases.create(&PostParams::default(), &ours(identity, target)).await {
-            Ok(_) => return Ok(Holder::Us),
+            Ok(_) => return Ok(None),
             Err(error) if error.is_there() => {}
             Err(error) => return Err(error).doing("take the Lease of the target"),
         }
@@ -56,15 +93,15 @@ pub async fn take(client: &Client, identity: &Identity, target: &str) -> Result<
             continue;
         };
         if held_by(&found) == identity.run {
-            return Ok(Holder::Us);
+            return Ok(None);
         }
         if !is_left_over(client, &found).await? {
-            let experiment = found.annotations().get(EXPERIMENT_ANNOTATION).cloned().unwrap_or_default();
-            return Ok(Holder::Other { run: held_by(&found), experiment });
+            return Ok(Some(held(target, &found)));
         }
         remove(&leases, &found).await?;
     }
-    Ok(Holder::Other { run: "another run".into(), experiment: "that was faster".into() })
+    let (run, experiment) = ("another run".into(), "that was faster".into());
+    Ok(Some(Held { target: target.into(), run, experiment }))
 }
 
 /// Gives back every Lease that the run holds.
@@ -154,6 +191,11 @@ async fn remove(leases: &Api<Lease>, lease: &Lease) -> Result<(), Trouble> {
         }
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+fn held(target: &str, lease: &Lease) -> Held {
+    let experiment = lease.annotations().get(EXPERIMENT_ANNOTATION).cloned().unwrap_or_default();
+    Held { target: target.into(), run: held_by(lease), experiment }
 }
 
 fn held_by(lease: &Lease) -> String {

@@ -10,9 +10,14 @@ pub fn read(written: &Experiment) -> Result<Valid, String> {
     spec::resource::experiment(name(written), &written.spec.written).map_err(|problems| message(&problems))
 }
 
-/// Checks it against the StatefulSet that it will meet.
-pub fn fits(written: &Experiment, valid: &Valid, target: &spec::TargetFacts) -> Result<(), String> {
-    spec::resource::against_target(name(written), &written.spec.written, valid, target)
+/// Checks it against the StatefulSet that it will meet, and those beside it.
+pub fn fits(
+    written: &Experiment,
+    valid: &Valid,
+    target: &spec::TargetFacts,
+    others: &[spec::TargetFacts],
+) -> Result<(), String> {
+    spec::resource::against_target(name(written), &written.spec.written, valid, target, others)
         .map_err(|problems| message(&problems))
 }
 

@@ -1,6 +1,9 @@
 //! Decides one occurrence on what is known right now.
 
-use super::scene::Scene;
+use std::collections::BTreeMap;
+
+use super::scene::Brief;
+use super::sets::{Sets, Which};
 use crate::api::{Pod, PodPhase};
 use crate::experiment::{Step, Work};
 use crate::fault::{Damage, Resolved};
@@ -18,15 +21,23 @@ pub(super) enum Obstacle {
     Refused(String),
 }
 
-/// Whom the occurrence hits now, with everything that it `held` meanwhile; or what is in the way.
-pub(super) fn decide(
+/// Who is hit, and what each StatefulSet of the run loses by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) resolved: Resolved,
+    pub(super) losses: BTreeMap<Which, Damage>,
+}
+
+/// Whom the occurrence hits now, with everything that is `held` in each set meanwhile; or what is in the way.
+pub(super) fn decide<'a>(
     step: &Step,
     work: &Work,
     occurrence: u32,
-    held: &[&Damage],
-    scene: &Scene<'_>,
-) -> Result<Resolved, Obstacle> {
-    let (brief, known) = (scene.brief, scene.known);
+    held: impl Fn(&Which) -> Vec<&'a Damage>,
+    (brief, sets): (&Brief, &Sets),
+) -> Result<Decision, Obstacle> {
+    let which = brief.which(step);
+    let known = sets.get(&which);
     let mut choice = Choice::new(known.view(), brief.seed, &step.name, occurrence);
     let resolved = work.resolve(&mut choice).map_err(Obstacle::Undecided)?;
     for (&ordinal, action) in &resolved.hits {
@@ -42,13 +53,16 @@ pub(super) fn decide(
         }
     }
     let asked = Asked::of(&brief.experiment.guards, step, work);
-    let ruling = known.standing().judge(held, &resolved.damage, asked);
-    if !ruling.holds {
-        return Err(if ruling.would_hold_if_all_were_up {
-            Obstacle::Endangers(ruling.refusal())
-        } else {
-            Obstacle::Refused(ruling.refusal())
-        });
+    let losses = sets.losses(&which, &resolved);
+    for (which, damage) in &losses {
+        let ruling = sets.get(which).standing().judge(&held(which), damage, asked);
+        if !ruling.holds {
+            return Err(if ruling.would_hold_if_all_were_up {
+                Obstacle::Endangers(ruling.refusal())
+            } else {
+                Obstacle::Refused(ruling.refusal())
+            });
+        }
     }
-    Ok(resolved)
+    Ok(Decision { resolved, losses })
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::hit::Arming;
 use super::limits::after;
 use super::scene::Scene;
+use super::sets::Which;
 use crate::api::{Nanos, Ordinal, PodPhase};
 use crate::journal::entry::Effect;
 
 /// The deletion of one ordinal's pods.
 #[derive(Debug)]
 pub(super) struct Deletion {
+    set: Which,
     ordinal: Ordinal,
     pod: String,
     grace: Option<Duration>,
@@ -39,6 +41,7 @@ enum Seen {
 impl Deletion {
     /// Asks for the deletion of the pod that is there.
     pub(super) fn start(
+        set: Which,
         ordinal: Ordinal,
         grace: Option<Duration>,
         follow: bool,
@@ -46,6 +49,7 @@ impl Deletion {
     ) -> Option<Self> {
         let pod = scene.known.pod(ordinal)?;
         let mut deletion = Self {
+            set,
             ordinal,
             pod: pod.name.clone(),
             grace,
@@ -62,7 +66,7 @@ impl Deletion {
     }
 
     fn ask(&mut self, scene: &mut Scene<'_>) {
-        let effect = Effect::DeletePod { ordinal: self.ordinal, grace: self.grace };
+        let effect = Effect::DeletePod { set: self.set.clone(), ordinal: self.ordinal, grace: self.grace };
         self.asked = Some(scene.outbox.ask(effect, scene.now, scene.brief.limits.answer));
     }
 

@@ -1,16 +1,20 @@
 //! All steps of the experiment: when each occurrence is due, which are there, and which are over.
 
-use super::decide::{Obstacle, decide};
+use std::collections::BTreeMap;
+
+use super::decide::{Decision, Obstacle, decide};
+use super::known::Known;
 use super::limits::after;
 use super::occurrence::Occurrence;
 use super::progress::{Progress, given_up, next, unrecovered};
 use super::scene::{Brief, Scene};
+use super::sets::{Sets, Which};
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
 use crate::experiment::{Extent, Start, Step, Work, duration};
-use crate::fault::{Damage, Resolved};
+use crate::fault::Damage;
 use crate::journal::entry::{Effect, Picked};
 use crate::plan::guard::Asked;
-use crate::plan::{Standing, draw, guard};
+use crate::plan::{draw, guard};
 
 /// The steps of a run, each with how far it is.
 #[derive(Debug, Default)]
@@ -18,11 +22,11 @@ pub(super) struct Faults {
     begun_at: Nanos,
     progress: Vec<Progress>,
     active: Vec<(usize, Occurrence)>,
-    took_down: Vec<(Ordinal, String)>,
+    took_down: Vec<(Which, Ordinal, String)>,
     /// Whether nothing more is to be broken.
     is_rest_left_out: bool,
     /// Members whose data was destroyed: they may be up, and are not to be relied on.
-    destroyed: Damage,
+    destroyed: BTreeMap<Which, Damage>,
 }
 
 /// What came of the last look.
@@ -55,14 +59,14 @@ impl Faults {
     pub(super) fn carry_on(&mut self, scene: &mut Scene<'_>) -> Outcome {
         let mut has_moved = false;
         for (place, occurrence) in &mut self.active {
-            has_moved |= occurrence.advance(scene);
-            for ordinal in occurrence.took_down() {
-                self.took_down.push((ordinal, occurrence.step().into()));
+            let step = &scene.brief.experiment.steps[*place];
+            has_moved |= occurrence.advance(&mut scene.at(step));
+            for (set, ordinal) in occurrence.took_down() {
+                self.took_down.push((set, ordinal, step.name.clone()));
             }
             if occurrence.is_over()
                 && let Progress::Running { due, number } = self.progress[*place]
             {
-                let step = &scene.brief.experiment.steps[*place];
                 self.progress[*place] = if self.is_rest_left_out {
                     Progress::Over { at: scene.now }
                 } else {
@@ -91,7 +95,8 @@ impl Faults {
                         let within = duration::format(when.within);
                         let reason = format!(
                             "step {} was left out after {within}: never was it true that {}",
-                            step.name, when.condition
+                            step.name,
+                            step.condition().unwrap_or_default()
                         );
                         scene.outbox.say(Effect::Doubt { reason });
                         self.progress[place] = Progress::Over { at: scene.now };
@@ -123,19 +128,28 @@ impl Faults {
         let Progress::Due { at: due, next: number, since: over_since, undecided_since } = progress else {
             return Outcome::Quiet;
         };
-        let held: Vec<&Damage> = self.damages().chain([&self.destroyed]).collect();
         let (place_of_it, what) = draw::alternative(step, scene.brief.seed, number);
         let work = &what.work;
-        let decided = decide(step, work, number, &held, scene).and_then(|resolved| {
-            self.in_the_way(work, &resolved, scene).map_or(Ok(resolved), |why| Err(Obstacle::Undecided(why)))
+        let decided = decide(
+            step,
+            work,
+            number,
+            |set| self.damages(set).chain(self.destroyed.get(set)).collect(),
+            (scene.brief, scene.sets),
+        );
+        let decided = decided.and_then(|decision| {
+            self.in_the_way(step, work, &decision, scene)
+                .map_or(Ok(decision), |why| Err(Obstacle::Undecided(why)))
         });
         let obstacle = match decided {
-            Ok(resolved) => {
+            Ok(decision) => {
                 if work.destroys() {
-                    self.destroyed.down.extend(&resolved.damage.down);
+                    for (set, damage) in &decision.losses {
+                        self.destroyed.entry(set.clone()).or_default().down.extend(&damage.down);
+                    }
                 }
                 let picked = step.has_choice().then(|| Picked::of(place_of_it, work));
-                let occurrence = Occurrence::start(step, what, number, picked, resolved, scene);
+                let occurrence = Occurrence::start(step, what, number, picked, decision, &mut scene.at(step));
                 self.active.push((place, occurrence));
                 self.progress[place] = Progress::Running { due, number };
                 return Outcome::Moved;
@@ -165,14 +179,21 @@ impl Faults {
 
     /// A step that is not over yet, as one is that took long to come into force, and keeps a member in a state that this one
     /// contradicts.
-    fn in_the_way(&self, work: &Work, resolved: &Resolved, scene: &Scene<'_>) -> Option<String> {
-        self.active.iter().find_map(|(place, occurrence)| {
-            let other = &scene.brief.experiment.steps[*place];
-            let why = occurrence.what(scene.brief)?.work.contradicts(work)?;
-            let members = resolved.members();
-            let ordinal = occurrence.members().intersection(&members).next()?;
-            Some(format!("step {} still holds {}: {why}", other.name, scene.known.name(*ordinal)))
-        })
+    fn in_the_way(&self, step: &Step, work: &Work, decision: &Decision, scene: &Scene<'_>) -> Option<String> {
+        let set = scene.brief.which(step);
+        self.active.iter().filter(|(_, occurrence)| *occurrence.set() == set).find_map(
+            |(place, occurrence)| {
+                let other = &scene.brief.experiment.steps[*place];
+                let why = occurrence.what(scene.brief)?.work.contradicts(work)?;
+                let members = decision.resolved.members();
+                let ordinal = occurrence.members().intersection(&members).next()?;
+                Some(format!(
+                    "step {} still holds {}: {why}",
+                    other.name,
+                    scene.sets.get(&set).name(*ordinal)
+                ))
+            },
+        )
     }
 
     /// When the first occurrence of a step is due, once that is known.
@@ -186,7 +207,10 @@ impl Faults {
                     Progress::Waiting | Progress::Due { .. } | Progress::Running { .. } => None,
                 }
             }
-            Start::When(when) => scene.known.is_true(&step.name, &when.condition).then_some(scene.now),
+            Start::When(when) => {
+                let set = scene.brief.which(step);
+                scene.sets.is_true(&set, &step.name, &when.condition).then_some(scene.now)
+            }
         }
     }
 
@@ -228,16 +252,22 @@ impl Faults {
         }
     }
 
-    /// What the group loses now by everything that is there.
-    pub(super) fn damages(&self) -> impl Iterator<Item = &Damage> {
-        self.active.iter().map(|(_, occurrence)| occurrence.damage())
+    /// What a StatefulSet loses now by everything that is there.
+    fn damages(&self, set: &Which) -> impl Iterator<Item = &Damage> {
+        self.active.iter().filter_map(|(_, occurrence)| occurrence.loss(set))
     }
 
-    /// Whether the group keeps its majority and its budgets meanwhile; nothing to say where no fault is in force. Budgets
-    /// that one of the steps ignores are not asked.
-    pub(super) fn still_holds(&self, standing: &Standing, brief: &Brief) -> Result<(), String> {
+    /// Whether each StatefulSet that loses something keeps its majority and its budgets meanwhile; nothing to say of one
+    /// where no fault is in force. Budgets that one of the steps ignores are not asked.
+    pub(super) fn still_hold(&self, sets: &Sets, brief: &Brief) -> Result<(), String> {
+        sets.iter().try_for_each(|(set, known)| self.still_holds(set, known, brief))
+    }
+
+    fn still_holds(&self, set: &Which, known: &Known, brief: &Brief) -> Result<(), String> {
         let guards = &brief.experiment.guards;
-        let there = self.active.iter().filter(|(_, occurrence)| occurrence.desired() == Desired::Injected);
+        let there = self.active.iter().filter(|(_, occurrence)| {
+            occurrence.desired() == Desired::Injected && occurrence.loss(set).is_some()
+        });
         let asked = there.filter_map(|(place, occurrence)| {
             let work = &occurrence.what(brief)?.work;
             Some(Asked::of(guards, &brief.experiment.steps[*place], work))
@@ -248,12 +278,12 @@ impl Faults {
         }) else {
             return Ok(());
         };
-        let held: Vec<&Damage> = self.damages().collect();
-        guard::still_holds(standing, &held, asked)
+        let held: Vec<&Damage> = self.damages(set).collect();
+        guard::still_holds(&known.standing(), &held, asked)
     }
 
     /// Members that faults have taken down since the last call and that are not there any more.
-    pub(super) fn take_down(&mut self) -> Vec<(Ordinal, String)> {
+    pub(super) fn take_down(&mut self) -> Vec<(Which, Ordinal, String)> {
         std::mem::take(&mut self.took_down)
     }
 
@@ -296,18 +326,22 @@ impl Faults {
                 Some(format!("the target to recover, so that step {} can go on: {why}", step.name))
             }
             Progress::Due { next, undecided_since, .. } => Some(match undecided_since {
-                Some(_) => match decide(step, work(step, *next), *next, &[], scene) {
-                    Ok(_) => format!("the start of step {}", step.name),
-                    Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
-                        format!("step {} to become possible: {why}", step.name)
+                Some(_) => {
+                    match decide(step, work(step, *next), *next, |_| Vec::new(), (scene.brief, scene.sets)) {
+                        Ok(_) => format!("the start of step {}", step.name),
+                        Err(Obstacle::Undecided(why) | Obstacle::Endangers(why) | Obstacle::Refused(why)) => {
+                            format!("step {} to become possible: {why}", step.name)
+                        }
                     }
-                },
+                }
                 None => format!("the start of step {}", step.name),
             }),
             Progress::Waiting => match &step.start {
-                Start::When(when) => {
-                    Some(format!("the start of step {}, when {}", step.name, when.condition))
-                }
+                Start::When(_) => Some(format!(
+                    "the start of step {}, when {}",
+                    step.name,
+                    step.condition().unwrap_or_default()
+                )),
                 Start::At(_) | Start::After(_) => None,
             },
             Progress::Running { .. } | Progress::Over { .. } => None,

@@ -41,7 +41,8 @@ impl Hit {
     ) -> Option<Self> {
         match action {
             Action::DeletePod { grace } => {
-                Deletion::start(whom?, *grace, step.follow, scene).map(Self::Platform)
+                let set = scene.brief.which(step);
+                Deletion::start(set, whom?, *grace, step.follow, scene).map(Self::Platform)
             }
             Action::Host(_) | Action::Cut { .. } | Action::Shape { .. } | Action::Api(_) => {
                 Injecting::start(step, what, occurrence, whom, action, scene)

@@ -75,7 +75,7 @@ impl Injecting {
             step: step.name.clone(),
             occurrence,
             pod,
-            container: brief.experiment.target.container.clone(),
+            container: brief.experiment.container_of(step).map(str::to_owned),
             fault: action.on_host(scene.known.addresses())?,
             desired: Desired::Injected,
             deadline: Deadline { at: brief.wall_clock(deadline), within },

@@ -13,6 +13,8 @@ use crate::plan::{Standing, View, Writes};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     snapshot: Snapshot,
+    /// The name by which it is asked for, where the platform's first view is not needed to know that.
+    asked_for: Option<String>,
     /// How many views of the platform were told: who has seen this one need not look again.
     views: u64,
     members: Option<Members>,
@@ -34,6 +36,11 @@ impl Known {
     /// Nothing yet.
     pub(super) fn new(has_store: bool) -> Self {
         Self { has_store, ..Self::default() }
+    }
+
+    /// Nothing yet of a StatefulSet whose members nobody asks.
+    pub(super) fn named(name: &str) -> Self {
+        Self { asked_for: Some(name.into()), ..Self::default() }
     }
 
     /// The platform's view changed.
@@ -165,6 +172,12 @@ impl Known {
         self.pod(ordinal).filter(|pod| pod.phase == PodPhase::Running)
     }
 
+    /// The members whose pods are on one of these nodes.
+    pub(super) fn on_nodes(&self, nodes: &BTreeSet<&str>) -> BTreeSet<Ordinal> {
+        let there = self.snapshot.pods.iter().filter(|pod| nodes.contains(pod.node.as_str()));
+        there.map(|pod| pod.ordinal).collect()
+    }
+
     /// The name of the pod of `ordinal`.
     pub(super) fn name(&self, ordinal: Ordinal) -> String {
         self.view().name(ordinal)
@@ -180,7 +193,8 @@ impl Known {
     pub(super) fn healthy(&self) -> Result<(), String> {
         let (name, replicas) = (&self.snapshot.name, self.snapshot.replicas);
         if name.is_empty() {
-            return Err("the platform has not shown the StatefulSet yet".into());
+            let which = self.asked_for.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            return Err(format!("the platform has not shown the StatefulSet{which} yet"));
         }
         if replicas == 0 {
             return Err(format!("{name} has no replicas: scale it up"));

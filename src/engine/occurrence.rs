@@ -1,17 +1,19 @@
 //! One occurrence of one step: arm, hold, end. Whatever happens in between, every hit that was asked for is asked to
 //! end, and the occurrence is over only when nothing of it is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::decide::Decision;
 use super::hit::{Arming, Hit};
 use super::injecting::Injecting;
 use super::limits::{after, between};
 use super::scene::{Brief, Scene};
 use super::sequence::{Outcome, Sequence};
+use super::sets::Which;
 use crate::api::{Desired, InjectionStatus, Nanos, Ordinal};
 use crate::experiment::{Alternative, Extent, Step};
-use crate::fault::{Action, Damage, Resolved};
+use crate::fault::{Action, Damage};
 use crate::journal::entry::{Effect, Picked};
 use crate::plan::draw;
 
@@ -28,7 +30,10 @@ pub(super) struct Occurrence {
     members: BTreeSet<Ordinal>,
     /// Whom it hits later, one after the other.
     sequence: Sequence,
-    damage: Damage,
+    /// Where it acts.
+    set: Which,
+    /// What each StatefulSet of the run loses by it.
+    losses: BTreeMap<Which, Damage>,
     asked_at: Nanos,
     stage: Stage,
     /// Why it never came into force.
@@ -60,13 +65,15 @@ impl Occurrence {
         what: &Alternative,
         number: u32,
         picked: Option<Picked>,
-        resolved: Resolved,
+        Decision { resolved, losses }: Decision,
         scene: &mut Scene<'_>,
     ) -> Self {
+        let set = scene.brief.which(step);
         scene.outbox.say(Effect::Chosen {
             step: step.name.clone(),
             occurrence: number,
             picked,
+            set: set.clone(),
             members: resolved.hits.keys().copied().collect(),
             damage: resolved.damage.clone(),
         });
@@ -95,7 +102,8 @@ impl Occurrence {
             hits,
             members,
             sequence,
-            damage: resolved.damage,
+            set,
+            losses,
             asked_at: scene.now,
             stage: Stage::Arming,
             doubt: None,
@@ -283,9 +291,14 @@ impl Occurrence {
         Some(draw::alternative(step, brief.seed, self.number).1)
     }
 
-    /// What the group loses by it.
-    pub(super) fn damage(&self) -> &Damage {
-        &self.damage
+    /// What a StatefulSet of the run loses by it, if anything.
+    pub(super) fn loss(&self, which: &Which) -> Option<&Damage> {
+        self.losses.get(which)
+    }
+
+    /// Where it acts.
+    pub(super) fn set(&self) -> &Which {
+        &self.set
     }
 
     /// Whom it was decided for.
@@ -311,16 +324,13 @@ impl Occurrence {
         matches!(self.stage, Stage::Ending { is_overdue: true, .. })
     }
 
-    /// The step's name.
-    pub(super) fn step(&self) -> &str {
-        &self.step
-    }
-
     /// Members that it took down for a moment and that are not its own any more, once each.
-    pub(super) fn took_down(&mut self) -> Vec<Ordinal> {
-        let down = self.damage.down.iter().copied().filter(|_| matches!(self.stage, Stage::Over));
-        let down: Vec<_> = down.collect();
-        down.into_iter().chain(self.sequence.took_down()).collect()
+    pub(super) fn took_down(&mut self) -> Vec<(Which, Ordinal)> {
+        let lost = self.losses.iter().filter(|_| matches!(self.stage, Stage::Over));
+        let down =
+            lost.flat_map(|(set, damage)| damage.down.iter().map(move |&ordinal| (set.clone(), ordinal)));
+        let one_of_many = self.sequence.took_down().map(|ordinal| (self.set.clone(), ordinal));
+        down.chain(one_of_many).collect()
     }
 
     /// What it is waiting for, for a person.

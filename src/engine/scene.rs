@@ -5,9 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::known::Known;
 use super::limits::{Limits, after};
 use super::outbox::Outbox;
+use super::sets::{Sets, Which};
 use super::state::Claims;
 use crate::api::Nanos;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Step};
 
 /// What never changes during a run.
 #[derive(Debug)]
@@ -26,6 +27,11 @@ impl Brief {
         self.started_at.saturating_add(since).unwrap_or(Timestamp::MAX)
     }
 
+    /// Where a step acts.
+    pub(super) fn which(&self, step: &Step) -> Which {
+        self.experiment.other_set(step).map(str::to_owned)
+    }
+
     /// A moment told by a node, as a person reads it.
     pub(super) fn moment(&self, at: Timestamp) -> String {
         let tenths = at.duration_since(self.started_at).as_millis() / 100;
@@ -36,6 +42,8 @@ impl Brief {
 /// The world at one instant, and the way out.
 pub(super) struct Scene<'a> {
     pub(super) brief: &'a Brief,
+    pub(super) sets: &'a Sets,
+    /// The one that is acted on.
     pub(super) known: &'a Known,
     pub(super) claims: &'a Claims,
     pub(super) outbox: &'a mut Outbox,
@@ -43,6 +51,12 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
+    /// The same where a step acts.
+    pub(super) fn at(&mut self, step: &Step) -> Scene<'_> {
+        let Scene { brief, sets, claims, now, .. } = *self;
+        Scene { brief, sets, known: sets.get(&brief.which(step)), claims, outbox: self.outbox, now }
+    }
+
     /// The limits of this run.
     pub(super) fn limits(&self) -> &Limits {
         &self.brief.limits
@@ -55,7 +69,7 @@ impl Scene<'_> {
         match self.claims.broken() {
             Some(broken) => Err(broken),
             None if !has_held => Err("the budgets of `after` to be met for long enough".into()),
-            None => self.known.healthy(),
+            None => self.sets.healthy(),
         }
     }
 

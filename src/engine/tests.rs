@@ -3,6 +3,7 @@
 mod acting;
 mod any_order;
 mod choosing;
+mod elsewhere;
 mod ending;
 mod faulting;
 mod following;

@@ -31,7 +31,7 @@ impl Engine {
 
     fn preflight(&mut self, since: Nanos) -> bool {
         let limit = self.brief.limits.preflight;
-        match self.known.healthy() {
+        match self.sets.healthy() {
             Ok(()) => {
                 self.outbox.say(Effect::Phase(Phase::Baseline));
                 let (answer, now) = (self.brief.limits.answer, self.now);
@@ -137,7 +137,7 @@ impl Engine {
         if self.is_only_answered {
             return false;
         }
-        let missing = self.faults.still_holds(&self.known.standing(), &self.brief).err();
+        let missing = self.faults.still_hold(&self.sets, &self.brief).err();
         let State::Faulting { endangered, .. } = &mut self.state else {
             return false;
         };
@@ -147,7 +147,8 @@ impl Engine {
         });
         match endangered.clone() {
             Some((since, why))
-                if self.passed(since, self.brief.limits.endangered) && self.known.is_newer_than(since) =>
+                if self.passed(since, self.brief.limits.endangered)
+                    && self.sets.own().is_newer_than(since) =>
             {
                 self.stop(why);
                 true

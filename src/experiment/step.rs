@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alternative::{self, Alternative};
-use super::{Change, Every, Extent, Repeat, When, Work, duration};
+use super::{Change, Condition, Every, Extent, Repeat, StepTarget, When, Work, duration};
 use crate::api::DisruptionBudgets;
 use crate::fault::Fault;
 
@@ -16,6 +16,8 @@ use crate::fault::Fault;
 pub struct Step {
     /// Unique within the experiment.
     pub name: String,
+    /// Where it acts, if not where the experiment does.
+    pub target: Option<StepTarget>,
     /// When it starts.
     pub start: Start,
     /// How often.
@@ -55,6 +57,16 @@ impl Step {
         self.alternatives.len() > 1
     }
 
+    /// What it waits for, in words, where it waits for a condition.
+    pub fn condition(&self) -> Option<String> {
+        let Start::When(When { condition, .. }) = &self.start else { return None };
+        let elsewhere = self.target.as_ref().and_then(|target| target.stateful_set.as_deref());
+        Some(match (condition, elsewhere) {
+            (Condition::Pod { .. }, Some(set)) => format!("{condition} ({set})"),
+            (Condition::Pod { .. } | Condition::Role { .. } | Condition::Sli(_), _) => condition.to_string(),
+        })
+    }
+
     /// Whether an occurrence may stay until every other step is over.
     pub fn may_stay(&self) -> bool {
         self.alternatives.iter().any(|one| one.extent() == Extent::ToTheEnd)
@@ -72,6 +84,10 @@ impl Step {
 struct Wire {
     /// Unique within the experiment: lower-case letters, digits and hyphens.
     name: String,
+    /// Another StatefulSet of the namespace that it acts on, as one that the target depends on, or another container of the
+    /// pods. Hypotheses, SLIs and roles stay those of `spec.target`. Default: the experiment's own target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<StepTarget>,
     /// How long after the baseline it starts. Default 0s.
     #[serde(default, with = "duration::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<duration::Text>")]
@@ -181,8 +197,15 @@ impl TryFrom<Wire> for Step {
             }
             (Some(_), None) => return Err("`every` needs `times`, for example times: 3".into()),
         };
-        let step =
-            Self { name: wire.name, start, repeat, follow: wire.follow, budgets: wire.budgets, alternatives };
+        let step = Self {
+            name: wire.name,
+            target: wire.target,
+            start,
+            repeat,
+            follow: wire.follow,
+            budgets: wire.budgets,
+            alternatives,
+        };
         let staying = step.alternatives.iter().find(|one| one.extent() == Extent::ToTheEnd);
         if let (Some(one), 2..) = (staying, step.repeat.times) {
             let name = one.work.name();
@@ -216,6 +239,7 @@ impl From<Step> for Wire {
             only.map_or((None, None, None), |only| (only.lasting, only.fault, only.action));
         Self {
             name: step.name,
+            target: step.target,
             at,
             after,
             when,

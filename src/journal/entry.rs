@@ -67,6 +67,9 @@ pub struct Header {
     pub environment: String,
     /// The StatefulSet when the run began.
     pub target: Snapshot,
+    /// The further StatefulSets that steps act on, when the run began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Snapshot>,
 }
 
 /// What the engine hears.
@@ -75,6 +78,9 @@ pub struct Header {
 pub enum Input {
     /// Pods changed.
     Pods(Snapshot),
+    /// Pods of a further StatefulSet that steps act on changed. Apart from those of the target, so that nobody takes one for
+    /// the other: they have the same ordinals.
+    OtherPods(Snapshot),
     /// Claims or volumes of the target changed, where an SLI asks for them.
     Volumes(Volumes),
     /// A node looked at a member's volumes, where an SLI asks for them.
@@ -137,6 +143,9 @@ pub enum Effect {
         /// What it does, where the step has a choice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         picked: Option<Picked>,
+        /// The further StatefulSet whose members these are; the target's where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set: Option<String>,
         /// Whom it hits.
         members: Vec<Ordinal>,
         /// What the group loses.
@@ -162,6 +171,9 @@ pub enum Effect {
     Apply(InjectionSpec),
     /// Delete a pod through the platform.
     DeletePod {
+        /// The further StatefulSet that it belongs to; the target where none is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set: Option<String>,
         /// Whose.
         ordinal: Ordinal,
         /// With this grace period, or the pod's own.

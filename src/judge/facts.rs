@@ -39,21 +39,20 @@ pub struct Facts {
     pub end: Nanos,
     /// The number of the next decision.
     next_effect: u64,
-    /// The pods as they were last seen, to tell a new one from an old one.
-    uids: BTreeMap<Ordinal, String>,
-    /// Every ordinal of the target.
-    all: BTreeSet<Ordinal>,
+    /// The pods as they were last seen, to tell a new one from an old one: of the target, and of each further StatefulSet.
+    uids: BTreeMap<Option<String>, BTreeMap<Ordinal, String>>,
+    /// Every ordinal of each.
+    all: BTreeMap<Option<String>, BTreeSet<Ordinal>>,
 }
 
 impl Facts {
     /// Takes everything out of a journal's lines.
     pub fn of(journal: &Journal) -> Self {
-        let mut facts = Self {
-            end: journal.end(),
-            uids: uids(&journal.header.target),
-            all: journal.header.target.ordinals().collect(),
-            ..Self::default()
-        };
+        let mut facts = Self { end: journal.end(), ..Self::default() };
+        facts.saw(None, &journal.header.target);
+        for other in &journal.header.others {
+            facts.saw(Some(other.name.clone()), other);
+        }
         for line in &journal.lines {
             facts.take(line);
         }
@@ -71,12 +70,8 @@ impl Facts {
                         occurrence.heard(time, name, status);
                     }
                 }
-                Input::Pods(snapshot) => {
-                    for occurrence in &mut self.occurrences {
-                        occurrence.saw_pods(time, snapshot);
-                    }
-                    self.uids = uids(snapshot);
-                }
+                Input::Pods(snapshot) => self.pods(time, None, snapshot),
+                Input::OtherPods(snapshot) => self.pods(time, Some(snapshot.name.clone()), snapshot),
                 Input::Members(_)
                 | Input::Unmet(_)
                 | Input::Conditions(_)
@@ -99,13 +94,28 @@ impl Facts {
         }
     }
 
+    /// Who there was in the beginning.
+    fn saw(&mut self, set: Option<String>, snapshot: &Snapshot) {
+        self.uids.insert(set.clone(), uids(snapshot));
+        self.all.insert(set, snapshot.ordinals().collect());
+    }
+
+    fn pods(&mut self, time: Nanos, set: Option<String>, snapshot: &Snapshot) {
+        for occurrence in self.occurrences.iter_mut().filter(|occurrence| occurrence.set == set) {
+            occurrence.saw_pods(time, snapshot);
+        }
+        self.uids.insert(set, uids(snapshot));
+    }
+
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
             Effect::Phase(phase) => self.phases.push((time, *phase)),
-            Effect::Chosen { step, occurrence, picked, members, damage } => {
+            Effect::Chosen { step, occurrence, picked, set, members, damage } => {
                 let mut chosen = Occurrence::chosen(step, *occurrence, members, time);
                 chosen.picked.clone_from(picked);
-                chosen.affected = affected::members(&self.all, &[damage]).into_iter().collect();
+                chosen.set.clone_from(set);
+                let all = self.all.get(set).cloned().unwrap_or_default();
+                chosen.affected = affected::members(&all, &[damage]).into_iter().collect();
                 self.occurrences.push(chosen);
             }
             Effect::Began { step, occurrence } => {
@@ -124,13 +134,14 @@ impl Facts {
                     found.asked(time, spec);
                 }
             }
-            Effect::DeletePod { ordinal, grace: _ } => {
-                let uid = self.uids.get(ordinal).cloned();
+            Effect::DeletePod { set, ordinal, grace: _ } => {
+                let uid = self.uids.get(set).and_then(|uids| uids.get(ordinal)).cloned();
                 // The effect names no step: it belongs to the newest occurrence that hits this member and has not ended.
-                let asking =
-                    self.occurrences.iter_mut().rev().find(|occurrence| {
-                        occurrence.ended.is_none() && occurrence.members.contains(ordinal)
-                    });
+                let asking = self.occurrences.iter_mut().rev().find(|occurrence| {
+                    occurrence.ended.is_none()
+                        && occurrence.set == *set
+                        && occurrence.members.contains(ordinal)
+                });
                 if let Some(found) = asking {
                     found.deleted(time, *ordinal, uid);
                 }

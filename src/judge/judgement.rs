@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Nanos, Ordinal};
 use crate::experiment::Verdict;
 use crate::journal::entry::Phase;
+use crate::judge::words;
 
 /// The answer to an experiment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -94,6 +95,9 @@ pub struct StepOutcome {
     pub occurrence: u32,
     /// The fault's name in documents.
     pub fault: String,
+    /// The further StatefulSet whose members the next two are; those of the target where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Where it was applied; both ends of a cut.
     pub members: Vec<Ordinal>,
     /// Whom it took down or cut off.
@@ -121,9 +125,19 @@ impl StepOutcome {
         name_of(&self.step, self.occurrence)
     }
 
-    /// Whom it took away, or where it was applied if that is nobody.
-    pub fn whom(&self) -> &[Ordinal] {
-        if self.affected.is_empty() { &self.members } else { &self.affected }
+    /// Whom it took away, or where it was applied if that is nobody; in words, if it is anybody.
+    pub fn whom(&self) -> Option<String> {
+        let whom = if self.affected.is_empty() { &self.members } else { &self.affected };
+        match &self.set {
+            _ if !whom.is_empty() => Some(self.named(whom)),
+            Some(set) => Some(format!("StatefulSet {set}")),
+            None => None,
+        }
+    }
+
+    /// Members of where it acted, in words.
+    pub fn named(&self, ordinals: &[Ordinal]) -> String {
+        words::members_of(self.set.as_deref(), ordinals)
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         step: occurrence.step.clone(),
         occurrence: occurrence.occurrence,
         fault: fault.to_owned(),
+        set: occurrence.set.clone(),
         members: occurrence.members.clone(),
         affected: occurrence.affected.clone(),
         chosen: occurrence.chosen,
@@ -63,13 +64,13 @@ fn unproven(occurrence: &Occurrence, facts: &Facts) -> Option<String> {
             && !occurrence.deletions.iter().any(|deletion| deletion.ordinal == **ordinal)
     });
     if let Some(ordinal) = unhit {
-        return Some(format!("nothing on record was done to member {ordinal}"));
+        return Some(format!("nothing on record was done to {}", occurrence.member(*ordinal)));
     }
     let undone = occurrence.deletions.iter().find(|deletion| deletion.effective.is_none());
     if let Some(deletion) = undone {
         return Some(format!(
-            "the pod of member {} was to be deleted {}, but was never seen gone",
-            deletion.ordinal,
+            "the pod of {} was to be deleted {}, but was never seen gone",
+            occurrence.member(deletion.ordinal),
             words::at(deletion.asked)
         ));
     }
@@ -80,7 +81,7 @@ fn unproven(occurrence: &Occurrence, facts: &Facts) -> Option<String> {
 }
 
 fn unproven_hit(occurrence: &Occurrence, hit: &Hit, began: Nanos, end: Nanos) -> Option<String> {
-    let whom = hit.whom();
+    let whom = occurrence.whom(hit);
     if !renewals(hit).any(|seen| seen.at <= began) {
         return Some(format!("no proof of its effect on {whom} is on record before it began"));
     }

@@ -52,6 +52,8 @@ pub struct Signals {
     /// What the clients wrote, and how long it took.
     pub commits: Commits,
     faulted: faulted::Faulted,
+    /// Steps that act on a further StatefulSet: nothing here is about that.
+    elsewhere: BTreeSet<String>,
     /// The newest snapshot, and the pods in it that no fault has.
     shown: Option<Snapshot>,
     unfaulted_pods: Series,
@@ -84,6 +86,7 @@ impl Signals {
             elections: Elections::default(),
             commits: Commits::default(),
             faulted: faulted::Faulted::default(),
+            elsewhere: BTreeSet::new(),
             shown: None,
             unfaulted_pods: Series::new(Kind::Changes),
         }
@@ -105,6 +108,7 @@ impl Signals {
             Entry::FinalRead { .. }
             | Entry::Input(
                 Input::Unmet(_)
+                | Input::OtherPods(_)
                 | Input::Conditions(_)
                 | Input::AbortCondition(_)
                 | Input::Interrupted {}
@@ -183,7 +187,10 @@ impl Signals {
 
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
-            Effect::Chosen { step, occurrence, members, damage, picked: _ } => {
+            Effect::Chosen { step, set: Some(_), .. } => {
+                self.elsewhere.insert(step.clone());
+            }
+            Effect::Chosen { step, occurrence, members, damage, picked: _, set: None } => {
                 self.faulted.begin(step, *occurrence, members, damage);
                 self.look_at_unfaulted(time);
             }
@@ -191,6 +198,7 @@ impl Signals {
                 self.faulted.end(step, *occurrence);
                 self.look_at_unfaulted(time);
             }
+            Effect::Apply(spec) if self.elsewhere.contains(&spec.step) => {}
             Effect::Apply(spec) => self.snapshots.asked(time, spec),
             Effect::Refused { .. } | Effect::Abort { .. } => self.snapshots.cut_short(),
             Effect::Phase(_)

@@ -71,6 +71,18 @@ pub fn members(ordinals: &[Ordinal]) -> String {
     }
 }
 
+/// The same of a further StatefulSet, whose pods are told by their names: `zookeeper-2`, `zookeeper-0 and zookeeper-2`; of
+/// the target where there is none.
+pub fn members_of(set: Option<&str>, ordinals: &[Ordinal]) -> String {
+    let Some(set) = set else { return members(ordinals) };
+    let pods: Vec<String> = ordinals.iter().map(|ordinal| format!("{set}-{ordinal}")).collect();
+    match pods.as_slice() {
+        [] => "no pod".into(),
+        [only] => only.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
 /// A character that is no text: it moves a cursor, breaks a line, or has no place in XML.
 pub fn is_no_text(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}')
@@ -109,5 +121,7 @@ mod tests {
     fn names_members_as_a_person_would() {
         assert_eq!(members(&[2]), "member 2");
         assert_eq!(members(&[0, 1, 2]), "members 0, 1 and 2");
+        assert_eq!(members_of(None, &[2]), "member 2");
+        assert_eq!(members_of(Some("zookeeper"), &[0, 1, 2]), "zookeeper-0, zookeeper-1 and zookeeper-2");
     }
 }

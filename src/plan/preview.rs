@@ -64,6 +64,9 @@ pub struct Planned {
     pub end: Duration,
     /// Whether it goes over to re-created pods.
     pub follow: bool,
+    /// The further StatefulSet that it acts on; the target where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Whom it would hit, or why that cannot be told.
     pub hits: Result<BTreeSet<Ordinal>, String>,
     /// What the group would lose.
@@ -72,19 +75,47 @@ pub struct Planned {
     pub guard: Option<Ruling>,
 }
 
-/// Lays out `experiment` on the target as it is. Where nothing runs yet, or nobody was asked, everyone is taken for
-/// healthy and the seed names a stand-in for the leader; the notes say so.
-pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Members>, seed: u64) -> Plan {
+/// The StatefulSets that an experiment acts on, as they are.
+#[derive(Debug, Clone, Copy)]
+struct Stage<'a> {
+    /// Its target.
+    target: View<'a>,
+    /// The further ones.
+    others: &'a [Snapshot],
+}
+
+impl<'a> Stage<'a> {
+    /// Where a step acts.
+    fn view(self, experiment: &Experiment, step: &Step) -> Result<View<'a>, String> {
+        let Some(name) = experiment.other_set(step) else { return Ok(self.target) };
+        let found = self.others.iter().find(|other| other.name == name);
+        found
+            .map(|snapshot| View { snapshot, members: None })
+            .ok_or_else(|| format!("there is no StatefulSet {name}"))
+    }
+}
+
+/// Who votes and who is away, of one of them.
+fn standing(view: View<'_>) -> Standing {
+    let standing = Standing::of(view, &BTreeSet::new());
+    if view.snapshot.pods.is_empty() { standing.as_if_all_were_up() } else { standing }
+}
+
+/// Lays out `experiment` on its target, and on the further StatefulSets that steps act on, as they are. Where nothing runs
+/// yet, or nobody was asked, everyone is taken for healthy and the seed names a stand-in for the leader; the notes say so.
+pub fn preview(
+    experiment: &Experiment,
+    snapshot: &Snapshot,
+    others: &[Snapshot],
+    members: Option<&Members>,
+    seed: u64,
+) -> Plan {
     let mut notes = experiment.warnings();
     let assumed = assumed_members(experiment, snapshot, members, seed);
     if let Some(assumed) = &assumed {
         notes.push(assumption(snapshot, assumed));
     }
-    let view = View { snapshot, members: assumed.as_ref().or(members) };
-    let mut standing = Standing::of(view, &BTreeSet::new());
-    if snapshot.pods.is_empty() {
-        standing = standing.as_if_all_were_up();
-    }
+    let stage = Stage { target: View { snapshot, members: assumed.as_ref().or(members) }, others };
     let (slots, never) = slots(&experiment.steps, seed);
     let mut refusals: Vec<String> = never
         .into_iter()
@@ -98,8 +129,11 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
         // Whose data was destroyed is not to be relied on for the rest of the run.
         let is_lasting = |place: usize| slots[place].what(&experiment.steps).work.destroys();
         active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
-        let held: Vec<&Damage> = active.iter().map(|&place| &occurrences[place].damage).collect();
-        let (planned, refusal) = plan_one(experiment, view, &standing, seed, slot, &held);
+        let set = experiment.other_set(&experiment.steps[slot.step]);
+        let held = active.iter().map(|&place| &occurrences[place]);
+        let held: Vec<&Damage> =
+            held.filter(|held| held.set.as_deref() == set).map(|held| &held.damage).collect();
+        let (planned, refusal) = plan_one(experiment, stage, seed, slot, &held);
         refusals.extend(refusal);
         active.push(occurrences.len());
         occurrences.push(planned);
@@ -113,7 +147,7 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
             duration::format(longest)
         ));
     }
-    refusals.extend(refused_alternatives(experiment, view, &standing, seed));
+    refusals.extend(refused_alternatives(experiment, stage, seed));
     refusals.dedup();
     Plan {
         experiment: experiment.name.clone(),
@@ -132,18 +166,20 @@ pub fn preview(experiment: &Experiment, snapshot: &Snapshot, members: Option<&Me
 /// One occurrence, and why it would not happen.
 fn plan_one(
     experiment: &Experiment,
-    view: View<'_>,
-    standing: &Standing,
+    stage: Stage<'_>,
     seed: u64,
     slot: &Slot,
     held: &[&Damage],
 ) -> (Planned, Option<String>) {
     let step = &experiment.steps[slot.step];
     let work = &slot.what(&experiment.steps).work;
-    let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence));
     let asked = Asked::of(&experiment.guards, step, work);
+    let resolved = stage.view(experiment, step).and_then(|view| {
+        let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence))?;
+        Ok((standing(view), resolved))
+    });
     let refusal = match &resolved {
-        Ok(resolved) => {
+        Ok((standing, resolved)) => {
             let ruling = standing.judge(held, &resolved.damage, asked);
             (!ruling.holds).then(|| format!("step {}: {}", step.name, ruling.refusal()))
         }
@@ -153,9 +189,9 @@ fn plan_one(
     let guard = resolved
         .as_ref()
         .ok()
-        .map(|resolved| standing.judge(held, &resolved.damage, Asked { quorum: true, ..asked }));
+        .map(|(standing, resolved)| standing.judge(held, &resolved.damage, Asked { quorum: true, ..asked }));
     let (hits, damage) = match resolved {
-        Ok(resolved) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
+        Ok((_, resolved)) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
         Err(why) => (Err(why), Damage::default()),
     };
     let planned = Planned {
@@ -167,6 +203,7 @@ fn plan_one(
         start: slot.start,
         end: slot.end,
         follow: step.follow,
+        set: experiment.other_set(step).map(str::to_owned),
         hits,
         damage,
         guard,
@@ -180,8 +217,8 @@ fn waits_for(steps: &[Step], step: &Step) -> Option<String> {
     for _ in steps {
         match &first.start {
             Start::At(_) => return None,
-            Start::When(when) if first.name == step.name => return Some(when.condition.to_string()),
-            Start::When(when) => return Some(format!("{}, which {} waits for", when.condition, first.name)),
+            Start::When(_) if first.name == step.name => return first.condition(),
+            Start::When(_) => return Some(format!("{}, which {} waits for", first.condition()?, first.name)),
             Start::After(name) => first = steps.iter().find(|other| &other.name == name)?,
         }
     }
@@ -189,18 +226,17 @@ fn waits_for(steps: &[Step], step: &Step) -> Option<String> {
 }
 
 /// Alternatives that a guard refuses on their own, whether this seed chooses them or not: another seed would.
-fn refused_alternatives(
-    experiment: &Experiment,
-    view: View<'_>,
-    standing: &Standing,
-    seed: u64,
-) -> Vec<String> {
+fn refused_alternatives(experiment: &Experiment, stage: Stage<'_>, seed: u64) -> Vec<String> {
     let choices = experiment.works().filter(|(step, _)| step.has_choice());
     choices
         .filter_map(|(step, work)| {
             let told = |why: &str| format!("step {}, where it chooses {}: {why}", step.name, work.name());
-            match work.resolve(&mut Choice::new(view, seed, &step.name, 0)) {
-                Ok(resolved) => {
+            let resolved = stage.view(experiment, step).and_then(|view| {
+                let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, 0))?;
+                Ok((standing(view), resolved))
+            });
+            match resolved {
+                Ok((standing, resolved)) => {
                     let asked = Asked::of(&experiment.guards, step, work);
                     let ruling = standing.judge(&[], &resolved.damage, asked);
                     (!ruling.holds).then(|| told(&ruling.refusal()))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::experiment::{Experiment, Step, Work, duration};
+use crate::experiment::{Experiment, Step, StepTarget, Work, duration};
 use crate::judge::defaults::STABLE_FOR;
 
 /// Field and value of everything that has a default.
@@ -32,9 +32,22 @@ pub(super) fn settings(experiment: &Experiment) -> Vec<(String, String)> {
     }
     let settings = settings.into_iter().map(|(field, value)| (field.to_string(), value));
     let steps = experiment.steps.iter();
-    let of_steps = steps.flat_map(|step| [apart(step), between(step), choice(step)]).flatten();
+    let of_steps = steps.flat_map(|step| [place(step), apart(step), between(step), choice(step)]).flatten();
     let of_steps = of_steps.chain(experiment.works().filter_map(driver));
     settings.chain(of_steps).collect()
+}
+
+/// Where a step acts, if not where the experiment does.
+fn place(step: &Step) -> Option<(String, String)> {
+    let StepTarget { stateful_set, container } = step.target.as_ref()?;
+    let set = stateful_set.as_ref().map(|set| format!("StatefulSet {set}"));
+    let container = match (container, stateful_set) {
+        (Some(container), _) => Some(format!("container {container}")),
+        (None, Some(_)) => Some("all containers".to_owned()),
+        (None, None) => None,
+    };
+    let all: Vec<String> = set.into_iter().chain(container).collect();
+    Some((format!("{}.target", step.name), all.join(", ")))
 }
 
 /// How far occurrences are apart, where that is drawn.

@@ -42,7 +42,7 @@ impl fmt::Display for Plan {
         let listed = &self.occurrences[..self.occurrences.len().min(MOST_LISTED)];
         let widest = listed.iter().map(|planned| when(planned).len()).max().unwrap_or(0).max(TIMES);
         for planned in listed {
-            occurrence(f, set, planned, widest)?;
+            occurrence(f, planned.set.as_deref().unwrap_or(set), planned, widest)?;
         }
         if let Some(more) = self.occurrences.len().checked_sub(MOST_LISTED).filter(|&more| more > 0) {
             let end = duration::format(self.faults_end);

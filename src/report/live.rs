@@ -60,6 +60,8 @@ struct State {
     experiment: String,
     phase: Option<Phase>,
     pods: Snapshot,
+    /// Those of the further StatefulSets that steps act on, by name.
+    others: BTreeMap<String, Snapshot>,
     members: Members,
     faults: Vec<(String, String)>,
     waiting: Option<String>,
@@ -158,13 +160,16 @@ impl State {
     fn take(&mut self, entry: &Entry) {
         match entry {
             Entry::Input(Input::Pods(pods)) => self.pods = pods.clone(),
+            Entry::Input(Input::OtherPods(pods)) => {
+                self.others.insert(pods.name.clone(), pods.clone());
+            }
             Entry::Input(Input::Members(members)) => self.members = members.clone(),
             Entry::Input(Input::Injection { name, status }) => {
                 self.troubles.insert(name.clone(), status.error.clone());
             }
             Entry::Effect { effect: Effect::Phase(phase), .. } => self.phase = Some(*phase),
-            Entry::Effect { effect: Effect::Chosen { step, occurrence, damage, .. }, .. } => {
-                self.faults.push((name_of(step, *occurrence), event::whom(self, damage)));
+            Entry::Effect { effect: Effect::Chosen { step, occurrence, set, damage, .. }, .. } => {
+                self.faults.push((name_of(step, *occurrence), event::whom(self, set.as_deref(), damage)));
             }
             Entry::Effect { effect: Effect::Ended { step, occurrence, .. }, .. } => {
                 let ended = name_of(step, *occurrence);

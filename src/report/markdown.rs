@@ -41,10 +41,7 @@ fn of_step(step: &StepOutcome) -> [String; 3] {
         (Some(why), _) => format!("not proven: {why}"),
         (None, proof) => proof.clone().unwrap_or_default(),
     };
-    let whom = match step.whom() {
-        [] => String::new(),
-        members => format!(" on {}", words::members(members)),
-    };
+    let whom = step.whom().map(|whom| format!(" on {whom}")).unwrap_or_default();
     [step.name(), format!("{}{whom}, {when}", step.fault), proof]
 }
 

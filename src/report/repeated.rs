@@ -96,7 +96,8 @@ fn failovers(run: &Judgement) -> Vec<Option<Nanos>> {
         let next = run.steps.iter().map(|other| other.chosen).find(|&chosen| chosen > step.chosen);
         let another =
             after.iter().find(|seen| seen.leader != leader && next.is_none_or(|next| seen.at <= next));
-        step.affected.contains(&leader).then(|| another.map(|another| another.at - step.chosen))
+        let is_hit = step.set.is_none() && step.affected.contains(&leader);
+        is_hit.then(|| another.map(|another| another.at - step.chosen))
     });
     hits.collect()
 }

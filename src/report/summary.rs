@@ -66,10 +66,7 @@ fn step_lines(text: &mut String, step: &StepOutcome) {
         (Some(from), None) => format!("{} on", words::at(from)),
         (None, _) => "never in force".into(),
     };
-    let whom = match step.whom() {
-        [] => String::new(),
-        members => format!(" on {}", words::members(members)),
-    };
+    let whom = step.whom().map(|whom| format!(" on {whom}")).unwrap_or_default();
     let _ = writeln!(text, "  step          {name}: {}{whom}, {}", step.fault, span(step.began, step.ended));
     match (&step.unproven, &step.proof) {
         (Some(why), _) => {

@@ -11,6 +11,7 @@ use super::{Platform, Setup};
 use crate::api::{Ordinal, Snapshot};
 use crate::experiment;
 use crate::journal::entry::{Effect, Entry, Line};
+use crate::platform::Cluster;
 use crate::store::Adapter;
 use crate::workload::{self, Rates, Running, Workload};
 
@@ -74,7 +75,7 @@ impl Hands {
 
     /// Begins to carry out an effect.
     pub(super) fn carry_out(&mut self, id: u64, effect: Effect) {
-        let Platform { cluster, nodes, .. } = self.platform.clone();
+        let nodes = Arc::clone(&self.platform.nodes);
         match effect {
             Effect::Apply(spec) => {
                 let name = spec.name.clone();
@@ -84,9 +85,10 @@ impl Hands {
                     async move { nodes.apply(spec).await.map_err(|error| error.to_string()) },
                 );
             }
-            Effect::DeletePod { ordinal, grace } => {
+            Effect::DeletePod { set, ordinal, grace } => {
+                let cluster = self.cluster(set.as_deref());
                 self.spawn(id, async move {
-                    cluster.delete_pod(ordinal, grace).await.map_err(|error| error.to_string())
+                    cluster?.delete_pod(ordinal, grace).await.map_err(|error| error.to_string())
                 });
             }
             Effect::Forget { name } => {
@@ -108,6 +110,17 @@ impl Hands {
             | Effect::Abort { .. }
             | Effect::RevertFailed { .. }
             | Effect::Finish {} => {}
+        }
+    }
+
+    /// Where the pods are of a further StatefulSet, or of the target.
+    fn cluster(&self, set: Option<&str>) -> Result<Arc<dyn Cluster>, String> {
+        match set {
+            None => Ok(Arc::clone(&self.platform.cluster)),
+            Some(name) => {
+                let found = self.platform.others.get(name).map(Arc::clone);
+                found.ok_or_else(|| format!("nobody reaches the StatefulSet {name}"))
+            }
         }
     }
 

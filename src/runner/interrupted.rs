@@ -124,6 +124,7 @@ mod tests {
             seed: 1,
             environment: String::new(),
             target: Snapshot::default(),
+            others: Vec::new(),
         };
         let writer = Writer::create(path, &header).expect("it can be made");
         let began = Entry::Effect { id: 6, effect: Effect::Phase(Phase::Faulting) };

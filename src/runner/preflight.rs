@@ -13,17 +13,17 @@ use tokio::time::{Instant, sleep};
 
 use super::Options;
 use crate::api::Snapshot;
-use crate::experiment::{Change, Experiment, Work};
+use crate::experiment::{Change, Experiment, Step, Work};
 use crate::fault::Fault;
 use crate::journal::entry::{Effect, Entry, Header, Input, Phase, SCHEMA};
 use crate::journal::write::{WriteError, Writer};
 use crate::platform::PlatformError;
 use crate::platform::kubernetes::attachable;
-use crate::platform::kubernetes::cluster::Cluster;
 use crate::platform::kubernetes::failure::{insist, is_absent};
 use crate::platform::kubernetes::rights::needed;
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
 use crate::resource::NodeAgent;
+use crate::spec::TargetFacts;
 use crate::{sli, spec};
 
 /// How long agents may take to appear: some are started only while a run needs them.
@@ -33,21 +33,46 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// An agent that said nothing for longer is gone.
 const ALIVE: SignedDuration = SignedDuration::from_mins(1);
 
-/// The faults that need an agent on the target's nodes, nothing where no agent is needed; or what does not fit the target.
-pub(super) fn needs(
+/// What does not fit the target, or the StatefulSets beside it, `others`.
+pub(super) fn fits_sets(
     experiment: &Experiment,
     written: &serde_json::Map<String, serde_json::Value>,
-    cluster: &Cluster,
-) -> Result<Option<BTreeSet<String>>, String> {
-    spec::resource::against_target(&experiment.name, written, experiment, cluster.facts())
+    target: &TargetFacts,
+    others: &[TargetFacts],
+) -> Result<(), String> {
+    spec::resource::against_target(&experiment.name, written, experiment, target, others)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    experiment.needs_sandbox().map_or(Ok(()), Err)?;
-    let faults = experiment.works().filter_map(|(_, work)| match work {
-        Work::Fault(fault) => Some(fault),
-        Work::Action(_) => None,
-    });
-    let faults: BTreeSet<_> = faults.filter(|fault| fault.acts_on_a_node()).map(Fault::capability).collect();
-    Ok((!faults.is_empty() || sli::disks::is_asked(experiment)).then_some(faults))
+    // Pods by labels are told by the beginning of their names.
+    if let Some(twice) = experiment.other_sets().into_iter().find(|&other| other == target.name) {
+        return Err(format!(
+            "the pods of spec.target are those of StatefulSet `{twice}`: leave statefulSet out of the steps that name it"
+        ));
+    }
+    experiment.needs_sandbox().map_or(Ok(()), Err)
+}
+
+/// Faults that need an agent on each node of a StatefulSet.
+pub(super) struct NeedsAgents {
+    pub(super) faults: BTreeSet<String>,
+    pub(super) pods: watch::Receiver<Snapshot>,
+}
+
+impl NeedsAgents {
+    /// What is done to the target, or to a further StatefulSet; nothing where no agent is needed for that.
+    pub(super) fn of(
+        experiment: &Experiment,
+        set: Option<&str>,
+        pods: watch::Receiver<Snapshot>,
+    ) -> Option<Self> {
+        let faults = experiment.works().filter_map(|(step, work)| match work {
+            Work::Fault(fault) => (experiment.other_set(step) == set).then_some(fault),
+            Work::Action(_) => None,
+        });
+        let faults: BTreeSet<_> =
+            faults.filter(|fault| fault.acts_on_a_node()).map(Fault::capability).collect();
+        let is_measured = set.is_none() && sli::disks::is_asked(experiment);
+        (!faults.is_empty() || is_measured).then_some(Self { faults, pods })
+    }
 }
 
 /// Whether everything that the experiment names beside its target is there.
@@ -56,13 +81,21 @@ pub(super) async fn fits(
     namespace: &str,
     experiment: &Experiment,
     target: &Snapshot,
+    others: &[Snapshot],
 ) -> Result<(), String> {
     sli::disks::hindrance(experiment, target).map_or(Ok(()), Err)?;
     service(client, namespace, experiment).await?;
     rights(client, namespace, experiment).await?;
-    snapshots(client, namespace, experiment, target).await?;
-    attach(client, namespace, experiment, target).await
+    let place = |step: &Step| match experiment.other_set(step) {
+        None => experiment.target.stateful_set().map(|name| (name.to_owned(), target)),
+        Some(name) => others.iter().find(|other| other.name == name).map(|other| (name.to_owned(), other)),
+    };
+    snapshots(client, namespace, experiment, place).await?;
+    attach(client, namespace, experiment, place).await
 }
+
+/// The StatefulSet on which a step acts, with its pods.
+type Place<'a> = (String, &'a Snapshot);
 
 /// Whether the Service is there that clients are to come by.
 async fn service(client: &Client, namespace: &str, experiment: &Experiment) -> Result<(), String> {
@@ -92,15 +125,11 @@ async fn rights(client: &Client, namespace: &str, experiment: &Experiment) -> Re
     Ok(())
 }
 
-/// Waits until an agent that can inject these faults is alive on each node of the target; else says where none is.
-pub(super) async fn agents(
-    client: &Client,
-    faults: Option<&BTreeSet<String>>,
-    snapshots: watch::Receiver<Snapshot>,
-) -> Result<(), String> {
-    let Some(faults) = faults else {
+/// Waits until an agent that can inject these faults is alive on each node of the StatefulSets; else says where none is.
+pub(super) async fn agents(client: &Client, needs: &[NeedsAgents]) -> Result<(), String> {
+    if needs.is_empty() {
         return Ok(());
-    };
+    }
     let objects: Api<NodeAgent> = Api::all(client.clone());
     let deadline = Instant::now() + APPEAR;
     loop {
@@ -110,19 +139,18 @@ pub(super) async fn agents(
             Err(error) => Err(error),
         });
         let found = found.await.map_err(|error| format!("agents cannot be asked for: {error}"))?;
-        let nodes: BTreeSet<String> = snapshots
-            .borrow()
-            .pods
-            .iter()
-            .map(|pod| pod.node.clone())
-            .filter(|node| !node.is_empty())
-            .collect();
-        let missing = missing(&nodes, faults, &found, Timestamp::now());
+        let lacking = needs.iter().flat_map(|NeedsAgents { faults, pods }| {
+            let nodes = pods.borrow().pods.iter().map(|pod| pod.node.clone()).collect::<BTreeSet<_>>();
+            let nodes = nodes.into_iter().filter(|node| !node.is_empty()).collect();
+            missing(&nodes, faults, &found, Timestamp::now())
+        });
+        // Members of several share nodes.
+        let missing: BTreeSet<String> = lacking.collect();
         if missing.is_empty() {
             return Ok(());
         }
         if Instant::now() >= deadline {
-            return Err(missing.join("; "));
+            return Err(missing.into_iter().collect::<Vec<_>>().join("; "));
         }
         sleep(PAUSE).await;
     }
@@ -162,11 +190,11 @@ fn missing(
 
 /// Whether snapshots of the target can be taken, where a step takes any, and whether there are any where a step denies
 /// them; else why not and what to do.
-async fn snapshots(
+async fn snapshots<'a>(
     client: &Client,
     namespace: &str,
     experiment: &Experiment,
-    target: &Snapshot,
+    place: impl Fn(&Step) -> Option<Place<'a>>,
 ) -> Result<(), String> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     for (step, work) in experiment.works() {
@@ -180,10 +208,10 @@ async fn snapshots(
         let Work::Action(Change::TakeSnapshot { claims, class, .. }) = work else {
             continue;
         };
-        let Some(name) = experiment.target.stateful_set() else {
+        let Some((name, target)) = place(step) else {
             continue;
         };
-        let set = insist(|| sets.get(name)).await.map_err(told)?;
+        let set = insist(|| sets.get(&name)).await.map_err(told)?;
         let ordinals: Vec<_> = target.ordinals().collect();
         let claims = claims_of(&set, &ordinals, claims);
         let found = insist(|| obstacle(client, namespace, &claims, class.as_deref())).await.map_err(told)?;
@@ -195,19 +223,19 @@ async fn snapshots(
 }
 
 /// Whether the volumes that a step means are attached to nodes, and for these members alone; else why not.
-async fn attach(
+async fn attach<'a>(
     client: &Client,
     namespace: &str,
     experiment: &Experiment,
-    target: &Snapshot,
+    place: impl Fn(&Step) -> Option<Place<'a>>,
 ) -> Result<(), String> {
     let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
     for (step, work) in experiment.works() {
-        let Some(name) = experiment.target.stateful_set() else { continue };
+        let Some((name, target)) = place(step) else { continue };
         let Some((members, claims)) = attachable::meant(work) else { continue };
         let ordinals = members.among(target.ordinals());
         let told = |error: PlatformError| format!("whether volumes are attached is not known: {error}");
-        let set = insist(|| sets.get(name)).await.map_err(told)?;
+        let set = insist(|| sets.get(&name)).await.map_err(told)?;
         let found = insist(|| attachable::volumes(client, namespace, &set, &ordinals, claims));
         if let Err(why) = found.await.map_err(told)? {
             return Err(format!("step {}: {why}", step.name));
@@ -239,6 +267,7 @@ pub(super) fn refuse(
         seed,
         environment,
         target: target.clone(),
+        others: Vec::new(),
     };
     let writer = Writer::create(&options.journal, &header)?;
     let reason = format!("nothing was broken: {reason}");
@@ -272,6 +301,41 @@ mod tests {
             seen_at: seen_at.parse().expect("a time"),
         });
         agent
+    }
+
+    #[test]
+    fn agents_are_asked_for_where_a_step_acts() {
+        let text = r#"{"name":"e","target":{"statefulSet":"kafka"},"hypothesis":[],"steps":[
+            {"name":"own","action":{"rolloutRestart":{}}},
+            {"name":"cut","for":"5s","target":{"statefulSet":"zookeeper"},
+             "fault":{"networkPartition":{"isolate":{"ordinals":[0]}}}}]}"#;
+        let experiment: Experiment = serde_json::from_str(text).expect("an experiment");
+        let needs = |set| {
+            let pods = watch::channel(Snapshot::default()).1;
+            NeedsAgents::of(&experiment, set, pods).map(|needs| needs.faults.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(needs(None), None);
+        assert_eq!(needs(Some("zookeeper")), Some(vec!["networkPartition".to_owned()]));
+    }
+
+    #[test]
+    fn pods_by_labels_are_no_further_set() {
+        let text = r#"{"name":"e","target":{"pods":{"selector":{"matchLabels":{"app":"kafka"}}}},"hypothesis":[],
+            "steps":[{"name":"own","target":{"statefulSet":"kafka"},"fault":{"podKill":{"members":{"count":1}}}}]}"#;
+        let experiment: Experiment = serde_json::from_str(text).expect("an experiment");
+        let spec = serde_json::Map::new();
+        let facts = |name: &str| TargetFacts {
+            name: name.into(),
+            first: 0,
+            replicas: 3,
+            containers: Vec::new(),
+            claims: Vec::new(),
+        };
+        let refused = fits_sets(&experiment, &spec, &facts("kafka"), &[facts("kafka")]);
+        assert!(
+            refused.is_err_and(|why| why.contains("are those of StatefulSet `kafka`: leave statefulSet out"))
+        );
+        assert_eq!(fits_sets(&experiment, &spec, &facts("pods"), &[facts("kafka")]), Ok(()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Progress {
     /// Whether a fault could not be taken back.
     pub revert_failed: bool,
     target: Snapshot,
+    others: Vec<Snapshot>,
     /// Decided occurrences, in order.
     faults: Vec<Fault>,
     /// What matters more than the phase, for as long as the run goes on.
@@ -33,6 +34,8 @@ struct Fault {
     occurrence: u32,
     /// What it does, where the step has a choice.
     picked: Option<String>,
+    /// The further StatefulSet that they belong to; the target where there is none.
+    set: Option<String>,
     members: Vec<Ordinal>,
     is_in_force: bool,
 }
@@ -45,6 +48,7 @@ impl Progress {
                 self.started_at = Some(header.started_at);
                 self.seed = Some(header.seed);
                 self.target = header.target.clone();
+                self.others.clone_from(&header.others);
             }
             Entry::Effect { effect, .. } => self.effect(effect),
             Entry::Input(_) | Entry::FinalRead { .. } => {}
@@ -64,13 +68,18 @@ impl Progress {
                     entry::Phase::Settling | entry::Phase::Judged => Phase::Settling,
                 });
             }
-            Effect::Chosen { step, occurrence, picked, members, damage } => {
-                let all: BTreeSet<Ordinal> = self.target.ordinals().collect();
+            Effect::Chosen { step, occurrence, picked, set, members, damage } => {
+                let snapshot = match set {
+                    None => Some(&self.target),
+                    Some(set) => self.others.iter().find(|other| other.name == *set),
+                };
+                let all: BTreeSet<Ordinal> = snapshot.iter().flat_map(|found| found.ordinals()).collect();
                 let affected: Vec<Ordinal> = affected::members(&all, &[damage]).into_iter().collect();
                 self.faults.push(Fault {
                     step: step.clone(),
                     occurrence: *occurrence,
                     picked: picked.as_ref().map(|picked| picked.name.clone()),
+                    set: set.clone(),
                     members: if affected.is_empty() { members.clone() } else { affected },
                     is_in_force: false,
                 });
@@ -113,10 +122,11 @@ impl Progress {
     }
 
     fn name(&self, fault: &Fault) -> String {
-        let pods: Vec<String> =
-            fault.members.iter().map(|ordinal| format!("{}-{ordinal}", self.target.name)).collect();
+        let set = fault.set.as_ref().unwrap_or(&self.target.name);
+        let pods: Vec<String> = fault.members.iter().map(|ordinal| format!("{set}-{ordinal}")).collect();
         let picked = fault.picked.as_ref().map_or_else(String::new, |picked| format!(" ({picked})"));
-        format!("{}{picked} on {}", fault.step, pods.join(", "))
+        let whom = if pods.is_empty() { set.clone() } else { pods.join(", ") };
+        format!("{}{picked} on {whom}", fault.step)
     }
 
     /// The state in one sentence.
@@ -168,6 +178,7 @@ mod tests {
             step: "cut".into(),
             occurrence: 0,
             picked: None,
+            set: None,
             members: vec![0, 1, 2],
             damage,
         }));
@@ -195,11 +206,35 @@ mod tests {
             step: "soak".into(),
             occurrence: 4,
             picked: Some(entry::Picked { place: 1, name: "processPause".into() }),
+            set: None,
             members: vec![1],
             damage: Damage { down: [1].into_iter().collect(), ..Damage::default() },
         }));
         progress.observe(&effect(Effect::Began { step: "soak".into(), occurrence: 4 }));
         assert_eq!(progress.fault().as_deref(), Some("soak (processPause) on etcd-1"));
+    }
+
+    #[test]
+    fn a_fault_elsewhere_is_told_by_the_pods_there() {
+        let snapshot = |name: &str| Snapshot { name: name.into(), replicas: 3, ..Snapshot::default() };
+        let others = vec![snapshot("zookeeper")];
+        let mut progress = Progress { target: snapshot("kafka"), others, ..Progress::default() };
+        let mut chosen = |members: Vec<Ordinal>, down: &[Ordinal]| {
+            progress.observe(&effect(Effect::Chosen {
+                step: "lost".into(),
+                occurrence: 0,
+                picked: None,
+                set: Some("zookeeper".into()),
+                members,
+                damage: Damage { down: down.iter().copied().collect(), ..Damage::default() },
+            }));
+            progress.observe(&effect(Effect::Began { step: "lost".into(), occurrence: 0 }));
+            let told = progress.fault();
+            progress.observe(&effect(Effect::Ended { step: "lost".into(), occurrence: 0, unproven: None }));
+            told
+        };
+        assert_eq!(chosen(vec![1], &[1]).as_deref(), Some("lost on zookeeper-1"));
+        assert_eq!(chosen(Vec::new(), &[]).as_deref(), Some("lost on zookeeper"));
     }
 
     #[test]

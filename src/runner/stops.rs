@@ -1,7 +1,9 @@
 //! Who may stop a run, and how they say so.
 
+use std::future::ready;
+
 use futures::StreamExt;
-use futures::stream::pending;
+use futures::stream::select_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client, ResourceExt};
@@ -14,11 +16,11 @@ use crate::resource::{ABORT_ANNOTATION, Experiment, Halt};
 use crate::run::Stop;
 
 /// A message for each who wants the run to stop, with the reason; a reason that is repeated is told once. Whoever deletes
-/// the StatefulSet `set` that is broken wants that as well.
+/// one of the StatefulSets `broken` that the run acts on wants that as well.
 pub(super) fn listen(
     client: &Client,
     object: &Experiment,
-    set: Option<&str>,
+    broken: &[&str],
     options: &Options,
 ) -> mpsc::Receiver<Stop> {
     let (sender, receiver) = mpsc::channel(4);
@@ -27,14 +29,14 @@ pub(super) fn listen(
     let objects: Api<Experiment> = Api::namespaced(client.clone(), &options.namespace);
     let mut experiments = watch(objects, itself, "the Experiment");
     let mut halts = watch(Api::<Halt>::all(client.clone()), Config::default(), "Halts");
-    let mut sets = match set {
-        Some(set) => {
-            let itself = Config::default().fields(&format!("metadata.name={set}"));
-            let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &options.namespace);
-            watch(sets, itself, "whether the StatefulSet is deleted")
-        }
-        None => pending().boxed(),
-    };
+    let ends = broken.iter().map(|set| {
+        let itself = Config::default().fields(&format!("metadata.name={set}"));
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &options.namespace);
+        let mut broken = Broken::default();
+        let events = watch(sets, itself, "whether the StatefulSet is deleted");
+        events.filter_map(move |event| ready(broken.hear(event)))
+    });
+    let mut ends = select_all(ends);
     tokio::spawn(async move {
         let (Ok(mut terminate), Ok(mut interrupt)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -45,11 +47,10 @@ pub(super) fn listen(
         let mut told = Vec::new();
         // Whether a list that is arriving has the Experiment in it.
         let mut is_there = true;
-        let mut broken = Broken::default();
         loop {
             let reason = tokio::select! {
                 Some(event) = experiments.next() => asked(event, uid.as_deref(), &mut is_there),
-                Some(event) = sets.next() => broken.hear(event),
+                Some(reason) = ends.next() => Some(reason),
                 Some(event) = halts.next() => halted(event),
                 _ = terminate.recv() => Some("the runner was told to end (SIGTERM)".to_owned()),
                 _ = interrupt.recv() => {
@@ -96,7 +97,7 @@ fn asked(event: Event<Experiment>, uid: Option<&str>, is_there: &mut bool) -> Op
     })
 }
 
-/// The StatefulSet that the run breaks, as far as it was seen.
+/// A StatefulSet that the run breaks, as far as it was seen.
 #[derive(Default)]
 struct Broken {
     seen: Option<(String, String)>,

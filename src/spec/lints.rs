@@ -128,6 +128,11 @@ impl Case<'_> {
     }
 }
 
+/// Whether a step acts on the experiment's own target, which claims are about.
+fn is_own(case: &Case<'_>, step: &Step) -> bool {
+    case.experiment.other_set(step).is_none()
+}
+
 /// For how long it is there each time, where it is something that stays for a time.
 fn held(one: &Alternative) -> Option<Duration> {
     match one.extent() {

@@ -15,15 +15,17 @@ pub fn experiment(name: &str, spec: &Map<String, Json>) -> Result<Experiment, Ve
     read_experiment(&document, &mut tree).map_err(without_places)
 }
 
-/// Checks an experiment against the StatefulSet that it will meet. `name` and `spec` are what it was read from.
+/// Checks an experiment against the StatefulSet that it will meet, and against all others of its namespace. `name` and `spec`
+/// are what it was read from.
 pub fn against_target(
     name: &str,
     spec: &Map<String, Json>,
     experiment: &Experiment,
     target: &TargetFacts,
+    others: &[TargetFacts],
 ) -> Result<(), Vec<Problem>> {
     let (document, tree) = written(name, spec);
-    against(&document, &tree, experiment, target).map_err(without_places)
+    against(&document, &tree, experiment, target, Some(others)).map_err(without_places)
 }
 
 /// The resource as a tree, with the little of its envelope that is read.
@@ -109,7 +111,7 @@ mod tests {
             containers: vec!["etcd".into()],
             claims: Vec::new(),
         };
-        let problems = against_target("x", &spec, &experiment, &target).expect_err("no such container");
+        let problems = against_target("x", &spec, &experiment, &target, &[]).expect_err("no such container");
         assert_eq!(problems[0].field, "spec.target.container");
     }
 }

@@ -2,6 +2,7 @@
 //! store or the target cannot do.
 
 mod contradictions;
+mod elsewhere;
 mod slis;
 mod works;
 
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 use self::works::deeds;
 use super::TargetFacts;
-use crate::api::DeniedResource;
+use crate::api::{DeniedResource, Ordinal};
 use crate::experiment::{
     Change, Condition, Experiment, Group, MOST_IN_SANDBOX, Selection, Sli, Start, Step, When, Work,
 };
@@ -41,6 +42,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     names(experiment, &mut broken);
     references(experiment, &mut broken);
     store(experiment, &mut broken);
+    elsewhere::roles(experiment, &mut broken);
     contradictions::find(experiment, &mut broken);
     target(experiment, &mut broken);
     parameters(experiment, &mut broken);
@@ -48,8 +50,13 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     broken
 }
 
-/// What an experiment names must exist in the target.
-pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> Vec<Broken> {
+/// What an experiment names must exist in the target, and in the StatefulSets beside it that steps act on, where those are
+/// known.
+pub(super) fn against_target(
+    experiment: &Experiment,
+    target: &TargetFacts,
+    others: Option<&[TargetFacts]>,
+) -> Vec<Broken> {
     let mut broken = Vec::new();
     let spec = |field: &str| ["spec", "target", field].map(|key| Segment::Key(key.into())).to_vec();
     let name = &target.name;
@@ -69,15 +76,14 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
         broken
             .push((spec("container"), format!("`{name}` has no container `{container}`: it has `{known}`")));
     }
-    let last = target.first.saturating_add(target.replicas).saturating_sub(1);
+    elsewhere::against_target(experiment, target, others, &mut broken);
     for deed in deeds(experiment) {
         let work = deed.work();
+        let Some(target) = elsewhere::facts_of(experiment, deed.step, target, others) else { continue };
+        let name = &target.name;
         if let Some(Selection::Ordinals(set)) = work.selection() {
-            for ordinal in set.iter().filter(|&ordinal| ordinal < target.first || ordinal > last) {
-                let message =
-                    format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
-                broken.push((deed.at(&[]), message));
-            }
+            let strangers = set.iter().filter_map(|ordinal| no_such_ordinal(ordinal, target));
+            broken.extend(strangers.map(|message| (deed.at(&[]), message)));
         }
         let claims: &[String] = match work {
             Work::Fault(fault) => fault.claims(),
@@ -114,10 +120,9 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts) -> V
             condition: Condition::Pod { ordinal: Some(ordinal), .. } | Condition::Role { ordinal, .. },
             ..
         }) = &step.start
-            && (*ordinal < target.first || *ordinal > last)
+            && let Some(target) = elsewhere::facts_of(experiment, step, target, others)
+            && let Some(message) = no_such_ordinal(*ordinal, target)
         {
-            let message =
-                format!("ordinal {ordinal} does not exist: `{name}` has {} to {last}", target.first);
             broken.push((at("steps", index, &["when"]), message));
         }
     }
@@ -135,12 +140,21 @@ pub(super) fn against_names(experiment: &Experiment, sets: &[&str]) -> Vec<Broke
     broken.into_iter().collect()
 }
 
+/// That an ordinal does not exist, and which ones do.
+fn no_such_ordinal(ordinal: Ordinal, target: &TargetFacts) -> Option<String> {
+    let TargetFacts { name, first, replicas, .. } = target;
+    let last = first.saturating_add(*replicas).saturating_sub(1);
+    (ordinal < *first || ordinal > last)
+        .then(|| format!("ordinal {ordinal} does not exist: `{name}` has {first} to {last}"))
+}
+
 /// What only a StatefulSet has.
 fn target(experiment: &Experiment, broken: &mut Vec<Broken>) {
     if experiment.target.stateful_set().is_some() {
         return;
     }
-    for deed in deeds(experiment).filter(|deed| deed.work().needs_stateful_set()) {
+    let own = deeds(experiment).filter(|deed| experiment.other_set(deed.step).is_none());
+    for deed in own.filter(|deed| deed.work().needs_stateful_set()) {
         let message = format!("`{}` needs a StatefulSet: spec.target names pods instead", deed.work().name());
         broken.push((deed.at(&[]), message));
     }
@@ -239,7 +253,8 @@ fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
             Sli::RestoreTime {} => "restoreSnapshot",
             _ => continue,
         };
-        if experiment.works().all(|(_, work)| work.name() != action) {
+        let mut own = experiment.works().filter(|(step, _)| experiment.other_set(step).is_none());
+        if own.all(|(_, work)| work.name() != action) {
             let sli = claim.sli.name();
             let message = format!("`{sli}` is measured by steps with the action `{action}`: there is none");
             broken.push((at("hypothesis", index, &["sli"]), message));
@@ -352,12 +367,13 @@ fn store(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let waits_for_role =
         |step: &Step| matches!(&step.start, Start::When(When { condition: Condition::Role { .. }, .. }));
     let mut asking: Vec<_> = deeds(experiment)
-        .filter(|deed| deed.work().needs_roles())
+        .filter(|deed| deed.work().needs_roles() && experiment.other_set(deed.step).is_none())
         .map(|deed| (deed.index, deed.at(&[])))
         .collect();
     for (index, step) in experiment.steps.iter().enumerate() {
         // Said once of each step.
-        if waits_for_role(step) && asking.iter().all(|(other, _)| *other != index) {
+        let is_own = experiment.other_set(step).is_none();
+        if is_own && waits_for_role(step) && asking.iter().all(|(other, _)| *other != index) {
             asking.push((index, at("steps", index, &["when"])));
         }
     }

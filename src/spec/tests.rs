@@ -5,6 +5,7 @@ use super::*;
 
 mod against_target;
 mod conditions;
+mod elsewhere;
 mod faults;
 
 const GOOD: &str = "\

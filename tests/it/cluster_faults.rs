@@ -1,6 +1,6 @@
 //! Control-plane faults and actions against a real API server, with a real StatefulSet controller, scheduler and kubelets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ impl Runner {
             client,
             namespace: namespace.name().into(),
             set: Some("db".into()),
+            others: BTreeSet::new(),
             allow_quorum_loss: false,
             own_pod: pod.map(str::to_owned),
             owner: None,

@@ -1,7 +1,7 @@
 //! Experiments over files with several StatefulSets, as a person runs them.
 
 use crate::e2e_fixture::{Desk, Seat, patient_quickstart_with};
-use crate::e2e_recorded::{claim, report_in};
+use crate::e2e_recorded::{all_reverted, claim, report_in};
 
 /// A set that stands before the target's in the same file.
 const KEEPER: &str = "
@@ -53,6 +53,28 @@ fn an_experiment_is_about_the_set_that_it_names_and_the_other_one_runs_beside_it
     }
     let left = std::fs::read_dir(desk.state().join("sandboxes")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "nothing is left of the sandbox");
+}
+
+#[test]
+fn a_step_breaks_the_set_beside_within_its_own_quorum_and_is_not_taken_for_one_on_the_target() {
+    let desk = Desk::new();
+    let pause = "target: {statefulSet: keeper}\n      fault: {processPause: {members: {ordinals: [1]}}}";
+    let text = two_sets().replace("fault: {networkPartition: {isolate: {role: leader}}}", pause);
+    desk.write("two.yaml", &text);
+    desk.run(&["plan", "two.yaml"]).exits(21).says("2 voters, this takes 1 (keeper-1)");
+    desk.write("three.yaml", text.replace("replicas: 2", "replicas: 3"));
+    desk.run(&["plan", "three.yaml"]).exits(0).says("hits   keeper-1");
+    desk.write("absent.yaml", text.replace("{statefulSet: keeper}", "{statefulSet: keper}"));
+    desk.run(&["validate", "absent.yaml"])
+        .exits(20)
+        .says("spec.steps[0].target.statefulSet: there is no StatefulSet `keper`: did you mean `keeper`?");
+    let _seat = Seat::take();
+    let done = desk.run(&["run", "three.yaml", "--seed", "7", "--out", "out"]).exits(0);
+    assert!(done.out.starts_with("PASS") && done.out.contains("processPause on keeper-1"), "{}", done.out);
+    let report = report_in(&desk.path("out"));
+    assert_eq!(claim(&report, "quorum")["verdict"], "Pass", "{}", done.out);
+    assert_eq!(report["steps"][0]["set"], "keeper", "{report:#}");
+    all_reverted(&desk.path("out"));
 }
 
 #[test]

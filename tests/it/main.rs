@@ -14,6 +14,7 @@ mod cluster_deploy;
 mod cluster_dev_csi;
 mod cluster_disk;
 mod cluster_docs;
+mod cluster_elsewhere;
 mod cluster_faults;
 mod cluster_fixture;
 mod cluster_following;

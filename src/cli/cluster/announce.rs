@@ -31,6 +31,8 @@ pub(super) async fn look(
     }
     let followed =
         Cluster::follow(&seat.access.client, &seat.namespace, &experiment.target.group, None).await;
+    let others = Cluster::others_of(&seat.access.client, &seat.namespace, experiment).await;
+    let others = others.map_err(|error| told(&error))?;
     let cluster = followed.map_err(|error| match error {
         FollowError::Platform(error) => told(&error),
         FollowError::Absent { .. } | FollowError::NoPods { .. } | FollowError::Selector { .. } => {
@@ -39,7 +41,7 @@ pub(super) async fn look(
             exit
         }
     })?;
-    spec::against_target(document, experiment, cluster.facts())
+    spec::against_target(document, experiment, cluster.facts(), Some(&others))
         .map_err(|problems| console::problems(&problems))?;
     console::warnings(&spec::lint(document, experiment, Some(cluster.facts())));
     Ok(())
@@ -50,7 +52,7 @@ pub(super) fn agree(seat: &Seat, experiment: &experiment::Experiment, has_agreed
     let Seat { access, namespace } = seat;
     let what = format!(
         "break {} of namespace `{namespace}` in context `{}` ({})",
-        experiment.target.name(),
+        experiment.breaks(),
         access.context,
         access.server
     );

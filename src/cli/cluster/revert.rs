@@ -1,6 +1,9 @@
 //! `seatrial revert --on kubernetes`: takes back every Injection of an Experiment, whoever injected it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use serde_json::{Map, Value};
 
 use super::{act, told};
 use crate::cli::args;
@@ -28,6 +31,7 @@ pub(in crate::cli) fn revert(args: &args::Revert) -> Exit {
             client: client.clone(),
             namespace: seat.namespace.clone(),
             set: target.map(str::to_owned),
+            others: other_sets(&object.spec.written),
             allow_quorum_loss: true,
             own_pod: None,
             owner: None,
@@ -60,4 +64,10 @@ pub(in crate::cli) fn revert(args: &args::Revert) -> Exit {
             )
         })
     })
+}
+
+/// The StatefulSets that steps name: whoever takes back goes by what is written, be it valid still or not.
+fn other_sets(written: &Map<String, Value>) -> BTreeSet<String> {
+    let steps = written.get("steps").and_then(Value::as_array).into_iter().flatten();
+    steps.filter_map(|step| step["target"]["statefulSet"].as_str()).map(str::to_owned).collect()
 }

@@ -12,9 +12,9 @@ use super::Findings;
 use super::cluster::Server;
 use crate::api::Ordinal;
 use crate::controller::TARGET_LABEL;
-use crate::experiment::{Change, Experiment, Store, Work};
+use crate::experiment::{Change, Experiment, Group, Step, Store, Work};
 use crate::platform::kubernetes::attachable;
-use crate::platform::kubernetes::cluster::Cluster;
+use crate::platform::kubernetes::cluster::{Cluster, FollowError};
 use crate::platform::kubernetes::failure::words;
 use crate::platform::kubernetes::rights::needed;
 use crate::platform::kubernetes::snapshots::{claims_of, obstacle};
@@ -33,14 +33,19 @@ pub(super) async fn look(server: &Server<'_>, document: &Document, findings: &mu
         findings.refused(why);
     }
     accepted(server, document, findings).await;
-    target(server, &experiment, findings).await;
+    if experiment.target.stateful_set().is_none() {
+        findings.note("pods by selector: their health is what the plan below sees");
+    }
+    for set in sets_of(&experiment) {
+        target(server, set, findings).await;
+    }
     secrets(server, &experiment, findings).await;
     free(server, &experiment, findings).await;
     budgets(server, &experiment, findings).await;
     rights(server, &experiment, findings).await;
     snapshots(server, &experiment, findings).await;
     attach(server, &experiment, findings).await;
-    guards(server, &experiment, findings).await;
+    guards(server, document, &experiment, findings).await;
 }
 
 /// Asks the API server itself, policies and all, without keeping anything.
@@ -63,10 +68,12 @@ async fn accepted(server: &Server<'_>, document: &Document, findings: &mut Findi
     }
 }
 
-async fn target(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let Some(name) = experiment.target.stateful_set() else {
-        return findings.note("pods by selector: their health is what the plan below sees");
-    };
+/// Every StatefulSet that it acts on.
+fn sets_of(experiment: &Experiment) -> impl Iterator<Item = &str> {
+    experiment.target.stateful_set().into_iter().chain(experiment.other_sets())
+}
+
+async fn target(server: &Server<'_>, name: &str, findings: &mut Findings) {
     let sets: Api<StatefulSet> = Api::namespaced(server.access.client.clone(), server.namespace);
     let set = match sets.get_opt(name).await {
         Ok(Some(set)) => set,
@@ -118,7 +125,12 @@ async fn secrets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
 }
 
 async fn free(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let name = experiment.target.key();
+    for name in experiment.keys() {
+        free_of(server, &name, findings).await;
+    }
+}
+
+async fn free_of(server: &Server<'_>, name: &str, findings: &mut Findings) {
     let leases: Api<Lease> = Api::namespaced(server.access.client.clone(), server.namespace);
     match leases.list(&ListParams::default().labels(&format!("{TARGET_LABEL}={name}"))).await {
         Ok(found) => match found.items.first().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone())
@@ -142,26 +154,38 @@ async fn budgets(server: &Server<'_>, experiment: &Experiment, findings: &mut Fi
     let (Ok(budgets), Ok(pods)) = (budgets, pods) else {
         return findings.note("disruption budgets cannot be looked at");
     };
-    let Some(set) = experiment.target.stateful_set() else {
-        return;
-    };
-    let ours = pods.items.iter().filter(|pod| {
-        pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == set)
-    });
-    let ours: Vec<_> = ours.collect();
-    for budget in budgets {
-        let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
-        let Ok(selector) = kube::core::Selector::try_from(selector) else {
-            continue;
-        };
-        if !ours.iter().any(|pod| selector.matches(pod.labels())) {
-            continue;
+    for set in sets_of(experiment) {
+        let ours = pods.items.iter().filter(|pod| {
+            pod.owner_references().iter().any(|owner| owner.kind == "StatefulSet" && owner.name == set)
+        });
+        let ours: Vec<_> = ours.collect();
+        for budget in &budgets.items {
+            let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
+            let Ok(selector) = kube::core::Selector::try_from(selector) else {
+                continue;
+            };
+            if !ours.iter().any(|pod| selector.matches(pod.labels())) {
+                continue;
+            }
+            let allowed = budget.status.as_ref().map_or(0, |status| status.disruptions_allowed);
+            findings.note(format!(
+                "PodDisruptionBudget {} allows {allowed} disruptions of {set} now",
+                budget.name_any()
+            ));
         }
-        let allowed = budget.status.as_ref().map_or(0, |status| status.disruptions_allowed);
-        findings.note(format!(
-            "PodDisruptionBudget {} allows {allowed} disruptions of {set} now",
-            budget.name_any()
-        ));
+    }
+}
+
+/// The StatefulSet that a step acts on.
+async fn set_of(
+    server: &Server<'_>,
+    experiment: &Experiment,
+    step: &Step,
+) -> Result<Option<StatefulSet>, kube::Error> {
+    let sets: Api<StatefulSet> = Api::namespaced(server.access.client.clone(), server.namespace);
+    match experiment.other_set(step).or(experiment.target.stateful_set()) {
+        Some(name) => sets.get_opt(name).await,
+        None => Ok(None),
     }
 }
 
@@ -200,9 +224,7 @@ async fn snapshots(server: &Server<'_>, experiment: &Experiment, findings: &mut 
         let Work::Action(Change::TakeSnapshot { claims, class, .. }) = work else {
             continue;
         };
-        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
-        let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
-        else {
+        let Ok(Some(set)) = set_of(server, experiment, step).await else {
             continue; // said above
         };
         let claims = claims_of(&set, &ordinals(&set), claims);
@@ -228,9 +250,7 @@ async fn attach(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
     let client = &server.access.client;
     for (step, work) in experiment.works() {
         let Some((members, claims)) = attachable::meant(work) else { continue };
-        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), server.namespace);
-        let Some(Ok(Some(set))) = async { Some(sets.get_opt(experiment.target.stateful_set()?).await) }.await
-        else {
+        let Ok(Some(set)) = set_of(server, experiment, step).await else {
             continue; // said above
         };
         let meant = members.among(ordinals(&set).into_iter());
@@ -251,16 +271,29 @@ async fn attach(server: &Server<'_>, experiment: &Experiment, findings: &mut Fin
 }
 
 /// What the guards say of the plan, with the target as it is now.
-async fn guards(server: &Server<'_>, experiment: &Experiment, findings: &mut Findings) {
-    let group = &experiment.target.group;
-    let Ok(cluster) = Cluster::follow(&server.access.client, server.namespace, group, None).await else {
+async fn guards(server: &Server<'_>, document: &Document, experiment: &Experiment, findings: &mut Findings) {
+    let Ok(cluster) = follow(server, &experiment.target.group).await else {
         return;
     };
+    if let Ok(others) = Cluster::others_of(&server.access.client, server.namespace, experiment).await {
+        let problems = spec::against_target(document, experiment, cluster.facts(), Some(&others));
+        problems.err().into_iter().flatten().for_each(|problem| findings.invalid(problem));
+    }
+    let mut others = Vec::new();
+    for name in experiment.other_sets() {
+        if let Ok(other) = follow(server, &Group::StatefulSet(name.to_owned())).await {
+            others.push(crate::platform::Cluster::snapshots(&other).borrow().clone());
+        }
+    }
     let snapshot = crate::platform::Cluster::snapshots(&cluster).borrow().clone();
     experiment.warnings().into_iter().for_each(|warning| findings.note(warning));
-    let plan = crate::plan::preview(experiment, &snapshot, None, 0);
+    let plan = crate::plan::preview(experiment, &snapshot, &others, None, 0);
     if plan.refusals.is_empty() {
         findings.good("guards have nothing against it, as things are now");
     }
     plan.refusals.iter().for_each(|refusal| findings.refused(refusal));
+}
+
+async fn follow(server: &Server<'_>, group: &Group) -> Result<Cluster, FollowError> {
+    Cluster::follow(&server.access.client, server.namespace, group, None).await
 }

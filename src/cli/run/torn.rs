@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::fault::disk_error::DiskError;
 use crate::fault::disk_latency::DiskLatency;
 use crate::fault::power_loss::{PowerLoss, Unsynced};
-use crate::platform::sandbox::pod_spec::SetSpec;
+use crate::platform::sandbox::pod_spec::{ClaimTemplate, SetSpec};
 use crate::platform::sandbox::{ClaimsOf, forgetful};
 
 /// Says why a step cannot be done, and what to do.
@@ -25,11 +25,18 @@ fn refuse((step, fault): (&Step, &Fault), why: impl std::fmt::Display, hint: &st
 type Tearing<'a> = ((&'a Step, &'a Fault), BTreeSet<ClaimsOf>);
 
 /// The first step that tears writes, and the claim templates whose volumes must be made for it; or what stands in the way
-/// of any of it.
-fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing<'a>>, Exit> {
+/// of any of it. `sets` are all that run here.
+fn meant<'a>(experiment: &'a Experiment, sets: &[&SetSpec]) -> Result<Option<Tearing<'a>>, Exit> {
     let mut found: Option<Tearing<'_>> = None;
-    let of = |template: &String| ClaimsOf { set: set.name.clone(), template: template.clone() };
-    let all = || set.claims.iter().map(|claim| of(&claim.name)).collect::<BTreeSet<_>>();
+    let target = experiment.target.name();
+    // Of each set that a step acts on: where it names none, all.
+    let claims_of = |step: &Step, named: &[String]| {
+        let name = experiment.other_set(step).unwrap_or(&target);
+        let claims = sets.iter().filter(|set| set.name == name).flat_map(|set| &set.claims);
+        let meant = claims.filter(|claim| named.is_empty() || named.contains(&claim.name));
+        let of = |claim: &ClaimTemplate| ClaimsOf { set: name.to_owned(), template: claim.name.clone() };
+        meant.map(of).collect::<BTreeSet<_>>()
+    };
     let faults = || {
         experiment.works().filter_map(|(step, work)| match work {
             Work::Fault(fault) => Some((step, fault)),
@@ -38,8 +45,8 @@ fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing
     };
     for (step, fault) in faults() {
         if let Fault::PowerLoss(PowerLoss { claims, unsynced: Unsynced::Torn, .. }) = fault {
-            let named = if claims.is_empty() { all() } else { claims.iter().map(of).collect() };
-            found.get_or_insert_with(|| ((step, fault), BTreeSet::new())).1.extend(named);
+            let torn = claims_of(step, claims);
+            found.get_or_insert_with(|| ((step, fault), BTreeSet::new())).1.extend(torn);
         }
     }
     let Some(((tearing, _), forgetful)) = &found else { return Ok(None) };
@@ -54,8 +61,7 @@ fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing
                 | Fault::DiskLatency(DiskLatency { driver: LatencyDriver::DmDelay, .. })
                 | Fault::DiskError(DiskError { driver: ErrorDriver::DmError, .. })
         );
-        let claims = fault.claims();
-        if needs_a_disk && (claims.is_empty() || claims.iter().any(|claim| forgetful.contains(&of(claim)))) {
+        if needs_a_disk && !claims_of(step, fault.claims()).is_disjoint(forgetful) {
             let why = format_args!(
                 "it takes a volume on a disk, and step {} takes one that tears writes, which is on none",
                 tearing.name
@@ -71,8 +77,8 @@ fn meant<'a>(experiment: &'a Experiment, set: &SetSpec) -> Result<Option<Tearing
 }
 
 /// The claim templates whose volumes must be able to tear writes.
-pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<ClaimsOf>, Exit> {
-    let Some((tearing, claims)) = meant(experiment, set)? else {
+pub(super) fn claims(experiment: &Experiment, sets: &[&SetSpec]) -> Result<BTreeSet<ClaimsOf>, Exit> {
+    let Some((tearing, claims)) = meant(experiment, sets)? else {
         return Ok(BTreeSet::new());
     };
     match forgetful::obstacle() {
@@ -87,10 +93,10 @@ pub(super) fn claims(experiment: &Experiment, set: &SetSpec) -> Result<BTreeSet<
 /// Says which step a sandbox cannot have whose volumes were made before the experiment was known.
 pub(super) fn refuse_there(
     experiment: &Experiment,
-    set: &SetSpec,
+    sets: &[&SetSpec],
     there: &BTreeSet<ClaimsOf>,
 ) -> Result<(), Exit> {
-    match meant(experiment, set)? {
+    match meant(experiment, sets)? {
         Some((tearing, claims)) if !claims.is_subset(there) => {
             let why = "unsynced: torn takes volumes that are made for it, and this sandbox was made before";
             Err(refuse(tearing, why, "give the manifest instead of --sandbox"))

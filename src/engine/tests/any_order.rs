@@ -7,7 +7,7 @@ use crate::engine::{Engine, Limits};
 use crate::journal::entry::{Effect, Input};
 
 /// Steps of every kind, some of which overlap, repeat, follow or come after others.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 8] = [
     r#"{"name":"pause","at":"1s","for":"6s","fault":{"processPause":{"members":{"role":"leader"}}}}"#,
     r#"{"name":"cut","at":"4s","for":"8s","every":"15s","times":2,"follow":true,"fault":{"networkPartition":{"isolate":{"role":"follower","count":1}}}}"#,
     r#"{"name":"kill","at":"2s","for":"5s","follow":true,"fault":{"podKill":{"members":{"count":1}}}}"#,
@@ -17,6 +17,10 @@ const STEPS: [&str; 6] = [
         {"fault":{"processPause":{"members":{"count":1}}}},
         {"weight":2,"fault":{"podKill":{"members":{"role":"follower","count":1}}}},
         {"for":"2s","fault":{"networkPartition":{"isolate":{"role":"leader"}}}}]}"#,
+    r#"{"name":"other","at":"2s","for":"6s","every":"11s","times":3,"target":{"statefulSet":"zookeeper"},
+        "fault":{"processPause":{"members":{"count":1}}}}"#,
+    r#"{"name":"there","at":"3s","for":"7s","follow":true,"target":{"statefulSet":"zookeeper"},
+        "fault":{"podKill":{"members":{"count":1}}}}"#,
 ];
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -37,6 +41,7 @@ enum Event {
     Unmet(bool),
     Interrupted,
     Condition,
+    OtherReady(u32, bool),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -48,6 +53,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => any::<bool>().prop_map(Event::Unmet),
         1 => Just(Event::Interrupted),
         1 => Just(Event::Condition),
+        4 => (0_u32..3, any::<bool>()).prop_map(|(ordinal, ready)| Event::OtherReady(ordinal, ready)),
     ]
 }
 
@@ -73,6 +79,7 @@ fn run(
     let guards = format!(r#"{{"allowQuorumLoss":{allowed}}}"#);
     let mut rig = Rig::new(experiment(&format!("[{}]", steps.join(",")), &guards), members)
         .with_manners(in_turn(answers), in_turn(statuses));
+    rig.add_other("zookeeper", 3);
     // Before that nothing is broken; other tests tell what happens then.
     rig.run_until(4 * SECOND);
     for (wait, event) in events {
@@ -87,6 +94,7 @@ fn run(
             Event::Leader(leader) => rig.leader = *leader,
             Event::Unmet(false) => rig.tell(rig.now, Input::Unmet(vec![])),
             Event::Unmet(true) => rig.tell(rig.now, Input::Unmet(vec!["claim".into()])),
+            Event::OtherReady(ordinal, ready) => rig.make_other_ready("zookeeper", *ordinal, *ready),
             Event::Interrupted => rig.tell(rig.now, Input::Interrupted {}),
             Event::Condition => rig.tell(rig.now, Input::AbortCondition("condition".into())),
         }
@@ -100,10 +108,13 @@ fn majority_is_kept(rig: &Rig, members: u32) -> Result<(), TestCaseError> {
     let mut active = std::collections::BTreeMap::new();
     for (_, _, effect) in &rig.effects {
         match effect {
-            Effect::Chosen { step, occurrence, damage, .. } => {
-                active.insert((step, occurrence), damage);
-                let up = |ordinal| !active.values().any(|damage| damage.down.contains(&ordinal));
-                let open = |a, b| !active.values().any(|damage| damage.cut.contains(&(a, b)));
+            Effect::Chosen { step, occurrence, set, damage, .. } => {
+                active.insert((step, occurrence), (set, damage));
+                let members = if set.is_some() { 3 } else { members };
+                let there: Vec<_> =
+                    active.values().filter(|(other, _)| *other == set).map(|(_, damage)| damage).collect();
+                let up = |ordinal| !there.iter().any(|damage| damage.down.contains(&ordinal));
+                let open = |a, b| !there.iter().any(|damage| damage.cut.contains(&(a, b)));
                 let has_leader = (0..members).filter(|&leader| up(leader)).any(|leader| {
                     let others = (0..members).filter(|&other| other != leader && up(other));
                     let reached = others.filter(|&other| open(leader, other) && open(other, leader)).count();
@@ -125,7 +136,7 @@ proptest! {
 
     #[test]
     fn everything_is_reverted_and_the_run_ends(
-        which in prop::collection::vec(0_usize..6, 1..4),
+        which in prop::collection::vec(0_usize..8, 1..4),
         allowed in any::<bool>(),
         members in prop_oneof![Just(1_u32), Just(3), Just(4), Just(5)],
         answers in prop::collection::vec(fate(), 1..8),

@@ -38,6 +38,8 @@ pub(super) struct Rig {
     pub(super) effects: Vec<(Nanos, u64, Effect)>,
     pub(super) heard: Vec<(Nanos, Input)>,
     pub(super) pods: Vec<Pod>,
+    /// The pods of further StatefulSets, by name.
+    others: BTreeMap<String, Vec<Pod>>,
     pub(super) silent: BTreeSet<Ordinal>,
     pub(super) leader: Option<Ordinal>,
     /// When an effect was lost, by Injection, counted from its beginning.
@@ -84,6 +86,7 @@ impl Rig {
             effects: Vec::new(),
             heard: Vec::new(),
             pods: Vec::new(),
+            others: BTreeMap::new(),
             silent: BTreeSet::new(),
             leader: Some(0),
             proven_for: BTreeMap::new(),
@@ -127,6 +130,45 @@ impl Rig {
             ready: true,
             revision: None,
             containers: Vec::new(),
+        }
+    }
+
+    /// A further StatefulSet, whose pods are on the same node.
+    pub(super) fn add_other(&mut self, name: &str, replicas: u32) {
+        let pods = (0..replicas).map(|ordinal| self.new_pod_of(name, ordinal)).collect();
+        self.others.insert(name.into(), pods);
+        self.show_other(name);
+    }
+
+    fn new_pod_of(&mut self, set: &str, ordinal: Ordinal) -> Pod {
+        Pod { name: format!("{set}-{ordinal}"), ..self.new_pod(ordinal) }
+    }
+
+    /// What the platform shows of it now.
+    pub(super) fn other(&self, name: &str) -> Snapshot {
+        let pods = self.others.get(name).cloned().unwrap_or_default();
+        Snapshot { name: name.into(), replicas: pods.len() as u32, pods, ..self.snapshot(0) }
+    }
+
+    fn show_other(&mut self, name: &str) {
+        let snapshot = self.other(name);
+        self.tell(self.now, Input::OtherPods(snapshot));
+    }
+
+    /// One of its pods becomes Ready, or is not any more, and the platform shows it.
+    pub(super) fn make_other_ready(&mut self, name: &str, ordinal: Ordinal, ready: bool) {
+        let pods = self.others.get_mut(name).into_iter().flatten();
+        pods.filter(|pod| pod.ordinal == ordinal).for_each(|pod| pod.ready = ready);
+        self.show_other(name);
+    }
+
+    /// Changes every pod there is, and the platform shows it.
+    pub(super) fn place(&mut self, change: impl Fn(&mut Pod)) {
+        self.pods.iter_mut().chain(self.others.values_mut().flatten()).for_each(change);
+        let snapshot = self.snapshot(self.pods.len() as u32);
+        self.tell(self.now, Input::Pods(snapshot));
+        for name in self.others.keys().cloned().collect::<Vec<_>>() {
+            self.show_other(&name);
         }
     }
 
@@ -259,7 +301,21 @@ impl Rig {
                     self.tell(self.now + takes, Input::Injection { name, status });
                 }
             }
-            Effect::DeletePod { ordinal, .. } => {
+            Effect::DeletePod { set: Some(set), ordinal, .. } => {
+                if let Fate::After(delays) = (self.statuses)(effect) {
+                    let pod = self.new_pod_of(set, *ordinal);
+                    let mut gone = self.other(set);
+                    gone.pods.retain(|old| old.ordinal != *ordinal);
+                    self.tell(self.now + SECOND / 100, Input::OtherPods(gone));
+                    let pods = self.others.get_mut(set).into_iter().flatten();
+                    pods.filter(|old| old.ordinal == *ordinal).for_each(|old| *old = pod.clone());
+                    let snapshot = self.other(set);
+                    for delay in delays {
+                        self.tell(self.now + (100 + delay) * 1_000_000, Input::OtherPods(snapshot.clone()));
+                    }
+                }
+            }
+            Effect::DeletePod { set: None, ordinal, .. } => {
                 if let Fate::After(delays) = (self.statuses)(effect) {
                     let pod = self.new_pod(*ordinal);
                     self.pods.retain(|old| old.ordinal != *ordinal);
@@ -373,7 +429,8 @@ impl Rig {
                 Effect::Refused { step, reason } => Some(format!("refused {step}: {reason}")),
                 Effect::Abort { reason } => Some(format!("abort: {reason}")),
                 Effect::RevertFailed { reason } => Some(format!("revert failed: {reason}")),
-                Effect::DeletePod { ordinal, .. } => Some(format!("delete {ordinal}")),
+                Effect::DeletePod { set: None, ordinal, .. } => Some(format!("delete {ordinal}")),
+                Effect::DeletePod { set: Some(set), ordinal, .. } => Some(format!("delete {set} {ordinal}")),
                 Effect::StartWorkload {} => Some("start clients".into()),
                 Effect::StopWorkload {} => Some("stop clients".into()),
                 Effect::ReadLedger {} => Some("read ledger".into()),

@@ -158,3 +158,60 @@ proptest! {
         let _ = Journal::parse(&bytes);
     }
 }
+
+/// What journals of before further StatefulSets look like, each with what it has lacked since.
+const OF_BEFORE: [&str; 3] = [
+    HEADER,
+    r#"{"time":6,"entry":{"effect":{"id":0,"effect":{"chosen":{"step":"kill","occurrence":0,"members":[1],"damage":{"down":[1],"cut":[]}}}}}}"#,
+    r#"{"time":6,"entry":{"effect":{"id":1,"effect":{"deletePod":{"ordinal":1,"grace":null}}}}}"#,
+];
+
+#[test]
+fn a_journal_of_before_further_sets_is_read_and_written_as_it_was() {
+    let journal = Journal::parse((OF_BEFORE.join("\n") + "\n").as_bytes()).expect("it was released");
+    assert_eq!(journal.header.others, []);
+    let effects: Vec<_> = journal.lines.iter().map(|line| &line.entry).collect();
+    assert!(
+        effects.iter().any(|entry| matches!(
+            entry,
+            Entry::Effect { effect: crate::journal::entry::Effect::Chosen { set: None, .. }, .. }
+        )),
+        "{effects:?}"
+    );
+    // A run of the target alone is written without a word of it, so that earlier versions read it.
+    for entry in journal.lines.iter().map(|line| &line.entry) {
+        let written = serde_json::to_string(entry).expect("it can be written");
+        assert!(!written.contains("\"set\"") && !written.contains("others"), "{written}");
+    }
+    let header = serde_json::to_string(&journal.header).expect("it can be written");
+    assert!(!header.contains("others"), "{header}");
+}
+
+#[test]
+fn what_is_told_of_a_further_set_is_read_back() {
+    let header = Journal::parse(format!("{HEADER}\n").as_bytes()).expect("a header is a journal").header;
+    let other = crate::api::Snapshot { name: "zookeeper".into(), replicas: 3, ..Default::default() };
+    let header = crate::journal::entry::Header { others: vec![other.clone()], ..header };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.jsonl");
+    let writer = Writer::create(&path, &header).expect("a new file");
+    let told = [
+        Entry::Input(crate::journal::entry::Input::OtherPods(other)),
+        Entry::Effect {
+            id: 0,
+            effect: crate::journal::entry::Effect::DeletePod {
+                set: Some("zookeeper".into()),
+                ordinal: 1,
+                grace: None,
+            },
+        },
+    ];
+    for entry in &told {
+        writer.entry(1, entry).expect("written");
+    }
+    writer.sync().expect("stored");
+    let journal = Journal::read(&path).expect("a whole journal");
+    assert_eq!(journal.header, header);
+    let read: Vec<_> = journal.lines.iter().map(|line| line.entry.clone()).collect();
+    assert!(read.ends_with(&told), "{read:#?}");
+}

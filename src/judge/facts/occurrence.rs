@@ -21,6 +21,8 @@ pub struct Occurrence {
     pub occurrence: u32,
     /// Which of the step's alternatives it is, where there is a choice.
     pub picked: Option<Picked>,
+    /// The further StatefulSet that it acts on; the target where there is none.
+    pub set: Option<String>,
     /// Whom it hits.
     pub members: Vec<Ordinal>,
     /// Whom it takes down or cuts off.
@@ -61,11 +63,6 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// Whom it hits, in a sentence.
-    pub(in crate::judge) fn whom(&self) -> String {
-        if self.is_of_whole_set { "the StatefulSet".into() } else { format!("member {}", self.ordinal) }
-    }
-
     /// For how long its effect was proven, as its node counted.
     pub fn effective_for(&self) -> Nanos {
         self.counted_before.saturating_add(self.counted_now)
@@ -106,6 +103,7 @@ impl Occurrence {
             step: step.to_owned(),
             occurrence,
             picked: None,
+            set: None,
             members: members.to_vec(),
             affected: Vec::new(),
             chosen: time,
@@ -128,9 +126,24 @@ impl Occurrence {
         let whom = if self.affected.is_empty() { &self.members } else { &self.affected };
         let picked = self.picked.as_ref().map_or_else(String::new, |picked| format!(" ({})", picked.name));
         if whom.is_empty() {
-            return format!("{}{picked} went on", self.step);
+            let elsewhere = self.set.as_ref().map(|set| format!(" at {set}")).unwrap_or_default();
+            return format!("{}{picked} went on{elsewhere}", self.step);
         }
-        format!("{}{picked} hit {}", self.step, words::members(whom))
+        format!("{}{picked} hit {}", self.step, words::members_of(self.set.as_deref(), whom))
+    }
+
+    /// Whom one of its Injections hits, in a sentence.
+    pub(in crate::judge) fn whom(&self, hit: &Hit) -> String {
+        match &self.set {
+            _ if !hit.is_of_whole_set => self.member(hit.ordinal),
+            Some(set) => format!("StatefulSet {set}"),
+            None => "the StatefulSet".into(),
+        }
+    }
+
+    /// A member of where it acts, in a sentence.
+    pub(in crate::judge) fn member(&self, ordinal: Ordinal) -> String {
+        words::members_of(self.set.as_deref(), &[ordinal])
     }
 
     pub(super) fn asked(&mut self, time: Nanos, spec: &InjectionSpec) {

@@ -35,9 +35,13 @@ pub(crate) struct Story {
     pub(crate) heard: Vec<(Nanos, Value)>,
     /// Which of the step's alternatives it is, where it has some.
     pub(crate) picked: Value,
+    /// The further StatefulSet that the step acts on, if not the target.
+    pub(crate) set: Option<&'static str>,
     /// What the group loses by the fault.
     pub(crate) damage: Value,
     pub(crate) injects: bool,
+    /// Whether the pod is deleted instead of an Injection that is made.
+    pub(crate) deletes: bool,
     pub(crate) proofs: Vec<Nanos>,
 }
 
@@ -84,8 +88,10 @@ impl Story {
             ready: Vec::new(),
             heard: Vec::new(),
             picked: Value::Null,
+            set: None,
             damage: json!({"down": [0], "cut": []}),
             injects: true,
+            deletes: false,
             proofs: vec![7100 * MS, 8100 * MS, 9100 * MS, 10_100 * MS],
         }
     }
@@ -107,12 +113,14 @@ impl Story {
         if self.injects {
             effect(
                 7 * S,
-                json!({"chosen": {"step": "pause", "occurrence": 0, "picked": self.picked, "members": [0],
-                                  "damage": self.damage}}),
+                json!({"chosen": {"step": "pause", "occurrence": 0, "picked": self.picked, "set": self.set,
+                                  "members": [0], "damage": self.damage}}),
             );
-            effect(7 * S, json!({"apply": injection("Injected")}));
+            effect(7 * S, self.deed("Injected"));
             effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));
-            effect(11 * S, json!({"apply": injection("Reverted")}));
+            if !self.deletes {
+                effect(11 * S, self.deed("Reverted"));
+            }
             effect(11_050 * MS, json!({"ended": {"step": "pause", "occurrence": 0, "unproven": null}}));
         }
         effect(11_050 * MS, json!({"phase": "recovering"}));
@@ -169,7 +177,20 @@ impl Story {
                 "guards": self.guards,
             },
             "seed": 7, "environment": "a test", "target": snapshot(3),
+            "others": self.set.into_iter().map(|set| snapshot_of(set, 3)).collect::<Vec<_>>(),
         })
+    }
+
+    fn deed(&self, desired: &str) -> Value {
+        if self.deletes {
+            return json!({"deletePod": {"set": self.set, "ordinal": 0, "grace": null}});
+        }
+        json!({"apply": {
+            "name": "run-1.pause.0.0", "run": "run-1", "step": "pause", "occurrence": 0,
+            "pod": {"name": format!("{}-0", self.set.unwrap_or("db")), "ordinal": 0, "uid": "uid-0", "node": "here"},
+            "container": null, "fault": {"pause": {}}, "desired": desired,
+            "deadline": {"at": "2026-01-01T00:01:00Z", "within": "10s"}, "follow": false,
+        }})
     }
 
     fn operations(&self) -> Vec<(Nanos, u8, String)> {
@@ -229,15 +250,6 @@ fn json_line(fields: &[(&str, Value)]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-fn injection(desired: &str) -> Value {
-    json!({
-        "name": "run-1.pause.0.0", "run": "run-1", "step": "pause", "occurrence": 0,
-        "pod": {"name": "db-0", "ordinal": 0, "uid": "uid-0", "node": "here"},
-        "container": null, "fault": {"pause": {}}, "desired": desired,
-        "deadline": {"at": "2026-01-01T00:01:00Z", "within": "10s"}, "follow": false,
-    })
-}
-
 pub(crate) fn status(state: &str, at: Nanos, effective: Nanos) -> Value {
     let when = format!("2026-01-01T00:00:{:02}.{:09}Z", at / S, at % S);
     json!({"input": {"injection": {"name": "run-1.pause.0.0", "status": {
@@ -249,13 +261,17 @@ pub(crate) fn status(state: &str, at: Nanos, effective: Nanos) -> Value {
 }
 
 pub(crate) fn snapshot(ready: u32) -> Value {
+    snapshot_of("db", ready)
+}
+
+pub(crate) fn snapshot_of(set: &str, ready: u32) -> Value {
     let pods: Vec<Value> = (0..3)
         .map(|ordinal| {
-            json!({"name": format!("db-{ordinal}"), "ordinal": ordinal, "uid": format!("uid-{ordinal}"),
+            json!({"name": format!("{set}-{ordinal}"), "ordinal": ordinal, "uid": format!("uid-{ordinal}"),
                    "ip": null, "node": "here", "phase": "running", "ready": ordinal < ready, "containers": []})
         })
         .collect();
-    json!({"name": "db", "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
+    json!({"name": set, "namespace": "default", "replicas": 3, "first_ordinal": 0, "pods": pods})
 }
 
 /// All pods, of which those of some members are not ready.

@@ -32,7 +32,7 @@ const CUT: &str = r#"[
 
 #[test]
 fn a_plan_is_readable_at_eighty_columns() {
-    let plan = preview(&experiment(CUT, "{}"), &snapshot(3), None, 42);
+    let plan = preview(&experiment(CUT, "{}"), &snapshot(3), &[], None, 42);
     let text = plan.to_string();
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     insta::assert_snapshot!(text);
@@ -40,7 +40,7 @@ fn a_plan_is_readable_at_eighty_columns() {
 
 #[test]
 fn the_same_seed_gives_the_same_plan_and_the_plan_reads_what_it_writes() {
-    let plan = |seed| preview(&experiment(CUT, "{}"), &snapshot(5), None, seed);
+    let plan = |seed| preview(&experiment(CUT, "{}"), &snapshot(5), &[], None, seed);
     assert_eq!(plan(1), plan(1));
     assert!((2..20).any(|seed| plan(seed).occurrences != plan(1).occurrences));
     let written = serde_json::to_string(&plan(1)).expect("serialises");
@@ -53,7 +53,7 @@ fn what_overlaps_is_judged_together() {
         {"name":"a","for":"10s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
         {"name":"b","at":"5s","for":"1s","fault":{"processPause":{"members":{"ordinals":[1]}}}},
         {"name":"c","at":"10s","for":"1s","fault":{"processPause":{"members":{"ordinals":[2]}}}}]"#;
-    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
     let holds: Vec<_> = plan
         .occurrences
         .iter()
@@ -63,13 +63,13 @@ fn what_overlaps_is_judged_together() {
     assert_eq!(plan.refusals.len(), 1);
     assert!(plan.refusals[0].starts_with("step b: 3 voters, 1 held down by this run (etcd-0)"));
     let allowed = experiment(steps, r#"{"allowQuorumLoss":true}"#);
-    assert!(preview(&allowed, &snapshot(3), None, 1).refusals.is_empty());
+    assert!(preview(&allowed, &snapshot(3), &[], None, 1).refusals.is_empty());
 }
 
 #[test]
 fn a_selector_that_matches_nobody_is_refused_with_its_reason() {
     let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"ordinals":[9]}}}}]"#;
-    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
     assert_eq!(plan.refusals, ["step p: there is no ordinal 9: write 0 to 2"]);
     assert!(plan.to_string().contains("nobody: there is no ordinal 9"));
 }
@@ -79,7 +79,7 @@ fn warns_of_what_destroys_data_and_relies_no_more_on_whom_it_hits() {
     let steps = r#"[
         {"name":"a","fault":{"claimDelete":{"members":{"ordinals":[0]},"destroysData":true}}},
         {"name":"b","at":"5m","fault":{"claimDelete":{"members":{"ordinals":[1]},"destroysData":true}}}]"#;
-    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
     assert!(plan.notes.iter().any(|told| told.starts_with("step b destroys data")), "{:?}", plan.notes);
     assert!(plan.refusals.len() == 1 && plan.refusals[0].starts_with("step b: "), "{:?}", plan.refusals);
 }
@@ -90,7 +90,7 @@ fn tells_the_drivers_that_nodes_choose_from_and_no_named_one() {
         {"name":"slow","for":"1s","fault":{"diskLatency":{"members":{"ordinals":[0]},"delay":{"fixed":"200ms"}}}},
         {"name":"named","at":"5m","for":"1s","fault":{"diskError":{"members":{"ordinals":[0]},"error":"EIO",
             "operations":["sync","write"],"driver":"dmError"}}}]"#;
-    let plan = preview(&experiment(steps, "{}"), &snapshot(3), None, 1);
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
     let drivers: Vec<_> = plan.settings.iter().filter(|(field, _)| field.ends_with(".driver")).collect();
     assert_eq!(drivers, [&("slow.driver".to_owned(), "dmDelay, else syscall".to_owned())]);
     assert!(
@@ -133,7 +133,7 @@ fn counts_members_that_are_down_where_the_target_runs() {
             .collect(),
     };
     let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"role":"leader"}}}}]"#;
-    let plan = preview(&experiment(steps, "{}"), &running, Some(&members), 1);
+    let plan = preview(&experiment(steps, "{}"), &running, &[], Some(&members), 1);
     assert_eq!(plan.occurrences[0].hits, Ok(BTreeSet::from([1])));
     assert!(plan.notes.is_empty());
     assert!(plan.refusals[0].contains("1 already down (etcd-2: unreachable), this takes 1 (etcd-1)"));
@@ -145,7 +145,7 @@ const SOAK: &str = r#"[{"name":"soak","every":"20s","times":6,"for":"4s","oneOf"
 
 #[test]
 fn what_each_occurrence_will_be_is_planned_by_the_seed() {
-    let plan = |seed| preview(&experiment(SOAK, "{}"), &snapshot(3), None, seed);
+    let plan = |seed| preview(&experiment(SOAK, "{}"), &snapshot(3), &[], None, seed);
     let faults = |seed| plan(seed).occurrences.into_iter().map(|one| one.fault).collect::<Vec<_>>();
     assert_eq!(faults(1), faults(1));
     assert!((2..20).any(|seed| faults(seed) != faults(1)));
@@ -159,7 +159,7 @@ fn an_alternative_that_a_guard_refuses_is_refused_whatever_the_seed_chooses() {
     let steps = r#"[{"name":"soak","for":"4s","oneOf":[
         {"weight":1000,"fault":{"processPause":{"members":{"count":1}}}},
         {"fault":{"podKill":{"members":{"count":"majority"}}}}]}]"#;
-    let refusals = |guards| preview(&experiment(steps, guards), &snapshot(3), None, 1).refusals;
+    let refusals = |guards| preview(&experiment(steps, guards), &snapshot(3), &[], None, 1).refusals;
     let found = refusals("{}");
     assert!(found.len() == 1 && found[0].starts_with("step soak, where it chooses podKill: "), "{found:?}");
     assert_eq!(refusals(r#"{"allowQuorumLoss":true}"#), [""; 0]);
@@ -170,7 +170,7 @@ fn starts_that_are_drawn_are_planned_and_a_run_that_would_be_too_long_is_told() 
     let steps = r#"[{"name":"soak","at":"2s","every":{"mean":"1m","jitter":"exponential"},"times":20,"recoverBetween":"30s",
         "fault":{"podKill":{"members":{"count":1}}}}]"#;
     let experiment = experiment(steps, "{}");
-    let plan = preview(&experiment, &snapshot(3), None, 5);
+    let plan = preview(&experiment, &snapshot(3), &[], None, 5);
     let mut due = std::time::Duration::from_secs(2);
     for planned in &plan.occurrences {
         if planned.occurrence > 0 {
@@ -190,7 +190,7 @@ fn claims_are_told_with_what_holds_where_nothing_is_written() {
     let told = |claim: &str| {
         let mut experiment = experiment("[]", "{}");
         experiment.hypothesis = vec![serde_json::from_str(claim).expect("a valid hypothesis")];
-        preview(&experiment, &snapshot(3), None, 1).claims.swap_remove(0)
+        preview(&experiment, &snapshot(3), &[], None, 1).claims.swap_remove(0)
     };
     for (claim, words) in [
         (r#"{"name":"c","sli":{"commitLatency":{}}}"#, "c (commitLatency quantile 0.99): after max 50ms"),
@@ -220,7 +220,7 @@ fn times_have_a_column_that_holds_them_and_those_of_a_wait_count_from_its_end() 
         {"name":"b","when":{"pod":{"any":{},"is":"Terminating"}},"for":"2s","every":"10s","times":2,
          "fault":{"processPause":{"members":{"ordinals":[1]}}}},
         {"name":"c","after":"b","for":"1s","fault":{"processPause":{"members":{"ordinals":[2]}}}}]"#;
-    let text = preview(&experiment(steps, "{}"), &snapshot(3), None, 1).to_string();
+    let text = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1).to_string();
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     for line in [
         "\n  +1m2s345ms to +1m6s350ms a (processPause)\n                           hits   etcd-0\n",
@@ -231,4 +231,24 @@ fn times_have_a_column_that_holds_them_and_those_of_a_wait_count_from_its_end() 
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
+}
+
+#[test]
+fn a_step_elsewhere_is_planned_on_the_pods_there() {
+    let steps = r#"[
+        {"name":"own","for":"10s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
+        {"name":"other","target":{"statefulSet":"zookeeper"},"at":"5s","for":"1s",
+         "fault":{"processPause":{"members":{"ordinals":[4]}}}}]"#;
+    let zookeeper = Snapshot { name: "zookeeper".into(), ..snapshot(5) };
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[zookeeper], None, 1);
+    assert_eq!(plan.refusals, [""; 0]);
+    let other = &plan.occurrences[1];
+    assert_eq!((other.set.as_deref(), &other.hits), (Some("zookeeper"), &Ok([4].into())));
+    let ruling = other.guard.as_ref().expect("it hits somebody");
+    assert!(ruling.arithmetic.starts_with("5 voters, this takes 1 (zookeeper-4): 4 of 5 left"), "{ruling:?}");
+    let text = plan.to_string();
+    assert!(text.contains("hits   zookeeper-4"), "{text}");
+    assert!(text.contains("StatefulSet zookeeper, all containers"), "{text}");
+    let alone = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
+    assert_eq!(alone.refusals, ["step other: there is no StatefulSet zookeeper"]);
 }

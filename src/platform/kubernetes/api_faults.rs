@@ -25,7 +25,7 @@ mod set;
 mod take_snapshot;
 mod template;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,8 @@ pub struct Site {
     pub namespace: String,
     /// The target's StatefulSet, if it is one.
     pub set: Option<String>,
+    /// The further StatefulSets that steps act on.
+    pub others: BTreeSet<String>,
     /// `spec.guards.allowQuorumLoss`: whether other StatefulSets on a node may lose their majority.
     pub allow_quorum_loss: bool,
     /// The name of the pod that this runs in, if any: its node is never taken away, and pods that read restored volumes
@@ -62,6 +64,15 @@ pub struct Site {
     pub owner: Option<OwnerReference>,
     /// When the run is over for certain: what it made may be removed then by whoever finds it.
     pub over_by: Timestamp,
+}
+
+impl Site {
+    /// The same where an Injection acts: its StatefulSet is that of the step.
+    fn of(&self, spec: &InjectionSpec) -> Self {
+        let named = spec.pod.set();
+        let other = self.others.contains(named).then(|| named.to_owned());
+        Self { set: other.or_else(|| self.set.clone()), ..self.clone() }
+    }
 }
 
 /// The Injections of one run that no node has a part in.
@@ -92,12 +103,13 @@ impl ApiFaults {
         {
             return;
         }
+        let site = self.site.of(&spec);
         let (wish, wished) = watch::channel(spec.clone());
         let proving = Proving::default();
         let (say, said) = watch::channel(proving.status());
         let told = Told { name: spec.name.clone(), proving, reports: self.reports.clone(), say };
         going.insert(spec.name, Going { wish, said });
-        tokio::spawn(carry_out(self.site.clone(), wished, told));
+        tokio::spawn(carry_out(site, wished, told));
     }
 
     /// How one stands.

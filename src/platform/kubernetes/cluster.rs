@@ -19,7 +19,7 @@ use super::pods::{facts, group, group_facts, lean, snapshot};
 use super::surroundings::Surroundings;
 use super::watching::{Known, watch};
 use crate::api::{Ordinal, Snapshot, Volumes};
-use crate::experiment::{Group, Pods};
+use crate::experiment::{Experiment, Group, Pods};
 use crate::platform::PlatformError;
 use crate::spec::TargetFacts;
 
@@ -162,6 +162,22 @@ impl Cluster {
             .and_then(Result::ok)
             .map(drop)
             .ok_or_else(|| PlatformError::Unreachable("the list of pods does not come".into()))
+    }
+
+    /// The StatefulSets that there are in a namespace beside its target, where a step of an experiment acts on one.
+    pub async fn others_of(
+        client: &Client,
+        namespace: &str,
+        experiment: &Experiment,
+    ) -> Result<Vec<TargetFacts>, PlatformError> {
+        if experiment.other_sets().is_empty() {
+            return Ok(Vec::new());
+        }
+        let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+        let everything = ListParams::default();
+        let all = insist(|| sets.list(&everything)).await?;
+        let own = experiment.target.stateful_set();
+        Ok(all.items.iter().map(facts).filter(|other| Some(other.name.as_str()) != own).collect())
     }
 
     /// What an experiment has to know of the target, as it was when it was first seen.

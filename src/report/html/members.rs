@@ -1,10 +1,11 @@
 //! What each member was over time: what it took itself for, whether its pod was Ready, when it was restarted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{MemberSample, Members, Nanos, Ordinal, Pod, PodPhase, Role, Snapshot};
 use crate::journal::entry::{Entry, Input};
 use crate::journal::read::Journal;
+use crate::judge::facts::{Facts, Occurrence};
 use crate::judge::series::SILENCE;
 
 /// A time in which something was as it is.
@@ -78,6 +79,16 @@ impl Lane {
         }
     }
 
+    /// What was seen last was so to the end.
+    fn end(&mut self, end: Nanos) {
+        if let Some(last) = self.pod.last_mut() {
+            last.to = end;
+        }
+        if let Some(last) = self.parts.last_mut() {
+            last.to = last.to.saturating_add(SILENCE / 10).min(end).max(last.from);
+        }
+    }
+
     fn saw(&mut self, at: Nanos, pod: Option<&Pod>) {
         let state = match pod {
             None => PodState::Gone,
@@ -103,6 +114,35 @@ impl Lane {
         }
         self.last = Some((pod.uid.clone(), restarts));
     }
+}
+
+/// The lives of those pods of further StatefulSets that faults hit: each by its StatefulSet and its ordinal.
+pub(super) fn other_lanes(journal: &Journal, facts: &Facts) -> BTreeMap<(String, Ordinal), Lane> {
+    let whom = |occurrence: &Occurrence| {
+        let hit = occurrence.members.iter().chain(&occurrence.affected).copied();
+        hit.collect::<BTreeSet<Ordinal>>()
+    };
+    let elsewhere = facts.occurrences.iter().filter_map(|found| Some((found.set.clone()?, whom(found))));
+    let mut lanes: BTreeMap<(String, Ordinal), Lane> = BTreeMap::new();
+    for (set, hit) in elsewhere {
+        for ordinal in hit {
+            let name = format!("{set}-{ordinal}");
+            lanes.entry((set.clone(), ordinal)).or_insert_with(|| Lane { name, ..Lane::default() });
+        }
+    }
+    let told = journal.lines.iter().filter_map(|line| match &line.entry {
+        Entry::Input(Input::OtherPods(snapshot)) => Some((line.time, snapshot)),
+        Entry::Header(_) | Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => None,
+    });
+    for (at, snapshot) in journal.header.others.iter().map(|other| (0, other)).chain(told) {
+        for ((_, ordinal), lane) in lanes.iter_mut().filter(|((set, _), _)| *set == snapshot.name) {
+            lane.saw(at, snapshot.pod(*ordinal));
+        }
+    }
+    for lane in lanes.values_mut() {
+        lane.end(facts.end);
+    }
+    lanes
 }
 
 /// Every member's life, by ordinal.
@@ -133,12 +173,7 @@ pub(super) fn lanes(journal: &Journal, end: Nanos) -> BTreeMap<Ordinal, Lane> {
         }
     }
     for lane in lanes.values_mut() {
-        if let Some(last) = lane.pod.last_mut() {
-            last.to = end;
-        }
-        if let Some(last) = lane.parts.last_mut() {
-            last.to = last.to.saturating_add(SILENCE / 10).min(end).max(last.from);
-        }
+        lane.end(end);
     }
     lanes
 }

@@ -41,9 +41,9 @@ fn row(step: &StepOutcome) -> Markup {
             th scope="row" { (step.name()) }
             td { (step.fault) @if let Some(meaning) = tell::meaning(&step.fault) { ": " (meaning) } }
             td {
-                @if step.affected.is_empty() { "nobody" } @else { (words::members(&step.affected)) }
+                @if step.affected.is_empty() { "nobody" } @else { (step.named(&step.affected)) }
                 @if step.members != step.affected && !step.members.is_empty() {
-                    " (applied at " (words::members(&step.members)) ")"
+                    " (applied at " (step.named(&step.members)) ")"
                 }
             }
             td .n { (words::moment(step.chosen)) }

@@ -16,6 +16,8 @@ pub(super) struct Story<'a> {
     pub(super) judgement: &'a Judgement,
     pub(super) facts: Facts,
     pub(super) lanes: BTreeMap<Ordinal, Lane>,
+    /// Of pods of further StatefulSets that faults hit.
+    pub(super) other_lanes: BTreeMap<(String, Ordinal), Lane>,
     pub(super) operations: Vec<Operation>,
     pub(super) comeback: Option<Comeback>,
 }
@@ -35,6 +37,7 @@ impl<'a> Story<'a> {
         let facts = Facts::of(journal);
         Self {
             lanes: members::lanes(journal, facts.end),
+            other_lanes: members::other_lanes(journal, &facts),
             operations: operations::all(journal),
             comeback: Comeback::of(journal, &facts),
             journal,

@@ -46,8 +46,8 @@ pub(super) fn badge((class, name): (&str, &str)) -> Markup {
 /// `cut-leader: networkPartition on member 0`.
 pub(super) fn hit(step: &StepOutcome) -> String {
     match step.whom() {
-        [] => format!("{}: {}", step.name(), step.fault),
-        members => format!("{}: {} on {}", step.name(), step.fault, words::members(members)),
+        None => format!("{}: {}", step.name(), step.fault),
+        Some(whom) => format!("{}: {} on {whom}", step.name(), step.fault),
     }
 }
 

@@ -11,7 +11,9 @@ use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::judge;
 use crate::judge::judgement::{Reason, StepOutcome};
-use crate::judge::tests::story::{Answer, MS, S, Story, healthy, not_ready, read, silent, with_ids};
+use crate::judge::tests::story::{
+    Answer, MS, S, Story, healthy, not_ready, read, silent, snapshot_of, with_ids,
+};
 
 fn quorum() -> Value {
     json!({"name": "a majority leads", "sli": {"quorum": {}}, "during": {"longestOutage": "1s"}, "recoverWithin": "3s"})
@@ -224,6 +226,32 @@ fn a_fault_without_an_end_is_not_every_fault() {
     lines.retain(|line| !line.contains("\"ended\""));
     let text = page(&with_ids(lines)).text_of("main");
     assert!(text.contains("Not every fault is on record with its end"), "{text}");
+}
+
+#[test]
+fn a_fault_on_a_further_set_has_a_lane_named_after_its_pod() {
+    let mut story = Story::claiming(quorum());
+    story.steps[0]["target"] = json!({"statefulSet": "zookeeper"});
+    story.set = Some("zookeeper");
+    story.heard = vec![
+        (8 * S, json!({"otherPods": snapshot_of("zookeeper", 0)})),
+        (12 * S, json!({"otherPods": snapshot_of("zookeeper", 3)})),
+    ];
+    let page = page(&story.lines());
+    assert_eq!(page.errors, [""; 0]);
+    page.holds_together();
+    let rows: Vec<_> = page
+        .attributes()
+        .into_iter()
+        .filter_map(|(_, name, value)| (name == "data-name").then_some(value))
+        .collect();
+    let lanes: Vec<&str> =
+        rows.iter().map(String::as_str).filter(|row| row.contains("member") || row.contains('-')).collect();
+    assert_eq!(lanes, ["member 0", "member 1", "member 2", "zookeeper-0"], "{rows:?}");
+    let text = page.text_of("main");
+    assert!(text.contains("pause: processPause on zookeeper-0"), "{text}");
+    assert!(text.contains("pod not Ready, at 8.0 s to 12.0 s"), "{text}");
+    assert!(!text.contains("processPause on member"), "{text}");
 }
 
 #[test]

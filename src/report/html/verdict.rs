@@ -106,10 +106,7 @@ pub(super) fn sentence(judgement: &Judgement) -> String {
 /// `while networkPartition hit member 0 for 8 s`: what was in force, and proven.
 fn while_broken(steps: &[StepOutcome]) -> String {
     let told = |step: &StepOutcome| {
-        let whom = match step.whom() {
-            [] => String::new(),
-            members => format!(" hit {}", words::members(members)),
-        };
+        let whom = step.whom().map(|whom| format!(" hit {whom}")).unwrap_or_default();
         let long = match step.began.zip(step.ended) {
             Some((began, ended)) if ended - began >= 1_000_000_000 => {
                 format!(" for {}", words::time(ended - began))

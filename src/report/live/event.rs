@@ -1,11 +1,12 @@
 //! The lines of a live view: only what a person wants to know when it happens.
 
 use super::State;
-use crate::api::{InjectionState, Members};
+use crate::api::{InjectionState, Members, Snapshot};
 use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Held, Input, Phase};
 use crate::judge::affected;
 use crate::judge::judgement::name_of;
+use crate::judge::words;
 
 /// What an entry says, given what was known before it; nothing where nobody would want to read it.
 pub(super) fn tell(before: &State, entry: &Entry) -> Option<String> {
@@ -23,10 +24,10 @@ pub(super) fn tell(before: &State, entry: &Entry) -> Option<String> {
 fn heard(before: &State, input: &Input) -> Option<String> {
     match input {
         Input::Pods(pods) => {
-            let (now, earlier) = (pods.ready(), before.pods.ready());
-            (now != earlier || before.pods.replicas != pods.replicas)
-                .then(|| format!("{now} of {} pods are Ready", pods.replicas))
+            has_changed(Some(&before.pods), pods).then(|| format!("{} pods are Ready", share(pods)))
         }
+        Input::OtherPods(pods) => has_changed(before.others.get(&pods.name), pods)
+            .then(|| format!("{} pods of {} are Ready", share(pods), pods.name)),
         Input::Members(members) => leader_change(&before.members, members),
         Input::Injection { name, status } => match status.state {
             InjectionState::Lost | InjectionState::Failed | InjectionState::RevertFailed => {
@@ -44,6 +45,15 @@ fn heard(before: &State, input: &Input) -> Option<String> {
             None
         }
     }
+}
+
+fn has_changed(before: Option<&Snapshot>, now: &Snapshot) -> bool {
+    before.is_none_or(|before| (before.ready(), before.replicas) != (now.ready(), now.replicas))
+}
+
+/// `2 of 3`.
+pub(super) fn share(pods: &Snapshot) -> String {
+    format!("{} of {}", pods.ready(), pods.replicas)
 }
 
 fn leader_change(before: &Members, now: &Members) -> Option<String> {
@@ -68,9 +78,10 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen { step, occurrence, picked, damage, .. } => {
+        Effect::Chosen { step, occurrence, picked, set, damage, .. } => {
             let what = picked.as_ref().map_or_else(String::new, |picked| format!(" {}", picked.name));
-            Some(format!("{}: injecting{what} on {}", name_of(step, *occurrence), whom(before, damage)))
+            let whom = whom(before, set.as_deref(), damage);
+            Some(format!("{}: injecting{what} on {whom}", name_of(step, *occurrence)))
         }
         Effect::Began { step, occurrence } => {
             Some(format!("{}: in force, proven", name_of(step, *occurrence)))
@@ -94,11 +105,13 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
 }
 
 /// Whom a fault takes away from its group, in words.
-pub(super) fn whom(state: &State, damage: &Damage) -> String {
-    let affected = affected::members(&state.pods.ordinals().collect(), &[damage]);
-    let list = affected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if affected.is_empty() {
-        return "the StatefulSet".into();
+pub(super) fn whom(state: &State, set: Option<&str>, damage: &Damage) -> String {
+    let pods = set.map_or(Some(&state.pods), |set| state.others.get(set));
+    let all = pods.map(|pods| pods.ordinals().collect()).unwrap_or_default();
+    let affected: Vec<_> = affected::members(&all, &[damage]).into_iter().collect();
+    match (affected.is_empty(), set) {
+        (false, _) => words::members_of(set, &affected),
+        (true, Some(set)) => format!("StatefulSet {set}"),
+        (true, None) => "the StatefulSet".into(),
     }
-    if affected.len() == 1 { format!("member {list}") } else { format!("members {list}") }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{State, role, stamp};
+use super::{State, event, role, stamp};
 use crate::api::{Nanos, PodPhase};
 use crate::journal::entry::Phase;
 use crate::judge::words;
@@ -39,6 +39,9 @@ pub(super) fn block(state: &State, now: Nanos, width: usize) -> Vec<String> {
         let member = state.members.members.iter().find(|member| member.ordinal == ordinal);
         let role = member.map(|member| role(&member.sample)).unwrap_or_default();
         lines.push(format!("  {:<16} {pod:<24} {role}", format!("{}-{ordinal}", state.pods.name)));
+    }
+    for pods in state.others.values() {
+        lines.push(format!("  {:<16} {} ready", pods.name, event::share(pods)));
     }
     for (step, members) in &state.faults {
         lines.push(format!("  fault   {step} on {members}"));

@@ -82,3 +82,38 @@ fn the_block_is_never_wider_than_the_terminal() {
         }
     }
 }
+
+#[test]
+fn pods_and_faults_of_a_further_set_are_told_by_its_name() {
+    let page = Page::default();
+    let mut live = Live::writing_to("x", Style::Lines, Box::new(page.clone()));
+    let pods = |name: &str| Snapshot { name: name.into(), replicas: 3, ..Snapshot::default() };
+    live.observe(0, &Entry::Input(Input::Pods(pods("kafka"))));
+    live.observe(0, &Entry::Input(Input::OtherPods(pods("zookeeper"))));
+    live.observe(0, &Entry::Input(Input::OtherPods(pods("zookeeper"))));
+    let chosen = |step: &str, set: Option<&str>| Entry::Effect {
+        id: 0,
+        effect: Effect::Chosen {
+            step: step.into(),
+            occurrence: 0,
+            picked: None,
+            set: set.map(str::to_owned),
+            members: vec![1],
+            damage: crate::fault::Damage { down: [1].into(), ..Default::default() },
+        },
+    };
+    live.observe(1, &chosen("lost", Some("zookeeper")));
+    live.observe(1, &chosen("own", None));
+    let text = String::from_utf8(page.0.lock().expect("unlocked").clone()).expect("text");
+    let told: Vec<&str> = text.lines().map(|line| line[10..].trim_end()).collect();
+    let expected = [
+        "0 of 3 pods are Ready",
+        "0 of 3 pods of zookeeper are Ready",
+        "lost: injecting on zookeeper-1",
+        "own: injecting on member 1",
+    ];
+    assert_eq!(told, expected);
+    let block = screen::block(&live.state, 1, 80).join("\n");
+    assert!(block.contains("  zookeeper        0 of 3 ready"), "{block}");
+    assert!(block.contains("fault   lost on zookeeper-1"), "{block}");
+}

@@ -1,12 +1,13 @@
 //! Kubernetes waits longer and longer before it tries something again, and a recovery cannot be quicker than that.
 
-use super::Case;
+use super::{Case, is_own};
 use crate::experiment::duration;
 use crate::fault::Repeated;
 use crate::spec::rules::{Broken, at};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
-    let waits = case.faults().filter_map(|(_, step, one, fault)| {
+    let own = case.faults().filter(|(_, step, ..)| is_own(case, step));
+    let waits = own.filter_map(|(_, step, one, fault)| {
         let repeated = Repeated { lasting: one.lasting, times: step.repeat.times, follow: step.follow };
         Some((step, fault, fault.back_off(&repeated)?))
     });

@@ -1,14 +1,15 @@
 //! A fault that writes out what is dirty makes durable what the store forgot to sync.
 
-use super::Case;
+use super::{Case, is_own};
 use crate::experiment::Sli;
 use crate::fault::Fault;
 use crate::spec::rules::{Broken, at};
 
 pub(super) fn find(case: &Case<'_>) -> Vec<Broken> {
     // A power cut beside it shows what was not synced.
-    let shows_it = case.faults().any(|(_, _, _, fault)| matches!(fault, Fault::PowerLoss(_)));
-    let writing = case.faults().find(|(_, _, _, fault)| fault.writes_out());
+    let own = || case.faults().filter(|(_, step, ..)| is_own(case, step));
+    let shows_it = own().any(|(_, _, _, fault)| matches!(fault, Fault::PowerLoss(_)));
+    let writing = own().find(|(_, _, _, fault)| fault.writes_out());
     let Some((_, step, _, fault)) = writing.filter(|_| !shows_it) else { return Vec::new() };
     let claims = case.experiment.hypothesis.iter().enumerate();
     claims

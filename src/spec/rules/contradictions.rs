@@ -32,7 +32,10 @@ fn certain(work: &Work) -> BTreeSet<Ordinal> {
 pub(super) fn find(experiment: &Experiment, broken: &mut Vec<Broken>) {
     let sure: Vec<_> = deeds(experiment).map(|deed| (certain(deed.work()), windows(&deed), deed)).collect();
     for (hit_later, windows_later, later) in &sure {
-        let earlier_ones = sure.iter().take_while(|(_, _, earlier)| earlier.index < later.index);
+        let earlier_ones = sure
+            .iter()
+            .take_while(|(_, _, earlier)| earlier.index < later.index)
+            .filter(|(_, _, earlier)| experiment.other_set(earlier.step) == experiment.other_set(later.step));
         for (hit_earlier, windows_earlier, earlier) in earlier_ones {
             let Some(why) = earlier.work().contradicts(later.work()) else {
                 continue;

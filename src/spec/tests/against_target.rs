@@ -7,7 +7,7 @@ fn refuses_a_target_that_does_not_have_what_is_named() {
     let text = GOOD.replace("statefulSet: etcd", "statefulSet: etcdd\n    container: web");
     let document = document(&text);
     let experiment = experiment(&document).unwrap();
-    let found: Vec<_> = against_target(&document, &experiment, &facts()).unwrap_err();
+    let found: Vec<_> = against_target(&document, &experiment, &facts(), None).unwrap_err();
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(
@@ -23,7 +23,7 @@ fn refuses_ordinals_that_do_not_exist() {
     let text = GOOD.replace("role: leader", "ordinals: [1, 3]");
     let document = document(&text);
     let experiment = experiment(&document).unwrap();
-    let found = against_target(&document, &experiment, &facts()).unwrap_err();
+    let found = against_target(&document, &experiment, &facts(), None).unwrap_err();
     assert!(
         found.len() == 1 && found[0].to_string().contains("ordinal 3 does not exist: `etcd` has 0 to 2"),
         "{found:#?}"
@@ -37,7 +37,7 @@ fn refuses_to_measure_volumes_that_there_are_none_of() {
         "  guards: {abortWhen: [{sli: {volumeIops: {claims: [log]}}, below: 5}]}\n  hypothesis:\n    - {name: room, sli: {diskUsage: {claims: [data, wal]}}}",
     );
     let parsed = document(&text);
-    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &facts()).unwrap_err();
+    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &facts(), None).unwrap_err();
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), 2, "{found:#?}");
     let room = "spec.hypothesis[0].sli: `etcd` has no claim template `wal`: it has `data`";
@@ -56,7 +56,7 @@ fn refuses_snapshots_of_nothing_and_restores_of_what_was_not_taken() {
     };
     let text = steps("takeSnapshot: {claims: [log], members: {ordinals: [4]}}");
     let parsed = document(&text);
-    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &facts()).unwrap_err();
+    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &facts(), None).unwrap_err();
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(found[0].contains("spec.steps[1].action: ordinal 4 does not exist"), "{found:#?}");

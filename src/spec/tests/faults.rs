@@ -237,9 +237,10 @@ fn refuses_blocks_of_volumes_where_there_are_no_claims_to_tell_them_by() {
     ] {
         let parsed = document(&step(fault));
         let experiment = experiment(&parsed).unwrap();
-        let with_claims = against_target(&parsed, &experiment, &facts());
+        let with_claims = against_target(&parsed, &experiment, &facts(), None);
         assert!(with_claims.is_ok(), "{fault}");
-        let without = against_target(&parsed, &experiment, &TargetFacts { claims: Vec::new(), ..facts() });
+        let without =
+            against_target(&parsed, &experiment, &TargetFacts { claims: Vec::new(), ..facts() }, None);
         let found: Vec<_> = without.err().unwrap_or_default().iter().map(ToString::to_string).collect();
         let told = nothing.map(|what| {
             format!("spec.steps[1].fault: `etcd` has no claim templates, so there is nothing to {what}")
@@ -265,7 +266,7 @@ fn judges_every_alternative_and_says_which_it_is() {
   hypothesis:";
     let text = GOOD.replace("  hypothesis:", soak);
     let experiment = experiment(&document(&text)).unwrap();
-    let found = crate::spec::against_target(&document(&text), &experiment, &facts()).unwrap_err();
+    let found = crate::spec::against_target(&document(&text), &experiment, &facts(), None).unwrap_err();
     assert!(
         found.len() == 1 && found[0].to_string().contains("spec.steps[1].oneOf[0].fault: ordinal 7 does not"),
         "{found:#?}"

@@ -141,7 +141,7 @@ fn wrong_part(page: &Page, index: usize, block: &Piece, fields: &Map<String, Val
         Ok(experiment) => experiment,
         Err(problems) => return told(problems),
     };
-    if let Err(problems) = spec::against_target(document, &experiment, &target(&experiment)) {
+    if let Err(problems) = spec::against_target(document, &experiment, &target(&experiment), None) {
         return told(problems);
     }
     let of_clusters = |piece: &Piece| piece.text.to_lowercase().contains("cluster");

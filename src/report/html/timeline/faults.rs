@@ -114,8 +114,8 @@ fn proofs(occurrence: &Occurrence, is_doubtful: bool, time: Time) -> Markup {
                     return None;
                 }
             };
-            let whom =
-                if occurrence.hits.len() > 1 { format!("member {}: ", hit.ordinal) } else { String::new() };
+            let whom = words::members_of(occurrence.set.as_deref(), &[hit.ordinal]);
+            let whom = if occurrence.hits.len() > 1 { format!("{whom}: ") } else { String::new() };
             Some((time.x(seen.at), seen.at, shows, format!("{whom}{}", seen.words)))
         })
         .collect();

@@ -1,15 +1,18 @@
-//! A lane for each member: what it took itself for, in which term, and how its pod stood.
+//! A lane for each member: what it took itself for, in which term, and how its pod stood. Below them one for each pod of a
+//! further StatefulSet that a fault hit: when it did, and how the pod stood.
 
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
 use crate::api::{Ordinal, PodPhase};
+use crate::judge::judgement::StepOutcome;
 use crate::judge::words;
 use crate::report::html::draw::{Bar, Label, Row, mark, worth_drawing};
 use crate::report::html::members::{Lane, Part, PodEvent, PodState, Span};
 use crate::report::html::scale::{Px, Time};
 use crate::report::html::story::Story;
+use crate::report::html::tell;
 
 const HEIGHT: Px = Px::units(34);
 const PART: Px = Px::units(20);
@@ -19,8 +22,7 @@ const MOST: usize = 24;
 
 /// The lanes, and who has none.
 pub(super) fn rows(story: &Story<'_>, time: Time) -> (Vec<Row>, Option<String>) {
-    let hit: BTreeSet<Ordinal> =
-        story.judgement.steps.iter().flat_map(|step| &step.affected).copied().collect();
+    let hit: BTreeSet<Ordinal> = own_steps(story).flat_map(|step| &step.affected).copied().collect();
     let mut drawn: Vec<Ordinal> = story.lanes.keys().copied().collect();
     drawn.sort_by_key(|ordinal| {
         (!hit.contains(ordinal), std::cmp::Reverse(story.lanes[ordinal].changes()), *ordinal)
@@ -28,7 +30,7 @@ pub(super) fn rows(story: &Story<'_>, time: Time) -> (Vec<Row>, Option<String>) 
     let left_out = drawn.len().saturating_sub(MOST);
     drawn.truncate(MOST);
     drawn.sort_unstable();
-    let rows = drawn
+    let rows: Vec<Row> = drawn
         .into_iter()
         .map(|ordinal| {
             let lane = &story.lanes[&ordinal];
@@ -39,10 +41,39 @@ pub(super) fn rows(story: &Story<'_>, time: Time) -> (Vec<Row>, Option<String>) 
                 body: html! { (parts(lane, time)) (pod(lane, time)) },
             }
         })
+        .chain(story.other_lanes.iter().take(MOST).map(|(whose, lane)| other(story, whose, lane, time)))
         .collect();
+    let left_out = left_out + story.other_lanes.len().saturating_sub(MOST);
     let unseen = (left_out > 0)
         .then(|| format!("{left_out} more members, in which less happened, have no lane here."));
     (rows, unseen)
+}
+
+fn own_steps<'a>(story: &'a Story<'_>) -> impl Iterator<Item = &'a StepOutcome> {
+    story.judgement.steps.iter().filter(|step| step.set.is_none())
+}
+
+/// The lane of a pod that is no member.
+fn other(story: &Story<'_>, (set, ordinal): &(String, Ordinal), lane: &Lane, time: Time) -> Row {
+    let is_its = |step: &&StepOutcome| {
+        step.set.as_ref() == Some(set) && (step.affected.contains(ordinal) || step.members.contains(ordinal))
+    };
+    let hit: Vec<&StepOutcome> = story.judgement.steps.iter().filter(is_its).collect();
+    let ended = |step: &StepOutcome| step.ended.unwrap_or(time.end);
+    Row {
+        name: shortened(&lane.name),
+        note: Some("not a member".into()),
+        height: HEIGHT,
+        body: html! {
+            @for step in worth_drawing(time, &hit, |step| ended(step)) {
+                @let class = if step.unproven.is_some() { "fault doubtful" } else { "fault" };
+                @let (from, name) = (step.began.unwrap_or(step.chosen), step.name());
+                @let title = format!("{}, {}", tell::hit(step), tell::when(step));
+                (Bar { from, to: ended(step), top: Px(0), height: PART, class, label: Label::Inside(&name), title: &title }.draw(time))
+            }
+            (pod(lane, time))
+        },
+    }
 }
 
 /// A long name by its end, which tells pods apart.
