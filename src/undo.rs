@@ -79,5 +79,9 @@ pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> 
         guardian.end().map_err(|error| UndoError::Guardian(guardian.process, error))?;
     }
     stop_here("guardian-ended");
+    // After the deadline guardians do the same, and one that was ended in the middle of it may have left the half of it.
+    if record.expires.is_over() {
+        revert()?;
+    }
     Ok(())
 }
