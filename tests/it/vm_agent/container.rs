@@ -206,7 +206,7 @@ fn config(spec: &PodSpec, sandbox: &Sandbox, surroundings: &Surroundings<'_>, cg
             "namespaces": sandbox.namespaces(spec),
             "cgroupsPath": cgroup,
             // runc itself adds the few that every container has.
-            "resources": { "devices": [{ "allow": false, "access": "rwm" }], "memory": memory(wanted) },
+            "resources": { "devices": [{ "allow": false, "access": "rwm" }], "memory": memory(wanted, surroundings.program.0) },
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
         },
@@ -223,13 +223,16 @@ fn variable(wanted: &EnvVar) -> String {
     format!("{}={value}", wanted.name)
 }
 
-fn memory(wanted: &Wanted) -> Value {
+/// Guardians run from a copy of the program in memory, which counts: a development build is several times as large as the
+/// one that the limit is meant for.
+fn memory(wanted: &Wanted, program: &Path) -> Value {
+    let copy = fs::metadata(program).expect("it is there").len();
     let limits = wanted.resources.as_ref().and_then(|resources| resources.limits.as_ref());
     let limit = limits.and_then(|limits| limits.get("memory")).map(|limit| {
         let mebibytes = limit.0.strip_suffix("Mi").and_then(|number| number.parse::<u64>().ok());
         mebibytes.expect("in mebibytes") << 20
     });
-    limit.map_or_else(|| json!({}), |limit| json!({ "limit": limit }))
+    limit.map_or_else(|| json!({}), |limit| json!({ "limit": limit + copy }))
 }
 
 /// What every container has.
