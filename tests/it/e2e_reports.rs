@@ -150,21 +150,30 @@ fn a_terminal_of_eighty_columns_is_enough() {
     let _seat = Seat::take();
     let desk = Desk::new();
     desk.write("x.yaml", short());
-    let program = env!("CARGO_BIN_EXE_seatrial");
-    let output = Command::new("script")
-        .args(["--quiet", "--return", "--command"])
-        .arg(format!("stty cols 80 rows 40; exec {program} run x.yaml --seed 7 --out out"))
-        .arg("/dev/null")
-        .current_dir(desk.path(""))
-        .env("SEATRIAL_STATE", desk.state())
-        .env("TERM", "xterm")
-        .stdin(Stdio::null())
-        .output()
-        .expect("script is installed");
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{shown}");
-    assert!(shown.contains("\u{1b}["), "it was drawn as on a terminal");
-    for line in plain(&shown).split(['\n', '\r']) {
+    let on_a_terminal = |arguments: &str, variables: &[(&str, &str)]| {
+        let program = env!("CARGO_BIN_EXE_seatrial");
+        let output = Command::new("script")
+            .args(["--quiet", "--return", "--command"])
+            .arg(format!("stty cols 80 rows 40; exec {program} {arguments}"))
+            .arg("/dev/null")
+            .current_dir(desk.path(""))
+            .env("SEATRIAL_STATE", desk.state())
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .expect("script is installed");
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{shown}");
+        shown
+    };
+    let coloured = on_a_terminal("run x.yaml --seed 7 --out out", &[]);
+    assert!(coloured.contains("\u{1b}[32mPASS\u{1b}[0m  quickstart"), "{coloured}");
+    let judged = on_a_terminal("judge out", &[("NO_COLOR", "1")]);
+    assert!(judged.contains("PASS  quickstart") && !judged.contains('\u{1b}'), "{judged}");
+    let shown = plain(&coloured);
+    for line in shown.split(['\n', '\r']) {
         assert!(line.chars().count() <= 80, "{} wide: {line}", line.chars().count());
     }
     for words in

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use seatrial::api::{HostFault, InjectionState};
+use seatrial::host::loop_device::is_attached;
 use seatrial::host::mount;
 use seatrial::node::{LocatedVolume, bench_rounds};
 
@@ -60,8 +61,13 @@ impl Disk {
         );
     }
 
+    /// Until nobody has it any more: what begins beside this with a copy of all mounts has it for a moment, and whoever mounts
+    /// it meanwhile gets the same filesystem again, which has lost its power.
     fn unmount(&self) {
         must("umount", &[self.mount.to_str().expect("text")]);
+        eventually("nobody has it mounted", Duration::from_secs(10), || {
+            (!is_attached(&self.image).expect("readable")).then_some(())
+        });
     }
 
     pub fn volume(&self) -> LocatedVolume {
