@@ -305,7 +305,7 @@ fn the_driver_is_chosen_by_what_is_asked_and_by_what_the_volume_is_on() {
             eventually("no record", SOON, || folder.records().is_empty().then_some(()));
         }
         let fanotify = slow(&[DiskOperation::Read], MILLIS, LatencyDriver::Fanotify);
-        scene.refuses(&mut node, "old-kernel", fanotify, "this needs Linux 6.14");
+        scene.refuses(&mut node, "old-kernel", fanotify, "it must be 6.14 or later");
         mapping.replace(&format!("0 65536 delay {} 2048 0", mapping.below));
         scene.refuses(&mut node, "named", slow_syncs(), "only linear mappings are understood");
         // Without a name, what is left does it.
