@@ -37,25 +37,6 @@ fn two_sets() -> String {
 }
 
 #[test]
-fn an_experiment_is_about_the_set_that_it_names_and_the_other_one_runs_beside_it() {
-    let desk = Desk::new();
-    desk.write("x.yaml", two_sets());
-    desk.run(&["validate", "x.yaml"]).exits(0).says("against StatefulSet refkv, beside keeper");
-    desk.run(&["plan", "x.yaml"]).exits(0).says("refkv");
-    let _seat = Seat::take();
-    let done = desk.run(&["run", "x.yaml", "--seed", "7", "--out", "out"]).exits(0);
-    assert!(done.out.starts_with("PASS"), "{}", done.out);
-    let report = report_in(&desk.path("out"));
-    assert_eq!(claim(&report, "quorum")["verdict"], "Pass", "{}", done.out);
-    for pod in ["keeper-0", "keeper-1"] {
-        let log = std::fs::read_to_string(desk.path("out/logs").join(pod).join("keeper.log"));
-        assert!(log.as_ref().is_ok_and(|log| log.contains(&format!("I am {pod}"))), "{log:?}");
-    }
-    let left = std::fs::read_dir(desk.state().join("sandboxes")).map_or(0, Iterator::count);
-    assert_eq!(left, 0, "nothing is left of the sandbox");
-}
-
-#[test]
 fn a_step_breaks_the_set_beside_within_its_own_quorum_and_is_not_taken_for_one_on_the_target() {
     let desk = Desk::new();
     let pause = "target: {statefulSet: keeper}\n      fault: {processPause: {members: {ordinals: [1]}}}";
@@ -121,4 +102,28 @@ fn a_first_experiment_is_written_for_the_set_that_is_meant() {
     desk.run(&["init", "sets.yaml", "--set", "kafka"])
         .exits(2)
         .says("holds no StatefulSet `kafka`: it has `keeper`, `refkv`");
+}
+
+/// A whole run more: `make test-long`.
+mod long {
+    use super::*;
+
+    #[test]
+    fn an_experiment_is_about_the_set_that_it_names_and_the_other_one_runs_beside_it() {
+        let desk = Desk::new();
+        desk.write("x.yaml", two_sets());
+        desk.run(&["validate", "x.yaml"]).exits(0).says("against StatefulSet refkv, beside keeper");
+        desk.run(&["plan", "x.yaml"]).exits(0).says("refkv");
+        let _seat = Seat::take();
+        let done = desk.run(&["run", "x.yaml", "--seed", "7", "--out", "out"]).exits(0);
+        assert!(done.out.starts_with("PASS"), "{}", done.out);
+        let report = report_in(&desk.path("out"));
+        assert_eq!(claim(&report, "quorum")["verdict"], "Pass", "{}", done.out);
+        for pod in ["keeper-0", "keeper-1"] {
+            let log = std::fs::read_to_string(desk.path("out/logs").join(pod).join("keeper.log"));
+            assert!(log.as_ref().is_ok_and(|log| log.contains(&format!("I am {pod}"))), "{log:?}");
+        }
+        let left = std::fs::read_dir(desk.state().join("sandboxes")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "nothing is left of the sandbox");
+    }
 }

@@ -14,11 +14,6 @@ fn faults_work_where_cgroups_are_of_version_2_alone() {
 }
 
 #[test]
-fn disks_are_limited_where_cgroups_are_of_version_2_alone() {
-    these(&["node_throttle::"]);
-}
-
-#[test]
 fn disks_are_loaded_where_cgroups_are_of_version_2_alone() {
     these(&["node_load::a_load_reads", "node_load::a_load_that_its_container"]);
 }
@@ -26,6 +21,11 @@ fn disks_are_loaded_where_cgroups_are_of_version_2_alone() {
 /// What takes minutes in an emulated machine: `make test-long`.
 mod long {
     use super::*;
+
+    #[test]
+    fn disks_are_limited_where_cgroups_are_of_version_2_alone() {
+        these(&["node_throttle::"]);
+    }
 
     #[test]
     fn a_node_killed_at_any_point_leaves_no_limit_where_cgroups_are_of_version_2_alone() {
