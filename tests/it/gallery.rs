@@ -106,8 +106,10 @@ fn outline(folder: &Path) -> Value {
     // A run may have doubts, and a broken promise need not have a witness each time.
     let mut sections = between(&page, "<section aria-labelledby=\"", "\"");
     sections.retain(|title| !["reasons-title", "witness-title"].contains(title));
+    // In a cluster its name ends with when it was made.
+    let name = report["experiment"].as_str().expect("text");
     json!({
-        "experiment": report["experiment"],
+        "experiment": name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-'),
         "verdict": report["verdict"],
         "claims": claims,
         "steps": steps,
