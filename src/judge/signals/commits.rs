@@ -2,7 +2,10 @@
 //! acknowledgement, so that a stall is not hidden by clients that wait.
 //!
 //! A write with an unknown outcome took at least as long as its client waited. A write that provably did not happen has
-//! no latency, but shows that somebody wanted to write: where nothing at all was acknowledged, latency has no end.
+//! no latency, but shows that somebody wanted to write: where nothing at all was acknowledged, latency has no end. Where
+//! nobody did, nothing is known; see [`silence`].
+
+mod silence;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -153,7 +156,7 @@ impl Commits {
             unreachable: unknown + failed,
             not_sampled: waiting,
             refused: failed,
-            unknown_time: 0,
+            unknown_time: self.silence(windows, now),
             value,
             lowest: took.iter().min().copied(),
             highest: took.iter().max().copied(),

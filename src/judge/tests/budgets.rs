@@ -7,7 +7,7 @@ use super::story::{Answer, MS, S, Story, healthy, member, not_ready, read, silen
 use crate::api::{Members, Nanos};
 use crate::experiment::Verdict;
 use crate::judge::judge;
-use crate::judge::judgement::{Numbers, Scope};
+use crate::judge::judgement::{Claim, Numbers, Scope};
 
 #[test]
 fn what_is_bad_between_the_last_revert_and_recovery_is_told_once() {
@@ -95,34 +95,48 @@ fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
     says(&up, Verdict::Pass, "podAvailability: 97.7 % over the whole run");
 }
 
+/// The claim about commits of a run in which nobody writes for some time, with what bounds it while faults are there.
+fn without_writes(during: &serde_json::Value, silent: std::ops::Range<Nanos>) -> Claim {
+    let story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}, "during": during}));
+    let silent = silent.step_by(10 * MS as usize).map(|at| format!("\"intended\":{at}}}"));
+    let silent: std::collections::BTreeSet<String> = silent.collect();
+    let is_there = |line: &String| {
+        let intended = line.find("\"intended\":").map(|place| &line[place..]);
+        intended.is_none_or(|intended| !silent.contains(intended))
+    };
+    let mut next = 0..;
+    let mut numbered = |line: String| match line.split_once(',') {
+        Some((head, rest)) if head.starts_with("{\"index\":") => {
+            format!("{{\"index\":{},{rest}", next.next().unwrap_or(0))
+        }
+        Some(_) | None => line,
+    };
+    let lines: Vec<String> = story.lines().into_iter().filter(is_there).map(&mut numbered).collect();
+    judge(&read(&lines)).claims.swap_remove(0)
+}
+
 #[test]
 fn a_window_of_which_nothing_is_known_may_be_the_worst_one() {
-    let told = |max: &str| {
-        let story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}},
-            "during": {"max": max, "window": "1s"}}));
-        // Nobody writes for a second and a half.
-        let silent = (8 * S..9_500 * MS).step_by(10 * MS as usize).map(|at| format!("\"intended\":{at}}}"));
-        let silent: std::collections::BTreeSet<String> = silent.collect();
-        let is_there = |line: &String| {
-            let intended = line.find("\"intended\":").map(|place| &line[place..]);
-            intended.is_none_or(|intended| !silent.contains(intended))
-        };
-        let mut next = 0..;
-        let mut numbered = |line: String| match line.split_once(',') {
-            Some((head, rest)) if head.starts_with("{\"index\":") => {
-                format!("{{\"index\":{},{rest}", next.next().unwrap_or(0))
-            }
-            Some(_) | None => line,
-        };
-        let lines: Vec<String> = story.lines().into_iter().filter(is_there).map(&mut numbered).collect();
-        judge(&read(&lines)).claims.swap_remove(0)
-    };
+    let told = |max: &str| without_writes(&json!({"max": max, "window": "1s"}), 8 * S..9_500 * MS);
     let claim = told("50ms");
     assert_eq!(claim.verdict, Verdict::Inconclusive, "{:#?}", claim.findings);
     let words = "commitLatency p99: nothing was measured in 1 s from 8.0 s on while faults were there";
     assert_eq!(claim.sentence, words);
     // What is known is bad enough.
     assert_eq!(told("1ms").verdict, Verdict::Fail);
+}
+
+#[test]
+fn a_time_in_which_nobody_writes_proves_nothing() {
+    for bounds in [json!({"max": "50ms"}), json!({"max": "50ms", "longestOutage": "1s"})] {
+        let claim = without_writes(&bounds, 8 * S..9_500 * MS);
+        assert_eq!(claim.verdict, Verdict::Pass, "{:#?}", claim.findings);
+        let claim = without_writes(&bounds, 8 * S..11 * S);
+        assert_eq!(claim.verdict, Verdict::Inconclusive, "{:#?}", claim.findings);
+        let words = "commitLatency p99: not sampled for 1 s of 4 s while faults were there";
+        assert_eq!(claim.sentence, words);
+    }
+    assert_eq!(without_writes(&json!({"max": "1ms"}), 8 * S..11 * S).verdict, Verdict::Fail);
 }
 
 #[test]
