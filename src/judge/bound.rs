@@ -235,7 +235,13 @@ impl Bound<'_> {
     }
 
     fn finding(&self, verdict: Verdict, sentence: String) -> Finding {
-        Finding { scope: self.scope, step: self.step.map(ToOwned::to_owned), verdict, sentence }
+        Finding {
+            scope: self.scope,
+            step: self.step.map(ToOwned::to_owned),
+            excludes_faulted: self.budget.exclude_faulted,
+            verdict,
+            sentence,
+        }
     }
 
     fn when(&self) -> String {

@@ -164,6 +164,7 @@ impl Evidence<'_> {
         let inconclusive = |why: &str| Finding {
             scope: Scope::Recovery,
             step: None,
+            excludes_faulted: false,
             verdict: Verdict::Inconclusive,
             sentence: format!("{}: {why}", subject(sli)),
         };
@@ -186,6 +187,7 @@ impl Evidence<'_> {
         doubled(self.signals).map(|sentence| Finding {
             scope: Scope::Always,
             step: None,
+            excludes_faulted: false,
             verdict: Verdict::Fail,
             sentence: format!("leaderElections: {sentence}"),
         })

@@ -67,6 +67,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, hypothesis: &Hypothesis) -> Claim {
         .map(|sentence| Finding {
             scope: Scope::Always,
             step: None,
+            excludes_faulted: false,
             verdict: said.verdict,
             sentence: format!("{name}: {sentence}"),
         })

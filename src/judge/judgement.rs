@@ -199,6 +199,9 @@ pub struct Finding {
     pub scope: Scope,
     /// Only this step's time, where the bound names one.
     pub step: Option<String>,
+    /// Whether it leaves out members that faults have; the numbers of its part are those of all members.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excludes_faulted: bool,
     /// Whether it held.
     pub verdict: Verdict,
     /// For a person.

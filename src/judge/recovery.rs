@@ -91,5 +91,5 @@ pub(super) fn finding(
         }
         (Some(_) | None, _) => return None,
     };
-    Some(Finding { scope: Scope::Recovery, step: None, verdict, sentence })
+    Some(Finding { scope: Scope::Recovery, step: None, excludes_faulted: false, verdict, sentence })
 }

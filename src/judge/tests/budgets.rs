@@ -210,6 +210,7 @@ fn members_that_a_fault_has_are_left_out_where_a_budget_asks_for_that() {
         Verdict::Pass,
         "podAvailability: 100 % of members that no fault had, while faults were there",
     );
+    assert!(story.judged().claims[0].findings[0].excludes_faulted);
     story.heard.push(not_ready(9 * S, &[0, 1]));
     says(&story, Verdict::Fail, "(at 9.0 s: 1 of 2 pods that no fault has are ready), at least 100 %");
     // Once it is reverted, the member counts.

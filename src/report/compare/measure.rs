@@ -5,7 +5,8 @@
 //! share of the first run's number. Of an availability the part that is missing is compared: from 99 % to 98 % is twice as
 //! bad.
 //!
-//! And a number counts only where a budget bounds it: the others, and everything before the first fault, are shown.
+//! And a number counts only where a budget bounds it: the others, and everything before the first fault, are shown. A
+//! budget that leaves out members that faults have bounds none of them, because they are those of all members.
 //! Quantiles of latencies and numbers of events are shown, too, because they differ from one run to the next however
 //! good they are; whether they are good is what their budget's verdict says.
 
@@ -161,7 +162,8 @@ impl What {
             Self::After => &[Scope::After, Scope::Always],
             Self::Recovery => &[Scope::Recovery, Scope::After],
         };
-        claim.findings.iter().any(|finding| by.contains(&finding.scope))
+        let counts = |scope| by.contains(&scope);
+        claim.findings.iter().any(|finding| counts(finding.scope) && !finding.excludes_faulted)
     }
 
     fn compared(

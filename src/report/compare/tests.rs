@@ -1,6 +1,7 @@
 //! Comparisons of made-up runs: what counts as worse, and what a person reads of it.
 
 use super::*;
+use crate::judge::judgement::Scope;
 use crate::report::compare::measure::What;
 use crate::report::fixture::{S, claim, judgement, measured};
 
@@ -106,6 +107,27 @@ fn what_no_budget_bounds_is_shown_and_not_counted() {
         let shown = trend(unbounded(first.0, first.1), unbounded(second.0, second.1), what);
         assert_eq!((counted, shown), (Trend::Worse, Trend::Different));
     }
+}
+
+#[test]
+fn what_a_budget_leaves_members_out_of_is_shown_and_not_counted() {
+    let up = |during, outage| {
+        let mut claim = measured("podAvailability", (1_000_000, during), outage, Some(0));
+        for finding in &mut claim.findings {
+            finding.excludes_faulted = finding.scope == Scope::During;
+        }
+        claim
+    };
+    let everybody = |during, outage| measured("podAvailability", (1_000_000, during), outage, Some(0));
+    for what in [What::During, What::LongestOutage] {
+        let shown = trend(up(900_000, S), up(600_000, 9 * S), what);
+        let counted = trend(everybody(900_000, S), everybody(600_000, 9 * S), what);
+        assert_eq!((counted, shown), (Trend::Worse, Trend::Different));
+    }
+    // What it says of recovery is about everybody.
+    let mut slower = up(600_000, 0);
+    slower.recovery = measured("podAvailability", (0, 0), 0, Some(3 * S)).recovery;
+    assert_eq!(trend(up(600_000, 0), slower, What::Recovery), Trend::Worse);
 }
 
 #[test]
