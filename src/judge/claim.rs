@@ -52,7 +52,8 @@ impl Evidence<'_> {
             None => self.back(sli),
         };
         let during = bounds.during.as_ref();
-        let during_windows = self.windows.during(during.and_then(|during| during.step.as_deref()), recovered);
+        let felt = self.felt(recovered);
+        let during_windows = self.windows.during(during.and_then(|during| during.step.as_deref()), felt);
         let after = self.after(&bounds, recovered);
 
         let bound = |scope, budget, windows| Bound {
@@ -86,7 +87,7 @@ impl Evidence<'_> {
         }
         let limits =
             bounds.recovered.as_ref().and_then(|budget| Limits::of(sli, budget, None, baseline).ok());
-        let all_faults = self.windows.during(None, recovered);
+        let all_faults = self.windows.during(None, felt);
         // What happens once lasts until then, or until the next fault.
         let recovering = recovery.as_ref().and_then(|recovery| {
             let from = all_faults.last().map_or(recovery.from, |last| last.to.max(recovery.from));
@@ -111,9 +112,16 @@ impl Evidence<'_> {
     /// time left to judge. The look that shows them back shows as well what happened until then.
     fn back(&self, sli: &Sli) -> Option<Nanos> {
         let comeback = self.comeback?;
-        let back = if sli.needs_store() { comeback.rejoined } else { comeback.ready };
+        let own = if sli.needs_store() { comeback.rejoined } else { comeback.ready };
+        let back = own?.max(comeback.elsewhere?).saturating_add(1);
         let latest = self.windows.until.saturating_sub(nanos(defaults::STABLE_FOR));
-        back.map(|back| back.saturating_add(1)).filter(|&back| back <= latest)
+        (back <= latest).then_some(back)
+    }
+
+    /// Until when the consequences of what happens once are those of the fault: the recovery, and as long as a further
+    /// StatefulSet is not back that the target may depend on.
+    fn felt(&self, recovered: Option<Nanos>) -> Option<Nanos> {
+        Some(recovered?.max(self.comeback?.elsewhere?).min(self.windows.until))
     }
 
     /// From recovery on. What cannot recover is judged from the last revert on, and from when everybody is back where that

@@ -5,6 +5,8 @@
 //! [`STABLE_FOR`]. A part that is not on record is none, and so are those after it: nothing is guessed. All of it is told
 //! by what the platform and the members said, whatever the hypotheses ask.
 
+use std::collections::BTreeSet;
+
 use super::defaults::STABLE_FOR;
 use super::facts::Facts;
 use super::limits::nanos;
@@ -24,6 +26,9 @@ pub struct Comeback {
     pub rejoined: Option<Nanos>,
     /// Every member had, at each look, what any member had at the look before.
     pub caught_up: Option<Nanos>,
+    /// Beside these parts: every pod was Ready of the further StatefulSets that faults hit; the last revert where they hit
+    /// none.
+    pub elsewhere: Option<Nanos>,
 }
 
 /// Something that is true or not from a moment on.
@@ -40,7 +45,7 @@ impl Comeback {
         let reverted = facts.occurrences.iter().filter_map(|occurrence| occurrence.ended).max()?;
         let until = facts.entered(Phase::Judged).or(facts.finished).unwrap_or(facts.end);
         let members = looks_at_members(journal);
-        let ready = first_stable(&looks_at_pods(journal), reverted, until, None);
+        let ready = first_stable(&looks_at_pods(journal, None), reverted, until, None);
         let rejoined = ready.and_then(|ready| {
             let looks: Vec<Look> = members.iter().map(|(at, members)| (*at, agree(members))).collect();
             first_stable(&looks, ready, until, Some(SILENCE))
@@ -52,7 +57,15 @@ impl Comeback {
                 .collect();
             first_stable(&looks, rejoined, until, Some(SILENCE))
         });
-        Some(Self { reverted, ready, rejoined, caught_up })
+        let sets: BTreeSet<&str> =
+            facts.occurrences.iter().filter_map(|occurrence| occurrence.set.as_deref()).collect();
+        // A run that waits for nothing else ends as soon as they are Ready, and whoever is told of changes is told of none.
+        let end = until.saturating_add(nanos(STABLE_FOR));
+        let elsewhere = sets.into_iter().try_fold(reverted, |latest, set| {
+            let ready = first_stable(&looks_at_pods(journal, Some(set)), reverted, end, None)?;
+            Some(latest.max(ready))
+        });
+        Some(Self { reverted, ready, rejoined, caught_up, elsewhere })
     }
 }
 
@@ -79,14 +92,23 @@ fn first_stable(looks: &[Look], from: Nanos, until: Nanos, silence: Option<Nanos
     since.map(|since| since.max(from)).filter(|&since| known.saturating_sub(since) >= stable)
 }
 
-fn looks_at_pods(journal: &Journal) -> Vec<Look> {
+/// Whether every pod of the target is Ready, or of a further StatefulSet.
+fn looks_at_pods(journal: &Journal, set: Option<&str>) -> Vec<Look> {
     let all_ready =
         |snapshot: &Snapshot| snapshot.replicas > 0 && snapshot.ready() == snapshot.replicas as usize;
-    let told = journal.lines.iter().filter_map(|line| match &line.entry {
-        Entry::Input(Input::Pods(snapshot)) => Some((line.time, all_ready(snapshot))),
-        Entry::Header(_) | Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => None,
+    let first = match set {
+        None => Some(&journal.header.target),
+        Some(name) => journal.header.others.iter().find(|other| other.name == name),
+    };
+    let told = journal.lines.iter().filter_map(|line| match (&line.entry, set) {
+        (Entry::Input(Input::Pods(snapshot)), None) => Some((line.time, snapshot)),
+        (Entry::Input(Input::OtherPods(snapshot)), Some(name)) if snapshot.name == name => {
+            Some((line.time, snapshot))
+        }
+        (Entry::Header(_) | Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. }, _) => None,
     });
-    std::iter::once((0, all_ready(&journal.header.target))).chain(told).collect()
+    let looks = first.map(|snapshot| (0, snapshot)).into_iter().chain(told);
+    looks.map(|(at, snapshot)| (at, all_ready(snapshot))).collect()
 }
 
 fn looks_at_members(journal: &Journal) -> Vec<(Nanos, &Members)> {

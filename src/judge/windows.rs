@@ -98,7 +98,7 @@ impl Windows {
     /// While faults were there, or the faults of one step: from each decision to its verified end.
     ///
     /// A fault that happens once is over before its consequences show, so its time goes on until the next fault or the
-    /// moment of recovery.
+    /// moment of recovery. Without one it goes on to the end.
     pub(super) fn during(&self, step: Option<&str>, recovered: Option<Nanos>) -> Vec<Window> {
         let mut windows: Vec<Window> = Vec::new();
         let meant = self.faults.iter().filter(|fault| step.is_none_or(|step| step == fault.step));

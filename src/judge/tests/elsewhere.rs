@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::story::{MS, S, Story, not_ready, snapshot_of};
+use super::slis::says;
+use super::story::{MS, S, Story, healthy, led_by, not_ready, silent, snapshot_of};
+use crate::api::{Members, Nanos};
 use crate::experiment::Verdict;
 
 /// Ordinal 0 of zookeeper is paused; the claim is about the pods of the target.
@@ -64,4 +66,54 @@ fn a_deleted_pod_is_seen_gone_by_its_own_set() {
     let unseen = kill("pods", "db").expect("another pod was replaced");
     assert!(unseen.contains("the pod of zookeeper-0 was to be deleted"), "{unseen}");
     assert!(unseen.contains("was never seen gone"), "{unseen}");
+}
+
+/// Ordinal 0 of zookeeper is deleted, and its successor is Ready from some moment on.
+fn killed(claim: serde_json::Value, ready: Nanos) -> Story {
+    let mut story = elsewhere(claim);
+    story.steps = json!([{"name": "pause", "target": {"statefulSet": "zookeeper"},
+                          "fault": {"podKill": {"members": {"ordinals": [0]}}}}]);
+    (story.deletes, story.proofs) = (true, Vec::new());
+    let successor = |is_ready: bool| {
+        let mut snapshot = snapshot_of("zookeeper", 3);
+        snapshot["pods"][0]["uid"] = json!("uid-new");
+        snapshot["pods"][0]["ready"] = json!(is_ready);
+        json!({"otherPods": snapshot})
+    };
+    story.heard = vec![(7050 * MS, successor(false)), (ready, successor(true))];
+    story
+}
+
+#[test]
+fn what_happens_until_its_pods_are_back_is_a_consequence_of_its_fault() {
+    let claim = json!({"name": "e", "sli": {"leaderElections": {}}, "during": {"max": 0}});
+    let mut story = killed(claim, 12_500 * MS);
+    says(&story, Verdict::Pass, "leaderElections: 0 while faults were there, allowed 0");
+    story.members = |now| if now < 12 * S { healthy(now) } else { led_by(1, 2, now) };
+    says(&story, Verdict::Fail, "leaderElections: 1 while faults were there, allowed 0");
+    // Nobody saw them back.
+    story.heard.truncate(1);
+    says(&story, Verdict::Fail, "leaderElections: 1 while faults were there, allowed 0");
+    // They were, and something else happened.
+    story.members = |now| if now < 13 * S { healthy(now) } else { led_by(1, 2, now) };
+    story.heard = killed(json!(null), 12_500 * MS).heard;
+    says(&story, Verdict::Pass, "leaderElections: 0 while faults were there, allowed 0");
+}
+
+#[test]
+fn an_outage_before_its_pods_are_back_is_one_of_the_faults_time() {
+    let claim = json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "100ms"}});
+    // Good for long enough at first, as what notices late is.
+    let lost = |now: Nanos| match now {
+        13_200_000_000..13_600_000_000 => Members { members: (0..3).map(silent).collect() },
+        _ => healthy(now),
+    };
+    let mut story = killed(claim, 14 * S);
+    story.members = lost;
+    says(&story, Verdict::Fail, "quorum: lost for 500 ms while faults were there (at 13.1 s:");
+    // The record ends as soon as they are there.
+    story.heard = killed(json!(null), 16_900 * MS).heard;
+    says(&story, Verdict::Fail, "quorum: lost for 500 ms while faults were there (at 13.1 s:");
+    story.heard = killed(json!(null), 12 * S).heard;
+    says(&story, Verdict::Pass, "quorum: held without a break while faults were there");
 }
