@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::judge::judgement::Judgement;
+use crate::judge::judgement::{Judgement, StepOutcome};
 
 const EXPERIMENT: &str = "experiment";
 const FAULTS: &str = "faults";
@@ -52,8 +52,11 @@ pub(super) fn unlike(first: &Judgement, second: &Judgement) -> Vec<Unlike> {
 
 /// What was broken, each step once: how often one came depends on how far the run got.
 fn faults(judgement: &Judgement) -> String {
-    let steps: BTreeSet<String> =
-        judgement.steps.iter().map(|step| format!("{} ({})", step.step, step.fault)).collect();
+    let told = |step: &StepOutcome| {
+        let elsewhere = step.set.as_ref().map(|set| format!(" at {set}")).unwrap_or_default();
+        format!("{} ({}{elsewhere})", step.step, step.fault)
+    };
+    let steps: BTreeSet<String> = judgement.steps.iter().map(told).collect();
     if steps.is_empty() { "none".into() } else { steps.into_iter().collect::<Vec<_>>().join(", ") }
 }
 

@@ -224,6 +224,12 @@ fn another_experiment_is_no_answer_either() {
         "not comparable: another faults: cut-leader (networkPartition), then cut-leader (processPause)",
     ];
     assert_eq!(compare(&first, &second, 10).inconclusive, expected);
+    // The same fault, on what the target depends on.
+    let mut second = first.clone();
+    second.steps[0].set = Some("zookeeper".into());
+    let told =
+        "another faults: cut-leader (networkPartition), then cut-leader (networkPartition at zookeeper)";
+    assert_eq!(compare(&first, &second, 10).inconclusive, [format!("not comparable: {told}")]);
     // A smaller machine is a warning.
     let mut second = first.clone();
     second.environment = "sandbox, Linux 6.1.0, 1 CPUs, as root".into();
