@@ -168,8 +168,11 @@ impl State {
                 self.troubles.insert(name.clone(), status.error.clone());
             }
             Entry::Effect { effect: Effect::Phase(phase), .. } => self.phase = Some(*phase),
-            Entry::Effect { effect: Effect::Chosen { step, occurrence, set, damage, .. }, .. } => {
-                self.faults.push((name_of(step, *occurrence), event::whom(self, set.as_deref(), damage)));
+            Entry::Effect {
+                effect: Effect::Chosen { step, occurrence, set, members, damage, .. }, ..
+            } => {
+                let whom = event::whom(self, set.as_deref(), members, damage);
+                self.faults.push((name_of(step, *occurrence), whom));
             }
             Entry::Effect { effect: Effect::Ended { step, occurrence, .. }, .. } => {
                 let ended = name_of(step, *occurrence);

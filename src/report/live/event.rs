@@ -1,7 +1,7 @@
 //! The lines of a live view: only what a person wants to know when it happens.
 
 use super::State;
-use crate::api::{InjectionState, Members, Snapshot};
+use crate::api::{InjectionState, Members, Ordinal, Snapshot};
 use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Held, Input, Phase};
 use crate::judge::affected;
@@ -78,9 +78,9 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen { step, occurrence, picked, set, damage, .. } => {
+        Effect::Chosen { step, occurrence, picked, set, members, damage } => {
             let what = picked.as_ref().map_or_else(String::new, |picked| format!(" {}", picked.name));
-            let whom = whom(before, set.as_deref(), damage);
+            let whom = whom(before, set.as_deref(), members, damage);
             Some(format!("{}: injecting{what} on {whom}", name_of(step, *occurrence)))
         }
         Effect::Began { step, occurrence } => {
@@ -104,13 +104,14 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
     }
 }
 
-/// Whom a fault takes away from its group, in words.
-pub(super) fn whom(state: &State, set: Option<&str>, damage: &Damage) -> String {
+/// Whom a fault takes away from its group, or where it is applied if that is nobody, in words.
+pub(super) fn whom(state: &State, set: Option<&str>, members: &[Ordinal], damage: &Damage) -> String {
     let pods = set.map_or(Some(&state.pods), |set| state.others.get(set));
     let all = pods.map(|pods| pods.ordinals().collect()).unwrap_or_default();
-    let affected: Vec<_> = affected::members(&all, &[damage]).into_iter().collect();
-    match (affected.is_empty(), set) {
-        (false, _) => words::members_of(set, &affected),
+    let affected: Vec<Ordinal> = affected::members(&all, &[damage]).into_iter().collect();
+    let whom = if affected.is_empty() { members } else { affected.as_slice() };
+    match (whom.is_empty(), set) {
+        (false, _) => words::members_of(set, whom),
         (true, Some(set)) => format!("StatefulSet {set}"),
         (true, None) => "the StatefulSet".into(),
     }

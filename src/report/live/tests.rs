@@ -91,19 +91,23 @@ fn pods_and_faults_of_a_further_set_are_told_by_its_name() {
     live.observe(0, &Entry::Input(Input::Pods(pods("kafka"))));
     live.observe(0, &Entry::Input(Input::OtherPods(pods("zookeeper"))));
     live.observe(0, &Entry::Input(Input::OtherPods(pods("zookeeper"))));
-    let chosen = |step: &str, set: Option<&str>| Entry::Effect {
+    let chosen = |step: &str, set: Option<&str>, members: &[u32], down: &[u32]| Entry::Effect {
         id: 0,
         effect: Effect::Chosen {
             step: step.into(),
             occurrence: 0,
             picked: None,
             set: set.map(str::to_owned),
-            members: vec![1],
-            damage: crate::fault::Damage { down: [1].into(), ..Default::default() },
+            members: members.to_vec(),
+            damage: crate::fault::Damage { down: down.iter().copied().collect(), ..Default::default() },
         },
     };
-    live.observe(1, &chosen("lost", Some("zookeeper")));
-    live.observe(1, &chosen("own", None));
+    live.observe(1, &chosen("lost", Some("zookeeper"), &[1], &[1]));
+    live.observe(1, &chosen("own", None, &[1], &[1]));
+    // What takes nobody away is told by where it is applied.
+    live.observe(1, &chosen("slow", None, &[0, 2], &[]));
+    live.observe(1, &chosen("late", Some("zookeeper"), &[0], &[]));
+    live.observe(1, &chosen("roll", None, &[], &[]));
     let text = String::from_utf8(page.0.lock().expect("unlocked").clone()).expect("text");
     let told: Vec<&str> = text.lines().map(|line| line[10..].trim_end()).collect();
     let expected = [
@@ -111,6 +115,9 @@ fn pods_and_faults_of_a_further_set_are_told_by_its_name() {
         "0 of 3 pods of zookeeper are Ready",
         "lost: injecting on zookeeper-1",
         "own: injecting on member 1",
+        "slow: injecting on members 0 and 2",
+        "late: injecting on zookeeper-0",
+        "roll: injecting on the StatefulSet",
     ];
     assert_eq!(told, expected);
     let block = screen::block(&live.state, 1, 80).join("\n");
