@@ -21,7 +21,7 @@ use super::series::{Kind, Measure, Point, Sample, Series, Window};
 use crate::api::{Members, Nanos, Ordinal, Snapshot, Volumes};
 use crate::experiment::Sli;
 use crate::journal::entry::{Effect, Entry, Input, Line};
-use crate::journal::op::OpLine;
+use crate::journal::op::{OpLine, Stage};
 
 pub use commits::{Commits, Totals, nearest_rank, quantile};
 use disks::What;
@@ -121,9 +121,14 @@ impl Signals {
 
     /// Takes a line of an operation.
     pub fn operation(&mut self, line: &OpLine<'_>) {
-        if let Some(value) = self.commits.take(line)
-            && line.key.ends_with("heartbeat")
-        {
+        let written = self.commits.take(line);
+        if !line.key.ends_with("heartbeat") {
+            return;
+        }
+        if line.stage == Stage::Invoke {
+            self.lag.begun(line.time);
+        }
+        if let Some(value) = written {
             self.lag.acknowledged(value, line.time);
         }
     }

@@ -3,14 +3,15 @@
 //! A member that holds the newest acknowledged heartbeat has no lag. One that does not is late since the oldest
 //! acknowledged one that it lacks. Heartbeat values grow. One that does not answer is as late as its last answer, and by the
 //! time since then at most, because it holds what it held: a single answer that comes too late makes nobody late for ever,
-//! and long silence does. A member that a fault takes down or cuts off is left out as long as the fault is there, because
+//! and long silence does. Where no heartbeat was begun for long, by our doing, nobody knows whether a member that holds the
+//! newest one is late. A member that a fault takes down or cuts off is left out as long as the fault is there, because
 //! it is late by intention; members that faults hit otherwise are left out where a budget asks for that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api::{Member, MemberSample, Members, Nanos, Ordinal};
-use crate::judge::series::{Kind, Point, Sample, Series};
-use crate::judge::signals::Whose;
+use crate::judge::series::{Kind, Point, Sample, Series, Window};
+use crate::judge::signals::{ALL, Whose};
 use crate::judge::words;
 
 /// Samples of the lag.
@@ -19,6 +20,8 @@ pub(super) struct Lag {
     series: Series,
     /// Without members that faults have.
     unfaulted: Series,
+    /// When heartbeats were begun.
+    beats: Series,
     /// Acknowledged heartbeats by value, with the time of their acknowledgement.
     acknowledged: VecDeque<(u64, Nanos)>,
     /// The last answer of each member: when it came, and how late the member was then.
@@ -30,6 +33,7 @@ impl Default for Lag {
         Self {
             series: Series::new(Kind::Looks),
             unfaulted: Series::new(Kind::Looks),
+            beats: Series::new(Kind::Looks),
             acknowledged: VecDeque::new(),
             heard: BTreeMap::new(),
         }
@@ -37,6 +41,11 @@ impl Default for Lag {
 }
 
 impl Lag {
+    /// A heartbeat is being written, whatever comes of it.
+    pub(super) fn begun(&mut self, time: Nanos) {
+        self.beats.push(Point { at: time, sample: Sample::Value(ALL), why: String::new() });
+    }
+
     pub(super) fn acknowledged(&mut self, value: u64, time: Nanos) {
         let place = self.acknowledged.partition_point(|&(known, _)| known < value);
         self.acknowledged.insert(place, (value, time));
@@ -64,8 +73,15 @@ impl Lag {
         }
         let samples: Vec<_> =
             members.members.iter().map(|member| (member.ordinal, self.member(time, member))).collect();
-        self.series.push(worst(time, &samples, lost));
-        self.unfaulted.push(worst(time, &samples, had));
+        let is_beating = self.beats.measure(&[Window::new(time, time.saturating_add(1))]).unknown_time == 0;
+        let known = |point: Point| match point.sample {
+            Sample::Value(0) if !is_beating => {
+                Point { sample: Sample::NotSampled, why: "no heartbeat was written".into(), ..point }
+            }
+            Sample::Value(_) | Sample::Unreachable | Sample::NotSampled => point,
+        };
+        self.series.push(known(worst(time, &samples, lost)));
+        self.unfaulted.push(known(worst(time, &samples, had)));
     }
 
     fn member(&mut self, time: Nanos, member: &Member) -> (Sample, String) {
@@ -98,6 +114,7 @@ impl Lag {
     pub(super) fn forget(&mut self, before: Nanos) {
         self.series.forget(before);
         self.unfaulted.forget(before);
+        self.beats.forget(before);
         // The newest one stays, so that a member without it is still late.
         while self.acknowledged.len() > 1 && self.acknowledged.front().is_some_and(|&(_, time)| time < before)
         {

@@ -95,9 +95,9 @@ fn a_window_finds_the_bad_second_that_a_whole_phase_hides() {
     says(&up, Verdict::Pass, "podAvailability: 97.7 % over the whole run");
 }
 
-/// The claim about commits of a run in which nobody writes for some time, with what bounds it while faults are there.
-fn without_writes(during: &serde_json::Value, silent: std::ops::Range<Nanos>) -> Claim {
-    let story = Story::claiming(json!({"name": "c", "sli": {"commitLatency": {}}, "during": during}));
+/// A claim about a run in which nobody writes for some time.
+fn without_writes(claim: serde_json::Value, silent: std::ops::Range<Nanos>) -> Claim {
+    let story = Story::claiming(claim);
     let silent = silent.step_by(10 * MS as usize).map(|at| format!("\"intended\":{at}}}"));
     let silent: std::collections::BTreeSet<String> = silent.collect();
     let is_there = |line: &String| {
@@ -117,7 +117,11 @@ fn without_writes(during: &serde_json::Value, silent: std::ops::Range<Nanos>) ->
 
 #[test]
 fn a_window_of_which_nothing_is_known_may_be_the_worst_one() {
-    let told = |max: &str| without_writes(&json!({"max": max, "window": "1s"}), 8 * S..9_500 * MS);
+    let told = |max: &str| {
+        let bounds = json!({"max": max, "window": "1s"});
+        let claim = json!({"name": "c", "sli": {"commitLatency": {}}, "during": bounds});
+        without_writes(claim, 8 * S..9_500 * MS)
+    };
     let claim = told("50ms");
     assert_eq!(claim.verdict, Verdict::Inconclusive, "{:#?}", claim.findings);
     let words = "commitLatency p99: nothing was measured in 1 s from 8.0 s on while faults were there";
@@ -128,15 +132,28 @@ fn a_window_of_which_nothing_is_known_may_be_the_worst_one() {
 
 #[test]
 fn a_time_in_which_nobody_writes_proves_nothing() {
-    for bounds in [json!({"max": "50ms"}), json!({"max": "50ms", "longestOutage": "1s"})] {
-        let claim = without_writes(&bounds, 8 * S..9_500 * MS);
-        assert_eq!(claim.verdict, Verdict::Pass, "{:#?}", claim.findings);
-        let claim = without_writes(&bounds, 8 * S..11 * S);
-        assert_eq!(claim.verdict, Verdict::Inconclusive, "{:#?}", claim.findings);
-        let words = "commitLatency p99: not sampled for 1 s of 4 s while faults were there";
-        assert_eq!(claim.sentence, words);
+    let commits =
+        |bounds: serde_json::Value| json!({"name": "c", "sli": {"commitLatency": {}}, "during": bounds});
+    let lag = |max: &str| json!({"name": "l", "sli": {"replicationLag": {}}, "during": {"max": max}});
+    for (claim, words) in [
+        (
+            commits(json!({"max": "50ms"})),
+            "commitLatency p99: not sampled for 1 s of 4 s while faults were there",
+        ),
+        (
+            commits(json!({"max": "50ms", "longestOutage": "1s"})),
+            "commitLatency p99: not sampled for 1 s of 4 s while faults were there",
+        ),
+        (lag("50ms"), "replicationLag: not sampled for 1.1 s of 4 s while faults were there"),
+    ] {
+        let told = without_writes(claim.clone(), 8 * S..9_500 * MS);
+        assert_eq!(told.verdict, Verdict::Pass, "{:#?}", told.findings);
+        let told = without_writes(claim, 8 * S..11 * S);
+        assert_eq!(told.verdict, Verdict::Inconclusive, "{:#?}", told.findings);
+        assert_eq!(told.sentence, words);
     }
-    assert_eq!(without_writes(&json!({"max": "1ms"}), 8 * S..11 * S).verdict, Verdict::Fail);
+    // What is known is bad enough.
+    assert_eq!(without_writes(commits(json!({"max": "1ms"})), 8 * S..11 * S).verdict, Verdict::Fail);
 }
 
 #[test]
