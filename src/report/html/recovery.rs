@@ -23,7 +23,10 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
             @match story.comeback {
                 None if story.judgement.steps.is_empty() => p { "Nothing was broken, so there is no recovery to take apart." },
                 None => p { "Not every fault is on record with its end, so there is no recovery to take apart." },
-                Some(parts) => { (drawing(parts)) (table(parts, story.not_seen())) },
+                Some(parts) => {
+                    (drawing(parts)) (table(parts, story.not_seen()))
+                    @if let Some(sets) = story.elsewhere() { p .note { (beside(parts, &sets)) } }
+                },
             }
             @if !measured.is_empty() { (claims(&measured)) }
         }
@@ -104,6 +107,16 @@ fn table(comeback: Comeback, not_seen: &str) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What became of the further StatefulSets that faults hit: no part of the recovery waits for them.
+fn beside(comeback: Comeback, sets: &str) -> String {
+    match comeback.elsewhere {
+        Some(at) => format!("Beside it, every pod of {sets} was Ready {}.", words::at(at)),
+        None => {
+            format!("Beside it, not every pod of {sets} was seen to be Ready again. No claim is about that.")
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that the parts of the page look at, taken out of the journal once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::members::{self, Lane};
 use super::operations::{self, Operation};
@@ -31,6 +31,13 @@ impl<'a> Story<'a> {
     /// What is said of a part of the recovery that members did not tell.
     pub(super) fn not_seen(&self) -> &'static str {
         if self.was_anybody_asked() { "not seen" } else { "no member was asked" }
+    }
+
+    /// The further StatefulSets that faults hit, in words; none where they hit none.
+    pub(super) fn elsewhere(&self) -> Option<String> {
+        let sets = self.facts.occurrences.iter().filter_map(|occurrence| occurrence.set.as_deref());
+        let sets: BTreeSet<&str> = sets.collect();
+        (!sets.is_empty()).then(|| sets.into_iter().collect::<Vec<_>>().join(" and "))
     }
 
     pub(super) fn of(journal: &'a Journal, judgement: &'a Judgement) -> Self {

@@ -252,6 +252,12 @@ fn a_fault_on_a_further_set_has_a_lane_named_after_its_pod() {
     assert!(text.contains("pause: processPause on zookeeper-0"), "{text}");
     assert!(text.contains("pod not Ready, at 8.0 s to 12.0 s"), "{text}");
     assert!(!text.contains("processPause on member"), "{text}");
+    assert!(text.contains("pods of zookeeper Ready 950 ms after the last revert"), "{text}");
+    assert!(text.contains("every pod of zookeeper was Ready at 12.0 s."), "{text}");
+    story.heard.truncate(1);
+    let text = self::page(&story.lines()).text_of("main");
+    assert!(text.contains("pods of zookeeper Ready not seen"), "{text}");
+    assert!(text.contains("not every pod of zookeeper was seen to be Ready again"), "{text}");
 }
 
 #[test]

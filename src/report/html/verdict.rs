@@ -196,11 +196,12 @@ fn came_back(story: &Story<'_>) -> Markup {
     let Some(parts) = story.comeback else {
         return html! { dd { @if story.judgement.steps.is_empty() { "nothing was broken" } @else { "not seen" } } };
     };
-    let all = [
-        ("pods Ready", parts.ready, "not seen"),
-        ("members agree", parts.rejoined, story.not_seen()),
-        ("all caught up", parts.caught_up, story.not_seen()),
+    let mut all = vec![
+        ("pods Ready".to_owned(), parts.ready, "not seen"),
+        ("members agree".to_owned(), parts.rejoined, story.not_seen()),
+        ("all caught up".to_owned(), parts.caught_up, story.not_seen()),
     ];
+    all.extend(story.elsewhere().map(|sets| (format!("pods of {sets} Ready"), parts.elsewhere, "not seen")));
     html! {
         @for (name, at, not_seen) in all {
             dd {
