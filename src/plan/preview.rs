@@ -1,11 +1,14 @@
 //! Lays out a whole experiment in time: when, whom, what the group loses, and what the guard says of it.
 
+mod stage;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::guard::{Asked, Ruling, Standing, Writes};
+use self::stage::{Losses, Stage, Which};
+use super::guard::{Asked, Ruling, Writes};
 use super::select::{Choice, View};
 use super::settings::settings;
 use super::timeline::{Slot, slots};
@@ -75,32 +78,6 @@ pub struct Planned {
     pub guard: Option<Ruling>,
 }
 
-/// The StatefulSets that an experiment acts on, as they are.
-#[derive(Debug, Clone, Copy)]
-struct Stage<'a> {
-    /// Its target.
-    target: View<'a>,
-    /// The further ones.
-    others: &'a [Snapshot],
-}
-
-impl<'a> Stage<'a> {
-    /// Where a step acts.
-    fn view(self, experiment: &Experiment, step: &Step) -> Result<View<'a>, String> {
-        let Some(name) = experiment.other_set(step) else { return Ok(self.target) };
-        let found = self.others.iter().find(|other| other.name == name);
-        found
-            .map(|snapshot| View { snapshot, members: None })
-            .ok_or_else(|| format!("there is no StatefulSet {name}"))
-    }
-}
-
-/// Who votes and who is away, of one of them.
-fn standing(view: View<'_>) -> Standing {
-    let standing = Standing::of(view, &BTreeSet::new());
-    if view.snapshot.pods.is_empty() { standing.as_if_all_were_up() } else { standing }
-}
-
 /// Lays out `experiment` on its target, and on the further StatefulSets that steps act on, as they are. Where nothing runs
 /// yet, or nobody was asked, everyone is taken for healthy and the seed names a stand-in for the leader; the notes say so.
 pub fn preview(
@@ -124,19 +101,19 @@ pub fn preview(
         })
         .collect();
     let mut occurrences: Vec<Planned> = Vec::new();
+    let mut lost: Vec<Losses> = Vec::new();
     let mut active: Vec<usize> = Vec::new();
     for slot in &slots {
         // Whose data was destroyed is not to be relied on for the rest of the run.
         let is_lasting = |place: usize| slots[place].what(&experiment.steps).work.destroys();
         active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
-        let set = experiment.other_set(&experiment.steps[slot.step]);
-        let held = active.iter().map(|&place| &occurrences[place]);
-        let held: Vec<&Damage> =
-            held.filter(|held| held.set.as_deref() == set).map(|held| &held.damage).collect();
-        let (planned, refusal) = plan_one(experiment, stage, seed, slot, &held);
+        let (planned, losses, refusal) = plan_one(experiment, stage, seed, slot, |which| {
+            active.iter().filter_map(|&place| lost[place].get(which)).collect()
+        });
         refusals.extend(refusal);
         active.push(occurrences.len());
         occurrences.push(planned);
+        lost.push(losses);
     }
     let faults_end = occurrences.iter().map(|planned| planned.end).max().unwrap_or_default();
     let longest = experiment.guards.max_duration;
@@ -163,35 +140,35 @@ pub fn preview(
     }
 }
 
-/// One occurrence, and why it would not happen.
-fn plan_one(
+/// One occurrence, with what each StatefulSet loses by it, and why it would not happen.
+fn plan_one<'d>(
     experiment: &Experiment,
     stage: Stage<'_>,
     seed: u64,
     slot: &Slot,
-    held: &[&Damage],
-) -> (Planned, Option<String>) {
+    held: impl Fn(&Which) -> Vec<&'d Damage>,
+) -> (Planned, Losses, Option<String>) {
     let step = &experiment.steps[slot.step];
     let work = &slot.what(&experiment.steps).work;
     let asked = Asked::of(&experiment.guards, step, work);
-    let resolved = stage.view(experiment, step).and_then(|view| {
-        let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence))?;
-        Ok((standing(view), resolved))
-    });
+    let set = experiment.other_set(step);
+    let resolved = stage
+        .view(set)
+        .and_then(|view| work.resolve(&mut Choice::new(view, seed, &step.name, slot.occurrence)));
+    let losses = resolved.as_ref().map(|resolved| stage.losses(set, resolved)).unwrap_or_default();
     let refusal = match &resolved {
-        Ok((standing, resolved)) => {
-            let ruling = standing.judge(held, &resolved.damage, asked);
-            (!ruling.holds).then(|| format!("step {}: {}", step.name, ruling.refusal()))
-        }
-        Err(why) => Some(format!("step {}: {why}", step.name)),
+        Ok(_) => stage.against(&losses, &held, asked).map(|ruling| ruling.refusal()),
+        Err(why) => Some(why.clone()),
     };
+    let refusal = refusal.map(|why| format!("step {}: {why}", step.name));
     // What is allowed is told all the same.
-    let guard = resolved
-        .as_ref()
-        .ok()
-        .map(|(standing, resolved)| standing.judge(held, &resolved.damage, Asked { quorum: true, ..asked }));
+    let told = Asked { quorum: true, ..asked };
+    let guard = resolved.as_ref().ok().and_then(|resolved| {
+        let own = || stage.ruling(set, &resolved.damage, &held(&set.map(str::to_owned)), told);
+        stage.against(&losses, &held, told).or_else(own)
+    });
     let (hits, damage) = match resolved {
-        Ok((_, resolved)) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
+        Ok(resolved) => (Ok(resolved.hits.into_keys().collect()), resolved.damage),
         Err(why) => (Err(why), Damage::default()),
     };
     let planned = Planned {
@@ -203,12 +180,12 @@ fn plan_one(
         start: slot.start,
         end: slot.end,
         follow: step.follow,
-        set: experiment.other_set(step).map(str::to_owned),
+        set: set.map(str::to_owned),
         hits,
         damage,
         guard,
     };
-    (planned, refusal)
+    (planned, losses, refusal)
 }
 
 /// What a step waits for: a condition of its own, or that of the step that it comes after.
@@ -231,15 +208,14 @@ fn refused_alternatives(experiment: &Experiment, stage: Stage<'_>, seed: u64) ->
     choices
         .filter_map(|(step, work)| {
             let told = |why: &str| format!("step {}, where it chooses {}: {why}", step.name, work.name());
-            let resolved = stage.view(experiment, step).and_then(|view| {
-                let resolved = work.resolve(&mut Choice::new(view, seed, &step.name, 0))?;
-                Ok((standing(view), resolved))
-            });
+            let set = experiment.other_set(step);
+            let resolved =
+                stage.view(set).and_then(|view| work.resolve(&mut Choice::new(view, seed, &step.name, 0)));
             match resolved {
-                Ok((standing, resolved)) => {
+                Ok(resolved) => {
                     let asked = Asked::of(&experiment.guards, step, work);
-                    let ruling = standing.judge(&[], &resolved.damage, asked);
-                    (!ruling.holds).then(|| told(&ruling.refusal()))
+                    let ruling = stage.against(&stage.losses(set, &resolved), &|_| Vec::new(), asked);
+                    ruling.map(|ruling| told(&ruling.refusal()))
                 }
                 Err(why) => Some(told(&why)),
             }

@@ -252,3 +252,40 @@ fn a_step_elsewhere_is_planned_on_the_pods_there() {
     let alone = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
     assert_eq!(alone.refusals, ["step other: there is no StatefulSet zookeeper"]);
 }
+
+#[test]
+fn a_node_that_goes_takes_members_of_other_sets_along() {
+    let steps = r#"[
+        {"name":"own","for":"30s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
+        {"name":"node","target":{"statefulSet":"zookeeper"},"at":"5s","for":"5s",
+         "fault":{"nodeDown":{"members":{"ordinals":[1]}}}}]"#;
+    let placed = |name: &str, node: &str| Snapshot {
+        name: name.into(),
+        pods: (0..3)
+            .map(|ordinal| Pod {
+                name: format!("{name}-{ordinal}"),
+                ordinal,
+                uid: String::new(),
+                ip: None,
+                node: format!("{node}-{ordinal}"),
+                phase: PodPhase::Running,
+                ready: true,
+                revision: None,
+                containers: Vec::new(),
+            })
+            .collect(),
+        ..snapshot(3)
+    };
+    let planned = |node| {
+        let zookeeper = placed("zookeeper", "node");
+        preview(&experiment(steps, "{}"), &placed("etcd", node), &[zookeeper], None, 1)
+    };
+    let plan = planned("node");
+    let told = "step node: 3 voters, 1 held down by this run (etcd-0), this takes 1 (etcd-1): 1 of 3 left";
+    assert!(plan.refusals.len() == 1 && plan.refusals[0].starts_with(told), "{:?}", plan.refusals);
+    assert!(plan.occurrences[1].guard.as_ref().is_some_and(|ruling| !ruling.holds));
+    // Not where they are on nodes of their own.
+    let plan = planned("elsewhere");
+    assert_eq!(plan.refusals, [""; 0]);
+    assert!(plan.occurrences[1].guard.as_ref().is_some_and(|ruling| ruling.holds));
+}
