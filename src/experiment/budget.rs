@@ -208,6 +208,12 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
     if budget.stable_for.is_some() && matches!(part, Part::During | Part::Always) {
         return Err("`stableFor` says what recovered means: it belongs to `after`".into());
     }
+    // Nothing is known of no time at all: it would never be steady, and never recover.
+    if budget.stable_for.is_some_and(|stable| stable.is_zero()) {
+        return Err(
+            "`stableFor` of 0s is never seen: write for example stableFor: 1s, or leave it out for 2s".into(),
+        );
+    }
     if budget.max_increase.is_some() && !matches!(unit, Unit::Latency | Unit::Usage | Unit::Rate) {
         return Err(
             "`maxIncrease` compares latencies, usage and rates with the baseline's: it does not fit here"

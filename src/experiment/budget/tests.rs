@@ -40,6 +40,7 @@ fn refuses_bounds_that_would_be_passed_over_in_silence() {
         (r#""sli":{"commitLatency":{}},"before":{"maxIncrease":"2x"}"#, "compare the baseline with itself"),
         (r#""sli":{"quorum":{}},"after":{"step":"cut"}"#, "`step` belongs to `during`"),
         (r#""sli":{"quorum":{}},"during":{"stableFor":"1s"}"#, "it belongs to `after`"),
+        (r#""sli":{"quorum":{}},"after":{"stableFor":"0s"}"#, "`stableFor` of 0s is never seen"),
         (r#""sli":{"volumeIops":{}}"#, "no usual value, so nothing tells good from bad"),
         (r#""sli":{"volumeIops":{}},"during":{"longestOutage":"2s"}"#, "write for example after: {min: 100}"),
         (r#""sli":{"volumeIops":{}},"during":{"min":1},"recoverWithin":"5s""#, "no usual value"),
