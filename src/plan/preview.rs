@@ -13,7 +13,7 @@ use super::select::{Choice, View};
 use super::settings::settings;
 use super::timeline::{Slot, slots};
 use crate::api::{Member, MemberSample, Members, Ordinal, Role, Snapshot, WriteNeeds};
-use crate::experiment::{Experiment, Hypothesis, Start, Step, duration};
+use crate::experiment::{Experiment, Extent, Hypothesis, Start, Step, duration};
 use crate::fault::{Chooser, Damage};
 use crate::judge::defaults::{self, Bounds};
 
@@ -104,8 +104,11 @@ pub fn preview(
     let mut lost: Vec<Losses> = Vec::new();
     let mut active: Vec<usize> = Vec::new();
     for slot in &slots {
-        // Whose data was destroyed is not to be relied on for the rest of the run.
-        let is_lasting = |place: usize| slots[place].what(&experiment.steps).work.destroys();
+        // Whose data was destroyed is not to be relied on for the rest of the run, nor whom an action took that stays.
+        let is_lasting = |place: usize| {
+            let what = slots[place].what(&experiment.steps);
+            what.work.destroys() || what.extent() == Extent::ToTheEnd
+        };
         active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
         let (planned, losses, refusal) = plan_one(experiment, stage, seed, slot, |which| {
             active.iter().filter_map(|&place| lost[place].get(which)).collect()

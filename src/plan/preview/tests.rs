@@ -289,3 +289,18 @@ fn a_node_that_goes_takes_members_of_other_sets_along() {
     assert_eq!(plan.refusals, [""; 0]);
     assert!(plan.occurrences[1].guard.as_ref().is_some_and(|ruling| ruling.holds));
 }
+
+#[test]
+fn what_an_action_takes_that_stays_is_held_to_the_end() {
+    let steps = |lasting: &str| {
+        let scale = format!(r#"{{"name":"less","at":"1s",{lasting}"action":{{"scale":{{"replicas":2}}}}}}"#);
+        format!(
+            r#"[{scale},{{"name":"pause","at":"20s","for":"1s","fault":{{"processPause":{{"members":{{"ordinals":[0]}}}}}}}}]"#
+        )
+    };
+    let planned = |lasting: &str| preview(&experiment(&steps(lasting), "{}"), &snapshot(3), &[], None, 1);
+    assert_eq!(planned(r#""for":"10s","#).refusals, [""; 0]);
+    let refusals = planned("").refusals;
+    let told = "step pause: 3 voters, 1 held down by this run (etcd-2), this takes 1 (etcd-0): 1 of 3 left";
+    assert!(refusals.len() == 1 && refusals[0].starts_with(told), "{refusals:?}");
+}
