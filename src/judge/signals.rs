@@ -142,15 +142,13 @@ impl Signals {
         self.rollout.push(rollout(time, snapshot));
         self.shown = Some(snapshot.clone());
         self.look_at_unfaulted(time);
-        if snapshot.replicas == 0 {
-            return;
-        }
         let ready = snapshot.ready() as u64;
-        self.pods.push(Point {
-            at: time,
-            sample: Sample::Value(ready * ALL / u64::from(snapshot.replicas)),
-            why: format!("{ready} of {} pods are ready", snapshot.replicas),
-        });
+        let (sample, why) = match (ready * ALL).checked_div(u64::from(snapshot.replicas)) {
+            Some(share) => (Sample::Value(share), format!("{ready} of {} pods are ready", snapshot.replicas)),
+            // What there was before says nothing of it.
+            None => (Sample::NotSampled, "no pod is asked for".into()),
+        };
+        self.pods.push(Point { at: time, sample, why });
     }
 
     /// Who is there now of those that no fault has.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent};
+use super::story::{Answer, MS, S, Story, healthy, led_by, member, pods, silent, snapshot};
 use crate::api::{MemberSample, Members, Nanos, WriteNeeds};
 use crate::experiment::Verdict;
 use crate::judge::judgement::Scope;
@@ -30,6 +30,20 @@ fn pod_availability_fails_when_too_few_are_ready_during_the_fault() {
     says(&story, Verdict::Pass, "podAvailability: 67 % while faults were there, at least 67 %");
     story.ready = vec![(8 * S, 1), (10_100 * MS, 3)];
     says(&story, Verdict::Fail, "(at 8.0 s: 1 of 3 pods are ready), at least 67 %");
+}
+
+#[test]
+fn nothing_is_available_and_nothing_missing_where_no_pod_is_asked_for() {
+    let claim = json!({"name": "up", "sli": {"podAvailability": {}}, "during": {"min": "67%"}});
+    let mut story = Story::claiming(claim);
+    let mut none = snapshot(3);
+    (none["replicas"], none["pods"]) = (json!(0), json!([]));
+    story.heard = vec![(8 * S, json!({"pods": none})), (10 * S, json!({"pods": snapshot(3)}))];
+    says(
+        &story,
+        Verdict::Inconclusive,
+        "podAvailability: not sampled for 2 s of 4 s while faults were there",
+    );
 }
 
 #[test]
