@@ -4,17 +4,21 @@
 //! What is found is held by a descriptor, so that nobody can exchange what has been looked at.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{Mode, mkdirat};
 
 /// As many links to nothing in a row as are followed; the kernel's own limit (path_resolution(7)).
 const MOST_LINKS: usize = 40;
+
+/// The permissions of folders that are made.
+const FOLDER_MODE: u32 = 0o755;
 
 /// How often the kernel may be unsure.
 const UNSURE: usize = 1000;
@@ -83,12 +87,8 @@ impl Rooted {
             reached.push(name);
             let mut opened = open(&reached);
             if is_missing(&opened) {
-                let mode = Mode::from_bits_truncate(0o755);
-                opened = match mkdirat(&folder, name, mode) {
-                    // Whatever the mask is.
-                    Ok(()) => fchmodat(&folder, name, mode, FchmodatFlags::FollowSymlink)
-                        .map_err(io::Error::from)
-                        .and_then(|()| open(&reached)),
+                opened = match mkdirat(&folder, name, Mode::from_bits_truncate(FOLDER_MODE)) {
+                    Ok(()) => open_up(&folder, name).and_then(|()| open(&reached)),
                     Err(Errno::EEXIST) => {
                         let left = links.checked_sub(1).ok_or(Errno::ELOOP)?;
                         let target = fs::read_link(path_of(&folder).join(name))?;
@@ -128,6 +128,14 @@ impl Rooted {
     }
 }
 
+/// Gives a folder that was just made its permissions, whatever the mask is. Whoever writes to the folder above may have put a
+/// link in its place meanwhile, which is not followed.
+fn open_up(above: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = openat(above, name, flags, Mode::empty())?;
+    fs::set_permissions(path_of(&made), Permissions::from_mode(FOLDER_MODE))
+}
+
 /// A path that leads to what a descriptor holds, for calls that take no descriptor (proc_pid_fd(5)).
 pub fn path_of(held: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()))
@@ -149,12 +157,13 @@ pub fn remove(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::ffi::OsStr;
+    use std::fs::{self, Permissions};
     use std::io::Read;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    use super::{Rooted, path_of, remove};
+    use super::{Rooted, open_up, path_of, remove};
 
     #[test]
     fn links_and_dots_stay_below_the_root() {
@@ -172,6 +181,22 @@ mod tests {
             rooted.read(Path::new(path)).expect(path).read_to_string(&mut text).expect("readable");
             assert_eq!(text, "inside", "{path}");
         }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_new_folder_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (outside, root) = (folder.path().join("outside"), folder.path().join("root"));
+        for path in [&outside, &root, &root.join("new")] {
+            fs::create_dir(path).expect("writable");
+            fs::set_permissions(path, Permissions::from_mode(0o700)).expect("it is ours");
+        }
+        symlink(&outside, root.join("link")).expect("writable");
+        let above = Rooted::at(&root).and_then(|rooted| rooted.find(Path::new(""))).expect("there");
+        assert!(open_up(&above, OsStr::new("link")).is_err());
+        open_up(&above, OsStr::new("new")).expect("it is a folder");
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o7777;
+        assert_eq!((mode(&outside), mode(&root.join("new"))), (0o700, 0o755));
     }
 
     #[test]
