@@ -57,7 +57,8 @@ impl fmt::Display for KeyRef {
 pub struct Key {
     /// The key.
     pub name: String,
-    /// Whether it is of `binaryData`, which no variable has.
+    /// Whether it is of `binaryData`, which no variable has; not told by sandboxes of earlier versions.
+    #[serde(default)]
     pub is_binary: bool,
     /// What it holds; nothing once it has been written and read.
     #[serde(skip, default = "nothing")]
@@ -105,4 +106,16 @@ pub enum Shown {
     Field(FieldPath),
     /// A text: a limit or a request of a container.
     Text(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn key_that_an_earlier_version_kept_is_read() {
+        // A kept sandbox whose setup cannot be read is taken for one that nobody wants, and removed with its volumes.
+        let key: Key = serde_json::from_str(r#"{"name":"app.conf"}"#).expect("all that there was");
+        assert_eq!((key.name.as_str(), key.is_binary), ("app.conf", false));
+    }
 }
