@@ -26,8 +26,7 @@ use crate::fault::Fault;
 use crate::resource::{ABORT_ANNOTATION, ALLOW_LABEL, Experiment, Halt, Phase};
 use crate::spec;
 
-/// How long an Experiment waits for a StatefulSet that is applied along with it.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
+mod fits;
 
 /// The reason of an Experiment that waits for another one to end.
 const TAKEN: &str = "TargetTaken";
@@ -139,26 +138,15 @@ async fn fits_sets(
     now: Timestamp,
 ) -> Result<Result<(), Obstacle>, Trouble> {
     let age = experiment.creation_timestamp().map_or(SignedDuration::ZERO, |time| now.duration_since(time.0));
-    let absent = |name: &str| format!("there is no StatefulSet {name} in namespace {}", identity.namespace);
     let own = match valid.target.stateful_set() {
         Some(name) => match stateful_set(context, identity, name).await? {
             Some(set) => Some(facts(&set)),
-            None if age < PATIENCE => return Ok(Err(Obstacle::Waiting("NoTarget", absent(name)))),
-            None => return Ok(Err(Obstacle::Refused("NoTarget", absent(name)))),
+            None => return Ok(Err(fits::absent(name, &identity.namespace, age))),
         },
         None => None,
     };
     let others = other_sets(context, identity, valid).await?;
-    let missing = valid.other_sets().into_iter().find(|name| others.iter().all(|other| other.name != *name));
-    if let Some(missing) = missing.filter(|_| age < PATIENCE) {
-        return Ok(Err(Obstacle::Waiting("NoTarget", absent(missing))));
-    }
-    if let Some(own) = own
-        && let Err(problems) = validate::fits(experiment, valid, &own, &others)
-    {
-        return Ok(Err(Obstacle::Refused("DoesNotFitTarget", problems)));
-    }
-    Ok(Ok(()))
+    Ok(fits::all(experiment, valid, (own.as_ref(), &others), &identity.namespace, age))
 }
 
 /// The StatefulSets that there are beside the target, where a step acts on one.
