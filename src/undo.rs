@@ -49,15 +49,16 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Takes back what a record tells, at once, and once more where somebody else was just doing it; removes the record and
 /// ends its guardian; each step only after the one before it. The guardian comes last, because it ends by itself when it
-/// finds no record, while nobody else would remove a record.
+/// finds no record, while nobody else would remove a record. One that may be doing the same comes before: ended in the middle
+/// of it, it leaves the half of it, and only the record tells how to take that back.
 ///
 /// `held` is what the caller holds for the fault itself, where it does.
 pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {
     stop_here("revert-begun");
-    let revert = || {
-        let undo = record.target.undo();
-        if held.is_empty() { undo.revert(&record.held()) } else { undo.revert(held) }
-    };
+    // It is not there any more once the guardian has ended.
+    let of_guardian = if held.is_empty() { record.held() } else { Held::default() };
+    let held = if held.is_empty() { &of_guardian } else { held };
+    let revert = || record.target.undo().revert(held);
     let claiming = Store::claim(path);
     revert()?;
     let mut claiming = claiming?;
@@ -73,15 +74,20 @@ pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> 
         }
     }
     stop_here("undone");
+    if guardian::may_act(record) {
+        end_guardians(record)?;
+        revert()?;
+    }
     store::remove(path)?;
     stop_here("record-removed");
+    end_guardians(record)?;
+    stop_here("guardian-ended");
+    Ok(())
+}
+
+fn end_guardians(record: &Record) -> Result<(), UndoError> {
     for guardian in record.guardians() {
         guardian.end().map_err(|error| UndoError::Guardian(guardian.process, error))?;
-    }
-    stop_here("guardian-ended");
-    // After the deadline guardians do the same, and one that was ended in the middle of it may have left the half of it.
-    if record.expires.is_over() {
-        revert()?;
     }
     Ok(())
 }

@@ -123,6 +123,11 @@ fn own_part(record: &Record) -> Option<&Guardian> {
     record.guardians().find(|guardian| guardian.process.pid == std::process::id().cast_signed())
 }
 
+/// Whether a guardian may be taking the fault back now, or be about to.
+pub(super) fn may_act(record: &Record) -> bool {
+    record.expires.is_over() || record.target.is_gone() || has_lost_its_twin(record)
+}
+
 fn has_lost_its_twin(record: &Record) -> bool {
     record.guardians().any(|guardian| matches!(guardian.process.is_alive(), Ok(false)))
 }

@@ -86,6 +86,7 @@ mod node_shaping;
 mod node_slow;
 mod node_stall;
 mod node_throttle;
+mod node_throttle_taken;
 mod node_writer;
 mod node_xfs;
 mod purity;
