@@ -43,6 +43,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
     references(experiment, &mut broken);
     store(experiment, &mut broken);
     elsewhere::roles(experiment, &mut broken);
+    elsewhere::restores(experiment, &mut broken);
     contradictions::find(experiment, &mut broken);
     target(experiment, &mut broken);
     parameters(experiment, &mut broken);

@@ -2,7 +2,7 @@
 
 use super::works::deeds;
 use super::{Broken, at};
-use crate::experiment::{Condition, Experiment, Start, Step, When};
+use crate::experiment::{Change, Condition, Experiment, Start, Step, When, Work};
 use crate::spec::TargetFacts;
 use crate::yaml::nearest;
 
@@ -75,5 +75,24 @@ pub(super) fn roles(experiment: &Experiment, broken: &mut Vec<Broken>) {
             );
             broken.push((at("steps", index, &["when"]), message));
         }
+    }
+}
+
+/// Snapshots are restored where they were taken: what reads them is what their own StatefulSet runs as.
+pub(super) fn restores(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    for deed in deeds(experiment) {
+        let Work::Action(Change::RestoreSnapshot { from, .. }) = deed.work() else { continue };
+        let here = experiment.other_set(deed.step);
+        let taken = experiment.steps.iter().find(|other| &other.name == from);
+        let message = match taken.map(|step| experiment.other_set(step)).filter(|there| *there != here) {
+            Some(Some(set)) => format!(
+                "`{from}` takes snapshots of `{set}`: give this step the same target, for example target: {{statefulSet: {set}}}"
+            ),
+            Some(None) => format!(
+                "`{from}` takes snapshots of spec.target: leave statefulSet out of the target of this step"
+            ),
+            None => continue,
+        };
+        broken.push((deed.at(&["restoreSnapshot", "from"]), message));
     }
 }

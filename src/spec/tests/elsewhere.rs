@@ -173,6 +173,20 @@ fn snapshots_of_another_set_are_not_what_is_measured() {
 }
 
 #[test]
+fn snapshots_are_restored_where_they_were_taken() {
+    let (there, here) = ("target: {statefulSet: zookeeper}, ", "");
+    let restoring = |taken: &str, restored: &str| {
+        problems(&with(&format!(
+            "{{name: take, at: 1m, {taken}action: {{takeSnapshot: {{}}}}}}\n    - {{name: back, after: take, {restored}action: {{restoreSnapshot: {{from: take}}}}}}"
+        )))
+    };
+    assert_eq!((restoring(here, here), restoring(there, there)), (Vec::new(), Vec::new()));
+    let place = "spec.steps[2].action.restoreSnapshot.from";
+    one(&restoring(there, here), place, "`take` takes snapshots of `zookeeper`: give this step the same");
+    one(&restoring(here, there), place, "`take` takes snapshots of spec.target: leave statefulSet out");
+}
+
+#[test]
 fn a_sandbox_takes_other_sets_and_containers() {
     let secrets = std::collections::BTreeMap::new();
     for target in ["{statefulSet: zookeeper}", "{container: etcd}"] {
