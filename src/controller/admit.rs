@@ -113,7 +113,10 @@ async fn prepare(
         return Ok(Err(obstacle));
     }
     let targets = valid.keys();
-    if let Some((first, target)) = ahead(context, experiment, identity, &targets) {
+    // Who has its targets already goes on: whoever was there before waits for them by now.
+    if let Some((first, target)) = ahead(context, experiment, identity, &targets)
+        && !target::has_all(&context.client, identity, &targets).await?
+    {
         let message =
             format!("{target} is being broken; Experiment {first} waits for it too, and for longer");
         return Ok(Err(Obstacle::Waiting(TAKEN, message)));

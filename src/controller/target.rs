@@ -107,11 +107,33 @@ async fn take_one(client: &Client, identity: &Identity, target: &str) -> Result<
 /// Gives back every Lease that the run holds.
 pub async fn release(client: &Client, identity: &Identity) -> Result<(), Trouble> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
-    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={},{TARGET_LABEL}", identity.run));
-    for lease in leases.list(&ours).await.doing("list Leases of the run")? {
+    for lease in held_by_run(&leases, identity).await? {
         remove(&leases, &lease).await?;
     }
     Ok(())
+}
+
+/// Whether the run has all of these targets, as it may have of an attempt to start it that came no further. If it has some
+/// alone, they are given back: who waits keeps nobody from them.
+pub async fn has_all(
+    client: &Client,
+    identity: &Identity,
+    targets: &BTreeSet<String>,
+) -> Result<bool, Trouble> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &identity.namespace);
+    let found = held_by_run(&leases, identity).await?;
+    if targets.iter().all(|target| found.iter().any(|lease| lease.name_any() == lease_name(target))) {
+        return Ok(true);
+    }
+    for lease in found {
+        remove(&leases, &lease).await?;
+    }
+    Ok(false)
+}
+
+async fn held_by_run(leases: &Api<Lease>, identity: &Identity) -> Result<Vec<Lease>, Trouble> {
+    let ours = ListParams::default().labels(&format!("{RUN_LABEL}={},{TARGET_LABEL}", identity.run));
+    Ok(leases.list(&ours).await.doing("list Leases of the run")?.items)
 }
 
 /// Removes Leases whose run is over or gone and has nothing left. Says which.

@@ -147,6 +147,41 @@ fn whoever_breaks_the_other_set_keeps_it_for_itself() {
     whole.wait_clean(SOON);
 }
 
+/// As it is left by a controller that was killed before it had made the runner.
+#[test]
+fn who_has_its_target_already_does_not_wait_for_who_was_there_before() {
+    let cluster = Cluster::shared();
+    let whole = with_keeper(&cluster, "elsewhere-had");
+    let own = |lasting: &str| {
+        let fault = json!({ "processPause": {"members": {"ordinals": [0]}} });
+        json!([{ "name": "own", "for": lasting, "fault": fault }])
+    };
+    whole.create("first", &json!({ "statefulSet": "keeper" }), &own("5m"), &json!({}));
+    whole.wait_in_force("first", 1);
+    whole.create("second", &db(), &pause(&[1], "5s"), &json!({}));
+    whole.wait_for_phase("second", "Waiting");
+    whole.create("third", &db(), &own("2s"), &json!({}));
+    let run = whole.wait_for_phase("third", "Waiting")["run"].as_str().expect("named").to_owned();
+    let uid = whole.kubectl(["get", "experiment", "third", "--output=jsonpath={.metadata.uid}"]);
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {
+            "name": "seatrial-target-db",
+            "labels": {"seatrial.dev/run": run, "seatrial.dev/target": "db"},
+            "annotations": {"seatrial.dev/experiment": "third", "seatrial.dev/experiment-uid": uid},
+        },
+        "spec": {"holderIdentity": run},
+    });
+    whole.scene.namespace.apply(&lease.to_string());
+    let status = whole.wait_complete("third");
+    assert_eq!(status["verdict"], "Pass", "{status:#}\n{}", whole.scene.logs());
+    assert_eq!(whole.status("second")["phase"], "Waiting");
+    whole.kubectl(["annotate", "experiment", "first", "seatrial.dev/abort=enough"]);
+    let status = whole.wait_complete("second");
+    assert_eq!(status["verdict"], "Pass", "{status:#}\n{}", whole.scene.logs());
+    whole.wait_clean(SOON);
+}
+
 #[test]
 fn what_there_is_not_is_refused_with_what_there_is() {
     let cluster = Cluster::shared();
