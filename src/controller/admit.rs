@@ -112,13 +112,16 @@ async fn prepare(
     if let Err(obstacle) = fits_sets(context, experiment, identity, &valid, now).await? {
         return Ok(Err(obstacle));
     }
+    // Before the target is taken, which nobody is kept from by who cannot start.
+    if let Err(trouble) = rights::ensure(&context.client, &identity.namespace).await {
+        return Ok(Err(Obstacle::Waiting("NoRights", format!("the run cannot start: {trouble}"))));
+    }
     let targets = valid.keys();
     // Who has its targets already goes on: whoever was there before waits for them by now.
     if let Some((first, target)) = ahead(context, experiment, identity, &targets)
         && !target::has_all(&context.client, identity, &targets).await?
     {
-        let message =
-            format!("{target} is being broken; Experiment {first} waits for it too, and for longer");
+        let message = format!("Experiment {first} waits for {target} too, and for longer");
         return Ok(Err(Obstacle::Waiting(TAKEN, message)));
     }
     Ok(match target::take(&context.client, identity, &targets).await? {
@@ -197,7 +200,6 @@ async fn start(
     valid: &Valid,
     now: Timestamp,
 ) -> Result<Action, Trouble> {
-    rights::ensure(&context.client, &identity.namespace).await?;
     agents::ensure(&context.client, &context.namespace, Wanted::Yes).await?;
     let message = format!("runner {} is starting", identity.run);
     Update::of(experiment, identity)

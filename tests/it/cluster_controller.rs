@@ -189,6 +189,24 @@ fn one_experiment_per_target_and_the_next_one_waits_for_it_by_name() {
 }
 
 #[test]
+fn what_cannot_be_given_its_rights_says_so_and_keeps_nobody_from_the_target() {
+    let cluster = Cluster::shared();
+    let scene = Scene::new(&cluster, "rights-quota");
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+        "spec": {"hard": {"count/rolebindings.rbac.authorization.k8s.io": "0"}},
+    });
+    scene.namespace.apply(&quota.to_string());
+    scene.create("first");
+    let message = scene.wait("first", "Waiting")["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("cannot start: ") && message.contains("bind the runner's rights"), "{message}");
+    assert!(message.contains("quota"), "{message}");
+    assert_eq!(scene.names("leases"), "");
+    scene.namespace.kubectl(["delete", "resourcequota", "none"]);
+    scene.wait("first", "Starting");
+}
+
+#[test]
 fn what_cannot_run_is_refused_with_every_reason_and_nothing_is_made() {
     let cluster = Cluster::shared();
     let scene = Scene::new(&cluster, "refuses");

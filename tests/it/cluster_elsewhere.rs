@@ -137,7 +137,7 @@ fn whoever_breaks_the_other_set_keeps_it_for_itself() {
     whole.create("third", &db(), &own, &json!({}));
     eventually("the third waits behind the second, which was there before", PATIENCE, || {
         let said = whole.status("third")["message"].to_string();
-        said.contains("Experiment second waits for it too").then_some(())
+        said.contains("Experiment second waits for db too").then_some(())
     });
     whole.kubectl(["annotate", "experiment", "first", "seatrial.dev/abort=enough"]);
     for name in ["second", "third"] {
