@@ -76,6 +76,10 @@ impl Occurrence {
             set: set.clone(),
             members: resolved.hits.keys().copied().collect(),
             damage: resolved.damage.clone(),
+            along: match (&set, losses.get(&None)) {
+                (Some(_), Some(loss)) => loss.down.iter().copied().collect(),
+                (Some(_), None) | (None, _) => Vec::new(),
+            },
         });
         let is_api =
             resolved.hits.values().chain(&resolved.set).any(|action| matches!(action, Action::Api(_)));

@@ -150,6 +150,9 @@ pub enum Effect {
         members: Vec<Ordinal>,
         /// What the group loses.
         damage: Damage,
+        /// Members of the target that go along with a node of a further StatefulSet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        along: Vec<Ordinal>,
     },
     /// A step's occurrence has begun: every hit is proven (or done). Nothing to do but to say so.
     Began {

@@ -110,7 +110,7 @@ impl Facts {
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
             Effect::Phase(phase) => self.phases.push((time, *phase)),
-            Effect::Chosen { step, occurrence, picked, set, members, damage } => {
+            Effect::Chosen { step, occurrence, picked, set, members, damage, along: _ } => {
                 let mut chosen = Occurrence::chosen(step, *occurrence, members, time);
                 chosen.picked.clone_from(picked);
                 chosen.set.clone_from(set);

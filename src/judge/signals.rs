@@ -20,6 +20,7 @@ use super::judgement::Outage;
 use super::series::{Kind, Measure, Point, Sample, Series, Window};
 use crate::api::{Members, Nanos, Ordinal, Snapshot, Volumes};
 use crate::experiment::Sli;
+use crate::fault::Damage;
 use crate::journal::entry::{Effect, Entry, Input, Line};
 use crate::journal::op::{OpLine, Stage};
 
@@ -190,10 +191,15 @@ impl Signals {
 
     fn effect(&mut self, time: Nanos, effect: &Effect) {
         match effect {
-            Effect::Chosen { step, set: Some(_), .. } => {
+            Effect::Chosen { step, occurrence, set: Some(_), along, .. } => {
                 self.elsewhere.insert(step.clone());
+                if !along.is_empty() {
+                    let damage = Damage { down: along.iter().copied().collect(), ..Damage::default() };
+                    self.faulted.begin(step, *occurrence, along, &damage);
+                    self.look_at_unfaulted(time);
+                }
             }
-            Effect::Chosen { step, occurrence, members, damage, picked: _, set: None } => {
+            Effect::Chosen { step, occurrence, members, damage, picked: _, set: None, along: _ } => {
                 self.faulted.begin(step, *occurrence, members, damage);
                 self.look_at_unfaulted(time);
             }

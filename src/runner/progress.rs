@@ -68,7 +68,7 @@ impl Progress {
                     entry::Phase::Settling | entry::Phase::Judged => Phase::Settling,
                 });
             }
-            Effect::Chosen { step, occurrence, picked, set, members, damage } => {
+            Effect::Chosen { step, occurrence, picked, set, members, damage, along: _ } => {
                 let snapshot = match set {
                     None => Some(&self.target),
                     Some(set) => self.others.iter().find(|other| other.name == *set),
@@ -181,6 +181,7 @@ mod tests {
             set: None,
             members: vec![0, 1, 2],
             damage,
+            along: Vec::new(),
         }));
         progress
     }
@@ -209,6 +210,7 @@ mod tests {
             set: None,
             members: vec![1],
             damage: Damage { down: [1].into_iter().collect(), ..Damage::default() },
+            along: Vec::new(),
         }));
         progress.observe(&effect(Effect::Began { step: "soak".into(), occurrence: 4 }));
         assert_eq!(progress.fault().as_deref(), Some("soak (processPause) on etcd-1"));
@@ -227,6 +229,7 @@ mod tests {
                 set: Some("zookeeper".into()),
                 members,
                 damage: Damage { down: down.iter().copied().collect(), ..Damage::default() },
+                along: Vec::new(),
             }));
             progress.observe(&effect(Effect::Began { step: "lost".into(), occurrence: 0 }));
             let told = progress.fault();

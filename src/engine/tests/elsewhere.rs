@@ -175,6 +175,15 @@ fn a_node_that_goes_takes_members_of_the_target_along() {
     let refused = rig.told("refused node");
     assert!(refused.contains("1 held down by this run (etcd-0), this takes 1 (etcd-1)"), "{refused}");
     rig.assert_reverted();
+    // Where that is allowed the record tells it.
+    let mut rig = beside(down, r#"{"allowQuorumLoss":true}"#);
+    rig.place(|pod: &mut Pod| pod.node = format!("node-{}", pod.ordinal));
+    rig.finish();
+    let along = rig.effects.iter().filter_map(|(_, _, effect)| match effect {
+        Effect::Chosen { set, along, .. } => Some((set.as_deref(), along.as_slice())),
+        _ => None,
+    });
+    assert_eq!(along.collect::<Vec<_>>(), [(None, &[][..]), (Some("zookeeper"), &[1][..])]);
 }
 
 #[test]

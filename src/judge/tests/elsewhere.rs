@@ -37,8 +37,11 @@ fn a_member_of_the_same_ordinal_is_not_left_out() {
     assert_eq!(judgement.verdict, Verdict::Fail, "{:#?}", judgement.claims);
     // Where the fault has that very member it is.
     let mut own = Story::claiming(excluding());
-    own.heard = story.heard;
+    own.heard = story.heard.clone();
     assert_eq!(own.judged().verdict, Verdict::Pass);
+    // Or where it goes along with the node.
+    story.along = vec![0];
+    assert_eq!(story.judged().verdict, Verdict::Pass);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(crate) struct Story {
     pub(crate) set: Option<&'static str>,
     /// What the group loses by the fault.
     pub(crate) damage: Value,
+    /// Members that go along with a node of a further StatefulSet.
+    pub(crate) along: Vec<u32>,
     pub(crate) injects: bool,
     /// Whether the pod is deleted instead of an Injection that is made.
     pub(crate) deletes: bool,
@@ -90,6 +92,7 @@ impl Story {
             picked: Value::Null,
             set: None,
             damage: json!({"down": [0], "cut": []}),
+            along: Vec::new(),
             injects: true,
             deletes: false,
             proofs: vec![7100 * MS, 8100 * MS, 9100 * MS, 10_100 * MS],
@@ -114,7 +117,7 @@ impl Story {
             effect(
                 7 * S,
                 json!({"chosen": {"step": "pause", "occurrence": 0, "picked": self.picked, "set": self.set,
-                                  "members": [0], "damage": self.damage}}),
+                                  "members": [0], "damage": self.damage, "along": self.along}}),
             );
             effect(7 * S, self.deed("Injected"));
             effect(7100 * MS, json!({"began": {"step": "pause", "occurrence": 0}}));

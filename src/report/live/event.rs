@@ -78,7 +78,7 @@ fn asked(before: &State, effect: &Effect) -> Option<String> {
             }
             .into(),
         ),
-        Effect::Chosen { step, occurrence, picked, set, members, damage } => {
+        Effect::Chosen { step, occurrence, picked, set, members, damage, along: _ } => {
             let what = picked.as_ref().map_or_else(String::new, |picked| format!(" {}", picked.name));
             let whom = whom(before, set.as_deref(), members, damage);
             Some(format!("{}: injecting{what} on {whom}", name_of(step, *occurrence)))

@@ -100,6 +100,7 @@ fn pods_and_faults_of_a_further_set_are_told_by_its_name() {
             set: set.map(str::to_owned),
             members: members.to_vec(),
             damage: crate::fault::Damage { down: down.iter().copied().collect(), ..Default::default() },
+            along: Vec::new(),
         },
     };
     live.observe(1, &chosen("lost", Some("zookeeper"), &[1], &[1]));
