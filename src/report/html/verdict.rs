@@ -1,5 +1,7 @@
 //! The verdict first: one sentence for everybody, why, and what to know at a glance.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::story::Story;
@@ -142,13 +144,18 @@ pub(super) fn glance(story: &Story<'_>) -> Markup {
     }
 }
 
-/// The most steps that are told at a glance.
+/// The most things that are told at a glance.
 const MOST: usize = 3;
 
-/// Each step once, however often it happened.
+/// Everything that a step did once, however often it happened: of a choice each time something else may have been.
 fn broken(judgement: &Judgement) -> Markup {
-    let first: Vec<&StepOutcome> = judgement.steps.iter().filter(|step| step.occurrence == 0).collect();
-    let times = |step: &StepOutcome| judgement.steps.iter().filter(|other| other.step == step.step).count();
+    let steps = &judgement.steps;
+    let mut told = BTreeSet::new();
+    let first: Vec<&StepOutcome> =
+        steps.iter().filter(|step| told.insert((&step.step, &step.fault))).collect();
+    let times = |step: &StepOutcome| {
+        steps.iter().filter(|other| (&other.step, &other.fault) == (&step.step, &step.fault)).count()
+    };
     html! {
         @if judgement.steps.is_empty() { dd { "nothing" } }
         @for step in first.iter().take(MOST) {
@@ -253,6 +260,18 @@ mod tests {
         run.steps[0].unproven = Some("lost".into());
         assert_eq!(while_broken(&run.steps), "although no fault was proven");
         assert_eq!(while_broken(&[]), "although nothing was broken");
+    }
+
+    #[test]
+    fn whatever_a_step_chose_is_told_with_how_often_it_chose_that() {
+        let mut run = judgement(Vec::new());
+        let cut = run.steps[0].clone();
+        let later = |occurrence, fault: &str| StepOutcome { occurrence, fault: fault.into(), ..cut.clone() };
+        run.steps.extend([later(1, "podKill"), later(2, "networkPartition"), later(3, "networkPartition")]);
+        let told = broken(&run).into_string();
+        assert!(told.contains("cut-leader: networkPartition on member 0"), "{told}");
+        assert!(told.contains("cut-leader #2: podKill on member 0"), "{told}");
+        assert!(told.contains("the first of 3 times") && told.matches("times").count() == 1, "{told}");
     }
 
     #[test]
