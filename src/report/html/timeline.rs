@@ -166,14 +166,21 @@ fn legend() -> Markup {
     let bar = |class: &str| html! { rect class=(class) x="1" y="2" width="24" height="10" {} };
     html! {
         ul .legend aria-label="How to read the timeline" {
+            (swatch(bar("arming"), "being injected"))
             (swatch(bar("fault"), "fault in force"))
             (swatch(html! { (bar("fault")) path class="proof" d="M7 8v4M13 8v4M19 8v4" {} }, "proofs of its effect"))
+            (swatch(bar("fault doubtful"), "fault not proven"))
+            (swatch(html! { g class="unproven" transform="translate(13 7)" { path d=(faults::CROSS) {} } }, "effect gone"))
             (swatch(bar("lead"), "leads"))
             (swatch(bar("led"), "still thinks it leads"))
             (swatch(bar("follow"), "follows"))
-            (swatch(bar("silent"), "no answer, or SLI bad"))
+            (swatch(bar("other"), "follows nobody, or SLI not yet back"))
+            (swatch(bar("silent"), "no answer, no pod, or SLI bad"))
+            (swatch(bar("unasked"), "not asked"))
             (swatch(html! { line class="ready" x1="1" x2="25" y1="7" y2="7" {} }, "pod Ready"))
             (swatch(html! { rect class="unready" x="1" y="4" width="24" height="6" {} }, "pod not Ready"))
+            (swatch(html! { g class="event" transform="translate(13 8)" { path d=(lanes::RESTARTED) {} } }, "container restarted"))
+            (swatch(html! { g class="event" transform="translate(13 7)" { path d=(lanes::REPLACED) {} } }, "new pod"))
             (swatch(html! { path class="p write" d="M5 9h0M13 5h0M20 8h0" {} }, "write answered"))
             (swatch(html! { path class="p read" d="M5 9h0M13 5h0M20 8h0" {} }, "read answered"))
             (swatch(html! { path class="p failed" d="M6 7v.1M18 7v.1" {} }, "operation failed"))

@@ -12,6 +12,8 @@ use crate::report::html::story::Story;
 use crate::report::html::tell;
 
 const HEIGHT: Px = Px::units(26);
+/// Marks a look at which the effect was not there.
+pub(super) const CROSS: &str = "M-4 -4l8 8M4 -4l-8 8";
 /// The most rows; further occurrences share the last one.
 const MOST: usize = 12;
 
@@ -130,7 +132,7 @@ fn proofs(occurrence: &Occurrence, is_doubtful: bool, time: Time) -> Markup {
             @if *shows {
                 (mark(time, *at, HEIGHT, tick, "M0 0v-6", &title))
             } @else {
-                (mark(time, *at, HEIGHT - Px::units(6), "unproven", "M-4 -4l8 8M4 -4l-8 8", &title))
+                (mark(time, *at, HEIGHT - Px::units(6), "unproven", CROSS, &title))
             }
         }
     }

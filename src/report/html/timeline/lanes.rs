@@ -17,6 +17,10 @@ use crate::report::html::tell;
 const HEIGHT: Px = Px::units(34);
 const PART: Px = Px::units(20);
 const POD: Px = Px::units(24);
+/// Marks a container that was started again.
+pub(super) const RESTARTED: &str = "M0 -6l5 9h-10z";
+/// Marks a pod that is another one than before.
+pub(super) const REPLACED: &str = "M-4 -4h8v8h-8z";
 /// The most lanes that are drawn: those of members that were hit, then those in which most happened.
 const MOST: usize = 24;
 
@@ -126,10 +130,37 @@ fn pod(lane: &Lane, time: Time) -> Markup {
         }
         @for (at, event) in worth_drawing(time, &lane.events, |(at, _)| *at) {
             @let (path, said) = match event {
-                PodEvent::Restarted(times) => ("M0 -6l5 9h-10z", format!("restarted, {times} times so far")),
-                PodEvent::Replaced => ("M-4 -4h8v8h-8z", "a new pod".into()),
+                PodEvent::Restarted(times) => (RESTARTED, format!("restarted, {times} times so far")),
+                PodEvent::Replaced => (REPLACED, "a new pod".into()),
             };
             (mark(time, *at, POD + Px::units(4), "event", path, &format!("{said} {}", words::at(*at))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::html::timeline::legend;
+
+    #[test]
+    fn whatever_a_lane_shows_is_in_the_legend() {
+        let legend = legend().into_string();
+        let all = [
+            Part::Leads { term: 1 },
+            Part::LedBefore { term: 1, now: 2 },
+            Part::Follows { term: 1, leader: Some(0) },
+            Part::Follows { term: 1, leader: None },
+            Part::Neither { term: 1 },
+            Part::Silent,
+            Part::NotAsked,
+        ];
+        for part in all {
+            let (class, label) = painted(&part);
+            assert!(legend.contains(&format!("<rect class=\"{class}\"")), "{label}: {legend}");
+        }
+        for mark in [RESTARTED, REPLACED] {
+            assert!(legend.contains(mark), "{mark}: {legend}");
         }
     }
 }
