@@ -7,12 +7,24 @@ use super::tree::{Entry, Node, Value};
 /// Notes and refuses the fields of the document of `report`.
 pub(super) fn apply(report: &mut Report<'_>, table: &Table) {
     let tree = report.tree;
-    Walk { report, table }.fields(tree, "", "");
+    Walk { report, table, claims: claims(tree) }.fields(tree, "", "");
 }
+
+/// Where the volumes of a pod are.
+const VOLUMES: &str = "spec.template.spec.volumes";
 
 struct Walk<'r, 'a> {
     report: &'r mut Report<'a>,
     table: &'r Table,
+    /// The names of the claim templates.
+    claims: Vec<&'a str>,
+}
+
+/// The names of the claim templates of a StatefulSet; none of other documents.
+fn claims(tree: &Node) -> Vec<&str> {
+    let templates = tree.get("spec").and_then(|spec| spec.get("volumeClaimTemplates"));
+    let Some(Value::List(templates)) = templates.map(|templates| &templates.value) else { return Vec::new() };
+    templates.iter().filter_map(|template| template.get("metadata")?.text_of("name")).collect()
 }
 
 impl Walk<'_, '_> {
@@ -26,6 +38,12 @@ impl Walk<'_, '_> {
             }
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    // The claim takes the place of a volume of its name, whatever that is.
+                    if pattern == VOLUMES
+                        && item.text_of("name").is_some_and(|name| self.claims.contains(&name))
+                    {
+                        continue;
+                    }
                     self.fields(item, &format!("{path}[{index}]"), &format!("{pattern}[]"));
                 }
             }

@@ -128,6 +128,24 @@ fn reads_claims_volumes_users_and_mounts() {
 }
 
 #[test]
+fn a_claim_template_takes_the_place_of_a_volume_of_its_name() {
+    let set = format!(
+        "{}{}",
+        with_container("volumeMounts: [{name: datadir, mountPath: /data}]"),
+        "      volumes: [{name: datadir, persistentVolumeClaim: {claimName: datadir}}]
+  volumeClaimTemplates:
+    - metadata: {name: datadir}
+      spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"
+    );
+    let accepted = accepted(&set);
+    assert_eq!(accepted.set.claims.len(), 1);
+    assert_eq!((accepted.set.pod.empty_dirs.len(), accepted.set.pod.shown_volumes.len()), (0, 0));
+    let said = "the claim template of the same name takes its place, as in a cluster";
+    assert!(accepted.notes.iter().any(|note| note.message == said), "{:#?}", accepted.notes);
+}
+
+#[test]
 fn notes_what_is_left_out_with_its_place() {
     let set = with_container("resources: {requests: {cpu: 1, memory: 1Gi}}\nimagePullPolicy: Always");
     let accepted = accepted(&set);
