@@ -52,7 +52,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("selector", Within),
             ("serviceName", Honoured),
             ("template", Within),
-            ("updateStrategy", Noted("the template of a sandbox does not change, so nothing is updated")),
+            ("updateStrategy", Noted("a rollout replaces every pod in turn, whatever is written here")),
             ("volumeClaimTemplates", Within),
         ],
     },
