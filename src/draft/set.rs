@@ -39,7 +39,10 @@ pub struct Container {
 impl Found {
     /// Reads the text of a manifest. Says what is missing.
     pub fn read(text: &str) -> Result<Self, String> {
-        let value: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        // Kubernetes reads YAML 1.1, in which permissions are written as 0755.
+        let options = serde_saphyr::options! { legacy_octal_numbers: true };
+        let value: Value =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         let set: StatefulSet = serde_json::from_value(value).map_err(|error| error.to_string())?;
         Self::of(&set)
     }

@@ -129,6 +129,12 @@ fn a_sidecar_is_not_taken_for_the_store() {
 }
 
 #[test]
+fn permissions_are_read_as_kubernetes_reads_them() {
+    let set = "kind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 3, serviceName: a, selector: {}, template: {spec: {containers: [{name: a}], volumes: [{name: s, configMap: {name: s, defaultMode: 0755}}]}}}\n";
+    assert_eq!(Found::read(set).map(|found| found.replicas), Ok(3));
+}
+
+#[test]
 fn what_is_no_stateful_set_says_why() {
     let why = |text: &str| Found::read(text).expect_err(text);
     assert!(why("kind: StatefulSet\napiVersion: apps/v1\nmetadata: {}\n").contains("has no metadata.name"));
