@@ -21,6 +21,8 @@ pub(super) fn section<T: DeserializeOwned>(
 ) -> Option<T> {
     let mut tree = root.clone();
     let mut pruned: Vec<Vec<Segment>> = Vec::new();
+    // The same, by the places that the tree has by now.
+    let mut gone: Vec<Vec<Segment>> = Vec::new();
     loop {
         let error = match T::deserialize(&tree) {
             Ok(value) => return pruned.is_empty().then_some(value),
@@ -30,10 +32,10 @@ pub(super) fn section<T: DeserializeOwned>(
             Some(field) => {
                 let mut missing = error.path.clone();
                 missing.push(Segment::Key(field.into()));
-                pruned.contains(&missing)
+                gone.contains(&missing)
             }
             // Said of a node that is no longer what the person wrote.
-            None => pruned.iter().any(|gone| gone.len() > error.path.len() && gone.starts_with(&error.path)),
+            None => gone.iter().any(|gone| gone.len() > error.path.len() && gone.starts_with(&error.path)),
         };
         if !follows {
             let place = place_of(&tree, &error.path, error.at_key);
@@ -44,6 +46,8 @@ pub(super) fn section<T: DeserializeOwned>(
             return None;
         }
         pruned.push(error.path.clone());
+        close_up(&mut gone, &error.path);
+        gone.push(error.path.clone());
         prune(&mut tree, &error.path);
     }
 }
@@ -83,6 +87,21 @@ fn prune(tree: &mut Node, path: &[Segment]) {
             }
         }
         (Segment::Key(_) | Segment::Item(_), _) => {}
+    }
+}
+
+/// Where an item of a list goes, those behind it take its place, and what was gone within it is of no more use.
+fn close_up(gone: &mut Vec<Vec<Segment>>, path: &[Segment]) {
+    let Some((Segment::Item(index), list)) = path.split_last() else {
+        return;
+    };
+    gone.retain(|other| !other.starts_with(path));
+    for other in gone.iter_mut().filter(|other| other.starts_with(list)) {
+        if let Some(Segment::Item(here)) = other.get_mut(list.len())
+            && *here > *index
+        {
+            *here -= 1;
+        }
     }
 }
 

@@ -380,6 +380,19 @@ fn finds_all_problems_at_once() {
 }
 
 #[test]
+fn finds_the_problems_of_every_item_of_a_list() {
+    let (before, _) = GOOD.split_once("    - name: a majority").unwrap();
+    let slis = ["{latency: {}}", "quorum", "{quorum: {}, durability: {}}", "{quorum: {nothing: 1}}"];
+    let claims: Vec<String> =
+        slis.iter().enumerate().map(|(n, sli)| format!("    - {{name: n{n}, sli: {sli}}}\n")).collect();
+    let found = problems(&format!("{before}{}", claims.concat()));
+    assert_eq!(found.len(), slis.len(), "{found:#?}");
+    for (n, problem) in found.iter().enumerate() {
+        assert!(problem.contains(&format!("spec.hypothesis[{n}].sli")), "{found:#?}");
+    }
+}
+
+#[test]
 fn refuses_names_used_twice_and_steps_that_wait_for_themselves() {
     let second = "    - name: cut\n      after: cut\n      for: 1s\n      fault: {networkPartition: {halves: {}}}\n  hypothesis:";
     let found = problems(&GOOD.replace("  hypothesis:", second));
