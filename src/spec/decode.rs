@@ -80,6 +80,17 @@ fn mismatch(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> String {
         {
             ": put it in quotes"
         }
+        de::Unexpected::Str(text) if wanted.starts_with(NUMBER) && text.parse::<u64>().is_ok() => {
+            ": leave the quotes out"
+        }
+        de::Unexpected::Str(text)
+            if wanted.starts_with(NUMBER)
+                && text.strip_suffix('%').is_some_and(|number| number.parse::<u64>().is_ok()) =>
+        {
+            ": leave the % out"
+        }
+        de::Unexpected::Map if wanted == LIST => ": begin each item with a dash",
+        de::Unexpected::Str(_) | de::Unexpected::Unsigned(_) if wanted == LIST => ": put it in brackets",
         _ => "",
     };
     format!("{} is not {wanted}{instead}", shown(found))
@@ -89,8 +100,8 @@ fn mismatch(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> String {
 fn shown(found: de::Unexpected<'_>) -> String {
     match found {
         de::Unexpected::Unit | de::Unexpected::Option => "nothing".into(),
-        de::Unexpected::Seq => "a list".into(),
-        de::Unexpected::Map => "a mapping".into(),
+        de::Unexpected::Seq => LIST.into(),
+        de::Unexpected::Map => MAPPING.into(),
         de::Unexpected::Str(text) => format!("the text `{text}`"),
         de::Unexpected::Bool(value) => format!("`{value}`"),
         de::Unexpected::Unsigned(value) => format!("the number {value}"),
@@ -102,18 +113,25 @@ fn shown(found: de::Unexpected<'_>) -> String {
 
 /// What a type that takes any text expects.
 const TEXT: &str = "a text";
+/// What a type that takes items expects.
+const LIST: &str = "a list";
+/// What a type that takes fields expects.
+const MAPPING: &str = "a mapping";
+/// What begins the words of a type that counts.
+const NUMBER: &str = "a whole number";
 
 /// What a type expects, in the words of YAML.
 fn wanted(expected: &dyn de::Expected) -> String {
     let expected = expected.to_string();
     match expected.as_str() {
-        "u16" => format!("a whole number from 0 to {}", u16::MAX),
-        "u32" => format!("a whole number from 0 to {}", u32::MAX),
-        "u64" => "a whole number from 0 on".into(),
+        "u8" => format!("{NUMBER} from 0 to {}", u8::MAX),
+        "u16" => format!("{NUMBER} from 0 to {}", u16::MAX),
+        "u32" => format!("{NUMBER} from 0 to {}", u32::MAX),
+        "u64" => format!("{NUMBER} from 0 on"),
         "a string" => TEXT.into(),
         "a boolean" => "true or false".into(),
-        "a sequence" => "a list".into(),
-        other if other.starts_with("struct ") => "a mapping".into(),
+        "a sequence" => LIST.into(),
+        other if other.starts_with("struct ") => MAPPING.into(),
         _ => expected,
     }
 }
@@ -123,11 +141,39 @@ fn instead(written: &str, expected: &[&str]) -> String {
     if expected.is_empty() {
         return ": nothing is expected here".into();
     }
-    let list = expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let list = listed(expected);
     match nearest(written, expected.iter().copied()) {
         Some(name) => format!(": did you mean `{name}`? Known are {list}"),
         None => format!(": known are {list}"),
     }
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// A mapping with these fields, or what to write in the place of something else.
+fn structure<'de, V: Visitor<'de>>(
+    node: &'de Node,
+    fields: &'static [&'static str],
+    visitor: V,
+) -> Result<V::Value, DecodeError> {
+    let error = match node.value {
+        Value::Map(_) => return node.deserialize_any(visitor),
+        // serde would take the items for the fields, one after the other.
+        Value::List(_) => <DecodeError as de::Error>::invalid_type(de::Unexpected::Seq, &MAPPING),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {
+            match node.deserialize_any(visitor) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            }
+        }
+    };
+    let instead = match fields {
+        [] => String::from("write {}"),
+        known => format!("write {{NAME: VALUE}}, known are {}", listed(known)),
+    };
+    Err(DecodeError { message: format!("{}: {instead}", error.message), ..error })
 }
 
 impl<'de> Deserializer<'de> for &'de Node {
@@ -189,15 +235,23 @@ impl<'de> Deserializer<'de> for &'de Node {
             | Value::Float(_)
             | Value::List(_)
             | Value::Map(_) => {
-                let known = variants.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                Err(DecodeError::new(format!("needs a name here: write one of {known}")))
+                Err(DecodeError::new(format!("needs a name here: write one of {}", listed(variants))))
             }
         }
     }
 
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        structure(self, fields, visitor)
+    }
+
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map identifier ignored_any
     }
 }
 
@@ -328,9 +382,9 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        _fields: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        self.inside(|node| node.deserialize_any(visitor))
+        self.inside(|node| structure(node, fields, visitor))
     }
 }

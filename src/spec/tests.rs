@@ -128,6 +128,52 @@ fn says_what_to_write_instead() {
 }
 
 #[test]
+fn says_what_to_write_in_the_place_of_another_kind_of_value() {
+    refused(
+        "isolate: {role: leader}",
+        "isolate: [0]",
+        "x.yaml:13:43: spec.steps[0].fault.networkPartition.isolate:",
+        "a list is not a mapping: write {NAME: VALUE}, known are `ordinals`, `role`, `count`",
+    );
+    refused(
+        "during: {step: cut, longestOutage: 5s}",
+        "during: 5s",
+        "x.yaml:17:15: spec.hypothesis[0].during:",
+        "the text `5s` is not a mapping: write {NAME: VALUE}, known are `step`, `min`",
+    );
+    refused(
+        "sli: {quorum: {}}",
+        "sli: {quorum: true}",
+        "x.yaml:16:21: spec.hypothesis[0].sli.quorum:",
+        "`true` is not a mapping: write {}",
+    );
+    refused(
+        "workload: {}",
+        "workload: {rate: \"200\"}",
+        "x.yaml:8:20: spec.workload.rate:",
+        "the text `200` is not a whole number from 0 to 4294967295: leave the quotes out",
+    );
+    refused(
+        "{networkPartition: {isolate: {role: leader}}}",
+        "{diskLatency: {members: {role: leader}, delay: {fixed: 50ms}, percent: 50%}}",
+        "x.yaml:13:",
+        "the text `50%` is not a whole number from 0 to 255: leave the % out",
+    );
+    refused(
+        "steps:\n    - name: cut",
+        "steps:\n      name: cut",
+        "x.yaml:10:7: spec.steps:",
+        "a mapping is not a list: begin each item with a dash",
+    );
+    refused(
+        "{role: leader}",
+        "{ordinals: 0}",
+        "x.yaml:13:54: spec.steps[0].fault.networkPartition.isolate.ordinals:",
+        "the number 0 is not a list: put it in brackets",
+    );
+}
+
+#[test]
 fn says_how_the_time_between_starts_is_written() {
     let every = |every: &str, place: &str, words: &str| {
         refused("at: 1s", &format!("every: {every}\n      times: 3"), &format!("x.yaml:11:{place}"), words);
