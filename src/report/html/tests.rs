@@ -12,7 +12,7 @@ use crate::journal::read::Journal;
 use crate::judge::judge;
 use crate::judge::judgement::{Reason, StepOutcome};
 use crate::judge::tests::story::{
-    Answer, MS, S, Story, healthy, not_ready, read, silent, snapshot_of, with_ids,
+    Answer, MS, S, Story, healthy, member, not_ready, read, silent, snapshot_of, with_ids,
 };
 
 fn quorum() -> Value {
@@ -170,6 +170,23 @@ fn a_contradiction_is_drawn_and_listed() {
             .iter()
             .any(|(element, name, value)| { element == "line" && name == "class" && value == "wrong" })
     );
+}
+
+#[test]
+fn a_second_leader_of_a_term_is_marked() {
+    let mut story =
+        Story::claiming(json!({"name": "one leader", "sli": {"leaderElections": {}}, "during": {"max": 9}}));
+    story.members = |now| {
+        let mut members = healthy(now);
+        if now >= 9 * S {
+            members.members[2] = member(2, 2, 1, now);
+        }
+        members
+    };
+    let marked = "member 2 leads term 1, which member 0 led, at 9.0 s";
+    assert!(page(&story.lines()).text_of("title").contains(marked));
+    story.members = healthy;
+    assert!(!page(&story.lines()).text_of("title").contains("which member"));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn legend() -> Markup {
             (swatch(html! { path class="p read" d="M5 9h0M13 5h0M20 8h0" {} }, "read answered"))
             (swatch(html! { path class="p failed" d="M6 7v.1M18 7v.1" {} }, "operation failed"))
             (swatch(html! { path class="p unknown" d="M7 3v8M18 3v8" {} }, "outcome unknown"))
-            (swatch(html! { g class="mark wrong" transform="translate(13 7)" { path d=(latency::DIAMOND) {} } }, "lost or contradicting operation"))
+            (swatch(html! { g class="mark wrong" transform="translate(13 7)" { path d=(latency::DIAMOND) {} } }, "lost or contradicting operation, or a second leader"))
         }
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::api::Nanos;
-use crate::judge::judgement::Claim;
+use crate::judge::judgement::{Claim, Election};
 use crate::judge::words;
 use crate::report::html::draw::{Bar, Label, Row, mark, upright, worth_drawing};
 use crate::report::html::scale::{Px, Time};
@@ -13,14 +13,19 @@ use crate::report::html::timeline::latency;
 const HEIGHT: Px = Px::units(16);
 
 pub(super) fn rows(story: &Story<'_>, time: Time) -> Vec<Row> {
-    story.judgement.claims.iter().filter_map(|claim| row(claim, time)).collect()
+    story.judgement.claims.iter().filter_map(|claim| row(story, claim, time)).collect()
 }
 
-fn row(claim: &Claim, time: Time) -> Option<Row> {
+fn row(story: &Story<'_>, claim: &Claim, time: Time) -> Option<Row> {
     let from = claim.phases.iter().map(|numbers| numbers.from).min();
     let to = claim.phases.iter().map(|numbers| numbers.to).max();
     let body = match from.zip(to) {
-        Some((from, to)) => measured(claim, from, to, time),
+        Some((from, to)) => {
+            html! {
+                (measured(claim, from, to, time))
+                @if claim.sli == "leaderElections" { (doubled(&story.judgement.elections, time)) }
+            }
+        }
         None if !claim.violations.is_empty() => checked(claim, time),
         None => return None,
     };
@@ -55,6 +60,18 @@ fn measured(claim: &Claim, from: Nanos, to: Nanos, time: Time) -> Markup {
         }
         @if let Some(recovered) = recovery.and_then(|recovery| recovery.recovered) {
             (upright(time, recovered, HEIGHT, "recovered"))
+        }
+    }
+}
+
+/// A second leader of a term is wrong at the moment at which it was seen.
+fn doubled(elections: &[Election], time: Time) -> Markup {
+    let second = |election: &Election| Some((election.at, election.leader, election.beside?, election.term));
+    let seconds: Vec<_> = elections.iter().filter_map(second).collect();
+    html! {
+        @for (at, leader, beside, term) in worth_drawing(time, &seconds, |(at, ..)| *at) {
+            @let title = format!("member {leader} leads term {term}, which member {beside} led, {}", words::at(*at));
+            (mark(time, *at, Px::units(8), "wrong", latency::DIAMOND, &title))
         }
     }
 }
