@@ -214,8 +214,12 @@ fn resolve(
         at,
         format!("there is no program {} on this machine", shortened(program)),
         package(base).map_or_else(
-            || "install it, or set command to a program that this machine has".to_owned(),
-            |package| format!("install the Debian package {package}, or set command to another program"),
+            || format!("install it, set command to a program that this machine has, or {GIVE_IMAGE}"),
+            |package| {
+                format!(
+                    "install the Debian package {package}, set command to another program, or {GIVE_IMAGE}"
+                )
+            },
         ),
     );
     None
@@ -249,6 +253,9 @@ fn no_program_of_image(image: &str, name: &str) -> String {
 
 /// What else can be done about an image.
 const GIVE_IT: &str = "give its archive: --image NAME=FILE";
+
+/// The same where a program of it is meant.
+const GIVE_IMAGE: &str = "give the archive of the container's image: --image NAME=FILE";
 
 fn hint_for_image(name: &str) -> String {
     let program = IMAGE_PROGRAMS.iter().find(|(image, _)| *image == name).map(|(_, program)| *program);

@@ -205,7 +205,7 @@ fn refuses_a_program_that_is_not_there_with_its_package() {
     let told = only_problem(&SET.replace("[etcd]", "[postgres]"));
     assert!(told.starts_with("set.yaml:15:"), "{told}");
     assert!(
-        told.contains("(install the Debian package postgresql, or set command to another program)"),
+        told.contains("(install the Debian package postgresql, set command to another program, or give the archive of the container's image: --image NAME=FILE)"),
         "{told}"
     );
 }
