@@ -168,7 +168,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "privileged",
                 Only {
                     values: &["false"],
-                    hint: "the sandbox gives no rights over this machine: leave it out",
+                    hint: "the sandbox gives no rights over this machine: leave it out, or the init container that only sets up its node",
                 },
             ),
             ("procMount", Usual { values: &["Default"], note: "/proc is mounted as usual" }),
