@@ -126,6 +126,8 @@ fn what_is_named_is_taken_and_what_cannot_be_is_refused() {
     desk.run(&["init", "nowhere.yaml"]).exits(20).says("nowhere.yaml: cannot be read");
     desk.write("none.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
     desk.run(&["init", "none.yaml"]).exits(2).says("none.yaml holds no StatefulSet");
+    desk.write("list.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
+    desk.run(&["init", "list.yaml"]).exits(2).says("write its items as documents of their own");
     let bare = manifest_of("experiments/etcd/leader-cut.yaml");
     let (bare, _) = bare.split_once("  volumeClaimTemplates:").expect("it has claims");
     desk.write("bare.yaml", bare);
