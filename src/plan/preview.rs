@@ -1,5 +1,6 @@
 //! Lays out a whole experiment in time: when, whom, what the group loses, and what the guard says of it.
 
+mod chance;
 mod stage;
 
 use std::collections::BTreeSet;
@@ -127,6 +128,7 @@ pub fn preview(
             duration::format(longest)
         ));
     }
+    notes.extend(chance::meetings(experiment, stage, &slots, &occurrences));
     refusals.extend(refused_alternatives(experiment, stage, seed));
     refusals.dedup();
     Plan {

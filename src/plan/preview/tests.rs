@@ -67,6 +67,27 @@ fn what_overlaps_is_judged_together() {
 }
 
 #[test]
+fn a_step_that_waits_is_told_what_it_must_not_meet() {
+    const PAUSE: &str = r#"{"name":"pause","when":{"pod":{"any":{},"is":"Terminating"},"within":"60s"},"for":"5s",
+        "fault":{"processPause":{"members":{"ordinals":[0]}}}}"#;
+    let plan = |other: &str, replicas, guards: &str| {
+        preview(&experiment(&format!("[{PAUSE},{other}]"), guards), &snapshot(replicas), &[], None, 1)
+    };
+    let told = |plan: &Plan| plan.notes.iter().filter(|note| note.contains("should it come")).count();
+    let restart = r#"{"name":"roll","at":"5s","for":"5m","action":{"rolloutRestart":{}}}"#;
+    let three = plan(restart, 3, "{}");
+    assert!(three.refusals.is_empty(), "{:?}", three.refusals);
+    let note = "step pause waits: should it come while roll is in force, a guard refuses it: 3 voters, 1 at a time taken by \
+                this run, this takes 1 (etcd-0): 1 of 3 left";
+    assert!(three.notes.iter().any(|found| found.starts_with(note)), "{:?}", three.notes);
+    assert_eq!(told(&plan(restart, 5, "{}")), 0);
+    assert_eq!(told(&plan(restart, 3, r#"{"allowQuorumLoss":true}"#)), 0);
+    let later = r#"{"name":"later","after":"pause","for":"5s",
+        "fault":{"processPause":{"members":{"ordinals":[1]}}}}"#;
+    assert_eq!(told(&plan(later, 3, "{}")), 0);
+}
+
+#[test]
 fn a_selector_that_matches_nobody_is_refused_with_its_reason() {
     let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"ordinals":[9]}}}}]"#;
     let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
