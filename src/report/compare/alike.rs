@@ -29,7 +29,8 @@ impl Unlike {
 
     /// For a person.
     pub(super) fn words(&self) -> String {
-        format!("not comparable: another {}: {}, then {}", self.what, self.first, self.second)
+        let other = if self.what == FAULTS { "other" } else { "another" };
+        format!("not comparable: {other} {}: {}, then {}", self.what, self.first, self.second)
     }
 }
 

@@ -221,14 +221,13 @@ fn another_experiment_is_no_answer_either() {
     second.steps[0].fault = "processPause".into();
     let expected = [
         "not comparable: another experiment: leader-cut, then other",
-        "not comparable: another faults: cut-leader (networkPartition), then cut-leader (processPause)",
+        "not comparable: other faults: cut-leader (networkPartition), then cut-leader (processPause)",
     ];
     assert_eq!(compare(&first, &second, 10).inconclusive, expected);
     // The same fault, on what the target depends on.
     let mut second = first.clone();
     second.steps[0].set = Some("zookeeper".into());
-    let told =
-        "another faults: cut-leader (networkPartition), then cut-leader (networkPartition at zookeeper)";
+    let told = "other faults: cut-leader (networkPartition), then cut-leader (networkPartition at zookeeper)";
     assert_eq!(compare(&first, &second, 10).inconclusive, [format!("not comparable: {told}")]);
     // A smaller machine is a warning.
     let mut second = first.clone();
