@@ -25,6 +25,7 @@ const NOTED: &[(&str, &str)] = &[
     ("PodDisruptionBudget", "the sandbox evicts nobody"),
     ("PodMonitor", "the sandbox has no Prometheus"),
     ("PriorityClass", "nothing is scheduled in the sandbox"),
+    ("PrometheusRule", "the sandbox has no Prometheus"),
     ("ResourceQuota", "not enforced in the sandbox"),
     ("Role", "the sandbox has no API server to ask"),
     ("RoleBinding", "the sandbox has no API server to ask"),

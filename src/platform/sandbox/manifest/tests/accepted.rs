@@ -169,12 +169,13 @@ fn notes_other_services_and_harmless_kinds() {
     let other =
         SERVICE.replace("name: db", "name: db-client").replace("clusterIP: None", "type: LoadBalancer");
     let budget = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: x}\n";
-    let documents =
-        [document(SET), document(&other), document("# nothing\n"), document(SERVICE), document(budget)];
+    let rule = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: x}\n";
+    let documents = [SET, other.as_str(), "# nothing\n", SERVICE, budget, rule].map(document);
     let notes = read(&documents, &machine).expect("accepted").notes;
     let messages: Vec<_> = notes.iter().map(|note| note.message.as_str()).collect();
     assert!(messages.contains(&"Service db-client is left out: only the governing Service has a name"));
     assert!(messages.contains(&"PodDisruptionBudget is left out: the sandbox evicts nobody"));
+    assert!(messages.contains(&"PrometheusRule is left out: the sandbox has no Prometheus"));
 }
 
 #[test]
