@@ -77,6 +77,7 @@ pub(super) fn sentence(judgement: &Judgement) -> String {
         Verdict::Pass => {
             let promises = match claims.len() {
                 1 => "its promise".into(),
+                2 => "both of its promises".into(),
                 many => format!("all {many} of its promises"),
             };
             format!("{who} kept {promises} {}.", while_broken(&judgement.steps))
@@ -247,6 +248,14 @@ mod tests {
         assert_eq!(sentence(&run), "This run proves nothing about db, neither good nor bad.");
         run.steps.clear();
         assert_eq!(sentence(&run), "Nothing was broken: a guard refused to touch db.");
+    }
+
+    #[test]
+    fn promises_are_counted_as_a_person_does() {
+        let kept = |many: usize| sentence(&judgement(vec![claim("it holds", "quorum", "Pass"); many]));
+        assert!(kept(1).starts_with("db kept its promise while "), "{}", kept(1));
+        assert!(kept(2).starts_with("db kept both of its promises while "), "{}", kept(2));
+        assert!(kept(3).starts_with("db kept all 3 of its promises while "), "{}", kept(3));
     }
 
     #[test]
