@@ -8,6 +8,7 @@ mod back_off;
 mod data;
 mod freeze;
 mod guard;
+mod length;
 mod measured;
 mod phase;
 mod proof;
@@ -64,7 +65,7 @@ struct Lint {
 }
 
 /// All of them.
-const LINTS: [Lint; 8] = [
+const LINTS: [Lint; 9] = [
     Lint { name: "no-abort-condition", find: guard::find },
     Lint { name: "no-claim-about-data", find: data::find },
     Lint { name: "not-measured", find: measured::find },
@@ -73,6 +74,7 @@ const LINTS: [Lint; 8] = [
     Lint { name: "freeze-hides-fsync", find: freeze::find },
     Lint { name: "back-off-takes-longer", find: back_off::find },
     Lint { name: "too-short-to-prove", find: proof::find },
+    Lint { name: "run-too-short", find: length::find },
 ];
 
 /// Every warning about a valid experiment that it does not accept, in the order of its text.

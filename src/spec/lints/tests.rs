@@ -279,6 +279,28 @@ fn a_fault_is_there_until_somebody_has_seen_it() {
 }
 
 #[test]
+fn a_run_is_as_long_as_its_steps() {
+    let late = ("at: 1s", "at: 20m");
+    warned(
+        &[late],
+        "run-too-short",
+        "10:7: spec.steps[0]",
+        "step cut ends 20m10s after the baseline at the earliest, and the run is aborted after 10m; write \
+         guards.maxDuration: 30m15s or more",
+    );
+    silent(&[late, ("  guards:\n", "  guards:\n    maxDuration: 1h\n")]);
+    let often = |times: &'static str| [("at: 1s", times)];
+    silent(&often("at: 1s\n      every: 1m\n      times: 10"));
+    warned(
+        &often("at: 1s\n      every: 1m\n      times: 12"),
+        "run-too-short",
+        "10:7: spec.steps[0]",
+        "step cut ends 11m11s after",
+    );
+    silent(&often("at: 1s\n      every: {mean: 1m, jitter: exponential}\n      times: 12"));
+}
+
+#[test]
 fn what_is_meant_is_accepted_by_name() {
     let stall = (CUT, "diskStall: {members: {role: leader}}");
     let accept = |names: &'static str| ("{name: clean}", names);
