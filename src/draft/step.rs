@@ -35,7 +35,7 @@ pub(super) fn candidates(found: &Found, choice: &Choice<'_>) -> Vec<Parameters> 
             }
         }
         Some(Selection::Role { .. } | Selection::Count(_)) => {
-            selections.push(("{count: 1}".into(), "one member, chosen by the seed".into()));
+            selections.push(("{count: 1}".into(), "one member (the seed says which)".into()));
         }
         Some(Selection::Ordinals(_)) => {
             selections.push((format!("{{ordinals: [{last}]}}"), format!("the member {}-{last}", found.name)));
