@@ -55,7 +55,7 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                 p .note .narrow { "The timeline is wider than this screen: it scrolls sideways." }
                 output .readout {}
             }
-            @for note in thinned.into_iter().chain(unseen) { p .note { (note) } }
+            @for note in thinned.into_iter().chain(unseen).chain(claims::notes(story)) { p .note { (note) } }
         }
     }
 }
@@ -177,6 +177,7 @@ fn legend() -> Markup {
             (swatch(bar("other"), "follows nobody, or SLI not yet back"))
             (swatch(bar("silent"), "no answer, no pod, or SLI bad"))
             (swatch(bar("unasked"), "not asked"))
+            (swatch(html! { line class="recovered" x1="13" x2="13" y1="0" y2="14" {} }, "SLI good again"))
             (swatch(html! { line class="ready" x1="1" x2="25" y1="7" y2="7" {} }, "pod Ready"))
             (swatch(html! { rect class="unready" x="1" y="4" width="24" height="6" {} }, "pod not Ready"))
             (swatch(html! { g class="event" transform="translate(13 8)" { path d=(lanes::RESTARTED) {} } }, "container restarted"))

@@ -16,6 +16,32 @@ pub(super) fn rows(story: &Story<'_>, time: Time) -> Vec<Row> {
     story.judgement.claims.iter().filter_map(|claim| row(story, claim, time)).collect()
 }
 
+/// Of each claim that counts as good again within a time that is drawn as bad, why both are true.
+pub(super) fn notes(story: &Story<'_>) -> Vec<String> {
+    let mut notes: Vec<String> = story.judgement.claims.iter().filter_map(still_bad).collect();
+    notes.dedup();
+    notes
+}
+
+/// What is said of such a claim: the recovery asks about all of the time for which it must be good together, from the
+/// moment of recovery on, and the drawing about each part of it.
+fn still_bad(claim: &Claim) -> Option<String> {
+    let at = claim.recovery.as_ref()?.recovered?;
+    claim.outages().into_iter().find(|outage| (outage.from..outage.to).contains(&at))?;
+    let why = match claim.sli.as_str() {
+        "commitLatency" => {
+            "for that, the writes of all the time for which it must be good count together, and the drawing shows each half \
+             second by itself"
+        }
+        "attachLatency" | "schedulerPending" => {
+            "for that, only what was left of the wait from then on counts, and the drawing shows all of the wait"
+        }
+        _ => return None,
+    };
+    let at = words::moment(at);
+    Some(format!("{} counts as good again from {at} on, in a time that is drawn as bad: {why}.", claim.sli))
+}
+
 fn row(story: &Story<'_>, claim: &Claim, time: Time) -> Option<Row> {
     let from = claim.phases.iter().map(|numbers| numbers.from).min();
     let to = claim.phases.iter().map(|numbers| numbers.to).max();
@@ -85,5 +111,29 @@ fn checked(claim: &Claim, time: Time) -> Markup {
             @let title = format!("{kind}: client {} {}, {}", operation.process, operation.what, words::at(at));
             (mark(time, at, Px::units(8), "wrong", latency::DIAMOND, &title))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{self, S};
+
+    #[test]
+    fn what_counts_as_good_again_while_it_is_drawn_as_bad_is_told() {
+        // Bad from 9 s to 18 s, and good again from 17 s on.
+        let note = |sli: &str, outage: Nanos| still_bad(&fixture::measured(sli, (1, 1), outage, Some(S)));
+        for (sli, why) in [
+            ("commitLatency", "each half second by itself"),
+            ("attachLatency", "what was left of the wait"),
+            ("schedulerPending", "what was left of the wait"),
+        ] {
+            let text = note(sli, 9 * S).unwrap_or_default();
+            let begin =
+                format!("{sli} counts as good again from 17.0 s on, in a time that is drawn as bad: ");
+            assert!(text.starts_with(&begin) && text.contains(why), "{text}");
+            assert_eq!(note(sli, 8 * S), None, "{sli}");
+        }
+        assert_eq!(note("quorum", 9 * S), None);
     }
 }
