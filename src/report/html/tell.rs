@@ -63,14 +63,18 @@ pub(super) fn when(step: &StepOutcome) -> String {
     }
 }
 
-/// For how much of its time its effect was proven.
+/// For how much of its time its effect was proven. Where something else is missing than that, it may be for all of it.
 pub(super) fn proven(step: &StepOutcome) -> String {
-    match (&step.unproven, step.effective_share) {
-        (Some(_), Some(share)) => {
-            format!("not proven ({} of its time)", words::ratio(u64::from(share) * 1000))
+    let share = step.effective_share.map(|share| words::ratio(u64::from(share) * 1000));
+    let is_open = step.began.is_some() && step.ended.is_none();
+    match (&step.unproven, share) {
+        (Some(_), Some(share)) if is_open => {
+            format!("not proven to its end (its effect was there for {share} of its time on record)")
         }
+        (Some(_), None) if is_open => "not proven to its end".into(),
+        (Some(_), Some(share)) => format!("not proven (its effect was there for {share} of its time)"),
         (Some(_), None) => "not proven".into(),
-        (None, Some(share)) => format!("proven for {} of its time", words::ratio(u64::from(share) * 1000)),
+        (None, Some(share)) => format!("proven for {share} of its time"),
         (None, None) => "proven".into(),
     }
 }
@@ -99,4 +103,25 @@ pub(super) fn later(from: Nanos, to: Nanos) -> String {
 /// `1 operation`, `2 operations`.
 pub(super) fn count(many: u64, what: &str) -> String {
     if many == 1 { format!("1 {what}") } else { format!("{many} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::judgement;
+
+    #[test]
+    fn a_fault_whose_end_is_not_on_record_is_not_doubted_for_all_of_its_time() {
+        let mut step = judgement(Vec::new()).steps.remove(0);
+        assert_eq!(proven(&step), "proven for 100 % of its time");
+        (step.unproven, step.effective_share) = (Some("its effect was lost".into()), Some(400));
+        assert_eq!(proven(&step), "not proven (its effect was there for 40 % of its time)");
+        (step.ended, step.effective_share) = (None, Some(1000));
+        let open = "not proven to its end (its effect was there for 100 % of its time on record)";
+        assert_eq!(proven(&step), open);
+        step.effective_share = None;
+        assert_eq!(proven(&step), "not proven to its end");
+        step.began = None;
+        assert_eq!(proven(&step), "not proven");
+    }
 }
