@@ -2,8 +2,9 @@
 //! member in the group again, then every member caught up.
 //!
 //! Each part is the first moment, not before that of the part before it, from which something holds without a break for
-//! [`STABLE_FOR`]. A part that is not on record is none, and so are those after it: nothing is guessed. All of it is told
-//! by what the platform and the members said, whatever the hypotheses ask.
+//! [`STABLE_FOR`]; of pods, or until the record ends, because a run that waits for nothing else ends as soon as they are
+//! Ready. A part that is not on record is none, and so are those after it: nothing is guessed. All of it is told by what
+//! the platform and the members said, whatever the hypotheses ask.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +46,10 @@ impl Comeback {
         let reverted = facts.occurrences.iter().filter_map(|occurrence| occurrence.ended).max()?;
         let until = facts.entered(Phase::Judged).or(facts.finished).unwrap_or(facts.end);
         let members = looks_at_members(journal);
-        let ready = first_stable(&looks_at_pods(journal, None), reverted, until, None);
+        // Whoever is told of changes and is told of none until the end is told of none after it. What comes of it is for the
+        // reader: no claim is judged by a moment that is so late.
+        let end = until.saturating_add(nanos(STABLE_FOR));
+        let ready = first_stable(&looks_at_pods(journal, None), reverted, end, None);
         let rejoined = ready.and_then(|ready| {
             let looks: Vec<Look> = members.iter().map(|(at, members)| (*at, agree(members))).collect();
             first_stable(&looks, ready, until, Some(SILENCE))
@@ -59,8 +63,6 @@ impl Comeback {
         });
         let sets: BTreeSet<&str> =
             facts.occurrences.iter().filter_map(|occurrence| occurrence.set.as_deref()).collect();
-        // A run that waits for nothing else ends as soon as they are Ready, and whoever is told of changes is told of none.
-        let end = until.saturating_add(nanos(STABLE_FOR));
         let elsewhere = sets.into_iter().try_fold(reverted, |latest, set| {
             let ready = first_stable(&looks_at_pods(journal, Some(set)), reverted, end, None)?;
             Some(latest.max(ready))
@@ -210,9 +212,16 @@ mod tests {
 
     #[test]
     fn what_is_good_for_a_moment_only_is_not_back() {
+        let parts = comeback(|story| story.ready = vec![(8 * S, 2), (12 * S, 3), (13 * S, 2)]);
+        assert_eq!(parts.expect("a fault ended").ready, None);
+    }
+
+    #[test]
+    fn pods_that_are_ready_when_the_record_ends_are_back() {
         let parts =
             comeback(|story| story.ready = vec![(8 * S, 2), (12 * S, 3), (13 * S, 2), (15_500 * MS, 3)]);
-        assert_eq!(parts.expect("a fault ended").ready, None);
+        let parts = parts.expect("a fault ended");
+        assert_eq!((parts.ready, parts.rejoined), (Some(15_500 * MS), None));
     }
 
     #[test]
