@@ -38,6 +38,9 @@ pub struct Workload {
 impl Workload {
     /// How many of a hundred operations write: reads are the others.
     pub const WRITE_PERCENT: u32 = 60;
+
+    /// From one heartbeat to the next: beside those of the clients, each is one more write.
+    pub const HEARTBEAT: Duration = Duration::from_millis(100);
 }
 
 /// The keys that belong to the workload.

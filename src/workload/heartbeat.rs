@@ -14,10 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::record::{Action, Invocation, Outcome, Record};
 use super::scope::HEARTBEAT;
 use crate::api::Ordinal;
+use crate::experiment::Workload;
 use crate::platform::Endpoint;
 use crate::store::{Adapter, Client};
 
-const PERIOD: Duration = Duration::from_millis(100);
 /// A beat that takes longer is of no use; the next member may be quicker.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -46,7 +46,7 @@ impl Heartbeat {
             return;
         }
         let mut turn = 0;
-        let mut ticks = tokio::time::interval(PERIOD);
+        let mut ticks = tokio::time::interval(Workload::HEARTBEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

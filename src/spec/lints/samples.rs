@@ -31,16 +31,17 @@ fn of_claim(case: &Case<'_>, workload: &Workload, index: usize, claim: &Hypothes
         // A window is longer than its phase, or all that is looked at of it at a time.
         let span = [length, budget.window].into_iter().flatten().min()?;
         let (rate, share) = (u64::from(workload.rate), u64::from(Workload::WRITE_PERCENT));
-        let most = u128::from(rate * share) * span.as_millis() / 100_000;
+        let beats = span.as_millis() / Workload::HEARTBEAT.as_millis();
+        let most = u128::from(rate * share) * span.as_millis() / 100_000 + beats;
         let wanted = [of_quantile(quantile), budget.min_samples.map(of_budget)].into_iter().flatten();
         let Wanted { fewest, why, instead } = wanted.max_by_key(|wanted| wanted.fewest)?;
         if most >= fewest {
             return None;
         }
-        let needed = (fewest * 100_000).div_ceil(u128::from(share) * span.as_millis().max(1));
+        let needed = ((fewest - beats) * 100_000).div_ceil(u128::from(share) * span.as_millis().max(1));
         let message = format!(
-            "in {} there are {most} commits at most (rate {rate}, of which {share} in 100 write), and {why}: write rate: \
-             {needed} or more, or {instead}",
+            "in {} there are {most} commits at most (rate {rate}, of which {share} in 100 write, and {beats} heartbeats), \
+             and {why}: write rate: {needed} or more, or {instead}",
             duration::format(span)
         );
         Some((at("hypothesis", index, &[phase]), message))

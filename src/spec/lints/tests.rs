@@ -127,25 +127,31 @@ fn a_claim_is_about_what_can_be_measured() {
 
 #[test]
 fn a_quantile_has_more_values_than_parts() {
-    // 200 a second for two seconds, of which 60 in 100 write: 240.
+    // 200 a second for two seconds, of which 60 in 100 write, and 10 heartbeats a second: 260.
     silent(&[("quantile: 0.9", "quantile: 0.99")]);
     warned(
         &[("quantile: 0.9", "quantile: 0.999")],
         "too-few-samples",
         "21:14: spec.hypothesis[1].after",
-        "in 2s there are 240 commits at most (rate 200, of which 60 in 100 write), and the quantile 0.999 needs 1000",
+        "in 2s there are 260 commits at most (rate 200, of which 60 in 100 write, and 20 heartbeats), and the quantile \
+         0.999 needs 1000",
     );
-    warned(
-        &[
-            ("rate: 200", "rate: 20"),
+    let slow = |rate| {
+        [
+            ("rate: 200", rate),
             ("after: {max: 1s}", "during: {max: 1s}"),
             ("0.9}", "0.99}"),
             ("for: 10s", "for: 6s"),
-        ],
+        ]
+    };
+    warned(
+        &slow("rate: 11"),
         "too-few-samples",
         "21:15: spec.hypothesis[1].during",
-        "write rate: 28 or more, or quantile: 0.5",
+        "write rate: 12 or more, or quantile: 0.5",
     );
+    // Of the 103 commits, 60 are heartbeats.
+    silent(&slow("rate: 12"));
     silent(&[("quantile: 0.9", "quantile: 1"), ("rate: 200", "rate: 10")]);
     // All that is looked at at a time is a window.
     let window = |bounds| ("after: {max: 1s}", bounds);
@@ -154,20 +160,20 @@ fn a_quantile_has_more_values_than_parts() {
         &[window("always: {max: 1s, window: 1s}"), ("0.9}", "0.995}")],
         "too-few-samples",
         "21:15: spec.hypothesis[1].always",
-        "in 1s there are 120 commits at most",
+        "in 1s there are 130 commits at most",
     );
-    silent(&[window("during: {max: 1s, minSamples: 1200}")]);
+    silent(&[window("during: {max: 1s, minSamples: 1300}")]);
     warned(
-        &[window("during: {max: 1s, minSamples: 1201}")],
+        &[window("during: {max: 1s, minSamples: 1301}")],
         "too-few-samples",
         "21:15: spec.hypothesis[1].during",
-        "with fewer than 1201 the claim is Inconclusive: write rate: 201 or more, or a smaller minSamples",
+        "with fewer than 1301 the claim is Inconclusive: write rate: 201 or more, or a smaller minSamples",
     );
     warned(
-        &[window("during: {max: 1s, minSamples: 121, window: 1s}")],
+        &[window("during: {max: 1s, minSamples: 131, window: 1s}")],
         "too-few-samples",
         "21:15: spec.hypothesis[1].during",
-        "in 1s there are 120 commits at most",
+        "in 1s there are 130 commits at most",
     );
 }
 
