@@ -102,7 +102,9 @@ fn usual(sli: &Sli) -> Option<String> {
             Some(format!("`{phase}: {{{}}}`", fields.join(", ")))
         })
         .collect();
-    (!told.is_empty()).then(|| format!("It is judged by {}.", told.join(" and ")))
+    let is_bare = told.iter().any(|budget| budget.ends_with("{}`"));
+    let meant = if is_bare { "; with nothing in the braces, it has to hold all of that time" } else { "" };
+    (!told.is_empty()).then(|| format!("It is judged by {}{meant}.", told.join(" and ")))
 }
 
 /// A claim about it.

@@ -113,3 +113,18 @@ fn a_page_tells_types_defaults_and_words() {
     assert_eq!(place("nodeDown"), [Place::Cluster]);
     assert_eq!(place("podKill"), Place::ALL);
 }
+
+#[test]
+fn braces_without_a_bound_are_explained() {
+    let slis = slis();
+    let judged = |name: &str| {
+        let facts = &slis.find(name).expect(name).facts;
+        let usual = facts.iter().find(|fact| fact.about == "Where nothing is said");
+        usual.map(|usual| usual.text.clone()).unwrap_or_default()
+    };
+    assert_eq!(
+        judged("quorum"),
+        "It is judged by `before: {}` and `after: {}`; with nothing in the braces, it has to hold all of that time."
+    );
+    assert_eq!(judged("podAvailability"), "It is judged by `before: {min: 100%}` and `after: {min: 100%}`.");
+}
