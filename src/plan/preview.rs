@@ -66,6 +66,9 @@ pub struct Planned {
     /// The same as `start` for a fault that happens once.
     #[serde(with = "duration")]
     pub end: Duration,
+    /// Whether it stays until every other step is over; `end` is then the same as `start`, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
     /// Whether it goes over to re-created pods.
     pub follow: bool,
     /// The further StatefulSet that it acts on; the target where it is left out.
@@ -154,7 +157,8 @@ fn plan_one<'d>(
     held: impl Fn(&Which) -> Vec<&'d Damage>,
 ) -> (Planned, Losses, Option<String>) {
     let step = &experiment.steps[slot.step];
-    let work = &slot.what(&experiment.steps).work;
+    let what = slot.what(&experiment.steps);
+    let work = &what.work;
     let asked = Asked::of(&experiment.guards, step, work);
     let set = experiment.other_set(step);
     let resolved = stage
@@ -184,6 +188,7 @@ fn plan_one<'d>(
         times: step.repeat.times,
         start: slot.start,
         end: slot.end,
+        stays: what.extent() == Extent::ToTheEnd,
         follow: step.follow,
         set: set.map(str::to_owned),
         hits,

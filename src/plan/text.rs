@@ -74,8 +74,15 @@ impl fmt::Display for Plan {
 /// When it happens: from the end of the baseline, or from the moment at which what it waits for is so.
 fn when(planned: &Planned) -> String {
     let (start, end) = (duration::format(planned.start), duration::format(planned.end));
-    let time = if start == end { format!("+{start}") } else { format!("+{start} to +{end}") };
+    let time = if planned.stays {
+        format!("+{start} to the end")
+    } else if start == end {
+        format!("+{start}")
+    } else {
+        format!("+{start} to +{end}")
+    };
     match planned.when {
+        Some(_) if planned.stays && planned.start.is_zero() => "when, to the end".into(),
         Some(_) if planned.end.is_zero() => "when".into(),
         Some(_) => format!("when, {time}"),
         None => time,

@@ -255,6 +255,21 @@ fn times_have_a_column_that_holds_them_and_those_of_a_wait_count_from_its_end() 
 }
 
 #[test]
+fn what_stays_to_the_end_does_not_look_like_what_happens_once() {
+    let steps = r#"[
+        {"name":"kill","at":"1s","fault":{"podKill":{"members":{"ordinals":[0]}}}},
+        {"name":"less","at":"20s","action":{"scale":{"replicas":2}}}]"#;
+    let text = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1).to_string();
+    for line in ["\n  +1s                kill (podKill)\n", "\n  +20s to the end    less (scale)\n"] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    let waits =
+        r#"[{"name":"less","when":{"pod":{"any":{},"is":"Terminating"}},"action":{"scale":{"replicas":2}}}]"#;
+    let text = preview(&experiment(waits, "{}"), &snapshot(3), &[], None, 1).to_string();
+    assert!(text.contains("\n  when, to the end   less (scale)\n"), "{text}");
+}
+
+#[test]
 fn a_step_elsewhere_is_planned_on_the_pods_there() {
     let steps = r#"[
         {"name":"own","for":"10s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
