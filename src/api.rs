@@ -1,6 +1,7 @@
 //! What the run and the platforms tell each other: snapshots of pods, samples of members, and Injections.
 
 mod api_fault;
+mod counted;
 mod disk;
 mod disk_driver;
 mod injection;
@@ -11,6 +12,7 @@ mod snapshot;
 mod volumes;
 
 pub use api_fault::{ApiFault, Breakage, DeniedResource, DisruptionBudgets};
+pub use counted::{are, counted};
 pub use disk::{
     Delay, DiskErrno, DiskOperation, FailingDisk, Fill, FullDisk, HeldVolume, MOST_RECORDED, Pulses,
     ReadOnlyDisk, Recorded, SlowDisk, StalledDisk, StressedDisk, ThrottledDisk,

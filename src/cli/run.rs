@@ -13,6 +13,7 @@ use super::runtime::{block_on, interrupts};
 use super::sandbox;
 use super::scene::{self, Scene, Set};
 use super::step_summary;
+use crate::api::counted;
 use crate::engine::Limits;
 use crate::experiment::{Experiment, Work};
 use crate::fault::Fault;
@@ -233,7 +234,7 @@ fn environment(kept: Option<&str>) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let user = if nix::unistd::geteuid().is_root() { "root" } else { "an ordinary user" };
-    format!("{sandbox}, Linux {}, {cpus} CPUs, as {user}", kernel.trim())
+    format!("{sandbox}, Linux {}, {}, as {user}", kernel.trim(), counted(cpus, "CPU"))
 }
 
 /// Copies files and folders; links and special files are left out.

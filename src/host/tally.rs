@@ -67,12 +67,15 @@ impl Tally {
     }
 
     /// What has been done to these calls, for a person, altogether and since an earlier look; nothing where nothing has.
-    pub fn told(&self, before: &Self, calls: &str) -> Option<String> {
+    /// They are named as one of them is, and as several are.
+    pub fn told(&self, before: &Self, [one, several]: [&str; 2]) -> Option<String> {
+        let named = |many: u64| if many == 1 { one } else { several };
         if self.failed > 0 {
             let new = self.failed - before.failed;
             return Some(format!(
-                "{} {calls} answered with the error, {new} since the last look",
-                self.failed
+                "{} {} answered with the error, {new} since the last look",
+                self.failed,
+                named(self.failed)
             ));
         }
         if self.held == 0 {
@@ -81,8 +84,9 @@ impl Tally {
         let queued =
             self.queued.map(|queued| format!(" and waited {:.2} ms for a processor", millis(queued)));
         Some(format!(
-            "{} {calls} held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms by who holds them, who was {:.2} ms late at most{}",
+            "{} {} held, {} since the last look, {} now; asked for {:.2} ms in the mean, measured {:.2} ms by who holds them, who was {:.2} ms late at most{}",
             self.held,
+            named(self.held),
             self.held - before.held,
             self.waiting,
             millis(self.asked / self.held),
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn tells_how_long_calls_were_held_and_how_late_that_began() {
         let mut tally = Tally::default();
-        assert_eq!(tally.told(&tally, "calls"), None);
+        assert_eq!(tally.told(&tally, ["call", "calls"]), None);
         let milli = Duration::from_millis;
         tally.count(milli(20), milli(21));
         let before = tally.now(0);
@@ -122,7 +126,7 @@ mod tests {
         tally.has_met_all(Instant::now().checked_sub(milli(70)).expect("it has run for longer"));
         tally.has_met_all(Instant::now());
         let tally = Tally { queued: Some(1_500_000), ..tally.now(3) };
-        let told = tally.told(&before, "calls").expect("two were held");
+        let told = tally.told(&before, ["call", "calls"]).expect("two were held");
         let begin =
             "2 calls held, 1 since the last look, 3 now; asked for 20.00 ms in the mean, measured 22.00 ms";
         assert!(told.starts_with(begin), "{told}");
@@ -136,11 +140,14 @@ mod tests {
     fn tells_how_many_have_failed() {
         let tally = Tally { failed: 5, ..Tally::default() };
         let before = Tally { failed: 3, ..Tally::default() };
-        let told = tally.told(&before, "reads and writes");
+        let told = tally.told(&before, ["read or write", "reads and writes"]);
         assert_eq!(
             told.as_deref(),
             Some("5 reads and writes answered with the error, 2 since the last look")
         );
+        let tally = Tally { failed: 1, ..Tally::default() };
+        let told = tally.told(&Tally::default(), ["read or write", "reads and writes"]);
+        assert_eq!(told.as_deref(), Some("1 read or write answered with the error, 1 since the last look"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::limits::{Limits, nanos};
 use super::series::{Measure, Window};
 use super::signals::{Signals, Whose};
 use super::words;
-use crate::api::Nanos;
+use crate::api::{Nanos, are, counted};
 use crate::experiment::{Budget, Sli, Unit, Verdict};
 
 /// A bound and everything that is needed to judge it.
@@ -102,7 +102,8 @@ impl Bound<'_> {
         let wanted = self.budget.min_samples?;
         let refused = if measure.value == Some(u64::MAX) { 0 } else { measure.refused };
         let there = measure.samples.saturating_sub(measure.not_sampled + refused);
-        (there < wanted).then(|| format!("{there} samples, at least {wanted} are needed,"))
+        (there < wanted)
+            .then(|| format!("{}, at least {wanted} {} needed,", counted(there, "sample"), are(wanted)))
     }
 
     /// Judges the worst of all windows of this length. One of which nothing is known may have been worse than all others,

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::command::shell;
 use super::summary::mark;
+use crate::api::are;
 use crate::judge::judgement::{Claim, Judgement, Reason, StepOutcome};
 use crate::judge::words;
 
@@ -66,7 +67,7 @@ fn table<const N: usize>(text: &mut String, heads: [&str; N], rows: impl Iterato
     text.push('\n');
     let more = rows.count();
     if more > 0 {
-        let _ = writeln!(text, "{more} more are in report.json.\n");
+        let _ = writeln!(text, "{more} more {} in report.json.\n", are(more));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::Nanos;
+use crate::api::{Nanos, counted};
 use crate::experiment::Verdict;
 use crate::judge::judgement::{Claim, Judgement, StepOutcome};
 use crate::judge::words;
@@ -28,8 +28,8 @@ pub fn render(judgement: &Judgement) -> String {
     if load.ok + load.failed + load.unknown > 0 {
         let _ = writeln!(
             text,
-            "  {} operations: {} ok, {} refused or failed, {} unknown, {} per second",
-            load.ok + load.failed + load.unknown,
+            "  {}: {} ok, {} refused or failed, {} unknown, {} per second",
+            counted(load.ok + load.failed + load.unknown, "operation"),
             load.ok,
             load.failed,
             load.unknown,

@@ -198,7 +198,7 @@ fn claims_and_snapshots_are_really_denied_to_whom_they_are_blocked_for() {
     snapshot("others", "data-other-db-0").expect("and neither is a snapshot of it");
     runner.put(&InjectionSpec { desired: Desired::Reverted, ..fault });
     let ended = words(&runner.wait(InjectionState::Reverted));
-    assert!(ended.contains(" creations for real") && !ended.contains("denied 0 creations"), "{ended}");
+    assert!(ended.contains(" for real, as events tell") && !ended.contains("denied 0 creations"), "{ended}");
     snapshot("it", "data-db-0").expect("snapshots can be taken again");
     namespace.wait_ready("db");
     assert_eq!(policies(&cluster, &namespace), Vec::<String>::new());
@@ -499,5 +499,5 @@ fn workers_provision_block_passes_and_leaves_nothing() {
 
 /// Whether a journal says that creations were denied for real, when that was over.
 fn was_felt(journal: &str) -> bool {
-    journal.contains(" creations for real") && !journal.contains("denied 0 creations for real")
+    journal.contains(" for real, as events tell") && !journal.contains("denied 0 creations for real")
 }

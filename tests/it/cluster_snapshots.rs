@@ -86,7 +86,7 @@ fn a_snapshot_is_taken_restored_into_a_new_claim_read_and_removed_with_the_run()
     runner.put(&spec(&namespace, "back", fault, LONG));
     runner.wait(InjectionState::Injected);
     let read = runner.wait(InjectionState::Reverted);
-    for said in ["as data-db-0 was: Bound after", "read after", "1 files, 12345 bytes"] {
+    for said in ["as data-db-0 was: Bound after", "read after", "1 file, 12345 bytes"] {
         assert!(words(&read).contains(said), "{said}: {read:?}");
     }
     assert_eq!(live(), before, "the target's own claim is untouched");

@@ -63,7 +63,7 @@ fn calls_are_answered_with_the_error_and_no_other_and_work_again_afterwards() {
         node.put(&injection(name, &pod, failing_at(operation, error, 100), LONG));
         let status = folder.await_state(name, InjectionState::Injected);
         let observed = status.proof.expect("proven").observed;
-        assert!(observed.contains("calls answered with the error"), "{observed}");
+        assert!(observed.contains(" answered with the error"), "{observed}");
         fails(&writer, errno);
         let done = writer.syncs();
         fails(&writer, errno);

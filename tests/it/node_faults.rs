@@ -138,7 +138,7 @@ fn a_cut_by_port_and_a_cut_from_clients_spare_the_others() {
     );
     node.put(&by_port);
     let status = folder.await_state("port", InjectionState::Injected);
-    assert!(status.proof.expect("proven").observed.contains("1 probes refused"));
+    assert!(status.proof.expect("proven").observed.contains("1 probe refused"));
     assert!(pod.reaches("10.99.0.2"), "a ping has no port");
     node.put(&reverted(&by_port));
     folder.await_state("port", InjectionState::Reverted);

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Delay, DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk};
+use crate::api::{Delay, DiskErrno, DiskOperation, FailingDisk, HostFault, InjectionSpec, SlowDisk, counted};
 use crate::fault::host;
 use crate::fault::host::volumes::folder_of_the_node;
 use crate::fault::host::{
@@ -367,8 +367,8 @@ impl Effect for Slow {
             Err(why) => return Look::Fails(why),
         };
         let before = std::mem::replace(&mut self.seen, tally.clone());
-        match tally.told(&before, "calls") {
-            Some(done) => Look::Holds(format!("syscall: {threads} threads traced, {done}")),
+        match tally.told(&before, ["call", "calls"]) {
+            Some(done) => Look::Holds(format!("syscall: {} traced, {done}", counted(threads, "thread"))),
             None => Look::NotYet,
         }
     }

@@ -17,7 +17,7 @@ use nix::unistd::gettid;
 use serde::{Deserialize, Serialize};
 
 use self::pulse::Pulser;
-use crate::api::{HostFault, InjectionSpec, Pulses, StalledDisk};
+use crate::api::{HostFault, InjectionSpec, Pulses, StalledDisk, counted};
 use crate::fault::host;
 use crate::fault::host::volumes::{Volume, VolumeError, find, kernel};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Prepared, Running, Undo};
@@ -340,9 +340,10 @@ impl Effect for Stall {
         self.most = self.most.max(waiting);
         match self.grip.contradiction(&self.target.volumes) {
             Ok(None) => Look::Holds(format!(
-                "{} volumes frozen for {:.3} s (another freeze is answered EBUSY), {waiting} threads wait for the thaw, {} at most",
-                self.target.volumes.len(),
+                "{} frozen for {:.3} s (another freeze is answered EBUSY), {} for the thaw, {} at most",
+                counted(self.target.volumes.len(), "volume"),
                 self.since.elapsed().as_secs_f64(),
+                if waiting == 1 { "1 thread waits".to_owned() } else { format!("{waiting} threads wait") },
                 self.most
             )),
             Ok(Some(contradiction)) => Look::Fails(contradiction),
@@ -378,11 +379,11 @@ impl Effect for Pulsing {
         }
         let new = tally.pulses - std::mem::replace(&mut self.seen, tally.pulses);
         Look::Holds(format!(
-            "{} pulses, {new} since the last look, {:.3} s spent frozen of {:.3} s, {} threads seen waiting at most",
-            tally.pulses,
+            "{}, {new} since the last look, {:.3} s spent frozen of {:.3} s, {} seen waiting at most",
+            counted(tally.pulses, "pulse"),
             tally.frozen.as_secs_f64(),
             tally.all.as_secs_f64(),
-            tally.most
+            counted(tally.most, "thread")
         ))
     }
 

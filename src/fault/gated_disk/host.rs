@@ -228,7 +228,7 @@ impl Effect for Gated {
             Ok(Some(unseen)) => return Look::Fails(Error::Unseen(unseen).to_string()),
             Err(error) => return Look::Fails(error.to_string()),
         }
-        match tally.told(&before, "reads and writes") {
+        match tally.told(&before, ["read or write", "reads and writes"]) {
             Some(done) => Look::Holds(format!("fanotify: {done}")),
             None => Look::NotYet,
         }

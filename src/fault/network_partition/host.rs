@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{HostFault, InjectionSpec, Peer};
+use crate::api::{HostFault, InjectionSpec, Peer, counted};
 use crate::fault::host;
 use crate::fault::host::{Effect, HostError, Look, Prepared, Undo};
 use crate::host::network_namespace::is_of_the_node;
@@ -325,11 +325,12 @@ impl Partition {
         self.probes += refused;
         let shown = match refused {
             0 => "no probe possible: shown by its rules and addresses alone".to_owned(),
-            probes => format!("{probes} probes refused (EPERM)"),
+            probes => format!("{} refused (EPERM)", counted(probes, "probe")),
         };
         Ok(format!(
-            "table {table} holds {} addresses, {dropped} packets of others dropped, {new} since the last look; {shown}",
-            reading.addresses()
+            "table {table} holds {}, {} of others dropped, {new} since the last look; {shown}",
+            counted(reading.addresses(), "address"),
+            counted(dropped, "packet")
         ))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Said, TOLD, prefix, without_prefix};
-use crate::api::{Nanos, Ordinal};
+use crate::api::{Nanos, Ordinal, counted};
 use crate::experiment::Verdict;
 use crate::journal::entry::{Entry, Held};
 use crate::journal::op::{Function, OpLine, OpValue, Stage};
@@ -39,11 +39,11 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
             sentences.truncate(TOLD);
             if all > TOLD {
                 sentences.push(format!(
-                    "{} lost, {} not on every member and {} that nobody wrote, of {} acknowledged writes in all",
+                    "{} lost, {} not on every member and {} that nobody wrote, of {} in all",
                     lost.len(),
                     diverged.len(),
                     phantoms.len(),
-                    counts.acknowledged
+                    counted(counts.acknowledged, "acknowledged write")
                 ));
             }
             let shown = lost.iter().chain(&diverged).map(|missing| &missing.write);
@@ -57,9 +57,17 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
 }
 
 fn kept(counts: Counts) -> String {
+    let writes = match counts.acknowledged {
+        1 => "the only acknowledged write is".to_owned(),
+        many => format!("all {many} acknowledged writes are"),
+    };
+    let members = match counts.members {
+        1 => "the only member".to_owned(),
+        many => format!("all {many} members"),
+    };
     format!(
-        "all {} acknowledged writes are held by all {} members ({} of {} writes of unknown outcome are there, too)",
-        counts.acknowledged, counts.members, counts.unknown_kept, counts.unknown
+        "{writes} held by {members} ({} of {} writes of unknown outcome are there, too)",
+        counts.unknown_kept, counts.unknown
     )
 }
 

@@ -1,6 +1,7 @@
 //! `linearizability`: is there an order of all operations on registers that explains every answer?
 
 use super::{Said, TOLD, prefix, without_prefix};
+use crate::api::{are, counted};
 use crate::experiment::{Reads, Verdict};
 use crate::judge::claim::Evidence;
 use crate::judge::facts::Facts;
@@ -30,7 +31,12 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
     match linearizability::check(&history) {
         Outcome::Linearizable { operations, keys } => Said::without_violation(
             Verdict::Pass,
-            format!("{operations} operations on {keys} keys have an order that explains every answer"),
+            format!(
+                "{} on {} {} an order that explains every answer",
+                counted(operations, "operation"),
+                counted(keys, "key"),
+                if operations == 1 { "has" } else { "have" }
+            ),
         ),
         Outcome::NothingToCheck => Said::inconclusive("there was no operation with a known answer"),
         Outcome::Undecidable { reason } => Said::inconclusive(reason),
@@ -41,7 +47,8 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Said {
                 .map(|witness| sentence(witness, &history, evidence.facts))
                 .collect();
             if witnesses.len() > TOLD {
-                sentences.push(format!("{} more registers are wrong", witnesses.len() - TOLD));
+                let more = witnesses.len() - TOLD;
+                sentences.push(format!("{} {} wrong", counted(more, "more register"), are(more)));
             }
             let first = witnesses.first().map_or(&[][..], |witness| &witness.operations);
             let last = |witness: &Witness| witness.operations.iter().max_by_key(|last| last.call).map(shown);

@@ -8,6 +8,7 @@ use super::contradiction::{Block, Contradiction};
 use super::restriction::Restriction;
 use super::wgl::Answer;
 use super::{Finding, ViolationKind, Witness};
+use crate::api::counted;
 
 /// Configurations that a witness is worth; those of plain registers need a handful.
 const LIMIT: usize = 100_000;
@@ -29,9 +30,9 @@ fn confirm(clusters: &Clusters<'_>, part: Vec<Place>, kind: ViolationKind) -> Fi
         let first = clusters.operations[part[0] as usize].index;
         return Finding::Undecided(format!(
             "the check disagrees with itself: the zone method found that {}, but the search does not confirm it \
-             (operation {first} and {} others)",
+             (operation {first} and {})",
             kind.describe(),
-            part.len() - 1,
+            counted(part.len() - 1, "other"),
         ));
     }
     let part = if part.len() <= WORTH_MINIMISING { restriction.minimise(part, LIMIT) } else { part };

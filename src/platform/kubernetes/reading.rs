@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::api::counted;
+
 /// The word that makes a process such a reader; the folder is its argument.
 pub const SUBCOMMAND: &str = "__read";
 
@@ -22,7 +24,7 @@ struct Tally {
 pub fn main(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let folder = arguments.next().unwrap_or_default();
     let (words, code) = match read(Path::new(&folder)) {
-        Ok(Tally { files, bytes }) => (format!("{files} files, {bytes} bytes"), 0),
+        Ok(Tally { files, bytes }) => (format!("{}, {}", counted(files, "file"), counted(bytes, "byte")), 0),
         Err(why) => (why, 1),
     };
     match fs::write(LAST_WORDS, &words) {

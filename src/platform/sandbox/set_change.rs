@@ -12,7 +12,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::rollout::{Rolling, progress};
 use super::set::Set;
-use crate::api::{ApiFault, InjectionSpec, Snapshot};
+use crate::api::{ApiFault, InjectionSpec, Snapshot, are, counted};
 use crate::platform::proving::Proving;
 
 /// How often the proof is renewed.
@@ -67,7 +67,9 @@ pub async fn hold(
 fn seen(fault: &ApiFault, now: &Snapshot) -> String {
     match fault {
         ApiFault::Scale { .. } => {
-            format!("{} replicas are asked for, {} are there", now.replicas, now.pods.len())
+            let (asked, there) = (now.replicas, now.pods.len());
+            let asked = format!("{} {} asked for", counted(asked, "replica"), are(asked));
+            format!("{asked}, {there} {} there", are(there))
         }
         _ => progress(now, &now.behind().unwrap_or_default()),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::api::counted;
 use crate::judge::judgement::{Judgement, StepOutcome};
 
 const EXPERIMENT: &str = "experiment";
@@ -62,10 +63,7 @@ fn faults(judgement: &Judgement) -> String {
 }
 
 fn members(judgement: &Judgement) -> String {
-    match judgement.replicas {
-        1 => "1 member".into(),
-        many => format!("{many} members"),
-    }
+    counted(judgement.replicas, "member")
 }
 
 /// Where a run was, as its journal tells a person: `sandbox, Linux 6.1, 2 CPUs, as root`.
@@ -82,8 +80,9 @@ impl Place {
         for part in environment.split(", ") {
             if part.starts_with("Linux ") {
                 part.clone_into(&mut place.kernel);
-            } else if part.ends_with(" CPUs") {
-                part.clone_into(&mut place.processors);
+            } else if let Some(many) = part.strip_suffix(" CPUs").or_else(|| part.strip_suffix(" CPU")) {
+                // Older records have `1 CPUs`.
+                place.processors = if many == "1" { "1 CPU".into() } else { format!("{many} CPUs") };
             } else if !part.starts_with("namespace ") {
                 others.push(part);
             }

@@ -231,8 +231,14 @@ fn another_experiment_is_no_answer_either() {
     assert_eq!(compare(&first, &second, 10).inconclusive, [format!("not comparable: {told}")]);
     // A smaller machine is a warning.
     let mut second = first.clone();
-    second.environment = "sandbox, Linux 6.1.0, 1 CPUs, as root".into();
-    assert_eq!(compare(&first, &second, 10).inconclusive, [""; 0]);
+    second.environment = "sandbox, Linux 6.1.0, 1 CPU, as root".into();
+    let compared = compare(&first, &second, 10);
+    assert_eq!(compared.inconclusive, [""; 0]);
+    assert!(compared.to_string().contains("number of processors: 2 CPUs, then 1 CPU"), "{compared}");
+    // As older records have it.
+    let mut older = first.clone();
+    older.environment = "sandbox, Linux 6.1.0, 1 CPUs, as root".into();
+    assert!(compare(&older, &second, 10).unlike.is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::story::Story;
 use super::tell;
+use crate::api::counted;
 use crate::experiment::{Budget, Hypothesis, Sli, Unit, Verdict};
 use crate::judge::defaults::{self, Bounds};
 use crate::judge::judgement::{Claim, Finding, Numbers, Scope};
@@ -223,7 +224,7 @@ fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
         longest_outage.map(|outage| format!("bad for {} at a time", time(outage))),
         total_outage.map(|outage| format!("bad for {} in all", time(outage))),
         window.map(|window| format!("in any {}", time(window))),
-        min_samples.map(|samples| format!("of at least {samples} samples")),
+        min_samples.map(|samples| format!("of at least {}", counted(samples, "sample"))),
         exclude_faulted.then(|| "of members that no fault has".to_owned()),
         stable_for.map(|stable| format!("good for {} without a break", time(stable))),
         step.as_ref().map(|step| format!("while {step} is there")),

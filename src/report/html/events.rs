@@ -6,7 +6,7 @@ use super::members::{Part, PodEvent, PodState};
 use super::story::Story;
 use super::tell;
 use super::timeline::phase_name;
-use crate::api::{Nanos, PodPhase};
+use crate::api::{Nanos, PodPhase, are, counted};
 use crate::judge::words;
 
 /// The most lines; of a longer story the beginning is shown.
@@ -29,7 +29,10 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                     }
                 }
             }
-            @if events.len() > MOST { p .note { (events.len() - MOST) " later changes are in the journal only." } }
+            @if events.len() > MOST {
+                @let later = events.len() - MOST;
+                p .note { (counted(later, "later change")) " " (are(later)) " in the journal only." }
+            }
         }
     }
 }
@@ -55,7 +58,7 @@ fn events(story: &Story<'_>) -> Vec<Event> {
         events.extend(lane.pod.iter().map(|span| (span.from, who(), pod(span.what).to_owned())));
         events.extend(lane.events.iter().map(|(at, event)| {
             let what = match event {
-                PodEvent::Restarted(times) => format!("restarted, {times} times so far"),
+                PodEvent::Restarted(times) => format!("restarted, {} so far", counted(*times, "time")),
                 PodEvent::Replaced => "a new pod".to_owned(),
             };
             (*at, who(), what)

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::story::Story;
 use super::tell;
+use crate::api::{are, counted};
 use crate::judge::judgement::StepOutcome;
 use crate::judge::words;
 
@@ -28,7 +29,10 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                         tbody { @for step in steps.iter().take(MOST) { (row(step)) } }
                     }
                 }
-                @if steps.len() > MOST { p .note { (steps.len() - MOST) " more steps are in report.json." } }
+                @if steps.len() > MOST {
+                    @let more = steps.len() - MOST;
+                    p .note { (counted(more, "more step")) " " (are(more)) " in report.json." }
+                }
             }
         }
     }
@@ -49,7 +53,7 @@ fn row(step: &StepOutcome) -> Markup {
             td .n { (words::moment(step.chosen)) }
             td .n { (moment(step.began)) }
             td .n { (moment(step.ended)) }
-            td { (tell::proven(step)) ", " (tell::count(u64::from(step.proofs), "proof")) }
+            td { (tell::proven(step)) ", " (counted(step.proofs, "proof")) }
             td {
                 @match (&step.unproven, &step.proof) {
                     (Some(why), _) => { strong { "not proven: " } (why) },

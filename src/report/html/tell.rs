@@ -100,11 +100,6 @@ pub(super) fn later(from: Nanos, to: Nanos) -> String {
     if to <= from { "at once".into() } else { format!("+{}", words::time(to - from)) }
 }
 
-/// `1 operation`, `2 operations`.
-pub(super) fn count(many: u64, what: &str) -> String {
-    if many == 1 { format!("1 {what}") } else { format!("{many} {what}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use super::draw::{Row, worth_drawing};
 use super::scale::{LEFT, Px, RIGHT, Time, WIDTH};
 use super::story::Story;
 use super::tell;
+use crate::api::counted;
 use crate::judge::words;
 
 pub(super) use phases::name as phase_name;
@@ -115,15 +116,15 @@ fn drawing(story: &Story<'_>, time: Time, rows: &[Row]) -> Markup {
 fn described(story: &Story<'_>) -> String {
     let judgement = story.judgement;
     let mut told = vec![format!(
-        "The run lasted {}, with {} members of {}.",
+        "The run lasted {}, with {} of {}.",
         words::time(judgement.lasted),
-        judgement.replicas,
+        counted(judgement.replicas, "member"),
         judgement.target
     )];
     let steps = judgement.steps.iter();
     told.extend(steps.take(MOST_TOLD).map(|step| format!("{}, {}.", tell::hit(step), tell::when(step))));
     if judgement.steps.len() > MOST_TOLD {
-        told.push(format!("And {} more faults.", judgement.steps.len() - MOST_TOLD));
+        told.push(format!("And {}.", counted(judgement.steps.len() - MOST_TOLD, "more fault")));
     }
     told.push("Everything in it is in the tables below.".into());
     told.join(" ")

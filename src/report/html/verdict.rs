@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::story::Story;
 use super::tell;
+use crate::api::{are, counted};
 use crate::experiment::Verdict;
 use crate::judge::judgement::{Judgement, StepOutcome};
 use crate::judge::words;
@@ -59,7 +60,8 @@ fn reasons(judgement: &Judgement) -> Markup {
                 }
             }
             @if judgement.reasons.len() > MOST_REASONS {
-                p .note { (judgement.reasons.len() - MOST_REASONS) " more are in report.json." }
+                @let more = judgement.reasons.len() - MOST_REASONS;
+                p .note { (more) " more " (are(more)) " in report.json." }
             }
         }
     }
@@ -195,7 +197,7 @@ fn happened(story: &Story<'_>) -> Markup {
         @if load.ok + load.failed + load.unknown == 0 {
             dd { "no client read or wrote" }
         } @else {
-            dd { (load.ok) " operations done, " (load.failed) " refused or failed, " (load.unknown) " of unknown outcome" }
+            dd { (counted(load.ok, "operation")) " done, " (load.failed) " refused or failed, " (load.unknown) " of unknown outcome" }
         }
     }
 }

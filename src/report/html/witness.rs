@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::scale::{Px, WIDTH, text_width};
 use super::story::Story;
-use crate::api::Nanos;
+use crate::api::{Nanos, are, counted};
 use crate::judge::judgement::{Claim, WitnessOperation};
 
 /// The most operations that are shown; chains of compare-and-sets can be longer than anybody reads.
@@ -34,7 +34,10 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
                     div .scroll tabindex="0" role="region" aria-labelledby={ "witness-" (place) } { (drawing(operations)) }
                     p .note {
                         "Left to right is the order of what happened; the distances are not to scale."
-                        @if claim.witness.len() > MOST { " " (claim.witness.len() - MOST) " more operations are in report.json." }
+                        @if claim.witness.len() > MOST {
+                            @let more = claim.witness.len() - MOST;
+                            " " (counted(more, "more operation")) " " (are(more)) " in report.json."
+                        }
                     }
                     (table(operations))
                 }

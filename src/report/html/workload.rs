@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::rates::{Bucket, Rates};
 use super::story::Story;
 use super::tell;
+use crate::api::counted;
 use crate::judge::signals::quantile;
 use crate::judge::words;
 
@@ -19,7 +20,7 @@ pub(super) fn section(story: &Story<'_>) -> Markup {
             h2 #workload-title { "What the clients did" }
             @if load.ok + load.failed + load.unknown == 0 { p { "No client read or wrote." } } @else {
                 p {
-                    (load.ok + load.failed + load.unknown) " operations, " (words::rate(load.rate)) " per second: " (load.ok)
+                    (counted(load.ok + load.failed + load.unknown, "operation")) ", " (words::rate(load.rate)) " per second: " (load.ok)
                     " done, " (load.failed) " failed or refused because the key held another value, " (load.unknown)
                     " of unknown outcome."
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{State, event, role, stamp};
-use crate::api::{Nanos, PodPhase};
+use crate::api::{Nanos, PodPhase, counted};
 use crate::journal::entry::Phase;
 use crate::judge::words;
 
@@ -33,7 +33,11 @@ pub(super) fn block(state: &State, now: Nanos, width: usize) -> Vec<String> {
                     (PodPhase::Running, true) => "ready",
                     (PodPhase::Running, false) => "not ready",
                 };
-                if restarts == 0 { life.to_owned() } else { format!("{life}, {restarts} restarts") }
+                if restarts == 0 {
+                    life.to_owned()
+                } else {
+                    format!("{life}, {}", counted(restarts, "restart"))
+                }
             }
         };
         let member = state.members.members.iter().find(|member| member.ordinal == ordinal);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::tables::Meets;
+use crate::api::counted;
 use crate::fault::host::Volume;
 use crate::host::block_device::{Completed, Device};
 use crate::host::room::unnamed;
@@ -137,18 +138,18 @@ fn shows(meets: Meets, new: Completed) -> bool {
 fn told(meets: Meets, new: Completed) -> Option<String> {
     match meets {
         Meets::Delay { read, write, flush } => Some(format!(
-            "{} reads took {:.1} ms in the mean where {} ms more were asked for, {} writes {:.1} ms where {} ms (and {} ms of a flush) were",
-            new.reads,
+            "{} took {:.1} ms in the mean where {} ms more were asked for, {} {:.1} ms where {} ms (and {} ms of a flush) were",
+            counted(new.reads, "read"),
             mean(new.reading, new.reads),
             read.as_millis(),
-            new.writes,
+            counted(new.writes, "write"),
             mean(new.writing, new.writes),
             write.as_millis(),
             flush.as_millis(),
         )),
         // Where all fail, not every kernel counts them.
         Meets::Error { writes, .. } => {
-            (writes && new.writes > 0).then(|| format!("{} writes answered with EIO", new.writes))
+            (writes && new.writes > 0).then(|| format!("{} answered with EIO", counted(new.writes, "write")))
         }
     }
 }

@@ -12,7 +12,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::{Error, KERNEL_MARGIN, Reach, Target, shaper, steering};
-use crate::api::HostFault;
+use crate::api::{self, HostFault};
 use crate::fault::host::{Effect, HostError, Look};
 use crate::host::nftables::Steering;
 use crate::host::process::held::Held;
@@ -93,7 +93,11 @@ impl Shaping {
         let counted = self.count()?;
         let came: u64 = counted.iter().map(Counted::came).sum();
         if came < self.handed {
-            return Err(format!("{} probes left the pod, and only {came} packets were shaped", self.handed));
+            return Err(format!(
+                "of {} that left the pod, only {came} {} shaped",
+                api::counted(self.handed, "probe"),
+                api::are(came)
+            ));
         }
         let shown = match self.shaper {
             Shaper::Delay { delay, jitter } => self.waits(delay, jitter)?,
@@ -109,9 +113,10 @@ impl Shaping {
             probes => format!(", {probes} of them probes"),
         };
         Ok(Look::Holds(format!(
-            "{} on {}: {came} packets came{probes}; {} waiting, {} lost{shown}",
+            "{} on {}: {} came{probes}; {} waiting, {} lost{shown}",
             self.shaper.kind(),
             names.join(", "),
+            api::counted(came, "packet"),
             sum(|counted| counted.waiting),
             sum(|counted| counted.dropped),
         )))
@@ -220,7 +225,10 @@ impl Shaping {
             overlimits += counted.overlimits;
         }
         let seconds = time.as_secs_f64();
-        let told = format!("; {bytes} bytes in {seconds:.1} s, {overlimits} times one had to wait");
+        let told = format!(
+            "; {bytes} bytes in {seconds:.1} s, {} one had to wait",
+            api::counted(overlimits, "time")
+        );
         Ok((self.is_shown || overlimits > 0).then_some(told))
     }
 }

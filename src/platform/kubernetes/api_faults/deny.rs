@@ -12,7 +12,7 @@ use super::Site;
 use super::effect::{Effect, Look, Obstacle};
 use super::made::obstacle;
 use super::policy::{Force, Policy, nudge};
-use crate::api::{DeniedResource, InjectionSpec, Ordinal};
+use crate::api::{DeniedResource, InjectionSpec, Ordinal, counted};
 use crate::platform::kubernetes::failure::words;
 use crate::platform::kubernetes::snapshots;
 
@@ -78,7 +78,8 @@ impl Deny {
             Force::Denies => {
                 let real = self.real_denials().await?;
                 let name = self.policy.name();
-                Look::Seen(format!("dry runs are denied by {name}, {real} creations were denied for real"))
+                let real = counted(real, "creation");
+                Look::Seen(format!("dry runs are denied by {name}; denied for real: {real}"))
             }
             Force::Not(why) => Look::Missed(why),
         })
@@ -113,7 +114,8 @@ impl Effect for Deny {
     }
 
     fn outcome(&self) -> Option<String> {
-        Some(format!("{} denied {} creations for real, as events tell", self.policy.name(), self.denied?))
+        let denied = counted(self.denied?, "creation");
+        Some(format!("{} denied {denied} for real, as events tell", self.policy.name()))
     }
 }
 

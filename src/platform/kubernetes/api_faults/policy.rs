@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::Site;
 use super::effect::Obstacle;
 use super::made::obstacle;
-use crate::api::InjectionSpec;
+use crate::api::{InjectionSpec, counted};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_absent, is_silence, words};
 use crate::resource::{DEADLINE_ANNOTATION, NUDGED_ANNOTATION, RUN_LABEL, SET_ANNOTATION};
@@ -138,7 +138,8 @@ impl Policy {
         }
         self.denied += 1;
         if self.denied < IN_A_ROW {
-            return Ok(Force::Not(format!("denied {} times in a row so far by {}", self.denied, self.name)));
+            let times = counted(self.denied, "time");
+            return Ok(Force::Not(format!("denied {times} in a row so far by {}", self.name)));
         }
         Ok(Force::Denies)
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::effect::{Effect, Look, Obstacle};
 use super::{Site, template};
-use crate::api::{ApiFault, InjectionSpec};
+use crate::api::{ApiFault, InjectionSpec, are, counted};
 use crate::platform::kubernetes::RUNNER;
 use crate::platform::kubernetes::failure::{is_silence, words};
 use crate::resource::{NUDGED_ANNOTATION, RUN_LABEL, UNDO_ANNOTATION, Undo};
@@ -125,7 +125,8 @@ impl Effect for SetChange {
         let asked = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         match &self.fault {
             ApiFault::Scale { .. } => {
-                Look::Seen(format!("{asked} replicas are asked for, {} are there", status.replicas))
+                let (told, there) = (counted(asked, "replica"), status.replicas);
+                Look::Seen(format!("{told} {} asked for, {there} {} there", are(asked), are(there)))
             }
             ApiFault::BreakRollout { .. } => match self.members().await {
                 Ok(pods) => broken(&pods, &revision),

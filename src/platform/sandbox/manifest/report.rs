@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::tree::{Node, Place, Unreadable};
 use super::{Document, Note, Problem};
+use crate::api::counted;
 
 /// More problems than a person reads at once; the rest is counted.
 const MAX_PROBLEMS: usize = 100;
@@ -64,7 +65,7 @@ impl Findings {
         if let (Some(last), 1..) = (self.problems.last().cloned(), self.uncounted) {
             self.problems.push(Problem {
                 path: String::new(),
-                message: format!("and {} more problems", self.uncounted),
+                message: format!("and {}", counted(self.uncounted, "more problem")),
                 hint: None,
                 ..last
             });

@@ -10,6 +10,7 @@ use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::service::Governing;
 use super::{Programs, keyed, pod};
+use crate::api::counted;
 use crate::experiment::quantity;
 use crate::platform::sandbox::pod_spec::{ClaimTemplate, ImageFile, PodTemplate, SetSpec, StartOrder};
 
@@ -145,7 +146,7 @@ pub(super) fn seconds(path: &str, value: i64, lowest: u64, report: &mut Report<'
         Ok(value) if (lowest..=HIGHEST).contains(&value) => Duration::from_secs(value),
         Ok(_) | Err(_) => {
             let hint = format!("the sandbox takes {lowest} to {HIGHEST} seconds");
-            report.refuse(path, format!("is {value} seconds"), hint);
+            report.refuse(path, format!("is {}", counted(value, "second")), hint);
             Duration::from_secs(lowest)
         }
     }

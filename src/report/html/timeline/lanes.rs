@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use crate::api::{Ordinal, PodPhase};
+use crate::api::{Ordinal, PodPhase, counted};
 use crate::judge::judgement::StepOutcome;
 use crate::judge::words;
 use crate::report::html::draw::{Bar, Label, Row, mark, worth_drawing};
@@ -48,8 +48,10 @@ pub(super) fn rows(story: &Story<'_>, time: Time) -> (Vec<Row>, Option<String>) 
         .chain(story.other_lanes.iter().take(MOST).map(|(whose, lane)| other(story, whose, lane, time)))
         .collect();
     let left_out = left_out + story.other_lanes.len().saturating_sub(MOST);
-    let unseen = (left_out > 0)
-        .then(|| format!("{left_out} more members, in which less happened, have no lane here."));
+    let have = if left_out == 1 { "has" } else { "have" };
+    let unseen = (left_out > 0).then(|| {
+        format!("{}, in which less happened, {have} no lane here.", counted(left_out, "more member"))
+    });
     (rows, unseen)
 }
 
@@ -130,7 +132,7 @@ fn pod(lane: &Lane, time: Time) -> Markup {
         }
         @for (at, event) in worth_drawing(time, &lane.events, |(at, _)| *at) {
             @let (path, said) = match event {
-                PodEvent::Restarted(times) => (RESTARTED, format!("restarted, {times} times so far")),
+                PodEvent::Restarted(times) => (RESTARTED, format!("restarted, {} so far", counted(*times, "time"))),
                 PodEvent::Replaced => (REPLACED, "a new pod".into()),
             };
             (mark(time, *at, POD + Px::units(4), "event", path, &format!("{said} {}", words::at(*at))))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use crate::api::Nanos;
+use crate::api::{Nanos, are, counted};
 use crate::judge::judgement::{Claim, MOST_VIOLATIONS, WitnessOperation};
 use crate::report::html::draw::{Row, upright, worth_drawing};
 use crate::report::html::operations::{Operation, Outcome};
@@ -70,14 +70,16 @@ fn notes(answered: [&Thinned; 2], others: [&Thinned; 2]) -> Vec<String> {
     match left_out(answered) {
         0 => {}
         many => notes.push(format!(
-            "{many} answered operations are not drawn, because others stand in the same column; the fastest and the \
-             slowest of each column are."
+            "{} {} not drawn, because others stand in the same column; the fastest and the slowest of each column are.",
+            counted(many, "answered operation"),
+            are(many)
         )),
     }
     match left_out(others) {
         0 => {}
         many => {
-            notes.push(format!("{many} failed or unknown operations are drawn on the same spot as others."));
+            let many = format!("{} {}", counted(many, "failed or unknown operation"), are(many));
+            notes.push(format!("{many} drawn on the same spot as others."));
         }
     }
     notes

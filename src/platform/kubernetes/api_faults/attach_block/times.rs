@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::api::counted;
 use crate::experiment::duration;
 
 /// What this process has seen. A runner that was started again knows only the end.
@@ -53,7 +54,7 @@ impl Times {
 
     /// The proof, while it holds.
     pub(super) fn during(&self, policy: &str, count: &BTreeMap<String, i32>) -> String {
-        let each = count.iter().map(|(claim, count)| format!("{claim} {count} times"));
+        let each = count.iter().map(|(claim, count)| format!("{claim} {}", counted(*count, "time")));
         let each = each.collect::<Vec<_>>().join(", ");
         let detached = self.deleted.zip(self.detached).map(|(deleted, detached)| detached - deleted);
         let detached = detached.map_or_else(String::new, |after| {
@@ -69,8 +70,9 @@ impl Times {
         let took = |from: Instant, to: Instant| duration::format(rounded(to.saturating_duration_since(from)));
         let each = self.attached.iter().map(|(claim, attached)| {
             let count = self.count.get(claim).copied().unwrap_or(0);
+            let denied = counted(count, "time");
             let blocked =
-                format!("claim {claim} could not be attached for {}, denied {count} times", took(from, lifted));
+                format!("claim {claim} could not be attached for {}, denied {denied}", took(from, lifted));
             match (attached, self.deleted) {
                 (Some(at), Some(deleted)) => format!(
                     "{blocked}; Kubernetes attached it {} after that, {} after its pod was deleted",
