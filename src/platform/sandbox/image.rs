@@ -103,11 +103,14 @@ pub struct Bounds {
     pub bytes: u64,
     /// Files, folders and links of all its layers.
     pub entries: u64,
+    /// Bytes of the paths of all of these, counted once in a layer: those of a layer are held in memory while it is
+    /// unpacked, and many long ones are small in an archive.
+    pub paths: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { bytes: 32 << 30, entries: 4_000_000 }
+        Self { bytes: 32 << 30, entries: 4_000_000, paths: 1 << 30 }
     }
 }
 

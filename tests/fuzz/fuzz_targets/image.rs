@@ -10,7 +10,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let folder = std::env::temp_dir().join(format!("seatrial-fuzz-{}", std::process::id()));
     let root = folder.join("root");
     std::fs::create_dir_all(&root).expect("writable");
-    let _damaged = image.unpack(&root, false, Bounds { bytes: 1 << 20, entries: 1000 });
+    let _damaged = image.unpack(&root, false, Bounds { bytes: 1 << 20, entries: 1000, paths: 1 << 20 });
     let beside = std::fs::read_dir(&folder).expect("readable").count();
     std::fs::remove_dir_all(&folder).expect("writable");
     assert_eq!(beside, 1, "it leads out");

@@ -348,7 +348,7 @@ fn refuses_what_is_damaged() {
 fn an_image_has_bounds() {
     let layer = Maker::new().file("a", &"x".repeat(5000)).file("b", &"x".repeat(5000)).done();
     let archive = || oci(std::slice::from_ref(&layer), &json!({}), unchanged);
-    let bounds = |bytes, entries| Bounds { bytes, entries };
+    let bounds = |bytes, entries| Bounds { bytes, entries, ..Bounds::default() };
     let refused = unpacked_with(archive(), bounds(9_000, 10)).expect_err("too large").to_string();
     assert!(refused.starts_with("layer 1 cannot be read"), "{refused}");
     assert!(unpacked_with(archive(), bounds(1 << 20, 1)).is_err());
@@ -357,6 +357,11 @@ fn an_image_has_bounds() {
     let refused = unpacked_with(deep(), bounds(1 << 20, 3)).expect_err("folders count").to_string();
     assert!(refused.contains("the image has more than 3 files"), "{refused}");
     unpacked_with(deep(), bounds(1 << 20, 4)).expect("as much as may be");
+    // The paths a, a/b, a/b/c and a/b/d, each of them once.
+    let paths = |paths| Bounds { paths, ..Bounds::default() };
+    let refused = unpacked_with(deep(), paths(13)).expect_err("long paths").to_string();
+    assert!(refused.contains("the paths in the image are longer than 13 bytes together"), "{refused}");
+    unpacked_with(deep(), paths(14)).expect("as much as may be");
     let mut long = Builder::new(Vec::new());
     append(&mut long, &"a/".repeat(2500), b"");
     let long = long.into_inner().expect("it is in memory");
@@ -409,7 +414,7 @@ fn whole_archives_may_be_compressed_with_gzip() {
     fs::write(&file, [0x28, 0xb5, 0x2f, 0xfd, 0, 0]).expect("writable");
     let refused = Given::read("shop/web:1", &file).expect_err("zstd").to_string();
     assert!(refused.contains("is compressed with zstd"), "{refused}");
-    let short = Bounds { bytes: 1000, entries: 10 };
+    let short = Bounds { bytes: 1000, entries: 10, ..Bounds::default() };
     fs::write(&file, gzip(&vec![0; 100_000])).expect("writable");
     assert!(open(&file, "x", short).is_err());
 }
@@ -519,7 +524,8 @@ proptest! {
             let folder = TempDir::new().expect("a temporary folder can be made");
             let root = folder.path().join("root");
             fs::create_dir(&root).expect("writable");
-            let _damaged = image.unpack(&root, is_root(), Bounds { bytes: 1 << 20, entries: 100 });
+            let small = Bounds { bytes: 1 << 20, entries: 100, ..Bounds::default() };
+            let _damaged = image.unpack(&root, is_root(), small);
             prop_assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
         }
     }

@@ -150,14 +150,30 @@ impl Unpacking {
 
     /// This layer has something at `path`. A folder above it that no entry has spoken of may have to be made, and counts.
     fn see(&mut self, path: &Path) -> io::Result<()> {
-        self.seen.insert(path.to_owned());
+        self.keep(path)?;
         for folder in path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
-            if !self.seen.insert(folder.to_owned()) {
+            if !self.keep(folder)? {
                 break;
             }
             self.count()?;
         }
         Ok(())
+    }
+
+    /// Keeps a path of this layer in memory, and says whether it was not there yet.
+    fn keep(&mut self, path: &Path) -> io::Result<bool> {
+        if self.seen.contains(path) {
+            return Ok(false);
+        }
+        let left = self.left.paths.checked_sub(path.as_os_str().len() as u64);
+        let too_long = || {
+            io::Error::other(format!(
+                "the paths in the image are longer than {} bytes together",
+                self.bounds.paths
+            ))
+        };
+        self.left.paths = left.ok_or_else(too_long)?;
+        Ok(self.seen.insert(path.to_owned()))
     }
 
     fn entry(&mut self, entry: &mut Entry<'_, impl Read>, path: &Path) -> Result<(), ImageError> {
