@@ -60,7 +60,10 @@ fn table(story: &Story<'_>, claim: &Claim, hypothesis: &Hypothesis) -> Markup {
     html! {
         div .scroll tabindex="0" role="region" aria-label={ "Numbers of " (claim.name) } {
             table {
-                caption { (claim.sli) " by part of the run" }
+                caption {
+                    (claim.sli) " by part of the run"
+                    @if let Some(good) = good(&bounds) { "; good means " (good) }
+                }
                 thead {
                     tr {
                         th scope="col" { "part" } th scope="col" { "allowed" } th scope="col" { "measured" }
@@ -198,6 +201,22 @@ fn wider(budget: Option<&Budget>) -> String {
     if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) }
 }
 
+/// What bad times are told from in every part of the run, whatever that part is bounded by: what is good once recovered.
+fn good(bounds: &Bounds) -> Option<String> {
+    let parts: Vec<String> = values(bounds.recovered.as_ref()?).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The values that a budget allows.
+fn values(budget: &Budget) -> impl Iterator<Item = String> {
+    let values = [
+        budget.min.map(|min| format!("at least {min}")),
+        budget.max.map(|max| format!("at most {max}")),
+        budget.max_increase.map(|factor| format!("at most {factor} of before")),
+    ];
+    values.into_iter().flatten()
+}
+
 /// What a part of the run is bounded by, as the experiment or a default says.
 fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
     if scope == Scope::Recovery {
@@ -207,9 +226,9 @@ fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
     let Some(budget) = budget_of(bounds, scope) else { return "–".into() };
     let Budget {
         step,
-        min,
-        max,
-        max_increase,
+        min: _,
+        max: _,
+        max_increase: _,
         longest_outage,
         total_outage,
         window,
@@ -218,9 +237,6 @@ fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
         stable_for,
     } = budget;
     let parts = [
-        min.map(|min| format!("at least {min}")),
-        max.map(|max| format!("at most {max}")),
-        max_increase.map(|factor| format!("at most {factor} of before")),
         longest_outage.map(|outage| format!("bad for {} at a time", time(outage))),
         total_outage.map(|outage| format!("bad for {} in all", time(outage))),
         window.map(|window| format!("in any {}", time(window))),
@@ -229,7 +245,7 @@ fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
         stable_for.map(|stable| format!("good for {} without a break", time(stable))),
         step.as_ref().map(|step| format!("while {step} is there")),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let parts: Vec<String> = values(budget).chain(parts.into_iter().flatten()).collect();
     if parts.is_empty() { "good all the time".into() } else { parts.join(", ") }
 }
 

@@ -227,6 +227,15 @@ fn numbers_that_are_not_those_of_the_verdict_say_so() {
 }
 
 #[test]
+fn what_is_bad_is_told_where_no_part_is_bounded_by_it() {
+    let caption = |hypothesis| page(&Story::claiming(hypothesis).lines()).text_of("caption");
+    let lag = caption(json!({"name": "lag", "sli": {"replicationLag": {}}, "during": {"max": "5s"}}));
+    assert!(lag.contains("replicationLag by part of the run; good means at most 200ms"), "{lag}");
+    let quorum = caption(quorum());
+    assert!(quorum.contains("quorum by part of the run") && !quorum.contains("good means"), "{quorum}");
+}
+
+#[test]
 fn who_was_not_asked_is_not_said_to_have_been_seen() {
     let mut story = Story::claiming(json!({"name": "up", "sli": {"podAvailability": {}}}));
     story.members = |_| Members { members: Vec::new() };
