@@ -173,7 +173,7 @@ impl Line {
         self.bad = match numbers.outages.len() {
             0 => "–".into(),
             1 => words::time(total),
-            many => format!("{} in {many} times", words::time(total)),
+            many => format!("{} in all, {many} times", words::time(total)),
         };
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn hit(step: &StepOutcome) -> String {
     }
 }
 
-/// `in force at 8.7 s to 16.7 s`.
+/// `in force from 8.7 s to 16.7 s`.
 pub(super) fn when(step: &StepOutcome) -> String {
     match (step.began, step.ended) {
         (None, _) => "never in force".into(),
@@ -59,7 +59,9 @@ pub(super) fn when(step: &StepOutcome) -> String {
         (Some(began), Some(ended)) if step.effective_share.is_none() && ended - began < 1_000_000_000 => {
             format!("done {}", words::at(began))
         }
-        (Some(began), Some(ended)) => format!("in force {} to {}", words::at(began), words::moment(ended)),
+        (Some(began), Some(ended)) => {
+            format!("in force from {} to {}", words::moment(began), words::moment(ended))
+        }
     }
 }
 
@@ -104,6 +106,14 @@ pub(super) fn later(from: Nanos, to: Nanos) -> String {
 mod tests {
     use super::*;
     use crate::report::fixture::judgement;
+
+    #[test]
+    fn a_fault_is_in_force_from_its_beginning_to_its_end() {
+        let mut step = judgement(Vec::new()).steps.remove(0);
+        assert_eq!(when(&step), "in force from 8.0 s to 16.0 s");
+        step.ended = None;
+        assert_eq!(when(&step), "in force from 8.0 s on");
+    }
 
     #[test]
     fn a_fault_whose_end_is_not_on_record_is_not_doubted_for_all_of_its_time() {

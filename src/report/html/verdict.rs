@@ -192,7 +192,10 @@ fn happened(story: &Story<'_>) -> Markup {
             },
         }
         @if let Some((claim, outage)) = longest {
-            dd { (claim.sli) " was bad for " (words::time(outage.to - outage.from)) " " (words::at(outage.from)) }
+            dd {
+                (claim.sli) " was bad for " (words::time(outage.to - outage.from)) ", from " (words::moment(outage.from))
+                " on"
+            }
         }
         @if load.ok + load.failed + load.unknown == 0 {
             dd { "no client read or wrote" }
