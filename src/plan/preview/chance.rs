@@ -1,5 +1,7 @@
 //! What a step must not meet whose moment nobody knows, because it waits for a condition.
 
+use std::time::Duration;
+
 use super::{Planned, Stage};
 use crate::experiment::{Experiment, Start, Step};
 use crate::fault::Damage;
@@ -28,10 +30,10 @@ pub(super) fn meetings(
             continue;
         }
         for (other, held) in first() {
-            let (other, stays) = (&steps[other.step], held.end > held.start);
-            let is_shown = held.start < waiting.end && waiting.start < held.end;
+            let other = &steps[other.step];
+            let is_shown = held.start < end(waiting) && waiting.start < end(held);
             let is_apart = comes_after(steps, step, other) || comes_after(steps, other, step);
-            if held.set != waiting.set || !stays || is_shown || is_apart {
+            if held.set != waiting.set || end(held) == held.start || is_shown || is_apart {
                 continue;
             }
             if let Some(ruling) = refused(&[&held.damage]) {
@@ -45,6 +47,11 @@ pub(super) fn meetings(
         }
     }
     told
+}
+
+/// When it is over: what stays is not.
+fn end(planned: &Planned) -> Duration {
+    if planned.stays { Duration::MAX } else { planned.end }
 }
 
 /// Whether a step is the other one, or starts after it, however many there are between them.

@@ -88,6 +88,18 @@ fn a_step_that_waits_is_told_what_it_must_not_meet() {
 }
 
 #[test]
+fn a_step_that_waits_is_told_of_an_action_that_stays() {
+    let steps = r#"[
+        {"name":"less","at":"20s","action":{"scale":{"replicas":2}}},
+        {"name":"pause","when":{"pod":{"any":{},"is":"Terminating"}},"for":"1s",
+         "fault":{"processPause":{"members":{"ordinals":[0]}}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
+    assert_eq!(plan.refusals, [""; 0]);
+    let told = "step pause waits: should it come while less is in force, a guard refuses it: 3 voters";
+    assert!(plan.notes.iter().any(|note| note.starts_with(told)), "{:?}", plan.notes);
+}
+
+#[test]
 fn a_selector_that_matches_nobody_is_refused_with_its_reason() {
     let steps = r#"[{"name":"p","for":"1s","fault":{"processPause":{"members":{"ordinals":[9]}}}}]"#;
     let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
