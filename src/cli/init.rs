@@ -78,17 +78,11 @@ fn found(args: &Init) -> Result<Found, Exit> {
         spec::kind(document)
             .is_ok_and(|kind| kind.kind == "StatefulSet" && kind.api_version.starts_with("apps/"))
     };
-    let is_list =
-        |document: &spec::document::Document| spec::kind(document).is_ok_and(|kind| kind.kind == "List");
     let sets: Vec<&spec::document::Document> = documents.manifests.iter().filter(is_set).collect();
     if sets.is_empty() {
         let exit =
             console::error(format_args!("{} holds no StatefulSet", args.manifest.display()), Exit::Usage);
-        console::hint(if documents.manifests.iter().any(is_list) {
-            "a List is not taken apart: write its items as documents of their own, with --- between them"
-        } else {
-            "give its manifest, or its name with --on kubernetes"
-        });
+        console::hint("give its manifest, or its name with --on kubernetes");
         return Err(exit);
     }
     let mut found = Vec::new();

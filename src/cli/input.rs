@@ -8,7 +8,7 @@ use super::console;
 #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
 use super::exit::Exit;
 use crate::experiment::Experiment;
-use crate::spec::document::{self, Document};
+use crate::spec::document::{self, Document, list};
 use crate::spec::problem::Problem;
 use crate::spec::{self, Kind};
 
@@ -40,7 +40,16 @@ impl Documents {
         all
     }
 
+    /// What a List holds is taken for documents of their own.
     fn sort(&mut self, document: Document) {
+        match list::items(&document) {
+            Ok(Some(items)) => items.into_iter().for_each(|item| self.sort(item)),
+            Ok(None) => self.sort_one(document),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn sort_one(&mut self, document: Document) {
         match spec::kind(&document) {
             Ok(kind) if !kind.is_ours() => self.manifests.push(document),
             Ok(Kind { api_version, kind }) if api_version == spec::API_VERSION && kind == "Experiment" => {

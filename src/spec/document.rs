@@ -1,5 +1,7 @@
 //! Cuts files into YAML documents that still know where they stood.
 
+pub mod list;
+
 /// The largest file that is read. Real experiments and manifests have a few kilobytes.
 pub const LARGEST_FILE: usize = 1 << 20;
 

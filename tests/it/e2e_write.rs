@@ -127,11 +127,33 @@ fn what_is_named_is_taken_and_what_cannot_be_is_refused() {
     desk.write("none.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
     desk.run(&["init", "none.yaml"]).exits(2).says("none.yaml holds no StatefulSet");
     desk.write("list.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
-    desk.run(&["init", "list.yaml"]).exits(2).says("write its items as documents of their own");
+    desk.run(&["init", "list.yaml"]).exits(2).says("list.yaml holds no StatefulSet");
     let bare = manifest_of("experiments/etcd/leader-cut.yaml");
     let (bare, _) = bare.split_once("  volumeClaimTemplates:").expect("it has claims");
     desk.write("bare.yaml", bare);
     desk.run(&["init", "bare.yaml", "--fault", "diskStall"]).exits(2).says("StatefulSet etcd has none");
+}
+
+#[test]
+fn a_list_is_read_as_its_items_are() {
+    let desk = Desk::new();
+    let documents = manifest_of("experiments/etcd/leader-cut.yaml");
+    desk.write("set.yaml", &documents);
+    let drafted = desk.run(&["init", "set.yaml", "-o", "x.yaml"]).exits(0);
+    assert_eq!(drafted.out, "");
+    let item = |document: &str| format!("- {}\n", document.trim_end().replace('\n', "\n  "));
+    let items = documents.split("---\n").map(item).collect::<Vec<_>>().concat();
+    let list = format!("apiVersion: v1\nitems:\n{items}kind: List\nmetadata:\n  resourceVersion: \"\"\n");
+    desk.write("set.yaml", &list);
+    assert_eq!(desk.run(&["init", "set.yaml"]).exits(0).out, text_of(&desk.path("x.yaml")));
+    desk.run(&["validate", "x.yaml", "set.yaml"]).exits(0).says("is valid against StatefulSet etcd");
+    let broken = list.replace("replicas: 3", "replicas: three");
+    let line = 1 + broken.lines().position(|line| line == "    replicas: three").expect("it is there");
+    desk.write("set.yaml", broken);
+    desk.run(&["validate", "x.yaml", "set.yaml"])
+        .exits(20)
+        .says(&format!("set.yaml:{line}:15: spec.replicas: must be a whole number"))
+        .says(&format!("{line:>5} |     replicas: three\n"));
 }
 
 #[test]

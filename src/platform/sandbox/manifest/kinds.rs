@@ -43,7 +43,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("PersistentVolumeClaim", "is not made in the sandbox", "write a volumeClaimTemplate"),
     ("Pod", NOT_RUN, LEAVE_OUT),
     ("ReplicaSet", NOT_RUN, LEAVE_OUT),
-    ("List", "is not taken apart", "write its items as documents of their own, with --- between them"),
 ];
 
 const NOT_RUN: &str = "is not run in the sandbox, which runs StatefulSets";

@@ -1,0 +1,197 @@
+//! Takes a List apart, which is what `kubectl get … -o yaml` prints of several objects.
+//!
+//! Items keep their own text, so that lines, and columns where items have lines of their own, stay those of the file. An
+//! item of which the text alone would say something else, as one with an alias of another item, is told and not guessed.
+
+use super::Document;
+use crate::spec::problem::Problem;
+use crate::spec::tree_of;
+use crate::yaml::tree::Entry;
+use crate::yaml::{Node, Place, Value};
+
+/// The items of a List as documents of their own; nothing where the document is no List.
+///
+/// Somebody's own kind may end in `List`, too: of those, one is a List that has a list of items.
+pub fn items(document: &Document) -> Result<Option<Vec<Document>>, Problem> {
+    let tree = tree_of(document)?;
+    let kind = tree.get("kind").and_then(Node::text).unwrap_or_default();
+    let items = match tree.get("items").map(|items| (items.place, &items.value)) {
+        Some((_, Value::List(items))) if kind.ends_with("List") => items,
+        Some((_, Value::Null)) | None if kind == "List" => return Ok(Some(Vec::new())),
+        Some((place, _)) if kind == "List" => {
+            let message = "is not a list: begin each item with a dash".into();
+            return Err(Problem::new(document, place, "items".into(), message));
+        }
+        Some(_) | None => return Ok(None),
+    };
+    let text = document.text.as_str();
+    let mut cursor = Cursor { text, line: 0, offset: 0, place: Place::START };
+    let mut begins: Vec<Option<Begin>> = items.iter().map(|item| cursor.find(item.place)).collect();
+    // The last item ends where the next field of the List begins.
+    begins.push(match behind(&tree) {
+        Some(place) => cursor.find(place),
+        None => Some(Begin { line: text.len(), offset: text.len() }),
+    });
+    let mut found = Vec::new();
+    for (index, (item, begin)) in items.iter().zip(begins.windows(2)).enumerate() {
+        let own = if let [Some(begin), Some(next)] = begin { cut(text, begin, next) } else { None };
+        let Some(text) = own.filter(|own| Node::read(own).is_ok_and(|read| is_same(&read, item))) else {
+            let message =
+                "cannot be taken out of its List: write it as a document of its own, with --- above it";
+            return Err(Problem::new(document, item.place, format!("items[{index}]"), message.into()));
+        };
+        let first_line = document.first_line + item.place.line - 1;
+        found.push(Document { file: document.file.clone(), first_line, text });
+    }
+    Ok(Some(found))
+}
+
+/// The field that stands behind the items.
+fn behind(tree: &Node) -> Option<Place> {
+    let Value::Map(entries) = &tree.value else { return None };
+    let mut behind = entries.iter().skip_while(|entry| entry.key != "items").skip(1);
+    behind.next().map(|entry| entry.place)
+}
+
+/// Where something begins: it and its line, in bytes.
+struct Begin {
+    line: usize,
+    offset: usize,
+}
+
+/// Goes through a text once, from place to place.
+struct Cursor<'a> {
+    text: &'a str,
+    line: usize,
+    offset: usize,
+    place: Place,
+}
+
+impl Cursor<'_> {
+    /// What stands at a place that is not before the one that was found last.
+    fn find(&mut self, place: Place) -> Option<Begin> {
+        while self.place < place {
+            let character = self.text[self.offset..].chars().next()?;
+            self.offset += character.len_utf8();
+            if character == '\n' {
+                self.line = self.offset;
+                self.place = Place { line: self.place.line + 1, column: 1 };
+            } else {
+                self.place.column += 1;
+            }
+        }
+        (self.place == place).then_some(Begin { line: self.line, offset: self.offset })
+    }
+}
+
+/// The text of an item, with spaces in the place of what marks it as one.
+fn cut(text: &str, begin: &Begin, next: &Begin) -> Option<String> {
+    let before = &text[begin.line..begin.offset];
+    // Whoever stands on a line with others loses the columns: a whole List on one line would be copied for each of them.
+    let indent =
+        if before.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'-')) { before.len() } else { 0 };
+    let own = if text[begin.offset..].starts_with('{') {
+        let own = &text[begin.offset..next.offset];
+        &own[..end_of_braces(own)?]
+    } else {
+        text.get(begin.offset..next.line)?
+    };
+    Some(" ".repeat(indent) + own)
+}
+
+/// The byte behind the brace that closes the first one. Braces within single quotes are counted as well: what is cut
+/// wrongly for that reason does not read as the item.
+fn end_of_braces(text: &str) -> Option<usize> {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    for (offset, character) in text.char_indices() {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            '{' if !is_quoted => depth += 1,
+            '}' if !is_quoted => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(offset + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether two trees say the same, wherever it stands.
+fn is_same(one: &Node, other: &Node) -> bool {
+    match (&one.value, &other.value) {
+        (Value::List(ones), Value::List(others)) => {
+            ones.len() == others.len() && ones.iter().zip(others).all(|(one, other)| is_same(one, other))
+        }
+        (Value::Map(ones), Value::Map(others)) => {
+            let is_same_entry =
+                |(one, other): (&Entry, &Entry)| one.key == other.key && is_same(&one.value, &other.value);
+            ones.len() == others.len() && ones.iter().zip(others).all(is_same_entry)
+        }
+        (one, other) => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::document::split;
+
+    fn taken_apart(text: &str) -> Result<Option<Vec<Document>>, Problem> {
+        items(&split("f", text.as_bytes()).expect("it is YAML").swap_remove(0))
+    }
+
+    /// The line of each item and where its `kind` stands, by its own text.
+    fn places(text: &str) -> Vec<(usize, Place)> {
+        let items = taken_apart(text).expect("it can be taken apart").expect("it is a List");
+        let place = |item: &Document| {
+            let tree = Node::read(&item.text).expect("it is YAML");
+            tree.entry("kind").expect("it has a kind").place
+        };
+        items.iter().map(|item| (item.first_line, place(item))).collect()
+    }
+
+    #[test]
+    fn items_keep_their_lines_and_columns() {
+        let printed = "apiVersion: v1\nitems:\n- apiVersion: v1\n  data:\n    a: |\n      - kind: x\n  kind: ConfigMap\n\
+                       - apiVersion: apps/v1\n  kind: StatefulSet\nkind: List\nmetadata:\n  resourceVersion: \"\"\n";
+        assert_eq!(places(printed), [(3, Place { line: 5, column: 3 }), (8, Place { line: 2, column: 3 })]);
+        // The items are the last field, indented, one of them in braces.
+        let written = "kind: List\nitems:\n  # first\n  - kind: Service # a\n    apiVersion: v1\n\n  - {kind: Secret, a: \"}\\\"\"}\n";
+        assert_eq!(places(written), [(4, Place { line: 1, column: 5 }), (7, Place { line: 1, column: 6 })]);
+    }
+
+    #[test]
+    fn json_is_taken_apart_too() {
+        let printed = "{\n    \"items\": [\n        {\n            \"kind\": \"A\"\n        },\n        {\n            \
+                       \"kind\": \"B}\"\n        }\n    ],\n    \"kind\": \"List\"\n}\n";
+        assert_eq!(places(printed), [(3, Place { line: 2, column: 13 }), (6, Place { line: 2, column: 13 })]);
+        let compact = "{\"items\":[{\"kind\":\"A\"},{\"kind\":\"B\"}],\"kind\":\"List\"}";
+        assert_eq!(places(compact), [(1, Place { line: 1, column: 2 }), (1, Place { line: 1, column: 2 })]);
+    }
+
+    #[test]
+    fn only_what_has_items_is_a_list() {
+        let count = |text: &str| taken_apart(text).map(|items| items.as_ref().map(Vec::len));
+        assert_eq!(count("kind: List\n"), Ok(Some(0)));
+        assert_eq!(count("kind: StatefulSetList\nitems: [{kind: StatefulSet}]\n"), Ok(Some(1)));
+        assert_eq!(count("kind: AccessList\nspec: {}\n"), Ok(None));
+        assert_eq!(count("kind: Service\nitems: []\n"), Ok(None));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_out_is_told_with_its_place() {
+        let refused = |text: &str| taken_apart(text).expect_err("it cannot be taken apart").to_string();
+        let shared = refused("kind: List\nitems:\n- &a {kind: A}\n- *a\n");
+        assert!(
+            shared.starts_with("f:4:3: items[1]: cannot be taken out of its List: write it as"),
+            "{shared}"
+        );
+        let mapping = refused("kind: List\nitems: {a: 1}\n");
+        assert!(mapping.starts_with("f:2:8: items: is not a list: begin each item with a dash"), "{mapping}");
+    }
+}
