@@ -36,6 +36,9 @@ pub(super) fn init(args: &Init) -> Exit {
 }
 
 fn written(args: &Init) -> Result<Exit, Exit> {
+    if let Some(why) = args.name.as_deref().and_then(spec::not_a_name) {
+        return Err(console::error(why, Exit::Usage));
+    }
     let found = found(args)?;
     let (container, store) = members(args, &found)?;
     let fault = fault(args, &found, store.as_ref())?;

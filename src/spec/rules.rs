@@ -3,11 +3,11 @@
 
 mod contradictions;
 mod elsewhere;
+mod names;
 mod slis;
 mod works;
 
-use std::collections::BTreeSet;
-
+pub use self::names::not_a_name;
 use self::works::deeds;
 use super::TargetFacts;
 use crate::api::{DeniedResource, Ordinal};
@@ -39,7 +39,7 @@ pub(super) fn check(experiment: &Experiment) -> Vec<Broken> {
         return broken;
     }
     emptiness(experiment, &mut broken);
-    names(experiment, &mut broken);
+    names::check(experiment, &mut broken);
     references(experiment, &mut broken);
     store(experiment, &mut broken);
     elsewhere::roles(experiment, &mut broken);
@@ -261,46 +261,6 @@ fn emptiness(experiment: &Experiment, broken: &mut Vec<Broken>) {
             broken.push((at("hypothesis", index, &["sli"]), message));
         }
     }
-}
-
-fn names(experiment: &Experiment, broken: &mut Vec<Broken>) {
-    let steps = experiment.steps.iter().map(|step| step.name.as_str());
-    let claims = experiment.hypothesis.iter().map(|hypothesis| hypothesis.name.as_str());
-    for (list, index, name) in twice(steps)
-        .map(|(index, name)| ("steps", index, name))
-        .chain(twice(claims).map(|(index, name)| ("hypothesis", index, name)))
-    {
-        broken.push((
-            at(list, index, &["name"]),
-            format!("`{name}` is used twice: give each one a name of its own"),
-        ));
-    }
-    let written = "write lower-case letters, digits and hyphens, for example cut-leader";
-    // The run's folder and what it leaves on a node are named after it. One that is missing is told already.
-    if !is_label(&experiment.name) && !experiment.name.is_empty() {
-        broken.push((
-            ["metadata", "name"].map(|key| Segment::Key(key.into())).to_vec(),
-            format!("`{}` is not an experiment's name: {written}", experiment.name),
-        ));
-    }
-    for (index, step) in experiment.steps.iter().enumerate().filter(|(_, step)| !is_label(&step.name)) {
-        broken.push((
-            at("steps", index, &["name"]),
-            format!("`{}` is not a step's name: {written}", step.name),
-        ));
-    }
-}
-
-/// Whether this is a DNS label, as most names of Kubernetes are (RFC 1123).
-fn is_label(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&name.len()) && name.chars().all(fits) && !name.starts_with('-') && !name.ends_with('-')
-}
-
-/// Items that were there before, with their index.
-fn twice<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (usize, &'a str)> {
-    let mut seen = BTreeSet::new();
-    names.enumerate().filter(move |(_, name)| !seen.insert(*name))
 }
 
 fn references(experiment: &Experiment, broken: &mut Vec<Broken>) {

@@ -123,6 +123,11 @@ fn what_is_named_is_taken_and_what_cannot_be_is_refused() {
     assert_eq!(text_of(&desk.path("there.yaml")), "precious");
     desk.run(&["init", "set.yaml", "--container", "etce"]).exits(2).says("it has `etcd`");
     desk.run(&["init", "set.yaml", "--fault", "podKil"]).exits(2).says("'podKill'");
+    for name in ["Foo Bar", "x-", ""] {
+        let told = format!("`{name}` is not an experiment's name: write lower-case letters");
+        let done = desk.run(&["init", "set.yaml", "--name", name]).exits(2).says(&told);
+        assert!(!done.err.contains("hint:") && !done.err.contains("draft:"), "{}", done.err);
+    }
     desk.run(&["init", "nowhere.yaml"]).exits(20).says("nowhere.yaml: cannot be read");
     desk.write("none.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
     desk.run(&["init", "none.yaml"]).exits(2).says("none.yaml holds no StatefulSet");
