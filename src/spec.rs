@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use self::document::Document;
 pub use self::lints::{ACCEPT_ANNOTATION, Warning, lint};
@@ -110,6 +111,14 @@ struct Envelope {
     metadata: Metadata,
     /// What is broken, when, for how long, and what must hold.
     spec: Experiment,
+}
+
+/// Reads what Kubernetes has a type for, or says everything that is wrong with it.
+pub fn object<T: DeserializeOwned>(document: &Document) -> Result<T, Vec<Problem>> {
+    let tree = tree_of(document).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    let object = read::section(document, &tree, &[], &mut problems);
+    object.ok_or(problems)
 }
 
 /// Reads an Experiment, or says everything that is wrong with it.

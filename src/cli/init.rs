@@ -20,7 +20,6 @@ use super::input::{Documents, refuse};
 use crate::draft::{self, Choice, Container, Found, Guess};
 use crate::fault::{CATALOGUE, Listed};
 use crate::spec;
-use crate::spec::problem::Problem;
 
 /// `seatrial init MANIFEST`
 pub(super) fn init(args: &Init) -> Exit {
@@ -88,12 +87,15 @@ fn found(args: &Init) -> Result<Found, Exit> {
         console::hint("give its manifest, or its name with --on kubernetes");
         return Err(exit);
     }
-    let mut found = Vec::new();
-    for set in &sets {
-        found.push(Found::read(&set.text).map_err(|why| {
-            let told = format!("its StatefulSet, from line {}, cannot be read: {why}", set.first_line);
-            refuse(files, vec![Problem::of_file(&set.file, told)])
-        })?);
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for set in sets {
+        match Found::read(set) {
+            Ok(set) => found.push(set),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(refuse(files, problems));
     }
     let names: Vec<&str> = found.iter().map(|set| set.name.as_str()).collect();
     let meant = match &args.set {

@@ -2,9 +2,11 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Container as Written;
-use serde_json::Value;
 
 use crate::api::Ordinal;
+use crate::spec;
+use crate::spec::document::Document;
+use crate::spec::problem::Problem;
 
 /// A StatefulSet, as far as an experiment has to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,17 +39,13 @@ pub struct Container {
 }
 
 impl Found {
-    /// Reads the text of a manifest. Says what is missing.
-    pub fn read(text: &str) -> Result<Self, String> {
-        // Kubernetes reads YAML 1.1, in which permissions are written as 0755.
-        let options = serde_saphyr::options! { legacy_octal_numbers: true };
-        let value: Value =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-        let set: StatefulSet = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        Self::of(&set)
+    /// Reads a manifest, or says everything that is wrong with it as far as an experiment has to know it.
+    pub fn read(document: &Document) -> Result<Self, Vec<Problem>> {
+        let set: StatefulSet = spec::object(document)?;
+        Self::of(&set).map_err(|why| vec![Problem::of_document(document, format!("this StatefulSet {why}"))])
     }
 
-    /// Reads an object.
+    /// Reads an object. Says what is missing.
     pub fn of(set: &StatefulSet) -> Result<Self, String> {
         let name = set.metadata.name.clone().ok_or("has no metadata.name")?;
         let spec = set.spec.as_ref().ok_or("has no spec")?;

@@ -14,7 +14,7 @@ fn set_of(text: &str) -> Found {
     let documents = document::split("f", text.as_bytes()).expect("it has documents");
     let set =
         documents.iter().find(|document| document.text.contains("kind: StatefulSet")).expect("one of them");
-    Found::read(&set.text).expect("it can be read")
+    Found::read(set).expect("it can be read")
 }
 
 fn found_in(name: &str, text: &str, replicas: u32) -> (String, Found) {
@@ -128,16 +128,48 @@ fn a_sidecar_is_not_taken_for_the_store() {
     assert_eq!((container.name.as_str(), guess.because.as_str()), ("db", "its image is postgres:17"));
 }
 
+/// A document of its own.
+fn document_of(text: &str) -> Document {
+    document::split("f", text.as_bytes()).expect("it has a document").swap_remove(0)
+}
+
 #[test]
 fn permissions_are_read_as_kubernetes_reads_them() {
     let set = "kind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 3, serviceName: a, selector: {}, template: {spec: {containers: [{name: a}], volumes: [{name: s, configMap: {name: s, defaultMode: 0755}}]}}}\n";
-    assert_eq!(Found::read(set).map(|found| found.replicas), Ok(3));
+    assert_eq!(Found::read(&document_of(set)).map(|found| found.replicas), Ok(3));
+}
+
+/// Everything that is said of what cannot be read.
+fn refused(text: &str) -> Vec<String> {
+    let problems = Found::read(&document_of(text)).expect_err(text);
+    problems.iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn what_is_no_stateful_set_says_why() {
-    let why = |text: &str| Found::read(text).expect_err(text);
-    assert!(why("kind: StatefulSet\napiVersion: apps/v1\nmetadata: {}\n").contains("has no metadata.name"));
-    let nobody = "kind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 0, serviceName: a, selector: {}, template: {spec: {containers: [{name: a}]}}}\n";
-    assert!(why(nobody).contains("has no replicas"));
+    let nameless = refused("kind: StatefulSet\napiVersion: apps/v1\nmetadata: {}\n");
+    assert!(nameless[0].starts_with("f:1:1: this StatefulSet has no metadata.name"), "{nameless:?}");
+    let nobody = refused(
+        "kind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 0, serviceName: a, selector: {}, template: {spec: {containers: [{name: a}]}}}\n",
+    );
+    assert!(nobody[0].contains("has no replicas"), "{nobody:?}");
+}
+
+#[test]
+fn every_value_of_a_wrong_type_is_told_with_its_field() {
+    let told = refused(
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: a, creationTimestamp: null}\nspec:\n  replicas: three\n  \
+         template:\n    spec:\n      containers:\n        - name: a\n          resources: {limits: {cpu: 1}}\n          env:\n            \
+         - {name: A, value: true}\n          ports: [{containerPort: \"80\"}]\n",
+    );
+    let starts = [
+        "f:5:13: spec.replicas: the text `three` is not a whole number up to 2147483647\n",
+        "f:12:32: spec.template.spec.containers[0].env[0].value: `true` is not a text: put it in quotes\n",
+        "f:13:35: spec.template.spec.containers[0].ports[0].containerPort: the text `80` is not a whole number up to 2147483647: \
+         leave the quotes out\n",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told}");
+    }
 }

@@ -128,6 +128,11 @@ fn wanted(expected: &dyn de::Expected) -> String {
         "u16" => format!("{NUMBER} from 0 to {}", u16::MAX),
         "u32" => format!("{NUMBER} from 0 to {}", u32::MAX),
         "u64" => format!("{NUMBER} from 0 on"),
+        // Types of Kubernetes.
+        "i32" => format!("{NUMBER} up to {}", i32::MAX),
+        "i64" => NUMBER.into(),
+        "IntOrString" => "a number or a name".into(),
+        "Quantity" => "a quantity, for example 1Gi, 100M or 500m".into(),
         "a string" => TEXT.into(),
         "a boolean" => "true or false".into(),
         "a sequence" => LIST.into(),

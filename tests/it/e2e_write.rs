@@ -133,6 +133,11 @@ fn what_is_named_is_taken_and_what_cannot_be_is_refused() {
     desk.run(&["init", "none.yaml"]).exits(2).says("none.yaml holds no StatefulSet");
     desk.write("list.yaml", "apiVersion: v1\nkind: List\nitems: []\n");
     desk.run(&["init", "list.yaml"]).exits(2).says("list.yaml holds no StatefulSet");
+    let wrong = manifest_of("experiments/etcd/leader-cut.yaml").replace("replicas: 3", "replicas: three");
+    desk.write("wrong.yaml", wrong);
+    desk.run(&["init", "wrong.yaml"])
+        .exits(20)
+        .says("wrong.yaml:19:13: spec.replicas: the text `three` is not a whole number");
     let bare = manifest_of("experiments/etcd/leader-cut.yaml");
     let (bare, _) = bare.split_once("  volumeClaimTemplates:").expect("it has claims");
     desk.write("bare.yaml", bare);

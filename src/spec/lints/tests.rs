@@ -343,7 +343,7 @@ fn shipped_experiments_have_no_warnings() {
         let bytes = std::fs::read(&file).expect("it can be read");
         let documents = document::split(&file.display().to_string(), &bytes).expect("it has documents");
         let set = documents.iter().find(|document| document.text.contains("kind: StatefulSet"));
-        let target = Found::read(&set.expect("it has one").text).expect("it can be read").facts();
+        let target = Found::read(set.expect("it has one")).expect("it can be read").facts();
         let experiment = experiment(&documents[0]).expect("it is valid");
         told.extend(lint(&documents[0], &experiment, Some(&target)).iter().map(ToString::to_string));
     }
