@@ -5,6 +5,7 @@
 
 mod decode;
 pub mod document;
+mod forms;
 mod lints;
 pub mod problem;
 mod read;

@@ -22,11 +22,13 @@ pub struct DecodeError {
     pub(super) message: String,
     /// The field that is missing, where that is what is wrong.
     pub(super) missing: Option<&'static str>,
+    /// The names of which one is asked for, where that is what is wrong.
+    pub(super) forms: &'static [&'static str],
 }
 
 impl DecodeError {
     fn new(message: String) -> Self {
-        Self { path: Vec::new(), at_key: false, message, missing: None }
+        Self { path: Vec::new(), at_key: false, message, missing: None, forms: &[] }
     }
 
     fn within(mut self, segment: Segment) -> Self {
@@ -61,7 +63,8 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("`{variant}` is not known here{}", instead(variant, expected)))
+        let message = format!("`{variant}` is not known here{}", instead(variant, expected));
+        Self { forms: expected, ..Self::new(message) }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -240,7 +243,8 @@ impl<'de> Deserializer<'de> for &'de Node {
             | Value::Float(_)
             | Value::List(_)
             | Value::Map(_) => {
-                Err(DecodeError::new(format!("needs a name here: write one of {}", listed(variants))))
+                let message = format!("needs a name here: write one of {}", listed(variants));
+                Err(DecodeError { forms: variants, ..DecodeError::new(message) })
             }
         }
     }

@@ -6,6 +6,7 @@
 use serde::de::DeserializeOwned;
 
 use super::document::Document;
+use super::forms;
 use super::problem::{Place, Problem};
 use crate::yaml::tree::{Entry, Node, Segment, Value, display};
 
@@ -40,7 +41,8 @@ pub(super) fn section<T: DeserializeOwned>(
         if !follows {
             let place = place_of(&tree, &error.path, error.at_key);
             let path: Vec<Segment> = base.iter().chain(&original(&error.path, &pruned)).cloned().collect();
-            problems.push(Problem::new(document, place, display(&path), error.message));
+            let message = forms::instead::<T>(&tree, &error).unwrap_or_else(|| error.message.clone());
+            problems.push(Problem::new(document, place, display(&path), message));
         }
         if error.path.is_empty() || problems.len() >= MOST_PROBLEMS {
             return None;

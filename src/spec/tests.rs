@@ -7,6 +7,7 @@ mod against_target;
 mod conditions;
 mod elsewhere;
 mod faults;
+mod instead;
 
 const GOOD: &str = "\
 apiVersion: seatrial.dev/v1alpha1
