@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorDriver, LatencyDriver};
-use crate::experiment::duration;
+use crate::experiment::{Bytes, duration, quantity};
 
 /// What a system call does to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -206,7 +206,11 @@ pub enum Fill {
     /// So much of a hundred is taken.
     Percent(u8),
     /// So many bytes are left.
-    Free(u64),
+    Free(
+        #[serde(deserialize_with = "quantity::read_bytes")]
+        #[schemars(with = "Bytes")]
+        u64,
+    ),
     /// So many of a hundred inodes are taken: files and folders that there can be.
     InodesPercent(u8),
     /// So many inodes are left.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer};
+
 /// A number of bytes, written as a quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
@@ -28,6 +30,11 @@ impl fmt::Display for Bytes {
             None => write!(f, "{}", self.0),
         }
     }
+}
+
+/// Reads a number of bytes as [`Bytes`] are written, for `#[serde(deserialize_with)]` of what is kept as a number.
+pub fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Bytes::deserialize(deserializer).map(|bytes| bytes.0)
 }
 
 /// Why a text is no number of bytes.

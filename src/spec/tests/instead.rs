@@ -1,6 +1,7 @@
 //! What is offered in the place of what was written.
 
 use super::refused;
+use crate::api::Fill;
 
 #[test]
 fn offers_the_forms_that_a_value_without_one_may_have_been_meant_in() {
@@ -24,4 +25,18 @@ fn offers_the_forms_that_a_value_without_one_may_have_been_meant_in() {
         "diskFill: {members: {role: leader}, to: 95}",
         "write {percent: 95}, {free: 95}, {inodesPercent: 95} or {freeInodes: 95}; known are",
     );
+    fault("diskFill: {members: {role: leader}, to: 10Mi}", "here: write {free: 10Mi}; known are `percent`, ");
+    fault(
+        "diskFill: {members: {role: leader}, to: {free: 10MiB}}",
+        "diskFill.to.free: `10MiB` is no quantity: write a number of bytes such as 1Mi or 500k",
+    );
+}
+
+#[test]
+fn bytes_that_are_left_are_read_as_all_bytes_are_and_kept_as_a_number() {
+    for (written, bytes) in [(r#""10Mi""#, 10 << 20), (r#""1k""#, 1000), ("10485760", 10 << 20)] {
+        let read: Fill = serde_json::from_str(&format!(r#"{{"free":{written}}}"#)).unwrap();
+        assert_eq!(read, Fill::Free(bytes), "{written}");
+        assert_eq!(serde_json::to_string(&read).unwrap(), format!(r#"{{"free":{bytes}}}"#));
+    }
 }
