@@ -73,9 +73,8 @@ pub(super) fn against_target(
     if let Some(container) =
         experiment.target.container.as_ref().filter(|name| !target.containers.contains(name))
     {
-        let known = target.containers.join("`, `");
-        broken
-            .push((spec("container"), format!("`{name}` has no container `{container}`: it has `{known}`")));
+        let known = listed(&target.containers);
+        broken.push((spec("container"), format!("`{name}` has no container `{container}`: it has {known}")));
     }
     elsewhere::against_target(experiment, target, others, &mut broken);
     for deed in deeds(experiment) {
@@ -92,8 +91,8 @@ pub(super) fn against_target(
             Work::Action(_) => &[],
         };
         for claim in claims.iter().filter(|claim| !target.claims.contains(claim)) {
-            let known = target.claims.join("`, `");
-            let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
+            let known = listed(&target.claims);
+            let message = format!("`{name}` has no claim template `{claim}`: it has {known}");
             broken.push((deed.at(&[]), message));
         }
         if target.claims.is_empty()
@@ -106,8 +105,8 @@ pub(super) fn against_target(
             && let Some(container) =
                 change.container().filter(|name| !target.containers.iter().any(|known| known == name))
         {
-            let known = target.containers.join("`, `");
-            let message = format!("`{name}` has no container `{container}`: it has `{known}`");
+            let known = listed(&target.containers);
+            let message = format!("`{name}` has no container `{container}`: it has {known}");
             broken.push((deed.at(&[change.name(), "container"]), message));
         }
         let fewest = work.fewest_members();
@@ -219,6 +218,11 @@ fn needs_claims(work: &Work) -> Option<&'static str> {
         Work::Action(Change::TakeSnapshot { .. }) => Some("take a snapshot of"),
         Work::Fault(_) | Work::Action(_) => None,
     }
+}
+
+/// What there is, where what was asked for is not.
+pub(super) fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { format!("`{}`", names.join("`, `")) }
 }
 
 /// `LIST[INDEX].FIELD…` under `spec`.

@@ -1,7 +1,7 @@
 //! Steps that act on a further StatefulSet: what has to be there, and what nobody can tell of its members.
 
 use super::works::deeds;
-use super::{Broken, at};
+use super::{Broken, at, listed};
 use crate::experiment::{Change, Condition, Experiment, Start, Step, When, Work};
 use crate::spec::TargetFacts;
 use crate::yaml::nearest;
@@ -36,8 +36,8 @@ pub(super) fn against_target(
         if let (Some(container), Some(facts)) = (named, facts_of(experiment, step, target, others))
             && !facts.containers.contains(container)
         {
-            let (set, known) = (&facts.name, facts.containers.join("`, `"));
-            let message = format!("`{set}` has no container `{container}`: it has `{known}`");
+            let (set, known) = (&facts.name, listed(&facts.containers));
+            let message = format!("`{set}` has no container `{container}`: it has {known}");
             broken.push((at("steps", index, &["target", "container"]), message));
         }
     }

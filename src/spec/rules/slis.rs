@@ -1,6 +1,6 @@
 //! What is measured, wherever an experiment says so, and what has to be there for it.
 
-use super::{Broken, at, within};
+use super::{Broken, at, listed, within};
 use crate::experiment::{Condition, Experiment, Sli, Start, When};
 use crate::spec::TargetFacts;
 use crate::yaml::tree::Segment;
@@ -67,8 +67,8 @@ pub(super) fn against_target(experiment: &Experiment, target: &TargetFacts, brok
     for (place, sli) in all(experiment) {
         let (Sli::DiskUsage { claims } | Sli::VolumeIops { claims }) = sli else { continue };
         for claim in claims.iter().filter(|claim| !target.claims.contains(claim)) {
-            let (name, known) = (&target.name, target.claims.join("`, `"));
-            let message = format!("`{name}` has no claim template `{claim}`: it has `{known}`");
+            let (name, known) = (&target.name, listed(&target.claims));
+            let message = format!("`{name}` has no claim template `{claim}`: it has {known}");
             broken.push((place.clone(), message));
         }
     }

@@ -47,6 +47,21 @@ fn refuses_to_measure_volumes_that_there_are_none_of() {
 }
 
 #[test]
+fn says_that_there_are_no_claim_templates_at_all() {
+    let text = GOOD.replace(
+        "{networkPartition: {isolate: {role: leader}}}",
+        "{diskFill: {members: {role: leader}, claims: [data], to: {percent: 95}}}",
+    );
+    let text = text.replace("sli: {quorum: {}}", "sli: {diskUsage: {claims: [data]}}");
+    let parsed = document(&text.replace("during: {step: cut, longestOutage: 5s}", "always: {max: 90%}"));
+    let bare = TargetFacts { claims: Vec::new(), ..facts() };
+    let found = against_target(&parsed, &experiment(&parsed).unwrap(), &bare, None).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    let told = "`etcd` has no claim template `data`: it has none\n";
+    assert!(found.len() == 2 && found.iter().all(|text| text.contains(told)), "{found:#?}");
+}
+
+#[test]
 fn refuses_snapshots_of_nothing_and_restores_of_what_was_not_taken() {
     let steps = |action: &str| {
         GOOD.replace(
