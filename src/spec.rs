@@ -7,6 +7,7 @@ mod decode;
 pub mod document;
 mod forms;
 mod lints;
+mod missing;
 pub mod problem;
 mod read;
 pub mod resource;

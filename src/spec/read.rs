@@ -6,8 +6,8 @@
 use serde::de::DeserializeOwned;
 
 use super::document::Document;
-use super::forms;
 use super::problem::{Place, Problem};
+use super::{forms, missing};
 use crate::yaml::tree::{Entry, Node, Segment, Value, display};
 
 /// More problems than this are not listed: the file is something else altogether.
@@ -41,7 +41,11 @@ pub(super) fn section<T: DeserializeOwned>(
         if !follows {
             let place = place_of(&tree, &error.path, error.at_key);
             let path: Vec<Segment> = base.iter().chain(&original(&error.path, &pruned)).cloned().collect();
-            let message = forms::instead::<T>(&tree, &error).unwrap_or_else(|| error.message.clone());
+            let example = error.missing.and_then(|field| missing::example(&path, field));
+            let message = match example {
+                Some(example) => format!("{}: write for example {example}", error.message),
+                None => forms::instead::<T>(&tree, &error).unwrap_or_else(|| error.message.clone()),
+            };
             problems.push(Problem::new(document, place, display(&path), message));
         }
         if error.path.is_empty() || problems.len() >= MOST_PROBLEMS {

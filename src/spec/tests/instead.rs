@@ -1,6 +1,6 @@
 //! What is offered in the place of what was written.
 
-use super::refused;
+use super::{GOOD, problems, refused};
 use crate::api::Fill;
 
 #[test]
@@ -30,6 +30,31 @@ fn offers_the_forms_that_a_value_without_one_may_have_been_meant_in() {
         "diskFill: {members: {role: leader}, to: {free: 10MiB}}",
         "diskFill.to.free: `10MiB` is no quantity: write a number of bytes such as 1Mi or 500k",
     );
+}
+
+#[test]
+fn shows_what_to_write_for_what_is_missing() {
+    for (from, to, words) in [
+        ("{name: good}", "{}", "metadata: `name` is missing: write for example name: leader-cut\n"),
+        (
+            "- name: cut\n      at",
+            "- at",
+            "spec.steps[0]: `name` is missing: write for example name: cut-leader\n",
+        ),
+        (
+            "      sli: {quorum: {}}\n",
+            "",
+            "spec.hypothesis[0]: `sli` is missing: write for example sli: {quorum: {}}\n",
+        ),
+        (
+            "{networkPartition: {isolate: {role: leader}}}",
+            "{networkDelay: {delay: 50ms}}",
+            ".networkDelay: `members` is missing: write for example members: {role: leader}\n",
+        ),
+    ] {
+        let found = problems(&GOOD.replacen(from, to, 1));
+        assert!(found[0].contains(words), "{found:#?}");
+    }
 }
 
 #[test]
