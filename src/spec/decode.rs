@@ -24,11 +24,13 @@ pub struct DecodeError {
     pub(super) missing: Option<&'static str>,
     /// The names of which one is asked for, where that is what is wrong.
     pub(super) forms: &'static [&'static str],
+    /// The fields that there are, where the one that is written is none of them.
+    pub(super) known: Option<&'static [&'static str]>,
 }
 
 impl DecodeError {
     fn new(message: String) -> Self {
-        Self { path: Vec::new(), at_key: false, message, missing: None, forms: &[] }
+        Self { path: Vec::new(), at_key: false, message, missing: None, forms: &[], known: None }
     }
 
     fn within(mut self, segment: Segment) -> Self {
@@ -59,7 +61,7 @@ impl de::Error for DecodeError {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown field `{field}`{}", instead(field, expected)))
+        Self { known: Some(expected), ..Self::new(unknown_field(field, expected)) }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -70,6 +72,11 @@ impl de::Error for DecodeError {
     fn missing_field(field: &'static str) -> Self {
         Self { missing: Some(field), ..Self::new(format!("`{field}` is missing")) }
     }
+}
+
+/// What is said of a field that is none of those that there are.
+pub(super) fn unknown_field(field: &str, known: &[&str]) -> String {
+    format!("unknown field `{field}`{}", instead(field, known))
 }
 
 fn mismatch(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> String {

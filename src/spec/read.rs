@@ -5,6 +5,7 @@
 
 use serde::de::DeserializeOwned;
 
+use super::decode::{DecodeError, unknown_field};
 use super::document::Document;
 use super::problem::{Place, Problem};
 use super::{forms, missing};
@@ -41,11 +42,8 @@ pub(super) fn section<T: DeserializeOwned>(
         if !follows {
             let place = place_of(&tree, &error.path, error.at_key);
             let path: Vec<Segment> = base.iter().chain(&original(&error.path, &pruned)).cloned().collect();
-            let example = error.missing.and_then(|field| missing::example(&path, field));
-            let message = match example {
-                Some(example) => format!("{}: write for example {example}", error.message),
-                None => forms::instead::<T>(&tree, &error).unwrap_or_else(|| error.message.clone()),
-            };
+            let message = told(&path, &error).or_else(|| forms::instead::<T>(&tree, &error));
+            let message = message.unwrap_or_else(|| error.message.clone());
             problems.push(Problem::new(document, place, display(&path), message));
         }
         if error.path.is_empty() || problems.len() >= MOST_PROBLEMS {
@@ -55,6 +53,22 @@ pub(super) fn section<T: DeserializeOwned>(
         close_up(&mut gone, &error.path);
         gone.push(error.path.clone());
         prune(&mut tree, &error.path);
+    }
+}
+
+/// More than a type can say, which does not know where in the document it stands.
+fn told(path: &[Segment], error: &DecodeError) -> Option<String> {
+    if let Some(field) = error.missing {
+        let example = missing::example(path, field)?;
+        return Some(format!("{}: write for example {example}", error.message));
+    }
+    match path {
+        [Segment::Key(spec), Segment::Key(field)] if spec == "spec" => {
+            // An Experiment's name is that of its metadata.
+            let known: Vec<&str> = error.known?.iter().copied().filter(|known| *known != "name").collect();
+            Some(unknown_field(field, &known))
+        }
+        _ => None,
     }
 }
 

@@ -58,6 +58,15 @@ fn shows_what_to_write_for_what_is_missing() {
 }
 
 #[test]
+fn no_name_is_offered_where_it_is_refused() {
+    for field in ["nam", "stepz"] {
+        let found = problems(&GOOD.replacen("spec:\n", &format!("spec:\n  {field}: x\n"), 1));
+        assert!(found[0].contains(&format!("spec.{field}: unknown field `{field}`")), "{found:#?}");
+        assert!(found.len() == 1 && !found[0].contains("`name`"), "{found:#?}");
+    }
+}
+
+#[test]
 fn bytes_that_are_left_are_read_as_all_bytes_are_and_kept_as_a_number() {
     for (written, bytes) in [(r#""10Mi""#, 10 << 20), (r#""1k""#, 1000), ("10485760", 10 << 20)] {
         let read: Fill = serde_json::from_str(&format!(r#"{{"free":{written}}}"#)).unwrap();
