@@ -8,7 +8,7 @@ use crate::report;
 
 /// `seatrial compare RUN OTHER`
 pub(super) fn compare(args: &args::Compare) -> Exit {
-    let (first, second) = match (recorded::read(&args.first), recorded::read(&args.second)) {
+    let (first, second) = match (recorded::named(&args.first), recorded::named(&args.second)) {
         (Ok((_, first)), Ok((_, second))) => (first, second),
         (Err(exit), _) | (_, Err(exit)) => return exit,
     };

@@ -19,9 +19,12 @@ const JUNIT: &str = "junit.xml";
 const HTML: &str = "report.html";
 const MARKDOWN: &str = "summary.md";
 
+/// What to name.
+const HINT: &str = "give a run's folder, for example runs/quickstart-20260102-030405, or its journal";
+
 /// `seatrial judge RUN`
 pub(super) fn judge(args: &Recorded) -> Exit {
-    match read(&args.run) {
+    match named(&args.run) {
         Ok((_, judgement)) => {
             tell(&judgement, args.quiet);
             exit_of(&judgement)
@@ -32,7 +35,7 @@ pub(super) fn judge(args: &Recorded) -> Exit {
 
 /// `seatrial report RUN`
 pub(super) fn report(args: &Recorded) -> Exit {
-    let (journal, judgement) = match read(&args.run) {
+    let (journal, judgement) = match named(&args.run) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
@@ -49,6 +52,20 @@ pub(super) fn report(args: &Recorded) -> Exit {
     exit_of(&judgement)
 }
 
+/// The journal, judged, of a run that somebody names. That there is none is a mistake in the command.
+pub(super) fn named(run: &Path) -> Result<(Journal, Judgement), Exit> {
+    let path = journal_of(run);
+    if matches!(path.try_exists(), Ok(false)) {
+        let exit = console::error(
+            format_args!("cannot read the journal {}: it is not there", path.display()),
+            Exit::Usage,
+        );
+        console::hint(HINT);
+        return Err(exit);
+    }
+    read(run)
+}
+
 /// A run's journal, judged.
 pub(super) fn read(run: &Path) -> Result<(Journal, Judgement), Exit> {
     let path = journal_of(run);
@@ -59,7 +76,7 @@ pub(super) fn read(run: &Path) -> Result<(Journal, Judgement), Exit> {
         }
         Err(error) => {
             let exit = console::failure(&error, Exit::Unexpected);
-            console::hint("give a run's folder, for example runs/quickstart-20260102-030405, or its journal");
+            console::hint(HINT);
             Err(exit)
         }
     }

@@ -263,7 +263,18 @@ fn what_does_not_fit_together_is_a_mistake_of_the_command_line() {
     }
     desk.run(&["run", "experiment.yaml", "--sandbox", "none"]).exits(22).says("none");
     desk.run(&["run", "experiment.yaml", "--sead", "7"]).exits(2);
-    desk.run(&["judge", "nowhere"]).exits(1).says("cannot read the journal nowhere");
+    std::fs::create_dir(desk.path("empty")).expect("a folder can be made");
+    for command in ["judge", "report"] {
+        for (run, journal) in [("nowhere", "nowhere"), ("empty", "empty/journal.jsonl")] {
+            desk.run(&[command, run])
+                .exits(2)
+                .says(&format!("cannot read the journal {journal}: it is not there"))
+                .says("hint: give a run's folder, for example runs/");
+        }
+    }
+    assert!(!desk.path("nowhere").exists(), "nothing is made where nothing is told");
+    desk.write("torn.jsonl", "");
+    desk.run(&["judge", "torn.jsonl"]).exits(1).says("this is no journal");
 }
 
 #[test]
