@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use self::document::Document;
 pub use self::lints::{ACCEPT_ANNOTATION, Warning, lint};
 use self::problem::{Place, Problem};
-pub use self::rules::not_a_name;
+pub use self::rules::{is_set_name, not_a_name};
 use crate::api::Ordinal;
 use crate::experiment::Experiment;
 use crate::yaml::Unreadable;

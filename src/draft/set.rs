@@ -48,6 +48,9 @@ impl Found {
     /// Reads an object. Says what is missing.
     pub fn of(set: &StatefulSet) -> Result<Self, String> {
         let name = set.metadata.name.clone().ok_or("has no metadata.name")?;
+        if !spec::is_set_name(&name) {
+            return Err(format!("has the metadata.name `{name}`, which Kubernetes does not take"));
+        }
         let spec = set.spec.as_ref().ok_or("has no spec")?;
         let claims: Vec<String> = spec
             .volume_claim_templates

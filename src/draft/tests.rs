@@ -149,6 +149,8 @@ fn refused(text: &str) -> Vec<String> {
 fn what_is_no_stateful_set_says_why() {
     let nameless = refused("kind: StatefulSet\napiVersion: apps/v1\nmetadata: {}\n");
     assert!(nameless[0].starts_with("f:1:1: this StatefulSet has no metadata.name"), "{nameless:?}");
+    let misnamed = refused("kind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: Zoo Keeper}\n");
+    assert!(misnamed[0].contains("has the metadata.name `Zoo Keeper`"), "{misnamed:?}");
     let nobody = refused(
         "kind: StatefulSet\napiVersion: apps/v1\nmetadata: {name: a}\nspec: {replicas: 0, serviceName: a, selector: {}, template: {spec: {containers: [{name: a}]}}}\n",
     );

@@ -7,7 +7,7 @@ mod names;
 mod slis;
 mod works;
 
-pub use self::names::not_a_name;
+pub use self::names::{is_set_name, not_a_name};
 use self::works::deeds;
 use super::TargetFacts;
 use crate::api::{DeniedResource, Ordinal};

@@ -30,6 +30,27 @@ pub(super) fn check(experiment: &Experiment, broken: &mut Vec<Broken>) {
         let message = format!("`{}` is not a step's name: {WRITTEN}", step.name);
         broken.push((at("steps", index, &["name"]), message));
     }
+    sets(experiment, broken);
+}
+
+/// StatefulSets that there cannot be.
+fn sets(experiment: &Experiment, broken: &mut Vec<Broken>) {
+    let own = experiment
+        .target
+        .stateful_set()
+        .map(|name| (["spec", "target", "statefulSet"].map(|key| Segment::Key(key.into())).to_vec(), name));
+    let others = experiment.steps.iter().enumerate().filter_map(|(index, step)| {
+        let name = step.target.as_ref()?.stateful_set.as_deref()?;
+        Some((at("steps", index, &["target", "statefulSet"]), name))
+    });
+    let unnamed = own.into_iter().chain(others).filter(|(_, name)| !is_set_name(name));
+    broken.extend(unnamed.map(|(place, name)| {
+        let message = format!(
+            "`{name}` cannot be the name of a StatefulSet: write lower-case letters, digits, hyphens and dots, for example \
+             statefulSet: etcd"
+        );
+        (place, message)
+    }));
 }
 
 /// Why an experiment cannot have this name, if so: its run's folder and what it leaves on a node are named after it.
@@ -37,10 +58,20 @@ pub fn not_a_name(name: &str) -> Option<String> {
     (!is_label(name)).then(|| format!("`{name}` is not an experiment's name: {WRITTEN}"))
 }
 
+/// Whether Kubernetes takes this for the name of a StatefulSet: a DNS subdomain (RFC 1123), whose parts it does not measure.
+pub fn is_set_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_word)
+}
+
 /// Whether this is a DNS label, as most names of Kubernetes are (RFC 1123).
 fn is_label(name: &str) -> bool {
+    name.len() <= 63 && is_word(name)
+}
+
+/// Whether this is made as a DNS label is, however long it is.
+fn is_word(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&name.len()) && name.chars().all(fits) && !name.starts_with('-') && !name.ends_with('-')
+    !name.is_empty() && name.chars().all(fits) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// Items that were there before, with their index.

@@ -39,6 +39,23 @@ fn one(found: &[String], place: &str, words: &str) {
 }
 
 #[test]
+fn refuses_names_that_no_set_can_have() {
+    let words =
+        |name: &str| format!("`{name}` cannot be the name of a StatefulSet: write lower-case letters");
+    for name in ["Zoo Keeper/../x", "etcd_0", "-etcd", "etcd-", "a..b", "", &"a".repeat(254)] {
+        let own = GOOD.replace("statefulSet: etcd\n", &format!("statefulSet: \"{name}\"\n"));
+        one(&problems(&own), "x.yaml:6:18: spec.target.statefulSet: ", &words(name));
+    }
+    let found = problems(&losing("{statefulSet: Zookeeper}"));
+    one(&found, "spec.steps[1].target.statefulSet: ", &words("Zookeeper"));
+    assert!(found[0].contains("for example statefulSet: etcd"), "{}", found[0]);
+    for name in ["a", "0", "my.etcd-2", &"a".repeat(253)] {
+        let own = GOOD.replace("statefulSet: etcd\n", &format!("statefulSet: \"{name}\"\n"));
+        assert_eq!(problems(&own), [""; 0], "{name}");
+    }
+}
+
+#[test]
 fn a_step_may_name_a_set_a_container_or_both() {
     for target in [
         "{statefulSet: zookeeper}",
