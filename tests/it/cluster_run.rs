@@ -60,6 +60,11 @@ fn init_writes_what_fits(scene: &Scene<'_>) {
     scene.desk.write("first.yaml", written);
     scene.desk.run(&["validate", "--strict", "first.yaml"]).exits(0);
     scene.seatrial(&["preflight", "first.yaml"]).exits(0);
+    // What kubectl prints of it is a manifest for a sandbox.
+    let printed = scene.namespace.kubectl(["get", "statefulset,service,configmap", "-o", "yaml"]);
+    scene.desk.write("live.yaml", printed);
+    scene.desk.run(&["validate", "first.yaml", "live.yaml"]).exits(0);
+    scene.desk.run(&["init", "live.yaml", "-o", "second.yaml"]).exits(0);
 }
 
 #[test]

@@ -39,6 +39,10 @@ pub const KNOWN: &[(&str, How)] = &[
         By("sandbox_images.rs", "--image"),
     ),
     // experiments/WRITING.md, from a manifest to a verdict and its mistakes.
+    (
+        "kubectl get statefulset,service,configmap -o yaml",
+        By("cluster_run.rs", "statefulset,service,configmap"),
+    ),
     ("sed '1,/^---$/d' experiments/etcd/leader-cut.yaml > statefulset.yaml", Run(0)),
     ("seatrial sandbox up statefulset.yaml --name first", Run(0)),
     ("seatrial sandbox down first", Run(0)),
