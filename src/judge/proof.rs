@@ -31,6 +31,8 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         .values()
         .flat_map(|hit| hit.observations.iter().filter(|seen| shows_effect(seen)))
         .max_by_key(|seen| seen.at);
+    let gone = occurrence.deletions.iter().filter(|deletion| deletion.effective.is_some()).count();
+    let renewed: usize = occurrence.hits.values().map(|hit| renewals(hit).count()).sum();
     StepOutcome {
         step: occurrence.step.clone(),
         occurrence: occurrence.occurrence,
@@ -42,10 +44,23 @@ pub(super) fn outcome(experiment: &Experiment, occurrence: &Occurrence, facts: &
         began: occurrence.began,
         ended: occurrence.ended,
         effective_share: shares.min().map(|share| share as u32),
-        proofs: occurrence.hits.values().map(|hit| renewals(hit).count() as u32).sum(),
-        proof: newest.map(|seen| seen.words.clone()),
+        proofs: (renewed + gone) as u32,
+        proof: newest.map(|seen| seen.words.clone()).or_else(|| seen_gone(occurrence)),
         unproven: unproven(occurrence, facts),
     }
+}
+
+/// What the platform showed of the pods that were deleted.
+fn seen_gone(occurrence: &Occurrence) -> Option<String> {
+    let gone =
+        occurrence.deletions.iter().filter_map(|deletion| Some((deletion.ordinal, deletion.effective?)));
+    let (members, times): (Vec<_>, Vec<_>) = gone.unzip();
+    let last = words::at(times.into_iter().max()?);
+    let whom = words::members_of(occurrence.set.as_deref(), &members);
+    Some(match members.len() {
+        1 => format!("the deleted pod of {whom} was seen to go {last}"),
+        _ => format!("the deleted pods of {whom} were seen to go, the last {last}"),
+    })
 }
 
 /// Why an occurrence's effect does not count as proven, where it does not.

@@ -187,6 +187,9 @@ fn a_deleted_pod_is_proven_by_the_platform() {
     assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
     let recovery = judgement.claims[0].recovery.clone().expect("it is told");
     assert_eq!((recovery.from, recovery.recovered), (7200 * MS, Some(9 * S)));
+    let step = &judgement.steps[0];
+    let seen = "the deleted pod of member 0 was seen to go at 7.0 s";
+    assert_eq!((step.proofs, step.proof.as_deref()), (1, Some(seen)));
     let lines = deleted(claim, false);
     let judgement = judge(&read(&lines));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
