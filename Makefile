@@ -43,7 +43,7 @@ test-long: kernel
 test-cluster: install
 	$(call with_cluster,$(call cluster_tests,3) cluster_)
 
-# Makes reports/ anew from every shipped experiment: here, in a Kubernetes, and in the virtual machine. Two hours. The journals
+# Makes reports/ anew from every shipped experiment: here, in a Kubernetes, and in the virtual machine. Half an hour. The journals
 # are kept in the cache: `make gallery-pages` makes the pages of them anew, after a change of what these look like.
 gallery gallery-pages: export SEATRIAL_GALLERY = $(SEATRIAL_CACHE)/gallery
 gallery-pages: install
