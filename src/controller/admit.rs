@@ -114,7 +114,8 @@ async fn prepare(
     }
     // Before the target is taken, which nobody is kept from by who cannot start.
     if let Err(trouble) = rights::ensure(&context.client, &identity.namespace).await {
-        return Ok(Err(Obstacle::Waiting("NoRights", format!("the run cannot start: {trouble}"))));
+        let message = format!("the run cannot start: {}", super::told(&trouble));
+        return Ok(Err(Obstacle::Waiting("NoRights", message)));
     }
     let targets = valid.keys();
     // Who has its targets already goes on: whoever was there before waits for them by now.
