@@ -162,33 +162,29 @@ impl Scene {
         let lasts = patient(SHORT);
         let spec = self.spec(&format!("dies-at-{point}"), lasts);
         let deadline = Instant::now() + lasts;
-        node.put(&spec);
-        // Points of the revert are reached when it is asked for.
+        self.lets_die(&mut node, &spec, point);
+        self.is_clean_by(deadline + patient(ONE_SECOND), &format!("by a node killed at {point}"));
+    }
+
+    /// Orders a fault and its end until the node dies at `point`: points of the revert are reached when it is asked for.
+    fn lets_die(&self, node: &mut Node, spec: &InjectionSpec, point: &str) {
+        node.put(spec);
         let asked = Instant::now();
-        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(30) {
+        while node.child.try_wait().expect("ours").is_none() {
+            let left = Duration::from_secs(30).checked_sub(asked.elapsed());
+            assert!(left.is_some(), "the node never got to {point}: {:?}", self.folder.statuses());
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(node.child.try_wait().expect("ours").is_some(), "the node never got to {point}");
-        node.child.wait().expect("ours");
-        self.is_clean_by(deadline + patient(ONE_SECOND), &format!("by a node killed at {point}"));
     }
 
     /// A node that dies at `point`, together with every guardian, and a successor that nobody tells anything.
     fn dies_with_its_guardian_at(&self, point: &str) {
         let mut node = Node::dies_at(&self.folder, point);
         let spec = self.spec(&format!("both-die-at-{point}"), Duration::from_mins(1));
-        node.put(&spec);
-        let asked = Instant::now();
-        while node.child.try_wait().expect("ours").is_none() && asked.elapsed() < Duration::from_secs(30) {
-            if asked.elapsed() > Duration::from_millis(300) {
-                node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        node.child.wait().expect("ours");
+        self.lets_die(&mut node, &spec, point);
         for guardian in guardians(&self.folder) {
             let _ = kill(Pid::from_raw(guardian), Signal::SIGKILL);
         }
