@@ -75,7 +75,7 @@ impl Disk {
     }
 }
 
-/// Processes of ours beside the guardians that have something on a disk open: they work for a fault.
+/// Processes of ours beside the guardians that have something on a disk open: they work for a fault, or are just ending.
 pub fn workers(disk: &Disk) -> Vec<i32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("readable").flatten() {
@@ -84,7 +84,14 @@ pub fn workers(disk: &Disk) -> Vec<i32> {
         };
         let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).into_owned();
-        let is_ours = ["\0__hoard\0", "\0__load\0"].iter().any(|word| words.contains(word));
+        // Of one that ends its words are gone before its files are.
+        let is_ending =
+            || fs::read_to_string(entry.path().join("comm")).is_ok_and(|name| name == "seatrial\n");
+        let is_ours = if words.is_empty() {
+            is_ending()
+        } else {
+            ["\0__hoard\0", "\0__load\0"].iter().any(|word| words.contains(word))
+        };
         let files = fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
         let mut links = files.filter_map(|file| fs::read_link(file.path()).ok());
         if is_ours && links.any(|link| link.starts_with(&disk.mount)) {

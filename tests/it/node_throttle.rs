@@ -241,7 +241,18 @@ fn a_container_that_does_nothing_proves_nothing_and_with_its_end_the_limits_of_a
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(folder.status("both").map(|status| status.state), Some(InjectionState::Pending));
     let process = Pid::from_raw(node.child.id().cast_signed());
-    kill(process, Signal::SIGSTOP).expect("ours");
+    // While it looks for the effect it keeps everybody else from the record.
+    eventually("it stops between two looks", SOON, || {
+        kill(process, Signal::SIGSTOP).expect("ours");
+        std::thread::sleep(Duration::from_millis(50));
+        let records = folder.records();
+        let is_kept = |path: &PathBuf| fs::File::open(path).is_ok_and(|record| record.try_lock().is_err());
+        let is_between = !records.iter().any(is_kept);
+        if !is_between {
+            kill(process, Signal::SIGCONT).expect("ours");
+        }
+        is_between.then_some(())
+    });
     sleeper.kill().expect("ours");
     sleeper.wait().expect("ours");
     eventually("no limit", SOON, || limited.limit().is_none().then_some(()));
