@@ -10,6 +10,7 @@
 
 pub mod draw;
 pub mod guard;
+mod losses;
 mod preview;
 pub mod select;
 mod settings;
@@ -17,5 +18,6 @@ mod text;
 mod timeline;
 
 pub use guard::{Ruling, Standing, Writes};
+pub use losses::{Which, losses};
 pub use preview::{Plan, Planned, preview};
 pub use select::{Choice, View};

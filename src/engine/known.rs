@@ -172,12 +172,6 @@ impl Known {
         self.pod(ordinal).filter(|pod| pod.phase == PodPhase::Running)
     }
 
-    /// The members whose pods are on one of these nodes.
-    pub(super) fn on_nodes(&self, nodes: &BTreeSet<&str>) -> BTreeSet<Ordinal> {
-        let there = self.snapshot.pods.iter().filter(|pod| nodes.contains(pod.node.as_str()));
-        there.map(|pod| pod.ordinal).collect()
-    }
-
     /// The name of the pod of `ordinal`.
     pub(super) fn name(&self, ordinal: Ordinal) -> String {
         self.view().name(ordinal)

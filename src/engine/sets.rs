@@ -1,16 +1,15 @@
 //! Every StatefulSet of a run: the experiment's own target, which claims and roles are about, and those that steps act on
 //! besides. They have the same ordinals, and nothing that is known of one is ever taken for the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::known::Known;
 use crate::api::{Nanos, Ordinal, Snapshot};
 use crate::experiment::{Condition, Experiment};
 use crate::fault::{Damage, Resolved};
-
-/// Which one: a further one by its name, or the experiment's own.
-pub(super) type Which = Option<String>;
+pub(super) use crate::plan::Which;
+use crate::plan::losses;
 
 /// What is known of each.
 #[derive(Debug)]
@@ -85,16 +84,9 @@ impl Sets {
         }
     }
 
-    /// What each of them loses by what is done to one: that one, and every other with pods on a node that goes.
+    /// What each of them loses by what is done to one.
     pub(super) fn losses(&self, which: &Which, resolved: &Resolved) -> BTreeMap<Which, Damage> {
-        let hits = resolved.hits.iter().filter(|(_, action)| action.takes_the_node());
-        let nodes: BTreeSet<&str> =
-            hits.filter_map(|(&ordinal, _)| Some(self.get(which).pod(ordinal)?.node.as_str())).collect();
-        let others = self.iter().filter(|(other, _)| *other != which);
-        let beside = others.filter_map(|(other, known)| {
-            let down = known.on_nodes(&nodes);
-            (!down.is_empty()).then(|| (other.clone(), Damage { down, ..Damage::default() }))
-        });
-        beside.chain([(which.clone(), resolved.damage.clone())]).collect()
+        let all = self.all.iter().map(|(which, known)| (which.as_deref(), known.view().snapshot));
+        losses(which.as_deref(), resolved, all)
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::stage::{Losses, Stage, Which};
+use self::stage::{Losses, Stage};
 use super::guard::{Asked, Ruling, Writes};
+use super::losses::Which;
 use super::select::{Choice, View};
 use super::settings::settings;
 use super::timeline::{Slot, slots};

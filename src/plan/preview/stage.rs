@@ -3,13 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{Ordinal, Snapshot};
+use crate::api::Snapshot;
 use crate::fault::{Damage, Resolved};
-use crate::plan::View;
 use crate::plan::guard::{Asked, Ruling, Standing};
-
-/// Which one: a further one by its name, or the experiment's own.
-pub(super) type Which = Option<String>;
+use crate::plan::{View, Which, losses};
 
 /// What each of them loses.
 pub(super) type Losses = BTreeMap<Which, Damage>;
@@ -33,20 +30,10 @@ impl<'a> Stage<'a> {
             .ok_or_else(|| format!("there is no StatefulSet {name}"))
     }
 
-    /// What each of them loses by what is done to one: that one, and every other with pods on a node that goes.
+    /// What each of them loses by what is done to one.
     pub(super) fn losses(self, which: Option<&str>, resolved: &Resolved) -> Losses {
-        let there = self.view(which).ok();
-        let hits = resolved.hits.iter().filter(|(_, action)| action.takes_the_node());
-        let nodes: BTreeSet<&str> =
-            hits.filter_map(|(&ordinal, _)| Some(there?.snapshot.pod(ordinal)?.node.as_str())).collect();
-        let own = std::iter::once((None, self.target.snapshot));
-        let all = own.chain(self.others.iter().map(|other| (Some(other.name.as_str()), other)));
-        let beside = all.filter(|(other, _)| *other != which).filter_map(|(other, snapshot)| {
-            let pods = snapshot.pods.iter().filter(|pod| nodes.contains(pod.node.as_str()));
-            let down: BTreeSet<Ordinal> = pods.map(|pod| pod.ordinal).collect();
-            (!down.is_empty()).then(|| (other.map(str::to_owned), Damage { down, ..Damage::default() }))
-        });
-        beside.chain([(which.map(str::to_owned), resolved.damage.clone())]).collect()
+        let others = self.others.iter().map(|other| (Some(other.name.as_str()), other));
+        losses(which, resolved, std::iter::once((None, self.target.snapshot)).chain(others))
     }
 
     /// What the guards of one of them say of a loss, while so much is `held`.
