@@ -42,8 +42,9 @@ pub enum How {
 /// A mounted volume.
 pub struct Bed {
     pub how: How,
-    home: TempDir,
+    /// Unmounted before its folder goes.
     kind: Kind,
+    home: TempDir,
 }
 
 enum Kind {
@@ -62,7 +63,7 @@ impl Bed {
                 Kind::Forgetful { at, server: None }
             }
         };
-        let mut bed = Self { how, home, kind };
+        let mut bed = Self { how, kind, home };
         if matches!(bed.kind, Kind::Forgetful { .. }) {
             bed.mount();
         }
