@@ -112,11 +112,6 @@ async fn prepare(
     if let Err(obstacle) = fits_sets(context, experiment, identity, &valid, now).await? {
         return Ok(Err(obstacle));
     }
-    // Before the target is taken, which nobody is kept from by who cannot start.
-    if let Err(trouble) = rights::ensure(&context.client, &identity.namespace).await {
-        let message = format!("the run cannot start: {}", super::told(&trouble));
-        return Ok(Err(Obstacle::Waiting("NoRights", message)));
-    }
     let targets = valid.keys();
     // Who has its targets already goes on: whoever was there before waits for them by now.
     if let Some((first, target)) = ahead(context, experiment, identity, &targets)
@@ -124,6 +119,12 @@ async fn prepare(
     {
         let message = format!("Experiment {first} waits for {target} too, and for longer");
         return Ok(Err(Obstacle::Waiting(TAKEN, message)));
+    }
+    // Before the target is taken, which nobody is kept from by who cannot start; and only for whoever is next, since it takes
+    // three requests each time.
+    if let Err(trouble) = rights::ensure(&context.client, &identity.namespace).await {
+        let message = format!("the run cannot start: {}", super::told(&trouble));
+        return Ok(Err(Obstacle::Waiting("NoRights", message)));
     }
     Ok(match target::take(&context.client, identity, &targets).await? {
         None => Ok(valid),
