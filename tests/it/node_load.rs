@@ -12,7 +12,7 @@ use seatrial::node::LocatedContainer;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::{Disk, workers};
+use crate::node_power::{Disk, nobody_works_on, workers};
 use crate::node_throttle::Limited;
 use crate::vm::is_here;
 
@@ -85,7 +85,7 @@ fn a_load_reads_and_writes_in_the_containers_cgroup_and_its_room_comes_back() {
     let taken = before - available(disk);
     assert!((size()..size() + (1 << 20)).contains(&taken), "{taken} bytes are taken");
     node.gone("load");
-    eventually("nobody loads it", SOON, || workers(disk).is_empty().then_some(()));
+    nobody_works_on(disk);
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     eventually("the room is back", SOON, || (before < available(disk) + (1 << 20)).then_some(()));
     limited.writer.goes_on_within(SOON);
@@ -97,7 +97,8 @@ fn a_load_reads_and_writes_in_the_containers_cgroup_and_its_room_comes_back() {
     let observed = first.and_then(|(_, status)| status.proof).expect("proven").observed;
     assert!(observed.contains(" 0.0 writes/s") && told(&observed, " reads/s") > 0.0, "{observed}");
     node.end();
-    assert!(workers(disk).is_empty() && guardians(&folder).is_empty());
+    nobody_works_on(disk);
+    assert!(guardians(&folder).is_empty());
 }
 
 /// Its limits hold for both where version 2 counts memory and processes; elsewhere the load is in its cgroup for I/O alone.
@@ -122,7 +123,7 @@ fn a_load_that_its_container_has_no_memory_or_no_threads_for_says_so() {
     });
     limit("pids.max", "max".to_owned());
     node.gone("threads");
-    eventually("nobody loads it", SOON, || workers(&limited.writer.disk).is_empty().then_some(()));
+    nobody_works_on(&limited.writer.disk);
     node.end();
 }
 
@@ -140,7 +141,7 @@ fn a_load_ends_with_its_container_even_when_nobody_of_ours_is_awake() {
     }
     limited.writer.child.kill().expect("ours");
     limited.writer.child.wait().expect("ours");
-    eventually("nobody loads it", SOON, || workers(&limited.writer.disk).is_empty().then_some(()));
+    nobody_works_on(&limited.writer.disk);
     for &process in &asleep {
         kill(process, Signal::SIGCONT).expect("there");
     }
@@ -171,7 +172,7 @@ fn a_load_ends_by_itself_when_everybody_dies_and_is_missed_when_it_does() {
     for guardian in guardians(&folder) {
         kill(Pid::from_raw(guardian), Signal::SIGKILL).expect("there");
     }
-    eventually("nobody loads it", SOON, || workers(disk).is_empty().then_some(()));
+    nobody_works_on(disk);
     eventually("the room is back", SOON, || (before < available(disk) + (1 << 20)).then_some(()));
 }
 
@@ -199,6 +200,7 @@ fn what_would_fill_a_volume_or_has_no_cgroup_of_its_own_is_refused() {
     assert!(error.contains("container main has no cgroup of its own in which I/O can be limited"), "{error}");
     idle.kill().expect("ours");
     idle.wait().expect("ours");
-    assert!(workers(&limited.writer.disk).is_empty() && folder.records().is_empty());
+    nobody_works_on(&limited.writer.disk);
+    assert!(folder.records().is_empty());
     node.end();
 }

@@ -101,6 +101,11 @@ pub fn workers(disk: &Disk) -> Vec<i32> {
     found
 }
 
+/// Waits until nobody does: a record may go a moment before whoever worked for it has ended.
+pub fn nobody_works_on(disk: &Disk) {
+    eventually("nobody works on it", Duration::from_secs(20), || workers(disk).is_empty().then_some(()));
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
         // Of a test that failed, a guardian may hold it still.

@@ -18,7 +18,7 @@ use seatrial::host::room::Room;
 
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
-use crate::node_power::{Disk, workers};
+use crate::node_power::{Disk, nobody_works_on, workers};
 use crate::node_throttle::{Limited, writes};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -206,8 +206,10 @@ fn a_volume_without_inodes_has_room_and_takes_no_new_file_until_they_are_back() 
     // What the pod frees is taken, too.
     fs::remove_file(disk.mount.join("old")).expect("ours");
     eventually("it is taken again", SOON, || is_out_of_inodes(&disk).then_some(()));
-    let holder = workers(&disk);
-    assert_eq!(holder.len(), 1);
+    let holder = eventually("one alone holds them", SOON, || {
+        let workers = workers(&disk);
+        (workers.len() == 1).then_some(workers)
+    });
     // The kernel's memory that it holds makes it no larger.
     let first_to_go = fs::read_to_string(format!("/proc/{}/oom_score_adj", holder[0])).expect("readable");
     assert_eq!(first_to_go.trim(), "1000");
@@ -216,7 +218,8 @@ fn a_volume_without_inodes_has_room_and_takes_no_new_file_until_they_are_back() 
     eventually("they are back", SOON, || (inodes(&disk).free > before).then_some(()));
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     File::create(disk.mount.join("new")).expect("there are inodes");
-    assert!(workers(&disk).is_empty() && guardians(&folder).is_empty());
+    nobody_works_on(&disk);
+    assert!(guardians(&folder).is_empty());
     node.end();
 }
 
@@ -278,7 +281,8 @@ fn more_inodes_than_can_be_held_are_refused_with_their_number() {
     assert!(error.contains(&format!("{free} inodes would have to be taken, and ")), "{error}");
     assert!(error.contains(" can be held here at most, for want of "), "{error}");
     assert_eq!(inodes(&disk).free, free);
-    assert!(workers(&disk).is_empty() && folder.records().is_empty());
+    nobody_works_on(&disk);
+    assert!(folder.records().is_empty());
     node.end();
 }
 
@@ -303,7 +307,7 @@ fn inodes_come_back_by_themselves_when_everybody_dies_or_who_holds_them_does() {
         kill(Pid::from_raw(guardian), Signal::SIGKILL).expect("there");
     }
     eventually("they are back", SOON, || (!is_out_of_inodes(&disk)).then_some(()));
-    eventually("nobody is left", SOON, || workers(&disk).is_empty().then_some(()));
+    nobody_works_on(&disk);
 }
 
 #[test]
