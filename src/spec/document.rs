@@ -17,12 +17,17 @@ pub struct Document {
 }
 
 impl Document {
-    /// A line of the document, from 1, to be shown to a person; none of a Secret, whose lines are its content.
+    /// A line of the document, from 1, to be shown to a person; none of a Secret or a list of them, whose lines are their
+    /// content.
     pub fn excerpt(&self, line: usize) -> Option<String> {
-        let is_secret = self.text.lines().any(|line| {
-            let mut words = line.split([':', ' ', ',', '{', '}', '"', '\'']).filter(|word| !word.is_empty());
-            words.any(|word| word == "kind") && words.next() == Some("Secret")
-        });
+        // Its kind may stand anywhere, behind that of an owner, too, and on one line with all its content.
+        let is_between =
+            |c: char| c.is_whitespace() || matches!(c, ':' | ',' | '{' | '}' | '[' | ']' | '"' | '\'');
+        let words = self.text.split(is_between).filter(|word| !word.is_empty());
+        let is_secret = words
+            .clone()
+            .zip(words.skip(1))
+            .any(|(key, value)| key == "kind" && ["Secret", "SecretList"].contains(&value));
         if is_secret {
             return None;
         }
@@ -110,6 +115,10 @@ mod tests {
             "kind: Secret\npassword: hunter2\n",
             "a: 1\npassword: hunter2\n\"kind\": 'Secret'\n",
             "{apiVersion: v1, kind: Secret, stringData: {a:\nhunter2}}\n",
+            "kind:\n  Secret\npassword: hunter2\n",
+            "{\"metadata\": {\"ownerReferences\": [{\"kind\": \"SealedSecret\"}]}, \"kind\": \"Secret\", \"data\":\n{\"a\": 1}}\n",
+            "{\"items\": [{\"kind\": \"Service\"}, {\"kind\": \"Secret\", \"data\":\n{\"a\": 1}}], \"kind\": \"List\"}\n",
+            "apiVersion: v1\nitems: [{data: {a: 1}}]\nkind: SecretList\n",
         ] {
             assert_eq!(shown(secret), None, "{secret}");
         }
