@@ -26,11 +26,12 @@ pub fn items(document: &Document) -> Result<Option<Vec<Document>>, Problem> {
     };
     let text = document.text.as_str();
     let mut cursor = Cursor { text, line: 0, offset: 0, place: Place::START };
-    let mut begins: Vec<Option<Begin>> = items.iter().map(|item| cursor.find(item.place)).collect();
+    let mut begins: Vec<Option<Begin>> =
+        items.iter().map(|item| Some(cursor.find(item.place)?.with_dash(text))).collect();
     // The last item ends where the next field of the List begins.
     begins.push(match behind(&tree) {
         Some(place) => cursor.find(place),
-        None => Some(Begin { line: text.len(), offset: text.len() }),
+        None => Some(Begin { first_line: text.len(), line: text.len(), offset: text.len() }),
     });
     let mut found = Vec::new();
     for (index, (item, begin)) in items.iter().zip(begins.windows(2)).enumerate() {
@@ -53,10 +54,36 @@ fn behind(tree: &Node) -> Option<Place> {
     behind.next().map(|entry| entry.place)
 }
 
-/// Where something begins: it and its line, in bytes.
+/// Where something begins, in bytes.
 struct Begin {
+    /// The first line that is its own: that of its dash, which may stand alone above it.
+    first_line: usize,
+    /// The line on which it stands.
     line: usize,
+    /// It itself.
     offset: usize,
+}
+
+impl Begin {
+    /// Takes the dash above an item for a part of it, where nothing but comments stands between them.
+    fn with_dash(mut self, text: &str) -> Self {
+        if !text[self.line..self.offset].trim().is_empty() {
+            return self;
+        }
+        let mut above = self.line;
+        for line in text[..self.line].split_inclusive('\n').rev() {
+            above -= line.len();
+            let line = line.trim_start();
+            if line.starts_with('-') {
+                self.first_line = above;
+                break;
+            }
+            if !line.is_empty() && !line.starts_with('#') {
+                break;
+            }
+        }
+        self
+    }
 }
 
 /// Goes through a text once, from place to place.
@@ -80,7 +107,8 @@ impl Cursor<'_> {
                 self.place.column += 1;
             }
         }
-        (self.place == place).then_some(Begin { line: self.line, offset: self.offset })
+        let (line, offset) = (self.line, self.offset);
+        (self.place == place).then_some(Begin { first_line: line, line, offset })
     }
 }
 
@@ -94,7 +122,7 @@ fn cut(text: &str, begin: &Begin, next: &Begin) -> Option<String> {
         let own = &text[begin.offset..next.offset];
         &own[..end_of_braces(own)?]
     } else {
-        text.get(begin.offset..next.line)?
+        text.get(begin.offset..next.first_line)?
     };
     Some(" ".repeat(indent) + own)
 }
@@ -163,6 +191,17 @@ mod tests {
         // The items are the last field, indented, one of them in braces.
         let written = "kind: List\nitems:\n  # first\n  - kind: Service # a\n    apiVersion: v1\n\n  - {kind: Secret, a: \"}\\\"\"}\n";
         assert_eq!(places(written), [(4, Place { line: 1, column: 5 }), (7, Place { line: 1, column: 6 })]);
+    }
+
+    #[test]
+    fn a_dash_may_stand_alone_above_its_item() {
+        let alone = "kind: List\nitems:\n-\n  kind: A\n  a: |\n    - x\n- # second\n\n  # b\n  kind: B\n  b:\n  - x\n\
+                     -\n  kind: C\n  c:\n  - x\napiVersion: v1\n";
+        let at = Place { line: 1, column: 3 };
+        assert_eq!(places(alone), [(4, at), (10, at), (14, at)]);
+        let indented = "kind: List\r\nitems:\r\n  -\r\n    kind: A\r\n  -\r\n    kind: B\r\n";
+        let at = Place { line: 1, column: 5 };
+        assert_eq!(places(indented), [(4, at), (6, at)]);
     }
 
     #[test]
