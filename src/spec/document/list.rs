@@ -2,6 +2,8 @@
 //!
 //! Items keep their own text, so that lines, and columns where items have lines of their own, stay those of the file. An
 //! item of which the text alone would say something else, as one with an alias of another item, is told and not guessed.
+//! In a list of one kind, as the API answers with (`kubectl get --raw …`), the list alone says what its items are: they
+//! get it behind their own fields, where it moves none of these.
 
 use super::Document;
 use crate::spec::problem::Problem;
@@ -33,10 +35,18 @@ pub fn items(document: &Document) -> Result<Option<Vec<Document>>, Problem> {
         Some(place) => cursor.find(place),
         None => Some(Begin { first_line: text.len(), line: text.len(), offset: text.len() }),
     });
+    let said = said_of_items(&tree);
     let mut found = Vec::new();
     for (index, (item, begin)) in items.iter().zip(begins.windows(2)).enumerate() {
-        let own = if let [Some(begin), Some(next)] = begin { cut(text, begin, next) } else { None };
-        let Some(text) = own.filter(|own| Node::read(own).is_ok_and(|read| is_same(&read, item))) else {
+        let mut own = if let [Some(begin), Some(next)] = begin { cut(text, begin, next) } else { None };
+        let mut item = item.clone();
+        if let Value::Map(fields) = &mut item.value {
+            let is_missing = |said: &&Entry| fields.iter().all(|field| field.key != said.key);
+            let missing: Vec<Entry> = said.iter().filter(is_missing).cloned().collect();
+            own = own.map(|own| with_fields(own, &missing));
+            fields.extend(missing);
+        }
+        let Some(text) = own.filter(|own| Node::read(own).is_ok_and(|read| is_same(&read, &item))) else {
             let message =
                 "cannot be taken out of its List: write it as a document of its own, with --- above it";
             return Err(Problem::new(document, item.place, format!("items[{index}]"), message.into()));
@@ -45,6 +55,18 @@ pub fn items(document: &Document) -> Result<Option<Vec<Document>>, Problem> {
         found.push(Document { file: document.file.clone(), first_line, text });
     }
     Ok(Some(found))
+}
+
+/// What a list of one kind says of all its items.
+fn said_of_items(list: &Node) -> Vec<Entry> {
+    let text = |key: &str| list.get(key).and_then(Node::text);
+    let kind = text("kind").and_then(|kind| kind.strip_suffix("List")).filter(|kind| !kind.is_empty());
+    let (Some(version), Some(kind)) = (text("apiVersion"), kind) else { return Vec::new() };
+    let entry = |(key, value): (&str, &str)| {
+        let place = Place::START;
+        Entry { place, key: key.into(), value: Node { place, value: Value::Text(value.into()) } }
+    };
+    [("apiVersion", version), ("kind", kind)].map(entry).into()
 }
 
 /// The field that stands behind the items.
@@ -127,6 +149,24 @@ fn cut(text: &str, begin: &Begin, next: &Begin) -> Option<String> {
     Some(" ".repeat(indent) + own)
 }
 
+/// The text of an item with more fields behind its own.
+fn with_fields(mut own: String, fields: &[Entry]) -> String {
+    let indent = own.len() - own.trim_start_matches(' ').len();
+    let is_braced = own[indent..].starts_with('{');
+    for field in fields {
+        let written = format!("{:?}: {:?}", field.key, field.value.text().unwrap_or_default());
+        if is_braced {
+            own.pop();
+            let comma = if own.trim_end().ends_with(['{', ',']) { "" } else { ", " };
+            own.push_str(&format!("{comma}{written}}}"));
+        } else {
+            let end = if own.ends_with('\n') { "" } else { "\n" };
+            own.push_str(&format!("{end}{:indent$}{written}\n", ""));
+        }
+    }
+    own
+}
+
 /// The byte behind the brace that closes the first one. Braces within single quotes are counted as well: what is cut
 /// wrongly for that reason does not read as the item.
 fn end_of_braces(text: &str) -> Option<usize> {
@@ -168,6 +208,7 @@ fn is_same(one: &Node, other: &Node) -> bool {
 mod tests {
     use super::*;
     use crate::spec::document::split;
+    use crate::spec::{Kind, kind};
 
     fn taken_apart(text: &str) -> Result<Option<Vec<Document>>, Problem> {
         items(&split("f", text.as_bytes()).expect("it is YAML").swap_remove(0))
@@ -211,6 +252,47 @@ mod tests {
         assert_eq!(places(printed), [(3, Place { line: 2, column: 13 }), (6, Place { line: 2, column: 13 })]);
         let compact = "{\"items\":[{\"kind\":\"A\"},{\"kind\":\"B\"}],\"kind\":\"List\"}";
         assert_eq!(places(compact), [(1, Place { line: 1, column: 2 }), (1, Place { line: 1, column: 2 })]);
+    }
+
+    /// What each item is, on which line it begins and where its `metadata` stands, by its own text.
+    fn said(text: &str) -> Vec<(String, usize, Place)> {
+        let items = taken_apart(text).expect("it can be taken apart").expect("it is a List");
+        let item = |item: &Document| {
+            let Kind { api_version, kind } = kind(item).expect("it says what it is");
+            let tree = Node::read(&item.text).expect("it is YAML");
+            let place = tree.entry("metadata").expect("it has metadata").place;
+            (format!("{api_version} {kind}"), item.first_line, place)
+        };
+        items.iter().map(item).collect()
+    }
+
+    #[test]
+    fn items_without_a_kind_are_what_their_list_is_of() {
+        let place = |line, column| Place { line, column };
+        let raw = "{\"kind\":\"StatefulSetList\",\"apiVersion\":\"apps/v1\",\"metadata\":{},\"items\":\
+                   [{\"metadata\":{\"name\":\"a\"}},{\"metadata\":{\"name\":\"}\"}}]}\n";
+        let set = "apps/v1 StatefulSet";
+        assert_eq!(said(raw), [(set.to_owned(), 1, place(1, 2)), (set.to_owned(), 1, place(1, 2))]);
+        let printed = "{\n  \"items\": [\n    {\n      \"metadata\": {}\n    },\n    {\n      \"metadata\": {},\n      \
+                       \"kind\": \"Other\"\n    }\n  ],\n  \"kind\": \"ServiceList\",\n  \"apiVersion\": \"v1\"\n}\n";
+        assert_eq!(
+            said(printed),
+            [("v1 Service".to_owned(), 3, place(2, 7)), ("v1 Other".to_owned(), 6, place(2, 7))]
+        );
+        let written = "apiVersion: v1\nitems:\n- metadata:\n    name: a\n  data:\n    a: |\n      x\n\
+                       - data: {}\n  metadata:\n    name: b\nkind: ConfigMapList\n";
+        let config = "v1 ConfigMap";
+        assert_eq!(said(written), [(config.to_owned(), 3, place(1, 3)), (config.to_owned(), 8, place(2, 3))]);
+    }
+
+    #[test]
+    fn no_line_of_a_list_of_secrets_is_shown() {
+        let raw = "{\"apiVersion\":\"v1\",\"kind\":\"SecretList\",\"items\":[{\"metadata\":{},\"data\":{\"a\":\"aHVzaA==\"}}]}\n";
+        let items = taken_apart(raw).expect("it can be taken apart").expect("it is a List");
+        assert_eq!(items[0].excerpt(1), None, "{items:?}");
+        let shared = "apiVersion: v1\nkind: SecretList\nitems:\n- &a {data: {a: hush}}\n- *a\n";
+        let told = taken_apart(shared).expect_err("it cannot be taken apart").to_string();
+        assert!(told.starts_with("f:5:3: items[1]: ") && !told.contains("hush"), "{told}");
     }
 
     #[test]
