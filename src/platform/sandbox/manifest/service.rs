@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::names::{LABEL_HINT, refuse_label};
 use super::report::Report;
 use super::set::Set;
+use super::tree::shortened;
 use crate::platform::sandbox::pod_spec::{Protocol, ServicePort};
 
 /// What the sandbox needs to know of it.
@@ -28,6 +29,7 @@ pub(super) fn read(service: &Service, set: &Set, report: &mut Report<'_>) -> Gov
             "write clusterIP: None, so that its name stands for the pods themselves",
         );
     }
+    read_families(spec.ip_families.as_deref().unwrap_or_default(), report);
     let selector = spec.selector.clone().unwrap_or_default();
     if selector.is_empty() {
         report.refuse("spec.selector", "the Service selects no pods", "write the labels of the set's pods");
@@ -53,6 +55,20 @@ pub(super) fn read(service: &Service, set: &Set, report: &mut Report<'_>) -> Gov
         }
     }
     Governing { publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false), ports }
+}
+
+/// Clients of both families reach a pod by IPv4 as well; without it they would reach none.
+fn read_families(families: &[String], report: &mut Report<'_>) {
+    for (index, family) in families.iter().enumerate() {
+        if !["IPv4", "IPv6"].contains(&family.as_str()) {
+            let message = format!("{:?} is no family of addresses", shortened(family));
+            report.refuse(&format!("spec.ipFamilies[{index}]"), message, "write IPv4");
+        }
+    }
+    if families.iter().any(|family| family == "IPv6") && !families.iter().any(|family| family == "IPv4") {
+        let message = "pods of the sandbox have IPv4 addresses only";
+        report.refuse("spec.ipFamilies", message, "add IPv4 or leave it out");
+    }
 }
 
 fn read_port(

@@ -54,12 +54,18 @@ pub(super) const SECTIONS: &[Section] = &[
             ("externalTrafficPolicy", UNUSED_BY_HEADLESS),
             ("healthCheckNodePort", UNUSED_BY_HEADLESS),
             ("internalTrafficPolicy", UNUSED_BY_HEADLESS),
-            ("ipFamilies", Only { values: &["IPv4"], hint: "pods of the sandbox have IPv4 addresses only" }),
+            (
+                "ipFamilies",
+                Usual {
+                    values: &["IPv4"],
+                    note: "pods of the sandbox have IPv4 addresses only; IPv6 without IPv4 is refused",
+                },
+            ),
             (
                 "ipFamilyPolicy",
-                Only {
+                Usual {
                     values: &["SingleStack", "PreferDualStack"],
-                    hint: "pods of the sandbox have IPv4 addresses only: use SingleStack",
+                    note: "pods of the sandbox have IPv4 addresses only",
                 },
             ),
             ("loadBalancerClass", NOT_FROM_OUTSIDE),

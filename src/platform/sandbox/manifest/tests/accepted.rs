@@ -179,6 +179,23 @@ fn notes_other_services_and_harmless_kinds() {
 }
 
 #[test]
+fn notes_what_a_service_says_of_families_of_addresses_that_pods_do_not_have() {
+    let said = |lines: &str| {
+        let service = SERVICE.replace("clusterIP: None", &format!("clusterIP: None\n  {lines}"));
+        let accepted = read(&[document(&service), document(SET)], &machine).expect("accepted");
+        let notes = accepted.notes.into_iter().filter(|note| note.path.starts_with("spec.ip"));
+        notes.map(|note| note.path).collect::<Vec<_>>()
+    };
+    // As a cluster with one family prints it, and as charts write it.
+    assert!(said("clusterIPs: [None]\n  ipFamilies: [IPv4]\n  ipFamilyPolicy: SingleStack").is_empty());
+    assert!(said("ipFamilyPolicy: PreferDualStack").is_empty());
+    let both = said("clusterIPs: [None]\n  ipFamilies: [IPv4, IPv6]\n  ipFamilyPolicy: PreferDualStack");
+    assert_eq!(both, ["spec.ipFamilies"]);
+    let required = said("ipFamilies: [IPv6, IPv4]\n  ipFamilyPolicy: RequireDualStack");
+    assert_eq!(required, ["spec.ipFamilies", "spec.ipFamilyPolicy"]);
+}
+
+#[test]
 fn resolves_target_ports_by_name_and_says_that_nothing_is_translated() {
     let service = SERVICE.replace("port: 2379}", "port: 80, targetPort: api}");
     let set = with_container("ports: [{name: api, containerPort: 2379}]");

@@ -238,6 +238,8 @@ fn refuses_a_service_that_is_not_headless_or_selects_others() {
     for (service, path) in [
         (SERVICE.replace("  clusterIP: None\n", ""), "spec"),
         (SERVICE.replace("clusterIP: None", "type: NodePort\n  clusterIP: None"), "spec.type"),
+        (SERVICE.replace("clusterIP: None", "clusterIP: None\n  ipFamilies: [IPv6]"), "spec.ipFamilies"),
+        (SERVICE.replace("clusterIP: None", "clusterIP: None\n  ipFamilies: [ipv4]"), "spec.ipFamilies[0]"),
         (SERVICE.replace("app: db", "app: other"), "spec.selector"),
         (SERVICE.replace("name: peer, ", ""), "spec.ports[1].name"),
         (SERVICE.replace("2380", "0"), "spec.ports[1].port"),
