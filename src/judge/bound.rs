@@ -168,12 +168,12 @@ impl Bound<'_> {
         let allowed = match (longest_outage, total_outage) {
             (None, None) if longest.is_some() => ", allowed not at all".into(),
             (None, None) => String::new(),
-            (Some(longest), None) => format!(", allowed {}", words::time(nanos(*longest))),
-            (None, Some(total)) => format!(", allowed {} in all", words::time(nanos(*total))),
+            (Some(longest), None) => format!(", allowed {}", words::exactly(nanos(*longest))),
+            (None, Some(total)) => format!(", allowed {} in all", words::exactly(nanos(*total))),
             (Some(longest), Some(total)) => format!(
                 ", allowed {} at a time and {} in all",
-                words::time(nanos(*longest)),
-                words::time(nanos(*total))
+                words::exactly(nanos(*longest)),
+                words::exactly(nanos(*total))
             ),
         };
         let text = format!("{}: {seen}{allowed}", subject(self.sli));
@@ -194,11 +194,9 @@ impl Bound<'_> {
         let subject = subject(self.sli);
         let allowed = match (limits.min, limits.max) {
             (None, None) => String::new(),
-            (Some(min), None) => format!(", at least {}", words::value(unit, min)),
-            (None, Some(max)) => format!(", allowed {}", words::value(unit, max)),
-            (Some(min), Some(max)) => {
-                format!(", allowed {} to {}", words::value(unit, min), words::value(unit, max))
-            }
+            (Some(min), None) => format!(", at least {}", self.bound(min)),
+            (None, Some(max)) => format!(", allowed {}", self.bound(max)),
+            (Some(min), Some(max)) => format!(", allowed {} to {}", self.bound(min), self.bound(max)),
         };
         let is_violated = !limits.allow(value);
         let because = if is_violated {
@@ -265,15 +263,22 @@ impl Bound<'_> {
     }
 
     fn bad(&self, limits: Limits) -> String {
-        let unit = self.sli.unit();
-        match (unit, limits.min, limits.max) {
+        match (self.sli.unit(), limits.min, limits.max) {
             (Unit::Condition, _, _) => "lost".into(),
-            (_, Some(min), None) => format!("below {}", words::value(unit, min)),
-            (_, None, Some(max)) => format!("above {}", words::value(unit, max)),
+            (_, Some(min), None) => format!("below {}", self.bound(min)),
+            (_, None, Some(max)) => format!("above {}", self.bound(max)),
             (_, None, None) => "unreachable".into(),
-            (_, Some(min), Some(max)) => {
-                format!("outside {} to {}", words::value(unit, min), words::value(unit, max))
-            }
+            (_, Some(min), Some(max)) => format!("outside {} to {}", self.bound(min), self.bound(max)),
+        }
+    }
+
+    /// A limit in words. One that follows from the baseline has no more digits than that was measured with.
+    fn bound(&self, limit: u64) -> String {
+        let unit = self.sli.unit();
+        if self.budget.max_increase.is_some() || self.recovered.is_some_and(|it| it.max_increase.is_some()) {
+            words::value(unit, limit)
+        } else {
+            words::bound(unit, limit)
         }
     }
 

@@ -71,7 +71,7 @@ pub(super) fn finding(
             let text = format!(
                 "{subject}: recovered {} after the last revert, allowed {}",
                 words::time(took),
-                words::time(within)
+                words::exactly(within)
             );
             (verdict, text)
         }
@@ -86,7 +86,8 @@ pub(super) fn finding(
                 ),
                 (true, Some(_) | None) => (Verdict::Fail, format!("not recovered {}", words::time(watched))),
             };
-            let allowed = within.map_or(String::new(), |within| format!(", allowed {}", words::time(within)));
+            let allowed =
+                within.map_or(String::new(), |within| format!(", allowed {}", words::exactly(within)));
             (verdict, format!("{subject}: {what} after the last revert{allowed}"))
         }
         (Some(_) | None, _) => return None,

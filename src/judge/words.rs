@@ -18,6 +18,27 @@ pub fn time(nanos: Nanos) -> String {
     }
 }
 
+/// A time that somebody wrote, with all of its digits: `1.25 s`, `180 s`.
+pub fn exactly(nanos: Nanos) -> String {
+    let (scale, unit) = match nanos {
+        0 => return "0 s".into(),
+        1..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        1_000_000_000.. => (1_000_000_000, "s"),
+    };
+    format!("{} {unit}", decimal(nanos, scale))
+}
+
+/// So many of `scale`, a power of ten, with as many digits as that takes.
+fn decimal(number: u64, scale: u64) -> String {
+    let (whole, part) = (number / scale, number % scale);
+    if part == 0 {
+        return whole.to_string();
+    }
+    let digits = scale.ilog10() as usize;
+    format!("{whole}.{}", format!("{part:0digits$}").trim_end_matches('0'))
+}
+
 /// A moment of the run: `at 12.3 s`.
 pub fn at(when: Nanos) -> String {
     format!("at {}", moment(when))
@@ -56,6 +77,15 @@ pub fn value(unit: Unit, value: u64) -> String {
         (Unit::Events | Unit::Property, count) => count.to_string(),
         (Unit::Condition, 0) => "lost".into(),
         (Unit::Condition, _) => "held".into(),
+    }
+}
+
+/// A bound in the unit of what is held to it, with all of its digits: cut off, it would be another bound.
+pub fn bound(unit: Unit, bound: u64) -> String {
+    match unit {
+        Unit::Latency if bound < u64::MAX => exactly(bound),
+        Unit::Availability | Unit::Usage => format!("{} %", decimal(bound, 10_000)),
+        Unit::Latency | Unit::Rate | Unit::Events | Unit::Property | Unit::Condition => value(unit, bound),
     }
 }
 
@@ -104,6 +134,16 @@ mod tests {
         assert_eq!(time(1_250_000), "1.2 ms");
         assert_eq!(time(20_000_000_000), "20 s");
         assert_eq!(time(900), "0 µs");
+    }
+
+    #[test]
+    fn says_bounds_in_the_units_of_what_is_measured_and_cuts_nothing_off() {
+        let times = [0, 1_500, 50_000_000, 10_500_000, 1_250_000_000, 180_000_000_000];
+        assert_eq!(times.map(exactly), ["0 s", "1.5 µs", "50 ms", "10.5 ms", "1.25 s", "180 s"]);
+        assert_eq!(bound(Unit::Latency, 200_000_000), value(Unit::Latency, 200_000_000));
+        assert_eq!(bound(Unit::Availability, 999_500), "99.95 %");
+        assert_eq!(bound(Unit::Usage, 800_000), "80 %");
+        assert_eq!(bound(Unit::Rate, 40), "40 per second");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::story::Story;
 use super::tell;
 use crate::api::counted;
-use crate::experiment::{Budget, Hypothesis, Sli, Unit, Verdict};
+use crate::experiment::{Amount, Budget, Hypothesis, Sli, Unit, Verdict};
 use crate::judge::defaults::{self, Bounds};
 use crate::judge::judgement::{Claim, Finding, Numbers, Scope};
 use crate::judge::words;
@@ -62,7 +62,7 @@ fn table(story: &Story<'_>, claim: &Claim, hypothesis: &Hypothesis) -> Markup {
             table {
                 caption {
                     (claim.sli) " by part of the run"
-                    @if let Some(good) = good(&bounds) { "; good means " (good) }
+                    @if let Some(good) = good(hypothesis.sli.unit(), &bounds) { "; good means " (good) }
                 }
                 thead {
                     tr {
@@ -202,16 +202,17 @@ fn wider(budget: Option<&Budget>) -> String {
 }
 
 /// What bad times are told from in every part of the run, whatever that part is bounded by: what is good once recovered.
-fn good(bounds: &Bounds) -> Option<String> {
-    let parts: Vec<String> = values(bounds.recovered.as_ref()?).collect();
+fn good(unit: Unit, bounds: &Bounds) -> Option<String> {
+    let parts: Vec<String> = values(unit, bounds.recovered.as_ref()?).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The values that a budget allows.
-fn values(budget: &Budget) -> impl Iterator<Item = String> {
+/// The values that a budget allows, told as those that were measured are.
+fn values(unit: Unit, budget: &Budget) -> impl Iterator<Item = String> {
+    let bound = |amount: Amount| words::bound(unit, amount.in_unit(unit));
     let values = [
-        budget.min.map(|min| format!("at least {min}")),
-        budget.max.map(|max| format!("at most {max}")),
+        budget.min.map(|min| format!("at least {}", bound(min))),
+        budget.max.map(|max| format!("at most {}", bound(max))),
         budget.max_increase.map(|factor| format!("at most {factor} of before")),
     ];
     values.into_iter().flatten()
@@ -245,10 +246,11 @@ fn allowed(hypothesis: &Hypothesis, bounds: &Bounds, scope: Scope) -> String {
         stable_for.map(|stable| format!("good for {} without a break", time(stable))),
         step.as_ref().map(|step| format!("while {step} is there")),
     ];
-    let parts: Vec<String> = values(budget).chain(parts.into_iter().flatten()).collect();
+    let parts: Vec<String> =
+        values(hypothesis.sli.unit(), budget).chain(parts.into_iter().flatten()).collect();
     if parts.is_empty() { "good all the time".into() } else { parts.join(", ") }
 }
 
 fn time(duration: std::time::Duration) -> String {
-    words::time(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    words::exactly(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -230,9 +230,19 @@ fn numbers_that_are_not_those_of_the_verdict_say_so() {
 fn what_is_bad_is_told_where_no_part_is_bounded_by_it() {
     let caption = |hypothesis| page(&Story::claiming(hypothesis).lines()).text_of("caption");
     let lag = caption(json!({"name": "lag", "sli": {"replicationLag": {}}, "during": {"max": "5s"}}));
-    assert!(lag.contains("replicationLag by part of the run; good means at most 200ms"), "{lag}");
+    assert!(lag.contains("replicationLag by part of the run; good means at most 200 ms"), "{lag}");
     let quorum = caption(quorum());
     assert!(quorum.contains("quorum by part of the run") && !quorum.contains("good means"), "{quorum}");
+}
+
+#[test]
+fn what_is_allowed_is_told_in_the_units_of_what_was_measured() {
+    let hypothesis = json!({"name": "lag", "sli": {"replicationLag": {}}, "during": {"max": "3m"},
+                            "after": {"max": "1s250ms", "stableFor": "1s500ms"}, "recoverWithin": "1m30s"});
+    let text = page(&Story::claiming(hypothesis).lines()).text_of("table");
+    for words in ["at most 180 s", "at most 1.25 s, good for 1.5 s without", "good within 90 s"] {
+        assert!(text.contains(words), "no `{words}` in\n{text}");
+    }
 }
 
 #[test]
