@@ -7,6 +7,7 @@
 //! the platform and the members said, whatever the hypotheses ask.
 
 use std::collections::BTreeSet;
+use std::iter;
 
 use super::defaults::STABLE_FOR;
 use super::facts::Facts;
@@ -38,18 +39,10 @@ type Look = (Nanos, bool);
 impl Comeback {
     /// The parts; none where nothing was broken, or where the end of a fault is not on record.
     pub fn of(journal: &Journal, facts: &Facts) -> Option<Self> {
-        if facts.occurrences.is_empty()
-            || facts.occurrences.iter().any(|occurrence| occurrence.ended.is_none())
-        {
-            return None;
-        }
-        let reverted = facts.occurrences.iter().filter_map(|occurrence| occurrence.ended).max()?;
-        let until = facts.entered(Phase::Judged).or(facts.finished).unwrap_or(facts.end);
+        let reverted = last_revert(facts)?;
+        let until = over(facts);
         let members = looks_at_members(journal);
-        // Whoever is told of changes and is told of none until the end is told of none after it. What comes of it is for the
-        // reader: no claim is judged by a moment that is so late.
-        let end = until.saturating_add(nanos(STABLE_FOR));
-        let ready = first_stable(&looks_at_pods(journal, None), reverted, end, None);
+        let ready = back(journal, None, reverted, until);
         let rejoined = ready.and_then(|ready| {
             let looks: Vec<Look> = members.iter().map(|(at, members)| (*at, agree(members))).collect();
             first_stable(&looks, ready, until, Some(SILENCE))
@@ -61,14 +54,51 @@ impl Comeback {
                 .collect();
             first_stable(&looks, rejoined, until, Some(SILENCE))
         });
-        let sets: BTreeSet<&str> =
-            facts.occurrences.iter().filter_map(|occurrence| occurrence.set.as_deref()).collect();
-        let elsewhere = sets.into_iter().try_fold(reverted, |latest, set| {
-            let ready = first_stable(&looks_at_pods(journal, Some(set)), reverted, end, None)?;
-            Some(latest.max(ready))
-        });
+        let elsewhere = further(facts)
+            .into_iter()
+            .try_fold(reverted, |latest, set| Some(latest.max(back(journal, Some(set), reverted, until)?)));
         Some(Self { reverted, ready, rejoined, caught_up, elsewhere })
     }
+}
+
+/// Of the target and each further StatefulSet that faults hit, those whose pods were not all Ready again after the last
+/// revert, in words. Their faults were taken back; what is missing is what they did not do by themselves.
+pub fn not_back(journal: &Journal, facts: &Facts) -> Vec<String> {
+    let Some(reverted) = last_revert(facts) else { return Vec::new() };
+    let until = over(facts);
+    let sets = iter::once(None).chain(further(facts).into_iter().map(Some));
+    let away = sets.filter(|set| back(journal, *set, reverted, until).is_none());
+    let told = away.filter_map(|set| {
+        let (_, last) = snapshots(journal, set).filter(|(at, _)| *at <= until).last()?;
+        let why = last.why_not_ready().map(|why| format!(": {why}")).unwrap_or_default();
+        let (ready, replicas, name) = (last.ready(), last.replicas, &last.name);
+        Some(format!("only {ready} of {replicas} pods of {name} were Ready when the record ended{why}"))
+    });
+    told.collect()
+}
+
+/// When the last fault was over; none where nothing was broken, or where the end of one is not on record.
+fn last_revert(facts: &Facts) -> Option<Nanos> {
+    let ends: Option<Vec<Nanos>> = facts.occurrences.iter().map(|occurrence| occurrence.ended).collect();
+    ends?.into_iter().max()
+}
+
+/// When nothing more was looked at.
+fn over(facts: &Facts) -> Nanos {
+    facts.entered(Phase::Judged).or(facts.finished).unwrap_or(facts.end)
+}
+
+/// The further StatefulSets that faults hit.
+fn further(facts: &Facts) -> BTreeSet<&str> {
+    facts.occurrences.iter().filter_map(|occurrence| occurrence.set.as_deref()).collect()
+}
+
+/// When every pod of the target was Ready again, or of a further StatefulSet.
+///
+/// Whoever is told of changes and is told of none until the end is told of none after it. What comes of it is for the
+/// reader: no claim is judged by a moment that is so late.
+fn back(journal: &Journal, set: Option<&str>, reverted: Nanos, until: Nanos) -> Option<Nanos> {
+    first_stable(&looks_at_pods(journal, set), reverted, until.saturating_add(nanos(STABLE_FOR)), None)
 }
 
 /// The first moment from `from` on from which every look says yes for [`STABLE_FOR`]. What is looked at from time to time
@@ -98,19 +128,23 @@ fn first_stable(looks: &[Look], from: Nanos, until: Nanos, silence: Option<Nanos
 fn looks_at_pods(journal: &Journal, set: Option<&str>) -> Vec<Look> {
     let all_ready =
         |snapshot: &Snapshot| snapshot.replicas > 0 && snapshot.ready() == snapshot.replicas as usize;
+    snapshots(journal, set).map(|(at, snapshot)| (at, all_ready(snapshot))).collect()
+}
+
+/// The pods of the target, or of a further StatefulSet, whenever they were told.
+fn snapshots<'a>(journal: &'a Journal, set: Option<&'a str>) -> impl Iterator<Item = (Nanos, &'a Snapshot)> {
     let first = match set {
         None => Some(&journal.header.target),
         Some(name) => journal.header.others.iter().find(|other| other.name == name),
     };
-    let told = journal.lines.iter().filter_map(|line| match (&line.entry, set) {
+    let told = journal.lines.iter().filter_map(move |line| match (&line.entry, set) {
         (Entry::Input(Input::Pods(snapshot)), None) => Some((line.time, snapshot)),
         (Entry::Input(Input::OtherPods(snapshot)), Some(name)) if snapshot.name == name => {
             Some((line.time, snapshot))
         }
         (Entry::Header(_) | Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. }, _) => None,
     });
-    let looks = first.map(|snapshot| (0, snapshot)).into_iter().chain(told);
-    looks.map(|(at, snapshot)| (at, all_ready(snapshot))).collect()
+    first.map(|snapshot| (0, snapshot)).into_iter().chain(told)
 }
 
 fn looks_at_members(journal: &Journal) -> Vec<(Nanos, &Members)> {

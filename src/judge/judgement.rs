@@ -42,6 +42,10 @@ pub struct Judgement {
     pub refused: Option<String>,
     /// Faults that could not be taken back: somebody has to look. Beside the verdict.
     pub revert_failed: Vec<String>,
+    /// StatefulSets that were broken and whose pods were not all Ready again, each in a sentence. Beside the verdict, which
+    /// is about what was claimed.
+    #[serde(default)]
+    pub not_back: Vec<String>,
     /// Whether the journal's last line was torn.
     pub torn: bool,
     /// Whether the journal holds the run's end.

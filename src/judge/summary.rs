@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::claim::Evidence;
-use super::comeback::Comeback;
+use super::comeback::{self, Comeback};
 use super::facts::{Facts, Occurrence};
 use super::judgement::{Claim, Judgement, PhaseSpan, Reason, StepOutcome};
 use super::proof;
@@ -52,6 +52,7 @@ pub fn judge(journal: &Journal) -> Judgement {
         headline: headline(verdict, &reasons, &claims, &facts),
         refused: facts.refusals.first().map(|(_, why)| why.clone()),
         revert_failed: facts.failed_reverts.iter().map(|(_, why)| why.clone()).collect(),
+        not_back: comeback::not_back(journal, &facts),
         torn: journal.torn,
         finished: facts.finished.is_some(),
         phases: phases(&facts),

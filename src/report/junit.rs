@@ -1,7 +1,7 @@
 //! JUnit XML: one test case for each hypothesis and each step, so that continuous integration shows which one broke.
 //!
 //! A claim that failed is a `failure`; one that could not be judged, a step that was not proven and a revert that did
-//! not succeed are an `error`.
+//! not succeed are an `error`. That pods did not come back, which is no claim, is a case that is `skipped`.
 
 use std::time::Duration;
 
@@ -29,6 +29,11 @@ pub fn render(judgement: &Judgement) -> Result<String, quick_junit::SerializeErr
     for failed in &judgement.revert_failed {
         suite.add_test_case(case("revert", failed, Some(NonSuccessKind::Error), failed));
     }
+    for missing in &judgement.not_back {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(missing.as_str());
+        suite.add_test_case(titled("pods", missing, status));
+    }
     let mut report = Report::new("seatrial");
     report.add_test_suite(suite);
     report.to_string()
@@ -52,6 +57,10 @@ fn case(class: &str, name: &str, broken: Option<NonSuccessKind>, message: &str) 
             status
         }
     };
+    titled(class, name, status)
+}
+
+fn titled(class: &str, name: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(name, status);
     case.set_classname(class);
     // What is about the whole run has no time of its own; some readers take a case without one for broken.

@@ -20,7 +20,8 @@ pub fn render(judgement: &Judgement, command: &[String]) -> String {
     table(&mut text, ["step", "what it did", "proof"], judgement.steps.iter().map(of_step));
     let reasons = judgement.reasons.iter().map(of_reason);
     let left = judgement.revert_failed.iter().map(|failed| ["REVERT FAILED".into(), failed.clone()]);
-    table(&mut text, ["verdict", "beside the claims"], reasons.chain(left));
+    let missing = judgement.not_back.iter().map(|missing| ["warning".into(), missing.clone()]);
+    table(&mut text, ["verdict", "beside the claims"], reasons.chain(left).chain(missing));
     let lasted = words::time(judgement.lasted);
     let environment = plain(&judgement.environment);
     let _ = writeln!(text, "Seed {}, {lasted}, {environment}. To repeat it:\n", judgement.seed);
@@ -114,6 +115,7 @@ mod tests {
             text: "it stopped".into(),
         });
         run.revert_failed.push("cut-leader on db-0".into());
+        run.not_back.push("only 2 of 3 pods of db were Ready".into());
         let expected = "\
 ## Seatrial: leader-cut
 
@@ -131,6 +133,7 @@ mod tests {
 | --- | --- |
 | Aborted | it stopped (at 1.5 s) |
 | REVERT FAILED | cut-leader on db-0 |
+| warning | only 2 of 3 pods of db were Ready |
 
 Seed 7, 41 s, sandbox, Linux 6.1.0, 2 CPUs, as root. To repeat it:
 

@@ -13,7 +13,7 @@ const BAD: Style = AnsiColor::Red.on_default();
 const ADVICE: Style = AnsiColor::Cyan.on_default();
 
 /// What a line may begin with, after its indentation; what stands in a column has its gap behind it.
-const BEGINNINGS: [(&str, Style); 19] = [
+const BEGINNINGS: [(&str, Style); 20] = [
     ("PASS  ", GOOD.bold()),
     ("FAIL  ", BAD.bold()),
     ("INCONCLUSIVE  ", DOUBTFUL.bold()),
@@ -26,6 +26,7 @@ const BEGINNINGS: [(&str, Style); 19] = [
     ("ok  ", GOOD),
     ("no  ", BAD),
     ("note  ", ADVICE),
+    ("warning  ", DOUBTFUL),
     ("fault  ", BAD.bold()),
     ("not proven:", DOUBTFUL),
     ("REVERT FAILED:", BAD.bold()),

@@ -24,6 +24,9 @@ pub fn render(judgement: &Judgement) -> String {
     for failed in &judgement.revert_failed {
         let _ = writeln!(text, "  REVERT FAILED: {failed}");
     }
+    for missing in &judgement.not_back {
+        let _ = writeln!(text, "  {:<13} {missing}", "warning");
+    }
     let load = &judgement.workload;
     if load.ok + load.failed + load.unknown > 0 {
         let _ = writeln!(
@@ -117,7 +120,20 @@ mod tests {
     use super::*;
     use crate::judge::judge;
     use crate::judge::tests::story::{Story, read};
+    use crate::report::fixture::{claim, judgement};
     use crate::report::{html, junit};
+
+    #[test]
+    fn pods_that_did_not_come_back_are_a_warning_and_no_failure() {
+        let mut run = judgement(vec![claim("no write is lost", "durability", "Pass")]);
+        run.not_back.push("only 2 of 3 pods of keeper were Ready".into());
+        let text = render(&run);
+        assert!(text.starts_with("PASS  "), "{text}");
+        assert!(text.contains("\n  warning       only 2 of 3 pods of keeper were Ready\n"), "{text}");
+        let xml = junit::render(&run).expect("it is XML");
+        assert!(xml.contains("<skipped message=\"only 2 of 3 pods of keeper were Ready\""), "{xml}");
+        assert!(!xml.contains("<failure") && !xml.contains("<error"), "{xml}");
+    }
 
     #[test]
     fn nothing_that_a_kernel_or_a_store_says_moves_a_cursor_or_forges_a_line() {

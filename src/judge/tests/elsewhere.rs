@@ -104,6 +104,28 @@ fn what_happens_until_its_pods_are_back_is_a_consequence_of_its_fault() {
 }
 
 #[test]
+fn pods_that_do_not_come_back_are_told_beside_the_verdict() {
+    let claim = json!({"name": "q", "sli": {"quorum": {}}});
+    let not_back = |story: &Story| {
+        let judgement = story.judged();
+        assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.claims);
+        judgement.not_back
+    };
+    let mut story = killed(claim.clone(), 12_500 * MS);
+    assert_eq!(not_back(&story), [""; 0]);
+    story.heard.truncate(1);
+    let waiting = "CrashLoopBackOff";
+    story.heard[0].1["otherPods"]["pods"][0]["containers"] =
+        json!([{"name": "zk", "running": false, "ready": false, "restarts": 3, "waiting": waiting}]);
+    let why = "zk of zookeeper-0 is CrashLoopBackOff";
+    let zookeeper = "only 2 of 3 pods of zookeeper were Ready when the record ended";
+    assert_eq!(not_back(&story), [format!("{zookeeper}: {why}")]);
+    let mut own = Story::claiming(claim);
+    own.ready = vec![(8 * S, 2)];
+    assert_eq!(not_back(&own), ["only 2 of 3 pods of db were Ready when the record ended"]);
+}
+
+#[test]
 fn an_outage_before_its_pods_are_back_is_one_of_the_faults_time() {
     let claim = json!({"name": "q", "sli": {"quorum": {}}, "during": {"longestOutage": "100ms"}});
     // Good for long enough at first, as what notices late is.

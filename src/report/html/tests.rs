@@ -294,6 +294,8 @@ fn a_fault_on_a_further_set_has_a_lane_named_after_its_pod() {
     let text = self::page(&story.lines()).text_of("main");
     assert!(text.contains("pods of zookeeper Ready not seen"), "{text}");
     assert!(text.contains("not every pod of zookeeper was seen to be Ready again"), "{text}");
+    let warning = "Warning: only 0 of 3 pods of zookeeper were Ready when the record ended.";
+    assert!(text.contains(warning), "{text}");
 }
 
 #[test]

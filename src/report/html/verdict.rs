@@ -38,6 +38,7 @@ pub(super) fn warnings(judgement: &Judgement) -> Markup {
                 ul { @for failed in &judgement.revert_failed { li { (failed) } } }
             }
         }
+        @for missing in &judgement.not_back { p .note { "Warning: " (missing) "." } }
         // What the top says already needs no section of its own.
         @if judgement.reasons.iter().any(|reason| reason.text != judgement.headline) { (reasons(judgement)) }
     }
