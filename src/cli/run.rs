@@ -219,7 +219,13 @@ fn experiment_in(
             step_summary::append(&judgement, args, folder, place);
             recorded::tell(&judgement, args.quiet);
             if !args.quiet {
-                console::hint(format_args!("journal, reports and logs are in {}", folder.display()));
+                let there = folder.display();
+                console::hint(if args.sandbox.is_none() {
+                    format!("journal, reports and logs are in {there}")
+                } else {
+                    let logs = sandbox.logs_dir();
+                    format!("journal and reports are in {there}; logs stay in {}", logs.display())
+                });
                 recorded::hint_page(folder);
             }
             recorded::exit_of(&judgement)

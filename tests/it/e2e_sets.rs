@@ -73,7 +73,7 @@ fn a_kept_sandbox_has_all_sets_and_a_run_in_it_is_about_one() {
         .exits(20)
         .says("there is no StatefulSet `kafka`: the manifest has `keeper`, `refkv`");
     let done = desk.run(&["run", "experiment.yaml", "--sandbox", "two", "--seed", "7", "--out", "out"]);
-    let done = done.exits(0);
+    let done = done.exits(0).says("hint: journal and reports are in").says("; logs stay in ");
     assert!(done.out.starts_with("PASS"), "{}", done.out);
     desk.run(&["revert", "two"]).exits(0);
     desk.run(&["sandbox", "down", "two"]).exits(0);
