@@ -105,7 +105,7 @@ fn dispatch(command: Command) -> Exit {
         Command::Judge(args) if args.place.on == On::Kubernetes => cluster::judge(&args),
         Command::Judge(args) => recorded::judge(&args),
         #[cfg(feature = "kubernetes")]
-        Command::Report(args) if args.place.on == On::Kubernetes => cluster::report(&args),
+        Command::Report(args) if args.recorded.place.on == On::Kubernetes => cluster::report(&args),
         Command::Report(args) => recorded::report(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Faults(args) => catalogue::faults(&args),

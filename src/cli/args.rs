@@ -79,9 +79,10 @@ pub enum Command {
     /// Print the schema of a document, for editors and programs
     Schema(Schema),
     /// Judge a recorded run again
+    #[command(after_help = "Example:\n  seatrial judge runs/quickstart-20260102-030405")]
     Judge(Recorded),
     /// Write the reports of a recorded run again
-    Report(Recorded),
+    Report(Report),
     /// Show what got worse and what got better from one recorded run to another
     Compare(Compare),
     /// Show how Experiments stand in a cluster
@@ -218,7 +219,6 @@ pub struct Plan {
 
 /// A recorded run.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  seatrial judge runs/quickstart-20260102-030405")]
 pub struct Recorded {
     /// The run's folder, or its journal; with `--on kubernetes` the Experiment
     #[arg(value_name = "RUN")]
@@ -227,12 +227,21 @@ pub struct Recorded {
     #[cfg(any(feature = "kubernetes", feature = "sandbox"))]
     #[command(flatten)]
     pub place: Place,
-    /// Write the reports to this folder [default: the run's own]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
     /// Print the verdict only
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `seatrial report`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  seatrial report runs/quickstart-20260102-030405")]
+pub struct Report {
+    /// Of what.
+    #[command(flatten)]
+    pub recorded: Recorded,
+    /// Write the reports to this folder [default: the run's own]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// `seatrial revert`

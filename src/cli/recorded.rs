@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::args::Recorded;
+use super::args::{Recorded, Report};
 use super::console;
 use super::exit::Exit;
 use crate::experiment::Verdict;
@@ -34,19 +34,20 @@ pub(super) fn judge(args: &Recorded) -> Exit {
 }
 
 /// `seatrial report RUN`
-pub(super) fn report(args: &Recorded) -> Exit {
-    let (journal, judgement) = match named(&args.run) {
+pub(super) fn report(args: &Report) -> Exit {
+    let Report { recorded, out } = args;
+    let (journal, judgement) = match named(&recorded.run) {
         Ok(read) => read,
         Err(exit) => return exit,
     };
-    let beside = journal_of(&args.run).parent().map(Path::to_owned).unwrap_or_default();
-    let folder = args.out.clone().unwrap_or(beside);
+    let beside = journal_of(&recorded.run).parent().map(Path::to_owned).unwrap_or_default();
+    let folder = out.clone().unwrap_or(beside);
     if let Err(error) = fs::create_dir_all(&folder) {
         return console::error(format_args!("cannot create {}: {error}", folder.display()), Exit::Unexpected);
     }
     write(&journal, &judgement, &folder);
-    tell(&judgement, args.quiet);
-    if !args.quiet {
+    tell(&judgement, recorded.quiet);
+    if !recorded.quiet {
         hint_page(&folder);
     }
     exit_of(&judgement)

@@ -273,6 +273,8 @@ fn what_does_not_fit_together_is_a_mistake_of_the_command_line() {
         }
     }
     assert!(!desk.path("nowhere").exists(), "nothing is made where nothing is told");
+    // What writes nothing takes no folder to write to.
+    desk.run(&["judge", "nowhere", "--out", "x"]).exits(2).says("unexpected argument '--out'");
     desk.write("torn.jsonl", "");
     desk.run(&["judge", "torn.jsonl"]).exits(1).says("this is no journal");
 }

@@ -24,10 +24,11 @@ pub(in crate::cli) fn judge(args: &args::Recorded) -> Exit {
 }
 
 /// `seatrial report NAME --on kubernetes`
-pub(in crate::cli) fn report(args: &args::Recorded) -> Exit {
+pub(in crate::cli) fn report(args: &args::Report) -> Exit {
+    let args::Report { recorded: args, out } = args;
     act(&args.place.cluster, None, async |seat| {
         let (bytes, journal, judgement) = recorded_as(&seat, &args.run).await?;
-        let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&args.run));
+        let folder = out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&args.run));
         fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(JOURNAL), bytes)).map_err(
             |error| {
                 console::error(format_args!("cannot write {}: {error}", folder.display()), Exit::Unexpected)
