@@ -74,8 +74,12 @@ fn bounds(sli: &Sli) -> &'static str {
         Unit::Condition => {
             "It holds or not: by `longestOutage` and `totalOutage` of a phase, and by `recoverWithin`. As a guard: `for`."
         }
-        Unit::Usage => "By `max` of a phase, and by `recoverWithin`. As a guard: `above`.",
-        Unit::Rate => "By `min` or `max` of a phase, which it has to have. As a guard: `below` or `above`.",
+        Unit::Usage => {
+            "By `max` or `maxIncrease` (1.2x of the run's own baseline) of a phase, and by `recoverWithin`. As a guard: `above`."
+        }
+        Unit::Rate => {
+            "By `min`, `max` or `maxIncrease` (2x of the run's own baseline) of a phase: one of them it has to have. As a guard: `below` or `above`."
+        }
         Unit::Events => "By `max` of a phase: how many there may be. As a guard: `above`.",
         Unit::Latency if sli.counts_attempts() => "By `max`, as in `always: {max: 1m}`.",
         Unit::Latency => {

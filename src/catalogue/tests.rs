@@ -1,7 +1,10 @@
 //! What is told is complete, and every example is an experiment.
 
+use serde_json::json;
+
 use super::example::indented;
 use super::*;
+use crate::experiment::Hypothesis;
 use crate::spec::{self, document};
 
 /// Parts of an experiment that its example lacks, each by the key with which it begins.
@@ -112,6 +115,16 @@ fn a_page_tells_types_defaults_and_words() {
     let place = |name: &str| faults.find(name).expect(name).works.clone();
     assert_eq!(place("nodeDown"), [Place::Cluster]);
     assert_eq!(place("podKill"), Place::ALL);
+}
+
+#[test]
+fn pages_of_slis_tell_of_the_baseline_where_it_can_be_a_bound() {
+    for entry in &slis().entries {
+        let written = json!({"name": "a", "sli": { entry.name: {} }, "during": {"maxIncrease": "2x"}});
+        let claim = serde_json::from_value::<Hypothesis>(written);
+        let takes_it = claim.is_ok_and(|claim| !claim.sli.counts_attempts());
+        assert_eq!(entry.to_string().contains("maxIncrease"), takes_it, "{entry}");
+    }
 }
 
 #[test]
