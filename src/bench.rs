@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::api::Snapshot;
 use crate::experiment::Verdict;
-use crate::journal::entry::{Effect, Entry, Header, Line, Phase, SCHEMA};
+use crate::journal::entry::{Effect, Entry, Header, Phase, SCHEMA};
 use crate::journal::read::Journal;
 use crate::judge::history::{self, ReadError};
 use crate::judge::judge;
@@ -98,7 +98,7 @@ pub fn bench_judge(shape: Shape, seed: u64) -> Result<Timing, ReadError> {
     })
 }
 
-/// The operations within a run that claims linearizability.
+/// The operations, which are numbered from [`synthetic::FIRST`] on, within a run that claims linearizability.
 fn whole_journal(operations: &str) -> Vec<u8> {
     let experiment = serde_json::json!({
         "name": "bench",
@@ -118,13 +118,13 @@ fn whole_journal(operations: &str) -> Vec<u8> {
         target: Snapshot { name: "bench".into(), replicas: 3, ..Snapshot::default() },
         others: Vec::new(),
     };
-    let line = |entry| {
-        let line = Line { time: 0, entry };
-        serde_json::to_string(&line).expect("a line has only string keys")
-    };
-    let header = line(Entry::Header(Box::new(header)));
-    let begin = line(Entry::Effect { id: 0, effect: Effect::Phase(Phase::Baseline) });
-    format!("{header}\n{begin}\n{operations}").into_bytes()
+    let entry = |entry: &Entry| serde_json::to_string(entry).expect("an entry has only string keys");
+    let header = entry(&Entry::Header(Box::new(header)));
+    let begin = entry(&Entry::Effect { id: 0, effect: Effect::Phase(Phase::Baseline) });
+    format!(
+        "{{\"time\":0,\"index\":1,\"entry\":{header}}}\n{{\"time\":0,\"index\":2,\"entry\":{begin}}}\n{operations}"
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use rand::{RngExt, SeedableRng};
 use crate::api::Nanos;
 use crate::journal::op::{Current, Function, OpLine, OpValue, Stage};
 
+/// The number of the first operation's line: the header and the beginning of the baseline stand before it.
+pub(super) const FIRST: u64 = 3;
+
 /// How large the journal is.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
@@ -56,7 +59,7 @@ struct Journal {
 pub fn journal(shape: Shape, seed: u64) -> String {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let keys = (0..shape.keys).map(|key| format!("seatrial/r/{key}")).collect();
-    let mut journal = Journal { text: Vec::with_capacity(shape.operations * 240), index: 0, keys };
+    let mut journal = Journal { text: Vec::with_capacity(shape.operations * 240), index: FIRST, keys };
     let mut states: Vec<Option<u64>> = vec![None; shape.keys as usize];
     let mut requests: Vec<Option<Request>> = vec![None; shape.clients as usize];
     let mut left = shape.operations;

@@ -11,10 +11,13 @@ use crate::api::{InjectionSpec, InjectionStatus, Measured, Members, Nanos, Ordin
 use crate::experiment::{Experiment, Work};
 use crate::fault::Damage;
 
-/// The schema that this version writes; every released one can be read.
-pub const SCHEMA: u32 = 1;
+/// The schema that this version writes; every earlier one can be read.
+///
+/// - 1: operations are numbered among themselves, from 0, and other lines are not.
+/// - 2: every line has its number in the file as its `index`, operations as well; the header is line 1.
+pub const SCHEMA: u32 = 2;
 
-/// A line with the moment at which it became true for the run.
+/// A line with the moment at which it became true for the run. Its number is the writer's to give and the reader's to check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Since the run began.

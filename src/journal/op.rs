@@ -24,7 +24,8 @@ pub const PREFIX: &str = "{\"index\":";
 /// One line of a client operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpLine<'a> {
-    /// The number of the line among the operations' lines. It must stay the first field, see [`PREFIX`].
+    /// The number of the line in the journal; in schema 1 among the operations' lines, from 0. It must stay the first field,
+    /// see [`PREFIX`].
     pub index: u64,
     /// When: stamped before the request is sent (`invoke`) and after its answer was received (all others).
     pub time: Nanos,

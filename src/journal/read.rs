@@ -1,9 +1,11 @@
 //! Reads a journal: the one door for judging, reports and live views alike.
 //!
 //! Guarantees: never panics, whatever the bytes; a torn last line (without a line break, or cut off in the middle) is
-//! left out and reported; any other damage is an error with its line; operations are numbered without gaps, so that a
-//! missing one is damage. Two threads parse a million operations in a fraction of a second.
+//! left out and reported; any other damage is an error with its line, and so is a line that is missing, doubled or out of
+//! order, which its number tells. In schema 1 only operations have numbers. Two threads parse a million operations in a
+//! fraction of a second.
 
+mod numbers;
 mod part;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use thiserror::Error;
 use super::entry::{Entry, Header, Line, SCHEMA};
 use super::op::OpLine;
 use crate::api::Nanos;
+use numbers::Numbered;
 pub use part::Operation;
 use part::Part;
 
@@ -107,12 +110,12 @@ impl Journal {
             what: "it is not UTF-8 text".into(),
         })?;
         let (first, rest) = text.split_once('\n').ok_or(ReadError::Empty)?;
-        let header = header(first)?;
+        let (header, numbered) = header(first)?;
         let damaged = |(offset, what): part::Damage| ReadError::Damaged {
             line: line_at(bytes, first.len() + 1 + offset),
             what,
         };
-        let mut part = Part::read(rest).map_err(damaged)?;
+        let mut part = Part::read(rest, numbered).map_err(damaged)?;
         if let Some(cut) = part.cut.take() {
             torn = true;
             // Only the last line may be cut off; anywhere else the file was damaged.
@@ -142,15 +145,16 @@ fn line_at(bytes: &[u8], offset: usize) -> usize {
     1 + bytes[..offset.min(bytes.len())].iter().filter(|&&byte| byte == b'\n').count()
 }
 
-fn header(line: &str) -> Result<Header, ReadError> {
+/// The header, and what has a number in the lines after it.
+fn header(line: &str) -> Result<(Header, Numbered), ReadError> {
     let no_header = |error: serde_json::Error| ReadError::NoHeader { what: error.to_string() };
     let FirstLine { entry: FirstEntry { header: Version { schema, version } } } =
         serde_json::from_str(line).map_err(no_header)?;
-    if schema != u64::from(SCHEMA) {
+    let Some(numbered) = Numbered::of(schema) else {
         return Err(ReadError::UnknownSchema { found: schema, version });
-    }
+    };
     match serde_json::from_str::<Line>(line).map_err(no_header)?.entry {
-        Entry::Header(header) => Ok(*header),
+        Entry::Header(header) => Ok((*header, numbered)),
         Entry::Input(_) | Entry::Effect { .. } | Entry::FinalRead { .. } => {
             Err(ReadError::NoHeader { what: "it is another entry".into() })
         }

@@ -1,7 +1,7 @@
 //! Writes a run's journal: one line at a time, each one handed to the kernel before the call returns.
 //!
-//! Guarantees: a line is whole or the last one; lines of different tasks never mix; operations are numbered in the
-//! order in which they stand in the file, without gaps; a journal that exists is never written over; after a write has
+//! Guarantees: a line is whole or the last one; lines of different tasks never mix; each line carries its number in the
+//! file, also where another process goes on with it; a journal that exists is never written over; after a write has
 //! failed nothing more is written, so that a damaged line can only be the last one. A killed run loses nothing that
 //! was written; a killed machine loses what the kernel had not stored since [`Writer::sync`].
 
@@ -59,7 +59,8 @@ pub struct Writer {
 struct State {
     file: File,
     line: Vec<u8>,
-    next_index: u64,
+    /// The number of the next line.
+    next: u64,
     ended: bool,
 }
 
@@ -67,6 +68,7 @@ struct State {
 #[derive(Serialize)]
 struct LineRef<'a> {
     time: Nanos,
+    index: u64,
     entry: EntryRef<'a>,
 }
 
@@ -83,22 +85,22 @@ impl Writer {
     pub fn create(path: &Path, header: &Header) -> Result<Self, WriteError> {
         let file =
             File::create_new(path).map_err(|source| WriteError::Create { path: path.to_owned(), source })?;
-        let writer = Self {
-            state: Mutex::new(State { file, line: Vec::with_capacity(4096), next_index: 0, ended: false }),
-        };
+        let writer =
+            Self { state: Mutex::new(State { file, line: Vec::with_capacity(4096), next: 1, ended: false }) };
         writer.append(0, EntryRef::Header(header))?;
         Ok(writer)
     }
 
-    /// Goes on with a journal whose writer is gone: a torn last line is cut off, and the next operation has the number
-    /// `operations`.
-    pub fn resume(path: &Path, operations: u64) -> Result<Self, WriteError> {
+    /// Goes on with a journal whose writer is gone: a torn last line is cut off, and lines are numbered on.
+    #[expect(clippy::naive_bytecount, reason = "it is counted once, before anything is written")]
+    pub fn resume(path: &Path) -> Result<Self, WriteError> {
         let told = |source| WriteError::Resume { path: path.to_owned(), source };
         let bytes = std::fs::read(path).map_err(told)?;
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let file = File::options().append(true).open(path).map_err(told)?;
         file.set_len(whole as u64).map_err(told)?;
-        Ok(Self { state: Mutex::new(State { file, line: Vec::new(), next_index: operations, ended: false }) })
+        let next = 1 + bytes[..whole].iter().filter(|&&byte| byte == b'\n').count() as u64;
+        Ok(Self { state: Mutex::new(State { file, line: Vec::new(), next, ended: false }) })
     }
 
     /// Writes what happened at `time`.
@@ -106,13 +108,11 @@ impl Writer {
         self.append(time, EntryRef::Other(entry))
     }
 
-    /// Writes a line of an operation, whose own index is replaced by the next one, which is returned.
-    pub fn operation(&self, mut operation: OpLine<'_>) -> Result<u64, WriteError> {
-        self.with(|state| {
-            operation.index = state.next_index;
-            operation.write(&mut state.line);
-            state.next_index += 1;
-            operation.index
+    /// Writes a line of an operation, whose own index is replaced by the line's.
+    pub fn operation(&self, mut operation: OpLine<'_>) -> Result<(), WriteError> {
+        self.with(|line, index| {
+            operation.index = index;
+            operation.write(line);
         })
     }
 
@@ -123,27 +123,27 @@ impl Writer {
     }
 
     fn append(&self, time: Nanos, entry: EntryRef<'_>) -> Result<(), WriteError> {
-        self.with(|state| {
-            serde_json::to_writer(&mut state.line, &LineRef { time, entry })
+        self.with(|line, index| {
+            serde_json::to_writer(line, &LineRef { time, index, entry })
                 .expect("an entry has only string keys, and memory takes every byte");
         })
     }
 
-    /// Lets `fill` make a line and writes it as a whole.
-    fn with<T>(&self, fill: impl FnOnce(&mut State) -> T) -> Result<T, WriteError> {
+    /// Lets `fill` make the line of a number and writes it as a whole.
+    fn with(&self, fill: impl FnOnce(&mut Vec<u8>, u64)) -> Result<(), WriteError> {
         // A task that panicked while it held the lock left at most a half-made line in memory, which is cleared here.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.ended {
+        let State { file, line, next, ended } = &mut *state;
+        if *ended {
             return Err(WriteError::Ended);
         }
-        state.line.clear();
-        let filled = fill(&mut state);
-        state.line.push(b'\n');
-        let State { file, line, ended, .. } = &mut *state;
+        line.clear();
+        fill(line, *next);
+        line.push(b'\n');
+        *next += 1;
         file.write_all(line).map_err(|source| {
             *ended = true;
             WriteError::Append(source)
-        })?;
-        Ok(filled)
+        })
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn end(
         return Ok(true);
     }
     let taken = revert(client, &options.namespace, injections, LIMIT).await?;
-    let writer = Writer::resume(&options.journal, journal.operations().len() as u64)?;
+    let writer = Writer::resume(&options.journal)?;
     let last = Last { now: now(&journal), next: next_effect(&journal), writer };
     last.write(taken.into_iter().map(|(spec, taken)| (spec.name, taken)))?;
     Ok(true)
@@ -140,7 +140,7 @@ mod tests {
         cut_off(&path);
         let journal = Journal::read(&path).expect("a torn line is tolerated");
         assert_eq!((next_effect(&journal), now(&journal) >= 5), (7, true));
-        let writer = Writer::resume(&path, 0).expect("it goes on");
+        let writer = Writer::resume(&path).expect("it goes on");
         let status = InjectionStatus {
             state: InjectionState::Reverted,
             since: Timestamp::now(),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::e2e_fixture::{Desk, text_of};
-use crate::e2e_recorded::recorded;
+use crate::e2e_recorded::{numbered_anew, recorded};
 
 #[test]
 fn a_run_is_the_same_as_itself() {
@@ -38,7 +38,7 @@ fn what_got_worse_is_told_and_fails_only_where_it_was_asked_for() {
     let held = worse.iter().filter(|line| line.contains("\"holds\":true")).count();
     assert!(held > 0, "the fault was proven");
     worse.retain(|line| !line.contains("\"holds\":true"));
-    desk.write("worse.jsonl", worse.join("\n") + "\n");
+    desk.write("worse.jsonl", numbered_anew(&worse));
     let arguments = |more: &'static [&'static str]| {
         let mut all = vec!["compare".into(), run.folder.clone().into_os_string(), "worse.jsonl".into()];
         all.extend(more.iter().map(Into::into));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::e2e_fixture::{Desk, Done};
-use crate::e2e_recorded::recorded;
+use crate::e2e_recorded::{numbered_anew, recorded};
 
 /// Judges a journal of these lines.
 fn judged(lines: &[String]) -> Done {
@@ -79,7 +79,7 @@ fn without_its_proofs_a_run_is_inconclusive() {
     let lines: Vec<String> =
         recorded().lines().into_iter().filter(|line| !line.contains("\"input\":{\"injection\":")).collect();
     assert!(lines.len() < recorded().lines().len());
-    judged(&lines).exits(11).says("not proven");
+    judged_bytes(numbered_anew(&lines).as_bytes()).exits(11).says("not proven");
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn nobody_believes_a_judgement_that_lies_beside_the_journal() {
 #[test]
 fn a_judgement_within_the_journal_is_damage() {
     let mut lines = recorded().lines();
-    lines.push(r#"{"time":1,"entry":{"judgement":{"verdict":"Pass"}}}"#.into());
-    let number = lines.len();
+    let number = lines.len() + 1;
+    lines.push(format!(r#"{{"time":1,"index":{number},"entry":{{"judgement":{{"verdict":"Pass"}}}}}}"#));
     judged(&lines).exits(1).says(&format!("damaged in line {number}"));
 }
 
@@ -126,11 +126,39 @@ fn a_damaged_line_is_an_error_with_its_number() {
     let mut lines = recorded().lines();
     lines[99] = lines[99].replacen(':', ";", 1);
     judged(&lines).exits(1).says("the journal is damaged in line 100");
-    let mut lines = recorded().lines();
-    let operation =
-        lines.iter().position(|line| line.starts_with("{\"index\":")).expect("there are operations");
-    lines.remove(operation + 20);
-    judged(&lines).exits(1).says("the journal is damaged in line");
     judged_bytes(b"").exits(1).says("this is no journal");
     judged_bytes(b"{}\n").exits(1).says("its first line is not a header");
+}
+
+#[test]
+fn no_line_goes_unnoticed_that_is_missing_doubled_or_out_of_order() {
+    let lines = recorded().lines();
+    let told = |lines: &[String], line: usize, found: usize| {
+        let words = format!("damaged in line {line}: line {line} was expected here, this one is {found}");
+        judged(lines).exits(1).says(&words);
+    };
+    let heard = |what: &str| lines.iter().position(|line| line.contains(what)).expect("it is on record");
+    for place in [
+        heard("\"input\":{\"pods\":"),
+        heard("\"input\":{\"members\":"),
+        heard("\"entry\":{\"effect\":"),
+        heard("\"type\":\"ok\""),
+        lines.len() - 2,
+    ] {
+        // In the list they count from 0, in the file from 1.
+        let number = place + 1;
+        let mut missing = lines.clone();
+        missing.remove(place);
+        told(&missing, number, number + 1);
+        let mut doubled = lines.clone();
+        doubled.insert(place, lines[place].clone());
+        told(&doubled, number + 1, number);
+        let mut exchanged = lines.clone();
+        exchanged.swap(place, place + 1);
+        told(&exchanged, number, number + 1);
+    }
+    // As if nobody had ever asked who leads.
+    let mut silent = lines.clone();
+    silent.retain(|line| !line.contains("\"input\":{\"members\":"));
+    judged(&silent).exits(1).says("was expected here");
 }

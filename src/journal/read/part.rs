@@ -3,6 +3,10 @@
 use std::collections::HashMap;
 use std::thread;
 
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use super::numbers::{Numbered, Numbers};
 use crate::api::{Nanos, Ordinal};
 use crate::journal::entry::{Entry, Line};
 use crate::journal::op::{Current, Function, OpLine, OpValue, Stage};
@@ -44,6 +48,14 @@ impl Operation {
     }
 }
 
+/// A line that is not an operation's. In schema 1 it has no number.
+#[derive(Deserialize)]
+struct EntryLine {
+    time: Nanos,
+    index: Option<u64>,
+    entry: Entry,
+}
+
 /// Where a part's text is damaged, and how.
 pub(super) type Damage = (usize, String);
 
@@ -64,45 +76,56 @@ pub(super) struct Part {
     pub(super) keys: Vec<String>,
     /// The first one; nothing after it is read.
     pub(super) cut: Option<Cut>,
+    numbers: Numbers,
 }
 
 impl Part {
     /// Reads everything after the header.
-    pub(super) fn read(text: &str) -> Result<Self, Damage> {
+    pub(super) fn read(text: &str, numbered: Numbered) -> Result<Self, Damage> {
         let half = text.len() / 2;
         let middle = text.as_bytes()[half..]
             .iter()
             .position(|&byte| byte == b'\n')
             .map_or(text.len(), |offset| half + offset + 1);
         let (left, right) = text.split_at(middle);
+        let first = Some(numbered.first());
         let part = if text.len() < WORTH_A_THREAD {
-            Self::parse(text)?
+            Self::parse(text, numbered, first)?
         } else {
             let (left, right) = thread::scope(|scope| {
-                let right = scope.spawn(|| Self::parse(right));
-                let left = Self::parse(left);
+                let right = scope.spawn(|| Self::parse(right, numbered, None));
+                let left = Self::parse(left, numbered, first);
                 let right = right.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                 (left, right)
             });
             left?.followed_by(right.map_err(|(offset, what)| (middle + offset, what))?, middle)
         };
-        part.numbered_without_gaps(text)
+        match part.numbers.damage(numbered) {
+            Some(damage) => Err(damage),
+            None => Ok(part),
+        }
     }
 
-    fn parse(text: &str) -> Result<Self, Damage> {
-        let mut part = Self { operations: Vec::with_capacity(text.len() / 128), ..Self::default() };
+    /// Reads lines of which the first one that has a number has `first`, if that is known.
+    fn parse(text: &str, numbered: Numbered, first: Option<u64>) -> Result<Self, Damage> {
+        let mut part = Self {
+            operations: Vec::with_capacity(text.len() / 128),
+            numbers: Numbers::beginning_with(first),
+            ..Self::default()
+        };
         let mut keys: HashMap<String, u32> = HashMap::new();
         let mut offset = 0;
         for line in text.split_inclusive('\n') {
             let (start, content) = (offset, line.trim_end_matches(['\n', '\r']));
             offset += line.len();
             let parsed = if OpLine::is_one(content) {
-                OpLine::parse(content).map(|line| part.operation(&mut keys, &line))
+                OpLine::parse(content).map(|line| Some(part.operation(&mut keys, &line)))
             } else {
-                serde_json::from_str::<Line>(content).map(|line| part.lines.push(line))
+                part.entry(content, numbered)
             };
             match parsed {
-                Ok(()) => {}
+                Ok(None) => {}
+                Ok(Some(number)) => part.numbers.see(start, number),
                 Err(error) if error.is_eof() => {
                     part.cut = Some(Cut { offset: start, length: line.len(), what: error.to_string() });
                     return Ok(part);
@@ -116,7 +139,19 @@ impl Part {
         Ok(part)
     }
 
-    fn operation(&mut self, keys: &mut HashMap<String, u32>, line: &OpLine<'_>) {
+    /// Takes an entry's line. Returns its number, where it has to have one.
+    fn entry(&mut self, text: &str, numbered: Numbered) -> Result<Option<u64>, serde_json::Error> {
+        let EntryLine { time, index, entry } = serde_json::from_str(text)?;
+        let number = match numbered {
+            Numbered::Operations => None,
+            Numbered::Lines => Some(index.ok_or_else(|| serde_json::Error::missing_field("index"))?),
+        };
+        self.lines.push(Line { time, entry });
+        Ok(number)
+    }
+
+    /// Takes an operation's line. Returns its number.
+    fn operation(&mut self, keys: &mut HashMap<String, u32>, line: &OpLine<'_>) -> u64 {
         let key = if let Some(&known) = keys.get(line.key.as_ref()) {
             known
         } else {
@@ -137,6 +172,7 @@ impl Part {
             stage: line.stage,
             f: line.f,
         });
+        line.index
     }
 
     /// Both parts as one; the right one began `shift` bytes later.
@@ -164,26 +200,7 @@ impl Part {
                 .map(|operation| Operation { key: moved[operation.key as usize], ..operation }),
         );
         self.cut = right.cut.map(|cut| Cut { offset: shift + cut.offset, ..cut });
+        self.numbers = self.numbers.followed_by(right.numbers, shift);
         self
-    }
-
-    /// Refuses operations that are missing, doubled or out of order.
-    fn numbered_without_gaps(self, text: &str) -> Result<Self, Damage> {
-        let odd =
-            self.operations.iter().enumerate().find(|(place, operation)| operation.index != *place as u64);
-        let Some((place, operation)) = odd else {
-            return Ok(self);
-        };
-        let offset = text
-            .split_inclusive('\n')
-            .scan(0, |offset, line| {
-                let start = *offset;
-                *offset += line.len();
-                Some((start, line))
-            })
-            .filter(|(_, line)| OpLine::is_one(line))
-            .nth(place)
-            .map_or(0, |(start, _)| start);
-        Err((offset, format!("operation {place} was expected here, this one is {}", operation.index)))
     }
 }

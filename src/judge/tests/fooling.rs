@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::story::{Story, read, with_ids};
+use super::story::{Story, read, text, with_ids};
 use crate::experiment::Verdict;
 use crate::journal::read::Journal;
 use crate::judge::{Judgement, judge};
@@ -89,7 +89,7 @@ fn without_a_proof_it_is_inconclusive_whichever_proof_is_dropped() {
 
 #[test]
 fn half_of_a_record_is_inconclusive() {
-    let text = good().join("\n") + "\n";
+    let text = text(&good());
     for share in [2, 3, 10, 50] {
         let part = &text.as_bytes()[..text.len() - text.len() / share];
         let judgement = judge(&Journal::parse(part).expect("a torn line is tolerated"));
@@ -104,7 +104,7 @@ fn half_of_a_record_is_inconclusive() {
 
 #[test]
 fn a_last_line_that_is_torn_is_inconclusive() {
-    let text = good().join("\n") + "\n{\"time\":17";
+    let text = text(&good()) + "{\"time\":17";
     let judgement = judge(&Journal::parse(text.as_bytes()).expect("a torn line is tolerated"));
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
     assert_eq!(judgement.headline, "the last line of the record is torn");
@@ -145,14 +145,44 @@ fn a_decision_that_was_taken_out_is_missed_whichever_it_was() {
 }
 
 #[test]
-fn an_operation_that_was_taken_out_is_damage() {
-    let mut lines = good();
-    let read =
-        lines.iter().position(|line| line.contains("\"type\":\"ok\"")).expect("an operation that ended");
-    lines.remove(read);
-    let text = lines.join("\n") + "\n";
-    let error = Journal::parse(text.as_bytes()).expect_err("a number is missing");
-    assert!(error.to_string().contains("was expected here"), "{error}");
+fn a_line_that_was_taken_out_doubled_or_exchanged_is_damage_whatever_it_says() {
+    let text = text(&good());
+    let lines: Vec<&str> = text.lines().collect();
+    let refused = |lines: &[&str]| {
+        let error = Journal::parse((lines.join("\n") + "\n").as_bytes()).expect_err("a number is wrong");
+        assert!(error.to_string().contains("was expected here"), "{error}");
+    };
+    for kind in [
+        "\"input\":{\"members\"",
+        "\"input\":{\"injection\"",
+        "\"entry\":{\"effect\"",
+        "\"finalRead\"",
+        "\"ok\"",
+    ] {
+        let place = lines.iter().position(|line| line.contains(kind)).expect(kind);
+        let mut without = lines.clone();
+        without.remove(place);
+        refused(&without);
+        let mut doubled = lines.clone();
+        doubled.insert(place, lines[place]);
+        refused(&doubled);
+        let mut exchanged = lines.clone();
+        exchanged.swap(place, place + 1);
+        refused(&exchanged);
+    }
+}
+
+/// The same run, as each schema has it on record.
+const OF_EACH_SCHEMA: [&[u8]; 2] = [
+    include_bytes!("../../../tests/fuzz/seeds/journal/schema-1.jsonl"),
+    include_bytes!("../../../tests/fuzz/seeds/journal/run.jsonl"),
+];
+
+#[test]
+fn a_run_is_judged_alike_whatever_the_schema_of_its_record() {
+    let told = OF_EACH_SCHEMA.map(|bytes| judge(&Journal::parse(bytes).expect("it is whole")));
+    assert_eq!(told[0].verdict, Verdict::Pass, "{:#?}", told[0]);
+    assert_eq!(told[0].to_json(), told[1].to_json());
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {

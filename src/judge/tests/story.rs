@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::api::{Member, MemberSample, Members, Nanos, Ordinal, Role};
+use crate::journal::entry::SCHEMA;
+use crate::journal::op;
 use crate::journal::read::Journal;
 use crate::judge::{Judgement, judge};
 
@@ -103,7 +105,7 @@ impl Story {
         judge(&read(&self.lines()))
     }
 
-    /// The record, line by line.
+    /// The record, line by line, which [`text`] numbers.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut told: Vec<(Nanos, Value)> = Vec::new();
         let mut effect = |time, effect: Value| {
@@ -155,22 +157,14 @@ impl Story {
         lines.extend(self.operations());
         // What is proven at a moment is heard before the engine draws its conclusion.
         lines.sort_by_key(|(at, rank, line)| (*at, *rank, !line.contains("\"proof\"")));
-        let mut numbered = 0u64;
-        let body = lines.into_iter().map(|(_, _, line)| {
-            if line.contains("INDEX") {
-                numbered += 1;
-                line.replace("INDEX", &(numbered - 1).to_string())
-            } else {
-                line
-            }
-        });
+        let body = lines.into_iter().map(|(_, _, line)| line);
         let header = json_line(&[("time", json!(0)), ("entry", json!({"header": self.header()}))]);
         with_ids(std::iter::once(header).chain(body))
     }
 
     fn header(&self) -> Value {
         json!({
-            "schema": 1, "version": "0.1.0", "run": "run-1", "startedAt": "2026-01-01T00:00:00Z",
+            "schema": SCHEMA, "version": "0.1.0", "run": "run-1", "startedAt": "2026-01-01T00:00:00Z",
             "experiment": {
                 "name": "story",
                 "target": {"statefulSet": "db", "store": {"refkv": {}}},
@@ -208,7 +202,7 @@ impl Story {
             let member = process % 3;
             let line = |time: Nanos, stage: &str, value: &Value| {
                 format!(
-                    "{{\"index\":INDEX,\"time\":{time},\"process\":{process},\"type\":\"{stage}\",\"f\":\"{f}\",\
+                    "{{\"index\":0,\"time\":{time},\"process\":{process},\"type\":\"{stage}\",\"f\":\"{f}\",\
                      \"key\":\"seatrial/{key}\",\"value\":{value},\"member\":{member},\"intended\":{at}}}"
                 )
             };
@@ -306,8 +300,19 @@ pub(crate) fn with_ids(lines: impl IntoIterator<Item = String>) -> Vec<String> {
     lines.into_iter().map(&mut with_id).collect()
 }
 
+/// A record as it is written: every line has its number.
+pub(crate) fn text(lines: &[String]) -> String {
+    (1..).zip(lines).map(|(number, line)| numbered(number, line) + "\n").collect()
+}
+
+fn numbered(number: usize, line: &str) -> String {
+    match line.strip_prefix(op::PREFIX).and_then(|rest| rest.split_once(',')) {
+        Some((_, rest)) => format!("{}{number},{rest}", op::PREFIX),
+        None => line.replacen("\"entry\":", &format!("\"index\":{number},\"entry\":"), 1),
+    }
+}
+
 /// Reads a record as a run's.
 pub(crate) fn read(lines: &[String]) -> Journal {
-    let text = lines.join("\n") + "\n";
-    Journal::parse(text.as_bytes()).expect("the story is a whole journal")
+    Journal::parse(text(lines).as_bytes()).expect("the story is a whole journal")
 }
