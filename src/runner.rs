@@ -141,7 +141,7 @@ impl Course {
         if let Some(folder) = options.journal.parent() {
             std::fs::create_dir_all(folder).map_err(RunnerError::Folder)?;
         }
-        let told = std::fs::metadata(&options.journal).map_or(0, |journal| journal.len());
+        let told = stream::told(&options.journal);
         let is_left_over = interrupted::end(&access.client, options, &injections).await?;
         let told = if is_left_over { told } else { 0 };
         let stream = stream::follow(options.journal.clone(), told, self.standing.clone());

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -31,12 +31,21 @@ impl Stream {
     }
 }
 
+/// How many bytes of a journal an earlier process has told: its whole lines. A torn one is cut off before more are written.
+pub(super) fn told(journal: &Path) -> usize {
+    whole(&std::fs::read(journal).unwrap_or_default())
+}
+
+/// How many bytes the whole lines have.
+fn whole(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
+}
+
 /// Follows a file that need not exist yet. An earlier process has told its first `told` bytes.
-pub(super) fn follow(path: PathBuf, told: u64, standing: watch::Sender<Standing>) -> Stream {
+pub(super) fn follow(path: PathBuf, mut told: usize, standing: watch::Sender<Standing>) -> Stream {
     let (end, mut ended) = oneshot::channel();
     let task = tokio::spawn(async move {
         let mut tail = Tail { path, file: None, rest: Vec::new() };
-        let mut told = usize::try_from(told).unwrap_or(usize::MAX);
         loop {
             let is_last = tokio::time::timeout(PAUSE, &mut ended).await.is_ok();
             let lines = tail.lines();
@@ -93,8 +102,7 @@ impl Tail {
         if let Err(error) = file.read_to_end(&mut self.rest) {
             tracing::warn!(%error, "the journal cannot be read again: the log lacks lines");
         }
-        let whole = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let rest = self.rest.split_off(whole);
+        let rest = self.rest.split_off(whole(&self.rest));
         std::mem::replace(&mut self.rest, rest)
     }
 }
@@ -113,6 +121,17 @@ mod tests {
         for (written, taken) in [("{\"a\"", ""), (":1}\n{", "{\"a\":1}\n"), ("}\n", "{}\n"), ("", "")] {
             file.write_all(written.as_bytes()).expect("it can be written");
             assert_eq!(String::from_utf8(tail.lines()).expect("text"), taken);
+        }
+    }
+
+    #[test]
+    fn a_torn_line_was_not_told() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder can be made");
+        let path = folder.path().join("journal");
+        assert_eq!(told(&path), 0, "there is no file yet");
+        for (left, bytes) in [("", 0), ("{\"a\"", 0), ("{}\n", 3), ("{}\n{\"a\"", 3)] {
+            std::fs::write(&path, left).expect("it can be written");
+            assert_eq!(told(&path), bytes, "{left}");
         }
     }
 }
