@@ -99,6 +99,10 @@ fn mismatch(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> String {
         {
             ": leave the % out"
         }
+        // A whole number that is too large for any type comes as one of these, too.
+        de::Unexpected::Float(number) if wanted.starts_with(NUMBER) && number.abs() < 1e19 => {
+            ": write it without a fraction"
+        }
         de::Unexpected::Map if wanted == LIST => ": begin each item with a dash",
         de::Unexpected::Str(_) | de::Unexpected::Unsigned(_) if wanted == LIST => ": put it in brackets",
         _ => "",
@@ -116,7 +120,8 @@ fn shown(found: de::Unexpected<'_>) -> String {
         de::Unexpected::Bool(value) => format!("`{value}`"),
         de::Unexpected::Unsigned(value) => format!("the number {value}"),
         de::Unexpected::Signed(value) => format!("the number {value}"),
-        de::Unexpected::Float(value) => format!("the number {value}"),
+        // 3.0 is not to be told as 3.
+        de::Unexpected::Float(value) => format!("the number {value:?}"),
         other => other.to_string(),
     }
 }

@@ -155,6 +155,14 @@ fn says_what_to_write_in_the_place_of_another_kind_of_value() {
         "the text `200` is not a whole number from 0 to 4294967295: leave the quotes out",
     );
     refused(
+        "workload: {}",
+        "workload: {rate: 200.0}",
+        "x.yaml:8:20: spec.workload.rate:",
+        "the number 200.0 is not a whole number from 0 to 4294967295: write it without a fraction",
+    );
+    let large = problems(&GOOD.replacen("workload: {}", "workload: {rate: 100000000000000000000}", 1));
+    assert!(large[0].contains("is not a whole number") && !large[0].contains("fraction"), "{large:#?}");
+    refused(
         "{networkPartition: {isolate: {role: leader}}}",
         "{diskLatency: {members: {role: leader}, delay: {fixed: 50ms}, percent: 50%}}",
         "x.yaml:13:",

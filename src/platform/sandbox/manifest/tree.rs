@@ -35,7 +35,8 @@ impl Node {
             Value::Null => "empty".to_owned(),
             Value::Bool(value) => format!("the truth value {value}"),
             Value::Int(value) => format!("the number {value}"),
-            Value::Float(value) => format!("the number {value}"),
+            // 3.0 is not to be told as 3.
+            Value::Float(value) => format!("the number {value:?}"),
             Value::Text(text) => format!("the text {:?}", shortened(text)),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),

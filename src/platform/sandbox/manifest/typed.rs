@@ -95,7 +95,12 @@ impl<'a> Typed<'a, '_> {
             | Value::Text(_)
             | Value::List(_)
             | Value::Map(_) => {
-                self.wrong("a whole number", "write it without quotes and without a unit");
+                let hint = if matches!(self.node.value, Value::Float(number) if number.abs() < 1e19) {
+                    "write it without a fraction"
+                } else {
+                    "write it without quotes and without a unit"
+                };
+                self.wrong("a whole number", hint);
                 0
             }
         }

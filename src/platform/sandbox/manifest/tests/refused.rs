@@ -33,6 +33,14 @@ fn counts_lines_from_the_beginning_of_the_file() {
 }
 
 #[test]
+fn a_number_with_a_fraction_is_told_with_it() {
+    assert_eq!(
+        only_problem(&SET.replace("replicas: 3", "replicas: 3.0")),
+        "set.yaml:7:13 spec.replicas: must be a whole number, is the number 3.0 (write it without a fraction)"
+    );
+}
+
+#[test]
 fn tells_all_problems_of_all_documents_at_once() {
     let set = with_container("env: [{name: PORT, value: 8080}]\nimagePullPolicy: []\nstdin: true")
         .replace("replicas: 3", "replica: 3")
