@@ -164,11 +164,15 @@ fn told(documents: &[Document], problem: manifest::Problem) -> Problem {
         Some(hint) => format!("{}: {hint}", problem.message),
         None => problem.message,
     };
-    let excerpt = documents
-        .iter()
-        .filter(|document| document.file == problem.file && document.first_line <= problem.line)
-        .max_by_key(|document| document.first_line)
-        .and_then(|document| document.excerpt(problem.line - document.first_line + 1));
+    // Items of a List may share a line, of which each has a part: nobody knows then whose part is meant.
+    let has_line = |document: &&Document| {
+        let end = document.first_line + document.text.lines().count();
+        document.file == problem.file && (document.first_line..end).contains(&problem.line)
+    };
+    let there = documents.iter().filter(has_line);
+    let mut parts = there.map(|document| document.excerpt(problem.line - document.first_line + 1));
+    let first = parts.next().flatten();
+    let excerpt = first.filter(|first| parts.all(|part| part.as_ref() == Some(first)));
     Problem {
         file: problem.file,
         place: Some(Place { line: problem.line, column: problem.column }),
@@ -190,5 +194,28 @@ fn facts(set: &SetSpec) -> TargetFacts {
         replicas: set.replicas,
         containers: set.pod.containers.iter().map(|container| container.name.clone()).collect(),
         claims: set.claims.iter().map(|claim| claim.name.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::document::{list, split};
+
+    #[test]
+    fn no_item_of_a_list_is_shown_in_the_place_of_another_one() {
+        let shown = |text: &str, line| {
+            let list = split("f", text.as_bytes()).expect("it is YAML").swap_remove(0);
+            let items = list::items(&list).expect("it can be taken apart").expect("it is a List");
+            let (path, message) = (String::new(), String::new());
+            let problem = manifest::Problem { file: "f".into(), line, column: 10, path, message, hint: None };
+            told(&items, problem).excerpt
+        };
+        assert_eq!(shown("{kind: List, items: [{kind: A}, {kind: B}]}", 1), None);
+        assert_eq!(shown("{kind: List, items: [{kind: A,\n a: 1}, {kind: B}]}", 2), None);
+        assert_eq!(shown("{kind: List, items: [{kind: A}]}", 1).as_deref(), Some("{kind: A}"));
+        let apart = "kind: List\nitems:\n- kind: A\n  a: 1\n- kind: B\n";
+        assert_eq!(shown(apart, 4).as_deref(), Some("  a: 1"));
+        assert_eq!(shown(apart, 5).as_deref(), Some("  kind: B"));
     }
 }
