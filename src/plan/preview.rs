@@ -109,11 +109,7 @@ pub fn preview(
     let mut lost: Vec<Losses> = Vec::new();
     let mut active: Vec<usize> = Vec::new();
     for slot in &slots {
-        // Whose data was destroyed is not to be relied on for the rest of the run, nor whom an action took that stays.
-        let is_lasting = |place: usize| {
-            let what = slots[place].what(&experiment.steps);
-            what.work.destroys() || what.extent() == Extent::ToTheEnd
-        };
+        let is_lasting = |place: usize| slots[place].is_lasting(&experiment.steps);
         active.retain(|&place| occurrences[place].end > slot.start || is_lasting(place));
         let (planned, losses, refusal) = plan_one(experiment, stage, seed, slot, |which| {
             active.iter().filter_map(|&place| lost[place].get(which)).collect()
@@ -132,7 +128,7 @@ pub fn preview(
             duration::format(longest)
         ));
     }
-    notes.extend(chance::meetings(experiment, stage, &slots, &occurrences));
+    notes.extend(chance::meetings(experiment, stage, &slots, &occurrences, &lost));
     refusals.extend(refused_alternatives(experiment, stage, seed));
     refusals.dedup();
     Plan {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::draw;
-use crate::experiment::{Alternative, Start, Step};
+use crate::experiment::{Alternative, Extent, Start, Step};
 
 /// One occurrence of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,13 @@ impl Slot {
     /// What happens in it.
     pub(super) fn what<'a>(&self, steps: &'a [Step]) -> &'a Alternative {
         &steps[self.step].alternatives()[self.alternative]
+    }
+
+    /// Whether nobody relies on whom it takes for the rest of the run: whose data is destroyed, or whom an action has that
+    /// stays.
+    pub(super) fn is_lasting(&self, steps: &[Step]) -> bool {
+        let what = self.what(steps);
+        what.work.destroys() || what.extent() == Extent::ToTheEnd
     }
 }
 

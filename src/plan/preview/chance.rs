@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Planned, Stage};
+use super::{Losses, Planned, Stage};
 use crate::experiment::{Experiment, Start, Step};
-use crate::fault::Damage;
 use crate::plan::guard::Asked;
 use crate::plan::timeline::Slot;
 
@@ -15,32 +14,33 @@ pub(super) fn meetings(
     stage: Stage<'_>,
     slots: &[Slot],
     planned: &[Planned],
+    lost: &[Losses],
 ) -> Vec<String> {
     let steps = &experiment.steps;
-    let first = || slots.iter().zip(planned).filter(|(slot, _)| slot.occurrence == 0);
+    let first = || slots.iter().zip(planned).zip(lost).filter(|((slot, _), _)| slot.occurrence == 0);
     let mut told = Vec::new();
-    for (slot, waiting) in first().filter(|(_, planned)| planned.when.is_some()) {
+    for ((slot, _), losses) in first().filter(|((_, planned), _)| planned.when.is_some()) {
         let step = &steps[slot.step];
         let asked = Asked::of(&experiment.guards, step, &slot.what(steps).work);
-        let refused = |held: &[&Damage]| {
-            let ruling = stage.ruling(waiting.set.as_deref(), &waiting.damage, held, asked);
-            ruling.filter(|ruling| !ruling.holds)
-        };
-        if refused(&[]).is_some() {
+        let refused =
+            |held: &Losses| stage.against(losses, &|which| held.get(which).into_iter().collect(), asked);
+        if refused(&Losses::new()).is_some() {
             continue;
         }
-        for (other, held) in first() {
-            let other = &steps[other.step];
-            let is_shown = held.start < end(waiting) && waiting.start < end(held);
+        for ((held, _), taken) in first() {
+            let other = &steps[held.step];
+            let is_shown = held.start < end(slot, steps) && slot.start < end(held, steps);
             let is_apart = comes_after(steps, step, other) || comes_after(steps, other, step);
-            if held.set != waiting.set || end(held) == held.start || is_shown || is_apart {
+            if end(held, steps) == held.start || is_shown || is_apart {
                 continue;
             }
-            if let Some(ruling) = refused(&[&held.damage]) {
+            if let Some(ruling) = refused(taken) {
+                let name = &other.name;
+                let is_over = held.what(steps).work.destroys();
                 told.push(format!(
-                    "step {} waits: should it come while {} is in force, a guard refuses it: {}",
+                    "step {} waits: should it come {}, a guard refuses it: {}",
                     step.name,
-                    other.name,
+                    if is_over { format!("after {name}") } else { format!("while {name} is in force") },
                     ruling.refusal()
                 ));
             }
@@ -49,9 +49,9 @@ pub(super) fn meetings(
     told
 }
 
-/// When it is over: what stays is not.
-fn end(planned: &Planned) -> Duration {
-    if planned.stays { Duration::MAX } else { planned.end }
+/// When whom it takes is to be relied on again.
+fn end(slot: &Slot, steps: &[Step]) -> Duration {
+    if slot.is_lasting(steps) { Duration::MAX } else { slot.end }
 }
 
 /// Whether a step is the other one, or starts after it, however many there are between them.

@@ -26,6 +26,22 @@ fn snapshot(replicas: u32) -> Snapshot {
     }
 }
 
+/// Three pods, each on a node of its own: `NODE-0` to `NODE-2`.
+fn placed(name: &str, node: &str) -> Snapshot {
+    let pod = |ordinal| Pod {
+        name: format!("{name}-{ordinal}"),
+        ordinal,
+        uid: String::new(),
+        ip: None,
+        node: format!("{node}-{ordinal}"),
+        phase: PodPhase::Running,
+        ready: true,
+        revision: None,
+        containers: Vec::new(),
+    };
+    Snapshot { name: name.into(), pods: (0..3).map(pod).collect(), ..snapshot(3) }
+}
+
 const CUT: &str = r#"[
     {"name":"cut","at":"10s","for":"20s","fault":{"networkPartition":{"isolate":{"role":"leader"}}}},
     {"name":"kill","after":"cut","every":"20s","times":2,"fault":{"podKill":{"members":{"count":1}}}}]"#;
@@ -97,6 +113,38 @@ fn a_step_that_waits_is_told_of_an_action_that_stays() {
     assert_eq!(plan.refusals, [""; 0]);
     let told = "step pause waits: should it come while less is in force, a guard refuses it: 3 voters";
     assert!(plan.notes.iter().any(|note| note.starts_with(told)), "{:?}", plan.notes);
+}
+
+#[test]
+fn a_step_that_waits_is_told_of_data_that_is_destroyed() {
+    let steps = r#"[
+        {"name":"lost","at":"20s","fault":{"claimDelete":{"members":{"ordinals":[1]},"destroysData":true}}},
+        {"name":"pause","when":{"pod":{"any":{},"is":"Terminating"}},"for":"1s",
+         "fault":{"processPause":{"members":{"ordinals":[0]}}}}]"#;
+    let plan = preview(&experiment(steps, "{}"), &snapshot(3), &[], None, 1);
+    assert_eq!(plan.refusals, [""; 0]);
+    let told = "step pause waits: should it come after lost, a guard refuses it: 3 voters";
+    assert!(plan.notes.iter().any(|note| note.starts_with(told)), "{:?}", plan.notes);
+}
+
+#[test]
+fn a_step_that_waits_is_told_what_the_node_that_it_takes_must_not_meet() {
+    let steps = r#"[
+        {"name":"own","at":"20s","for":"30s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
+        {"name":"node","target":{"statefulSet":"zookeeper"},"when":{"pod":{"any":{},"is":"Terminating"}},"for":"5s",
+         "fault":{"nodeDown":{"members":{"ordinals":[1]}}}}]"#;
+    let told = |node| {
+        let plan =
+            preview(&experiment(steps, "{}"), &placed("etcd", node), &[placed("zookeeper", "node")], None, 1);
+        assert_eq!(plan.refusals, [""; 0]);
+        plan.notes.into_iter().filter(|note| note.contains("should it come")).collect::<Vec<_>>()
+    };
+    let found = told("node");
+    let meets = "step node waits: should it come while own is in force, a guard refuses it: 3 voters, 1 held down by this run \
+                 (etcd-0), this takes 1 (etcd-1): 1 of 3 left";
+    assert!(found.len() == 1 && found[0].starts_with(meets), "{found:?}");
+    // Not where they are on nodes of their own.
+    assert_eq!(told("elsewhere"), [""; 0]);
 }
 
 #[test]
@@ -307,23 +355,6 @@ fn a_node_that_goes_takes_members_of_other_sets_along() {
         {"name":"own","for":"30s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
         {"name":"node","target":{"statefulSet":"zookeeper"},"at":"5s","for":"5s",
          "fault":{"nodeDown":{"members":{"ordinals":[1]}}}}]"#;
-    let placed = |name: &str, node: &str| Snapshot {
-        name: name.into(),
-        pods: (0..3)
-            .map(|ordinal| Pod {
-                name: format!("{name}-{ordinal}"),
-                ordinal,
-                uid: String::new(),
-                ip: None,
-                node: format!("{node}-{ordinal}"),
-                phase: PodPhase::Running,
-                ready: true,
-                revision: None,
-                containers: Vec::new(),
-            })
-            .collect(),
-        ..snapshot(3)
-    };
     let planned = |node| {
         let zookeeper = placed("zookeeper", "node");
         preview(&experiment(steps, "{}"), &placed("etcd", node), &[zookeeper], None, 1)
