@@ -114,6 +114,7 @@ mod tests {
         for secret in [
             "kind: Secret\npassword: hunter2\n",
             "a: 1\npassword: hunter2\n\"kind\": 'Secret'\n",
+            "items:\n- data: {password: hunter2}\nkind: SecretList\n",
             "{apiVersion: v1, kind: Secret, stringData: {a:\nhunter2}}\n",
             "kind:\n  Secret\npassword: hunter2\n",
             "{\"metadata\": {\"ownerReferences\": [{\"kind\": \"SealedSecret\"}]}, \"kind\": \"Secret\", \"data\":\n{\"a\": 1}}\n",

@@ -46,6 +46,11 @@ pub fn items(document: &Document) -> Result<Option<Vec<Document>>, Problem> {
             own = own.map(|own| with_fields(own, &missing));
             fields.extend(missing);
         }
+        // Of an item that does not say so itself nobody sees any more that it is a Secret, which is never shown.
+        if item.get("kind").is_none() {
+            let message = "has no kind: write its apiVersion and kind";
+            return Err(Problem::new(document, item.place, format!("items[{index}]"), message.into()));
+        }
         let Some(text) = own.filter(|own| Node::read(own).is_ok_and(|read| is_same(&read, &item))) else {
             let message =
                 "cannot be taken out of its List: write it as a document of its own, with --- above it";
@@ -302,6 +307,14 @@ mod tests {
         assert_eq!(count("kind: StatefulSetList\nitems: [{kind: StatefulSet}]\n"), Ok(Some(1)));
         assert_eq!(count("kind: AccessList\nspec: {}\n"), Ok(None));
         assert_eq!(count("kind: Service\nitems: []\n"), Ok(None));
+    }
+
+    #[test]
+    fn an_item_without_a_kind_is_told_and_what_it_holds_is_not_shown() {
+        let secrets = "kind: SecretList\nitems:\n- data: {password: hunter2}\n  metadata: {name: tls}\n";
+        let told = taken_apart(secrets).expect_err("nobody knows its kind").to_string();
+        assert!(told.starts_with("f:3:3: items[0]: has no kind: write its apiVersion and kind"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
     }
 
     #[test]
