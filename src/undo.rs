@@ -6,18 +6,21 @@
 //! - Everything is named by boot, pid and start time, or inode: a record never hits a stranger.
 //! - A [`guardian`] ends a fault at its deadline when nobody else does, whatever happens to the node.
 //! - Nothing is done by a record that another process has removed, and none is removed while what it tells is being done
-//!   ([`Claim`]): a fault that comes into force after its deadline is still somebody's.
+//!   ([`Claim`]) or taken back by another one: a fault that comes into force after its deadline is still somebody's, and so is
+//!   what one leaves who is killed while taking it back.
 //! - A record that cannot be read is kept aside and reported, never guessed at.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+mod beside;
 mod failpoint;
 pub mod guardian;
 mod record;
 mod replay;
 mod store;
 
+use beside::Beside;
 pub use failpoint::{POINTS, TABLE_POINTS, stop_here};
 pub use record::{Expiry, Guardian, Record};
 pub use replay::{Outcome, Scope, replay};
@@ -47,10 +50,10 @@ pub enum UndoError {
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Takes back what a record tells, at once, and once more where somebody else was just doing it; removes the record and
-/// ends its guardian; each step only after the one before it. The guardian comes last, because it ends by itself when it
-/// finds no record, while nobody else would remove a record. One that may be doing the same comes before: ended in the middle
-/// of it, it leaves the half of it, and only the record tells how to take that back.
+/// Takes back what a record tells, at once, and once more with the claim to it; once more again when nobody else is at work on
+/// it; removes the record and ends its guardian; each step only after the one before it. The guardian comes last, because it
+/// ends by itself when it finds no record, while nobody else would remove a record. One that may be doing the same comes
+/// before: ended in the middle of it, it leaves the half of it, and only the record tells how to take that back.
 ///
 /// `held` is what the caller holds for the fault itself, where it does.
 pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {
@@ -60,14 +63,13 @@ pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> 
     let held = if held.is_empty() { &of_guardian } else { held };
     let revert = || record.target.undo().revert(held);
     let claiming = Store::claim(path);
+    let beside = Beside::enter(path, record.generation);
     revert()?;
+    drop(beside?);
     let mut claiming = claiming?;
     let until = Instant::now() + PATIENCE;
     while matches!(claiming, Claiming::Busy) {
-        if Instant::now() >= until {
-            return Err(UndoError::Busy);
-        }
-        std::thread::sleep(LOOK);
+        pause(until)?;
         claiming = Store::claim(path)?;
         if matches!(claiming, Claiming::Ours(_)) {
             revert()?;
@@ -76,12 +78,26 @@ pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> 
     stop_here("undone");
     if guardian::may_act(record) {
         end_guardians(record)?;
-        revert()?;
     }
+    // Whoever begins from here on finds nothing to take back; who began before may be killed with the half of it done.
+    let until = Instant::now() + PATIENCE;
+    while matches!(claiming, Claiming::Ours(_)) && Beside::is_anybody(path, record.generation)? {
+        pause(until)?;
+    }
+    revert()?;
     store::remove(path)?;
     stop_here("record-removed");
     end_guardians(record)?;
     stop_here("guardian-ended");
+    Ok(())
+}
+
+/// Waits for the next look, where there is time for one.
+fn pause(until: Instant) -> Result<(), UndoError> {
+    if Instant::now() >= until {
+        return Err(UndoError::Busy);
+    }
+    std::thread::sleep(LOOK);
     Ok(())
 }
 

@@ -20,9 +20,9 @@ pub const POINTS: &[&str] = &[
 /// Those that only an exchange of a device's table passes, and its revert.
 pub const TABLE_POINTS: &[&str] = &["table-loaded", "former-table-loaded"];
 
-/// The one that only a power cut passes.
+/// Those that single tests name: a power cut passes the first, the revert of an exchange the second, before it loads anything.
 #[cfg(debug_assertions)]
-const POWER_POINT: &str = "shut-down";
+const SINGLE_POINTS: &[&str] = &["shut-down", "former-table-wanted"];
 
 /// Dies or stops here if a test asked for it.
 pub fn stop_here(point: &str) {
@@ -30,7 +30,7 @@ pub fn stop_here(point: &str) {
     {
         use nix::sys::signal::Signal;
         debug_assert!(
-            POINTS.iter().chain(TABLE_POINTS).chain(&[POWER_POINT]).any(|known| *known == point),
+            POINTS.iter().chain(TABLE_POINTS).chain(SINGLE_POINTS).any(|known| *known == point),
             "{point} is not in the list"
         );
         for (word, signal) in [("SEATRIAL_STOP_AT", Signal::SIGSTOP), ("SEATRIAL_KILL_AT", Signal::SIGKILL)] {

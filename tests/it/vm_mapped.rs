@@ -22,6 +22,8 @@ use crate::node_power::Disk;
 use crate::node_writer::Writer;
 use crate::vm::inside;
 
+mod beside;
+
 const LONG: Duration = Duration::from_mins(2);
 const SOON: Duration = Duration::from_secs(5);
 /// Long enough to be told from what an emulated machine takes by itself.

@@ -322,6 +322,7 @@ impl Mapped {
                 "has had another table loaded by somebody else, which is not in force yet".to_owned(),
             ));
         }
+        stop_here("former-table-wanted");
         control.load(self.device, &self.before).map_err(self.failed("load the table that was there"))?;
         stop_here("former-table-loaded");
         match self.swap(control, &self.during, &self.before) {
