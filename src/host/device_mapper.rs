@@ -161,7 +161,7 @@ impl Control {
 }
 
 /// Whether an answer says that there is no such device.
-pub fn is_gone(error: &io::Error) -> bool {
+fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::ENXIO as i32)
 }
 

@@ -24,7 +24,7 @@ use crate::fault::host;
 use crate::fault::host::volumes::{Volume, VolumeError, find};
 use crate::fault::host::{ContainerError, Effect, HostError, Look, Own, Prepared, Running, Undo};
 use crate::host::block_device::{Completed, Device};
-use crate::host::device_mapper::{Control, Segment, State, Which, is_gone};
+use crate::host::device_mapper::{Control, Segment, State, Which};
 use crate::host::process::ProcessId;
 use crate::host::process::held::Held;
 use crate::node::LocatedPod;
@@ -32,6 +32,10 @@ use crate::undo::stop_here;
 
 /// For how long somebody else may have a device open before that counts as use: udev looks at each one that has changed.
 const PASSING: Duration = Duration::from_secs(2);
+/// How long somebody else is waited for before the next look at what they do.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often it is tried to put a table back that others are putting back, too.
+const ATTEMPTS: u32 = 5;
 
 /// What is mapped otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -236,7 +240,7 @@ impl Mapped {
             if state.open <= 1 || Instant::now() >= until {
                 return Ok(state);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -297,8 +301,20 @@ impl Mapped {
         if is_same(&live, to) { Ok(()) } else { Err(self.changed(&live)) }
     }
 
-    /// Puts the table back that was there before, where the other one is there now.
+    /// Puts the table back that was there before, where the other one is there now. Whoever does the same at the same time may
+    /// bring into force or clear what was loaded here, or let the device go on first, which the kernel takes for an error: what
+    /// counts is what is there at the end.
     fn take_back(&self, control: &Control) -> Result<(), Error> {
+        for _ in 1..ATTEMPTS {
+            if self.put_back(control).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.put_back(control)
+    }
+
+    fn put_back(&self, control: &Control) -> Result<(), Error> {
         let state = control.state(self.device).map_err(self.failed("look at the device"))?;
         let Some(state) = state.filter(|state| self.is_same_device(state)) else { return Ok(()) };
         let live = self.table(control, Which::Live)?;
@@ -325,11 +341,7 @@ impl Mapped {
         stop_here("former-table-wanted");
         control.load(self.device, &self.before).map_err(self.failed("load the table that was there"))?;
         stop_here("former-table-loaded");
-        match self.swap(control, &self.during, &self.before) {
-            // Somebody else was quicker.
-            Err(Error::Changed { .. }) => Ok(()),
-            swapped => swapped,
-        }
+        self.swap(control, &self.during, &self.before)
     }
 
     /// What contradicts that it is mapped as it shall be, if anything does.
@@ -417,12 +429,7 @@ impl Undo for Target {
             },
         };
         // One that cannot be put back keeps no other one away.
-        let one = |disk: &Mapped| match disk.take_back(&control) {
-            // It went meanwhile.
-            Err(Error::Kernel { source, .. }) if is_gone(&source) => Ok(()),
-            taken_back => taken_back,
-        };
-        let all: Vec<Result<(), Error>> = self.disks.iter().map(one).collect();
+        let all: Vec<Result<(), Error>> = self.disks.iter().map(|disk| disk.take_back(&control)).collect();
         Ok(all.into_iter().collect::<Result<(), Error>>()?)
     }
 

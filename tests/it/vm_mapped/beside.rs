@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use seatrial::api::{Desired, InjectionSpec, InjectionState};
 use seatrial::undo::{Claiming, Store};
 
-use super::{LONG, SOON, Scene, slow_syncs};
+use super::{LONG, SOON, Scene, must, slow_syncs};
 use crate::node_fixture::{Node, eventually, guardians, injection};
 use crate::vm::inside;
 
@@ -62,4 +62,31 @@ fn a_node_that_dies_beside_the_guardian_that_takes_back_leaves_no_table_loaded()
             writer.goes_on_within(SOON);
         },
     );
+}
+
+/// Two who take back at the same time may do that to each other.
+#[test]
+fn a_table_is_put_back_though_somebody_clears_it_before_it_is_in_force() {
+    inside("vm_mapped::beside::a_table_is_put_back_though_somebody_clears_it_before_it_is_in_force", || {
+        let scene = Scene::new("cleared");
+        let Scene { writer, pod, folder, mapping } = &scene;
+        let before = mapping.table();
+        let mut node = Node::start_with(folder, &[("SEATRIAL_STOP_AT", "former-table-loaded")]);
+        node.put(&injection("cleared", pod, slow_syncs(), LONG));
+        folder.await_state("cleared", InjectionState::Injected);
+        node.gone("cleared");
+        for time in 1..=2 {
+            stops(&node, &format!("when it has loaded the table that was there, time {time}"));
+            must(&format!("dmsetup clear {}", mapping.name));
+            goes_on(&node);
+        }
+        eventually("its table", SOON, || {
+            goes_on(&node);
+            (mapping.table() == before).then_some(())
+        });
+        eventually("no record", SOON, || folder.records().is_empty().then_some(()));
+        assert!(mapping.is_at_rest());
+        writer.goes_on_within(SOON);
+        node.end();
+    });
 }
