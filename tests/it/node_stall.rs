@@ -1,13 +1,14 @@
 //! Frozen disks: a real process that writes to a real filesystem, which is frozen and thawed under it.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{HostFault, InjectionState, Pulses, StalledDisk};
 
-use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
+use crate::node_fixture::{Folder, Node, eventually, guardians, injection, options};
 use crate::node_frozen::{freeze, is_frozen};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_writer::Writer;
@@ -153,6 +154,33 @@ fn a_volume_that_others_use_and_one_of_the_node_are_refused() {
     let status = folder.await_state("node", InjectionState::Failed);
     let error = status.error.expect("why");
     assert!(error.contains("is on the filesystem of the node's own"), "{error}");
+    node.end();
+}
+
+/// As one does that is not its node's own child, because that was killed: before its record is there, and after that is gone.
+#[test]
+fn a_guardian_without_a_record_does_not_use_the_volume_that_it_has_open_and_one_of_others_does() {
+    let (folder, others, mut pod) = (Folder::new(), Folder::new(), Pod::new(Grouping::None));
+    let writer = Writer::start(&folder, &mut pod);
+    let mut node = Node::start(&folder);
+    let guardian_in = |folder: &Folder| {
+        let root = File::open(&writer.disk.mount).expect("there");
+        let record = folder.undo_dir().join("orphan.1.undo.json");
+        options(folder.undo_dir()).guardian.start(&record, &[root.as_fd()]).expect("the program is there")
+    };
+    let stranger = guardian_in(&others);
+    node.put(&injection("shared", &pod, stall(None), LONG));
+    let error = folder.await_state("shared", InjectionState::Failed).error.expect("why");
+    let who = format!("process {} (seatrial) has ", stranger.identity.process.pid);
+    assert!(error.contains(&who), "{error}");
+    stranger.dismiss();
+    let guardian = guardian_in(&folder);
+    node.put(&injection("alone", &pod, stall(None), LONG));
+    folder.await_state("alone", InjectionState::Injected);
+    assert!(guardian.identity.process.is_alive().expect("readable"), "it waits for its record");
+    node.gone("alone");
+    writer.goes_on_within(SOON);
+    guardian.dismiss();
     node.end();
 }
 

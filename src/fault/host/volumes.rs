@@ -1,6 +1,7 @@
 //! The volumes of a pod that a fault means, one incarnation of each, and whether it may have them.
 
-use std::collections::BTreeSet;
+mod own;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,13 +9,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::own::{Own, cgroups, is_ending};
 use super::Running;
 use crate::host::block_device::Device;
 use crate::host::mount::table::{Namespace, of_device, open_below};
-use crate::host::process::{ProcessId, descendants};
 use crate::host::{shutdown, volume};
 use crate::node::LocatedPod;
-use crate::undo::Store;
 
 /// Folders of a node whose filesystems no fault may touch: its own, kubelet's, and those of container runtimes.
 const OF_THE_NODE: &[&str] = &[
@@ -223,9 +223,11 @@ impl Volume {
 
     /// Who uses it.
     fn user(&self, pod: &LocatedPod, containers: &[Running], undo_dir: &Path) -> io::Result<User> {
+        let namespaces = of_device(self.device)?;
+        // Only now: whom this node, or a container, has started meanwhile is none of others.
         let own = Own::of(pod, containers, undo_dir)?;
         let mut is_whole = false;
-        for namespace in of_device(self.device)? {
+        for namespace in namespaces {
             if let Some(point) = namespace.points.iter().find(|point| is_of_another_pod(point, &pod.uid)) {
                 return Ok(User::Others(format!("another pod has it mounted at {}", point.display())));
             }
@@ -238,7 +240,11 @@ impl Volume {
                 if own.is_own(pid, &namespace) {
                     continue;
                 }
-                if let Some(user) = stranger(pid, &namespace, &pod.uid) {
+                // One that ends has no command line any more, by which a guardian is known.
+                if let Some(user) = stranger(pid, &namespace, &pod.uid)
+                    && !own.is_guardian(pid)
+                    && !is_ending(pid)?
+                {
                     return Ok(User::Others(user));
                 }
             }
@@ -255,65 +261,6 @@ enum User {
     Others(String),
     /// The pod has a folder of it alone, and the rest is somebody's.
     Unknown,
-}
-
-/// The processes of a pod, and ours.
-struct Own {
-    uid: String,
-    processes: BTreeSet<i32>,
-    /// Mount namespaces that nobody but the pod has.
-    namespaces: BTreeSet<PathBuf>,
-}
-
-impl Own {
-    fn of(pod: &LocatedPod, containers: &[Running], undo_dir: &Path) -> io::Result<Self> {
-        let first = containers.iter().map(|container| container.first);
-        let roots: Vec<ProcessId> = first.chain(ProcessId::of(pod.holder)?).collect();
-        let mut processes: BTreeSet<i32> = descendants(&roots)?.iter().map(|process| process.pid).collect();
-        for container in containers {
-            processes.extend(container.processes().unwrap_or_default().iter().map(|process| process.pid));
-        }
-        // Whoever looks is no user, though it has opened the volume; nor is whoever makes another fault, of which there may be
-        // no record yet: which of them go together is decided before.
-        let this = ProcessId::of(std::process::id().cast_signed())?;
-        processes.extend(descendants(this.as_slice())?.iter().map(|process| process.pid));
-        processes.extend(of_faults(undo_dir)?);
-        let shared = [std::process::id().cast_signed(), 1].map(namespace_of);
-        let namespaces = roots.iter().filter_map(|root| namespace_of(root.pid));
-        let namespaces = namespaces.filter(|name| !shared.contains(&Some(name.clone()))).collect();
-        Ok(Self { uid: pod.uid.clone(), processes, namespaces })
-    }
-
-    fn is_own(&self, pid: i32, namespace: &Namespace) -> bool {
-        self.processes.contains(&pid)
-            || self.namespaces.contains(&namespace.name)
-            || cgroups(pid).contains(&self.uid)
-            || cgroups(pid).contains(&self.uid.replace('-', "_"))
-    }
-}
-
-/// Guardians and helpers of the faults that are in force on this node, by their records.
-fn of_faults(undo_dir: &Path) -> io::Result<Vec<i32>> {
-    let mut found = Vec::new();
-    for path in Store::open(undo_dir).and_then(|store| store.list()).map_err(io::Error::other)? {
-        // One that has just been removed has been taken back; one that cannot be read is set aside when a node starts.
-        let Ok(record) = Store::read(&path) else { continue };
-        let guardians = record.guardians().map(|guardian| guardian.process);
-        for process in guardians.chain(record.target.undo().helpers()) {
-            if process.is_alive()? {
-                found.push(process.pid);
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn namespace_of(pid: i32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()
-}
-
-fn cgroups(pid: i32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default()
 }
 
 /// How a process outside of the pod uses the filesystem, if it does: having it mounted where kubelet and its storage plugins

@@ -14,11 +14,16 @@ pub struct Stat {
     pub parent: i32,
     /// One letter: R, S, D, T, t, Z, X, …
     pub state: u8,
+    /// It has begun to end: nothing of its own runs any more, and what it has open is about to be closed.
+    pub is_ending: bool,
     /// Start time in clock ticks since boot.
     pub start: u64,
     /// User and system time of all its threads, in clock ticks.
     pub cpu_ticks: u64,
 }
+
+/// The flag of a process that ends, among those that the kernel tells (PF_EXITING of linux/sched.h).
+const EXITING: u64 = 1 << 2;
 
 impl Stat {
     /// Whether nothing of it runs any more, though its parent has not reaped it yet.
@@ -52,6 +57,7 @@ fn parse(text: &str) -> io::Result<Stat> {
     Ok(Stat {
         state: fields.first().and_then(|field| field.bytes().next()).ok_or_else(malformed)?,
         parent: number(1)? as i32,
+        is_ending: number(6)? & EXITING != 0,
         cpu_ticks: number(11)? + number(12)?,
         start: number(19)?,
     })
@@ -117,7 +123,14 @@ mod tests {
     fn reads_past_a_program_name_with_spaces_and_parentheses() {
         let text = "7 (a ) b) S 3 7 7 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 4242 1 1";
         let stat = parse(text).expect("well formed");
-        assert_eq!(stat, Stat { parent: 3, state: b'S', start: 4242, cpu_ticks: 11 });
+        assert_eq!(stat, Stat { parent: 3, state: b'S', is_ending: false, start: 4242, cpu_ticks: 11 });
+    }
+
+    #[test]
+    fn a_process_that_ends_is_told_from_others_before_it_has_ended() {
+        let text = "7 (a) R 3 7 7 0 -1 4194564 1 0 0 0 5 6 0 0 20 0 1 0 4242 1 1";
+        let stat = parse(text).expect("well formed");
+        assert!(stat.is_ending && !stat.has_ended());
     }
 
     #[test]
