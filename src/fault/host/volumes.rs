@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,12 @@ const OF_THE_NODE: &[&str] = &[
     "var/lib/k0s",
     "var/snap",
 ];
+
+/// For how long somebody else may use a volume before that counts: one who is just being started has for a moment whatever is
+/// open where it was started, and a container whatever is mounted there.
+const PASSING: Duration = Duration::from_secs(2);
+/// From one look at who uses a volume to the next.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A volume that is a filesystem of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +135,8 @@ pub(in crate::fault) fn find(
             return Err(VolumeError::UnknownFilesystem(claim.clone()));
         }
         let volume = Volume { claim: claim.clone(), path: located.path.clone(), device };
-        match volume.user(pod, &containers, undo_dir).map_err(kernel("look for users of", claim))? {
+        let user = lasting(PASSING, || volume.user(pod, &containers, undo_dir));
+        match user.map_err(kernel("look for users of", claim))? {
             User::Pod => {}
             User::Others(user) => return Err(VolumeError::UsedByOthers { claim: claim.clone(), user }),
             User::Unknown => return Err(VolumeError::Part(claim.clone())),
@@ -263,6 +271,17 @@ enum User {
     Unknown,
 }
 
+/// Who still uses it when those have gone who do so for less than `passing`.
+fn lasting(passing: Duration, mut look: impl FnMut() -> io::Result<User>) -> io::Result<User> {
+    let until = Instant::now() + passing;
+    loop {
+        match look()? {
+            User::Others(_) if Instant::now() < until => std::thread::sleep(PAUSE),
+            user => return Ok(user),
+        }
+    }
+}
+
 /// How a process outside of the pod uses the filesystem, if it does: having it mounted where kubelet and its storage plugins
 /// put the pod's own volumes is no use.
 fn stranger(pid: i32, namespace: &Namespace, uid: &str) -> Option<String> {
@@ -300,8 +319,9 @@ fn is_staged(point: &Path) -> bool {
 mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
+    use std::time::Duration;
 
-    use super::{folder_of_the_node, is_of_another_pod, is_of_kubelet};
+    use super::{User, folder_of_the_node, is_of_another_pod, is_of_kubelet, lasting};
 
     const POINT: &str = "/var/lib/kubelet/pods/u-1/volumes/kubernetes.io~csi/pv/mount";
 
@@ -318,6 +338,19 @@ mod tests {
         let staged = "/var/lib/kubelet/plugins/kubernetes.io/csi/d/h/globalmount";
         assert!(is_of_kubelet(Path::new(POINT), "u-1") && is_of_kubelet(Path::new(staged), "u-1"));
         assert!(!is_of_kubelet(Path::new("/data"), "u-1"));
+    }
+
+    #[test]
+    fn who_uses_a_volume_in_passing_is_waited_for_and_who_stays_is_told() {
+        let mut passing = 0..2;
+        let found = lasting(Duration::from_mins(1), || {
+            Ok(passing.next().map_or(User::Pod, |number| User::Others(format!("process {number}"))))
+        });
+        assert!(matches!(found, Ok(User::Pod)) && passing.is_empty());
+        let stays = lasting(Duration::ZERO, || Ok(User::Others("a backup".to_owned())));
+        assert!(matches!(stays, Ok(User::Others(who)) if who == "a backup"));
+        let unknown = lasting(Duration::from_mins(1), || Ok(User::Unknown));
+        assert!(matches!(unknown, Ok(User::Unknown)), "nobody else would change that");
     }
 
     #[test]
