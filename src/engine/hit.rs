@@ -75,6 +75,14 @@ impl Hit {
         }
     }
 
+    /// What is said of one that is not in force yet, where it is said why.
+    pub(super) fn excuse(&self) -> Option<String> {
+        match self {
+            Self::Node(hit) => hit.excuse(),
+            Self::Platform(_) => None,
+        }
+    }
+
     /// Whether it goes on until it is done, and is not done yet.
     pub(super) fn is_still_going_on(&self) -> bool {
         match self {

@@ -270,7 +270,13 @@ impl Injecting {
         self.spec.desired == Desired::Reverted && self.status.as_ref().is_some_and(is_clean)
     }
 
-    /// What the node says of a revert that is not verified.
+    /// What the node says of a fault that is not in force yet, where it says why.
+    pub(super) fn excuse(&self) -> Option<String> {
+        let is_told = self.status.as_ref().is_some_and(|status| status.error.is_some());
+        (is_told && !self.is_proven).then(|| self.complaint())
+    }
+
+    /// What the node says of what it has not done.
     pub(super) fn complaint(&self) -> String {
         let teller = if self.spec.pod.node.is_empty() { "the runner" } else { "its node" };
         let said = self.status.as_ref().map_or_else(

@@ -159,7 +159,9 @@ impl Occurrence {
         let limit = scene.limits().arming(self.extent, self.is_api);
         if failed.is_none() && pending > 0 && scene.passed(self.asked_at, limit) {
             let limit = crate::experiment::duration::format(limit);
-            failed = Some(format!("{pending} of {} hits were not proven within {limit}", self.hits.len()));
+            let count = format!("{pending} of {} hits were not proven within {limit}", self.hits.len());
+            let excuses = self.hits.iter().filter_map(Hit::excuse);
+            failed = Some(std::iter::once(count).chain(excuses).collect::<Vec<_>>().join("; "));
         }
         if let Some(why) = failed {
             let reason = format!("step {} did not come into force: {why}", self.step);

@@ -26,6 +26,24 @@ fn a_fault_that_nobody_proves_is_doubted_and_reverted() {
 }
 
 #[test]
+fn a_fault_that_its_node_cannot_make_yet_is_doubted_with_what_the_node_says() {
+    let manners = |effect: &Effect| match effect {
+        Effect::Apply(spec) if spec.desired == Desired::Injected => Fate::Never,
+        _ => Fate::After(vec![20]),
+    };
+    let mut rig = Rig::new(experiment(PAUSE, "{}"), 3).with_manners(polite(), Box::new(manners));
+    rig.run_into_faults(1);
+    let mut status = rig.status(InjectionState::Pending, rig.now, Duration::ZERO);
+    status.error = Some("the cgroup is frozen already".into());
+    rig.tell(rig.now, Input::Injection { name: "run.p.0.1".into(), status });
+    rig.finish();
+    let doubt = rig.told("doubt");
+    assert!(doubt.contains("1 of 1 hits were not proven within 10s; run.p.0.1 on "), "{doubt}");
+    assert!(doubt.ends_with(": its node says Pending: the cgroup is frozen already"), "{doubt}");
+    rig.assert_reverted();
+}
+
+#[test]
 fn a_fault_that_fails_is_doubted_at_once_with_its_reason() {
     let manners = |effect: &Effect| match effect {
         Effect::Apply(spec) if spec.desired == Desired::Injected => Fate::Refused,
