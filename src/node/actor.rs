@@ -152,7 +152,8 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
             if Expiry::new(&spec.deadline, self.began).is_over() {
                 // What was in force before has been taken back; what never was is no success.
                 if self.status.state() == InjectionState::Pending {
-                    self.status.fail(InjectionState::Failed, &StandingError::TooLate);
+                    self.status.enter(InjectionState::Failed);
+                    self.status.note(&StandingError::TooLate.to_string());
                 } else {
                     self.status.enter(InjectionState::Reverted);
                 }
@@ -170,7 +171,7 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
                     self.report().await;
                     return Phase::Over;
                 }
-                self.not_again(&failure).await;
+                self.not_now(&failure).await;
             }
             tokio::select! {
                 wish = self.wishes.recv() => match wish {

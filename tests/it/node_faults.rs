@@ -278,6 +278,32 @@ fn a_pause_follows_a_container_that_is_started_again() {
     nothing_is_left(&folder);
 }
 
+#[test]
+fn why_a_fault_that_follows_cannot_be_made_yet_is_told_while_it_is_tried_and_in_the_end() {
+    let (folder, pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));
+    folder.show(0, &pod.located);
+    let mut node = Node::start(&folder);
+    let freeze = |state: &str| fs::write(pod.cgroup().join("cgroup.freeze"), state).expect("writable");
+    freeze("1");
+    let follows = |name: &str, lasts| InjectionSpec {
+        follow: true,
+        ..injection(name, &pod, HostFault::Pause {}, lasts)
+    };
+    node.put(&follows("later", LONG));
+    eventually("it says why", Duration::from_secs(5), || {
+        let status = folder.status("later")?;
+        assert_eq!(status.state, InjectionState::Pending);
+        status.error.filter(|why| why.contains("is frozen already"))
+    });
+    node.put(&follows("never", Duration::from_secs(5)));
+    let why = folder.await_state("never", InjectionState::Failed).error.expect("why");
+    assert!(why.contains("is frozen already") && why.ends_with("the deadline has passed already"), "{why}");
+    freeze("0");
+    folder.await_state("later", InjectionState::Injected);
+    node.end();
+    nothing_is_left(&folder);
+}
+
 /// On a busy machine the guardian sees the end of the container first, takes the pause back and ends itself.
 #[test]
 fn a_pause_follows_a_container_whose_end_its_guardian_saw_first() {

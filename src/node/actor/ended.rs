@@ -74,13 +74,19 @@ impl<C: Channel + 'static, L: Locate + 'static> Actor<C, L> {
         }
     }
 
-    /// It could not be done again.
-    pub(super) async fn not_again(&mut self, failure: &str) {
-        if self.status.state() == InjectionState::Injected {
+    /// It could not be done, or not again, and is tried once more.
+    pub(super) async fn not_now(&mut self, failure: &str) {
+        let state = self.status.state();
+        if state == InjectionState::Injected {
             self.status.lose(failure);
             self.report().await;
-        } else {
-            self.status.note(failure);
+            return;
+        }
+        let before = self.status.get().error;
+        self.status.note(failure);
+        // Where it never was in force, nobody knows yet that it is not.
+        if state == InjectionState::Pending && self.status.get().error != before {
+            self.report().await;
         }
     }
 }
