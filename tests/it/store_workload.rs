@@ -104,10 +104,14 @@ async fn start(group: &Group) -> (Arc<Notes>, Result<Running, ScopeError>) {
     (notes, running)
 }
 
+fn is_ok(entry: &Entry) -> bool {
+    matches!(&entry.end, Some((_, Outcome::Ok(_))))
+}
+
 fn acknowledged_ledger(entries: &[Entry]) -> BTreeMap<String, u64> {
     entries
         .iter()
-        .filter(|entry| matches!(&entry.end, Some((_, Outcome::Ok(_)))))
+        .filter(|entry| is_ok(entry))
         .filter_map(|entry| match entry.operation.action {
             Action::Write(value) if entry.operation.key.starts_with("ledger/") => {
                 Some((entry.operation.key.clone(), value))
@@ -165,24 +169,20 @@ async fn keeps_what_it_acknowledged(kind: Kind) {
         wait_until_most_are_answered(&mut rates).await;
         group.run(leader);
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    wait_until_enough_is_answered(&notes).await;
     let totals = running.stop().await;
 
     let entries = notes.entries();
     assert!(entries.iter().all(|entry| entry.end.is_some()), "what began has an end");
-    assert!(totals.ok > 150 && totals.fail + totals.unknown > 0, "{totals:?}");
+    assert!(totals.fail + totals.unknown > 0, "{totals:?}");
     one_value_is_written_once(&entries);
     no_process_goes_on_after_an_unknown_outcome(&entries);
     let history =
         from_journal(&notes.journal(), 1, |key| key.starts_with("r/")).expect("lines that fit together");
     let judged = linearizability::check(&history);
     assert!(matches!(judged, linearizability::Outcome::Linearizable { keys: 3, .. }), "{judged:?}");
-    let beats: Vec<_> = entries.iter().filter(|entry| entry.operation.key == "heartbeat").collect();
-    let taken = beats.iter().filter(|beat| matches!(&beat.end, Some((_, Outcome::Ok(_)))));
-    assert!(taken.count() > 20, "{totals:?} {beats:#?}");
 
     let acknowledged = acknowledged_ledger(&entries);
-    assert!(acknowledged.len() > 30);
     let limit = Duration::from_secs(20);
     let held = read_ledger(Arc::clone(&group.adapter), &MEMBERS, "seatrial/", limit).await;
     assert_eq!(held.len(), 3);
@@ -199,6 +199,29 @@ async fn wait_until_most_are_answered(rates: &mut watch::Receiver<Rates>) {
     let answered = rates.wait_for(|second| second.ok > 60);
     let answered = tokio::time::timeout(Duration::from_secs(30), answered).await;
     answered.expect("within half a minute").expect("a running workload");
+}
+
+/// Waits until more than a few operations were answered, since the member came back as well, and more than a few heartbeats
+/// taken: how many that are in a second is the machine's matter.
+async fn wait_until_enough_is_answered(notes: &Notes) {
+    let before = notes.entries().len();
+    let until = in_(Duration::from_secs(30));
+    loop {
+        let entries = notes.entries();
+        let (beats, others): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| entry.operation.key == "heartbeat");
+        let taken = beats.iter().filter(|entry| is_ok(entry)).count();
+        let answered = others.iter().filter(|entry| is_ok(entry)).count();
+        let ledger = acknowledged_ledger(&entries).len();
+        let since = entries[before..].iter().filter(|entry| is_ok(entry)).count();
+        if taken > 20 && answered > 150 && ledger > 30 && since > 60 {
+            return;
+        }
+        let told =
+            format!("{taken} beats taken, {answered} answered, {ledger} of the ledger, {since} lately");
+        assert!(tokio::time::Instant::now() < until, "{told}: {beats:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// A second in which operations came to an end, and nobody answered any of them.
