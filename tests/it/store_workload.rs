@@ -286,7 +286,7 @@ async fn a_stall_is_counted_from_the_intended_start() {
     for member in MEMBERS {
         group.stop(member);
     }
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     for member in MEMBERS {
         group.go_on(member);
     }
@@ -295,10 +295,11 @@ async fn a_stall_is_counted_from_the_intended_start() {
     assert!(unknown > 0 && missed > 0, "{unknown} unknown, {missed} missed");
 
     // At least one operation began late because its client was held up, and keeps its intended start; none is further
-    // behind than the timeout allows.
+    // behind than the timeout allows, and by what a thread may have to wait for a processor. A client that tried each of its
+    // slots would be behind by more than two seconds in the end.
     let behind = |entry: &Entry| entry.start.saturating_sub(entry.operation.intended);
     let most = notes.entries().iter().map(behind).max().expect("operations");
-    assert!((100_000_000..=450_000_000).contains(&most), "{most} ns");
+    assert!((100_000_000..=1_400_000_000).contains(&most), "{most} ns");
 }
 
 #[tokio::test(flavor = "multi_thread")]
