@@ -7,9 +7,8 @@ use seatrial::platform::Endpoint;
 use seatrial::sli::members::sample;
 use seatrial::store::{Failure, ReadMode, Swap};
 
-use super::store_group::{Group, HEARTBEAT, Kind, MEMBERS, in_};
+use super::store_group::{Group, HEARTBEAT, IN_TIME, Kind, MEMBERS, in_};
 
-const QUICK: Duration = Duration::from_secs(3);
 const IMPATIENT: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,23 +25,23 @@ async fn answers_every_question(kind: Kind) {
     let group = Group::start(kind).await;
     let mut client = group.adapter.client(Endpoint::Member(1));
     let (key, absent) = ("seatrial/r/1", Ok(None));
-    assert_eq!(client.read(key, ReadMode::Linearizable, in_(QUICK)).await, absent);
-    assert_eq!(client.cas(key, Some(4), 5, in_(QUICK)).await, Ok(Swap::Mismatch { current: None }));
-    assert_eq!(client.cas(key, None, 5, in_(QUICK)).await, Ok(Swap::Swapped));
-    assert_eq!(client.cas(key, None, 6, in_(QUICK)).await, Ok(Swap::Mismatch { current: Some(5) }));
-    assert_eq!(client.cas(key, Some(5), 7, in_(QUICK)).await, Ok(Swap::Swapped));
+    assert_eq!(client.read(key, ReadMode::Linearizable, in_(IN_TIME)).await, absent);
+    assert_eq!(client.cas(key, Some(4), 5, in_(IN_TIME)).await, Ok(Swap::Mismatch { current: None }));
+    assert_eq!(client.cas(key, None, 5, in_(IN_TIME)).await, Ok(Swap::Swapped));
+    assert_eq!(client.cas(key, None, 6, in_(IN_TIME)).await, Ok(Swap::Mismatch { current: Some(5) }));
+    assert_eq!(client.cas(key, Some(5), 7, in_(IN_TIME)).await, Ok(Swap::Swapped));
     let large = (1 << 53) - 1;
-    assert_eq!(client.write(key, large, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.read(key, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(large)));
-    assert_eq!(client.write(HEARTBEAT, 99, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.write("seatriaL-neighbour", 1, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.write("odd key/?&%#é", 8, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.read("odd key/?&%#é", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(8)));
+    assert_eq!(client.write(key, large, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.read(key, ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(large)));
+    assert_eq!(client.write(HEARTBEAT, 99, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.write("seatriaL-neighbour", 1, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.write("odd key/?&%#é", 8, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.read("odd key/?&%#é", ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(8)));
 
     // Each member answers through the service; all see the same leader, and tell what they hold themselves.
     let mut service = group.adapter.client(Endpoint::Service);
     for _ in MEMBERS {
-        assert_eq!(service.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(99)));
+        assert_eq!(service.read(HEARTBEAT, ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(99)));
     }
     let members = group.members_once_all_hold(99).await;
     let leader = members.leader().expect("a leader");
@@ -62,7 +61,7 @@ async fn answers_every_question(kind: Kind) {
             for number in 0..135 {
                 let value = writer * 1000 + number;
                 client
-                    .write(&format!("seatrial/ledger/{value:08}"), value, in_(QUICK))
+                    .write(&format!("seatrial/ledger/{value:08}"), value, in_(IN_TIME))
                     .await
                     .expect("a write");
             }
@@ -70,12 +69,12 @@ async fn answers_every_question(kind: Kind) {
     });
     futures::future::join_all(writers).await;
     let mut at_leader = group.adapter.client(Endpoint::Member(leader));
-    let listing = at_leader.list("seatrial/ledger/", in_(QUICK)).await.expect("a listing");
+    let listing = at_leader.list("seatrial/ledger/", in_(IN_TIME)).await.expect("a listing");
     assert_eq!((listing.values.len(), listing.foreign.len()), (8 * 135, 0));
     assert_eq!(listing.values["seatrial/ledger/00003007"], 3007);
-    assert_eq!(at_leader.remove("seatrial/", in_(QUICK)).await, Ok(()));
-    assert_eq!(at_leader.list("seatrial/", in_(QUICK)).await.expect("a listing").values.len(), 0);
-    assert_eq!(client.read("seatriaL-neighbour", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(1)));
+    assert_eq!(at_leader.remove("seatrial/", in_(IN_TIME)).await, Ok(()));
+    assert_eq!(at_leader.list("seatrial/", in_(IN_TIME)).await.expect("a listing").values.len(), 0);
+    assert_eq!(client.read("seatriaL-neighbour", ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +93,7 @@ async fn tells_known_from_unknown(kind: Kind) {
     let followers: Vec<_> = MEMBERS.into_iter().filter(|&member| member != leader).collect();
     let (frozen, ended) = (followers[0], followers[1]);
     let mut at_frozen = group.adapter.client(Endpoint::Member(frozen));
-    assert_eq!(at_frozen.write("seatrial/r/0", 1, in_(QUICK)).await, Ok(()));
+    assert_eq!(at_frozen.write("seatrial/r/0", 1, in_(IN_TIME)).await, Ok(()));
 
     // Frozen after it took the connection: the request may be read later.
     group.stop(frozen);
@@ -115,7 +114,7 @@ async fn tells_known_from_unknown(kind: Kind) {
     let mut at_leader = group.adapter.client(Endpoint::Member(leader));
     let write = at_leader.write("seatrial/r/1", 4, in_(IMPATIENT)).await;
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
-    let local = at_leader.read("seatrial/r/1", ReadMode::Local, in_(QUICK)).await;
+    let local = at_leader.read("seatrial/r/1", ReadMode::Local, in_(IN_TIME)).await;
     assert_eq!(local, Ok(None), "a local read needs nobody else");
     let read = at_leader.read("seatrial/r/1", ReadMode::Linearizable, in_(IMPATIENT)).await;
     assert!(matches!(read, Err(Failure::NotApplied(_))), "{read:?}");
@@ -152,7 +151,7 @@ async fn a_frozen_member_is_unreachable_and_delays_nobody() {
     assert!(took < Duration::from_millis(2900), "ten rounds took {took:?}");
 
     group.go_on(frozen);
-    let until = in_(QUICK);
+    let until = in_(IN_TIME);
     loop {
         let round = rounds.recv().await.expect("a round");
         let answers = |sample: &MemberSample| matches!(sample, MemberSample::Answer { .. });

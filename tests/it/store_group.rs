@@ -24,8 +24,8 @@ use super::store_postgres;
 
 pub const MEMBERS: [Ordinal; 3] = [0, 1, 2];
 pub const HEARTBEAT: &str = "seatrial/heartbeat";
-/// How long a member may take to stop or to go on.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long anything may take that is to happen; far more than it does.
+pub const IN_TIME: Duration = Duration::from_mins(1);
 
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,11 +206,11 @@ impl Group {
 
     /// Stops every thread of a member.
     pub fn stop(&self, member: Ordinal) {
-        assert!(self.tree(member).stop(PATIENCE).expect("a child can be stopped"));
+        assert!(self.tree(member).stop(IN_TIME).expect("a child can be stopped"));
     }
 
     pub fn go_on(&self, member: Ordinal) {
-        assert!(self.tree(member).go_on(PATIENCE).expect("a child can be continued"));
+        assert!(self.tree(member).go_on(IN_TIME).expect("a child can be continued"));
     }
 
     fn tree(&self, member: Ordinal) -> Tree {
@@ -222,7 +222,7 @@ impl Group {
 
     /// Ends a member at once, with all its processes.
     pub fn end(&self, member: Ordinal) {
-        assert!(self.tree(member).kill(PATIENCE).expect("a child can be killed"));
+        assert!(self.tree(member).kill(IN_TIME).expect("a child can be killed"));
         let process = self.processes.lock().expect("no other test shares it")[member as usize].take();
         let mut process = process.expect("it runs");
         process.kill().expect("a child can be killed");
@@ -242,7 +242,7 @@ impl Group {
 
     /// Asks until every member holds this heartbeat itself.
     pub async fn members_once_all_hold(&self, beat: u64) -> Members {
-        let until = in_(Duration::from_secs(5));
+        let until = in_(IN_TIME);
         loop {
             let members = self.members().await;
             let holds = |member: &Member| matches!(member.sample, MemberSample::Answer { heartbeat, .. } if heartbeat == Some(beat));
@@ -256,7 +256,7 @@ impl Group {
 
     /// The member that leads; waits for one.
     pub async fn leader(&self) -> Ordinal {
-        let until = in_(Duration::from_secs(20));
+        let until = in_(IN_TIME);
         loop {
             let members = self.members().await;
             if let Some(leader) = members.leader() {
@@ -268,7 +268,7 @@ impl Group {
     }
 
     async fn wait_until_all_follow(&self) {
-        let until = in_(Duration::from_secs(30));
+        let until = in_(IN_TIME);
         loop {
             let members = self.members().await;
             let leader = members.leader();

@@ -19,9 +19,8 @@ use tokio::time::sleep;
 use tokio_postgres::{Config, NoTls};
 
 use super::certificates::{Authority, mount};
-use super::store_group::{Group, HEARTBEAT, Kind, MEMBERS, bound_to_this_thread, in_};
+use super::store_group::{Group, HEARTBEAT, IN_TIME, Kind, MEMBERS, bound_to_this_thread, in_};
 
-const QUICK: Duration = Duration::from_secs(3);
 const IMPATIENT: Duration = Duration::from_millis(500);
 
 /// PostgreSQL does not run as root; this user every system has, under this number and by name.
@@ -136,14 +135,14 @@ async fn a_read_of_the_service_does_not_miss_a_table_that_standbys_have_not_hear
         standby.batch_execute("SELECT pg_wal_replay_pause()").await.expect("a standby");
     }
     let mut client = group.adapter.client(Endpoint::Member(0));
-    assert_eq!(client.write(HEARTBEAT, 5, in_(QUICK)).await, Ok(()));
+    assert_eq!(client.write(HEARTBEAT, 5, in_(IN_TIME)).await, Ok(()));
     let mut service = group.adapter.client(Endpoint::Service);
     let mut answers = Vec::new();
     for number in 0..6 {
-        answers.push(service.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await);
+        answers.push(service.read(HEARTBEAT, ReadMode::Linearizable, in_(IN_TIME)).await);
         if number % 2 == 1 {
             // One question and not two, so that each member comes after each.
-            service.read(HEARTBEAT, ReadMode::Local, in_(QUICK)).await.expect("no table is an answer");
+            service.read(HEARTBEAT, ReadMode::Local, in_(IN_TIME)).await.expect("no table is an answer");
         }
     }
     for standby in &standbys {
@@ -154,11 +153,11 @@ async fn a_read_of_the_service_does_not_miss_a_table_that_standbys_have_not_hear
     let meanwhile = |why: &Failure| why.reason().contains("another member had no table yet");
     assert!(answers.iter().any(|answer| answer.as_ref().is_err_and(meanwhile)), "{answers:?}");
     group.members_once_all_hold(5).await;
-    assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
-    let until = in_(QUICK);
+    assert_eq!(client.remove("seatrial/", in_(IN_TIME)).await, Ok(()));
+    let until = in_(IN_TIME);
     for standby in [1, 2] {
         let mut standby = group.adapter.client(Endpoint::Member(standby));
-        while standby.list("seatrial/", in_(QUICK)).await != Ok(Listing::default()) {
+        while standby.list("seatrial/", in_(IN_TIME)).await != Ok(Listing::default()) {
             assert!(tokio::time::Instant::now() < until, "what is removed is removed everywhere");
             sleep(Duration::from_millis(20)).await;
         }
@@ -172,24 +171,24 @@ async fn postgres_answers_every_question() {
     let mut client = group.adapter.client(Endpoint::Member(1));
     let (key, linearizable) = ("seatrial/r/1", ReadMode::Linearizable);
     a_read_of_the_service_does_not_miss_a_table_that_standbys_have_not_heard_of(&group).await;
-    assert_eq!(client.lacks_room(8, 3, in_(QUICK)).await, None);
-    let crowded = client.lacks_room(1000, 3, in_(QUICK)).await.unwrap_or_default();
+    assert_eq!(client.lacks_room(8, 3, in_(IN_TIME)).await, None);
+    let crowded = client.lacks_room(1000, 3, in_(IN_TIME)).await.unwrap_or_default();
     assert!(crowded.contains("write at most `clients: "), "{crowded}");
-    assert_eq!(client.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
-    assert_eq!(client.read(key, linearizable, in_(QUICK)).await, Ok(None));
-    assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
-    assert_eq!(client.cas(key, Some(4), 5, in_(QUICK)).await, Ok(Swap::Mismatch { current: None }));
-    assert_eq!(client.cas(key, None, 5, in_(QUICK)).await, Ok(Swap::Swapped));
-    assert_eq!(client.cas(key, None, 6, in_(QUICK)).await, Ok(Swap::Mismatch { current: Some(5) }));
-    assert_eq!(client.cas(key, Some(4), 6, in_(QUICK)).await, Ok(Swap::Mismatch { current: Some(5) }));
-    assert_eq!(client.cas(key, Some(5), 7, in_(QUICK)).await, Ok(Swap::Swapped));
+    assert_eq!(client.list("seatrial/", in_(IN_TIME)).await, Ok(Listing::default()));
+    assert_eq!(client.read(key, linearizable, in_(IN_TIME)).await, Ok(None));
+    assert_eq!(client.remove("seatrial/", in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.cas(key, Some(4), 5, in_(IN_TIME)).await, Ok(Swap::Mismatch { current: None }));
+    assert_eq!(client.cas(key, None, 5, in_(IN_TIME)).await, Ok(Swap::Swapped));
+    assert_eq!(client.cas(key, None, 6, in_(IN_TIME)).await, Ok(Swap::Mismatch { current: Some(5) }));
+    assert_eq!(client.cas(key, Some(4), 6, in_(IN_TIME)).await, Ok(Swap::Mismatch { current: Some(5) }));
+    assert_eq!(client.cas(key, Some(5), 7, in_(IN_TIME)).await, Ok(Swap::Swapped));
     let large = (1 << 53) - 1;
-    assert_eq!(client.write(key, large, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.read(key, linearizable, in_(QUICK)).await, Ok(Some(large)));
-    assert_eq!(client.write(HEARTBEAT, 99, in_(QUICK)).await, Ok(()));
+    assert_eq!(client.write(key, large, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.read(key, linearizable, in_(IN_TIME)).await, Ok(Some(large)));
+    assert_eq!(client.write(HEARTBEAT, 99, in_(IN_TIME)).await, Ok(()));
     for odd in ["seatriaL-neighbour", "odd key/?&%#é'; DROP TABLE seatrial_workload; --"] {
-        assert_eq!(client.write(odd, 8, in_(QUICK)).await, Ok(()));
-        assert_eq!(client.read(odd, linearizable, in_(QUICK)).await, Ok(Some(8)));
+        assert_eq!(client.write(odd, 8, in_(IN_TIME)).await, Ok(()));
+        assert_eq!(client.read(odd, linearizable, in_(IN_TIME)).await, Ok(Some(8)));
     }
 
     let members = group.members_once_all_hold(99).await;
@@ -202,7 +201,7 @@ async fn postgres_answers_every_question() {
     let mut service = group.adapter.client(Endpoint::Service);
     let mut answers = Vec::new();
     for _ in MEMBERS {
-        answers.push(service.read(HEARTBEAT, linearizable, in_(QUICK)).await);
+        answers.push(service.read(HEARTBEAT, linearizable, in_(IN_TIME)).await);
     }
     let refused = |why: &Failure| matches!(why, Failure::NotApplied(why) if why.contains("it is a standby"));
     assert_eq!(answers.iter().filter(|answer| **answer == Ok(Some(99))).count(), 1, "{answers:?}");
@@ -212,7 +211,7 @@ async fn postgres_answers_every_question() {
     );
     let mut answers = Vec::new();
     for _ in MEMBERS {
-        answers.push(service.write(HEARTBEAT, 100, in_(QUICK)).await);
+        answers.push(service.write(HEARTBEAT, 100, in_(IN_TIME)).await);
     }
     let refused = |why: &Failure| matches!(why, Failure::NotApplied(why) if why.contains("(25006)"));
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
@@ -223,26 +222,26 @@ async fn postgres_answers_every_question() {
 
     // Many at once, none of whom found a table when it is dropped first; and nothing is left of it in the end.
     for prefix in ["seatrial/", "seatriaL", "odd"] {
-        assert_eq!(client.remove(prefix, in_(QUICK)).await, Ok(()));
+        assert_eq!(client.remove(prefix, in_(IN_TIME)).await, Ok(()));
     }
     let writers = (0..8u64).map(|writer| {
         let mut client = group.adapter.client(Endpoint::Member(0));
         async move {
             for value in writer * 1000..writer * 1000 + 20 {
                 let key = format!("seatrial/ledger/{value:08}");
-                client.write(&key, value, in_(QUICK)).await.expect("a write");
+                client.write(&key, value, in_(IN_TIME)).await.expect("a write");
             }
         }
     });
     futures::future::join_all(writers).await;
-    assert_eq!(client.write(HEARTBEAT, 101, in_(QUICK)).await, Ok(()));
+    assert_eq!(client.write(HEARTBEAT, 101, in_(IN_TIME)).await, Ok(()));
     group.members_once_all_hold(101).await;
-    let listing = client.list("seatrial/ledger/", in_(QUICK)).await.expect("a listing");
+    let listing = client.list("seatrial/ledger/", in_(IN_TIME)).await.expect("a listing");
     assert_eq!((listing.values.len(), listing.foreign.len()), (8 * 20, 0));
     assert_eq!(listing.values["seatrial/ledger/00003007"], 3007);
-    assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
+    assert_eq!(client.remove("seatrial/", in_(IN_TIME)).await, Ok(()));
     let mut at_primary = group.adapter.client(Endpoint::Member(0));
-    assert_eq!(at_primary.list("seatrial/", in_(QUICK)).await, Ok(Listing::default()));
+    assert_eq!(at_primary.list("seatrial/", in_(IN_TIME)).await, Ok(Listing::default()));
 }
 
 /// Anybody is let in as the superuser.
@@ -257,7 +256,7 @@ async fn administrator(member: SocketAddr) -> tokio_postgres::Client {
 async fn end_who_waits_for_a_standby(primary: SocketAddr) {
     let administrator = administrator(primary).await;
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    let until = in_(QUICK);
+    let until = in_(IN_TIME);
     while administrator.query_typed(end, &[]).await.expect("an administrator may").is_empty() {
         assert!(tokio::time::Instant::now() < until, "nobody waits");
         sleep(Duration::from_millis(20)).await;
@@ -268,27 +267,27 @@ async fn end_who_waits_for_a_standby(primary: SocketAddr) {
 async fn postgres_tells_known_from_unknown() {
     let group = Group::start(Kind::Postgres).await;
     let mut client = group.adapter.client(Endpoint::Member(0));
-    assert_eq!(client.write("seatrial/r/0", 1, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.write(HEARTBEAT, 1, in_(QUICK)).await, Ok(()));
+    assert_eq!(client.write("seatrial/r/0", 1, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.write(HEARTBEAT, 1, in_(IN_TIME)).await, Ok(()));
     group.members_once_all_hold(1).await;
 
     // One standby is enough, the other one stays behind and says so.
     group.stop(2);
-    assert_eq!(client.write(HEARTBEAT, 2, in_(QUICK)).await, Ok(()));
+    assert_eq!(client.write(HEARTBEAT, 2, in_(IN_TIME)).await, Ok(()));
     // Without both the primary goes on waiting for one of them. A server that ends then has not told what it has done: the
     // value is there all the same.
     group.stop(1);
     let mut cut_short = group.adapter.client(Endpoint::Member(0));
     let (write, ()) = tokio::join!(
-        cut_short.write("seatrial/r/2", 1, in_(QUICK)),
+        cut_short.write("seatrial/r/2", 1, in_(IN_TIME)),
         end_who_waits_for_a_standby(group.address(0))
     );
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
-    assert_eq!(client.read("seatrial/r/2", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(1)));
+    assert_eq!(client.read("seatrial/r/2", ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(1)));
     // Nobody ends it: a standby may come.
     let write = client.write("seatrial/r/0", 2, in_(IMPATIENT)).await;
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
-    assert_eq!(client.read("seatrial/r/0", ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(1)));
+    assert_eq!(client.read("seatrial/r/0", ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(1)));
     let write = client.write("seatrial/r/0", 3, in_(IMPATIENT)).await;
     assert!(matches!(write, Err(Failure::Unknown(_))), "{write:?}");
     let write = client.write("seatrial/r/1", 4, in_(IMPATIENT)).await;
@@ -298,13 +297,13 @@ async fn postgres_tells_known_from_unknown() {
     assert!(matches!(&write, Err(Failure::NotApplied(why)) if why.contains("still waits")), "{write:?}");
     group.go_on(1);
     group.go_on(2);
-    let until = in_(QUICK);
+    let until = in_(IN_TIME);
     let mut at_standby = group.adapter.client(Endpoint::Member(2));
-    while at_standby.read("seatrial/r/1", ReadMode::Local, in_(QUICK)).await != Ok(Some(4)) {
+    while at_standby.read("seatrial/r/1", ReadMode::Local, in_(IN_TIME)).await != Ok(Some(4)) {
         assert!(tokio::time::Instant::now() < until, "what was unknown was done");
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(client.write("seatrial/r/1", 6, in_(QUICK)).await, Ok(()), "and its client goes on");
+    assert_eq!(client.write("seatrial/r/1", 6, in_(IN_TIME)).await, Ok(()), "and its client goes on");
 
     // Frozen after it took the connection: the request may be read later.
     group.stop(0);
@@ -321,9 +320,9 @@ async fn postgres_tells_known_from_unknown() {
     assert!(matches!(write, Err(Failure::NotApplied(_))), "{write:?}");
     let ended = at_ended.member(HEARTBEAT, in_(IMPATIENT)).await;
     assert!(matches!(ended, MemberSample::Unreachable(_)), "{ended:?}");
-    let until = in_(QUICK);
+    let until = in_(IN_TIME);
     loop {
-        let alone = at_standby.member(HEARTBEAT, in_(QUICK)).await;
+        let alone = at_standby.member(HEARTBEAT, in_(IN_TIME)).await;
         if matches!(
             alone,
             MemberSample::Answer { role: Role::Follower, leader: None, heartbeat: Some(2), .. }
@@ -336,8 +335,8 @@ async fn postgres_tells_known_from_unknown() {
 
     // While it starts it refuses, which is known; then everything is there and it leads again.
     group.run(0);
-    let until = in_(Duration::from_secs(20));
-    while let Err(failure) = at_ended.write("seatrial/r/0", 9, in_(QUICK)).await {
+    let until = in_(IN_TIME);
+    while let Err(failure) = at_ended.write("seatrial/r/0", 9, in_(IN_TIME)).await {
         assert!(matches!(failure, Failure::NotApplied(_)), "{failure:?}");
         assert!(tokio::time::Instant::now() < until, "{failure:?}");
         sleep(Duration::from_millis(20)).await;
@@ -359,10 +358,10 @@ fn store(tls: Option<&str>, user: Option<&str>, database: &str) -> Store {
 /// Why nobody is let in.
 async fn refused(adapter: &dyn Adapter) -> String {
     let mut client = adapter.client(Endpoint::Member(0));
-    let MemberSample::Unreachable(why) = client.member(HEARTBEAT, in_(QUICK)).await else {
+    let MemberSample::Unreachable(why) = client.member(HEARTBEAT, in_(IN_TIME)).await else {
         unreachable!("nobody may see members without the right Secrets")
     };
-    let written = client.write("seatrial/r/0", 1, in_(QUICK)).await;
+    let written = client.write("seatrial/r/0", 1, in_(IN_TIME)).await;
     assert_eq!(written, Err(Failure::NotApplied(why.clone())));
     for hidden in ["hunter2", "letmein", "harbour_master", "crowded_deck", "BEGIN"] {
         assert!(!why.contains(hidden), "{why}");
@@ -403,12 +402,12 @@ async fn postgres_is_asked_as_a_user_by_mutual_tls_and_mistakes_are_explained() 
 
     // A user without any other right than a schema of its own.
     let mut client = group.adapter.client(Endpoint::Member(2));
-    assert_eq!(client.write(HEARTBEAT, 7, in_(QUICK)).await, Ok(()));
-    assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(7)));
+    assert_eq!(client.write(HEARTBEAT, 7, in_(IN_TIME)).await, Ok(()));
+    assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(7)));
     let members = group.members_once_all_hold(7).await;
     let Told { leaders, needs, .. } = told(&members).unwrap_or_else(|| panic!("{members:?}"));
     assert_eq!((leaders, needs.expect("of the primary").acknowledgements), (vec![Some(0); 3], 1));
-    assert_eq!(client.remove("seatrial/", in_(QUICK)).await, Ok(()));
+    assert_eq!(client.remove("seatrial/", in_(IN_TIME)).await, Ok(()));
 
     for (tls, user, database, words) in [
         (Some("unknown-ca"), Some("user"), "postgres", "authority in `ca.crt` of Secret `unknown-ca`"),
@@ -444,7 +443,7 @@ async fn postgres_is_asked_as_a_user_by_mutual_tls_and_mistakes_are_explained() 
         assert!(why.contains(words), "{words}: {why}");
     }
     let narrow = group.open(&store(Some("tls"), Some("narrow"), "postgres"), &secrets).expect("Secrets");
-    let written = narrow.client(Endpoint::Member(0)).write(HEARTBEAT, 8, in_(QUICK)).await;
+    let written = narrow.client(Endpoint::Member(0)).write(HEARTBEAT, 8, in_(IN_TIME)).await;
     let needs_a_schema = |why: &str| why.contains("(42501): the user needs a schema to make a table in");
     assert!(matches!(&written, Err(Failure::NotApplied(why)) if needs_a_schema(why)), "{written:?}");
 }
@@ -463,11 +462,11 @@ mod long {
 
     /// Asks until the members agree with this.
     async fn told_in_time(group: &Group, adapter: &dyn Adapter, wanted: &[(Ordinal, u64, Option<Ordinal>)]) {
-        let until = in_(Duration::from_secs(20));
+        let until = in_(IN_TIME);
         loop {
             let mut told = Vec::new();
             for &(member, ..) in wanted {
-                let sample = adapter.client(Endpoint::Member(member)).member(HEARTBEAT, in_(QUICK)).await;
+                let sample = adapter.client(Endpoint::Member(member)).member(HEARTBEAT, in_(IN_TIME)).await;
                 if let MemberSample::Answer { term, leader, .. } = sample {
                     told.push((member, term, leader));
                 }
@@ -484,7 +483,7 @@ mod long {
     async fn standbys_that_receive_nothing_do_not_follow() {
         let group = Group::start(Kind::Postgres).await;
         let mut client = group.adapter.client(Endpoint::Member(0));
-        assert_eq!(client.write(HEARTBEAT, 1, in_(QUICK)).await, Ok(()));
+        assert_eq!(client.write(HEARTBEAT, 1, in_(IN_TIME)).await, Ok(()));
         group.members_once_all_hold(1).await;
         let stopped = [stop_receiving(group.address(1)).await, stop_receiving(group.address(2)).await];
         let write = client.write(HEARTBEAT, 2, in_(IMPATIENT)).await;
@@ -504,14 +503,14 @@ mod long {
         let primary = administrator(group.address(0)).await;
         primary.batch_execute("CREATE ROLE narrow LOGIN; CREATE TABLE passing ()").await.expect("a primary");
         let mut client = group.adapter.client(Endpoint::Member(2));
-        assert_eq!(client.write(HEARTBEAT, 1, in_(QUICK)).await, Ok(()));
+        assert_eq!(client.write(HEARTBEAT, 1, in_(IN_TIME)).await, Ok(()));
         group.members_once_all_hold(1).await;
         group.end(0);
         let promoted = administrator(group.address(1)).await;
         promoted.batch_execute("SELECT pg_promote()").await.expect("a standby");
         told_in_time(&group, &*group.adapter, &[(1, 2, Some(1)), (2, 2, Some(1))]).await;
-        assert_eq!(client.write(HEARTBEAT, 2, in_(QUICK)).await, Ok(()));
-        assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(2)));
+        assert_eq!(client.write(HEARTBEAT, 2, in_(IN_TIME)).await, Ok(()));
+        assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(2)));
 
         // Who is not shown what a standby receives knows it as soon as the standby has written the timeline down, as it
         // does before it removes a file. The checkpoint that it began with is of the old one still.

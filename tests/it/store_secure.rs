@@ -2,7 +2,6 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use seatrial::api::MemberSample;
 use seatrial::experiment::Store;
@@ -11,9 +10,8 @@ use seatrial::store::{Adapter, Failure, ReadMode, Secrets};
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, mount};
-use crate::store_group::{Group, HEARTBEAT, Kind, MEMBERS, in_};
+use crate::store_group::{Group, HEARTBEAT, IN_TIME, Kind, MEMBERS, in_};
 
-const QUICK: Duration = Duration::from_secs(5);
 /// What a mistake may never show.
 const PASSWORD: &str = "hunter2";
 
@@ -95,11 +93,11 @@ fn store(tls: &str, user: Option<&str>) -> Store {
 
 async fn refused(adapter: &dyn Adapter) -> String {
     let MemberSample::Unreachable(why) =
-        adapter.client(Endpoint::Member(1)).member(HEARTBEAT, in_(QUICK)).await
+        adapter.client(Endpoint::Member(1)).member(HEARTBEAT, in_(IN_TIME)).await
     else {
         unreachable!("nobody may see members without the right Secrets")
     };
-    let written = adapter.client(Endpoint::Member(1)).write("seatrial/r/0", 1, in_(QUICK)).await;
+    let written = adapter.client(Endpoint::Member(1)).write("seatrial/r/0", 1, in_(IN_TIME)).await;
     assert!(written.is_err(), "nobody may write without the right Secrets");
     for hidden in [PASSWORD, "letmein", "BEGIN"] {
         assert!(!why.contains(hidden), "{why}");
@@ -112,8 +110,8 @@ async fn etcd_is_asked_by_mutual_tls_and_mistakes_are_explained() {
     let scene = Scene::start().await;
     for endpoint in [Endpoint::Member(0), Endpoint::Member(2), Endpoint::Service] {
         let mut client = scene.group.adapter.client(endpoint);
-        assert_eq!(client.write(HEARTBEAT, 7, in_(QUICK)).await, Ok(()), "{endpoint:?}");
-        assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(QUICK)).await, Ok(Some(7)));
+        assert_eq!(client.write(HEARTBEAT, 7, in_(IN_TIME)).await, Ok(()), "{endpoint:?}");
+        assert_eq!(client.read(HEARTBEAT, ReadMode::Linearizable, in_(IN_TIME)).await, Ok(Some(7)));
     }
     for (secret, words) in [
         ("unknown-ca", "not made by an authority in `ca.crt` of Secret `unknown-ca`"),
@@ -136,7 +134,7 @@ async fn etcd_is_asked_as_a_user_and_a_lost_token_is_renewed() {
     scene.add_users();
 
     let anonymous = scene.adapter("tls", None);
-    let read = anonymous.client(Endpoint::Member(0)).read(HEARTBEAT, ReadMode::Local, in_(QUICK)).await;
+    let read = anonymous.client(Endpoint::Member(0)).read(HEARTBEAT, ReadMode::Local, in_(IN_TIME)).await;
     assert!(matches!(&read, Err(Failure::NotApplied(why)) if why.contains("name a user")), "{read:?}");
     let why = refused(&*scene.adapter("tls", Some("wrong"))).await;
     assert!(why.contains("no token for the user of Secret `wrong`"), "{why}");
@@ -145,10 +143,10 @@ async fn etcd_is_asked_as_a_user_and_a_lost_token_is_renewed() {
     let narrow = scene.adapter("tls", Some("narrow"));
     let mut clients: Vec<_> = MEMBERS.iter().map(|&member| narrow.client(Endpoint::Member(member))).collect();
     for client in &mut clients {
-        assert_eq!(client.write(HEARTBEAT, 8, in_(QUICK)).await, Ok(()));
-        assert!(matches!(client.member(HEARTBEAT, in_(QUICK)).await, MemberSample::Answer { .. }));
+        assert_eq!(client.write(HEARTBEAT, 8, in_(IN_TIME)).await, Ok(()));
+        assert!(matches!(client.member(HEARTBEAT, in_(IN_TIME)).await, MemberSample::Answer { .. }));
     }
-    let outside = clients[0].write("elsewhere", 1, in_(QUICK)).await;
+    let outside = clients[0].write("elsewhere", 1, in_(IN_TIME)).await;
     assert!(
         matches!(&outside, Err(Failure::NotApplied(why)) if why.contains("whose role may read and write")),
         "{outside:?}"
@@ -158,15 +156,15 @@ async fn etcd_is_asked_as_a_user_and_a_lost_token_is_renewed() {
     scene.group.end(1);
     scene.group.run(1);
     let mut again = narrow.client(Endpoint::Member(1));
-    let until = in_(QUICK * 4);
-    while let Err(why) = again.write(HEARTBEAT, 9, in_(QUICK)).await {
+    let until = in_(IN_TIME);
+    while let Err(why) = again.write(HEARTBEAT, 9, in_(IN_TIME)).await {
         assert!(tokio::time::Instant::now() < until, "{why}");
         assert!(!why.reason().contains("invalid auth token"), "{why}");
     }
     // Nor when the rights of users change, after which every token is too old.
     scene.etcdctl(&["--user", &format!("root:{PASSWORD}"), "role", "add", "another"]);
     for client in &mut clients {
-        assert_eq!(client.write(HEARTBEAT, 10, in_(QUICK)).await, Ok(()));
+        assert_eq!(client.write(HEARTBEAT, 10, in_(IN_TIME)).await, Ok(()));
     }
-    assert_eq!(clients[2].remove("seatrial/", in_(QUICK)).await, Ok(()));
+    assert_eq!(clients[2].remove("seatrial/", in_(IN_TIME)).await, Ok(()));
 }
