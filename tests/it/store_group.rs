@@ -72,11 +72,23 @@ impl Dial for Loopback {
     }
 }
 
-/// Free ports, all held at once so that they differ.
+/// Free ports, other ones each time. They are below those that the kernel gives to whoever does not mind which
+/// (ip_local_port_range in ip(7)): a member listens only a while after its port was chosen, and again after it was ended, and
+/// no connection is to have the port meanwhile.
 fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("a bound address")).collect()
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Two programs with tests that run at the same time begin at different places.
+    let begin = std::process::id() as usize * 61;
+    let mut found = Vec::new();
+    while found.len() < count {
+        let number = begin + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + number % 20_000).expect("below 30,000");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            found.push(address);
+        }
+    }
+    found
 }
 
 /// A program that the kernel ends when the thread that starts it is gone, so that a test run that is killed leaves
