@@ -193,6 +193,8 @@ impl Group {
         ] {
             command.arg(flag).arg(value);
         }
+        // Nobody is to be elected because a member was not run, or waited for a disk, for a second.
+        command.args(["--heartbeat-interval", "300", "--election-timeout", "3000"]);
         command.arg("--data-dir").arg(data);
         command
     }
@@ -206,6 +208,8 @@ impl Group {
             .args(["--id", &member.to_string()])
             .args(["--listen", &self.addresses[member as usize].to_string()])
             .args(["--peers", &all.join(",")])
+            // As with etcd: three times what is usual. A leader confirms its reads within a heartbeat, too.
+            .args(["--heartbeat", "300ms", "--election-min", "1s", "--election-max", "2s"])
             .arg("--data")
             .arg(data);
         command
