@@ -18,6 +18,10 @@ use crate::{http, start};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Timers of three times the usual length: members of a busy machine are not run for a while now and then, and nobody is to be
+/// elected for that.
+const UNHURRIED: [&str; 6] = ["--heartbeat", "300ms", "--election-min", "1s", "--election-max", "2s"];
+
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
@@ -57,7 +61,7 @@ impl Cluster {
             (0..).zip(&self.addresses).map(|(id, address)| format!("{id}={address}")).collect();
         let folder = self.folders[id as usize].path().to_string_lossy().into_owned();
         let own = ["refkv", "--id", &id.to_string(), "--peers", &peers.join(","), "--data", &folder];
-        let line = own.into_iter().chain(self.arguments.iter().map(String::as_str));
+        let line = own.into_iter().chain(UNHURRIED).chain(self.arguments.iter().map(String::as_str));
         let options = Line::parse_from(line).options;
         let settings = options.settle("test").expect("all is said");
         let member = start(&options, &settings).await.expect("a member");

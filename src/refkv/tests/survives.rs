@@ -82,7 +82,7 @@ async fn takes_a_member_back_that_lost_its_disk_and_lets_it_vote_when_it_has_cau
     cluster.leader().await;
     cluster.restart(0).await;
     cluster.until(0, "caught up", |view| view.applied >= Some(10)).await;
-    for _ in 0..500 {
+    for _ in 0..1000 {
         if !cluster.is_fresh(0) {
             break;
         }
@@ -108,7 +108,8 @@ async fn elects_nobody_when_a_majority_has_lost_its_disks() {
     for id in 0..3 {
         cluster.restart(id).await;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Long enough for each of them to stand for election more than once.
+    tokio::time::sleep(Duration::from_secs(8)).await;
     for id in 0..3 {
         let (status, _) = cluster.ask(id, Method::PUT, "/v1/kv/k", Some(json!({"value": 2}))).await;
         assert_eq!(status, 503, "member {id} must not make a cluster that has forgotten a write");
