@@ -13,7 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-const SHORT: Duration = Duration::from_millis(200);
+/// For a call that comes to its end by itself.
+const LONG: Duration = Duration::from_secs(20);
+/// For one that waits until then. By that time its request has arrived.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Goes to one address, or nowhere.
 struct To(Option<SocketAddr>);
@@ -97,21 +100,26 @@ async fn serve(mut stream: TcpStream, conduct: Conduct, requests: Arc<AtomicUsiz
 }
 
 async fn get(connection: &mut Connection) -> Result<Answer, CallError> {
+    get_within(LONG, connection).await
+}
+
+async fn get_within(limit: Duration, connection: &mut Connection) -> Result<Answer, CallError> {
     let call = Call {
         method: Method::GET,
         path: "/",
         body: Vec::new(),
         authorization: None,
         answer_limit: 100,
-        deadline: Instant::now() + SHORT,
+        deadline: Instant::now() + limit,
     };
     connection.call(call).await
 }
 
-/// One call to such a server.
-async fn one_call(conduct: Conduct) -> CallError {
+/// One call to such a server, given up after so long.
+async fn one_call(limit: Duration, conduct: Conduct) -> CallError {
     let server = Server::start(conduct).await;
-    let error = get(&mut server.connection(Endpoint::Member(0))).await.expect_err("it misbehaves");
+    let mut connection = server.connection(Endpoint::Member(0));
+    let error = get_within(limit, &mut connection).await.expect_err("it misbehaves");
     assert_eq!(server.seen(), (1, 1), "a request must be sent once, whatever happens to it");
     error
 }
@@ -148,7 +156,8 @@ async fn what_was_never_sent_is_told_apart() {
     drop(listener);
     for nowhere in [Some(closed), None] {
         let mut connection = Connection::new(Arc::new(To(nowhere)), Endpoint::Member(0), 0);
-        let error = get(&mut connection).await.expect_err("there is nobody");
+        let limit = if nowhere.is_some() { LONG } else { SHORT };
+        let error = get_within(limit, &mut connection).await.expect_err("there is nobody");
         assert!(matches!(error, CallError::NotSent(_)), "{error}");
         assert!(matches!(Failure::from(error), Failure::NotApplied(_)));
     }
@@ -158,16 +167,16 @@ async fn what_was_never_sent_is_told_apart() {
 async fn a_request_without_a_whole_answer_is_unknown() {
     let endless: &[u8] =
         &[b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".as_slice(), &[b' '; 1000]].concat();
-    for conduct in [
-        Conduct::Silence,
-        Conduct::SayAndClose(b""),
-        Conduct::SayAndClose(b"HTTP/1.1 200 O"),
-        Conduct::SayAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"half\":"),
-        Conduct::Say(b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"half\":"),
-        Conduct::Say(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
-        Conduct::Say(Box::leak(endless.to_vec().into_boxed_slice())),
+    for (limit, conduct) in [
+        (SHORT, Conduct::Silence),
+        (LONG, Conduct::SayAndClose(b"")),
+        (LONG, Conduct::SayAndClose(b"HTTP/1.1 200 O")),
+        (LONG, Conduct::SayAndClose(b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"half\":")),
+        (SHORT, Conduct::Say(b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"half\":")),
+        (LONG, Conduct::Say(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")),
+        (LONG, Conduct::Say(Box::leak(endless.to_vec().into_boxed_slice()))),
     ] {
-        let error = one_call(conduct).await;
+        let error = one_call(limit, conduct).await;
         assert!(matches!(error, CallError::NoAnswer(_)), "{error}");
         assert!(matches!(Failure::from(error), Failure::Unknown(_)));
     }
