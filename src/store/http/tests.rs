@@ -144,7 +144,11 @@ async fn a_connection_that_the_store_closed_meanwhile_is_made_anew() {
     let server = Server::start(Conduct::SayAndClose(GOOD)).await;
     let mut connection = server.connection(Endpoint::Member(0));
     get(&mut connection).await.expect("a whole answer");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let until = Instant::now() + LONG;
+    while connection.open.as_ref().is_some_and(|open| !open.sender.is_closed()) {
+        assert!(Instant::now() < until, "nobody hears that it was closed");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     get(&mut connection).await.expect("a new connection");
     assert_eq!(server.seen(), (2, 2));
 }
