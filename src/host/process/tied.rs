@@ -109,7 +109,7 @@ mod tests {
     use super::{Tied, end};
     use crate::host::process::PidFd;
 
-    const SOON: Duration = Duration::from_secs(5);
+    const SOON: Duration = Duration::from_secs(30);
     /// Tells this test binary that it is the process whose first thread ends.
     const HEADLESS: &str = "SEATRIAL_TEST_HEADLESS";
 
