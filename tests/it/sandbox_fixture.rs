@@ -18,8 +18,9 @@ use seatrial::platform::sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// How long anything may take here; far more than it does.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// How long anything may take here; far more than it does. Whole runs are waited for, back-offs of ten seconds, and a database
+/// that is made.
+pub const LIMIT: Duration = Duration::from_mins(2);
 
 /// Removes the sandbox when the test ends, however it ends.
 pub struct Fixture {
