@@ -18,7 +18,7 @@ use crate::sandbox_fixture::wait_until;
 const CUT: &str = "networkPartition: {isolate: {role: follower, count: 1}}";
 const PAUSE: &str = "processPause: {members: {role: follower, count: 1}}";
 
-/// A fault of two seconds, begun a moment after the members are there.
+/// A fault that is begun a moment after the members are there.
 const EXPERIMENT: &str = "
 apiVersion: seatrial.dev/v1alpha1
 kind: Experiment
@@ -30,7 +30,7 @@ spec:
   steps:
     - name: cut
       at: 300ms
-      for: 2s
+      for: LASTING
       fault: {FAULT}
   hypothesis:
     - name: no acknowledged write is lost
@@ -44,13 +44,16 @@ fn seatrial(state: &Path) -> Command {
     command
 }
 
+/// Far longer than it takes to look at everything: nothing of the fault is over while somebody looks, or kills.
+const LONG: &str = "5m";
+
 /// The experiment with the StatefulSet of the shipped quickstart.
-fn experiment(folder: &Path, fault: &str) -> PathBuf {
+fn experiment(folder: &Path, fault: &str, lasting: &str) -> PathBuf {
     let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart.yaml");
     let text = fs::read_to_string(quickstart).expect("it is shipped");
     let (_, manifests) = text.split_once("\n---\n").expect("the experiment is its first document");
     let file = folder.join("brief.yaml");
-    let experiment = EXPERIMENT.replace("FAULT", fault);
+    let experiment = EXPERIMENT.replace("FAULT", fault).replace("LASTING", lasting);
     fs::write(&file, format!("{experiment}{manifests}")).expect("the folder is ours");
     file
 }
@@ -64,9 +67,9 @@ struct Running {
 }
 
 impl Running {
-    fn in_fault(fault: &str) -> Self {
+    fn in_fault(fault: &str, lasting: &str) -> Self {
         let state = TempDir::new().expect("a temporary folder can be made");
-        let file = experiment(state.path(), fault);
+        let file = experiment(state.path(), fault, lasting);
         let run = seatrial(state.path())
             .args(["run", "--out", "out"])
             .arg(file)
@@ -186,14 +189,14 @@ fn a_soak_sees_what_is_left_and_ends_with_the_code_of_a_failed_revert() {
 
 #[test]
 fn a_look_shows_a_cut_in_force() {
-    let running = Running::in_fault(CUT);
+    let running = Running::in_fault(CUT, LONG);
     let look = look(&running.sandbox);
     assert_eq!(counted(&look), [3, 3, 0, 3, 3], "{look:#}");
 }
 
 #[test]
 fn a_look_shows_a_pause_in_force() {
-    let running = Running::in_fault(PAUSE);
+    let running = Running::in_fault(PAUSE, LONG);
     let look = look(&running.sandbox);
     assert_eq!(counted(&look), [3, 0, 1, 1, 1], "{look:#}");
 }
@@ -219,19 +222,19 @@ fn an_interrupted_soak_takes_its_sandbox_down() {
 
 #[test]
 fn a_finished_run_leaves_nothing_on_the_host() {
-    Running::in_fault(CUT).wait_for_nothing();
+    Running::in_fault(CUT, "10s").wait_for_nothing();
 }
 
 #[test]
 fn a_killed_run_takes_its_own_sandbox_with_it() {
-    let mut running = Running::in_fault(CUT);
+    let mut running = Running::in_fault(CUT, LONG);
     running.run.kill().expect("it lives");
     running.wait_for_nothing();
 }
 
 #[test]
 fn a_run_whose_sandbox_is_killed_ends_and_leaves_nothing() {
-    let running = Running::in_fault(CUT);
+    let running = Running::in_fault(CUT, LONG);
     let init = running.sandbox.init().expect("the sandbox lives");
     kill(init, Signal::SIGKILL).expect("init lives");
     running.wait_for_nothing();
