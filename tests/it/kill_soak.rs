@@ -177,8 +177,9 @@ fn a_soak_sees_what_is_left_and_ends_with_the_code_of_a_failed_revert() {
         .spawn()
         .expect("the program starts");
     let sandbox = StateDir::of(state.path(), &format!("soak-{}", soak.id())).expect("a good name");
-    let journal = sandbox.path().join("soak/0/journal.jsonl");
-    wait_until("the run has begun", || journal.exists());
+    // It is made once nothing was left of before, and before the run is started that may be killed right away.
+    let round = sandbox.path().join("soak/0");
+    wait_until("the round has begun", || round.exists());
     fs::write(sandbox.undo().join("planted"), "").expect("the sandbox lives");
     let soak = soak.wait_with_output().expect("it ends");
     let said = told(&soak);
