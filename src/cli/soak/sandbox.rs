@@ -2,9 +2,10 @@
 //!
 //! Each round starts a run in one sandbox of the built-in store, kills it with SIGKILL at a moment before, at the
 //! beginning, in the middle or at the end of its fault, and in half of the rounds the node and its guardians too. By the
-//! fault's deadline and one second every member must be the same process as before, none frozen or stopped, all agree on
-//! one leader, and no packet filter table, undo record or guardian be there. Where the node was killed, the second counts
-//! from the deadline or from its next start, whichever is later.
+//! fault's deadline and one second every member must be the same process as before, none frozen or stopped, and no packet
+//! filter table, undo record or guardian be there. Where the node was killed, the second counts from the deadline or from
+//! its next start, whichever is later. All must agree on one leader, too, for which they have as long as it takes to give
+//! up: how soon somebody is elected is the store's matter and the machine's.
 //!
 //! The sandbox ends with this process, however that ends.
 
@@ -51,7 +52,7 @@ struct Tally {
 pub(super) fn soak(count: u32, seed: u64) -> Exit {
     let name = format!("soak-{}", std::process::id());
     let mut set = quickstart::stateful_set();
-    // A member that comes back stands for election, and the group has one second to agree again: let it be quick.
+    // A member that comes back stands for election, and each round waits until the group agrees again: let it be quick.
     set.pod.containers[0].argv.extend(["--election-min=200ms", "--election-max=400ms"].map(String::from));
     let sandbox = match sandbox::start(set, Vec::new(), name, false, BTreeSet::new()) {
         Ok(sandbox) => sandbox,

@@ -21,13 +21,13 @@ use super::processes::{self, Part};
 use crate::host::process::ProcessId;
 use crate::platform::sandbox::Sandbox;
 
-/// How long after the deadline everything must be as before.
+/// How long after the deadline nothing may be left.
 const GRACE: SignedDuration = SignedDuration::from_secs(1);
 /// How long a run may take to get to the moment at which it is killed.
 const REACH: Duration = Duration::from_mins(1);
 /// How long the sandbox may take to start the node again; it waits longer after each start.
 const RESTART: Duration = Duration::from_secs(15);
-/// How long to go on looking when something was left too long, to tell how long it stays.
+/// How long to go on looking when something was left too long, to tell how long it stays, and until the group agrees.
 const AFTERMATH: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
@@ -101,12 +101,12 @@ async fn healthy(inspector: &mut Inspector) -> Result<Look, String> {
     let until = Instant::now() + AFTERMATH;
     loop {
         let look = inspector.look().await?;
-        let left = look.left(&look.members);
-        if left.is_empty() {
+        let unwell = look.unwell(&look.members);
+        if unwell.is_empty() {
             return Ok(look);
         }
         if Instant::now() >= until {
-            return Err(format!("the sandbox is not well before a run: {}", left.join("; ")));
+            return Err(format!("the sandbox is not well before a run: {}", unwell.join("; ")));
         }
         sleep(BETWEEN_LOOKS).await;
     }
@@ -159,7 +159,8 @@ async fn await_node(inspector: &mut Inspector, killed: &[ProcessId]) -> Result<T
     }
 }
 
-/// Looks from the moment `due` on until nothing is left. The last look that counts begins a second later.
+/// Looks from the moment `due` on until everything is as before. The last look that counts for what the fault has left begins a
+/// second later; the group has longer to agree on a leader.
 async fn settle(inspector: &mut Inspector, before: &Look, due: Timestamp) -> Result<End, String> {
     sleep(until(due)).await;
     let limit = due + GRACE;
@@ -167,18 +168,20 @@ async fn settle(inspector: &mut Inspector, before: &Look, due: Timestamp) -> Res
     let give_up = Instant::now() + AFTERMATH;
     loop {
         let began = Timestamp::now();
-        let left = inspector.look().await?.left(&before.members);
+        let look = inspector.look().await?;
         let after = Duration::try_from(began.duration_since(due)).unwrap_or_default();
-        if left.is_empty() {
+        let unwell = look.unwell(&before.members);
+        if unwell.is_empty() {
             return Ok(match found {
                 None => End::Clean(after),
                 Some(found) => End::Left(found, Some(after)),
             });
         }
-        if began >= limit && found.is_none() {
+        let left = look.left(&before.members);
+        if began >= limit && found.is_none() && !left.is_empty() {
             found = Some(left);
         } else if Instant::now() >= give_up {
-            return Ok(End::Left(found.unwrap_or(left), None));
+            return Ok(End::Left(found.unwrap_or(unwell), None));
         }
         let next = if began < limit { until(limit) } else { BETWEEN_LOOKS };
         sleep(next.min(BETWEEN_LOOKS)).await;
