@@ -96,7 +96,8 @@ fn exec_probe_runs_inside_the_container() {
 fn hanging_exec_probe_is_ended_by_its_timeout_and_is_no_success() {
     let mut spec = shell_set(1, "exec sleep 1000");
     let mut hanging = probe(exec("echo hangs >> /proc/1/fd/1; sleep 1000"));
-    hanging.timeout = Duration::from_millis(200);
+    // By then it has said so.
+    hanging.timeout = Duration::from_secs(3);
     hanging.failure_threshold = 2;
     spec.pod.containers[0].liveness = Some(hanging);
     spec.pod.grace = Duration::from_millis(100);
