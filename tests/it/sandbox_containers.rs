@@ -110,9 +110,7 @@ fn hanging_exec_probe_is_ended_by_its_timeout_and_is_no_success() {
 
 #[test]
 fn container_that_stops_serving_is_taken_out_and_restarted() {
-    let script =
-        "touch /tmp/fine; mkdir /www; (sleep 1.5; rm /tmp/fine) & exec busybox httpd -f -p 80 -h /www";
-    let mut spec = shell_set(1, script);
+    let mut spec = shell_set(1, "touch /tmp/fine; mkdir /www; exec busybox httpd -f -p 80 -h /www");
     spec.pod.containers[0].readiness = Some(probe(exec("test -e /tmp/fine")));
     spec.pod.containers[0].liveness = Some(probe(exec("test -e /tmp/fine")));
     if let Some(readiness) = &mut spec.pod.containers[0].readiness {
@@ -120,6 +118,8 @@ fn container_that_stops_serving_is_taken_out_and_restarted() {
     }
     let fixture = Fixture::up("unready", spec);
     fixture.wait_ready();
+    let process = fixture.pid_outside(fixture.locate(0).containers[0].pid);
+    std::fs::remove_file(format!("/proc/{process}/root/tmp/fine")).expect("root may");
     fixture.wait_for("unready", |now| now.pod(0).is_some_and(|pod| pod.containers[0].running && !pod.ready));
     fixture.wait_for("restarted", |now| {
         now.pod(0).is_some_and(|pod| pod.containers[0].restarts == 1 && pod.ready)
