@@ -111,7 +111,7 @@ fn hook_of_a_sidecar_runs_as_soon_as_its_pod_is_going() {
 #[test]
 fn sidecar_that_dies_is_started_again_and_counts_for_readiness() {
     let mut spec = shell_set(1, "exec sleep 1000");
-    let mut sidecar = shell("sidecar", "touch /tmp/ready; sleep 2; exit 1");
+    let mut sidecar = shell("sidecar", "touch /tmp/ready; sleep 8; exit 1");
     sidecar.is_sidecar = true;
     sidecar.readiness = Some(probe(exec("test -e /tmp/ready")));
     spec.pod.init_containers = vec![sidecar];
