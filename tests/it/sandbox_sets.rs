@@ -86,6 +86,11 @@ impl Both {
         let back = fixture.runtime.block_on(Client::connect_to(fixture.sandbox().dir(), "back"));
         let both = Self { back: back.expect("there is such a set"), fixture };
         both.fixture.wait_ready();
+        // The client of this set hears of it by a way of its own.
+        wait_until("back is seen to be ready", || {
+            let pods = both.back_pods();
+            pods.len() == 2 && pods.iter().all(|pod| pod.ready)
+        });
         both
     }
 
@@ -201,7 +206,7 @@ fn a_pod_that_is_deleted_is_that_of_the_set_that_was_named() {
 fn a_fault_hits_the_pod_that_is_named_and_no_other_of_its_ordinal() {
     let both = Both::up("sets-fault");
     let (front, back) = (both.front_pods()[0].clone(), both.back_pods()[0].clone());
-    assert!(both.answers(&front) && both.answers(&back));
+    wait_until("both answer", || both.answers(&front) && both.answers(&back));
     let spec = wish("run.pause.0.0", HostFault::Pause {}, reference(&back));
     both.apply(&spec);
     let status = both.status(&spec.name, InjectionState::Injected);
