@@ -143,7 +143,8 @@ fn a_pod_that_cannot_have_another_volume_keeps_no_claim_mounted() {
     spec.pod.empty_dirs.push(impossible);
     let fixture = Fixture::with(state, spec, options);
     wait_until("it is tried again", || fixture.all_logs().matches("the pod sandbox failed").count() >= 3);
-    assert!(fixture.servers().len() <= 1, "each try ends what it began: {:?}", fixture.servers());
+    // One that was told to end may be there still when the next try begins; of those of all tries three would stay.
+    wait_until("each try ends what it began", || fixture.servers().len() <= 1);
 }
 
 #[test]
