@@ -37,7 +37,7 @@ spec:
   template:
     metadata: {{labels: {{app: shop}}}}
     spec:
-      terminationGracePeriodSeconds: 5
+      terminationGracePeriodSeconds: 60
       containers:
         - {container}
 "
