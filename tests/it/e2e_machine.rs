@@ -25,11 +25,16 @@ fn a_run_whose_journal_cannot_grow_ends_and_takes_its_faults_back() {
     let desk = Desk::new();
     desk.write("x.yaml", patient_quickstart_with(&[("for: 8s", "for: 60s")]));
     desk.run(&["sandbox", "up", "x.yaml", "--name", "dev"]).exits(0);
-    // Files end at one MiB, which is in the middle of the fault, with an error instead of a signal, as on a full disk.
-    let full = "trap '' XFSZ; ulimit -f 2048";
+    // What is larger than a file may be is told as an error instead of by a signal, as on a full disk.
     let run = ["run", "x.yaml", "--sandbox", "dev", "--seed", "7", "--out", "out"];
-    let output = after(&desk, full, &run).output().expect("there is a shell");
-    Done::of(output)
+    let mut run = after(&desk, "trap '' XFSZ", &run);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("there is a shell");
+    let journal = desk.path("out/journal.jsonl");
+    wait_for_text(&journal, "\"effect\":{\"began\"");
+    let full = format!("--fsize={}", std::fs::metadata(journal).expect("just read").len());
+    let limited = Command::new("prlimit").args(["--pid", &run.id().to_string(), &full]).status();
+    assert!(limited.expect("part of util-linux").success());
+    Done::of(run.wait_with_output().expect("it ends"))
         .exits(1)
         .says("cut-leader: in force, proven")
         .says("the journal could not be written; every fault was taken back: cannot write to the journal");
