@@ -47,7 +47,7 @@ fn disks_of_members_stall_fill_and_slow_down_and_are_as_before() {
     let scene = Scene::of(&cluster, "disks", LEADER_CUT);
     for (name, fault, proof) in FAULTS {
         // Kubernetes waits longer each time before it starts a container again that ended on a read-only volume.
-        let changes = [(CUT, fault), ("recoverWithin: 15s", "recoverWithin: 3m")];
+        let changes = [(CUT, fault), ("recoverWithin: 30s", "recoverWithin: 3m")];
         scene.run(name, LEADER_CUT, &changes).exits(0);
         let journal = text_of(&scene.path(name).join("journal.jsonl"));
         assert!(journal.contains(proof), "{name}: `{proof}` was not observed");

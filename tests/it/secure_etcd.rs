@@ -39,7 +39,7 @@ pub fn experiment(tls: &str, user: &str) -> String {
                 "fault": { "networkPartition": { "isolate": { "role": "leader" } } },
             }],
             "hypothesis": [
-                { "name": "quorum", "sli": { "quorum": {} }, "during": { "longestOutage": "10s" }, "recoverWithin": "15s" },
+                { "name": "quorum", "sli": { "quorum": {} }, "during": { "longestOutage": "10s" }, "recoverWithin": "30s" },
                 { "name": "nothing is lost", "sli": { "durability": {} } },
                 { "name": "reads are linearizable", "sli": { "linearizability": {} } },
             ],
