@@ -257,8 +257,9 @@ fn a_node_that_nobody_gives_orders_ends_and_leaves_nothing() {
     assert_eq!((folder.records().len(), folder.statuses().len(), guardians(&folder).len()), (0, 0, 0));
 }
 
-/// An Injection on ordinal 0 for this long.
+/// An Injection on ordinal 0 for this long, or somewhat longer: it lasts for more than is waited for what comes before its end.
 pub fn injection(name: &str, pod: &Pod, fault: HostFault, lasts: Duration) -> InjectionSpec {
+    let lasts = patient(lasts);
     InjectionSpec {
         name: name.to_owned(),
         run: "run".to_owned(),

@@ -160,11 +160,11 @@ impl Scene {
     /// A node that dies at `point`, without a successor.
     fn dies_at(&self, point: &str) {
         // An emulated machine takes longer than that to start a node, and a disk that is busy to keep its record.
-        let mut lasts = patient(SHORT);
+        let mut lasts = SHORT;
         loop {
             let mut node = Node::dies_at(&self.folder, point);
             let spec = self.spec(&format!("dies-at-{point}-within-{lasts:?}"), lasts);
-            let deadline = Instant::now() + lasts;
+            let deadline = Instant::now() + patient(lasts);
             let is_in_time = self.lets_die(&mut node, &spec, point);
             self.is_clean_by(deadline + patient(ONE_SECOND), &format!("by a node killed at {point}"));
             if is_in_time {
@@ -185,7 +185,7 @@ impl Scene {
             if error.is_some_and(|error| error.ends_with(TOO_LATE)) {
                 return false;
             }
-            let is_patient = asked.elapsed() < Duration::from_secs(30);
+            let is_patient = asked.elapsed() < patient(Duration::from_secs(30));
             assert!(is_patient, "the node never got to {point}: {status:?}");
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
@@ -205,7 +205,7 @@ impl Scene {
         }
         let next = Node::start(&self.folder);
         self.is_clean_by(
-            Instant::now() + Duration::from_secs(30),
+            Instant::now() + patient(Duration::from_secs(30)),
             &format!("after the start that follows a death of both at {point}"),
         );
         next.end();

@@ -17,14 +17,11 @@ use seatrial::node::LocatedContainer;
 use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod, cgroups};
 use crate::node_writer::Writer;
-use crate::vm::{is_here, patient};
+use crate::vm::is_here;
 
 const SOON: Duration = Duration::from_secs(10);
-
 /// Longer than any of these tests waits.
-fn long() -> Duration {
-    patient(Duration::from_mins(1))
-}
+const LONG: Duration = Duration::from_mins(1);
 
 /// The hierarchy in which I/O can be limited, where the machine has one: version 1's, or version 2 where that has its controller.
 /// The virtual machine is there for the latter.
@@ -121,7 +118,7 @@ fn as_many_writes_as_asked_are_done_in_a_second_and_as_many_as_ever_afterwards()
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let before = limited.syncs_per_second();
     let mut node = Node::start(&folder);
-    node.put(&injection("slow", &pod, writes(10), long()));
+    node.put(&injection("slow", &pod, writes(10), LONG));
     let observed = folder.await_state("slow", InjectionState::Injected).proof.expect("proven").observed;
     assert!(observed.contains("writes of container main on volume data (disk "), "{observed}");
     assert!(observed.contains("limited to 10/s, "), "{observed}");
@@ -143,14 +140,14 @@ fn a_limit_of_somebody_else_is_there_again_afterwards_and_a_stricter_one_is_kept
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     limited.limit_to(40);
     let mut node = Node::start(&folder);
-    node.put(&injection("more", &pod, writes(50), long()));
+    node.put(&injection("more", &pod, writes(50), LONG));
     let error = folder.await_state("more", InjectionState::Failed).error.expect("why");
     assert!(error.contains("are limited to 40/s already, no more than it shall be"), "{error}");
-    node.put(&injection("slow", &pod, writes(10), long()));
+    node.put(&injection("slow", &pod, writes(10), LONG));
     folder.await_state("slow", InjectionState::Injected);
     assert_eq!(limited.limit(), Some(10));
     // Two could not both put back what was before.
-    node.put(&injection("second", &pod, writes(5), long()));
+    node.put(&injection("second", &pod, writes(5), LONG));
     let error = folder.await_state("second", InjectionState::Failed).error.expect("why");
     assert!(error.contains("Injection slow limits it already"), "{error}");
     assert_eq!(limited.limit(), Some(10));
@@ -168,14 +165,14 @@ fn an_injection_that_finds_its_limit_taken_leaves_it_in_force() {
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     // It has looked at what there was before, and has written no record yet.
     let mut second = Node::start_with(&folder, &[("SEATRIAL_STOP_AT", "guardian-started")]);
-    second.put(&injection("second", &pod, writes(10), long()));
+    second.put(&injection("second", &pod, writes(10), LONG));
     let id = second.child.id();
     eventually("the second one stops", SOON, || {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("it is there");
         stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
     });
     let mut first = Node::start(&folder);
-    first.put(&injection("first", &pod, writes(10), long()));
+    first.put(&injection("first", &pod, writes(10), LONG));
     folder.await_state("first", InjectionState::Injected);
     kill(Pid::from_raw(id.cast_signed()), Signal::SIGCONT).expect("ours");
     let error = folder.await_state("second", InjectionState::Failed).error.expect("why");
@@ -195,7 +192,7 @@ fn a_limit_that_is_changed_behind_its_back_is_lost_and_stays_changed() {
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let mut node = Node::start(&folder);
     for (name, now, actual) in [("removed", 0, "no limit"), ("raised", 70, "70")] {
-        node.put(&injection(name, &pod, writes(10), long()));
+        node.put(&injection(name, &pod, writes(10), LONG));
         folder.await_state(name, InjectionState::Injected);
         limited.limit_to(now);
         let error = folder.await_state(name, InjectionState::Lost).error.expect("why");
@@ -212,7 +209,7 @@ fn a_limit_that_nothing_comes_near_is_never_proven() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let Some(limited) = Limited::start(&folder, &mut pod) else { return };
     let mut node = Node::start(&folder);
-    node.put(&injection("wide", &pod, writes(1_000_000), long()));
+    node.put(&injection("wide", &pod, writes(1_000_000), LONG));
     eventually("it is limited", SOON, || (limited.limit() == Some(1_000_000)).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(folder.status("wide").map(|status| status.state), Some(InjectionState::Pending));
@@ -236,7 +233,7 @@ fn a_container_that_does_nothing_proves_nothing_and_with_its_end_the_limits_of_a
     pod.located.containers.push(other);
     folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
-    node.put(&injection("both", &pod, writes(10), long()));
+    node.put(&injection("both", &pod, writes(10), LONG));
     eventually("it is limited", SOON, || (limited.limit() == Some(10)).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(folder.status("both").map(|status| status.state), Some(InjectionState::Pending));
@@ -272,7 +269,7 @@ fn a_cgroup_that_is_made_later_ends_the_proof_where_limits_do_not_reach_it() {
     let earlier = limited.cgroup.join("earlier");
     fs::create_dir(&earlier).expect("writable");
     let mut node = Node::start(&folder);
-    node.put(&injection("slow", &pod, writes(10), long()));
+    node.put(&injection("slow", &pod, writes(10), LONG));
     folder.await_state("slow", InjectionState::Injected);
     // One that ends is not missed.
     fs::remove_dir(&earlier).expect("nobody is in it");
@@ -302,7 +299,7 @@ fn a_cgroup_that_is_not_the_containers_own_is_refused() {
     let mut refused = |name: &str, cgroup: Option<&Path>| {
         pod.located.containers[0].throttle = cgroup.map(Path::to_owned);
         folder.show(0, &pod.located);
-        node.put(&injection(name, &pod, writes(10), long()));
+        node.put(&injection(name, &pod, writes(10), LONG));
         folder.await_state(name, InjectionState::Failed).error.expect("why")
     };
     let error = refused("none", None);

@@ -370,7 +370,7 @@ fn dies_at<'a>(points: impl Iterator<Item = &'a &'static str>, scene: &Scene, al
     let before = mapping.table();
     for point in points {
         let mut node = Node::dies_at(folder, point);
-        let lasts = if also_guardians { LONG } else { Duration::from_secs(15) };
+        let lasts = if also_guardians { LONG } else { Duration::from_secs(3) };
         let spec = injection(&format!("{point}-{also_guardians}"), pod, slow_syncs(), lasts);
         node.put(&spec);
         let asked = Instant::now();
