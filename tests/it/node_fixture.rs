@@ -33,6 +33,9 @@ const NODE: &str = "SEATRIAL_TEST_NODE";
 /// before their deadline.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a node says for which a deadline came too early.
+const TOO_LATE: [&str; 2] = ["the deadline has passed already", "took until after the deadline"];
+
 /// Waits for a condition for `limit`, or somewhat longer, and says which when it does not come.
 pub fn eventually<T>(what: &str, limit: Duration, condition: impl FnMut() -> Option<T>) -> T {
     eventually_each(Duration::from_millis(5), what, limit, condition)
@@ -95,6 +98,12 @@ impl Folder {
 
     pub fn status(&self, name: &str) -> Option<InjectionStatus> {
         self.statuses().into_iter().rev().find(|(of, _)| of == name).map(|(_, status)| status)
+    }
+
+    /// Whether a node says that the deadline of an Injection came before it could begin or was done, as on a disk that is busy.
+    pub fn was_too_late(&self, name: &str) -> bool {
+        let error = self.status(name).and_then(|status| status.error);
+        error.is_some_and(|error| TOO_LATE.iter().any(|words| error.ends_with(words)))
     }
 
     pub fn await_state(&self, name: &str, state: InjectionState) -> InjectionStatus {

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Delay, Desired, DiskErrno, Fill, HostFault, InjectionSpec, InjectionState};
+use seatrial::host::freeze::ledger::Ledger;
+use seatrial::host::process::threads::have_stopped;
 use seatrial::host::tracer::tracer_of;
-use seatrial::undo::POINTS;
+use seatrial::undo::{POINTS, Store};
 
 use crate::node_error::failing;
 use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
@@ -29,8 +31,8 @@ use crate::vm::patient;
 const SHORT: Duration = Duration::from_millis(1500);
 /// What the promise allows after the deadline.
 const ONE_SECOND: Duration = Duration::from_secs(1);
-/// What a node says that could not begin before the deadline.
-const TOO_LATE: &str = "the deadline has passed already";
+/// How long anything may take that nothing else waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -175,18 +177,16 @@ impl Scene {
     }
 
     /// Orders a fault and its end until the node dies at `point`: points of the revert are reached when it is asked for. False
-    /// where the node says that the deadline came before it could begin.
+    /// where the node says that the deadline came too early.
     fn lets_die(&self, node: &mut Node, spec: &InjectionSpec, point: &str) -> bool {
         node.put(spec);
         let asked = Instant::now();
         while node.child.try_wait().expect("ours").is_none() {
-            let status = self.folder.status(&spec.name);
-            let error = status.as_ref().and_then(|status| status.error.as_deref());
-            if error.is_some_and(|error| error.ends_with(TOO_LATE)) {
+            if self.folder.was_too_late(&spec.name) {
                 return false;
             }
-            let is_patient = asked.elapsed() < patient(Duration::from_secs(30));
-            assert!(is_patient, "the node never got to {point}: {status:?}");
+            let is_patient = asked.elapsed() < patient(PATIENCE);
+            assert!(is_patient, "the node never got to {point}: {:?}", self.folder.status(&spec.name));
             if asked.elapsed() > Duration::from_millis(300) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
@@ -205,10 +205,43 @@ impl Scene {
         }
         let next = Node::start(&self.folder);
         self.is_clean_by(
-            Instant::now() + patient(Duration::from_secs(30)),
+            Instant::now() + patient(PATIENCE),
             &format!("after the start that follows a death of both at {point}"),
         );
         next.end();
+    }
+
+    /// A node that has stopped just before it acts, and dies when it has acted; and when its Injection ends.
+    fn stops_armed(&self) -> (Node, Instant) {
+        let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
+        let mut lasts = SHORT;
+        loop {
+            let mut node = Node::start_with(&self.folder, &points);
+            let spec = self.spec(&format!("late-within-{lasts:?}"), lasts);
+            let deadline = Instant::now() + patient(lasts);
+            node.put(&spec);
+            let is_in_time = eventually("it stops, or says that it is too late to begin", PATIENCE, || {
+                let has_stopped = have_stopped(node.child.id().cast_signed());
+                (has_stopped || self.folder.was_too_late(&spec.name)).then_some(has_stopped)
+            });
+            if is_in_time {
+                return (node, deadline);
+            }
+            lasts *= 4;
+        }
+    }
+
+    /// Whether its guardian has taken back what was not there yet, as far as that can be seen: it has told who would freeze
+    /// that nobody may any more, and ended who would do it to inodes, disks or calls.
+    fn is_forestalled(&self) -> bool {
+        let record = Store::read(&self.folder.records()[0]).expect("a record");
+        let is_closed = || {
+            let ledger = record.held().into_iter().next().expect("a guardian holds it");
+            Ledger::from(ledger).is_closed().expect("readable")
+        };
+        let helpers = record.target.undo().helpers();
+        (self.kind != Kind::Stall || is_closed())
+            && !helpers.iter().any(|helper| helper.is_alive().expect("readable"))
     }
 }
 
@@ -296,13 +329,11 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         Kind::Fail,
     ]) {
         let scene = Scene::new(kind);
-        let points = [("SEATRIAL_STOP_AT", "guardian-armed"), ("SEATRIAL_KILL_AT", "verified")];
-        let mut node = Node::start_with(&scene.folder, &points);
-        let deadline = Instant::now() + SHORT;
-        node.put(&scene.spec("late", SHORT));
-        std::thread::sleep(deadline + ONE_SECOND - Instant::now());
+        let (mut node, deadline) = scene.stops_armed();
+        std::thread::sleep((deadline + ONE_SECOND).saturating_duration_since(Instant::now()));
         assert!(!scene.is_in_force(), "the node is stopped before it acts");
         assert_eq!(scene.folder.records().len(), 1, "the guardian keeps what tells how to undo it");
+        eventually("its guardian has acted", PATIENCE, || scene.is_forestalled().then_some(()));
         let id = Pid::from_raw(node.child.id().cast_signed());
         kill(id, Signal::SIGCONT).expect("ours");
         let status = node.child.wait().expect("ours");
