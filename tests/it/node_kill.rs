@@ -142,25 +142,30 @@ impl Scene {
         found
     }
 
-    fn is_clean_by(&self, until: Instant, when: &str) {
-        loop {
+    /// Waits until nothing is left; when nothing was.
+    fn is_clean(&self, when: &str) -> Instant {
+        let until = Instant::now() + patient(PATIENCE);
+        let clean = loop {
             let left = self.leftovers();
+            let now = Instant::now();
             if left.is_empty() {
-                break;
+                break now;
             }
-            assert!(Instant::now() < until, "left {when}: {left:?}");
+            assert!(now < until, "left {when}: {left:?}");
             std::thread::sleep(Duration::from_millis(10));
-        }
+        };
         if matches!(self.kind, Kind::Partition | Kind::Shape) {
             assert!(self.pod.reaches("10.99.0.2"), "packets flow again {when}");
         }
         if let Some(writer) = &self.writer {
-            writer.goes_on_within(ONE_SECOND);
+            writer.goes_on_within(PATIENCE);
         }
+        clean
     }
 
-    /// A node that dies at `point`, without a successor.
-    fn dies_at(&self, point: &str) {
+    /// A node that dies at `point`, without a successor. How long after the deadline nothing was left, where something was until
+    /// then.
+    fn dies_at(&self, point: &str) -> Option<Duration> {
         // An emulated machine takes longer than that to start a node, and a disk that is busy to keep its record.
         let mut lasts = SHORT;
         loop {
@@ -168,9 +173,9 @@ impl Scene {
             let spec = self.spec(&format!("dies-at-{point}-within-{lasts:?}"), lasts);
             let deadline = Instant::now() + patient(lasts);
             let is_in_time = self.lets_die(&mut node, &spec, point);
-            self.is_clean_by(deadline + patient(ONE_SECOND), &format!("by a node killed at {point}"));
+            let clean = self.is_clean(&format!("by a node killed at {point}"));
             if is_in_time {
-                return;
+                return clean.checked_duration_since(deadline);
             }
             lasts *= 4;
         }
@@ -204,10 +209,7 @@ impl Scene {
             let _ = kill(Pid::from_raw(guardian), Signal::SIGKILL);
         }
         let next = Node::start(&self.folder);
-        self.is_clean_by(
-            Instant::now() + patient(PATIENCE),
-            &format!("after the start that follows a death of both at {point}"),
-        );
+        self.is_clean(&format!("after the start that follows a death of both at {point}"));
         next.end();
     }
 
@@ -247,15 +249,18 @@ impl Scene {
 
 /// Both deaths beside each other, because they wait for deadlines most of the time.
 fn at_every_point(kind: Kind) {
-    let die = |dies_at: fn(&Scene, &str)| {
-        let scene = Scene::new(kind);
-        for point in POINTS {
-            dies_at(&scene, point);
-        }
-    };
     std::thread::scope(|threads| {
-        threads.spawn(|| die(Scene::dies_with_its_guardian_at));
-        die(Scene::dies_at);
+        threads.spawn(|| {
+            let scene = Scene::new(kind);
+            for point in POINTS {
+                scene.dies_with_its_guardian_at(point);
+            }
+        });
+        let scene = Scene::new(kind);
+        let late: Vec<Duration> = POINTS.iter().filter_map(|point| scene.dies_at(point)).collect();
+        // On a busy machine a guardian may have to wait for a processor, or for a disk, but not each of them.
+        let is_soon = late.iter().any(|late| *late < patient(ONE_SECOND));
+        assert!(is_soon, "so long after their deadlines: {late:?}");
     });
 }
 
@@ -342,7 +347,7 @@ fn a_fault_that_comes_into_force_after_its_deadline_is_taken_back_by_the_guardia
         let comes_to_its_point =
             !matches!(kind, Kind::Stall | Kind::Inodes | Kind::Load | Kind::Slow | Kind::Fail);
         assert_eq!(status.signal(), comes_to_its_point.then_some(Signal::SIGKILL as i32), "{status}");
-        scene.is_clean_by(Instant::now() + Duration::from_secs(3), "by a node that came too late");
+        scene.is_clean("by a node that came too late");
     }
 }
 
@@ -382,7 +387,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         assert!(scene.is_in_force());
         node.put(&InjectionSpec { desired: Desired::Reverted, ..spec });
         scene.folder.await_state("kept", InjectionState::Reverted);
-        scene.is_clean_by(Instant::now() + ONE_SECOND, "by the new node");
+        scene.is_clean("by the new node");
         node.end();
     }
 }
@@ -395,7 +400,7 @@ fn a_restarted_node_takes_back_what_nobody_wants_any_more() {
     scene.comes_into_force("orphan");
     node.kill();
     let node = Node::start(&scene.folder);
-    scene.is_clean_by(Instant::now() + Duration::from_secs(5), "by a node that hears of nothing");
+    scene.is_clean("by a node that hears of nothing");
     node.end();
 }
 
@@ -422,10 +427,10 @@ fn what_a_guardian_was_asked_to_take_back_is_not_made_again_by_its_node() {
         kill(Pid::from_raw(guardians(&scene.folder)[0]), Signal::SIGTERM).expect("there");
         let status = scene.folder.await_state("asked", InjectionState::Lost);
         assert!(status.error.is_some_and(|why| why.contains("somebody else")));
-        scene.is_clean_by(Instant::now() + Duration::from_secs(3), "by a guardian that was asked");
+        scene.is_clean("by a guardian that was asked");
         // For longer than from one look to the next.
         std::thread::sleep(Duration::from_millis(1500));
-        scene.is_clean_by(Instant::now(), "a while later");
+        assert_eq!(scene.leftovers(), Vec::<String>::new(), "a while later");
         node.end();
     }
 }
@@ -450,8 +455,7 @@ fn a_guardian_that_dies_is_replaced_and_the_status_says_so() {
         // The new one is as good as the old one.
         node.kill();
         kill(Pid::from_raw(second), Signal::SIGTERM).expect("there");
-        scene
-            .is_clean_by(Instant::now() + Duration::from_secs(2), "by a guardian that is asked to take back");
+        scene.is_clean("by a guardian that is asked to take back");
     }
 }
 
