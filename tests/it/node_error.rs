@@ -170,19 +170,18 @@ fn a_container_that_ends_of_its_first_error_is_proof_of_it_until_it_runs_again()
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let mut writer = Writer::frail(&folder, &mut pod);
     let mut node = Node::start(&folder);
-    let node_process = Pid::from_raw(node.child.id().cast_signed());
     kill(Pid::from_raw(writer.pid()), Signal::SIGSTOP).expect("ours");
     let spec = InjectionSpec { follow: true, ..injection("frail", &pod, failing(DiskErrno::Eio, 100), LONG) };
     node.put(&spec);
     // The first status says that it was heard of, the second that it is made.
     eventually("it is traced", Duration::from_secs(10), || (folder.statuses().len() > 1).then_some(()));
     assert!(tracer_of(writer.pid()).expect("readable").is_some());
-    kill(node_process, Signal::SIGSTOP).expect("ours");
+    node.stop_between_looks(&folder);
     kill(Pid::from_raw(writer.pid()), Signal::SIGCONT).expect("ours");
     eventually("its guardian has seen its end first", Duration::from_secs(10), || {
         (guardians(&folder).is_empty() && folder.records().is_empty()).then_some(())
     });
-    kill(node_process, Signal::SIGCONT).expect("ours");
+    node.go_on();
     let proof = |after: Option<jiff::Timestamp>| {
         eventually("a proof", Duration::from_secs(10), || {
             let proof = folder.status("frail")?.proof?;

@@ -195,19 +195,18 @@ fn the_kernel_ends_a_cut_when_node_and_guardian_are_stopped() {
     let lasts = Duration::from_secs(2);
     node.put(&injection("expires", &pod, cut(&["10.99.0.2", "fd99::2"]), lasts));
     folder.await_state("expires", InjectionState::Injected);
-    let [ours, guardian] = [node.child.id().cast_signed(), guardians(&folder)[0]].map(Pid::from_raw);
-    for process in [ours, guardian] {
-        kill(process, Signal::SIGSTOP).expect("ours");
-    }
+    node.stop_between_looks(&folder);
+    let guardian = Pid::from_raw(guardians(&folder)[0]);
+    kill(guardian, Signal::SIGSTOP).expect("there");
     assert!(!pod.reaches("10.99.0.2"));
     eventually("the kernel ends it", lasts + Duration::from_secs(1), || {
         pod.reaches("10.99.0.2").then_some(())
     });
-    kill(guardian, Signal::SIGCONT).expect("ours");
+    kill(guardian, Signal::SIGCONT).expect("there");
     eventually("its guardian takes it back", Duration::from_secs(5), || {
         folder.records().is_empty().then_some(())
     });
-    kill(ours, Signal::SIGCONT).expect("ours");
+    node.go_on();
     folder.await_state("expires", InjectionState::Reverted);
     let lost = folder.statuses().into_iter().find(|(_, status)| status.state == InjectionState::Lost);
     assert!(lost.is_none(), "it ended when it was to end: {lost:?}");
@@ -313,16 +312,15 @@ fn a_pause_follows_a_container_whose_end_its_guardian_saw_first() {
     let spec = InjectionSpec { follow: true, ..injection("late", &pod, HostFault::Pause {}, LONG) };
     node.put(&spec);
     folder.await_state("late", InjectionState::Injected);
-    let process = Pid::from_raw(node.child.id().cast_signed());
     // Which of several events the node handles first is chance.
     for _ in 0..5 {
-        kill(process, Signal::SIGSTOP).expect("ours");
+        node.stop_between_looks(&folder);
         pod.kill_container();
         eventually("no guardian", Duration::from_secs(10), || guardians(&folder).is_empty().then_some(()));
         assert!(folder.records().is_empty(), "it has taken the pause back");
         pod.start_container();
         folder.show(0, &pod.located);
-        kill(process, Signal::SIGCONT).expect("ours");
+        node.go_on();
         eventually("the new one is paused", Duration::from_secs(10), || pod.is_frozen().then_some(()));
         folder.await_state("late", InjectionState::Injected);
     }
@@ -337,11 +335,10 @@ fn a_pause_whose_target_ends_is_lost_for_that_also_where_its_guardian_saw_it_fir
     let mut node = Node::start(&folder);
     node.put(&injection("ended", &pod, HostFault::Pause {}, LONG));
     folder.await_state("ended", InjectionState::Injected);
-    let process = Pid::from_raw(node.child.id().cast_signed());
-    kill(process, Signal::SIGSTOP).expect("ours");
+    node.stop_between_looks(&folder);
     pod.kill_container();
     eventually("no guardian", Duration::from_secs(10), || guardians(&folder).is_empty().then_some(()));
-    kill(process, Signal::SIGCONT).expect("ours");
+    node.go_on();
     let why = folder.await_state("ended", InjectionState::Lost).error.expect("why");
     assert!(why.contains("the processes that it held ended") && !why.contains("somebody else"), "{why}");
     node.end();

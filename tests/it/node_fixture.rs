@@ -3,7 +3,7 @@
 //! The node is this very test binary, started again for the one test here, which becomes the node. It reads orders from
 //! its standard input, finds pods in files, and appends its statuses to a file.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
@@ -15,9 +15,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use seatrial::api::{
     Deadline, Desired, HostFault, InjectionSpec, InjectionState, InjectionStatus, Ordinal, Peer, PodRef,
 };
+use seatrial::host::process::threads::have_stopped;
 use seatrial::node::{Channel, Locate, LocatedPod, Options, Order, serve};
 use seatrial::undo::guardian::Launch;
 use tokio::sync::mpsc;
@@ -177,6 +180,30 @@ impl Node {
     fn say(&mut self, line: &str) {
         // A node that was told to die may be dead by now.
         let _ = self.child.stdin.as_mut().expect("piped").write_all(line.as_bytes());
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    /// Stops it while it is at work on no record of the folder: while it is, it keeps everybody else from that.
+    pub fn stop_between_looks(&self, folder: &Folder) {
+        eventually("it stops between two looks", PATIENCE, || {
+            kill(self.process(), Signal::SIGSTOP).expect("ours");
+            // Each of its threads finishes what it asked the kernel for.
+            eventually("it stops", PATIENCE, || have_stopped(self.process().as_raw()).then_some(()));
+            let is_kept = |path: &PathBuf| File::open(path).is_ok_and(|record| record.try_lock().is_err());
+            let is_between = !folder.records().iter().any(is_kept);
+            if !is_between {
+                self.go_on();
+            }
+            is_between.then_some(())
+        });
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        kill(self.process(), Signal::SIGCONT).expect("ours");
     }
 
     /// SIGKILL, as by the kernel when memory is short.

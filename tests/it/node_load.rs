@@ -134,17 +134,18 @@ fn a_load_ends_with_its_container_even_when_nobody_of_ours_is_awake() {
     let mut node = Node::start(&folder);
     node.put(&injection("ends", &pod, load(), LONG));
     folder.await_state("ends", InjectionState::Injected);
-    let node_process = Pid::from_raw(node.child.id().cast_signed());
-    let asleep: Vec<Pid> = guardians(&folder).into_iter().map(Pid::from_raw).chain([node_process]).collect();
-    for &process in &asleep {
-        kill(process, Signal::SIGSTOP).expect("there");
+    node.stop_between_looks(&folder);
+    let asleep: Vec<Pid> = guardians(&folder).into_iter().map(Pid::from_raw).collect();
+    for &guardian in &asleep {
+        kill(guardian, Signal::SIGSTOP).expect("there");
     }
     limited.writer.child.kill().expect("ours");
     limited.writer.child.wait().expect("ours");
     nobody_works_on(&limited.writer.disk);
-    for &process in &asleep {
-        kill(process, Signal::SIGCONT).expect("there");
+    for &guardian in &asleep {
+        kill(guardian, Signal::SIGCONT).expect("there");
     }
+    node.go_on();
     let why = folder.await_state("ends", InjectionState::Lost).error.expect("why");
     assert!(why.contains("the processes that it held ended"), "{why}");
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));

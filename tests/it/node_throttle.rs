@@ -237,24 +237,12 @@ fn a_container_that_does_nothing_proves_nothing_and_with_its_end_the_limits_of_a
     eventually("it is limited", SOON, || (limited.limit() == Some(10)).then_some(()));
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(folder.status("both").map(|status| status.state), Some(InjectionState::Pending));
-    let process = Pid::from_raw(node.child.id().cast_signed());
-    // While it looks for the effect it keeps everybody else from the record.
-    eventually("it stops between two looks", SOON, || {
-        kill(process, Signal::SIGSTOP).expect("ours");
-        std::thread::sleep(Duration::from_millis(50));
-        let records = folder.records();
-        let is_kept = |path: &PathBuf| fs::File::open(path).is_ok_and(|record| record.try_lock().is_err());
-        let is_between = !records.iter().any(is_kept);
-        if !is_between {
-            kill(process, Signal::SIGCONT).expect("ours");
-        }
-        is_between.then_some(())
-    });
+    node.stop_between_looks(&folder);
     sleeper.kill().expect("ours");
     sleeper.wait().expect("ours");
     eventually("no limit", SOON, || limited.limit().is_none().then_some(()));
     eventually("no guardian", SOON, || guardians(&folder).is_empty().then_some(()));
-    kill(process, Signal::SIGCONT).expect("ours");
+    node.go_on();
     let why = folder.await_state("both", InjectionState::Lost).error.expect("why");
     assert!(why.contains("the processes that it held ended") && !why.contains("somebody else"), "{why}");
     node.end();
