@@ -11,12 +11,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seatrial::api::{Desired, HeldVolume, HostFault, InjectionSpec, InjectionState};
 
-use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
+use crate::node_fixture::{BRIEF, Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 use crate::node_power::Disk;
 
 const LONG: Duration = Duration::from_mins(1);
-const SOON: Duration = Duration::from_secs(3);
+/// With the time until a deadline.
+const SOON: Duration = Duration::from_secs(30);
 
 fn hold() -> HostFault {
     HostFault::HoldVolume(HeldVolume { claims: Vec::new() })
@@ -108,9 +109,8 @@ fn a_volume_stays_when_its_pod_and_its_node_are_gone_and_leaves_when_it_is_let_g
 #[test]
 fn the_guardian_lets_go_at_the_deadline_and_the_kernel_when_everybody_dies() {
     let scene = Scene::new();
-    let lasts = Duration::from_millis(1500);
-    let ends = Instant::now() + lasts;
-    let (node, _) = scene.held("deadline", lasts);
+    let ends = Instant::now() + BRIEF;
+    let (node, _) = scene.held("deadline", BRIEF);
     node.kill();
     scene.is_let_go();
     assert!(Instant::now() >= ends);

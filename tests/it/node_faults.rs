@@ -10,7 +10,7 @@ use seatrial::fault::host::Target;
 use seatrial::host::nftables::{self, Grip};
 use seatrial::undo::{Outcome, Scope, Store, replay};
 
-use crate::node_fixture::{Folder, Node, cut, eventually, guardians, injection};
+use crate::node_fixture::{BRIEF, Folder, Node, cut, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -192,16 +192,13 @@ fn the_kernel_ends_a_cut_when_node_and_guardian_are_stopped() {
     pod.connect(&peer);
     folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
-    let lasts = Duration::from_secs(2);
-    node.put(&injection("expires", &pod, cut(&["10.99.0.2", "fd99::2"]), lasts));
+    node.put(&injection("expires", &pod, cut(&["10.99.0.2", "fd99::2"]), BRIEF));
     folder.await_state("expires", InjectionState::Injected);
     node.stop_between_looks(&folder);
     let guardian = Pid::from_raw(guardians(&folder)[0]);
     kill(guardian, Signal::SIGSTOP).expect("there");
     assert!(!pod.reaches("10.99.0.2"));
-    eventually("the kernel ends it", lasts + Duration::from_secs(1), || {
-        pod.reaches("10.99.0.2").then_some(())
-    });
+    eventually("the kernel ends it", 3 * BRIEF, || pod.reaches("10.99.0.2").then_some(()));
     kill(guardian, Signal::SIGCONT).expect("there");
     eventually("its guardian takes it back", Duration::from_secs(5), || {
         folder.records().is_empty().then_some(())

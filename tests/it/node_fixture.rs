@@ -36,6 +36,9 @@ const NODE: &str = "SEATRIAL_TEST_NODE";
 /// before their deadline.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long faults last that are to be seen before they end, and whose end is waited for.
+pub const BRIEF: Duration = Duration::from_secs(10);
+
 /// What a node says for which a deadline came too early.
 const TOO_LATE: [&str; 2] = ["the deadline has passed already", "took until after the deadline"];
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 use seatrial::api::{Desired, HostFault, InjectionSpec, InjectionState};
 
-use crate::node_fixture::{Folder, Node, eventually, guardians, injection};
+use crate::node_fixture::{BRIEF, Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod, old_freezers};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -48,12 +48,12 @@ fn a_guardian_thaws_a_version_1_freezer_when_the_node_is_dead() {
     let (folder, pod) = (Folder::new(), Pod::new(Grouping::OldCgroup));
     folder.show(0, &pod.located);
     let mut node = Node::start(&folder);
-    node.put(&injection("guarded", &pod, HostFault::Pause {}, Duration::from_secs(2)));
+    node.put(&injection("guarded", &pod, HostFault::Pause {}, BRIEF));
     folder.await_state("guarded", InjectionState::Injected);
     node.kill();
     assert!(pod.is_frozen());
-    eventually("it is thawed", Duration::from_secs(3), || (!pod.is_frozen()).then_some(()));
-    eventually("nothing is left", Duration::from_secs(1), || {
+    eventually("it is thawed", 3 * BRIEF, || (!pod.is_frozen()).then_some(()));
+    eventually("nothing is left", BRIEF, || {
         (folder.records().is_empty() && guardians(&folder).is_empty()).then_some(())
     });
 }
