@@ -92,7 +92,7 @@ fn a_volume_stays_when_its_pod_and_its_node_are_gone_and_leaves_when_it_is_let_g
     assert_eq!(scene.folder.status("stuck").map(|status| status.state), Some(InjectionState::Injected));
     node.kill();
     assert_eq!(scene.staging.unmount(), Err(Errno::EBUSY), "the guardian holds it");
-    let mut node = Node::start(&scene.folder);
+    let mut node = Node::takes_over(&scene.folder);
     node.put(&spec);
     eventually("it is taken over", SOON, || {
         scene.folder.status("stuck")?.error.filter(|note| note.contains("taken over"))

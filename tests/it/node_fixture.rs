@@ -32,6 +32,9 @@ use crate::vm::patient;
 /// The folder of a node, in the environment of its process.
 const NODE: &str = "SEATRIAL_TEST_NODE";
 
+/// Tells a node that it will hear of everything that is still wanted, however long that takes.
+const SUCCESSOR: &str = "SEATRIAL_TEST_SUCCESSOR";
+
 /// What a machine that does much besides is given at least. It is less than the faults of tests last that are to be taken back
 /// before their deadline.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -133,6 +136,12 @@ pub struct Node {
 impl Node {
     pub fn start(folder: &Folder) -> Self {
         Self::start_with(folder, &[])
+    }
+
+    /// One that is told at once what it shall take over: on a busy machine that takes longer than a node waits that may hear of
+    /// nothing.
+    pub fn takes_over(folder: &Folder) -> Self {
+        Self::start_with(folder, &[(SUCCESSOR, "1")])
     }
 
     /// One that lacks a capability (capabilities(7)).
@@ -280,7 +289,10 @@ pub fn options(undo_dir: PathBuf) -> Options {
 /// Serves the orders that come until no more can come.
 fn be_the_node(folder: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let options = options(folder.join("undo"));
+    let mut options = options(folder.join("undo"));
+    if std::env::var_os(SUCCESSOR).is_some() {
+        options.adopt_within = Duration::MAX;
+    }
     runtime
         .block_on(serve(FileChannel(folder.to_owned()), FileLocate(folder.to_owned()), options))
         .expect("serves");

@@ -374,7 +374,7 @@ fn a_restarted_node_takes_over_what_is_still_wanted() {
         node.kill();
         let told = scene.folder.statuses().len();
         assert!(scene.is_in_force());
-        let mut node = Node::start(&scene.folder);
+        let mut node = Node::takes_over(&scene.folder);
         node.put(&spec);
         let status = eventually("a status of the new node", Duration::from_secs(5), || {
             let news = scene.folder.statuses().into_iter().skip(told);

@@ -63,7 +63,7 @@ fn calls_go_on_when_the_node_dies_and_are_slow_again_when_it_is_back() {
     eventually("nobody is traced", Duration::from_secs(2), || {
         tracer_of(writer.pid()).expect("readable").is_none().then_some(())
     });
-    let mut node = Node::start(&folder);
+    let mut node = Node::takes_over(&folder);
     node.put(&spec);
     eventually("it is slow again", Duration::from_secs(10), || {
         tracer_of(writer.pid()).expect("readable").map(|_| ())

@@ -216,7 +216,7 @@ fn a_power_loss_is_not_repeated_by_a_node_that_died_after_it() {
     next.located.volumes = vec![disk.volume()];
     next.located.uid = uid;
     folder.show(0, &next.located);
-    let mut node = Node::start(&folder);
+    let mut node = Node::takes_over(&folder);
     node.put(&spec);
     let status = folder.await_state("once", InjectionState::Injected);
     assert!(status.proof.expect("proven").observed.contains("unsynced gone"));

@@ -410,7 +410,7 @@ fn a_node_that_is_started_again_goes_on_proving_it() {
     scene.node.child.kill().expect("ours");
     scene.node.child.wait().expect("ours");
     let told = scene.folder.statuses().len();
-    scene.node = Node::start(&scene.folder);
+    scene.node = Node::takes_over(&scene.folder);
     scene.node.put(&spec);
     eventually("three proofs of the new node", Duration::from_secs(10), || {
         let statuses = scene.folder.statuses();

@@ -418,7 +418,7 @@ fn a_table_outlives_a_node_that_is_killed_and_is_taken_over_by_the_next() {
         node.kill();
         assert!(mapping.table().contains("delay"));
         let seen = folder.statuses().len();
-        let mut node = Node::start(folder);
+        let mut node = Node::takes_over(folder);
         node.put(&spec);
         eventually("it is proven anew", Duration::from_secs(20), || {
             let new = folder.statuses().split_off(seen);
