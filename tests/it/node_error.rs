@@ -173,8 +173,7 @@ fn a_container_that_ends_of_its_first_error_is_proof_of_it_until_it_runs_again()
     kill(Pid::from_raw(writer.pid()), Signal::SIGSTOP).expect("ours");
     let spec = InjectionSpec { follow: true, ..injection("frail", &pod, failing(DiskErrno::Eio, 100), LONG) };
     node.put(&spec);
-    // The first status says that it was heard of, the second that it is made.
-    eventually("it is traced", Duration::from_secs(10), || (folder.statuses().len() > 1).then_some(()));
+    eventually("it is traced", Duration::from_secs(10), || folder.is_made("frail").then_some(()));
     assert!(tracer_of(writer.pid()).expect("readable").is_some());
     node.stop_between_looks(&folder);
     kill(Pid::from_raw(writer.pid()), Signal::SIGCONT).expect("ours");

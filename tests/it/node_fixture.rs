@@ -109,6 +109,13 @@ impl Folder {
         self.statuses().into_iter().rev().find(|(of, _)| of == name).map(|(_, status)| status)
     }
 
+    /// Whether a node says of a fault that it is made, proven or not: its first status says that it was heard of, and others
+    /// that tell of no trouble come only then.
+    pub fn is_made(&self, name: &str) -> bool {
+        let all = self.statuses();
+        all.iter().filter(|(of, status)| of == name && status.error.is_none()).count() > 1
+    }
+
     /// Whether a node says that the deadline of an Injection came before it could begin or was done, as on a disk that is busy.
     pub fn was_too_late(&self, name: &str) -> bool {
         let error = self.status(name).and_then(|status| status.error);
