@@ -93,8 +93,13 @@ impl Visitor {
         whole.lines().map(of).collect()
     }
 
-    /// The next so many visits of each thread: what the write and the read came to.
+    /// The next so many visits of both threads: what the write and the read came to.
     fn next(&self, count: usize) -> Vec<[String; 2]> {
+        self.next_of_each(count).concat()
+    }
+
+    /// The same for each thread.
+    fn next_of_each(&self, count: usize) -> [Vec<[String; 2]>; 2] {
         let next = |thread: &str| {
             let before = self.lines(thread).len();
             // The one that was under way may have begun before.
@@ -103,7 +108,20 @@ impl Visitor {
                 (all.len() > before + count).then(|| all[before + 1..].to_vec())
             })
         };
-        ["one", "two"].map(next).concat()
+        ["one", "two"].map(next)
+    }
+
+    /// Checks of the next visits of each thread that every write and every read takes 40 ms where it is slow, and most do not
+    /// where it is not: on a busy machine some wait for something else.
+    fn are_slow(&self, is_slow: [bool; 2], when: &str) {
+        for visits in self.next_of_each(5) {
+            for (place, is_slow) in is_slow.into_iter().enumerate() {
+                let mut took: Vec<u64> = visits.iter().map(|visit| micros(&visit[place])).collect();
+                took.sort_unstable();
+                let telling = if is_slow { took[0] } else { took[took.len() / 2] };
+                assert_eq!(telling >= 40_000, is_slow, "{when}: {visits:?}");
+            }
+        }
     }
 }
 
@@ -178,16 +196,11 @@ fn reads_and_writes_take_as_much_longer_as_asked_and_go_on_at_once_afterwards() 
         let status = folder.await_state(name, InjectionState::Injected);
         let observed = status.proof.expect("proven").observed;
         assert!(observed.starts_with("fanotify: ") && observed.contains("asked for 40.00 ms"), "{observed}");
-        for visit in visitor.next(5) {
-            let took = [micros(&visit[0]), micros(&visit[1])];
-            assert_eq!(took.map(|took| took >= 40_000), is_slow, "{name}: {visit:?}");
-        }
+        visitor.are_slow(is_slow, name);
         node.gone(name);
         eventually("no record", SOON, || folder.records().is_empty().then_some(()));
         assert!(gates(&folder).is_empty());
-        for visit in visitor.next(5) {
-            assert!(micros(&visit[0]) < 40_000 && micros(&visit[1]) < 40_000, "after {name}: {visit:?}");
-        }
+        visitor.are_slow([false, false], &format!("after {name}"));
     }
     node.end();
     assert!(guardians(&folder).is_empty());
