@@ -273,11 +273,13 @@ fn what_was_open_before_is_not_held_and_proves_nothing() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let writer = crate::node_writer::Writer::start(&folder, &mut pod);
     let mut node = Node::start(&folder);
-    node.put(&injection("early", &pod, slow(&[DiskOperation::Write, DiskOperation::Read], 500), LONG));
-    eventually("somebody answers", SOON, || gates(&folder).first().copied());
+    // Whoever was held would come to one of them in the time that is waited for twenty.
+    node.put(&injection("early", &pod, slow(&[DiskOperation::Write, DiskOperation::Read], 20_000), LONG));
+    eventually("the kernel asks", SOON, || folder.is_made("early").then_some(()));
     let before = writer.syncs();
+    eventually("its files were open", SOON, || (writer.syncs() > before + 20).then_some(()));
+    // For longer than from one look to the next.
     std::thread::sleep(Duration::from_secs(2));
-    assert!(writer.syncs() > before + 20, "its files were open");
     let proofs = folder.statuses().into_iter().filter(|(_, status)| status.proof.is_some());
     assert_eq!(proofs.count(), 0);
     node.gone("early");
