@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use seatrial::host::tracer::tracer_of;
 
 use crate::again::again;
 use crate::node_fixture::{Folder, eventually};
@@ -179,6 +180,28 @@ impl Writer {
     /// How many syncs there were so far.
     pub fn syncs(&self) -> usize {
         ["one", "two"].map(|thread| self.times(thread).len()).into_iter().sum()
+    }
+
+    /// Whether anybody traces one of its threads.
+    pub fn is_traced(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it lives").flatten();
+        let mut threads = tasks.filter_map(|task| task.file_name().to_str()?.parse().ok());
+        threads.any(|thread| tracer_of(thread).expect("readable").is_some())
+    }
+
+    /// Waits until each thread has noted one more answer: that of a call that was under way, perhaps.
+    pub fn notes_more(&self) {
+        let noted = || {
+            ["one", "two"].map(|thread| {
+                let text = fs::read_to_string(self.disk.mount.with_extension(thread)).unwrap_or_default();
+                text.matches('\n').count()
+            })
+        };
+        let before = noted();
+        eventually("each thread notes an answer", Duration::from_secs(20), || {
+            let now = noted();
+            (now[0] > before[0] && now[1] > before[1]).then_some(())
+        });
     }
 
     /// Waits until it goes on.
