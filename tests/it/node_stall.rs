@@ -56,8 +56,8 @@ fn a_guardian_that_is_left_alone_thaws_before_the_deadline() {
     folder.await_state("alone", InjectionState::Injected);
     let both = guardians(&folder);
     node.kill();
+    assert!(is_frozen(&writer.disk.mount), "two of them wait for the deadline");
     kill(Pid::from_raw(both[0]), Signal::SIGKILL).expect("there");
-    assert!(is_frozen(&writer.disk.mount));
     writer.goes_on_within(Duration::from_secs(10));
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     eventually("no guardian", SOON, || guardians(&folder).is_empty().then_some(()));
