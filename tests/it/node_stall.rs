@@ -190,7 +190,7 @@ fn pulses_hold_writers_up_again_and_again_and_end_with_the_node() {
     let (folder, mut pod) = (Folder::new(), Pod::new(Grouping::None));
     let writer = Writer::start(&folder, &mut pod);
     let mut node = Node::start(&folder);
-    let pulses = Pulses { frozen: Duration::from_millis(200), gap: Duration::from_millis(100) };
+    let pulses = Pulses { frozen: Duration::from_millis(200), gap: Duration::from_millis(10) };
     node.put(&injection("pulses", &pod, stall(Some(pulses)), LONG));
     folder.await_state("pulses", InjectionState::Injected);
     let before = writer.times("one").len();
