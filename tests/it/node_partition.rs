@@ -68,7 +68,7 @@ fn a_cut_holds_up_an_established_connection_and_lets_it_go_on_afterwards() {
         folder.show(0, &pod.located);
         let mut flow = Flow::open(&pod, &peer, address);
         flow.say("before");
-        assert_eq!(flow.heard.recv_timeout(5 * SECOND).as_deref(), Ok("before"));
+        assert_eq!(flow.heard.recv_timeout(LONG).as_deref(), Ok("before"));
         let mut node = Node::start(&folder);
         let spec = injection("flow", &pod, cut(&["10.99.0.2", "fd99::2"]), LONG);
         node.put(&spec);
@@ -82,8 +82,8 @@ fn a_cut_holds_up_an_established_connection_and_lets_it_go_on_afterwards() {
         assert!(observed.contains("2 probes refused"), "{observed}");
         node.put(&InjectionSpec { desired: Desired::Reverted, ..spec });
         folder.await_state("flow", InjectionState::Reverted);
-        // The same connection: TCP has kept what was not acknowledged and sends it again.
-        assert_eq!(flow.heard.recv_timeout(10 * SECOND).as_deref(), Ok("during"));
+        // The same connection: TCP has kept what was not acknowledged and sends it again, after a pause as long as the cut was.
+        assert_eq!(flow.heard.recv_timeout(LONG).as_deref(), Ok("during"));
         node.end();
     }
 }
