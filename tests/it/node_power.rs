@@ -14,6 +14,11 @@ use seatrial::node::{LocatedVolume, bench_rounds};
 use crate::node_fixture::{FileLocate, Folder, Node, cut, eventually, injection, options};
 use crate::node_pod::{Grouping, Pod};
 
+/// How long others may have the mounts of a disk.
+const RELEASE: Duration = Duration::from_mins(1);
+/// Longer than they have, and than all that comes after.
+const LONG: Duration = Duration::from_mins(5);
+
 fn must(program: &str, arguments: &[&str]) {
     let status = Command::new(program).args(arguments).status().expect("installed");
     assert!(status.success(), "{program} {arguments:?}");
@@ -61,11 +66,12 @@ impl Disk {
         );
     }
 
-    /// Until nobody has it any more: what begins beside this with a copy of all mounts has it for a moment, and whoever mounts
-    /// it meanwhile gets the same filesystem again, which has lost its power.
-    fn unmount(&self) {
-        must("umount", &[self.mount.to_str().expect("text")]);
-        eventually("nobody has it mounted", Duration::from_secs(10), || {
+    /// Until nobody has it any more. Whoever looks at it uses it for a moment, and so does a child that another test has just
+    /// started, which has all descriptors of this process until it executes its program. What begins beside this with a copy of
+    /// all mounts has it for longer, and whoever mounts it meanwhile gets the same filesystem again, which has lost its power.
+    pub fn unmount(&self) {
+        eventually("nobody uses it", RELEASE, || mount::unmount(&self.mount).ok());
+        eventually("nobody has it mounted", RELEASE, || {
             (!is_attached(&self.image).expect("readable")).then_some(())
         });
     }
@@ -130,12 +136,7 @@ pub fn forgets_what_was_not_synced(folder: &Folder, disk: &Disk) {
     File::open(&disk.mount).and_then(|root| root.sync_all()).expect("writable");
     let mut node = Node::start(folder);
     fs::write(disk.mount.join("unsynced"), "lost").expect("writable");
-    node.put(&injection(
-        "power",
-        &pod,
-        HostFault::PowerLoss { claims: Vec::new(), torn: None },
-        Duration::from_mins(1),
-    ));
+    node.put(&injection("power", &pod, HostFault::PowerLoss { claims: Vec::new(), torn: None }, LONG));
     eventually("the container is dead", Duration::from_secs(10), || {
         (!pod.container_is_alive()).then_some(())
     });
@@ -175,14 +176,13 @@ fn a_power_loss_that_was_interrupted_is_finished_and_leaves_no_markers() {
     folder.show(0, &pod.located);
     let mut node = Node::dies_at(&folder, "shut-down");
     let fault = HostFault::PowerLoss { claims: Vec::new(), torn: None };
-    node.put(&injection("begun", &pod, fault, Duration::from_mins(1)));
+    node.put(&injection("begun", &pod, fault, LONG));
     eventually("the node dies", Duration::from_secs(5), || node.child.try_wait().expect("ours"));
     assert!(pod.container_is_alive(), "it stands still on a dead filesystem");
     let next = Node::start(&folder);
     eventually("the container is dead", Duration::from_secs(5), || (!pod.container_is_alive()).then_some(()));
     pod.remove();
-    // Whoever waits for the new mount may be looking at the old one.
-    eventually("nobody uses it", Duration::from_secs(5), || mount::unmount(&disk.mount).ok());
+    disk.unmount();
     disk.mount();
     eventually("no record", Duration::from_secs(6), || folder.records().is_empty().then_some(()));
     assert_eq!(markers(&disk), Vec::<String>::new());
@@ -197,12 +197,7 @@ fn a_power_loss_is_not_repeated_by_a_node_that_died_after_it() {
     pod.located.volumes = vec![disk.volume()];
     folder.show(0, &pod.located);
     let mut node = Node::dies_at(&folder, "acted");
-    let spec = injection(
-        "once",
-        &pod,
-        HostFault::PowerLoss { claims: Vec::new(), torn: None },
-        Duration::from_mins(1),
-    );
+    let spec = injection("once", &pod, HostFault::PowerLoss { claims: Vec::new(), torn: None }, LONG);
     node.put(&spec);
     eventually("the node dies", Duration::from_secs(5), || node.child.try_wait().expect("ours"));
     assert!(!pod.container_is_alive());

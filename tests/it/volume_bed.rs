@@ -121,13 +121,15 @@ impl Bed {
     /// A child that another test has just started has all descriptors of this process, until it executes its program.
     /// Says how its server has ended, if it has one.
     pub fn unmount(&mut self) -> Option<WaitStatus> {
-        let root = self.root().to_owned();
-        eventually("nobody uses it", Duration::from_secs(10), || mount::unmount(&root).ok());
         match &mut self.kind {
-            Kind::Forgetful { server, .. } => {
+            Kind::Forgetful { at, server } => {
+                eventually("nobody uses it", Duration::from_secs(10), || mount::unmount(at).ok());
                 Some(waitpid(server.take().expect("it was mounted"), None).expect("a child"))
             }
-            Kind::Image(_) => None,
+            Kind::Image(disk) => {
+                disk.unmount();
+                None
+            }
         }
     }
 
