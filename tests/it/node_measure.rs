@@ -86,8 +86,7 @@ fn a_node_reads_how_full_a_volume_is_and_what_its_device_does_and_leaves_nothing
     });
     // Nobody else holds the volume.
     drop(file);
-    let unmounted = std::process::Command::new("umount").arg(&disk.mount).status().expect("installed");
-    assert!(unmounted.success());
+    disk.unmount();
     node.gone(NAME);
     node.end();
     assert_eq!((folder.records().len(), guardians(&folder).len()), (0, 0));
