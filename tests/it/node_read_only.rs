@@ -217,7 +217,7 @@ fn writers_are_looked_for_without_a_word_from_a_filesystem_that_does_not_answer(
     let dead = dead.join().expect("mounted");
     let (done, answer) = channel();
     std::thread::spawn(move || done.send(writers(device)));
-    let answer = answer.recv_timeout(SOON);
+    let answer = answer.recv_timeout(LONG);
     // Whoever waits is told now that nobody will answer.
     drop(server);
     drop(dead);
