@@ -18,6 +18,8 @@ use crate::node_pod::{Grouping, Pod};
 const LONG: Duration = Duration::from_mins(1);
 /// At one Mbit/s this takes two seconds, and next to nothing without a limit.
 const BULK: usize = 250_000;
+/// More than it takes on a machine that is busy now and then, and less than the limit.
+const SLOW: Duration = Duration::from_millis(1500);
 const ONE_MBIT: Shape = Shape::Bandwidth { rate: Rate::of_bits(1_000_000) };
 
 fn shaped(addresses: &[&str], shape: Shape) -> HostFault {
@@ -154,14 +156,19 @@ impl Scene {
     }
 
     fn is_slow(&self, address: &str, port: u16) -> bool {
-        self.takes(address, port) > Duration::from_millis(1500)
+        self.takes(address, port) > SLOW
+    }
+
+    /// Whether it is not, once at least: a busy machine takes long to start the programs. Each attempt has a port of its own.
+    fn is_quick(&self, address: &str, port: u16) -> bool {
+        (0..5).any(|attempt| !self.is_slow(address, port + 1000 * attempt))
     }
 }
 
 #[test]
 fn a_narrow_network_is_as_fast_as_asked_for_and_given_back() {
     let mut scene = Scene::new();
-    assert!(!scene.is_slow("10.99.0.2", 7000));
+    assert!(scene.is_quick("10.99.0.2", 7000));
     let (spec, observed) = scene.inject("narrow", narrow(&["10.99.0.2", "fd99::2"]));
     assert!(observed.starts_with("tbf on eth0: "), "{observed}");
     assert!(observed.contains(" of them probes"), "{observed}");
@@ -175,7 +182,7 @@ fn a_narrow_network_is_as_fast_as_asked_for_and_given_back() {
     }
     assert!(observed.contains(" bytes in "), "{observed}");
     scene.revert(&spec);
-    assert!(!scene.is_slow("10.99.0.2", 7003));
+    assert!(scene.is_quick("10.99.0.2", 7003));
     scene.nothing_is_left();
 }
 
@@ -184,7 +191,7 @@ fn others_than_those_who_are_meant_are_as_fast_as_before() {
     let mut scene = Scene::new();
     let (spec, _) = scene.inject("v6", narrow(&["fd99::2"]));
     assert!(scene.is_slow("fd99::2", 7000));
-    assert!(!scene.is_slow("10.99.0.2", 7001), "another address");
+    assert!(scene.is_quick("10.99.0.2", 7001), "another address");
     scene.revert(&spec);
 
     let HostFault::Shape(traffic) = narrow(&["10.99.0.2"]) else { unreachable!("as it was made") };
@@ -192,7 +199,7 @@ fn others_than_those_who_are_meant_are_as_fast_as_before() {
     let (spec, observed) = scene.inject("port", by_port);
     assert!(observed.contains(" of them probes"), "a probe goes to the port: {observed}");
     assert!(scene.is_slow("10.99.0.2", 7002));
-    assert!(!scene.is_slow("10.99.0.2", 7003), "another port");
+    assert!(scene.is_quick("10.99.0.2", 7003), "another port");
     scene.revert(&spec);
 
     let everybody = HostFault::Shape(ShapedTraffic { members: Vec::new(), everybody: true, ..traffic });
@@ -239,7 +246,7 @@ fn new_addresses_of_members_are_meant_and_old_ones_let_go() {
         (rules.contains("fd99::2") && !rules.contains("10.99.0.2")).then_some(())
     });
     assert!(scene.is_slow("fd99::2", 7000));
-    assert!(!scene.is_slow("10.99.0.2", 7001));
+    assert!(scene.is_quick("10.99.0.2", 7001));
     assert_eq!(scene.folder.status("moves").expect("told").state, InjectionState::Injected);
     scene.revert(&spec);
     scene.nothing_is_left();
@@ -395,7 +402,7 @@ fn nothing_is_slow_when_everybody_of_ours_is_dead() {
     }
     eventually("the table is gone", Duration::from_secs(3), || scene.pod.tables().is_empty().then_some(()));
     assert!(is_shaped(&scene.pod), "the discipline is left, and nothing goes through it");
-    assert!(!scene.is_slow("10.99.0.2", 7000));
+    assert!(scene.is_quick("10.99.0.2", 7000));
     scene.node = Node::start(&scene.folder);
     eventually("the next node removes it", Duration::from_secs(5), || (!is_shaped(&scene.pod)).then_some(()));
     scene.nothing_is_left();
