@@ -589,7 +589,7 @@ mod vm_netem {
         let (spec, observed) =
             scene.inject("loss", shaped(&BOTH, Shape::Loss { millionths: 300_000, burst }));
         assert!(observed.starts_with("netem on eth0: "), "{observed}");
-        let told = scene.pod.run(&["busybox", "ping", "-c", "400", "-i", "0.005", "-W", "1", "10.99.0.2"]);
+        let told = scene.pod.run(&["busybox", "ping", "-c", "400", "-i", "0.005", "-W", "5", "10.99.0.2"]);
         let told = String::from_utf8_lossy(&told.stdout).into_owned();
         // 400 packets transmitted, 281 packets received, 29% packet loss
         let lost = told.split(", ").find_map(|part| part.split('%').next()?.parse::<u32>().ok());
