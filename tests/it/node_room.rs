@@ -218,9 +218,9 @@ fn a_volume_without_inodes_has_room_and_takes_no_new_file_until_they_are_back() 
     eventually("they are back", SOON, || (inodes(&disk).free > before).then_some(()));
     eventually("no record", SOON, || folder.records().is_empty().then_some(()));
     File::create(disk.mount.join("new")).expect("there are inodes");
+    node.end();
     nobody_works_on(&disk);
     assert!(guardians(&folder).is_empty());
-    node.end();
 }
 
 #[test]
