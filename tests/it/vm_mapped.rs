@@ -180,14 +180,17 @@ fn syncs_take_as_long_as_asked_and_what_is_held_goes_on_at_once_afterwards() {
         for after in writer.shortest() {
             assert!(after < MILLIS * 1000, "{after} µs after the revert");
         }
-        // What is held when it is taken back does not wait for its time.
-        node.put(&injection("long", pod, slow(&[DiskOperation::Sync], 30_000, LatencyDriver::DmDelay), LONG));
+        // What is held when it is taken back does not wait for its time, which is longer than anything is waited for here.
+        node.put(&injection(
+            "long",
+            pod,
+            slow(&[DiskOperation::Sync], 300_000, LatencyDriver::DmDelay),
+            LONG,
+        ));
         eventually("its table", SOON, || mapping.table().contains("delay").then_some(()));
         std::thread::sleep(Duration::from_secs(1));
-        let since = Instant::now();
         node.gone("long");
         writer.goes_on_within(SOON);
-        assert!(since.elapsed() < Duration::from_secs(25));
         node.end();
         assert!(guardians(folder).is_empty());
     });
