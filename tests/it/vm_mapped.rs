@@ -371,18 +371,26 @@ fn a_volume_that_is_not_mapped_is_refused() {
 fn dies_at<'a>(points: impl Iterator<Item = &'a &'static str>, scene: &Scene, also_guardians: bool) {
     let Scene { writer, pod, folder, mapping } = scene;
     let before = mapping.table();
-    for point in points {
+    let dies = |point: &str, lasts: Duration| {
         let mut node = Node::dies_at(folder, point);
-        let lasts = if also_guardians { LONG } else { Duration::from_secs(3) };
-        let spec = injection(&format!("{point}-{also_guardians}"), pod, slow_syncs(), lasts);
+        let spec = injection(&format!("{point}-{also_guardians}-{lasts:?}"), pod, slow_syncs(), lasts);
         node.put(&spec);
         let asked = Instant::now();
         eventually(&format!("it dies at {point}"), Duration::from_secs(10), || {
+            if folder.was_too_late(&spec.name) {
+                return Some(false);
+            }
             if asked.elapsed() > Duration::from_secs(2) {
                 node.put(&InjectionSpec { desired: Desired::Reverted, ..spec.clone() });
             }
-            node.child.try_wait().expect("ours")
-        });
+            node.child.try_wait().expect("ours").map(|_| true)
+        })
+    };
+    for point in points {
+        let mut lasts = if also_guardians { LONG } else { Duration::from_secs(3) };
+        while !dies(point, lasts) {
+            lasts *= 4;
+        }
         let mut next = None;
         if also_guardians {
             for guardian in guardians(folder) {
