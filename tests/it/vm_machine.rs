@@ -27,7 +27,8 @@ fn the_machine_ends_with_a_test_that_is_killed() {
     }
     let mut test =
         again("vm_machine::the_machine_ends_with_a_test_that_is_killed").env(BOOT, "").spawn().expect("ours");
-    let qemu = eventually("it starts a machine", Duration::from_mins(1), || {
+    // It packs what the machine boots before.
+    let qemu = eventually("it starts a machine", Duration::from_mins(5), || {
         let children = fs::read_dir(format!("/proc/{}/task", test.id())).ok()?.flatten();
         let children = children.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
         let mut children =
