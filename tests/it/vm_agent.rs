@@ -341,7 +341,8 @@ mod long {
                 let before = scene.logical.table();
                 let agent = scene.start_agent();
                 agent.can(&scene);
-                let lasts = Duration::from_secs(30);
+                // Long enough for the death of an agent whose container another program removes, emulated beside other tests.
+                let lasts = Duration::from_secs(90);
                 let slow = scene.spec("slow", slow_syncs(), lasts);
                 scene.inject(&slow);
                 agent.kill();
