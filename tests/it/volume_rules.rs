@@ -390,7 +390,7 @@ fn acknowledged_records_of_several_writers_survive_a_cut_in_the_middle(mut bed: 
                 }
             });
         }
-        eventually("everybody writes", Duration::from_secs(20), || {
+        eventually("everybody writes", Duration::from_mins(2), || {
             acknowledged.iter().all(|count| count.load(Ordering::Acquire) >= 50).then_some(())
         });
         let before = counts();
