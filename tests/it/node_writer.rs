@@ -169,7 +169,7 @@ impl Writer {
         ["one", "two"].map(|thread| {
             let before = self.times(thread).len();
             // The one that was under way may have begun before.
-            let new = eventually("more syncs", Duration::from_secs(20), || {
+            let new = eventually("more syncs", Duration::from_mins(1), || {
                 let all = self.times(thread);
                 (all.len() > before + count).then(|| all[before + 1..].to_vec())
             });
