@@ -10,8 +10,10 @@ use crate::cluster_traces::{frozen, guardians};
 use crate::node_fixture::eventually;
 
 const LONG: Duration = Duration::from_mins(5);
+/// Longer than from one look to the next.
+const LOOKS: Duration = Duration::from_millis(2500);
 /// How long a node may take for what it does at once, on a machine that is busy.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn kills_pauses_and_cuts_members_proves_it_and_leaves_nothing() {
@@ -155,7 +157,7 @@ fn an_agent_of_one_namespace_leaves_alone_what_that_of_another_has_in_force() {
     theirs.await_state("pause", InjectionState::Injected);
     let held = ours.status("pause").expect("a status").effective_for;
     eventually("the fault goes on", SOON, || {
-        ours.status("pause").is_some_and(|status| status.effective_for > held + SOON / 4).then_some(())
+        ours.status("pause").is_some_and(|status| status.effective_for > held + LOOKS).then_some(())
     });
     theirs.end_agent("agent");
     theirs.is_clean("idle-0", SOON, "by the agent that was told to end");
@@ -173,7 +175,7 @@ fn idle_pod(scene: &Scene<'_>, node: &str) -> String {
         "{{apiVersion: v1, kind: Pod, metadata: {{name: idle-0}}, spec: {{nodeName: {node}, terminationGracePeriodSeconds: 0, \
          containers: [{{name: main, image: 'docker.io/library/busybox:1', command: [sleep, '1000']}}]}}}}"
     ));
-    scene.namespace.kubectl(["wait", "--for=condition=Ready", "pod/idle-0", "--timeout=60s"]);
+    scene.namespace.wait_pod_ready("idle-0");
     scene.pod("idle-0")["spec"]["nodeName"].as_str().expect("it runs").to_owned()
 }
 
@@ -188,7 +190,7 @@ fn says_why_a_pod_cannot_be_hit() {
              terminationGracePeriodSeconds: 0, containers: [{{name: main, image: 'docker.io/library/busybox:1', \
              command: [sleep, '1000']}}]}}}}"
         ));
-        scene.namespace.kubectl(["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]);
+        scene.namespace.wait_pod_ready(name);
     };
     pod("shared-0", true);
     pod("own-0", false);

@@ -16,7 +16,7 @@ use seatrial::host::process::ProcessId;
 use seatrial::resource::{Injection, RUN_LABEL};
 use serde_json::{Value, json};
 
-use crate::cluster_fixture::{Held, Namespace, PATIENCE};
+use crate::cluster_fixture::{Held, Namespace, PATIENCE, patience};
 use crate::cluster_installation::{IMAGE, load_image};
 use crate::cluster_rig::{Person, SYSTEM, allow, install};
 use crate::cluster_rights::runner;
@@ -83,7 +83,7 @@ impl<'a> Scene<'a> {
         let set = self.daemon_set();
         self.cluster.apply(SYSTEM, &set.to_string());
         let name = format!("daemonset/agent-{}", self.name());
-        self.cluster.kubectl(["rollout", "status", &name, "--namespace", SYSTEM, "--timeout=60s"]);
+        self.cluster.kubectl(["rollout", "status", &name, "--namespace", SYSTEM, &patience()]);
     }
 
     /// One agent that is never started again, and which dies at a named point where one is given.
@@ -192,7 +192,7 @@ impl<'a> Scene<'a> {
     }
 
     pub fn await_state(&self, name: &str, state: InjectionState) -> InjectionStatus {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + PATIENCE;
         loop {
             let status = self.status(name);
             if let Some(status) = status.clone().filter(|status| status.state == state) {

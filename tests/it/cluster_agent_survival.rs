@@ -25,7 +25,7 @@ fn idle_pods(scene: &Scene<'_>) {
         ));
     }
     for name in ["idle-0", "idle-1"] {
-        scene.namespace.kubectl(["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]);
+        scene.namespace.wait_pod_ready(name);
     }
 }
 

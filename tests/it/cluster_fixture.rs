@@ -32,6 +32,11 @@ pub fn eventually<T>(what: &str, limit: Duration, condition: impl FnMut() -> Opt
     eventually_each(Duration::from_millis(200), what, limit, condition)
 }
 
+/// [`PATIENCE`], for kubectl.
+pub fn patience() -> String {
+    format!("--timeout={}s", PATIENCE.as_secs())
+}
+
 /// A cluster that somebody has started.
 pub struct Cluster {
     kubeconfig: PathBuf,
@@ -296,8 +301,12 @@ impl Namespace<'_> {
 
     /// Waits until every pod of a StatefulSet is Ready.
     pub fn wait_ready(&self, set: &str) {
-        let patience = format!("--timeout={}s", PATIENCE.as_secs());
-        self.kubectl(["rollout", "status", &format!("statefulset/{set}"), &patience]);
+        self.kubectl(["rollout", "status", &format!("statefulset/{set}"), &patience()]);
+    }
+
+    /// Waits until a pod is Ready.
+    pub fn wait_pod_ready(&self, pod: &str) {
+        self.kubectl(["wait", "--for=condition=Ready", &format!("pod/{pod}"), &patience()]);
     }
 }
 

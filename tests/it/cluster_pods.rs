@@ -60,7 +60,7 @@ fn with_pods<'a>(cluster: &'a Held, purpose: &str) -> Whole<'a> {
     whole.scene.namespace.apply(SERVICES);
     (1..=3).for_each(|number| whole.scene.namespace.apply(&member(number)));
     for number in 1..=3 {
-        whole.kubectl(["wait", "--for=condition=Ready", &format!("pod/db-{number}"), "--timeout=120s"]);
+        whole.scene.namespace.wait_pod_ready(&format!("db-{number}"));
     }
     whole
 }

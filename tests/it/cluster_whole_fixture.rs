@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cluster_agent_fixture::Scene;
-use crate::cluster_fixture::{Held, PATIENCE};
+use crate::cluster_fixture::{Held, PATIENCE, patience};
 use crate::cluster_rig::{Person, SYSTEM};
 use crate::cluster_traces::{self as traces, guardians, with_words};
 use crate::e2e_fixture::{Desk, Done};
@@ -204,13 +204,13 @@ roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: leader}}
     /// A member loses what its readiness is asked by.
     pub fn make_unready(&self, pod: &str) {
         self.kubectl(["exec", pod, "--", "rm", "-f", "/tmp/www/ok"]);
-        self.kubectl(["wait", "--for=condition=Ready=false", &format!("pod/{pod}"), "--timeout=60s"]);
+        self.kubectl(["wait", "--for=condition=Ready=false", &format!("pod/{pod}"), &patience()]);
     }
 
     /// Makes it Ready again.
     pub fn make_ready(&self, pod: &str) {
         self.kubectl(["exec", pod, "--", "sh", "-c", "echo ok > /tmp/www/ok"]);
-        self.kubectl(["wait", "--for=condition=Ready", &format!("pod/{pod}"), "--timeout=60s"]);
+        self.scene.namespace.wait_pod_ready(pod);
     }
 
     /// What is left of any run: in pods that run, on nodes, and in the API.
