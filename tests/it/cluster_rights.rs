@@ -10,6 +10,12 @@ fn refusal(answer: Result<String, String>) -> String {
     answer.expect_err("this must not be allowed")
 }
 
+/// Waits until somebody may do something: what a binding gives is known to the API server a moment later.
+fn comes_to_may(who: &Person<'_>, verb: &str, resource: &str, namespace: &Namespace<'_>) {
+    let asked = ["auth", "can-i", verb, resource, "--namespace", namespace.name()];
+    eventually(&format!("they may {verb} {resource}"), PATIENCE, || who.kubectl(&asked).ok());
+}
+
 /// A runner of `run` in a namespace, as the controller starts it.
 pub fn runner<'a>(cluster: &'a Cluster, namespace: &Namespace<'_>, run: &str) -> Person<'a> {
     let controller = Person::account(cluster, SYSTEM, "seatrial-controller", None);
@@ -30,7 +36,9 @@ pub fn runner<'a>(cluster: &'a Cluster, namespace: &Namespace<'_>, run: &str) ->
     controller
         .create(namespace.name(), &pod(run, "seatrial-runner", None))
         .expect("the controller starts runners");
-    Person::account(cluster, namespace.name(), "seatrial-runner", Some(run))
+    let runner = Person::account(cluster, namespace.name(), "seatrial-runner", Some(run));
+    comes_to_may(&runner, "create", "injections.seatrial.dev", namespace);
+    runner
 }
 
 /// Says that an Injection is in force.
@@ -103,6 +111,7 @@ fn only_the_runner_of_a_run_makes_its_injections() {
     let editor = format!("--serviceaccount={}:editor", namespace.name());
     namespace.kubectl(["create", "rolebinding", "editor", "--clusterrole=edit", &editor]);
     let editor = Person::account(&cluster, namespace.name(), "editor", None);
+    comes_to_may(&editor, "patch", "injections.seatrial.dev", &namespace);
     let unbound = Person::account(&cluster, namespace.name(), "seatrial-runner", None);
 
     let other = injection("another-run", "n1", "a-uid");
@@ -147,6 +156,7 @@ fn nobody_makes_a_pod_that_is_taken_for_a_runner() {
     let editor = format!("--serviceaccount={}:editor", namespace.name());
     namespace.kubectl(["create", "rolebinding", "editor", "--clusterrole=edit", &editor]);
     let editor = Person::account(&cluster, namespace.name(), "editor", None);
+    comes_to_may(&editor, "create", "pods", &namespace);
     let told = refusal(editor.create(namespace.name(), &pod("some-run", "seatrial-runner", None)));
     assert!(told.contains("only the controller of seatrial starts pods"), "{told}");
     editor
@@ -176,6 +186,9 @@ fn an_author_needs_the_rights_that_the_experiment_uses() {
         namespace.kubectl(["create", "rolebinding", "editor", "--clusterrole=edit", &subject]);
         Person::account(&cluster, namespace.name(), "editor", None)
     };
+    for author in [&writer, &editor] {
+        comes_to_may(author, "create", "experiments.seatrial.dev", &namespace);
+    }
 
     let told = refusal(create(&editor, "too-early"));
     assert!(
@@ -183,7 +196,14 @@ fn an_author_needs_the_rights_that_the_experiment_uses() {
         "{told}"
     );
     allow(&namespace, &cluster);
-    assert!(refusal(create(&writer, "no-rights")).contains("may not delete pods"));
+    eventually("the namespace is known to agree", PATIENCE, || {
+        let told = refusal(create(&writer, "no-rights"));
+        assert!(
+            told.contains("may not delete pods") || told.contains("has not agreed to be broken"),
+            "{told}"
+        );
+        told.contains("may not delete pods").then_some(())
+    });
     eventually("the editor's roles are aggregated", PATIENCE, || create(&editor, "fine").ok());
 
     let patch = |who: &Person<'_>, patch: &str| {
