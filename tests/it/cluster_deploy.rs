@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cluster_fixture::Cluster;
+use crate::cluster_fixture::{Cluster, PATIENCE, eventually};
 use crate::cluster_rig::{allow, experiment, install};
 
 #[test]
@@ -86,8 +86,10 @@ fn explain_reads_like_documentation() {
         ("experiments.status.verdict", "verdict"),
         ("injections.spec.deadline", "When it ends, whatever happens"),
     ] {
-        let told = cluster.kubectl(["explain", field]);
-        assert!(told.contains(words), "{field}: {told}");
+        // What it says of a definition is put together a moment after that was written.
+        eventually(&format!("{field} is explained by `{words}`"), PATIENCE, || {
+            cluster.try_kubectl(["explain", field]).ok().filter(|told| told.contains(words))
+        });
     }
 }
 
