@@ -7,6 +7,9 @@ use crate::cluster_fixture::Cluster;
 use crate::cluster_run_fixture::{LEADER_CUT, ROLLING_KILL, Scene};
 use crate::e2e_fixture::{Desk, Done, Seat, shipped, text_of};
 
+/// For runs that are ended under their fault, which has to be seen and ended before it is over.
+const LONGER: (&str, &str) = ("for: 15s", "for: 60s");
+
 fn outcomes(status: &Value) -> Vec<&str> {
     let outcomes = status["outcomes"].as_array().expect("outcomes");
     outcomes.iter().filter_map(|outcome| outcome["verdict"].as_str()).collect()
@@ -71,7 +74,7 @@ fn init_writes_what_fits(scene: &Scene<'_>) {
 fn who_may_stop_a_run_is_heard() {
     let cluster = Cluster::installed();
     let scene = Scene::of(&cluster, "run-stops", LEADER_CUT);
-    scene.create("annotated", LEADER_CUT, &[]);
+    scene.create("annotated", LEADER_CUT, &[LONGER]);
     scene.wait_for_fault("annotated");
     let asked = scene.seatrial(&["abort", "annotated", "--reason", "on call"]).exits(0);
     assert!(asked.out.contains("Aborted, the run was aborted"), "{}", asked.out);
@@ -79,7 +82,7 @@ fn who_may_stop_a_run_is_heard() {
     assert!(message.contains("asks for it: on call"), "{message}");
     scene.nothing_is_left();
 
-    scene.create("terminated", LEADER_CUT, &[]);
+    scene.create("terminated", LEADER_CUT, &[LONGER]);
     scene.wait_for_fault("terminated");
     let run = scene.status("terminated")["run"].as_str().expect("a run").to_owned();
     scene.namespace.kubectl(["delete", "pod", &run]);
@@ -93,7 +96,7 @@ fn who_may_stop_a_run_is_heard() {
 fn a_halt_stops_what_runs() {
     let cluster = Cluster::installed_alone();
     let scene = Scene::of(&cluster, "run-halt", LEADER_CUT);
-    scene.create("halted", LEADER_CUT, &[]);
+    scene.create("halted", LEADER_CUT, &[LONGER]);
     scene.wait_for_fault("halted");
     cluster.apply(
         "default",
