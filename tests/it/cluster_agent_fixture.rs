@@ -105,6 +105,8 @@ impl<'a> Scene<'a> {
         let pod =
             json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] });
         self.cluster.apply(SYSTEM, &pod.to_string());
+        // Deadlines of what it is asked for then are none for the node that starts it.
+        eventually("the agent was started", PATIENCE, || (self.agent_phase(name) != "Pending").then_some(()));
     }
 
     fn agent(&self, name: &str) -> String {
