@@ -279,8 +279,8 @@ impl<'a> Scene<'a> {
         traces::records(&self.processes(pod), self.name())
     }
 
-    /// Waits until nothing is left in the pod and on its node.
-    pub fn is_clean(&self, pod: &str, within: Duration, when: &str) {
+    /// Waits until nothing is left in the pod and on its node; when it was looked and nothing was.
+    pub fn is_clean(&self, pod: &str, within: Duration, when: &str) -> Instant {
         let until = Instant::now() + within;
         loop {
             // On a busy machine the look itself takes a while.
@@ -289,7 +289,7 @@ impl<'a> Scene<'a> {
             left.extend(self.records(pod).iter().map(|record| record.display().to_string()));
             left.extend(guardians(self.name()).iter().map(|pid| format!("guardian {pid}")));
             if left.is_empty() {
-                return;
+                return looked;
             }
             assert!(looked < until, "left {when}: {left:?}\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(100));
