@@ -141,7 +141,7 @@ fn a_block_whose_runner_and_controller_died_lapses_and_is_reaped() {
     let cluster = Cluster::shared();
     install(&cluster);
     let namespace = set_up(&cluster, "attach-lapse");
-    let fault = block(&namespace, &[], Duration::from_secs(25));
+    let fault = block(&namespace, &[], Duration::from_mins(1));
     {
         let runner = Runner::in_pod(&cluster, &namespace, None);
         runner.put(&fault);
