@@ -38,7 +38,8 @@ fn assert_says(text: &str, words: &[&str]) {
 fn a_member_that_is_not_ready_counts_before_a_step() {
     let cluster = Cluster::shared();
     let whole = Whole::with_members(&cluster, "guard-before", "");
-    whole.create("before", &set(), &pause(0, "10s", "20s"), &json!({}));
+    // Time for a member to be seen as not ready before the step.
+    whole.create("before", &set(), &pause(0, "30s", "20s"), &json!({}));
     whole.wait_for_phase("before", "Faulting");
     whole.make_unready("db-2");
     let status = whole.wait_complete("before");
