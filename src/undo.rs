@@ -76,15 +76,20 @@ pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> 
         }
     }
     stop_here("undone");
-    if guardian::may_act(record) {
+    let may_act = guardian::may_act(record);
+    if may_act {
         end_guardians(record)?;
     }
+    let is_ours = matches!(claiming, Claiming::Ours(_));
     // Whoever begins from here on finds nothing to take back; who began before may be killed with the half of it done.
     let until = Instant::now() + PATIENCE;
-    while matches!(claiming, Claiming::Ours(_)) && Beside::is_anybody(path, record.generation)? {
+    while is_ours && Beside::is_anybody(path, record.generation)? {
         pause(until)?;
     }
-    revert()?;
+    // By a record that another one has removed nothing more is done than to complete what was just ended in the middle of it.
+    if is_ours || may_act {
+        revert()?;
+    }
     store::remove(path)?;
     stop_here("record-removed");
     end_guardians(record)?;
