@@ -11,6 +11,7 @@
 
 pub mod bootstrap;
 pub mod bugs;
+mod campaigns;
 pub mod disk;
 pub mod http;
 pub mod machine;
@@ -161,14 +162,18 @@ async fn start(options: &Options, settings: &Settings) -> Result<Member, Error> 
     let raft = raft.await.map_err(stopped)?;
     // Before its first report openraft says term 0, which would look as if this member had forgotten its term.
     raft.with_raft_state(|_| ()).await.map_err(stopped)?;
-    if bugs.has(Bug::ForgottenVote) && !fresh.is_fresh() {
+    let is_forgetful = bugs.has(Bug::ForgottenVote) && !fresh.is_fresh();
+    if is_forgetful {
         raft.runtime_config().elect(false);
-        let raft = raft.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(FORGETFUL_WAIT).await;
-            raft.runtime_config().elect(true);
-        });
     }
+    let (campaigning, longest) = (raft.clone(), options.election_max);
+    tokio::spawn(async move {
+        if is_forgetful {
+            tokio::time::sleep(FORGETFUL_WAIT).await;
+            campaigning.runtime_config().elect(true);
+        }
+        campaigns::space_out(campaigning, longest).await;
+    });
     let acknowledge =
         if bugs.has(Bug::AckBeforeQuorum) { Acknowledge::BeforeQuorum } else { Acknowledge::AfterQuorum };
     let member = Member {

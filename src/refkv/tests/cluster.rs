@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const UNHURRIED: [&str; 6] = ["--heartbeat", "300ms", "--election-min", "1s", "--election-max", "2s"];
 
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Line {
     #[command(flatten)]
     options: Options,

@@ -48,6 +48,18 @@ async fn goes_on_with_another_leader_and_takes_the_old_one_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn members_that_campaign_at_the_same_moment_do_not_divide_the_votes_for_ever() {
+    // Both that are left have the same timeout, and look at it at the same moment.
+    let hasty = ["--election-min", "599ms", "--election-max", "600ms", "--heartbeat", "200ms"];
+    for _ in 0..4 {
+        let mut cluster = Cluster::start(3, &hasty).await;
+        let first = cluster.leader().await;
+        cluster.stop(first).await;
+        cluster.leader().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn has_every_acknowledged_write_after_all_members_went_down() {
     let mut cluster = Cluster::start(3, &[]).await;
     cluster.leader().await;
