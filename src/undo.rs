@@ -50,10 +50,10 @@ pub enum UndoError {
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Takes back what a record tells, at once, and once more with the claim to it; once more again when nobody else is at work on
-/// it; removes the record and ends its guardian; each step only after the one before it. The guardian comes last, because it
-/// ends by itself when it finds no record, while nobody else would remove a record. One that may be doing the same comes
-/// before: ended in the middle of it, it leaves the half of it, and only the record tells how to take that back.
+/// Takes back what a record tells, at once, and once more where somebody else was just doing it; removes the record and
+/// ends its guardian; each step only after the one before it. The guardian comes last, because it ends by itself when it
+/// finds no record, while nobody else would remove a record. One that may be doing the same comes before: ended in the middle
+/// of it, it leaves the half of it, and only the record tells how to take that back.
 ///
 /// `held` is what the caller holds for the fault itself, where it does.
 pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> {
@@ -80,14 +80,14 @@ pub fn undo(path: &Path, record: &Record, held: &Held) -> Result<(), UndoError> 
     if may_act {
         end_guardians(record)?;
     }
-    let is_ours = matches!(claiming, Claiming::Ours(_));
+    let may_leave_half = record.target.undo().is_gradual() && matches!(claiming, Claiming::Ours(_));
     // Whoever begins from here on finds nothing to take back; who began before may be killed with the half of it done.
     let until = Instant::now() + PATIENCE;
-    while is_ours && Beside::is_anybody(path, record.generation)? {
+    while may_leave_half && Beside::is_anybody(path, record.generation)? {
         pause(until)?;
     }
-    // By a record that another one has removed nothing more is done than to complete what was just ended in the middle of it.
-    if is_ours || may_act {
+    // And nothing else more than once: another fault may be there by now that looks the same.
+    if may_act || may_leave_half {
         revert()?;
     }
     store::remove(path)?;

@@ -132,6 +132,11 @@ pub trait Undo {
     /// Takes the fault back and reads back that it is. May be repeated. `held` is what was held for it, or nothing.
     fn revert(&self, held: &Held) -> Result<(), HostError>;
 
+    /// Whether that goes by steps that leave something of their own where whoever does it dies in between.
+    fn is_gradual(&self) -> bool {
+        false
+    }
+
     /// Takes up what an earlier process of this node began, with what its guardian holds.
     fn adopt(&self, fault: &HostFault, held: Held) -> Result<Box<dyn Effect>, HostError>;
 }

@@ -1,8 +1,9 @@
 //! Who takes a fault back without the claim to its record.
 //!
 //! Whoever has the claim may be making the fault, for as long as that takes, so that the first revert waits for nobody. One who
-//! is killed in the middle of it leaves the half of it, such as a device's table that is loaded and not in force. So the record
-//! stays until nobody is at work beside the one who removes it, and what they left has been taken back after them.
+//! is killed in the middle of it leaves the half of it where that goes by steps: a device's table that is loaded and not in force.
+//! So the record of such a fault stays until nobody is at work beside the one who removes it, and what they left has been taken
+//! back after them.
 //!
 //! A lock says who is (fcntl(2), open file description locks): of the folder, because a record may be replaced, at an offset
 //! that is the record's own, and shared, because several may be at work. With the death of its holder it ends.

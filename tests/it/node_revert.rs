@@ -1,12 +1,9 @@
 //! Reverts that fail at first, and guardians whose records are damaged: everything is taken back all the same.
 
-use std::fs::{self, File};
+use std::fs;
 use std::time::Duration;
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
 use seatrial::api::{HostFault, InjectionState};
-use seatrial::undo::Store;
 
 use crate::node_fixture::{BRIEF, Folder, Node, eventually, guardians, injection};
 use crate::node_pod::{Grouping, Pod};
@@ -32,38 +29,6 @@ fn a_revert_that_fails_is_tried_again_when_nobody_asks_any_more() {
     folder.await_state("stuck", InjectionState::Reverted);
     eventually("no guardian", Duration::from_secs(2), || guardians(&folder).is_empty().then_some(()));
     assert_eq!(folder.records(), Vec::<std::path::PathBuf>::new());
-    node.end();
-}
-
-/// One who has no claim to the record says so by a lock of the folder, at the record's generation.
-#[test]
-fn a_record_stays_for_as_long_as_somebody_else_is_taking_the_fault_back_beside() {
-    let (folder, pod) = (Folder::new(), Pod::new(Grouping::OwnCgroup));
-    folder.show(0, &pod.located);
-    let mut node = Node::start(&folder);
-    node.put(&injection("beside", &pod, HostFault::Pause {}, LONG));
-    folder.await_state("beside", InjectionState::Injected);
-    let record = folder.records().remove(0);
-    let generation = Store::read(&record).expect("a record").generation;
-    let beside = File::open(folder.undo_dir()).expect("there");
-    let lock = libc::flock {
-        l_type: libc::F_RDLCK as i16,
-        l_whence: libc::SEEK_SET as i16,
-        l_start: generation.cast_signed(),
-        l_len: 1,
-        l_pid: 0,
-    };
-    fcntl(&beside, FcntlArg::F_OFD_SETLK(&lock)).expect("it is shared");
-    node.gone("beside");
-    let status = folder.await_state("beside", InjectionState::RevertFailed);
-    assert!(
-        status.error.is_some_and(|error| error.contains("another process is still at work on the fault"))
-    );
-    assert!(!pod.is_frozen(), "that waits for nobody");
-    assert_eq!(folder.records(), [record], "what is left by one who dies must be known");
-    drop(beside);
-    folder.await_state("beside", InjectionState::Reverted);
-    eventually("no record", Duration::from_secs(2), || folder.records().is_empty().then_some(()));
     node.end();
 }
 

@@ -418,6 +418,11 @@ impl Undo for Target {
         2
     }
 
+    /// The former table is loaded before it comes into force.
+    fn is_gradual(&self) -> bool {
+        true
+    }
+
     fn revert(&self, held: &Held) -> Result<(), HostError> {
         let held = held.try_clone().map_err(Error::Control)?;
         let control = match held.into_iter().next() {
