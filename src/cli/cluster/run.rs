@@ -15,6 +15,7 @@ use crate::cli::input::{self, Documents};
 use crate::cli::recorded::{self, JOURNAL};
 use crate::cli::step_summary;
 use crate::experiment::{Experiment, Verdict};
+use crate::journal::read::Journal;
 use crate::platform::kubernetes::access::IN_A_POD;
 use crate::report::live::{Live, Style};
 use crate::resource::{ExperimentStatus, Phase};
@@ -104,7 +105,18 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, args: &args:
     } else {
         tracing::warn!("the journal was not kept; what the log told is judged");
     }
-    let (journal, judgement) = recorded::read(&journal)?;
+    let (journal, judgement) = match Journal::read(&journal) {
+        Ok(journal) => {
+            let judgement = crate::judge::judge(&journal);
+            (journal, judgement)
+        }
+        // A log may lack lines, of a runner that was started again say, or have none.
+        Err(error) if status.journal.is_none() => {
+            console::say(format_args!("what the log told cannot be judged: {error}"));
+            return Ok(unjudged(status, message, args.quiet));
+        }
+        Err(error) => return Err(console::failure(&error, Exit::Unexpected)),
+    };
     recorded::write(&journal, &judgement, folder);
     // The context that is current now is another one later; a pod has none.
     let context =
@@ -118,13 +130,37 @@ async fn end(seat: &Seat, status: &ExperimentStatus, folder: &Path, args: &args:
         console::hint(format_args!("journal and reports are in {}", folder.display()));
         recorded::hint_page(folder);
     }
-    let exit = recorded::exit_of(&judgement);
-    let said = status.verdict.unwrap_or(Verdict::Inconclusive);
+    let said = said(status);
     if said > judgement.verdict {
         console::say(format_args!("the cluster's verdict is {said}: {message}"));
-        return Ok(if exit == Exit::RevertFailed { exit } else { said.into() });
     }
-    Ok(exit)
+    Ok(exit_of(status, Some((judgement.verdict, recorded::exit_of(&judgement)))))
+}
+
+/// Nothing that can be judged is here: what the cluster says of the run is all there is.
+fn unjudged(status: &ExperimentStatus, message: &str, is_quiet: bool) -> Exit {
+    let said = said(status);
+    console::say(format_args!("the cluster's verdict is {said}: {message}"));
+    if is_quiet {
+        console::data(format_args!("{said}\n"));
+    }
+    exit_of(status, None)
+}
+
+/// The cluster's verdict.
+fn said(status: &ExperimentStatus) -> Verdict {
+    status.verdict.unwrap_or(Verdict::Inconclusive)
+}
+
+/// How a run ends that the cluster has judged, and that is judged here where its journal can be read. What was not kept may
+/// lack the end: the worse of both counts, and a fault that was not taken back above all.
+fn exit_of(status: &ExperimentStatus, here: Option<(Verdict, Exit)>) -> Exit {
+    let said = said(status);
+    match here {
+        _ if status.revert_failed => Exit::RevertFailed,
+        Some((verdict, exit)) if exit == Exit::RevertFailed || verdict >= said => exit,
+        Some(_) | None => said.into(),
+    }
 }
 
 /// Nothing was injected; the condition `Accepted` says in a word why.
@@ -137,4 +173,34 @@ fn refused(status: &ExperimentStatus, message: &str) -> Exit {
         Some(_) | None => Exit::PreflightUnmet,
     };
     console::error(message, exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(verdict: Option<Verdict>, revert_failed: bool) -> ExperimentStatus {
+        ExperimentStatus { verdict, revert_failed, ..ExperimentStatus::default() }
+    }
+
+    #[test]
+    fn a_run_without_a_journal_that_can_be_judged_ends_as_the_cluster_says() {
+        assert_eq!(exit_of(&status(Some(Verdict::Aborted), false), None), Exit::Aborted);
+        assert_eq!(exit_of(&status(Some(Verdict::Aborted), true), None), Exit::RevertFailed);
+        assert_eq!(exit_of(&status(None, false), None), Exit::Inconclusive);
+    }
+
+    #[test]
+    fn the_worse_of_what_is_said_there_and_here_counts_and_a_failed_revert_above_all() {
+        let aborted = status(Some(Verdict::Aborted), false);
+        let here = |verdict: Verdict| Some((verdict, verdict.into()));
+        assert_eq!(exit_of(&aborted, here(Verdict::Inconclusive)), Exit::Aborted);
+        assert_eq!(exit_of(&aborted, here(Verdict::Fail)), Exit::Failed);
+        let refused = Some((Verdict::Inconclusive, Exit::Refused));
+        assert_eq!(exit_of(&status(Some(Verdict::Inconclusive), false), refused), Exit::Refused);
+        let failed = Some((Verdict::Pass, Exit::RevertFailed));
+        assert_eq!(exit_of(&aborted, failed), Exit::RevertFailed);
+        // The lines that tell of it are not here.
+        assert_eq!(exit_of(&status(Some(Verdict::Pass), true), here(Verdict::Pass)), Exit::RevertFailed);
+    }
 }
