@@ -2,6 +2,8 @@
 
 pub mod list;
 
+use crate::yaml::{Node, Value};
+
 /// The largest file that is read. Real experiments and manifests have a few kilobytes.
 pub const LARGEST_FILE: usize = 1 << 20;
 
@@ -20,19 +22,40 @@ impl Document {
     /// A line of the document, from 1, to be shown to a person; none of a Secret or a list of them, whose lines are their
     /// content.
     pub fn excerpt(&self, line: usize) -> Option<String> {
-        // Its kind may stand anywhere, behind that of an owner, too, and on one line with all its content.
-        let is_between =
-            |c: char| c.is_whitespace() || matches!(c, ':' | ',' | '{' | '}' | '[' | ']' | '"' | '\'');
-        let words = self.text.split(is_between).filter(|word| !word.is_empty());
-        let is_secret = words
-            .clone()
-            .zip(words.skip(1))
-            .any(|(key, value)| key == "kind" && ["Secret", "SecretList"].contains(&value));
-        if is_secret {
+        if self.is_secret() {
             return None;
         }
         self.text.lines().nth(line.checked_sub(1)?).map(|line| line.trim_end().to_owned())
     }
+
+    /// Whether it is a Secret, or has one in it.
+    fn is_secret(&self) -> bool {
+        // Its kind may stand anywhere, behind that of an owner, too, and on one line with all its content.
+        let is_between =
+            |c: char| c.is_whitespace() || matches!(c, ':' | ',' | '{' | '}' | '[' | ']' | '"' | '\'');
+        let words = self.text.split(is_between).filter(|word| !word.is_empty());
+        let mut pairs = words.clone().zip(words.skip(1));
+        if pairs.any(|(key, value)| key == KIND && SECRETS.contains(&value)) {
+            return true;
+        }
+        // Tags, anchors, aliases, comments and escapes come between, or are it: where there may be one, it is read.
+        let may_be = ["Secret", "\\"].iter().any(|part| self.text.contains(part));
+        may_be && Node::read(&self.text).is_ok_and(|tree| has_secret(&tree))
+    }
+}
+
+const KIND: &str = "kind";
+const SECRETS: [&str; 2] = ["Secret", "SecretList"];
+
+/// Whether a mapping says that it is a Secret, wherever it stands.
+fn has_secret(node: &Node) -> bool {
+    let kind = node.get(KIND).and_then(Node::text);
+    kind.is_some_and(|kind| SECRETS.contains(&kind))
+        || match &node.value {
+            Value::List(items) => items.iter().any(has_secret),
+            Value::Map(entries) => entries.iter().any(|entry| has_secret(&entry.value)),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => false,
+        }
 }
 
 /// Why a file has no documents.
@@ -120,6 +143,12 @@ mod tests {
             "{\"metadata\": {\"ownerReferences\": [{\"kind\": \"SealedSecret\"}]}, \"kind\": \"Secret\", \"data\":\n{\"a\": 1}}\n",
             "{\"items\": [{\"kind\": \"Service\"}, {\"kind\": \"Secret\", \"data\":\n{\"a\": 1}}], \"kind\": \"List\"}\n",
             "apiVersion: v1\nitems: [{data: {a: 1}}]\nkind: SecretList\n",
+            "kind: !!str Secret\npassword: hunter2\n",
+            "kind: &kind Secret\npassword: hunter2\n",
+            "type: &kind Secret\npassword: hunter2\nkind: *kind\n",
+            "kind: # of what is hidden\n  Secret\npassword: hunter2\n",
+            "kind: >-\n  Secret\npassword: hunter2\n",
+            "items:\n- {data: {password: hunter2}, kind: \"Secr\\x65t\"}\n",
         ] {
             assert_eq!(shown(secret), None, "{secret}");
         }
