@@ -47,7 +47,7 @@ pub fn items(document: &Document) -> Result<Option<Vec<Document>>, Problem> {
             fields.extend(missing);
         }
         // Of an item that does not say so itself nobody sees any more that it is a Secret, which is never shown.
-        if item.get("kind").is_none() {
+        if item.get("kind").and_then(Node::text).is_none_or(str::is_empty) {
             let message = "has no kind: write its apiVersion and kind";
             return Err(Problem::new(document, item.place, format!("items[{index}]"), message.into()));
         }
@@ -311,10 +311,14 @@ mod tests {
 
     #[test]
     fn an_item_without_a_kind_is_told_and_what_it_holds_is_not_shown() {
-        let secrets = "kind: SecretList\nitems:\n- data: {password: hunter2}\n  metadata: {name: tls}\n";
-        let told = taken_apart(secrets).expect_err("nobody knows its kind").to_string();
-        assert!(told.starts_with("f:3:3: items[0]: has no kind: write its apiVersion and kind"), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        for (list, kind) in
+            [("", ""), ("apiVersion: v1\n", "  kind: null\n"), ("apiVersion: v1\n", "  kind: ''\n")]
+        {
+            let secrets = format!("{list}kind: SecretList\nitems:\n- data: {{password: hunter2}}\n{kind}");
+            let told = taken_apart(&secrets).expect_err("nobody knows its kind").to_string();
+            assert!(told.contains(":3: items[0]: has no kind: write its apiVersion and kind"), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
     }
 
     #[test]
