@@ -1,5 +1,6 @@
 //! What a step must not meet whose moment nobody knows, because it waits for a condition.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Losses, Planned, Stage};
@@ -17,9 +18,9 @@ pub(super) fn meetings(
     lost: &[Losses],
 ) -> Vec<String> {
     let steps = &experiment.steps;
-    let first = || slots.iter().zip(planned).zip(lost).filter(|((slot, _), _)| slot.occurrence == 0);
-    let mut told = Vec::new();
-    for ((slot, _), losses) in first().filter(|((_, planned), _)| planned.when.is_some()) {
+    let compared = compared(slots, planned, lost);
+    let (mut pairs, mut told) = (BTreeSet::new(), Vec::new());
+    for &(slot, _, losses) in compared.iter().filter(|(_, planned, _)| planned.when.is_some()) {
         let step = &steps[slot.step];
         let asked = Asked::of(&experiment.guards, step, &slot.what(steps).work);
         let refused =
@@ -27,14 +28,16 @@ pub(super) fn meetings(
         if refused(&Losses::new()).is_some() {
             continue;
         }
-        for ((held, _), taken) in first() {
+        for &(held, _, taken) in &compared {
             let other = &steps[held.step];
             let is_shown = held.start < end(slot, steps) && slot.start < end(held, steps);
             let is_apart = comes_after(steps, step, other) || comes_after(steps, other, step);
-            if end(held, steps) == held.start || is_shown || is_apart {
+            let is_told = pairs.contains(&(slot.step, held.step));
+            if end(held, steps) == held.start || is_shown || is_apart || is_told {
                 continue;
             }
             if let Some(ruling) = refused(taken) {
+                pairs.insert((slot.step, held.step));
                 let name = &other.name;
                 let is_over = held.what(steps).work.destroys();
                 told.push(format!(
@@ -47,6 +50,27 @@ pub(super) fn meetings(
         }
     }
     told
+}
+
+/// An occurrence with what is told of it, and what it takes.
+type Occurrence<'a> = (&'a Slot, &'a Planned, &'a Losses);
+
+/// The most that are compared of one step: each is held against each of every other step.
+const MOST_COMPARED: usize = 100;
+
+/// One of all occurrences of a step that do the same and take the same: the others are judged alike.
+fn compared<'a>(slots: &'a [Slot], planned: &'a [Planned], lost: &'a [Losses]) -> Vec<Occurrence<'a>> {
+    let mut compared: Vec<Occurrence<'a>> = Vec::new();
+    for ((slot, planned), losses) in slots.iter().zip(planned).zip(lost) {
+        let of_step: Vec<&Occurrence<'a>> =
+            compared.iter().filter(|(other, ..)| other.step == slot.step).collect();
+        let is_alike =
+            |(other, _, taken): &Occurrence<'_>| other.alternative == slot.alternative && *taken == losses;
+        if of_step.len() < MOST_COMPARED && !of_step.into_iter().any(is_alike) {
+            compared.push((slot, planned, losses));
+        }
+    }
+    compared
 }
 
 /// When whom it takes is to be relied on again.

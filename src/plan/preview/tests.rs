@@ -128,6 +128,29 @@ fn a_step_that_waits_is_told_of_data_that_is_destroyed() {
 }
 
 #[test]
+fn a_step_that_waits_is_told_once_of_all_occurrences_that_must_not_meet() {
+    let waits = r#""when":{"pod":{"any":{},"is":"Terminating"}}"#;
+    let fixed = r#""fault":{"processPause":{"members":{"ordinals":[0]}}}"#;
+    let drawn = r#""every":"20s","times":20,"fault":{"processPause":{"members":{"count":1}}}"#;
+    for (waiting, other) in [(fixed, drawn), (drawn, fixed)] {
+        let steps = format!(
+            r#"[{{"name":"pause",{waits},"for":"5s",{waiting}}},{{"name":"other","at":"9m","for":"5s",{other}}}]"#
+        );
+        let plan = |seed| preview(&experiment(&steps, "{}"), &snapshot(3), &[], None, seed);
+        // Two first occurrences that take the same member may meet.
+        let may_meet = |plan: &Plan| {
+            let mut first = plan.occurrences.iter().filter(|planned| planned.occurrence == 0);
+            first.all(|planned| planned.hits == Ok(BTreeSet::from([0])))
+        };
+        let plan = (1..100).map(plan).find(may_meet).expect("one of three members is the first now and then");
+        assert_eq!(plan.refusals, [""; 0]);
+        let told: Vec<_> = plan.notes.iter().filter(|note| note.contains("should it come")).collect();
+        let meets = "step pause waits: should it come while other is in force, a guard refuses it: 3 voters";
+        assert!(told.len() == 1 && told[0].starts_with(meets), "{told:?}");
+    }
+}
+
+#[test]
 fn a_step_that_waits_is_told_what_the_node_that_it_takes_must_not_meet() {
     let steps = r#"[
         {"name":"own","at":"20s","for":"30s","fault":{"processPause":{"members":{"ordinals":[0]}}}},
