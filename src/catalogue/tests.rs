@@ -121,8 +121,7 @@ fn a_page_tells_types_defaults_and_words() {
 fn pages_of_slis_tell_of_the_baseline_where_it_can_be_a_bound() {
     for entry in &slis().entries {
         let written = json!({"name": "a", "sli": { entry.name: {} }, "during": {"maxIncrease": "2x"}});
-        let claim = serde_json::from_value::<Hypothesis>(written);
-        let takes_it = claim.is_ok_and(|claim| !claim.sli.counts_attempts());
+        let takes_it = serde_json::from_value::<Hypothesis>(written).is_ok();
         assert_eq!(entry.to_string().contains("maxIncrease"), takes_it, "{entry}");
     }
 }

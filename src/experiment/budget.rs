@@ -220,6 +220,11 @@ fn check(sli: &Sli, part: Part, budget: &Budget) -> Result<(), String> {
                 .into(),
         );
     }
+    if budget.max_increase.is_some() && sli.counts_attempts() {
+        return Err("`maxIncrease` has no baseline to compare with, because what is tried are steps of the run: write for \
+                    example max: 1m"
+            .into());
+    }
     if budget.max_increase.is_some() && part == Part::Before {
         return Err(
             "`maxIncrease` would compare the baseline with itself: write for example max: 50ms".into()

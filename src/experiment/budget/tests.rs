@@ -21,12 +21,24 @@ fn a_rate_is_bounded_where_something_tells_good_from_bad() {
 }
 
 #[test]
+fn a_wait_is_compared_with_the_baseline_although_often_nothing_is_waited_for() {
+    for sli in ["attachLatency", "schedulerPending"] {
+        let json = format!(r#"{{"name":"a claim","sli":{{"{sli}":{{}}}},"during":{{"maxIncrease":"2x"}}}}"#);
+        assert!(serde_json::from_str::<Hypothesis>(&json).is_ok(), "{json}");
+    }
+}
+
+#[test]
 fn refuses_bounds_that_would_be_passed_over_in_silence() {
     for (bounds, words) in [
         (r#""sli":{"leaderElections":{}},"during":{}"#, "bounds nothing: write for example max: 1"),
         (
             r#""sli":{"restoreTime":{}},"always":{"minSamples":2}"#,
             "bounds nothing: write for example max: 1m",
+        ),
+        (
+            r#""sli":{"restoreTime":{}},"always":{"maxIncrease":"2x"}"#,
+            "no baseline to compare with, because what is tried are steps of the run: write for example max: 1m",
         ),
         (r#""sli":{"leaderElections":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
         (r#""sli":{"claimsReclaimed":{}},"recoverWithin":"5s""#, "leave recoverWithin out"),
