@@ -19,6 +19,8 @@ pub mod asked;
 pub mod boot;
 pub mod copy;
 pub mod ended;
+#[cfg(test)]
+pub(crate) mod headless;
 pub mod held;
 pub mod launch;
 pub mod memory;

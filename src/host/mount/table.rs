@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 
 use crate::host::process::all;
+use crate::host::process::threads::living;
 
 /// A mount namespace in which a filesystem is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     /// Its name, which holds its inode.
     pub name: PathBuf,
-    /// Who lives in it.
+    /// Who lives in it: the first thread of each process, or another one where that has ended and others go on.
     pub processes: Vec<i32>,
     /// Where the filesystem, or a part of it, is mounted there.
     pub points: Vec<PathBuf>,
@@ -67,12 +68,10 @@ pub fn is_read_only(device: u64) -> io::Result<Option<bool>> {
 fn namespaces() -> io::Result<BTreeMap<PathBuf, Vec<i32>>> {
     let mut namespaces: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
     for (pid, stat) in all()? {
-        if stat.has_ended() {
-            continue;
-        }
+        let Some(thread) = living(pid, stat) else { continue };
         // Whoever ends meanwhile is not there any more.
-        if let Ok(name) = fs::read_link(format!("/proc/{pid}/ns/mnt")) {
-            namespaces.entry(name).or_default().push(pid);
+        if let Ok(name) = fs::read_link(format!("/proc/{thread}/ns/mnt")) {
+            namespaces.entry(name).or_default().push(thread);
         }
     }
     Ok(namespaces)
@@ -207,7 +206,10 @@ mod tests {
 
     use nix::libc::makedev;
 
-    use super::{Mounted, is_below, mounted, mounts, point, superblock, volume_around};
+    use super::{
+        Mounted, is_below, mounted, mounts, namespaces, open_below, point, superblock, volume_around,
+    };
+    use crate::host::process::{ProcessId, headless};
 
     #[test]
     fn mount_points_are_read_with_their_blanks() {
@@ -265,5 +267,22 @@ mod tests {
         let points = [PathBuf::from("/data")];
         assert!(is_below(Path::new("/data/wal"), &points) && is_below(Path::new("/data"), &points));
         assert!(!is_below(Path::new("/data2/wal"), &points));
+    }
+
+    #[test]
+    fn what_a_process_has_open_is_seen_after_its_first_thread_has_ended() {
+        headless::be_where_asked();
+        let test =
+            "host::mount::table::tests::what_a_process_has_open_is_seen_after_its_first_thread_has_ended";
+        let folder = tempfile::tempdir().expect("a folder");
+        let points = [folder.path().canonicalize().expect("there")];
+        let mut child = headless::command(test).current_dir(&points[0]).spawn().expect("it can be started");
+        let process = ProcessId::of(child.id().cast_signed()).expect("readable").expect("it lives");
+        headless::wait_for(process);
+        let all: Vec<i32> = namespaces().expect("readable").into_values().flatten().collect();
+        let open: Vec<PathBuf> = all.into_iter().filter_map(|pid| open_below(pid, &points)).collect();
+        assert_eq!(open, points);
+        drop(child.stdin.take());
+        child.wait().expect("ours");
     }
 }

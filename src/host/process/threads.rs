@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
+use super::Stat;
+
 /// Whether a stop signal holds every thread of a process, or whoever it does not hold has ended.
 ///
 /// Each thread stops by itself, when it is next about to run its program: until the last one has, the process goes on.
@@ -32,6 +34,17 @@ pub fn is_being_ended(pid: i32, by: &[Signal]) -> bool {
     threads(pid)
         .iter()
         .any(|thread| fs::read_to_string(thread.join("status")).is_ok_and(|status| is_pending(&status, by)))
+}
+
+/// The thread by which what all threads of a process share is told in /proc, where `first` is what is told of its first one:
+/// that, or another one where that has ended and others go on. `None` where all have ended.
+pub fn living(pid: i32, first: Stat) -> Option<i32> {
+    if !first.has_ended() {
+        return Some(pid);
+    }
+    let mut others =
+        threads(pid).into_iter().filter(|thread| !matches!(state(thread), None | Some('Z' | 'X')));
+    others.find_map(|thread| thread.file_name()?.to_str()?.parse().ok())
 }
 
 fn is_pending(status: &str, signals: &[Signal]) -> bool {

@@ -99,19 +99,13 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
-
-    use nix::errno::Errno;
-    use nix::libc;
+    use std::time::Duration;
 
     use super::{Tied, end};
-    use crate::host::process::PidFd;
+    use crate::host::process::{PidFd, headless};
 
     const SOON: Duration = Duration::from_secs(30);
-    /// Tells this test binary that it is the process whose first thread ends.
-    const HEADLESS: &str = "SEATRIAL_TEST_HEADLESS";
 
     /// Ends at the end of its input, as all of them do.
     fn reader() -> Tied {
@@ -142,42 +136,14 @@ mod tests {
         assert!(!tied.process.is_alive().expect("readable"));
     }
 
-    /// Ends the first thread, as a kill may while others are still at work; what is left ends at the end of its input.
-    fn be_headless() -> ! {
-        extern "C" fn end_of_a_thread(_: i32) {
-            // SAFETY: exit(2) takes an integer, and ends the calling thread alone.
-            unsafe { libc::syscall(libc::SYS_exit, 0) };
-        }
-        std::thread::spawn(|| {
-            let _ = std::io::stdin().read_to_end(&mut Vec::new());
-            std::process::exit(0);
-        });
-        let (own, handler) = (std::process::id().cast_signed(), end_of_a_thread as extern "C" fn(i32));
-        // SAFETY: the handler makes one system call and nothing else.
-        unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
-        // SAFETY: tgkill(2) takes three integers.
-        Errno::result(unsafe { libc::syscall(libc::SYS_tgkill, own, own, libc::SIGUSR1) }).expect("ours");
-        loop {
-            std::thread::park();
-        }
-    }
-
     #[test]
     fn it_has_ended_only_with_the_last_of_its_threads() {
-        if std::env::var_os(HEADLESS).is_some() {
-            be_headless();
-        }
-        let mut again = Command::new(std::env::current_exe().expect("this is a program"));
+        headless::be_where_asked();
         let test = "host::process::tied::tests::it_has_ended_only_with_the_last_of_its_threads";
-        again.args(["--exact", test, "--nocapture"]).env(HEADLESS, "");
-        let child = again.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let child = headless::command(test).spawn();
         let process = Tied::new(child.expect("it can be started again")).expect("it lives");
         let (line, process) = (process.line().try_clone_to_owned().expect("a descriptor"), process.process);
-        let until = Instant::now() + SOON;
-        while process.is_alive().expect("readable") {
-            assert!(Instant::now() < until, "its first thread does not end");
-            std::thread::yield_now();
-        }
+        headless::wait_for(process);
         let handle = PidFd::open(process.pid).expect("readable").expect("a thread lives on");
         assert!(!handle.wait(Duration::ZERO).expect("readable"), "a thread lives on");
         end(process, SOON).expect("it ends");
