@@ -268,11 +268,15 @@ impl Standing {
     /// Looks for the effect, while nobody else may take it back: some looks make it for a moment.
     pub(super) fn look(&mut self) -> Look {
         match Store::claim(&self.path) {
-            Ok(Claiming::Ours(_claim)) => self.effect.look(None),
+            Ok(Claiming::Ours(_claim)) => match self.effect.look(None) {
+                // Its target may have ended only now, and with it what was looked for.
+                Look::Fails(_) if self.has_ended() => self.look_at_ended(),
+                look @ (Look::Holds(_) | Look::Fails(_) | Look::NotYet) => look,
+            },
             // Whoever takes it back, its guardian perhaps, does so because its target has ended.
             Ok(claiming @ (Claiming::Busy | Claiming::Gone)) if self.has_ended() => {
                 self.is_taken_back = matches!(claiming, Claiming::Gone);
-                self.effect.ended_of_it().map_or(Look::Fails(ENDED.into()), Look::Holds)
+                self.look_at_ended()
             }
             // Its guardian was faster than this node, as it should be: that says nothing about the time before.
             Ok(Claiming::Busy | Claiming::Gone) if self.record.expires.is_over() => Look::NotYet,
@@ -283,6 +287,12 @@ impl Standing {
             }
             Err(error) => Look::Fails(error.to_string()),
         }
+    }
+
+    /// What is to be seen once the target has ended: where nothing was done any more, it did not end of that.
+    fn look_at_ended(&mut self) -> Look {
+        let told = if self.is_lost { None } else { self.effect.ended_of_it() };
+        told.map_or(Look::Fails(ENDED.into()), Look::Holds)
     }
 
     /// Whether the target of an effect that lasts is gone; whom a kill has hit is gone from the beginning.
@@ -357,3 +367,6 @@ fn change(effect: &mut dyn Effect, before: &HostFault, record: &Record) -> Resul
     }
     Ok(effect.change(wanted, record.expires.left())?)
 }
+
+#[cfg(test)]
+mod tests;
