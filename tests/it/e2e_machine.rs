@@ -19,6 +19,38 @@ fn after(desk: &Desk, first: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// The same in a mount namespace of its own. What other tests have mounted below the folder of temporary files goes from there
+/// first: it would stay mounted for as long as the program, or a sandbox that it starts, lives.
+fn apart(desk: &Desk, first: &str, arguments: &[&str]) -> Done {
+    let folder = std::env::temp_dir().canonicalize().expect("there");
+    let below =
+        format!("awk 'index($5, \"{}/\") == 1 {{ print $5 }}' /proc/self/mountinfo", folder.display());
+    let alone = format!("{below} | xargs -r umount --lazy --no-canonicalize --no-mtab 2>/dev/null");
+    let inner = after(desk, &format!("{alone}; {first}"), arguments);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh"]).args(inner.get_args()).current_dir(desk.path(""));
+    command.env("SEATRIAL_STATE", desk.state());
+    Done::of(command.output().expect("unshare is installed"))
+}
+
+#[test]
+fn whoever_is_apart_does_not_hold_what_others_have_mounted() {
+    let desk = Desk::new();
+    let other = desk.path("").canonicalize().expect("there").join("other");
+    std::fs::create_dir(&other).expect("writable");
+    let other = other.to_str().expect("text");
+    let must = |program: &str, arguments: &[&str]| {
+        assert!(Command::new(program).args(arguments).status().expect("installed").success());
+    };
+    must("mount", &["-t", "tmpfs", "other", other]);
+    let there =
+        apart(&desk, &format!("! grep \" {other} \" /proc/self/mountinfo || exit 99"), &["--version"]);
+    let here = std::fs::read_to_string("/proc/self/mountinfo").expect("readable");
+    must("umount", &[other]);
+    there.exits(0);
+    assert!(here.contains(&format!(" {other} ")), "it stays mounted here");
+}
+
 #[test]
 fn a_run_whose_journal_cannot_grow_ends_and_takes_its_faults_back() {
     let _seat = Seat::take();
@@ -61,13 +93,7 @@ fn revert_takes_back_what_a_killed_run_left() {
 fn without_a_program_that_makes_filesystems_volumes_are_folders() {
     let desk = Desk::new();
     let hidden = "mount --bind /dev/null \"$(command -v mkfs.ext4)\"";
-    let without = |arguments: &[&str]| {
-        let inner = after(&desk, hidden, arguments);
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh"]).args(inner.get_args()).current_dir(desk.path(""));
-        command.env("SEATRIAL_STATE", desk.state());
-        Done::of(command.output().expect("unshare is installed"))
-    };
+    let without = |arguments: &[&str]| apart(&desk, hidden, arguments);
     let power_cut = shipped("experiments/etcd/power-cut.yaml");
     without(&["run", &power_cut.display().to_string()])
         .exits(22)
@@ -84,11 +110,7 @@ fn torn_writes_are_refused_where_no_volume_can_tear_them() {
     desk.write("torn.yaml", &torn);
     // A device without a driver in its place, as where the kernel lacks FUSE.
     let hidden = "mknod no-driver c 240 99; mount --bind no-driver /dev/fuse";
-    let inner = after(&desk, hidden, &["run", "torn.yaml"]);
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh"]).args(inner.get_args()).current_dir(desk.path(""));
-    command.env("SEATRIAL_STATE", desk.state());
-    Done::of(command.output().expect("unshare is installed"))
+    apart(&desk, hidden, &["run", "torn.yaml"])
         .exits(22)
         .says("step power-cut cannot be done here: powerLoss: unsynced: torn takes a volume of FUSE, and /dev/fuse cannot be opened: No such device")
         .says("hint: load the kernel's module (modprobe fuse), or write unsynced: lost");
