@@ -62,6 +62,8 @@ pub struct Side {
     pub verdict: Verdict,
     /// One sentence that says why.
     pub headline: String,
+    /// StatefulSets that were broken and did not come back, in a sentence each: said beside the verdict, and not counted.
+    pub not_back: Vec<String>,
 }
 
 /// A claim that both runs have.
@@ -229,6 +231,7 @@ impl Side {
             environment: judgement.environment.clone(),
             verdict: judgement.verdict,
             headline: judgement.headline.clone(),
+            not_back: judgement.not_back.clone(),
         }
     }
 }

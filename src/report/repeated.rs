@@ -50,6 +50,9 @@ impl fmt::Display for Repeated<'_> {
                 run.seed,
                 run.headline
             )?;
+            for missing in &run.not_back {
+                writeln!(f, "  {:<13} run {:>widest$}: {missing}", "warning", number + 1)?;
+            }
         }
         let failovers: Vec<Option<Nanos>> =
             runs.iter().filter(|run| is_answer(run.verdict)).flat_map(failovers).collect();
@@ -170,6 +173,20 @@ REPEATED  leader-cut  3 times: 2 passed, 1 failed
         assert_eq!(Repeated { runs: &[], asked: 3 }.to_string(), "");
         let some = Repeated { runs: &runs[..2], asked: 10 }.to_string();
         assert!(some.starts_with("REPEATED  leader-cut  2 of 10 times: 1 passed, 1 failed\n"), "{some}");
+    }
+
+    #[test]
+    fn a_run_after_which_pods_did_not_come_back_says_so() {
+        let mut away = run(8, Verdict::Pass, 0, Some(0));
+        away.not_back.push("only 2 of 3 pods of db were Ready when the record ended".into());
+        let runs = [run(7, Verdict::Pass, 0, Some(0)), away];
+        let told = Repeated { runs: &runs, asked: 2 }.to_string();
+        let expected = "
+  Pass          run 1, seed 7: it was Pass
+  Pass          run 2, seed 8: it was Pass
+  warning       run 2: only 2 of 3 pods of db were Ready when the record ended
+";
+        assert!(told.contains(expected), "{told}");
     }
 
     #[test]

@@ -170,6 +170,20 @@ fn a_fault_that_stayed_is_worse_whatever_the_verdict() {
 }
 
 #[test]
+fn pods_that_did_not_come_back_are_said_and_not_counted() {
+    let first = judgement(vec![claim("one", "quorum", "Pass")]);
+    let mut second = first.clone();
+    second.not_back.push("only 2 of 3 pods of db were Ready when the record ended".into());
+    let compared = compare(&first, &second, 10);
+    assert!(!compared.is_regression() && compared.inconclusive.is_empty());
+    let text = compared.to_string();
+    assert!(text.starts_with("SAME  "), "{text}");
+    assert_eq!(text.matches("warning").count(), 1, "{text}");
+    let words = "\n  warning       the second run: only 2 of 3 pods of db were Ready when the record ended\n";
+    assert!(text.contains(words), "{text}");
+}
+
+#[test]
 fn claims_without_a_counterpart_are_said_and_not_counted() {
     let first = judgement(vec![claim("one", "quorum", "Pass"), claim("gone", "durability", "Pass")]);
     let second = judgement(vec![claim("new", "quorum", "Pass"), claim("one", "quorum", "Pass")]);

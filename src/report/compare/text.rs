@@ -13,6 +13,9 @@ impl fmt::Display for Comparison {
         writeln!(f, "{mark}  {}  {counts}", self.second.experiment)?;
         for (which, side) in [("first", &self.first), ("second", &self.second)] {
             writeln!(f, "  {which:<13} {}", words_of(side))?;
+            for missing in &side.not_back {
+                writeln!(f, "  {:<13} the {which} run: {missing}", "warning")?;
+            }
         }
         for why in &self.inconclusive {
             writeln!(f, "  inconclusive  {why}")?;
