@@ -6,7 +6,8 @@
 //!   journal with the reason and judges it: at least Aborted, never a Pass.
 //! - It stops, and takes everything back first, when the Experiment is deleted or has the annotation
 //!   `seatrial.dev/abort`, when a StatefulSet that it acts on is deleted, when a Halt exists, and on SIGTERM.
-//! - Standard output carries the journal's lines, each of which begins with `{`; everything else goes to standard error.
+//! - Standard output carries the journal's lines, each of which begins with `{`, and of a journal that an earlier process began
+//!   all of them again; everything else goes to standard error.
 //! - Secrets are read from files, once, at the beginning; their content is written nowhere.
 //! - The verdict in the status is that of `seatrial judge` for the journal that is kept.
 //!
@@ -141,10 +142,8 @@ impl Course {
         if let Some(folder) = options.journal.parent() {
             std::fs::create_dir_all(folder).map_err(RunnerError::Folder)?;
         }
-        let told = stream::told(&options.journal);
         let is_left_over = interrupted::end(&access.client, options, &injections).await?;
-        let told = if is_left_over { told } else { 0 };
-        let stream = stream::follow(options.journal.clone(), told, self.standing.clone());
+        let stream = stream::follow(options.journal.clone(), self.standing.clone());
         let reporting = tokio::spawn(self.reporter.clone().report(self.newest.clone()));
         if !is_left_over {
             self.fresh(experiment, &injections).await?;

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -31,18 +31,14 @@ impl Stream {
     }
 }
 
-/// How many bytes of a journal an earlier process has told: its whole lines. A torn one is cut off before more are written.
-pub(super) fn told(journal: &Path) -> usize {
-    whole(&std::fs::read(journal).unwrap_or_default())
-}
-
 /// How many bytes the whole lines have.
 fn whole(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
 }
 
-/// Follows a file that need not exist yet. An earlier process has told its first `told` bytes.
-pub(super) fn follow(path: PathBuf, mut told: usize, standing: watch::Sender<Standing>) -> Stream {
+/// Follows a file that need not exist yet, from its first line on: nobody knows how much of it an earlier process told before it
+/// was killed, and who reads leaves out by its number what was told before.
+pub(super) fn follow(path: PathBuf, standing: watch::Sender<Standing>) -> Stream {
     let (end, mut ended) = oneshot::channel();
     let task = tokio::spawn(async move {
         let mut tail = Tail { path, file: None, rest: Vec::new() };
@@ -52,10 +48,8 @@ pub(super) fn follow(path: PathBuf, mut told: usize, standing: watch::Sender<Sta
             if !lines.is_empty() {
                 // A reader that goes away is nobody's problem.
                 let mut out = std::io::stdout().lock();
-                let new = lines.get(told..).unwrap_or_default();
-                let _ = out.write_all(new).and_then(|()| out.flush());
+                let _ = out.write_all(&lines).and_then(|()| out.flush());
                 drop(out);
-                told = told.saturating_sub(lines.len());
                 take(&lines, &standing);
             }
             if is_last {
@@ -121,17 +115,6 @@ mod tests {
         for (written, taken) in [("{\"a\"", ""), (":1}\n{", "{\"a\":1}\n"), ("}\n", "{}\n"), ("", "")] {
             file.write_all(written.as_bytes()).expect("it can be written");
             assert_eq!(String::from_utf8(tail.lines()).expect("text"), taken);
-        }
-    }
-
-    #[test]
-    fn a_torn_line_was_not_told() {
-        let folder = tempfile::TempDir::new().expect("a temporary folder can be made");
-        let path = folder.path().join("journal");
-        assert_eq!(told(&path), 0, "there is no file yet");
-        for (left, bytes) in [("", 0), ("{\"a\"", 0), ("{}\n", 3), ("{}\n{\"a\"", 3)] {
-            std::fs::write(&path, left).expect("it can be written");
-            assert_eq!(told(&path), bytes, "{left}");
         }
     }
 }

@@ -22,6 +22,9 @@ fn a_runner_that_was_killed_takes_back_and_is_aborted_when_it_starts_again() {
     let message = "the run was aborted: the runner was restarted in the middle of the run";
     assert_eq!(status["message"], message);
     scene.seatrial(&["judge", "killed", "--on", "kubernetes"]).exits(12).says(message);
+    let log = scene.namespace.kubectl(["logs", status["run"].as_str().expect("a run")]);
+    let lines: String = log.split_inclusive('\n').filter(|line| line.starts_with('{')).collect();
+    assert_eq!(lines, scene.journal("killed"), "the log tells what came before as well");
     scene.nothing_is_left();
 }
 

@@ -1,7 +1,9 @@
 //! The log of a runner as the journal's lines, each once, whatever connections do.
 //!
 //! The kubelet puts its own time before each line; after a broken connection the log is read again from the second of
-//! the newest line, and what was there before is left out by those times.
+//! the newest line, and what was there before is left out by those times. A runner that is started again tells the journal
+//! from its first line on; what was there before is left out by the numbers of its lines, and so is a line in the middle of
+//! which the runner was killed.
 
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::LogParams;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -26,6 +29,14 @@ struct Taken {
     newest: Option<Timestamp>,
     /// Lines up to here were taken over an earlier connection.
     floor: Option<Timestamp>,
+    /// The number of the newest line of the journal that has one.
+    index: Option<u64>,
+}
+
+/// A line of a journal, as far as it tells which one it is.
+#[derive(Deserialize)]
+struct Numbered {
+    index: Option<u64>,
 }
 
 impl Taken {
@@ -42,7 +53,15 @@ impl Taken {
             return None;
         }
         self.newest = self.newest.max(Some(time));
-        line.starts_with('{').then_some(line)
+        if !line.starts_with('{') {
+            return None;
+        }
+        let Numbered { index } = serde_json::from_str(line).ok()?;
+        if index.is_some() && index <= self.index {
+            return None;
+        }
+        self.index = index.or(self.index);
+        Some(line)
     }
 }
 
@@ -110,6 +129,21 @@ mod tests {
         taken.reconnect();
         assert_eq!(read(&mut taken, 3), [0_u32; 0]);
         assert!(taken.take("2026-01-01T00:00:05.500000001Z {}").is_some(), "the next one is new");
+    }
+
+    #[test]
+    fn what_a_runner_tells_that_was_started_again_is_taken_from_the_line_in_which_it_was_killed() {
+        let mut taken = Taken::default();
+        let mut told = Vec::new();
+        let killed = ["{\"time\":0,\"index\":1}", "{\"index\":2,\"time\":5}", "{\"index\":3,\"ti"];
+        let again = [killed[0], killed[1], "{\"index\":3,\"time\":7}", "{\"time\":9,\"index\":4}"];
+        for (second, line) in (10..).zip(killed.into_iter().chain(again)) {
+            let raw = format!("2026-01-01T00:00:{second}Z {line}");
+            told.extend(taken.take(&raw).map(str::to_owned));
+        }
+        assert_eq!(told, [killed[0], killed[1], again[2], again[3]]);
+        // Lines of the first schema that are no operations have no number.
+        assert!(taken.take("2026-01-01T00:01:00Z {\"time\":9}").is_some());
     }
 
     #[test]
