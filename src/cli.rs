@@ -76,7 +76,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     #[cfg(feature = "refkv")]
-    if let Command::Refkv(options) = cli.command {
+    if let Command::Refkv(options) = &cli.command {
         return internal::refkv(options);
     }
     internal::log();

@@ -84,13 +84,9 @@ pub(super) fn log() {
 
 /// Runs one member of the built-in store until it is told to end.
 #[cfg(feature = "refkv")]
-pub(super) fn refkv(options: refkv::Options) -> ExitCode {
+pub(super) fn refkv(options: &refkv::Options) -> ExitCode {
     log();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return console::failure(&error, Exit::Unexpected).into(),
-    };
-    match runtime.block_on(refkv::serve(options)) {
+    match refkv::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => console::failure(&error, Exit::Unexpected).into(),
     }

@@ -60,6 +60,9 @@ const KEPT_ENTRIES: u64 = 2_000;
 /// Why a member does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nothing runs at all.
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
     /// The options do not fit together.
     #[error("cannot start with these options")]
     Options(#[from] OptionsError),
@@ -103,7 +106,16 @@ pub enum Error {
 }
 
 /// Runs one member until it is told to stop (SIGTERM or SIGINT) or cannot go on.
-pub async fn serve(options: Options) -> Result<(), Error> {
+///
+/// It has a runtime of its own, so that everything that runs in it is compiled as this package is; of one thread, because
+/// members share their machine with others.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: &Options) -> Result<(), Error> {
     let name = nix::unistd::gethostname().map_err(Error::Hostname)?;
     let settings = options.settle(&name.to_string_lossy())?;
     let listener = TcpListener::bind(options.listen)
@@ -111,7 +123,7 @@ pub async fn serve(options: Options) -> Result<(), Error> {
         .map_err(|source| Error::Listen { address: options.listen, source })?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
-    let member = start(&options, &settings).await?;
+    let member = start(options, &settings).await?;
     tracing::info!(id = member.id, listen = %options.listen, members = ?settings.members, "refkv runs");
     if !settings.bugs.is_empty() {
         tracing::warn!(bugs = %settings.bugs, "known bugs are switched on; this member lies on purpose");
