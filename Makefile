@@ -30,7 +30,7 @@ test: kernel lint
 	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) --skip $(long); there=$$?; \
 	    setsid --wait nice -n 19 sh -c '[ ! -w /proc/self/autogroup ] || echo 19 >/proc/self/autogroup; exec "$$@"' sh \
 	      $(call cluster_tests,1) vm_ --skip $(long) && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
-	  cargo test --workspace --all-features -- --test-threads=3 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
+	  cargo test --workspace --all-features -- --test-threads=4 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
 	  wait $$beside || { rest=1; echo "== how each began to fail:"; grep -A 14 'panicked at' $$log; }; \
 	  rm $$log; [ $$rest = 0 ] && $(call cluster_tests,1) $(comparison); })
@@ -65,7 +65,7 @@ short_cluster_tests = cluster_agent:: cluster_deploy:: cluster_machines:: cluste
 shown_cluster_tests = cluster_attach::etcd_ cluster_attach::workers_ cluster_claims::a_claim_is_lost_with \
   cluster_nodes::a_volume_that cluster_nodes::a_machine_that_is_off_is_given_up cluster_stores::long::a_standby \
   cluster_stores::long::a_member
-comparison = cluster_run::the_same_experiments
+comparison = cluster_run::the_same_experiment
 long = ::long::
 
 ifdef SEATRIAL_TEST_KUBECONFIG
@@ -90,7 +90,6 @@ endif
 lint:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
-	cargo check --no-default-features
 	cargo check --no-default-features --features sandbox
 	cargo check --no-default-features --features kubernetes
 
