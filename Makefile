@@ -27,8 +27,8 @@ build:
 # verdicts of whole runs: a store that shares its processor with everything above may break its promises without any fault.
 test: kernel lint
 	$(call with_cluster,{ log=$$(mktemp); \
-	  { $(call cluster_tests,2) $(short_cluster_tests) --skip $(comparison) --skip $(long); there=$$?; \
-	    setsid --wait nice -n 19 sh -c '[ ! -w /proc/self/autogroup ] || echo 19 >/proc/self/autogroup; exec "$$@"' sh \
+	  { $(call cluster_tests,3) $(short_cluster_tests) --skip $(comparison) --skip $(long); there=$$?; \
+	    setsid --wait nice -n 10 sh -c '[ ! -w /proc/self/autogroup ] || echo 10 >/proc/self/autogroup; exec "$$@"' sh \
 	      $(call cluster_tests,1) vm_ --skip $(long) && [ $$there = 0 ]; } >$$log 2>&1 & beside=$$!; \
 	  cargo test --workspace --all-features -- --test-threads=4 --skip cluster_ --skip vm_ --skip $(long); rest=$$?; \
 	  tail --lines=+1 --follow --pid=$$beside $$log; \
